@@ -1,0 +1,3 @@
+module netwatchd
+
+go 1.26.0

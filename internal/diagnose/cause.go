@@ -1,0 +1,120 @@
+// Package diagnose names the one cause behind a round of attempts.
+//
+// It is a pure function: no I/O, no clock, no goroutine.
+package diagnose
+
+import (
+	"fmt"
+	"iter"
+	"slices"
+)
+
+// Cause is whose fault it is: a closed list, in order of precedence: each may assume that none before it holds. The names
+// are a contract (the `cause` label, JSON, the store, alert rules).
+type Cause uint8
+
+// The zero Cause is Inconclusive: forgetting must never look like health.
+const (
+	Inconclusive Cause = iota
+
+	// Not ready.
+	Starting
+	Suspended
+
+	// This host.
+	SelfSandboxed
+	LocalPolicy
+	HostOffline
+	Proxy
+	Resolver
+	Interception
+	Clock
+
+	// The service.
+	EdgeBlocked
+	Upstream
+	UnexpectedAnswer
+	Stream
+
+	// The agent.
+	Account
+	Agent
+	Sandbox
+	SandboxOpen
+
+	// Works, but.
+	ResolverDegraded
+	IPv6
+	IPv4
+	Degraded
+	Healthy
+)
+
+var causeNames = []string{
+	Inconclusive: "inconclusive", Starting: "starting", Suspended: "suspended", SelfSandboxed: "self_sandboxed",
+	LocalPolicy: "local_policy", HostOffline: "host_offline", Proxy: "proxy", Resolver: "resolver",
+	Interception: "interception", Clock: "clock", EdgeBlocked: "edge_blocked", Upstream: "upstream",
+	UnexpectedAnswer: "unexpected_answer", Stream: "stream", Account: "account", Agent: "agent", Sandbox: "sandbox",
+	SandboxOpen: "sandbox_open", ResolverDegraded: "resolver_degraded", IPv6: "ipv6", IPv4: "ipv4",
+	Degraded: "degraded", Healthy: "healthy",
+}
+
+func (c Cause) String() string {
+	if int(c) < len(causeNames) {
+		return causeNames[c]
+	}
+	return fmt.Sprintf("cause(%d)", c)
+}
+
+func (c Cause) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+
+func (c *Cause) UnmarshalText(text []byte) error {
+	i := slices.Index(causeNames, string(text))
+	if i < 0 {
+		return fmt.Errorf("unknown cause %q", text)
+	}
+	*c = Cause(i)
+	return nil
+}
+
+// Causes lists every cause, in order of precedence, Inconclusive last.
+func Causes() iter.Seq[Cause] {
+	return func(yield func(Cause) bool) {
+		for c := Starting; c <= Healthy; c++ {
+			if !yield(c) {
+				return
+			}
+		}
+		yield(Inconclusive)
+	}
+}
+
+// Severity is what a cause asks of people.
+type Severity uint8
+
+const (
+	None   Severity = iota // nothing to do
+	Info                   // worth knowing
+	Ticket                 // someone should look, in working hours
+	Page                   // wake someone
+)
+
+var severityNames = []string{None: "none", Info: "info", Ticket: "ticket", Page: "page"}
+
+func (s Severity) String() string {
+	if int(s) < len(severityNames) {
+		return severityNames[s]
+	}
+	return fmt.Sprintf("severity(%d)", s)
+}
+
+func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+func (s *Severity) UnmarshalText(text []byte) error {
+	i := slices.Index(severityNames, string(text))
+	if i < 0 {
+		return fmt.Errorf("unknown severity %q: use one of page, ticket, info, none", text)
+	}
+	*s = Severity(i)
+	return nil
+}

@@ -1,0 +1,50 @@
+package diagnose
+
+import (
+	"time"
+
+	"netwatchd/internal/probe"
+)
+
+// A Round is the attempts made together for one service, at one moment: its own, and those of the host, the resolvers and
+// the controls (see [probe.Role]). Only these are held against each other.
+type Round struct {
+	Service string
+	Results []probe.Result
+	Expect  Expect
+}
+
+// Expect is what the configuration holds to be normal for a service.
+type Expect struct {
+	Sandbox  Want          // whether the agent's sandbox should reach it
+	Late     time.Duration // an answer that took longer is late; zero: never
+	Severity map[Cause]Severity
+}
+
+// Want is how the agent's sandbox should be.
+type Want uint8
+
+const (
+	WantAny Want = iota
+	WantClosed
+	WantOpen
+)
+
+// A Verdict names one cause, with the results that show it.
+type Verdict struct {
+	Service  string         `json:"service"`
+	Cause    Cause          `json:"cause"`
+	Severity Severity       `json:"severity"`
+	Title    string         `json:"title"`
+	Advice   string         `json:"advice"`
+	Also     []Finding      `json:"also"`     // what else was found, most important first
+	Evidence []probe.Result `json:"evidence"` // the results that show the cause, the decisive one first
+	Blocked  []string       `json:"blocked"`  // probes above the failing rung: blocked by it, not failed
+	Missing  []string       `json:"missing"`  // vantages and controls that would have told more
+}
+
+// A Finding is a cause found beside the main one.
+type Finding struct {
+	Cause Cause  `json:"cause"`
+	Title string `json:"title"`
+}

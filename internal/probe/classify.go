@@ -1,0 +1,189 @@
+package probe
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"unicode"
+	"unicode/utf8"
+)
+
+// A failure is an error whose class the prober knew at the place where it happened.
+type failure struct {
+	class Class
+	err   error
+}
+
+func (f *failure) Error() string { return f.err.Error() }
+func (f *failure) Unwrap() error { return f.err }
+
+// Fail marks err as having ended the attempt in class c.
+func Fail(c Class, err error) error { return &failure{c, err} }
+
+// Failf is Fail with a formatted error.
+func Failf(c Class, format string, args ...any) error {
+	return &failure{c, fmt.Errorf(format, args...)}
+}
+
+// Classify turns the error an attempt ended with, in the phase it had reached, into a Class. It is the only door.
+//
+// What the prober knows wins, then what the kernel said, then what a resolver answered, then certificates, then
+// timeouts: a timeout hides the reason it was reached, so everyone else is asked first.
+func Classify(phase Phase, err error) Class {
+	if err == nil {
+		return OK
+	}
+	if known, ok := errors.AsType[*failure](err); ok {
+		return known.class
+	}
+	for _, ask := range []func(Phase, error) Class{byErrno, byResolver, byCertificate, byTLS, byTimeout, byEnd} {
+		if c := ask(phase, err); c != Unknown {
+			return c
+		}
+	}
+	return Unknown
+}
+
+func byErrno(phase Phase, err error) Class {
+	errno, ok := errors.AsType[syscall.Errno](err)
+	if !ok {
+		return Unknown
+	}
+	switch errno {
+	case syscall.EPERM, syscall.EACCES:
+		return LocalDenied
+	case syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EADDRNOTAVAIL:
+		return LocalResources
+	case syscall.ENETDOWN, syscall.ENODEV:
+		return LocalNoInterface
+	case syscall.ENETUNREACH, syscall.EHOSTUNREACH:
+		if phase == Resolve {
+			return DNSUnreachable
+		}
+		return LocalNoRoute
+	case syscall.ECONNREFUSED:
+		if phase == Resolve {
+			return DNSUnreachable
+		}
+		return TCPRefused
+	case syscall.ECONNRESET, syscall.EPIPE, syscall.ECONNABORTED:
+		return cutIn(phase, TCPReset)
+	case syscall.ETIMEDOUT:
+		return timedOutIn(phase)
+	}
+	return Unknown
+}
+
+func byResolver(_ Phase, err error) Class {
+	dns, ok := errors.AsType[*net.DNSError](err)
+	switch {
+	case !ok:
+		return Unknown
+	case dns.IsNotFound:
+		return DNSNameNotResolved
+	case dns.IsTimeout:
+		return DNSTimeout
+	}
+	return DNSFailed
+}
+
+func byCertificate(_ Phase, err error) Class {
+	if _, ok := errors.AsType[x509.HostnameError](err); ok {
+		return TLSNameInvalid
+	}
+	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok {
+		switch invalid.Reason {
+		case x509.Expired:
+			return TLSDateInvalid
+		case x509.NameMismatch, x509.NameConstraintsWithoutSANs:
+			return TLSNameInvalid
+		}
+		return TLSAuthorityInvalid
+	}
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return TLSAuthorityInvalid
+	}
+	return Unknown
+}
+
+func byTLS(phase Phase, err error) Class {
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+		return TLSProtocolError
+	}
+	if _, ok := errors.AsType[tls.AlertError](err); ok {
+		return TLSProtocolError
+	}
+	if phase == Handshake && strings.Contains(err.Error(), "tls: ") {
+		return TLSProtocolError
+	}
+	return Unknown
+}
+
+func byTimeout(phase Phase, err error) Class {
+	timeout, ok := errors.AsType[net.Error](err)
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) || ok && timeout.Timeout() {
+		return timedOutIn(phase)
+	}
+	return Unknown
+}
+
+func byEnd(phase Phase, err error) Class {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) {
+		return cutIn(phase, TCPClosed)
+	}
+	return Unknown
+}
+
+func timedOutIn(phase Phase) Class {
+	switch phase {
+	case Resolve:
+		return DNSTimeout
+	case Connect:
+		return TCPTimedOut
+	case Handshake:
+		return TLSTimedOut
+	case Request, Response:
+		return HTTPTimedOut
+	case Streaming:
+		return StreamStalled
+	case Executing:
+		return ExecTimedOut
+	}
+	return Unknown
+}
+
+// cutIn is the class of a connection that ended in phase; early says how it ended if nothing had been spoken yet.
+func cutIn(phase Phase, early Class) Class {
+	switch phase {
+	case Handshake:
+		return TLSClosed
+	case Request, Response:
+		return HTTPClosed
+	case Streaming:
+		return StreamCut
+	}
+	return early
+}
+
+// Shorten makes one bounded, printable line of text from outside: control characters, line breaks among them, become
+// spaces, so that an answer can neither move a terminal's cursor nor forge a log line.
+func Shorten(text string, limit int) string {
+	text = strings.Join(strings.FieldsFunc(text, func(r rune) bool {
+		return unicode.IsSpace(r) || unicode.IsControl(r) || r == utf8.RuneError
+	}), " ")
+	if len(text) <= limit {
+		return text
+	}
+	cut := limit
+	for !utf8.RuneStart(text[cut]) {
+		cut--
+	}
+	return text[:cut] + "…"
+}

@@ -1,0 +1,101 @@
+package probe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+)
+
+// A Probe is a prober with the attempt it makes. It is safe for concurrent use if its Prober is.
+type Probe struct {
+	Spec
+	Prober
+
+	hung atomic.Bool // an attempt outlived its deadline and has not come back yet
+}
+
+// grace is how long past its deadline an attempt may take to come back before it is given up: an exec probe asks its
+// process group to end, waits two seconds for it, kills it and collects its output.
+const grace = 4 * time.Second
+
+var errHung = errors.New("the prober ignored its deadline and is still running")
+
+// Do makes one attempt: it sets the deadline, survives a prober that panics or hangs, and classifies the end. It reports
+// false if ctx ended first: what we cut short ourselves is not news.
+//
+// A prober that hangs costs one goroutine, once: until it comes back, further attempts end as Internal without starting.
+func Do(ctx context.Context, p *Probe) (Result, bool) {
+	r := Result{Spec: p.Spec, Start: time.Now()}
+	facts, err := p.attempt(ctx)
+	if ctx.Err() != nil {
+		return Result{}, false
+	}
+	r.Elapsed = InSeconds(time.Since(r.Start))
+	r.Facts = facts
+	r.Class, r.Why = Classify(facts.Phase, err), why(err)
+	return r, true
+}
+
+func (p *Probe) attempt(ctx context.Context) (Facts, error) {
+	if p.hung.Load() {
+		return Facts{}, Fail(Internal, errHung)
+	}
+	if p.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, p.Timeout)
+		defer cancel()
+	}
+	type end struct {
+		facts Facts
+		err   error
+	}
+	ended := make(chan end, 1)
+	go func() {
+		facts, err := recovered(ctx, p.Prober)
+		ended <- end{facts, err}
+		p.hung.Store(false)
+	}()
+	select {
+	case e := <-ended:
+		return e.facts, e.err
+	case <-ctx.Done():
+	}
+	late := time.NewTimer(grace)
+	defer late.Stop()
+	select {
+	case e := <-ended:
+		return e.facts, e.err
+	case <-late.C:
+		p.hung.Store(true)
+		select { // it may have come back just before the mark was set
+		case e := <-ended:
+			p.hung.Store(false)
+			return e.facts, e.err
+		default:
+			return Facts{}, Fail(Internal, errHung)
+		}
+	}
+}
+
+// recovered turns a panic into an error, so that a single buggy prober does not end the monitoring of everything else.
+func recovered(ctx context.Context, p Prober) (facts Facts, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = Fail(Internal, fmt.Errorf("the prober panicked: %v\n%s", v, debug.Stack()))
+		}
+	}()
+	return p.Probe(ctx)
+}
+
+// whyLimit keeps a server's page or a stack out of every place a Result is shown; two terminal lines say enough.
+const whyLimit = 300
+
+func why(err error) string {
+	if err == nil {
+		return ""
+	}
+	return Shorten(err.Error(), whyLimit)
+}

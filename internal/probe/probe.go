@@ -1,0 +1,78 @@
+// Package probe makes one attempt at one target and says, in a closed vocabulary, where it ended and how.
+//
+// Do runs an attempt; Classify is the only place that turns an error into a [Class].
+package probe
+
+import (
+	"context"
+	"time"
+)
+
+// A Prober makes one attempt at one target. It obeys ctx, starts no goroutine that outlives the call, and returns a nil
+// error only if it saw exactly what it expected. The facts are filled in either case: what was learned before a failure
+// is evidence too.
+type Prober interface {
+	Probe(ctx context.Context) (Facts, error)
+}
+
+// Spec says what an attempt is: whose, of which kind, at what, from where.
+type Spec struct {
+	Service string  `json:"service"`
+	Name    string  `json:"probe"`
+	Kind    Kind    `json:"kind"`
+	Target  string  `json:"target"`
+	Vantage Vantage `json:"vantage"`
+	Role    Role    `json:"role,omitzero"`
+
+	// Timeout bounds the attempt; zero means that the prober bounds itself.
+	Timeout time.Duration `json:"-"`
+}
+
+// Facts are what an attempt learned, whether it succeeded or not.
+type Facts struct {
+	Phase  Phase  `json:"phase"`  // the last phase entered
+	Phases Phases `json:"phases"` // how long each phase took, the last one included
+
+	Server    string       `json:"server,omitempty"`     // the nameserver that was asked, "host:port"
+	RCode     string       `json:"rcode,omitempty"`      // its answer's response code, as in RFC 8914's registry: "NXDOMAIN"
+	Answers   []string     `json:"answers,omitempty"`    // the addresses or records it gave
+	Peer      string       `json:"peer,omitempty"`       // the address spoken to, "ip:port"
+	Proxy     string       `json:"proxy,omitempty"`      // the proxy in between, without its credentials
+	Status    int          `json:"status,omitempty"`     // the HTTP status
+	TLS       *TLS         `json:"tls,omitempty"`        // the session and the certificate shown, verified or not
+	RequestID string       `json:"request_id,omitempty"` // x-request-id or cf-ray: what the operator would look for
+	Date      time.Time    `json:"date,omitzero"`        // the answer's Date header: the other side's clock
+	Signals   []string     `json:"signals,omitempty"`    // what a look at the host itself saw
+	Exit      *int         `json:"exit,omitempty"`       // a command's exit code; -1 for a signal
+	Output    string       `json:"output,omitempty"`     // a command's or a server's own words, shortened
+	Tokens    *TokensSpent `json:"tokens,omitempty"`     // what an agent's run cost
+	Warnings  []string     `json:"warnings,omitempty"`   // named oddities that did not block the attempt
+}
+
+// TLS is what a handshake showed.
+type TLS struct {
+	Version  string    `json:"version,omitempty"` // "TLS 1.3"
+	Subject  string    `json:"subject,omitempty"`
+	Issuer   string    `json:"issuer,omitempty"`
+	NotAfter time.Time `json:"not_after,omitzero"`
+}
+
+// TokensSpent is the price of one run of an agent, in tokens.
+type TokensSpent struct {
+	Input       int64 `json:"input"`
+	CachedInput int64 `json:"cached_input"`
+	Output      int64 `json:"output"`
+}
+
+// A Result is one attempt and its end. It is plain data: it is stored, compared and shown as it stands.
+type Result struct {
+	Spec
+	Start   time.Time `json:"start"`
+	Elapsed Seconds   `json:"elapsed_seconds"`
+	Class   Class     `json:"class"`
+	Why     string    `json:"why"` // the error, for people; empty when all was as expected
+	Facts
+}
+
+// OK reports whether the attempt saw exactly what it expected.
+func (r Result) OK() bool { return r.Class == OK }

@@ -1,0 +1,143 @@
+package probe
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Kind is what an attempt tries.
+type Kind uint8
+
+const (
+	Host   Kind = iota // a look at this host itself; sends nothing
+	DNS                // a name looked up
+	HTTP               // one request
+	Stream             // a WebSocket upgrade, held
+	Exec               // a command run
+)
+
+var kindNames = []string{Host: "host", DNS: "dns", HTTP: "http", Stream: "stream", Exec: "exec"}
+
+func (k Kind) String() string                { return name(kindNames, k, "kind") }
+func (k Kind) MarshalText() ([]byte, error)  { return []byte(k.String()), nil }
+func (k *Kind) UnmarshalText(b []byte) error { return parse(kindNames, k, b, "kind") }
+
+// Vantage is where an attempt is made from.
+type Vantage uint8
+
+const (
+	FromHost    Vantage = iota
+	FromSandbox         // the same attempt inside the agent's sandbox
+	Direct              // past the system's resolver or proxy
+)
+
+var vantageNames = []string{FromHost: "host", FromSandbox: "sandbox", Direct: "direct"}
+
+func (v Vantage) String() string                { return name(vantageNames, v, "vantage") }
+func (v Vantage) MarshalText() ([]byte, error)  { return []byte(v.String()), nil }
+func (v *Vantage) UnmarshalText(b []byte) error { return parse(vantageNames, v, b, "vantage") }
+
+// Role is what an attempt stands for when a round is judged.
+type Role uint8
+
+const (
+	OfService           Role = iota // a check the user asked for
+	OfHost                          // rung 0: this host
+	ResolverAsksControl             // one nameserver, asked for a control's name
+	ResolverAsksService             // one nameserver, asked for the service's name
+	ResolverAsksCanary              // one nameserver, asked for a random name that must not exist
+	ControlByName                   // a control reached by its name
+	ControlByAddress                // a control reached by its address, past every resolver
+)
+
+var roleNames = []string{OfService: "service", OfHost: "host", ResolverAsksControl: "resolver.control",
+	ResolverAsksService: "resolver.service", ResolverAsksCanary: "resolver.canary",
+	ControlByName: "control.name", ControlByAddress: "control.address"}
+
+func (r Role) String() string                { return name(roleNames, r, "role") }
+func (r Role) MarshalText() ([]byte, error)  { return []byte(r.String()), nil }
+func (r *Role) UnmarshalText(b []byte) error { return parse(roleNames, r, b, "role") }
+
+// Phase is where an attempt ended.
+type Phase uint8
+
+const (
+	NoPhase Phase = iota
+	Resolve
+	Connect
+	Handshake // "tls"
+	Request
+	Response
+	Streaming // "stream"
+	Executing // "exec"
+)
+
+var phaseNames = []string{NoPhase: "", Resolve: "resolve", Connect: "connect", Handshake: "tls", Request: "request",
+	Response: "response", Streaming: "stream", Executing: "exec"}
+
+// AllPhases lists every phase an attempt can be in, in their order.
+func AllPhases() []Phase {
+	return []Phase{Resolve, Connect, Handshake, Request, Response, Streaming, Executing}
+}
+
+func (p Phase) String() string                { return name(phaseNames, p, "phase") }
+func (p Phase) MarshalText() ([]byte, error)  { return []byte(p.String()), nil }
+func (p *Phase) UnmarshalText(b []byte) error { return parse(phaseNames, p, b, "phase") }
+
+// Seconds is a duration as people and Prometheus read it.
+type Seconds float64
+
+// InSeconds rounds to microseconds: below that a probe measures the scheduler.
+func InSeconds(d time.Duration) Seconds {
+	return Seconds(math.Round(float64(d)/float64(time.Microsecond)) / 1e6)
+}
+
+// Duration converts back.
+func (s Seconds) Duration() time.Duration { return time.Duration(float64(s) * float64(time.Second)) }
+
+// Phases holds how long each phase took; a phase that was not entered is zero.
+type Phases [Executing + 1]Seconds
+
+// MarshalJSON writes the phases entered, by name.
+func (p Phases) MarshalJSON() ([]byte, error) {
+	entered := make(map[string]Seconds)
+	for _, phase := range AllPhases() {
+		if p[phase] > 0 {
+			entered[phase.String()] = p[phase]
+		}
+	}
+	return json.Marshal(entered)
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (p *Phases) UnmarshalJSON(b []byte) error {
+	var entered map[Phase]Seconds
+	if err := json.Unmarshal(b, &entered); err != nil {
+		return err
+	}
+	for phase, took := range entered {
+		p[phase] = took
+	}
+	return nil
+}
+
+func name[T ~uint8](names []string, v T, what string) string {
+	if int(v) < len(names) {
+		return names[v]
+	}
+	return fmt.Sprintf("%s(%d)", what, v)
+}
+
+func parse[T ~uint8](names []string, v *T, text []byte, what string) error {
+	i := slices.Index(names, string(text))
+	if i < 0 {
+		known := slices.DeleteFunc(slices.Clone(names), func(s string) bool { return s == "" })
+		return fmt.Errorf("unknown %s %q: use one of %s", what, text, strings.Join(known, ", "))
+	}
+	*v = T(i)
+	return nil
+}

@@ -1,0 +1,31 @@
+package watch
+
+import (
+	"time"
+
+	"netwatchd/internal/diagnose"
+	"netwatchd/internal/probe"
+)
+
+// Status is what is known now, for every service: `check --json`, `status --json`, the status file, /api/v1/status.
+type Status struct {
+	At        time.Time  `json:"at"`
+	Version   string     `json:"version"`
+	Sandboxed Sandboxed  `json:"sandboxed"`
+	Services  []Standing `json:"services"`
+}
+
+// Sandboxed says whether this very process is denied the network, and by which signs.
+type Sandboxed struct {
+	Denied  bool     `json:"denied"`
+	Signals []string `json:"signals"`
+}
+
+// A Standing is a verdict that holds, and since when.
+type Standing struct {
+	diagnose.Verdict
+	Since time.Time     `json:"since"`
+	Delay probe.Seconds `json:"delay_seconds"` // from the first failed attempt to the verdict
+	// Results are the latest of each of the service's own probes, in the order of the configuration.
+	Results []probe.Result `json:"results"`
+}
