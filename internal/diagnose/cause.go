@@ -118,3 +118,10 @@ func (s *Severity) UnmarshalText(text []byte) error {
 	*s = Severity(i)
 	return nil
 }
+
+// Fault reports whether the cause says that something is wrong, as opposed to well, well enough, or not known.
+func (c Cause) Fault() bool { return c >= SelfSandboxed && c <= SandboxOpen }
+
+// OfNetwork reports whether the cause stands between this host and the service, so that whatever the agent itself
+// reports is explained by it.
+func (c Cause) OfNetwork() bool { return c >= SelfSandboxed && c <= UnexpectedAnswer }

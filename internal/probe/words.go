@@ -141,3 +141,11 @@ func parse[T ~uint8](names []string, v *T, text []byte, what string) error {
 	*v = T(i)
 	return nil
 }
+
+// The looks at this host itself, by name: what diagnosing a round goes by.
+const (
+	LookSandbox    = "sandbox"
+	LookLink       = "link"
+	LookRoute      = "route"
+	LookResolvConf = "resolv.conf"
+)

@@ -26,6 +26,9 @@ type Standing struct {
 	diagnose.Verdict
 	Since time.Time     `json:"since"`
 	Delay probe.Seconds `json:"delay_seconds"` // from the first failed attempt to the verdict
-	// Results are the latest of each of the service's own probes, in the order of the configuration.
-	Results []probe.Result `json:"results"`
+	// Results are those of the latest round, the host's, the resolvers' and the controls' among them; absent for a
+	// service without a ladder.
+	Results []probe.Result `json:"results,omitempty"`
+	// Budget is how many costly runs are left within the day.
+	Budget *int `json:"budget_remaining_runs,omitempty"`
 }

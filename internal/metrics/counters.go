@@ -1,0 +1,98 @@
+package metrics
+
+import (
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"netwatchd/internal/diagnose"
+	"netwatchd/internal/probe"
+	"netwatchd/internal/watch"
+)
+
+// Counters count what passes by. They are an observer of the watcher.
+type Counters struct {
+	lag     prometheus.Histogram
+	missed  prometheus.Counter
+	suspend prometheus.Counter
+	void    prometheus.Counter
+	reload  prometheus.Gauge
+	reloads prometheus.Gauge
+
+	mu    sync.Mutex
+	moves map[move]float64
+}
+
+type move struct {
+	service string
+	cause   diagnose.Cause
+}
+
+func newCounters() *Counters {
+	return &Counters{
+		lag: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "netwatchd_scheduler_lag_seconds", Help: "How late attempts began, against the plan.",
+			// The plan's grid is 4 ms, the promise 5 ms at the 99th percentile; a second is a daemon in trouble.
+			Buckets:                     []float64{.0005, .001, .002, .005, .01, .025, .1, 1},
+			NativeHistogramBucketFactor: 1.1,
+			// Lags span six decades at the most: more buckets than this would be noise.
+			NativeHistogramMaxBucketNumber: 100,
+		}),
+		missed:  prometheus.NewCounter(prometheus.CounterOpts{Name: "netwatchd_scheduler_missed_runs_total", Help: "Planned attempts not made since the one before was still under way or the daemon was late."}),
+		suspend: prometheus.NewCounter(prometheus.CounterOpts{Name: "netwatchd_host_suspends_total", Help: "How often this host was found to have been away (suspended or stopped)."}),
+		void:    prometheus.NewCounter(prometheus.CounterOpts{Name: "netwatchd_host_suspend_discarded_runs_total", Help: "Attempts discarded since the host was away during them."}),
+		reload:  prometheus.NewGauge(prometheus.GaugeOpts{Name: "netwatchd_config_last_reload_successful", Help: "Whether the last reload of the configuration succeeded."}),
+		reloads: prometheus.NewGauge(prometheus.GaugeOpts{Name: "netwatchd_config_last_reload_success_timestamp_seconds", Help: "When the configuration was last loaded with success."}),
+		moves:   make(map[move]float64),
+	}
+}
+
+func (c *Counters) collect(out chan<- prometheus.Metric) {
+	for _, m := range []prometheus.Metric{c.lag, c.missed, c.suspend, c.void, c.reload, c.reloads} {
+		out <- m
+	}
+}
+
+// Reloaded notes how a reload of the configuration went.
+func (c *Counters) Reloaded(err error) {
+	if err != nil {
+		c.reload.Set(0)
+		return
+	}
+	c.reload.Set(1)
+	c.reloads.SetToCurrentTime()
+}
+
+// Attempted is counted by the ledger.
+func (c *Counters) Attempted(probe.Result, time.Duration) {}
+
+// Started counts how late an attempt began.
+func (c *Counters) Started(late time.Duration, missed int) {
+	c.lag.Observe(late.Seconds())
+	if missed > 0 {
+		c.missed.Add(float64(missed))
+	}
+}
+
+// Judged counts verdicts that moved.
+func (c *Counters) Judged(now watch.Standing, was diagnose.Cause) {
+	if now.Cause == was {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.moves[move{now.Service, now.Cause}]++
+}
+
+// Resumed counts a suspend.
+func (c *Counters) Resumed(_ time.Duration, discarded int) {
+	c.suspend.Inc()
+	c.void.Add(float64(discarded))
+}
+
+func (c *Counters) changesTo(service string, cause diagnose.Cause) float64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.moves[move{service, cause}]
+}

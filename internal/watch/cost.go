@@ -1,0 +1,61 @@
+package watch
+
+import (
+	"slices"
+	"time"
+
+	"netwatchd/internal/probe"
+)
+
+// The account's "no" is asked about again after half an hour, then ever more rarely, up to a quarter of a day: a usage
+// limit lasts hours, and every further run may cost tokens or count against it.
+const (
+	firstWait = 30 * time.Minute
+	longest   = 6 * time.Hour
+)
+
+// mayAfford reports whether a costly attempt may be made now.
+func (w *Watcher) mayAfford(s *service, t Task) bool {
+	now := time.Now()
+	s.spent = slices.DeleteFunc(s.spent, func(at time.Time) bool { return now.Sub(at) >= 24*time.Hour })
+	switch {
+	case w.costly:
+		return false // never two at once
+	case s.standing.Cause.OfNetwork():
+		return false // it cannot tell more than the cheap probes did
+	case t.Daily > 0 && len(s.spent) >= t.Daily:
+		return false
+	case s.wait > 0 && now.Sub(s.waited) < s.wait:
+		return false
+	}
+	w.costly = true
+	s.spent = append(s.spent, now)
+	return true
+}
+
+// paid ends a costly attempt.
+func (w *Watcher) paid(s *service, r probe.Result) {
+	w.costly = false
+	switch r.Class {
+	case probe.ExecUsageLimit, probe.ExecRateLimited, probe.ExecUnauthorized, probe.ExecNotLoggedIn:
+		s.wait, s.waited = min(max(2*s.wait, firstWait), longest), time.Now()
+	default:
+		s.wait = 0
+	}
+}
+
+// budget says how many costly attempts are left within the day; nil where none are bounded.
+func (s *service) budget(now time.Time) *int {
+	for _, t := range s.Tasks {
+		if t.Costly && t.Daily > 0 {
+			spent := 0
+			for _, at := range s.spent {
+				if now.Sub(at) < 24*time.Hour {
+					spent++
+				}
+			}
+			return new(max(t.Daily-spent, 0))
+		}
+	}
+	return nil
+}

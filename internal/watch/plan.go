@@ -1,0 +1,54 @@
+// Package watch runs probes on their schedules, makes rounds of them, and owns what is known.
+package watch
+
+import (
+	"time"
+
+	"netwatchd/internal/diagnose"
+	"netwatchd/internal/probe"
+)
+
+// A Plan is everything there is to watch.
+type Plan struct {
+	// Environment returns the attempts that tell of this host, its resolvers and the controls. It is called for every
+	// round, so that a resolv.conf rewritten by a VPN counts from the next round on.
+	Environment func() []*probe.Probe
+	Services    []Service
+}
+
+// A Service is what a verdict is about.
+type Service struct {
+	Name  string
+	Tasks []Task
+
+	// Around returns the attempts about this service that are made in its rounds only: each nameserver asked for its
+	// name, its probes inside the agent's sandbox. It may be nil.
+	Around func() []*probe.Probe
+
+	// Every is how often a full round is made while all is well; zero: only on suspicion.
+	Every  time.Duration
+	Expect diagnose.Expect
+	Moves  Moves
+}
+
+// Moves says when a verdict moves: when Votes of the last Of rounds name the same cause. The failed attempt that started
+// a confirming round is a vote for what that round says.
+type Moves struct{ Votes, Of int }
+
+// A Task is a probe and how it is scheduled.
+type Task struct {
+	*probe.Probe
+	Interval time.Duration
+
+	// Quick is the form made in a round; nil keeps the probe out of rounds, and its latest result stands in for it.
+	Quick *probe.Probe
+	// Costly attempts are made one at a time, within Daily runs a day, not while the service cannot be reached, and at
+	// ever longer intervals while the account says no.
+	Costly bool
+	Daily  int
+}
+
+// inRoundsOnly reports whether the service's rounds make the task often enough already.
+func (s *Service) inRoundsOnly(t Task) bool {
+	return s.Every > 0 && t.Quick == t.Probe && t.Interval == s.Every
+}

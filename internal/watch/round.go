@@ -1,0 +1,189 @@
+package watch
+
+import (
+	"slices"
+	"time"
+
+	"netwatchd/internal/diagnose"
+	"netwatchd/internal/probe"
+)
+
+// patience is how long a confirming round may take: with the moment it takes to judge it stays under the two seconds in
+// which a cause is promised, and a lost SYN is still sent again once (after 1 s, RFC 6298).
+const patience = 1800 * time.Millisecond
+
+// patienceFactor spares an attempt whose good answers are slow from being cut off by patience: on a line with 600 ms of
+// delay a TLS handshake and its answer take 2.4 s in the best of times.
+const patienceFactor = 4
+
+// A round is attempts being made together for one service.
+type round struct {
+	service    *service
+	confirming bool
+	begun      time.Time
+	open       int // attempts not back yet
+	results    []probe.Result
+	void       bool // the host was away, or the service is no longer watched
+}
+
+// startRound makes a round for s; a confirming one answers a suspicion, and is impatient.
+func (w *Watcher) startRound(s *service, confirming bool) {
+	if s.roundUnderWay(confirming) {
+		return
+	}
+	rd := &round{service: s, confirming: confirming, begun: time.Now()}
+	s.rounds = append(s.rounds, rd)
+	own := s.roundProbes()
+	if s.Around != nil {
+		own = append(own, s.Around()...)
+	}
+	rd.open = len(own) + 1 // and the environment
+	for _, p := range own {
+		w.attempt(w.hurried(p, confirming), func(r probe.Result, valid bool) {
+			w.roundResult(rd, r, valid)
+		})
+	}
+	w.joinEnvironment(rd)
+	if confirming {
+		w.after(patience, func() { w.judge(rd, false) })
+	}
+}
+
+func (w *Watcher) roundResult(rd *round, r probe.Result, valid bool) {
+	rd.open--
+	if valid && !rd.void {
+		w.heard(r, rd.service.intervalOf(r))
+		rd.results = append(rd.results, r)
+		if r.Role == probe.OfService && !rd.confirming {
+			w.suspect(rd.service, r)
+		}
+	}
+	if rd.open == 0 {
+		w.judge(rd, true)
+	}
+}
+
+// heard tells the observers of r, and remembers how long a good answer took.
+func (w *Watcher) heard(r probe.Result, interval time.Duration) {
+	if r.OK() {
+		w.usual[usualKey(r.Spec)] = r.Elapsed.Duration()
+	}
+	if r.Role == probe.OfHost && r.Name == probe.LookSandbox {
+		w.sandboxed = Sandboxed{Denied: r.Class == probe.LocalDenied, Signals: r.Signals}
+	}
+	for _, o := range w.Observers {
+		o.Attempted(r, interval)
+	}
+}
+
+func usualKey(s probe.Spec) string { return s.Service + "/" + s.Name + "/" + s.Vantage.String() }
+
+// hurried is p with no more time than patience allows, if the round is a confirming one.
+func (w *Watcher) hurried(p *probe.Probe, confirming bool) *probe.Probe {
+	limit := max(patience, patienceFactor*w.usual[usualKey(p.Spec)])
+	if !confirming || p.Timeout > 0 && p.Timeout <= limit {
+		return p
+	}
+	spec := p.Spec
+	spec.Timeout = limit
+	return &probe.Probe{Spec: spec, Prober: p.Prober}
+}
+
+// An envRun is one look at the host, its resolvers and the controls, shared by the rounds of the same moment.
+type envRun struct {
+	begun      time.Time
+	confirming bool
+	open       int
+	results    []probe.Result
+	rounds     []*round
+}
+
+// sameMoment is how far apart attempts may begin and still be held against each other. It also bounds how often the
+// controls are asked when many services fail at once: twice a second.
+const sameMoment = 500 * time.Millisecond
+
+func (w *Watcher) joinEnvironment(rd *round) {
+	e := w.envRun
+	if e == nil || time.Since(e.begun) > sameMoment || rd.confirming && !e.confirming && e.open > 0 {
+		e = w.startEnvironment(rd.confirming)
+	}
+	if e.open == 0 {
+		w.environmentEnded(rd, e)
+		return
+	}
+	e.rounds = append(e.rounds, rd)
+}
+
+func (w *Watcher) startEnvironment(confirming bool) *envRun {
+	probes := w.environment()
+	e := &envRun{begun: time.Now(), confirming: confirming, open: len(probes)}
+	w.envRun = e
+	for _, p := range probes {
+		w.attempt(w.hurried(p, confirming), func(r probe.Result, valid bool) { w.environmentResult(e, r, valid) })
+	}
+	return e
+}
+
+func (w *Watcher) environmentResult(e *envRun, r probe.Result, valid bool) {
+	e.open--
+	if valid {
+		w.heard(r, w.environmentInterval())
+		e.results = append(e.results, r)
+	}
+	if e.open == 0 {
+		for _, rd := range e.rounds {
+			w.environmentEnded(rd, e)
+		}
+		e.rounds = nil
+	}
+}
+
+func (w *Watcher) environmentEnded(rd *round, e *envRun) {
+	rd.results = append(rd.results, e.results...)
+	rd.open--
+	if rd.open == 0 {
+		w.judge(rd, true)
+	}
+}
+
+// environmentInterval is how often the environment is looked at: as often as the most watched service.
+func (w *Watcher) environmentInterval() time.Duration {
+	var shortest time.Duration
+	for _, s := range w.services {
+		if s.Every > 0 && (shortest == 0 || s.Every < shortest) {
+			shortest = s.Every
+		}
+	}
+	return shortest
+}
+
+// soFar is what the round knows: its own results, those of the environment that have come in, and the latest of the
+// probes that are too costly to be repeated in it.
+func (rd *round) soFar(e *envRun) []probe.Result {
+	results := slices.Clone(rd.results)
+	if e != nil && slices.Contains(e.rounds, rd) {
+		results = append(results, e.results...)
+	}
+	for _, r := range rd.service.carried {
+		results = append(results, r)
+	}
+	return results
+}
+
+// judge names the cause behind the round. Before its end only a definite cause counts: what has not come back yet could
+// still change an uncertain one.
+func (w *Watcher) judge(rd *round, ended bool) {
+	s := rd.service
+	if rd.void || !ended && rd.open == 0 {
+		return
+	}
+	if ended {
+		s.rounds = slices.DeleteFunc(s.rounds, func(other *round) bool { return other == rd })
+	}
+	results := rd.soFar(w.envRun)
+	verdict := diagnose.Of(diagnose.Round{Service: s.Name, Results: results, Expect: s.Expect})
+	if !ended && (verdict.Cause == diagnose.Inconclusive || !verdict.Cause.Fault()) {
+		return
+	}
+	w.settle(rd, verdict, results, ended)
+}

@@ -1,0 +1,262 @@
+package watch
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"netwatchd/internal/diagnose"
+	"netwatchd/internal/probe"
+)
+
+// An Observer hears of everything, in order, on the watcher's own goroutine: it must return at once.
+type Observer interface {
+	// Attempted hears of every attempt; interval is how often such attempts are planned, zero for those of suspicion.
+	Attempted(r probe.Result, interval time.Duration)
+	// Started hears how late an attempt was begun, and how many planned starts before it were missed.
+	Started(late time.Duration, missed int)
+	// Judged hears of every verdict reached, moved or not; was is the cause that held before.
+	Judged(now Standing, was diagnose.Cause)
+	// Resumed hears that the host was away, and how many attempts under way were discarded for it.
+	Resumed(away time.Duration, discarded int)
+}
+
+// A Clock tells whether the host was suspended since it was last asked.
+type Clock interface {
+	Away() time.Duration
+}
+
+// Options are what a Watcher needs beside its plan.
+type Options struct {
+	Version   string
+	Observers []Observer
+	Clock     Clock // nil: never away
+}
+
+// A Watcher runs a plan. One goroutine, in Run, owns everything it knows; all else sends it messages.
+type Watcher struct {
+	Options
+	inbox    chan func()
+	stopped  chan struct{}
+	attempts sync.WaitGroup
+	ctx      context.Context // of the attempts
+
+	schedule    schedule
+	services    []*service
+	environment func() []*probe.Probe
+	envRun      *envRun
+	usual       map[string]time.Duration // how long a good answer to an attempt took last
+	costly      bool                     // a costly attempt is under way
+	sandboxed   Sandboxed
+	resumed     time.Time // attempts begun before are void
+	discarded   int
+	away        time.Duration
+	firstRounds int // services with a ladder whose first round is not over
+	ready       chan struct{}
+}
+
+// ErrStopped says that the watcher is not running any more.
+var ErrStopped = errors.New("the watcher has stopped")
+
+// New returns a watcher of plan; Run starts it.
+func New(plan Plan, o Options) *Watcher {
+	w := &Watcher{
+		Options: o,
+		// As many as start within one slot of the grid at ten thousand a second, so that none of them waits to be heard.
+		inbox:   make(chan func(), 64),
+		stopped: make(chan struct{}),
+		usual:   make(map[string]time.Duration),
+		ready:   make(chan struct{}),
+	}
+	w.schedule.epoch = time.Now()
+	w.adopt(plan)
+	w.firstRounds = len(w.ladders())
+	return w
+}
+
+// Ready is closed after the first full round.
+func (w *Watcher) Ready() <-chan struct{} { return w.ready }
+
+// Run watches until ctx ends, then waits for every attempt under way to end. It may be called once.
+func (w *Watcher) Run(ctx context.Context) {
+	defer close(w.stopped)
+	defer w.attempts.Wait()
+	w.ctx = ctx
+	for _, s := range w.ladders() {
+		w.startRound(s, false)
+	}
+	w.readyIfDone()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	var armed time.Time
+	for {
+		w.checkClock()
+		w.startDue(time.Now())
+		if next, any := w.schedule.next(); any && !next.Equal(armed) {
+			armed = next
+			timer.Reset(time.Until(next))
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+			armed = time.Time{}
+		case message := <-w.inbox:
+			message()
+			w.drain()
+		}
+	}
+}
+
+// drain hears what else has come in, so that a burst of results costs one turn of the loop.
+func (w *Watcher) drain() {
+	for range cap(w.inbox) {
+		select {
+		case message := <-w.inbox:
+			message()
+		default:
+			return
+		}
+	}
+}
+
+// Reload adopts plan: what did not change keeps its schedule, its verdict and its history.
+func (w *Watcher) Reload(ctx context.Context, plan Plan) error {
+	return w.ask(ctx, func() { w.adopt(plan) })
+}
+
+// Status says what is known now.
+func (w *Watcher) Status(ctx context.Context) (*Status, error) {
+	status := &Status{Version: w.Version}
+	err := w.ask(ctx, func() {
+		status.At, status.Sandboxed = time.Now(), w.sandboxed
+		status.Services = make([]Standing, len(w.services))
+		for i, s := range w.services {
+			status.Services[i] = s.standing
+			status.Services[i].Budget = s.budget(status.At)
+		}
+	})
+	return status, err
+}
+
+// ask has the owning goroutine run question, and waits for it.
+func (w *Watcher) ask(ctx context.Context, question func()) error {
+	done := make(chan struct{})
+	select {
+	case w.inbox <- func() { question(); close(done) }:
+	case <-w.stopped:
+		return ErrStopped
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case <-done:
+		return nil
+	case <-w.stopped:
+		return ErrStopped
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// attempt makes p's attempt and hands the result to then, on the owning goroutine. Valid is false for an attempt during
+// which the host was away: its times mean nothing.
+func (w *Watcher) attempt(p *probe.Probe, then func(r probe.Result, valid bool)) {
+	begun := time.Now()
+	w.attempts.Go(func() {
+		r, ok := probe.Do(w.ctx, p)
+		if !ok {
+			return // we are stopping
+		}
+		select {
+		case w.inbox <- func() { then(r, w.stillValid(begun)) }:
+		case <-w.ctx.Done():
+		}
+	})
+}
+
+func (w *Watcher) stillValid(begun time.Time) bool {
+	valid := begun.After(w.resumed)
+	if !valid {
+		w.discarded++
+	}
+	return valid
+}
+
+// after runs f on the owning goroutine, d from now.
+func (w *Watcher) after(d time.Duration, f func()) {
+	time.AfterFunc(d, func() {
+		select {
+		case w.inbox <- f:
+		case <-w.stopped:
+		}
+	})
+}
+
+func (w *Watcher) startDue(now time.Time) {
+	for {
+		l, planned, missed := w.schedule.due(now)
+		if l == nil {
+			return
+		}
+		if l.running { // no pile-up: an attempt that is not back yet is not overtaken by the next
+			missed++
+		} else {
+			l.start(l)
+		}
+		for _, o := range w.Observers {
+			o.Started(now.Sub(planned), missed)
+		}
+	}
+}
+
+// ladders are the services that are looked at in full rounds.
+func (w *Watcher) ladders() []*service {
+	var with []*service
+	for _, s := range w.services {
+		if s.Every > 0 {
+			with = append(with, s)
+		}
+	}
+	return with
+}
+
+func (w *Watcher) readyIfDone() {
+	select {
+	case <-w.ready:
+	default:
+		if w.firstRounds <= 0 {
+			close(w.ready)
+		}
+	}
+}
+
+// resumeGrace is how long a host that was away is left to find its network again (DHCP, Wi-Fi association, a VPN): what
+// fails meanwhile tells nothing.
+const resumeGrace = 10 * time.Second
+
+func (w *Watcher) checkClock() {
+	if w.Clock == nil {
+		return
+	}
+	away := w.Clock.Away()
+	if away <= 0 {
+		return
+	}
+	now := time.Now()
+	w.resumed, w.away = now, away
+	w.schedule.replan(now.Add(resumeGrace))
+	for _, s := range w.services {
+		s.suspend(w, now)
+	}
+	w.after(resumeGrace, func() {
+		for _, o := range w.Observers {
+			o.Resumed(w.away, w.discarded)
+		}
+		w.discarded = 0
+		for _, s := range w.ladders() {
+			w.startRound(s, false)
+		}
+	})
+}
