@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,6 +21,7 @@ import (
 const (
 	lookEnv   = "NETWATCHD_TEST_LOOK"   // print the results as JSON and exit
 	filterEnv = "NETWATCHD_TEST_FILTER" // first install this seccomp filter
+	lookWrite = "write"                 // a value of lookEnv: print what a datagram to loopback says instead
 )
 
 func TestMain(m *testing.M) {
@@ -27,11 +29,24 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, reexecFiltered(filter))
 		os.Exit(1)
 	}
-	if os.Getenv(lookEnv) != "" {
+	switch os.Getenv(lookEnv) {
+	case "":
+		os.Exit(m.Run())
+	case lookWrite:
+		fmt.Println(writeDatagram())
+	default:
 		printLooks()
-		os.Exit(0)
 	}
-	os.Exit(m.Run())
+}
+
+func writeDatagram() error {
+	c, err := net.Dial("udp", "127.0.0.1:9")
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	_, err = c.Write([]byte("x"))
+	return err
 }
 
 func printLooks() {
@@ -53,7 +68,8 @@ func looks(t *testing.T, cmd *exec.Cmd) map[string]probe.Result {
 	if cmd.Env == nil {
 		cmd.Env = cleanEnv()
 	}
-	cmd.Env = append(cmd.Env, lookEnv+"=1")
+	// The race detector lets a process linger for a second as it exits, should a report still come.
+	cmd.Env = append(cmd.Env, lookEnv+"=1", "GORACE=atexit_sleep_ms=0")
 	out, err := cmd.Output()
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		t.Fatalf("%v: %v\n%s", cmd.Args, err, exit.Stderr)
@@ -91,12 +107,13 @@ func self(t *testing.T) string {
 	return path
 }
 
-// inNamespace runs a shell script and then this binary in a network namespace of its own, which ends with it.
+// inNamespace runs a shell script and then this binary in namespaces of its own, network and mounts, which end with it.
 func inNamespace(t *testing.T, script string) map[string]probe.Result {
 	t.Helper()
 	needsRoot(t)
 	cmd := exec.Command("sh", "-ec", script+"\nexec "+self(t))
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
+	// Unshareflags, not Cloneflags: only with these does Go keep the mounts made there from spreading to the host's.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS}
 	return looks(t, cmd)
 }
 

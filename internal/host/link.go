@@ -89,7 +89,7 @@ func joinLinks(interfaces []netlink.Link, addresses []netlink.Addr) (links []lin
 		if isLoopback(i) || a.Name == wslLoopback {
 			continue
 		}
-		links = append(links, link{a.Name, a.RawFlags&unix.IFF_UP != 0, a.RawFlags&unix.IFF_RUNNING != 0,
+		links = append(links, link{a.Name, a.RawFlags&unix.IFF_UP != 0, a.RawFlags&unix.IFF_LOWER_UP != 0,
 			borrowed || len(of[a.Index]) > 0, of[a.Index]})
 	}
 	return links

@@ -133,7 +133,7 @@ func routes6(proc fs.FS) (routes []route) {
 	lines, _ := linesOf(proc, "self/net/ipv6_route")
 	for _, line := range lines {
 		f := strings.Fields(line) // destination length source length nexthop metric refcount use flags device
-		if len(f) < 10 || f[9] == "lo" {
+		if len(f) < 10 {
 			continue
 		}
 		to, ok := address6(f[0])
