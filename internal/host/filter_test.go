@@ -51,7 +51,11 @@ func reexecFiltered(name string) error {
 
 // socketFilter is six instructions of BPF over struct seccomp_data: number at 0, the low half of the first argument at 16.
 func socketFilter(errno unix.Errno, onlyUnix bool) []unix.SockFilter {
-	const load, equal, ret = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, unix.BPF_RET | unix.BPF_K
+	const (
+		load  = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS
+		equal = unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K
+		ret   = unix.BPF_RET | unix.BPF_K
+	)
 	ifUnix, ifOther := uint8(1), uint8(0) // how many instructions to skip
 	if onlyUnix {
 		ifUnix, ifOther = 0, 1

@@ -51,7 +51,11 @@ func openNetlink() (*netlink.Handle, error) {
 	if err != nil {
 		return nil, err
 	}
-	return h, h.SetSocketTimeout(timeout) // it would be a minute
+	if err := h.SetSocketTimeout(timeout); err != nil { // it would be a minute
+		h.Close()
+		return nil, err
+	}
+	return h, nil
 }
 
 func netlinkLinks() ([]link, error) {
@@ -127,7 +131,8 @@ func judgeLinks(links []link) error {
 	case down != nil:
 		return probe.Failf(probe.LocalNoInterface, "no interface is up: ip link set %s up", strings.Join(down, "|"))
 	}
-	return probe.Failf(probe.LocalNoInterface, "there is no interface but loopback: this namespace, container or machine was given no network")
+	return probe.Failf(probe.LocalNoInterface, "there is no interface but loopback: "+
+		"this namespace, container or machine was given no network")
 }
 
 // answersLimit keeps a container host with hundreds of bridges from filling every result.
