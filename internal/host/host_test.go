@@ -1,0 +1,167 @@
+package host
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"netwatchd/internal/probe"
+)
+
+// The tests look from where there is something to see: this binary starts itself again in a namespace, under a filter, in
+// the real sandbox, makes every look there and prints the results.
+const (
+	lookEnv   = "NETWATCHD_TEST_LOOK"   // print the results as JSON and exit
+	filterEnv = "NETWATCHD_TEST_FILTER" // first install this seccomp filter
+	lookWrite = "write"                 // a value of lookEnv: print what a datagram to loopback says instead
+)
+
+func TestMain(m *testing.M) {
+	if filter := os.Getenv(filterEnv); filter != "" {
+		fmt.Fprintln(os.Stderr, reexecFiltered(filter))
+		os.Exit(1)
+	}
+	switch os.Getenv(lookEnv) {
+	case "":
+		os.Exit(m.Run())
+	case lookWrite:
+		fmt.Println(writeDatagram())
+	default:
+		printLooks()
+	}
+}
+
+func writeDatagram() error {
+	c, err := net.Dial("udp", "127.0.0.1:9")
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	_, err = c.Write([]byte("x"))
+	return err
+}
+
+func printLooks() {
+	var results []probe.Result
+	for _, p := range Probes("/etc/resolv.conf") {
+		if r, ok := probe.Do(context.Background(), p); ok {
+			results = append(results, r)
+		}
+	}
+	if err := json.NewEncoder(os.Stdout).Encode(results); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// looks runs cmd, which must start this binary sooner or later, and returns what each look found, by name.
+func looks(t *testing.T, cmd *exec.Cmd) map[string]probe.Result {
+	t.Helper()
+	if cmd.Env == nil {
+		cmd.Env = cleanEnv()
+	}
+	// The race detector lets a process linger for a second as it exits, should a report still come.
+	cmd.Env = append(cmd.Env, lookEnv+"=1", "GORACE=atexit_sleep_ms=0")
+	out, err := cmd.Output()
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		t.Fatalf("%v: %v\n%s", cmd.Args, err, exit.Stderr)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var results []probe.Result
+	if err := json.Unmarshal(out, &results); err != nil {
+		t.Fatalf("%v: %v\n%s", cmd.Args, err, out)
+	}
+	found := make(map[string]probe.Result)
+	for _, r := range results {
+		found[r.Name] = r
+	}
+	return found
+}
+
+// cleanEnv is the environment without what an agent that runs these tests may have put there.
+func cleanEnv() (env []string) {
+	for _, v := range os.Environ() {
+		if !strings.HasPrefix(v, "CODEX_") {
+			env = append(env, v)
+		}
+	}
+	return env
+}
+
+func self(t *testing.T) string {
+	t.Helper()
+	path, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// inNamespace runs a shell script and then this binary in namespaces of its own, network and mounts, which end with it.
+func inNamespace(t *testing.T, script string) map[string]probe.Result {
+	t.Helper()
+	needsRoot(t)
+	cmd := exec.Command("sh", "-ec", script+"\nexec "+self(t))
+	// Unshareflags, not Cloneflags: only with these does Go keep the mounts made there from spreading to the host's.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS}
+	return looks(t, cmd)
+}
+
+func needsRoot(t *testing.T) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: network namespaces")
+	}
+}
+
+func needsTool(t *testing.T, tool, remedy string) string {
+	t.Helper()
+	path, err := exec.LookPath(tool)
+	if err != nil {
+		t.Skipf("needs %s: %s", tool, remedy)
+	}
+	return path
+}
+
+// codexOf finds the real codex of a version.
+func codexOf(t *testing.T, version string) string {
+	t.Helper()
+	dirs := filepath.SplitList(os.Getenv("NETWATCHD_TEST_CODEX_DIRS"))
+	dirs = append(dirs, filepath.Join("..", "..", ".cache", "codex"))
+	for _, dir := range dirs {
+		for _, place := range []string{filepath.Join(dir, version), dir} {
+			path, err := filepath.Abs(filepath.Join(place, "node_modules", ".bin", "codex"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if out, err := exec.Command(path, "--version").Output(); err == nil && strings.Contains(string(out), version) {
+				return path
+			}
+		}
+	}
+	t.Skipf("needs codex %s: make codex", version)
+	return ""
+}
+
+func TestProbes(t *testing.T) {
+	var names []string
+	for _, p := range Probes("/etc/resolv.conf") {
+		if p.Service != Service || p.Kind != probe.Host || p.Role != probe.OfHost || p.Timeout == 0 || p.Target == "" {
+			t.Errorf("%+v", p.Spec)
+		}
+		names = append(names, p.Name)
+	}
+	if got, want := strings.Join(names, " "), "sandbox link route resolv_conf"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}

@@ -1,0 +1,196 @@
+package host
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"netwatchd/internal/probe"
+)
+
+// Sandbox asks whether this process may use the network at all. It fails as [probe.LocalDenied] if not; what it saw is in
+// Facts.Signals either way.
+type Sandbox struct{}
+
+// Probe looks at this process.
+func (Sandbox) Probe(context.Context) (probe.Facts, error) {
+	s := Look()
+	facts := probe.Facts{Signals: s.Signals}
+	if s.Denied {
+		return facts, probe.Failf(probe.LocalDenied, "%s", s.Why)
+	}
+	if err := openSocket(unix.AF_INET, unix.SOCK_DGRAM); err != nil {
+		return facts, fmt.Errorf("socket(AF_INET): %w", err)
+	}
+	return facts, nil
+}
+
+// Look looks at this process without making a probe of it.
+func Look() Sandboxed {
+	return process{openSocket, os.Getenv, os.DirFS("/proc")}.look()
+}
+
+// process is what can be known of a process from the inside.
+type process struct {
+	socket func(family, kind int) error
+	getenv func(string) string
+	proc   fs.FS
+}
+
+func (p process) look() Sandboxed {
+	return judge(slices.Concat(p.sockets(), p.loopback(), p.environment(), p.ancestors(), p.namespace(), p.restrictions()))
+}
+
+// families are the sockets tried: those of the network, the one the kernel is asked by, and the one a network sandbox leaves
+// open (or, with a managed proxy, closes).
+var families = []struct {
+	name         string
+	family, kind int
+}{
+	{"inet", unix.AF_INET, unix.SOCK_DGRAM},
+	{"inet6", unix.AF_INET6, unix.SOCK_DGRAM},
+	{"netlink", unix.AF_NETLINK, unix.SOCK_RAW},
+	{"unix", unix.AF_UNIX, unix.SOCK_DGRAM},
+}
+
+// refusals are the answers of a policy. What else socket(2) may say (EMFILE, ENOMEM) is want, not refusal.
+var refusals = []struct {
+	name  string
+	errno unix.Errno
+}{
+	{"eperm", unix.EPERM},
+	{"eacces", unix.EACCES},
+	{"eafnosupport", unix.EAFNOSUPPORT},
+}
+
+func refused(err error) bool {
+	for _, refusal := range refusals {
+		if errors.Is(err, refusal.errno) {
+			return true
+		}
+	}
+	return false
+}
+
+// openSocket is socket(2) itself, past every library: a firewall's EPERM comes from write, so an EPERM from here can only be
+// a policy on this process.
+func openSocket(family, kind int) error {
+	fd, err := unix.Socket(family, kind|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	return unix.Close(fd)
+}
+
+func (p process) sockets() (seen []string) {
+	for _, f := range families {
+		err := p.socket(f.family, f.kind)
+		for _, refusal := range refusals {
+			if errors.Is(err, refusal.errno) {
+				seen = append(seen, signalOf(f.name, refusal.name))
+			}
+		}
+	}
+	return seen
+}
+
+func (p process) loopback() []string {
+	names, err := interfaceNames(p.proc)
+	if err != nil || len(names) > 0 {
+		return nil
+	}
+	return []string{OnlyLoopback}
+}
+
+func (p process) environment() (seen []string) {
+	for _, v := range []struct{ variable, signal string }{
+		{"CODEX_SANDBOX_NETWORK_DISABLED", EnvNetworkDisabled},
+		{"CODEX_NETWORK_PROXY_ACTIVE", EnvProxyActive},
+		{"CODEX_CI", EnvCodexCI},
+	} {
+		if p.getenv(v.variable) == "1" {
+			seen = append(seen, v.signal)
+		}
+	}
+	return seen
+}
+
+// ancestryLimit ends the walk to pid 1 should the tree change under it: a process whose parent died is handed upwards, a
+// reused pid could close a circle. Shells within agents within terminals are some ten deep.
+const ancestryLimit = 64
+
+func (p process) ancestors() (seen []string) {
+	programs := make(map[string]bool)
+	pid := p.status("self", "PPid")
+	for range ancestryLimit {
+		if pid == "" || pid == "0" {
+			break
+		}
+		programs[p.program(pid)] = true
+		pid = p.status(pid, "PPid")
+	}
+	for _, a := range []struct{ program, signal string }{
+		{"codex-linux-sandbox", AncestorCodexSandbox},
+		{"codex", AncestorCodex},
+		{"bwrap", AncestorBwrap},
+	} {
+		if programs[a.program] {
+			seen = append(seen, a.signal)
+		}
+	}
+	return seen
+}
+
+// program is the name a process was started by. Codex runs its sandbox helper as itself under another argv[0], so that
+// /proc/PID/exe would not tell.
+func (p process) program(pid string) string {
+	cmdline, err := fs.ReadFile(p.proc, pid+"/cmdline")
+	if err != nil {
+		return ""
+	}
+	first, _, _ := bytes.Cut(cmdline, []byte{0})
+	return path.Base(string(first))
+}
+
+// status is a field of /proc/PID/status; empty if it cannot be read (hidepid, a process that ended).
+func (p process) status(pid, field string) string {
+	text, err := fs.ReadFile(p.proc, pid+"/status")
+	if err != nil {
+		return ""
+	}
+	for line := range strings.Lines(string(text)) {
+		if name, value, _ := strings.Cut(line, ":"); name == field {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}
+
+func (p process) namespace() []string {
+	own, err := fs.ReadLink(p.proc, "self/ns/net")
+	if err != nil {
+		return nil
+	}
+	if first, err := fs.ReadLink(p.proc, "1/ns/net"); err != nil || first == own {
+		return nil
+	}
+	return []string{OwnNetns}
+}
+
+func (p process) restrictions() (seen []string) {
+	if p.status("self", "Seccomp") == "2" {
+		seen = append(seen, SeccompFilter)
+	}
+	if p.status("self", "NoNewPrivs") == "1" {
+		seen = append(seen, NoNewPrivs)
+	}
+	return seen
+}
