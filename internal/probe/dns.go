@@ -131,12 +131,12 @@ func (a asked) addrs() []netip.Addr {
 	return addrs
 }
 
-// texts are all answers, each family's addresses in order, so that two attempts with the same answer read the same.
+// texts are all answers, once each, the addresses in order, so that two attempts with the same answer read the same.
 func (a asked) texts() []string {
 	addrs := a.addrs()
 	slices.SortFunc(addrs, netip.Addr.Compare)
 	texts := make([]string, 0, len(addrs))
-	for _, addr := range addrs {
+	for _, addr := range slices.Compact(addrs) {
 		texts = append(texts, addr.String())
 	}
 	for _, o := range a {
@@ -148,7 +148,7 @@ func (a asked) texts() []string {
 
 func (a asked) warnings(fine bool) []string {
 	var warnings []string
-	if slices.ContainsFunc(a, func(o outcome) bool { return o.answered && o.failed > 0 }) {
+	if slices.ContainsFunc(a, func(o outcome) bool { return o.conclusive() && o.failed > 0 }) {
 		warnings = append(warnings, warnFirstFailed)
 	}
 	if v4, ok := a.of(dns.TypeA); ok && v4.err == nil && v4.server == "" {
@@ -217,7 +217,7 @@ func canonical(answers []string) []string {
 		}
 	}
 	slices.Sort(texts)
-	return texts
+	return slices.Compact(texts)
 }
 
 // judgeFamilies forgives a missing AAAA if there is an A: hosts of one family are common. The reverse is not: most

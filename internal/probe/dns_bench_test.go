@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -12,43 +11,22 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/miekg/dns"
 )
 
 // serveDNSVariable makes this test binary a nameserver in a process of its own, so that its work is not counted as ours.
 const serveDNSVariable = "NETWATCHD_TEST_SERVE_DNS"
 
-func TestMain(m *testing.M) {
-	switch {
-	case os.Getenv(serveDNSVariable) != "":
-		serveDNSUntilStdinEnds()
-	default:
-		os.Exit(m.Run())
+func init() {
+	if os.Getenv(serveDNSVariable) == "" {
+		return
 	}
-}
-
-func serveDNSUntilStdinEnds() {
-	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	at, _, err := serve("127.0.0.1:0", behave)
 	if err != nil {
 		panic(err)
 	}
-	fmt.Println(conn.LocalAddr())
-	server := &dns.Server{PacketConn: conn, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
-		m := new(dns.Msg).SetReply(q)
-		m.Answer = []dns.RR{record(q.Question[0].Name + " 60 IN A 192.0.2.1")}
-		w.WriteMsg(m)
-	})}
-	go server.ActivateAndServe()
-	bufio.NewReader(os.Stdin).ReadString('\n')
-}
-
-func record(text string) dns.RR {
-	rr, err := dns.NewRR(text)
-	if err != nil {
-		panic(err)
-	}
-	return rr
+	fmt.Println(at)
+	bufio.NewReader(os.Stdin).ReadString('\n') // ends with the benchmark
+	os.Exit(0)
 }
 
 func nameserverProcess(tb testing.TB) netip.AddrPort {
@@ -82,7 +60,7 @@ func BenchmarkDNS(b *testing.B) {
 		types []string
 	}{{"A", []string{"A"}}, {"A twice", []string{"A", "A"}}} {
 		b.Run(bench.name, func(b *testing.B) {
-			d := &DNS{Name: "service.test", Types: bench.types, Nameservers: []netip.AddrPort{server}}
+			d := &DNS{Name: "ok.test", Types: bench.types, Nameservers: []netip.AddrPort{server}}
 			b.ReportAllocs()
 			b.SetParallelism(inFlight)
 			before := cpu()

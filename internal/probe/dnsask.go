@@ -62,6 +62,11 @@ func allFailed(failures []error) error {
 	return fmt.Errorf("%s%w", text, last)
 }
 
+// conclusive reports whether the nameserver said that the name exists, or that it does not.
+func (r reply) conclusive() bool {
+	return r.answered && (r.rcode == dns.RcodeSuccess || r.rcode == dns.RcodeNameError)
+}
+
 // unusable is the error of a response that sends a stub resolver on to the next nameserver.
 func (r reply) unusable(q question) error {
 	class := DNSFailed

@@ -216,6 +216,9 @@ func reason(code uint16, text string) string {
 }
 
 func rcodeName(rcode int) string {
+	if rcode == dns.RcodeBadVers { // shares its number with TSIG's BADSIG, which no query of ours can earn
+		return "BADVERS"
+	}
 	if name, ok := dns.RcodeToString[rcode]; ok {
 		return name
 	}

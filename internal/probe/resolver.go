@@ -123,20 +123,26 @@ type listener struct {
 type exchanged struct {
 	reply
 	question
-	err error
+	err       error
+	strangers int // datagrams so far that answer something else
 }
+
+// tooLate is when asking once more is pointless: no answer would come in time, and what was heard so far tells more.
+const tooLate = time.Millisecond
 
 func (l *listener) dial(_ context.Context, network, address string) (net.Conn, error) {
 	// The resolver's own context neither ends with ours nor has our deadline (net/lookup.go, withUnexpiredValuesPreserved).
 	if err := l.ctx.Err(); err != nil {
 		return nil, err
 	}
+	deadline := share(l.ctx, l.waiting(address))
+	if time.Until(deadline) < tooLate {
+		return nil, context.DeadlineExceeded
+	}
 	x := &exchanged{reply: reply{server: address}}
 	l.mu.Lock()
 	l.heard = append(l.heard, x)
 	l.mu.Unlock()
-
-	deadline := share(l.ctx, l.waiting(address))
 	conn, err := (&net.Dialer{Deadline: deadline}).DialContext(l.ctx, network, address)
 	if err != nil {
 		l.failed(x, atDial(err))
@@ -185,7 +191,6 @@ type tap struct {
 	stream    bool // messages have a length before them
 	query     []byte
 	in        []byte // of a stream: what came so far
-	strangers int
 }
 
 type packetTap struct {
@@ -234,13 +239,15 @@ func (t *tap) Read(b []byte) (int, error) {
 	n, err := t.Conn.Read(b)
 	switch {
 	case err != nil:
-		t.failed(t.exchange, atRead(t.ctx, err, t.strangers))
+		t.failed(t.exchange, atRead(t.ctx, err, t.exchange.strangers))
 	case t.stream:
 		t.hearStream(b[:n])
 	case answers(t.query, b[:n]):
 		t.answered(t.exchange, b[:n], false)
 	default:
-		t.strangers++
+		t.mu.Lock()
+		t.exchange.strangers++
+		t.mu.Unlock()
 	}
 	return n, err
 }
@@ -330,13 +337,13 @@ func (l *listener) end(q question, found bool, lookupErr error) outcome {
 // search domain appended end in NXDOMAIN as a matter of course. They stand in when there are no others, and when one of
 // them is where the addresses were found.
 func (l *listener) about(q question, found bool) []*exchanged {
-	var itself, any []*exchanged
+	var itself, all []*exchanged
 	for _, x := range l.heard {
 		unsaid := x.question == question{} // the connection failed before anything could be asked
 		if x.truncated || !unsaid && x.qtype != q.qtype {
 			continue
 		}
-		any = append(any, x)
+		all = append(all, x)
 		if unsaid || strings.EqualFold(x.name, dns.Fqdn(q.name)) {
 			itself = append(itself, x)
 		}
@@ -345,7 +352,7 @@ func (l *listener) about(q question, found bool) []*exchanged {
 	if len(itself) > 0 && (!found || slices.ContainsFunc(itself, hasData)) {
 		return itself
 	}
-	return any
+	return all
 }
 
 // unheard explains a lookup in which no nameserver was asked.
@@ -366,7 +373,7 @@ func (l *listener) verdict(q question, x *exchanged) error {
 	}
 	err := x.err
 	if err == nil {
-		err = Failf(DNSTimeout, "no answer yet when the attempt's time was over")
+		err = atRead(l.ctx, context.DeadlineExceeded, x.strangers)
 	}
 	err = fmt.Errorf("asking %s for %v: %w", x.server, q, err)
 	if l.fileErr != nil && Classify(Resolve, err) != LocalDenied {
