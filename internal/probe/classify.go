@@ -63,7 +63,9 @@ func byErrno(phase Phase, err error) Class {
 		return LocalResources
 	case syscall.ENETDOWN, syscall.ENODEV:
 		return LocalNoInterface
-	case syscall.ENETUNREACH, syscall.EHOSTUNREACH:
+	case syscall.ENETUNREACH: // connect says so at once, even for a datagram: this host's table has no route there
+		return LocalNoRoute
+	case syscall.EHOSTUNREACH:
 		if phase == Resolve {
 			return DNSUnreachable
 		}

@@ -1,0 +1,224 @@
+package probe
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// patience is how long a nameserver is waited for when the attempt itself has no deadline: resolv.conf(5)'s default.
+const patience = 5 * time.Second
+
+// ask puts a question to each nameserver in turn until one answers it, that is, says that the name exists or that it does
+// not. Each gets an equal part of the time left, so that a dead first one leaves time to learn that the second lives.
+func ask(ctx context.Context, servers []netip.AddrPort, q question) (reply, error) {
+	var failures []error
+	for i, server := range servers {
+		r, err := exchange(ctx, server, share(ctx, len(servers)-i), q)
+		r.failed = i
+		if err == nil {
+			err = r.unusable(q)
+		}
+		if err == nil {
+			return r, nil
+		}
+		failures = append(failures, err)
+		if i == len(servers)-1 || ctx.Err() != nil {
+			return r, allFailed(failures)
+		}
+	}
+	return reply{}, Failf(DNSNoNameserver, "no nameserver to ask: name one")
+}
+
+// share is the end of an equal part of the time left, for the first of n who need it.
+func share(ctx context.Context, n int) time.Time {
+	now := time.Now()
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return now.Add(patience)
+	}
+	return now.Add(deadline.Sub(now) / time.Duration(max(n, 1)))
+}
+
+// allFailed has the class of the last failure and the text of all: a stub resolver, too, reports the last.
+func allFailed(failures []error) error {
+	last := failures[len(failures)-1]
+	if len(failures) == 1 {
+		return last
+	}
+	text := ""
+	for _, err := range failures[:len(failures)-1] {
+		text += err.Error() + "; then "
+	}
+	return fmt.Errorf("%s%w", text, last)
+}
+
+// conclusive reports whether the nameserver said that the name exists, or that it does not.
+func (r reply) conclusive() bool {
+	return r.answered && (r.rcode == dns.RcodeSuccess || r.rcode == dns.RcodeNameError)
+}
+
+// unusable is the error of a response that sends a stub resolver on to the next nameserver.
+func (r reply) unusable(q question) error {
+	class := DNSFailed
+	switch r.rcode {
+	case dns.RcodeSuccess, dns.RcodeNameError:
+		return nil
+	case dns.RcodeServerFailure:
+		class = DNSServfail
+	case dns.RcodeRefused:
+		class = DNSRefused
+	}
+	return Failf(class, "%s answers %s for %v%s", r.server, rcodeName(r.rcode), q, r.because())
+}
+
+// failure is the error of a reply that holds nothing of what was asked for.
+func (r reply) failure(q question) error {
+	switch {
+	case r.rcode == dns.RcodeNameError:
+		return Failf(DNSNameNotResolved, "%s does not exist: %s answers NXDOMAIN%s", q.name, r.server, r.because())
+	case r.empty():
+		return Failf(DNSNoData, "%s has no %v record: %s answers without data%s", q.name, dns.Type(q.qtype), r.server, r.because())
+	}
+	return nil
+}
+
+func (r reply) because() string {
+	if r.detail == "" {
+		return ""
+	}
+	return " (" + r.detail + ")"
+}
+
+// A scratch is what one exchange writes and reads, kept for the next: a probe by the thousand should leave no garbage.
+type scratch struct {
+	query  [queryLimit]byte
+	answer [datagram]byte
+}
+
+var scratches = sync.Pool{New: func() any { return new(scratch) }}
+
+// exchange asks one nameserver, over UDP and, if its answer did not fit, over TCP.
+func exchange(ctx context.Context, server netip.AddrPort, deadline time.Time, q question) (reply, error) {
+	s := scratches.Get().(*scratch)
+	defer scratches.Put(s)
+	query, err := packQuery(s.query[:], q)
+	if err != nil {
+		return reply{}, Fail(DNSFailed, err)
+	}
+	r, err := overUDP(ctx, server, deadline, query[2:], s.answer[:], q.qtype)
+	if err == nil && r.truncated {
+		r, err = overTCP(ctx, server, deadline, query, q.qtype)
+	}
+	r.server = server.String()
+	if err != nil {
+		return r, fmt.Errorf("asking %s for %v: %w", r.server, q, err)
+	}
+	return r, nil
+}
+
+func overUDP(ctx context.Context, server netip.AddrPort, deadline time.Time, query, buf []byte, qtype uint16) (reply, error) {
+	conn, err := answeredSockets.take(server)
+	if err != nil {
+		return reply{}, atDial(err)
+	}
+	conn.SetDeadline(deadline)
+	stop := cutShort(ctx, conn)
+	n, err := roundTrip(ctx, conn, query, buf)
+	if stop() && err == nil {
+		answeredSockets.give(conn)
+	} else {
+		conn.Close()
+	}
+	if err != nil {
+		return reply{}, err
+	}
+	return readReply(buf[:n], qtype)
+}
+
+// roundTrip waits for the answer to query, whatever else comes before it.
+func roundTrip(ctx context.Context, conn *socket, query, buf []byte) (int, error) {
+	if _, err := conn.Write(query); err != nil {
+		return 0, err
+	}
+	for strangers := 0; ; strangers++ {
+		n, err := conn.Read(buf)
+		if err != nil {
+			return 0, atRead(ctx, err, strangers)
+		}
+		if answers(query, buf[:n]) {
+			return n, nil
+		}
+	}
+}
+
+func overTCP(ctx context.Context, server netip.AddrPort, deadline time.Time, query []byte, qtype uint16) (reply, error) {
+	dialer := net.Dialer{Deadline: deadline}
+	conn, err := dialer.DialContext(ctx, "tcp", server.String())
+	if err != nil {
+		return reply{}, fmt.Errorf("its answer needs TCP: %w", atDial(err))
+	}
+	defer conn.Close()
+	conn.SetDeadline(deadline)
+	defer cutShort(ctx, conn)()
+	if _, err := conn.Write(query); err != nil {
+		return reply{}, err
+	}
+	var length [2]byte
+	if _, err := io.ReadFull(conn, length[:]); err != nil {
+		return reply{}, atRead(ctx, err, 0)
+	}
+	msg := make([]byte, binary.BigEndian.Uint16(length[:]))
+	if _, err := io.ReadFull(conn, msg); err != nil {
+		return reply{}, atRead(ctx, err, 0)
+	}
+	if !answers(query[2:], msg) {
+		return reply{}, Failf(DNSFailed, "its answer over TCP is to another question")
+	}
+	r, err := readReply(msg, qtype)
+	r.truncated = false // there is no way to a longer one
+	return r, err
+}
+
+// cutShort ends what conn waits for when ctx is cancelled. The returned function must be called.
+func cutShort(ctx context.Context, conn net.Conn) (stop func() bool) {
+	return context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+}
+
+// atDial and atRead know what the same errno means at different calls: before a packet was sent it is this host speaking,
+// afterwards it is the network (an ICMP message).
+func atDial(err error) error {
+	switch {
+	case errors.Is(err, syscall.EHOSTUNREACH): // an "unreachable" route
+		return Fail(LocalNoRoute, err)
+	case errors.Is(err, syscall.EINVAL): // a link-local address without its zone, or a "blackhole" route
+		return Fail(LocalNoRoute, fmt.Errorf("%w: a link-local nameserver needs its zone, like fe80::1%%eth0", err))
+	}
+	return err
+}
+
+func atRead(ctx context.Context, err error, strangers int) error {
+	var timeout net.Error
+	switch errno, _ := errors.AsType[syscall.Errno](err); {
+	case ctx.Err() == context.Canceled:
+		return ctx.Err()
+	case errno == syscall.ECONNREFUSED:
+		return Failf(DNSUnreachable, "its port is refused: no nameserver runs there: %w", err)
+	case errno == syscall.ENETUNREACH, errno == syscall.EHOSTUNREACH, errno == syscall.EACCES: // ICMPv6 "prohibited"
+		return Failf(DNSUnreachable, "the network cannot or will not reach it: %w", err)
+	case errors.As(err, &timeout) && timeout.Timeout() && strangers > 0:
+		return Failf(DNSFailed, "none of the %d datagrams it sent answers the question", strangers)
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return Failf(DNSTimeout, "no answer: %w", err)
+	}
+	return Fail(DNSFailed, err)
+}
