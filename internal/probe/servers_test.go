@@ -18,10 +18,12 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -212,7 +214,7 @@ func certify(t *testing.T, template *x509.Certificate, by *authority) (*x509.Cer
 func serving(t *testing.T, cert *tls.Certificate, handler http.HandlerFunc) *net.TCPAddr {
 	t.Helper()
 	s := httptest.NewUnstartedServer(handler)
-	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.Config.ErrorLog = quietLog
 	if cert != nil {
 		s.TLS = &tls.Config{Certificates: []tls.Certificate{*cert}}
 		s.EnableHTTP2 = true
@@ -285,4 +287,47 @@ func naming(t *testing.T, addrs ...string) []netip.AddrPort {
 		serve.Wait()
 	})
 	return []netip.AddrPort{netip.MustParseAddrPort(conn.LocalAddr().String())}
+}
+
+var quietLog = log.New(io.Discard, "", 0)
+
+// startNginx hands nginx a socket that listens already, as it does to itself when it is upgraded: whoever connects before
+// it is up waits in the queue, and nobody has to ask whether it is.
+func startNginx(t *testing.T, binary, dir string, cert tls.Certificate) *net.TCPAddr {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	socket, err := l.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	key, err := x509.MarshalECPrivateKey(cert.PrivateKey.(*ecdsa.PrivateKey))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string][]byte{
+		"nginx.conf": []byte(strings.ReplaceAll(nginxConfig, "ADDRESS", l.Addr().String())),
+		"cert.pem":   pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Certificate[0]}),
+		"key.pem":    pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: key}),
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	nginx := exec.Command(binary, "-p", dir, "-c", "nginx.conf", "-e", "stderr")
+	nginx.Env, nginx.ExtraFiles, nginx.Stderr = append(os.Environ(), "NGINX=3;"), []*os.File{socket}, t.Output()
+	if err := nginx.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		nginx.Process.Signal(syscall.SIGTERM)
+		if err := nginx.Wait(); err != nil {
+			t.Errorf("nginx: %v", err)
+		}
+	})
+	return l.Addr().(*net.TCPAddr)
 }
