@@ -46,7 +46,8 @@ type line struct {
 	first     *url.URL // whose host Address stands for
 	protocols []string // ALPN
 	conns     []*http.ClientConn
-	answer    answer // the last one
+	answer    answer      // the last one
+	keep      func() bool // lets a connection that changed its protocol outlive its request's context
 }
 
 // An answer is what a server said.
@@ -92,7 +93,11 @@ func (l *line) ask(r *http.Request) (*http.Response, error) {
 
 func (l *line) heard(r *http.Request, response *http.Response) {
 	l.answer = answer{Response: response, proxied: l.answer.proxied}
-	if response.StatusCode != http.StatusSwitchingProtocols {
+	if response.StatusCode == http.StatusSwitchingProtocols {
+		// net/http leaves such a connection to its user, and that one reads on for three seconds if it does not like it.
+		body := response.Body
+		l.keep = context.AfterFunc(r.Context(), func() { body.Close() })
+	} else {
 		l.answer.body, l.answer.cut = io.ReadAll(io.LimitReader(response.Body, bodyLimit))
 		response.Body.Close()
 		response.Body = io.NopCloser(strings.NewReader(string(l.answer.body)))
@@ -126,6 +131,9 @@ func (l *line) at() string {
 
 // close ends every connection of the attempt.
 func (l *line) close() {
+	if l.keep != nil {
+		l.keep()
+	}
 	for _, c := range l.conns {
 		c.Close()
 	}

@@ -5,9 +5,11 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha1"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/base64"
 	"encoding/pem"
 	"io"
 	"log"
@@ -330,4 +332,10 @@ func startNginx(t *testing.T, binary, dir string, cert tls.Certificate) *net.TCP
 		}
 	})
 	return l.Addr().(*net.TCPAddr)
+}
+
+// acceptKey proves that a server has read the upgrade: RFC 6455, section 4.2.2.
+func acceptKey(key string) string {
+	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+	return base64.StdEncoding.EncodeToString(sum[:])
 }

@@ -60,6 +60,7 @@ func (s *StreamProber) stream(ctx context.Context, l *line, u *url.URL) error {
 	})
 	switch {
 	case err == nil:
+		l.keep()
 		return s.hold(ctx, l, conn)
 	case l.answer.Response == nil:
 		return bare(err)
@@ -110,7 +111,11 @@ func (s *StreamProber) hold(ctx context.Context, l *line, conn *websocket.Conn) 
 	l.progress.enter(Streaming)
 	ended := make(chan error, 1)
 	var reader sync.WaitGroup
-	reader.Go(func() { ended <- readOn(ctx, conn) })
+	alive, gone := context.WithCancel(ctx) // Ping itself waits for its pong on a connection that has ended
+	reader.Go(func() {
+		defer gone()
+		ended <- readOn(ctx, conn)
+	})
 	defer reader.Wait()
 	defer conn.CloseNow()
 	hold := time.NewTimer(s.Hold)
@@ -122,12 +127,12 @@ func (s *StreamProber) hold(ctx context.Context, l *line, conn *websocket.Conn) 
 		return errCutShort
 	case <-hold.C:
 	}
-	err := conn.Ping(ctx)
-	if err == nil || errors.Is(err, context.DeadlineExceeded) {
+	err := conn.Ping(alive)
+	if err == nil || ctx.Err() != nil {
 		return s.wake("a ping", err)
 	}
 	conn.CloseNow()
-	return s.wake("a ping", errors.Join(err, <-ended)) // the one knows that it was closed, the other how
+	return s.wake("a ping", errors.Join(err, <-ended)) // the one knows that it ended, the other how
 }
 
 // readOn reads until the connection ends: pongs arrive, and the end shows, only while somebody reads.
