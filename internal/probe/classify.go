@@ -122,6 +122,10 @@ func byTLS(phase Phase, err error) Class {
 	if _, ok := errors.AsType[tls.AlertError](err); ok {
 		return TLSProtocolError
 	}
+	// An alert: with TLS 1.3 a server's refusal may come after the client's part of the handshake is over.
+	if op, ok := errors.AsType[*net.OpError](err); ok && (op.Op == "remote error" || op.Op == "local error") {
+		return TLSProtocolError
+	}
 	if phase == Handshake && strings.Contains(err.Error(), "tls: ") {
 		return TLSProtocolError
 	}

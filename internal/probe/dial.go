@@ -1,0 +1,291 @@
+package probe
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// A dialer resolves a name and connects to one of its addresses, as a browser would, and keeps what it saw on the way.
+type dialer struct {
+	nameservers []netip.AddrPort
+	family      string // "ipv4", "ipv6"; anything else: both
+	progress    *progress
+}
+
+// headStart is how long one address may take before the next is tried beside it: RFC 8305's Connection Attempt Delay.
+const headStart = 250 * time.Millisecond
+
+// neighbourWait is the least time after which EHOSTUNREACH means that nobody answered: Linux asks a neighbour for its
+// link address three times (mcast_solicit), a second apart, and the third second is not always a whole one.
+const neighbourWait = 2500 * time.Millisecond
+
+// dial enters Resolve, unless host is an address, and Connect.
+func (d *dialer) dial(ctx context.Context, host string, port uint16) (net.Conn, error) {
+	addrs, err := d.resolve(ctx, host)
+	if err != nil {
+		return nil, err
+	}
+	targets := make([]netip.AddrPort, len(addrs))
+	for i, a := range addrs {
+		targets[i] = netip.AddrPortFrom(a, port)
+	}
+	return d.connect(ctx, targets)
+}
+
+func (d *dialer) resolve(ctx context.Context, host string) ([]netip.Addr, error) {
+	if literal, err := netip.ParseAddr(host); err == nil {
+		literal = literal.Unmap()
+		if !d.wants(literal) {
+			return nil, Failf(Internal, "%s is no %s address: set family to any", literal, d.family)
+		}
+		return []netip.Addr{literal}, nil
+	}
+	d.progress.enter(Resolve)
+	addrs, trace, err := lookup(ctx, d.nameservers, host, cmp.Or(d.family, "any"))
+	for i, a := range addrs {
+		addrs[i] = a.Unmap()
+	}
+	d.progress.learn(func(f *Facts) {
+		f.Server, f.RCode = trace.Server, trace.RCode
+		f.Warnings = append(f.Warnings, trace.Warnings...)
+		f.Answers = nil
+		for _, a := range addrs {
+			f.Answers = append(f.Answers, a.String())
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return d.usable(host, addrs)
+}
+
+// usable refuses a block-list's 0.0.0.0: Linux connects that to this very host, which would then be judged in the
+// service's place.
+func (d *dialer) usable(host string, addrs []netip.Addr) ([]netip.Addr, error) {
+	named := len(addrs)
+	addrs = slices.DeleteFunc(addrs, netip.Addr.IsUnspecified)
+	switch {
+	case len(addrs) > 0:
+		return addrs, nil
+	case named > 0:
+		return nil, Failf(DNSWrongAnswer, "%s resolves to the unspecified address: a block-list's answer", host)
+	}
+	return nil, Failf(DNSNoData, "%s has no address", host)
+}
+
+func (d *dialer) wants(a netip.Addr) bool {
+	return !(d.family == "ipv4" && !a.Is4() || d.family == "ipv6" && a.Is4())
+}
+
+// An endeavour is one connect to one address, ended.
+type endeavour struct {
+	addr netip.AddrPort
+	conn net.Conn
+	err  error
+}
+
+// connect tries the addresses in turn, each a head start after the one before or as soon as that one failed, and returns
+// the first connection. It does not return before all it has started has ended.
+func (d *dialer) connect(ctx context.Context, addrs []netip.AddrPort) (net.Conn, error) {
+	d.progress.enter(Connect)
+	addrs = inTurn(addrs)
+	started := 0
+	ended := make(chan endeavour, len(addrs))
+	var all sync.WaitGroup
+	ctx, cancel := context.WithCancel(ctx)
+	defer func() {
+		cancel()
+		all.Wait()
+		close(ended)
+		for late := range ended { // it won a race that was over
+			if late.conn != nil {
+				late.conn.Close()
+			}
+		}
+	}()
+	next := time.NewTimer(0)
+	defer next.Stop()
+	var failed []endeavour
+	for len(failed) < len(addrs) {
+		select {
+		case <-next.C:
+			if started == len(addrs) {
+				continue
+			}
+			addr := addrs[started]
+			started++
+			all.Go(func() { ended <- endeavourTo(ctx, addr) })
+			next.Reset(headStart)
+		case e := <-ended:
+			if e.err == nil {
+				d.won(e.addr, failed, addrs[:started])
+				return e.conn, nil
+			}
+			failed = append(failed, e)
+			if ctx.Err() != nil && len(failed) == started {
+				return nil, d.lost(failed)
+			}
+			next.Reset(0)
+		}
+	}
+	return nil, d.lost(failed)
+}
+
+func endeavourTo(ctx context.Context, addr netip.AddrPort) endeavour {
+	// Keep-alive off: its packets every 15 s would keep a middlebox's memory of the connection fresh, and a stream held
+	// idle would never show that it is cut. Codex's own client sends none either.
+	dialer := net.Dialer{KeepAlive: -1}
+	start := time.Now()
+	conn, err := dialer.DialContext(ctx, "tcp", addr.String())
+	if err != nil {
+		return endeavour{addr: addr, err: connectError(addr, err, time.Since(start))}
+	}
+	return endeavour{addr: addr, conn: conn}
+}
+
+// won notes who answered, and if the other family had its chance and did not.
+func (d *dialer) won(winner netip.AddrPort, failed []endeavour, started []netip.AddrPort) {
+	isOther := func(a netip.AddrPort) bool { return a.Addr().Is4() != winner.Addr().Is4() }
+	other := "ipv6"
+	if !winner.Addr().Is4() {
+		other = "ipv4"
+	}
+	d.progress.learn(func(f *Facts) {
+		f.Peer = winner.String()
+		switch {
+		case slices.ContainsFunc(failed, func(e endeavour) bool { return isOther(e.addr) }):
+			f.Warnings = append(f.Warnings, other+"_failed")
+		case slices.ContainsFunc(started, isOther):
+			// It had the head start and nothing came: a black hole looks like this, but so does a long way.
+			f.Warnings = append(f.Warnings, other+"_slow")
+		}
+	})
+}
+
+// lost picks the most telling failure, and says all.
+func (d *dialer) lost(failed []endeavour) error {
+	slices.SortStableFunc(failed, func(a, b endeavour) int { return telling(b.err) - telling(a.err) })
+	d.progress.learn(func(f *Facts) { f.Peer = failed[0].addr.String() })
+	if len(failed) == 1 {
+		return failed[0].err
+	}
+	var said []string
+	for _, e := range failed {
+		said = append(said, e.err.Error())
+	}
+	return &worded{strings.Join(said, "; "), failed[0].err}
+}
+
+// telling ranks how much a failure to connect says. This host's own refusal says that nothing was tried at all; an answer
+// says more than silence; a family without a route says nothing about the other.
+func telling(err error) int {
+	return slices.Index([]Class{LocalNoInterface, LocalNoRoute, TCPTimedOut, TCPAddressUnreachable, TCPReset, TCPRefused,
+		LocalResources, LocalDenied}, Classify(Connect, err))
+}
+
+// inTurn interleaves the families, IPv6 first, as RFC 8305 asks. A family that this host has no route for is left out if
+// the other has one: not to have IPv6 is normal, and no failure of it.
+func inTurn(addrs []netip.AddrPort) []netip.AddrPort {
+	var v6, v4 []netip.AddrPort
+	for _, a := range addrs {
+		if a.Addr().Is4() {
+			v4 = append(v4, a)
+		} else {
+			v6 = append(v6, a)
+		}
+	}
+	if len(v6) == 0 || len(v4) == 0 {
+		return addrs
+	}
+	routed6, routed4 := slices.ContainsFunc(v6, routed), slices.ContainsFunc(v4, routed)
+	switch {
+	case routed6 && !routed4:
+		return v6
+	case routed4 && !routed6:
+		return v4
+	}
+	turns := make([]netip.AddrPort, 0, len(addrs))
+	for i := range max(len(v6), len(v4)) {
+		turns = append(turns, v6[min(i, len(v6)):min(i+1, len(v6))]...)
+		turns = append(turns, v4[min(i, len(v4)):min(i+1, len(v4))]...)
+	}
+	return turns
+}
+
+// routed reports whether this host has a route to addr. Connecting a datagram socket looks the route up and sends nothing.
+func routed(addr netip.AddrPort) bool {
+	conn, err := net.Dial("udp", addr.String())
+	if err != nil {
+		return false
+	}
+	conn.Close()
+	return true
+}
+
+// connectError words a failed connect for people, keeps its errno in the chain, and tells who found the address
+// unreachable: ENETUNREACH and EHOSTUNREACH come from this host's routes as well as from a router's ICMP.
+func connectError(addr netip.AddrPort, err error, took time.Duration) error {
+	errno, _ := errors.AsType[syscall.Errno](err)
+	said := fmt.Sprintf("connect to %s: %s", addr, inWords(err))
+	switch errno {
+	case syscall.ENETUNREACH, syscall.EHOSTUNREACH, syscall.EADDRNOTAVAIL:
+	default:
+		return &worded{said, err}
+	}
+	switch {
+	case !routed(addr):
+		return Fail(LocalNoRoute, &worded{said + " (this host has no route to it)", err})
+	case errno == syscall.EADDRNOTAVAIL:
+		return Fail(LocalResources, &worded{said + " (no free port on this host)", err})
+	case errno == syscall.EHOSTUNREACH && took >= neighbourWait:
+		return Fail(LocalNoRoute, &worded{fmt.Sprintf("%s without an answer (no neighbour answered in %s)", said,
+			took.Round(100*time.Millisecond)), err})
+	}
+	return Fail(TCPAddressUnreachable, &worded{said + " (the network's answer)", err})
+}
+
+// worded is an error said in other words; what it wraps is there for Classify.
+type worded struct {
+	said string
+	err  error
+}
+
+func (w *worded) Error() string { return w.said }
+func (w *worded) Unwrap() error { return w.err }
+
+// during says what was being done when err came.
+func during(what string, err error) error { return &worded{what + ": " + inWords(err), err} }
+
+// inWords leaves out what net and net/http repeat: addresses, methods, and the names of calls other than socket, which is
+// kept since a socket that cannot be opened is a sandbox's mark.
+func inWords(err error) string {
+	_, worded := errors.AsType[*worded](err)
+	if _, failed := errors.AsType[*failure](err); failed || worded {
+		return err.Error()
+	}
+	if call, ok := errors.AsType[*os.SyscallError](err); ok && call.Syscall == "socket" {
+		return call.Error()
+	}
+	if errno, ok := errors.AsType[syscall.Errno](err); ok {
+		return errno.Error()
+	}
+	timeout, ok := errors.AsType[net.Error](err)
+	switch {
+	case errors.Is(err, context.DeadlineExceeded), ok && timeout.Timeout():
+		return "no answer in time"
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "closed by the other side"
+	}
+	return strings.TrimPrefix(err.Error(), "net/http: HTTP/1.x transport connection broken: ")
+}

@@ -1,0 +1,115 @@
+package probe
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// statusIn reports whether a status is expected; without any expectation, every success is.
+func statusIn(want []int, got int) bool {
+	return slices.Contains(want, got) || len(want) == 0 && got/100 == 2
+}
+
+// unexpected names what a status that was not expected means. Being told to slow down comes first and a CDN's refusal
+// second: neither says anything about the service behind.
+func unexpected(a answer, want []int) error {
+	said := fmt.Sprintf("got %d, want %s", a.StatusCode, wanted(want))
+	if a.proxied && (a.StatusCode == http.StatusProxyAuthRequired || a.Header.Get("X-Proxy-Error") != "") {
+		return proxyRefusal(said, a.Response)
+	}
+	if a.StatusCode == http.StatusTooManyRequests {
+		if wait := a.Header.Get("Retry-After"); wait != "" {
+			said += ": Retry-After is " + wait
+		}
+		return Failf(HTTPRateLimited, "%s", said)
+	}
+	if refused := edgeRefusal(a); refused != "" {
+		return Failf(HTTPEdgeBlocked, "%s: %s", said, refused)
+	}
+	switch {
+	case a.StatusCode == http.StatusUnauthorized:
+		return Failf(HTTPUnauthorized, "%s", said)
+	case a.StatusCode/100 == 5:
+		return Failf(HTTPServerError, "%s", said)
+	case a.StatusCode/100 == 3:
+		return Failf(HTTPRedirected, "%s: it points to %s", said, orNowhere(a.Header.Get("Location")))
+	}
+	return Failf(HTTPUnexpectedStatus, "%s", said)
+}
+
+func wanted(status []int) string {
+	if len(status) == 0 {
+		return "2xx"
+	}
+	var each []string
+	for _, s := range status {
+		each = append(each, strconv.Itoa(s))
+	}
+	return strings.Join(each, " or ")
+}
+
+func orNowhere(location string) string {
+	if location == "" {
+		return "nowhere"
+	}
+	return strconv.Quote(location)
+}
+
+// edgeRefusal says how a CDN refused us in the application's place, or nothing if the application itself answered.
+//
+// Only a 403, or a page that names itself a challenge, counts: a CDN also passes on, or makes, the 5xx of an application
+// that is down, with its own headers on it, and those must page. An application's 403 is JSON.
+func edgeRefusal(a answer) string {
+	if mitigated := a.Header.Get("Cf-Mitigated"); mitigated != "" {
+		return "Cloudflare refuses this address (cf-mitigated: " + mitigated + ")"
+	}
+	forbidden := a.StatusCode == http.StatusForbidden
+	if !forbidden && a.StatusCode != http.StatusServiceUnavailable || !isHTML(a) {
+		return ""
+	}
+	says := func(what string) bool { return bytes.Contains(a.body, []byte(what)) }
+	server := strings.ToLower(a.Header.Get("Server"))
+	ray := a.Header.Get("Cf-Ray")
+	switch {
+	case server == "cloudflare" && (says("Just a moment") || says("Attention Required!")),
+		ray != "" && forbidden:
+		return "Cloudflare refuses this address (cf-ray " + ray + ")"
+	case forbidden && (server == "akamaighost" || says("Access Denied") && (says("Reference #") || says("Reference&#32;&#35;"))):
+		return "Akamai refuses this address"
+	case forbidden && a.Header.Get("X-Amz-Cf-Id") != "":
+		return "CloudFront refuses this address (x-amz-cf-id " + a.Header.Get("X-Amz-Cf-Id") + ")"
+	}
+	return ""
+}
+
+// isHTML goes by the header alone, which an answer to HEAD has too.
+func isHTML(a answer) bool {
+	return strings.HasPrefix(strings.ToLower(a.Header.Get("Content-Type")), "text/html")
+}
+
+// judge looks for the token in the list; a token's parameters, as in "text/html; charset=utf-8", may be left out.
+func (t HeaderToken) judge(h http.Header) error {
+	values := h.Values(t.Name)
+	if len(values) == 0 {
+		return Failf(HTTPUnexpectedHeader, "no %s header, want %s", t.Name, t.Value)
+	}
+	all := strings.Join(values, ", ")
+	for token := range strings.SplitSeq(all, ",") {
+		kind, _, _ := strings.Cut(token, ";")
+		if t.is(token) || t.is(kind) {
+			return nil
+		}
+	}
+	if t.is(all) { // a value that is no list: a date
+		return nil
+	}
+	return Failf(HTTPUnexpectedHeader, "%s is %q, want %s among them", t.Name, all, t.Value)
+}
+
+func (t HeaderToken) is(token string) bool {
+	return strings.EqualFold(strings.TrimSpace(token), t.Value)
+}

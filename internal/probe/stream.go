@@ -1,0 +1,222 @@
+package probe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+// StreamProber asks for a WebSocket and holds the connection idle: many a middlebox lets a request pass and cuts what
+// lives longer.
+//
+// A server that does not upgrade a stranger may still have let the upgrade through to its application: without
+// credentials the real service answers one of Status. That is a success with the warning `stream_not_upgraded`, and the
+// connection is held all the same. What a stream then fears is asked of it: to be still there, and to answer.
+type StreamProber struct {
+	URL    *url.URL // ws, wss
+	Status []int    // answers of an application that saw the upgrade; empty: 401, 403, 405, 426
+	Hold   time.Duration
+
+	// Timeout bounds everything but the hold; zero does not. A Spec's Timeout must be longer than this and Hold together.
+	Timeout time.Duration
+	Reach
+}
+
+// refusals are what an application without a sign-in answers to an upgrade. Codex 0.169 falls back to plain HTTP at once
+// after a 426, and after five attempts for the others.
+var refusals = []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusMethodNotAllowed, http.StatusUpgradeRequired}
+
+// Probe implements Prober.
+func (s *StreamProber) Probe(ctx context.Context) (Facts, error) {
+	secure := *s.URL
+	secure.Scheme = map[string]string{"ws": "http", "wss": "https"}[s.URL.Scheme]
+	if secure.Scheme == "" {
+		return Facts{}, Failf(Internal, "%s is no WebSocket URL: use ws:// or wss://", s.URL.Redacted())
+	}
+	// RFC 8441's upgrade over HTTP/2 is not what Codex does, nor what proxies know.
+	l := &line{Reach: s.Reach, progress: new(progress), first: &secure, protocols: []string{"http/1.1"}}
+	defer l.close()
+	err := s.stream(ctx, l, &secure)
+	return l.progress.end(), err
+}
+
+func (s *StreamProber) stream(ctx context.Context, l *line, u *url.URL) error {
+	last := time.Now().Add(s.Hold + s.Timeout) // for all, the hold included
+	ctx, cancel := s.bounded(ctx, last)
+	defer cancel()
+	upgrade, done := s.bounded(ctx, time.Now().Add(s.Timeout))
+	defer done()
+	conn, _, err := websocket.Dial(upgrade, u.String(), &websocket.DialOptions{
+		HTTPClient: &http.Client{Transport: l, CheckRedirect: followNone},
+	})
+	switch {
+	case err == nil:
+		l.keep()
+		return s.hold(ctx, l, conn)
+	case l.answer.Response == nil:
+		return bare(err)
+	case l.answer.StatusCode == http.StatusSwitchingProtocols:
+		return Failf(StreamUpgradeRefused, "got 101, but not a WebSocket's: %w", err)
+	}
+	if err := s.judge(l.answer); err != nil {
+		l.quote(err)
+		return err
+	}
+	l.progress.warn("stream_not_upgraded")
+	return s.holdPlain(ctx, l, u)
+}
+
+func (s *StreamProber) bounded(ctx context.Context, last time.Time) (context.Context, context.CancelFunc) {
+	if s.Timeout == 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithDeadline(ctx, last)
+}
+
+// judge is nil if the application saw the upgrade. A CDN's refusal, a limit and a server's own trouble are named as for
+// any request; what else is not a WebSocket was refused.
+func (s *StreamProber) judge(a answer) error {
+	if slices.Contains(s.Status, a.StatusCode) {
+		return nil
+	}
+	seen := s.Status
+	if len(seen) == 0 {
+		seen = refusals
+	}
+	err := unexpected(a, append([]int{http.StatusSwitchingProtocols}, seen...))
+	switch Classify(Response, err) {
+	case HTTPEdgeBlocked, HTTPRateLimited, HTTPServerError, ProxyAuthRequired, ProxyFailed:
+		return err
+	}
+	if slices.Contains(seen, a.StatusCode) {
+		return nil
+	}
+	return Fail(StreamUpgradeRefused, err)
+}
+
+var errCutShort = Fail(Internal, errors.New("the attempt's deadline came while the connection was held: "+
+	"allow it more than hold and timeout together"))
+
+// hold keeps a WebSocket idle and then asks for a sign of life.
+func (s *StreamProber) hold(ctx context.Context, l *line, conn *websocket.Conn) error {
+	l.progress.enter(Streaming)
+	ended := make(chan error, 1)
+	var reader sync.WaitGroup
+	alive, gone := context.WithCancel(ctx) // Ping itself waits for its pong on a connection that has ended
+	reader.Go(func() {
+		defer gone()
+		ended <- readOn(ctx, conn)
+	})
+	defer reader.Wait()
+	defer conn.CloseNow()
+	hold := time.NewTimer(s.Hold)
+	defer hold.Stop()
+	select {
+	case err := <-ended:
+		return s.idleCut(err, l.progress.spent())
+	case <-ctx.Done():
+		return errCutShort
+	case <-hold.C:
+	}
+	err := conn.Ping(alive)
+	if err == nil || ctx.Err() != nil {
+		return s.wake("a ping", err)
+	}
+	conn.CloseNow()
+	return s.wake("a ping", errors.Join(err, <-ended)) // the one knows that it ended, the other how
+}
+
+// readOn reads until the connection ends: pongs arrive, and the end shows, only while somebody reads.
+func readOn(ctx context.Context, conn *websocket.Conn) error {
+	for {
+		_, message, err := conn.Reader(ctx)
+		if err != nil {
+			return err
+		}
+		if _, err := io.Copy(io.Discard, message); err != nil {
+			return err
+		}
+	}
+}
+
+// holdPlain keeps the connection of an upgrade that was answered, but not granted, idle, and then makes one more request
+// on it. A server may close what idles, and does so with a FIN: a warning. A reset or silence is somebody in between.
+func (s *StreamProber) holdPlain(ctx context.Context, l *line, u *url.URL) error {
+	if s.Hold == 0 {
+		return nil
+	}
+	l.progress.enter(Streaming)
+	conn := l.conns[len(l.conns)-1]
+	changed := make(chan struct{}, 1)
+	conn.SetStateHook(func(*http.ClientConn) {
+		select {
+		case changed <- struct{}{}:
+		default:
+		}
+	})
+	hold := time.NewTimer(s.Hold)
+	defer hold.Stop()
+	for held := false; !held; {
+		if err := conn.Err(); err != nil {
+			return s.closedIdle(l, err)
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return errCutShort
+		case <-hold.C:
+			held = true
+		}
+	}
+	return s.askAgain(ctx, conn, u)
+}
+
+func (s *StreamProber) askAgain(ctx context.Context, conn *http.ClientConn, u *url.URL) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodHead, u.String(), http.NoBody)
+	if err != nil {
+		return Fail(Internal, err)
+	}
+	r.Header.Set("User-Agent", userAgent)
+	response, err := conn.RoundTrip(r)
+	if err == nil {
+		response.Body.Close()
+	}
+	return s.wake("a request", err)
+}
+
+func (s *StreamProber) closedIdle(l *line, err error) error {
+	if _, reset := errors.AsType[syscall.Errno](err); reset {
+		return s.idleCut(err, l.progress.spent())
+	}
+	l.progress.warn("stream_closed_idle")
+	return nil
+}
+
+func (s *StreamProber) idleCut(err error, idle time.Duration) error {
+	return Fail(StreamIdleCut, during(fmt.Sprintf("the connection ended after %s idle", idle.Round(time.Millisecond)), err))
+}
+
+// wake judges the answer to the first word after the hold.
+func (s *StreamProber) wake(with string, err error) error {
+	if err == nil {
+		return nil
+	}
+	said := during(fmt.Sprintf("%s after %s idle", with, s.Hold), err)
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return Fail(StreamStalled, said)
+	case s.Hold > 0 && errors.Is(err, syscall.ECONNRESET):
+		// A firewall that has forgotten the connection resets it at the first packet: the cut came before.
+		return Fail(StreamIdleCut, said)
+	}
+	return Fail(StreamCut, said)
+}
