@@ -184,10 +184,10 @@ func (l *codexLog) verdict(ctx context.Context, e ending, want string) error {
 		return e.cutShort(ctx)
 	case l.failed:
 		return l.turnFailed(l.failure)
-	case l.completed && e.exit == 0 && strings.Contains(l.answer, want):
-		return nil
 	case l.completed && e.exit == 0 && l.answer == "":
 		return Failf(ExecUnexpectedOutput, "the turn was completed without an answer")
+	case l.completed && e.exit == 0 && strings.Contains(l.answer, want):
+		return nil
 	case l.completed && e.exit == 0:
 		return Failf(ExecUnexpectedOutput, "%q is not in the answer: %s", want, said(l.answer))
 	case !l.spoke:
