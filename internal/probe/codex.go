@@ -1,0 +1,266 @@
+package probe
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// What Codex runs and expects unless told otherwise.
+const (
+	codexPrompt = "Reply with the two letters OK and nothing else"
+	codexExpect = "OK"
+)
+
+// BuiltinProvider is codex's own provider, with its retries: one run may then send thirty requests where one would do.
+const BuiltinProvider = "builtin"
+
+// Codex is a prober that has the agent answer one short prompt. It costs tokens.
+//
+// Success is exit code 0, a completed turn, and the expected text in the agent's message. The run cannot touch what is the
+// user's: it has a CODEX_HOME of its own, without the user's configuration, plugins and history, an empty working
+// directory, a read-only sandbox, no tools to speak of and no retries. Only the sign-in is the user's: auth.json is a
+// symbolic link to theirs, since a copy would be void as soon as either side renews it.
+//
+// If codex or the service refuses our own provider entry (a configuration error, a rejected model, an address that is not
+// there), the run is made once more with codex's own provider; a run that was refused has cost no tokens. A refusal of
+// the account is not tried again.
+type Codex struct {
+	Path     string // the executable; empty: codex on the PATH
+	Home     string // the user's CODEX_HOME; empty: $CODEX_HOME, then ~/.codex
+	StateDir string // ours: CODEX_HOME and working directory are made in it. Not under $TMPDIR: codex's sandbox refuses that
+	Model    string // empty: the agent's default
+	Provider string // BuiltinProvider, or our own entry with retries off
+	BaseURL  string // of the API; empty: as the way of signing in has it
+	Prompt   string
+	Expect   string
+	Env      []string // name=value, added to the part of our own environment that a command is given
+	Wrapper  []string // a command that runs the rest of its arguments, as [SandboxCommand] does
+}
+
+// Probe makes one run, within the deadline of ctx. Set one: codex does not end by itself when a server accepts its request
+// and says nothing, and since 0.155 some versions retry for ever (measured; 60 s covers every bounded case).
+func (c Codex) Probe(ctx context.Context) (Facts, error) {
+	facts, err := c.attempt(ctx)
+	if c.Provider == BuiltinProvider || ctx.Err() != nil || !isRefusalOfProvider(err) {
+		return facts, err
+	}
+	c.Provider = BuiltinProvider
+	facts, err = c.attempt(ctx)
+	facts.Warnings = append(facts.Warnings, builtinProvider)
+	return facts, err
+}
+
+func isRefusalOfProvider(err error) bool {
+	known, ok := errors.AsType[*failure](err)
+	return ok && slices.Contains([]Class{ExecConfigInvalid, ExecModelRejected, HTTPUnexpectedStatus}, known.class)
+}
+
+func (c Codex) attempt(ctx context.Context) (Facts, error) {
+	argv, env, dir, err := c.Command(ctx)
+	if err != nil {
+		return Facts{Phase: Executing}, err
+	}
+	e, facts, err := execute(ctx, command{argv, env, dir})
+	if err != nil {
+		return facts, err
+	}
+	log := readCodexLog(e.stdout, e.stderr)
+	log.fill(&facts)
+	return facts, log.verdict(ctx, e, firstWords(c.Expect, codexExpect))
+}
+
+// Command prepares a run and returns it, so that it can be made elsewhere too. It makes the directories, links the
+// sign-in, and asks codex whether anyone is signed in: `codex exec` itself does not say so, it sends its request to another
+// address without a token and calls the refusal a network fault.
+func (c Codex) Command(ctx context.Context) (argv, env []string, dir string, err error) {
+	path, err := FindCodex(c.Path)
+	if err != nil {
+		return nil, nil, "", err
+	}
+	home, dir, err := c.directories()
+	if err != nil {
+		return nil, nil, "", err
+	}
+	env = environment(append(slices.Clone(c.Env), "CODEX_HOME="+home))
+	withKey, err := signedIn(ctx, path, env)
+	if err != nil {
+		return nil, nil, "", err
+	}
+	provider, more := c.provider(withKey)
+	argv = slices.Concat(c.Wrapper, []string{path}, frugal, provider)
+	if c.Model != "" {
+		argv = append(argv, "-m", c.Model)
+	}
+	return append(argv, firstWords(c.Prompt, codexPrompt)), append(env, more...), dir, nil
+}
+
+// directories makes the run's CODEX_HOME and working directory, and links the user's sign-in into the former.
+func (c Codex) directories() (home, dir string, err error) {
+	if c.StateDir == "" {
+		return "", "", Fail(Internal, errors.New("no directory for codex's state: set storage.path"))
+	}
+	state, err := filepath.Abs(c.StateDir)
+	if err != nil {
+		return "", "", Fail(Internal, err)
+	}
+	home, dir = filepath.Join(state, "codex-home"), filepath.Join(state, "codex-empty")
+	for _, d := range []string{home, dir} {
+		if err := os.MkdirAll(d, 0o700); err != nil {
+			return "", "", Failf(Internal, "%w: storage.path must be a directory this user may write", err)
+		}
+	}
+	if err := unix.Access(home, unix.W_OK); err != nil {
+		return "", "", Failf(Internal, "%s: %w: storage.path must be a directory this user may write", home, err)
+	}
+	return home, dir, c.linkSignIn(home)
+}
+
+// linkSignIn makes auth.json in home a link to the user's. codex writes it in place when the sign-in is renewed; where it
+// cannot, the renewed one is lost and the stored one is spent, and the user is signed out: better not to run at all.
+func (c Codex) linkSignIn(home string) error {
+	users, err := c.usersHome()
+	if err != nil || users == home {
+		return nil // there is nothing to link: an API key may do, or a sign-in made in our own directory
+	}
+	target, link := filepath.Join(users, "auth.json"), filepath.Join(home, "auth.json")
+	if err := unix.Access(target, unix.R_OK|unix.W_OK); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return Failf(ExecHomeUnwritable, "%s: %w: codex must be able to write it, or a renewed sign-in is lost; "+
+			"run as its owner, and leave it writable in the unit (ReadWritePaths=)", target, err)
+	}
+	old, err := os.Readlink(link)
+	switch {
+	case err == nil && old == target:
+		return nil
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return nil // a file: someone has signed in for this daemon alone, which is better still
+	}
+	next := fmt.Sprintf("%s.%d", link, time.Now().UnixNano()) // renamed into place: two runs may do this at once
+	if err := os.Symlink(target, next); err != nil {
+		return Fail(Internal, err)
+	}
+	if err := os.Rename(next, link); err != nil {
+		return Fail(Internal, err)
+	}
+	return nil
+}
+
+func (c Codex) usersHome() (string, error) {
+	if home := firstWords(c.Home, os.Getenv("CODEX_HOME")); home != "" {
+		return filepath.Abs(home)
+	}
+	home, err := os.UserHomeDir()
+	return filepath.Join(home, ".codex"), err
+}
+
+// helpTimeout bounds what codex answers without a network, in 15 ms: a machine that needs ten seconds is swapping.
+const helpTimeout = 10 * time.Second
+
+// signedIn asks whether a run would have credentials, and reports whether they are an API key.
+func signedIn(ctx context.Context, path string, env []string) (withKey bool, err error) {
+	if slices.ContainsFunc(env, func(entry string) bool {
+		name, key, _ := strings.Cut(entry, "=")
+		return name == "CODEX_API_KEY" && key != ""
+	}) {
+		return true, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, helpTimeout)
+	defer cancel()
+	e, err := command{[]string{path, "login", "status"}, env, ""}.run(ctx)
+	if err != nil {
+		return false, err
+	}
+	if err := e.cutShort(ctx); err != nil {
+		return false, err
+	}
+	return readSignIn(e)
+}
+
+// readSignIn reads what `codex login status` said. What it does not understand is no reason not to try.
+func readSignIn(e ending) (withKey bool, err error) {
+	if e.exit == 0 {
+		return strings.Contains(e.stdout+e.stderr, "API key"), nil
+	}
+	err = readCodexLog("", e.stderr).neverSpoke(e.exit)
+	switch known, _ := errors.AsType[*failure](err); known.class {
+	case ExecNotLoggedIn:
+		return false, Failf(ExecNotLoggedIn, "nobody is signed in: run `codex login` as this user, or set CODEX_API_KEY")
+	case ExecUnexpectedExit:
+		return false, nil
+	}
+	return false, err
+}
+
+// Where the API is, by the way of signing in.
+const (
+	chatGPTBaseURL = "https://chatgpt.com/backend-api/codex"
+	apiBaseURL     = "https://api.openai.com/v1"
+)
+
+// provider is how the run reaches the service: flags, and additions to the environment.
+//
+// The built-in provider's retries cannot be turned off (codex refuses to have it redefined), so ours is another entry with
+// the same address and, by requires_openai_auth, the same credentials; an API key in CODEX_API_KEY among them.
+func (c Codex) provider(withKey bool) (flags, env []string) {
+	base := c.BaseURL
+	if c.Provider == BuiltinProvider {
+		if base == "" {
+			return nil, nil
+		}
+		// 0.104 reads the variable, 0.169 the setting, and each ignores the other.
+		return []string{"-c", "openai_base_url=" + quoted(base)}, []string{"OPENAI_BASE_URL=" + base}
+	}
+	if base == "" && withKey {
+		base = apiBaseURL
+	}
+	entry := `model_providers.probe={name="probe",base_url=` + quoted(firstWords(base, chatGPTBaseURL)) + `,wire_api="responses",` +
+		`requires_openai_auth=true,request_max_retries=0,stream_max_retries=0,` +
+		`stream_idle_timeout_ms=15000,` + // the default of 300 s outlasts every deadline; a short answer never pauses for 15 s
+		`supports_websockets=false}` // one request, answered or not
+	return []string{"-c", `model_provider="probe"`, "-c", entry}, nil
+}
+
+// quoted is a TOML string; JSON's escapes are TOML's, too.
+func quoted(s string) string {
+	b, _ := json.Marshal(s)
+	return string(b)
+}
+
+// frugal is the part of the command line that keeps a run from costing, leaving behind and doing more than it must. One
+// line fits every version: `-c features.X=false` is accepted for features a version does not have, --disable X is not
+// (measured with 0.104.0 and 0.169.0). It shrinks a request of 0.169 from 55 to 27 KB.
+var frugal = append([]string{"exec", "--json", "--ephemeral", "--skip-git-repo-check", "-s", "read-only", "--color", "never"},
+	settings(
+		"features.unbounded_connection_retries=false", // since 0.155 they are on
+		// What runs beside the turn, and litters CODEX_HOME with a clone each time github.com cannot be reached.
+		"features.plugins=false", "features.apps=false", "features.remote_plugin=false", "analytics.enabled=false",
+		`otel.metrics_exporter="none"`,
+		// What fills the request.
+		"features.shell_tool=false", "features.unified_exec=false", "features.shell_snapshot=false",
+		"features.multi_agent=false", "features.browser_use=false", "features.browser_use_external=false",
+		"features.computer_use=false", "features.image_generation=false", "features.view_image=false",
+		"features.goals=false", "features.sleep_tool=false", "features.hooks=false", "features.code_mode_host=false",
+		"features.workspace_dependencies=false", "features.tool_suggest=false", "features.skill_search=false",
+		"features.skill_mcp_dependency_install=false", "features.memories=false", "features.in_app_browser=false",
+		"skills.bundled.enabled=false", "skills.include_instructions=false", `web_search="disabled"`,
+		"include_environment_context=false", "include_permissions_instructions=false",
+	)...)
+
+func settings(all ...string) []string {
+	var flags []string
+	for _, s := range all {
+		flags = append(flags, "-c", s)
+	}
+	return flags
+}
