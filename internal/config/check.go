@@ -183,7 +183,7 @@ func checkProxy(s string) error {
 func readProxy(path string) (string, error) {
 	b, err := readBounded(path, 4096) // a URL; anything longer is another file
 	if err != nil {
-		return "", fmt.Errorf("cannot be used: %w", err)
+		return "", fmt.Errorf("cannot be used: %s: %w", path, err)
 	}
 	text := strings.TrimSpace(string(b))
 	u, err := url.Parse(text)
@@ -219,7 +219,7 @@ func parseAddress(s string) (netip.Addr, error) {
 func checkCAFile(path string) error {
 	b, err := readBounded(path, 4<<20) // every root the world trusts takes a quarter of a megabyte
 	if err != nil {
-		return fmt.Errorf("cannot be used: %w", err)
+		return fmt.Errorf("cannot be used: %s: %w", path, err)
 	}
 	if !x509.NewCertPool().AppendCertsFromPEM(b) {
 		return errors.New("holds no certificate: write a file of PEM certificates (-----BEGIN CERTIFICATE-----)")

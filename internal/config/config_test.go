@@ -2,9 +2,11 @@ package config
 
 import (
 	"bytes"
+	"encoding/pem"
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"net/http/httptest"
 	"net/netip"
 	"net/url"
 	"os"
@@ -132,7 +134,7 @@ func TestWholeFiles(t *testing.T) {
 	bomb := "a: &a [x,x,x,x,x,x,x,x,x,x]\n"
 	services := "services:\n- {name: s, probes: &p [" + strings.Repeat("{name: p, kind: dns, target: a.example},", 2000) + "]}\n" +
 		strings.Repeat("- {name: s, probes: *p}\n", 2000)
-	var hugeLine = strings.Repeat("#", sizeLimit+1)
+	hugeLine := strings.Repeat("#", sizeLimit+1)
 	for _, tt := range []struct{ name, text, want string }{
 		{"empty", "", "is empty: remove it to use the built-in configuration, or start from config.example.yaml"},
 		{"comments", "# nothing\n\n", "is empty: remove it"},
@@ -142,13 +144,13 @@ func TestWholeFiles(t *testing.T) {
 		{"binary", "\x7fELF\x02\x01\x00\x00", ":1: is not a text (it holds a zero byte): write it in UTF-8"},
 		{"latin1", "log:\n  level: inf\xf6\n", ":2: is not UTF-8: save the file in that encoding"},
 		{"utf16", "\xff\xfel\x00o\x00", "is not a text"},
-		{"two documents", "log: {level: info}\n---\nlog: {level: warn}\n", ":3: a second document starts here: keep one"},
+		{"two documents", "log: {level: info}\n---\nlog: {level: warn}\n", ":2: a second document starts here: keep one"},
 		{"tab", "log:\n\tlevel: info\n", ":2: is indented with a tab: use spaces, as YAML demands"},
 		{"bracket", "log: {level: info\nweb: {}\n", "is not YAML ("},
 		{"too large", hugeLine, "is larger than 8192 KiB: this is another file"},
 		{"unknown anchor", "log: *nowhere\n", "is not YAML (unknown anchor 'nowhere' referenced)"},
 		{"small bomb", bomb + "b: *a\n", `unknown key "a"`},
-		{"bomb", services, "its anchors expand to more than 3000000 values: write the values out"},
+		{"bomb", services, "its anchors expand to more than 1000000 values: write the values out"},
 		{"anchor in itself", "log: &l {<<: *l, level: info}\n", "merges more than 8 anchors into each other"},
 		{"deep", strings.Repeat("[", 20000), "is not YAML (exceeded max depth of 10000)"},
 		{"complex key", "? [a, b]\n: c\n", `unknown key "a list"`},
@@ -442,4 +444,27 @@ func FuzzLoad(f *testing.F) {
 			t.Errorf("(-shown +loaded):\n%s", diff)
 		}
 	})
+}
+
+func TestFilesAreRelativeToTheFileThatNamesThem(t *testing.T) {
+	server := httptest.NewTLSServer(nil)
+	defer server.Close()
+	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	path := write(t, `
+web: {config_file: web.yaml}
+storage: {path: store}
+services: [{name: s, probes: [{name: p, kind: http, target: "https://a.example/", tls: {ca_file: ca.pem}}]}]
+`)
+	dir := filepath.Dir(path)
+	for name, text := range map[string][]byte{"ca.pem": certificate, "web.yaml": []byte("basic_auth_users: {}\n")} {
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := mustLoad(t, path)
+	got := []string{c.Web.ConfigFile, c.Storage.Path, c.Services[0].Probes[0].TLS.CAFile}
+	want := []string{filepath.Join(dir, "web.yaml"), filepath.Join(dir, "store"), filepath.Join(dir, "ca.pem")}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
 }

@@ -35,9 +35,6 @@ func parseDuration(text string) (time.Duration, error) {
 }
 
 func plainDuration(rest, text string) (time.Duration, error) {
-	if _, err := strconv.ParseFloat(text, 64); err == nil {
-		return 0, fmt.Errorf("%s has no unit: write %ss", text, text)
-	}
 	d, err := time.ParseDuration(rest)
 	if err != nil {
 		return 0, fmt.Errorf("%q is not a length of time: write it like 500ms, 30s, 5m, 1h30m or 90d", text)

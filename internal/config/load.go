@@ -75,6 +75,10 @@ func read(c *Config, path string) []Fault {
 	}
 	r := &reader{file: path, files: make(map[string]error)}
 	r.decode(c, document)
+	if r.visits > visitLimit { // what else was found is unfinished, and as large
+		message := fmt.Sprintf("its anchors expand to more than %d values: write the values out", visitLimit)
+		return []Fault{{File: path, Message: message}}
+	}
 	slices.SortFunc(r.faults, func(a, b Fault) int {
 		return cmp.Or(a.Line-b.Line, strings.Compare(a.Path, b.Path), strings.Compare(a.Message, b.Message))
 	})

@@ -18,15 +18,9 @@ type reader struct {
 	files  map[string]error // files named in the configuration, checked once however often they are named
 }
 
-// visitLimit bounds what anchors can make of a small file: ten references to ten references to … It is ten times what
+// visitLimit bounds what anchors can make of a small file: ten references to ten references to … It is several times what
 // ten thousand probes with every key take.
-const visitLimit = 3_000_000
-
-func (r *reader) add(f Fault) {
-	if r.visits <= visitLimit {
-		r.faults = append(r.faults, f)
-	}
-}
+const visitLimit = 1_000_000
 
 // A place is a value in the file and the way that leads to it.
 type place struct {
@@ -43,9 +37,7 @@ func (p *place) child(key string, index, line int, node *yaml.Node) *place {
 	if node.Kind == yaml.AliasNode {
 		node = node.Alias
 	}
-	if p.r.visits++; p.r.visits == visitLimit {
-		p.fault("its anchors expand to more than %d values: write the values out", visitLimit)
-	}
+	p.r.visits++
 	return &place{r: p.r, parent: p, key: key, index: index, line: line, node: node}
 }
 
@@ -53,7 +45,7 @@ func (p *place) child(key string, index, line int, node *yaml.Node) *place {
 func (p *place) fault(format string, args ...any) { p.faultAt(p.line, format, args...) }
 
 func (p *place) faultAt(line int, format string, args ...any) {
-	p.r.add(Fault{p.r.file, line, p.String(), fmt.Sprintf(format, args...)})
+	p.r.faults = append(p.r.faults, Fault{p.r.file, line, p.String(), fmt.Sprintf(format, args...)})
 }
 
 // String is the way to p: `services[0].probes[1] "head": interval`. Of several names only the innermost is shown.
@@ -282,8 +274,14 @@ func (f fields) duration(key string, d *time.Duration, least time.Duration) bool
 		p.fault("is %s: write a length of time, like 30s", describe(p.node))
 		return false
 	}
+	unit := "s"
+	if least >= day {
+		unit = "d"
+	}
 	read, err := parseDuration(clip(p.node.Value))
 	switch {
+	case p.node.ShortTag() != "!!str": // viper would take 30 for thirty nanoseconds
+		p.fault("%s has no unit: write %[1]s%s", clip(p.node.Value), unit)
 	case err != nil:
 		p.fault("%v", err)
 	case read < 0:

@@ -9,7 +9,7 @@ import (
 func didYouMean(word string, known []string) string {
 	best, nearest := "", 1+len(word)/3
 	for _, k := range known {
-		if d := distance(strings.ToLower(word), k); d <= nearest && d < len(k) {
+		if d := distance(strings.ToLower(word), strings.ToLower(k)); d <= nearest && d < len(k) {
 			best, nearest = k, d-1
 		}
 	}
