@@ -33,8 +33,8 @@ type Web struct {
 
 // Storage says where history is kept, and for how long.
 type Storage struct {
-	Path string
-	Keep time.Duration
+	Path string        // a directory
+	Keep time.Duration // how long results and closed incidents are kept
 }
 
 // Log says how much is logged, and as what.
@@ -84,19 +84,20 @@ type Moves struct {
 type Probe struct {
 	Name        string
 	Kind        probe.Kind
-	Target      string // a name, a URL; for exec empty
+	Target      string // dns: a name; http, stream: a URL; exec: empty
 	Interval    time.Duration
-	Timeout     time.Duration
+	Timeout     time.Duration    // of the whole attempt, a stream's hold included; under Interval
 	Nameservers []netip.AddrPort // asked instead of the system's; empty: the system's
 	Expect      Expect
 
 	Types []string // dns: A, AAAA, …
 
-	Method string // http, stream
-	TLS    TLS
-	Family Family
-	Proxy  string // "environment", "none" or a URL
-	Hold   time.Duration
+	Method    string // http
+	TLS       TLS    // http, stream, as the next three
+	Family    Family
+	Proxy     string        // "environment", "none" or a URL
+	ProxyFile string        // where Proxy was read from, if it was: that URL may hold a password and is never shown
+	Hold      time.Duration // stream: how long the connection is held idle
 
 	Preset  string // exec: "codex" or empty
 	Command []string
@@ -143,11 +144,11 @@ type Codex struct {
 }
 
 // Budget bounds what costs money.
-type Budget struct{ RunsPerDay int }
+type Budget struct{ RunsPerDay int } // zero: no bound
 
 // Sandbox says how to run a command inside the agent's sandbox, and whether it should reach the service.
 type Sandbox struct {
-	Command  []string
+	Command  []string // empty: the codex that is installed knows its own
 	Want     diagnose.Want
 	Interval time.Duration
 	Timeout  time.Duration

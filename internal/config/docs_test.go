@@ -1,0 +1,88 @@
+package config
+
+import (
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/pflag"
+	"go.yaml.in/yaml/v3"
+)
+
+const reference = "../../docs/configuration.md"
+
+func TestTheReferenceHasTheKeysOfTheExample(t *testing.T) {
+	text, err := os.ReadFile(example)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var document yaml.Node
+	if err := yaml.Unmarshal(text, &document); err != nil {
+		t.Fatal(err)
+	}
+	// Not in the example because there they would say something else: the body of an answer to an upgrade, a proxy's file.
+	want := []string{"expect.status", "expect.headers", "expect.body", "proxy_file"}
+	collect(document.Content[0], "", &want)
+	slices.Sort(want)
+	if diff := cmp.Diff(slices.Compact(want), documented(t)); diff != "" {
+		t.Errorf("(-example +docs/configuration.md):\n%s", diff)
+	}
+}
+
+// documented are the keys in the tables under "Keys".
+func documented(t *testing.T) []string {
+	t.Helper()
+	text, err := os.ReadFile(reference)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, tables, _ := strings.Cut(string(text), "## Keys")
+	var keys []string
+	for line := range strings.Lines(tables) {
+		if cells := strings.Split(line, "|"); len(cells) > 3 {
+			for _, key := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(cells[1], -1) {
+				keys = append(keys, key[1])
+			}
+		}
+	}
+	slices.Sort(keys)
+	return slices.Compact(keys)
+}
+
+// collect gathers the paths of the leaves below node as the reference writes them: a probe's without what leads to it.
+func collect(node *yaml.Node, path string, keys *[]string) {
+	path = strings.TrimPrefix(path, "services[].probes[].")
+	switch leaf := len(node.Content) == 0 || node.Content[0].Kind == yaml.ScalarNode; {
+	case node.Kind == yaml.MappingNode && len(node.Content) > 0 && path != "controls[].expect" && path != "expect.headers":
+		for i := 0; i < len(node.Content); i += 2 {
+			collect(node.Content[i+1], strings.TrimPrefix(path+"."+node.Content[i].Value, "."), keys)
+		}
+	case node.Kind == yaml.SequenceNode && !leaf:
+		if path == "services[].probes" {
+			*keys = append(*keys, path)
+		}
+		for _, item := range node.Content {
+			collect(item, path+"[]", keys)
+		}
+	case path != "expect":
+		*keys = append(*keys, path)
+	}
+}
+
+func TestTheReferenceHasTheFlags(t *testing.T) {
+	text, err := os.ReadFile(reference)
+	if err != nil {
+		t.Fatal(err)
+	}
+	flags := pflag.NewFlagSet("netwatchd", pflag.ContinueOnError)
+	BindFlags(flags)
+	flags.VisitAll(func(f *pflag.Flag) {
+		row := regexp.MustCompile("(?m)^\\| `--" + regexp.QuoteMeta(f.Name) + "`.*\\| `" + variable(f.Name) + "`")
+		if !row.Match(text) {
+			t.Errorf("--%s with %s is not in %s", f.Name, variable(f.Name), reference)
+		}
+	})
+}

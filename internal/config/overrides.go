@@ -1,0 +1,129 @@
+package config
+
+import (
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+	"github.com/spf13/viper"
+)
+
+// Overrides are what flags and the environment say; a flag wins over its variable, a variable over the file. A nil
+// *Overrides overrides nothing.
+type Overrides struct{ flags *pflag.FlagSet }
+
+// A setting can be given as a key in the file, as a flag, and as a variable named like the flag.
+type setting struct {
+	key, flag, usage string
+	check            func(string) error
+}
+
+const fileFlag = "config.file"
+
+var settings = []setting{
+	{"web.listen", "web.listen-address", "`host:port` to serve the page, the API and the metrics on; may be repeated (default 127.0.0.1:19405)", checkListen},
+	{"web.config_file", "web.config.file", "`file` that configures TLS and authentication, as exporter-toolkit reads it", checkWebConfig},
+	{"storage.path", "storage.path", "`directory` for history (default /var/lib/netwatchd, or $XDG_STATE_HOME/netwatchd)", checkNotEmpty},
+	{"status_file", "status.file", "`file` that always holds the latest verdict (default /run/netwatchd/status.json, or under $XDG_RUNTIME_DIR)", anything},
+	{"log.level", "log.level", "log from this `level` on: debug, info, warn, error (default info)", checkLevel},
+	{"log.format", "log.format", "log in this `format`: auto (text on a terminal, JSON elsewhere), text, json (default auto)", checkFormat},
+}
+
+// anything goes for the status file: empty, it is not written.
+func anything(string) error { return nil }
+
+// variable is --log.level's NETWATCHD_LOG_LEVEL.
+func variable(flag string) string {
+	return "NETWATCHD_" + strings.ToUpper(strings.NewReplacer(".", "_", "-", "_").Replace(flag))
+}
+
+// BindFlags defines the flags that override the file, --config.file among them.
+func BindFlags(fs *pflag.FlagSet) *Overrides {
+	fs.String(fileFlag, "", "configuration `file` (default "+systemFile+", or $XDG_CONFIG_HOME/netwatchd/config.yaml)")
+	for _, s := range settings {
+		if s.key == "web.listen" {
+			fs.StringArray(s.flag, nil, s.usage)
+		} else {
+			fs.String(s.flag, "", s.usage)
+		}
+	}
+	return &Overrides{fs}
+}
+
+// File is the configuration file asked for by flag or variable; empty if there is none.
+func (o *Overrides) File() string {
+	if o == nil {
+		return ""
+	}
+	v := viper.New()
+	o.bind(v, fileFlag, fileFlag)
+	return v.GetString(fileFlag)
+}
+
+func (o *Overrides) bind(v *viper.Viper, key, flag string) {
+	// Neither fails for a key and a flag that are there.
+	_ = v.BindEnv(key, variable(flag))
+	if f := o.flags.Lookup(flag); f != nil {
+		_ = v.BindPFlag(key, f)
+	}
+}
+
+// source names who overrides flag: the flag, its variable, or nobody.
+func (o *Overrides) source(flag string) string {
+	if f := o.flags.Lookup(flag); f != nil && f.Changed {
+		return "--" + flag
+	}
+	if os.Getenv(variable(flag)) != "" {
+		return variable(flag)
+	}
+	return ""
+}
+
+// apply puts the overrides over what the file said, and returns what is wrong with them.
+//
+// viper does the merging, and sees these few settings only: of the whole file it would lower-case the keys, take
+// `interval: 5` for five nanoseconds and let the last of two equal keys win, all without a word.
+func (o *Overrides) apply(c *Config) []Fault {
+	if o == nil {
+		return nil
+	}
+	v := viper.New()
+	_ = v.MergeConfigMap(map[string]any{ // fails on nothing that has no nested maps of its own types
+		"web":         map[string]any{"listen": c.Web.Listen, "config_file": c.Web.ConfigFile},
+		"storage":     map[string]any{"path": c.Storage.Path},
+		"status_file": c.StatusFile,
+		"log":         map[string]any{"level": c.Log.Level, "format": c.Log.Format},
+	})
+	var faults []Fault
+	for _, s := range settings {
+		o.bind(v, s.key, s.flag)
+		if from := o.source(s.flag); from != "" {
+			faults = append(faults, s.faults(v, from)...)
+		}
+	}
+	c.Web = Web{Listen: addresses(v), ConfigFile: v.GetString("web.config_file")}
+	c.Storage.Path = v.GetString("storage.path")
+	c.StatusFile = v.GetString("status_file")
+	c.Log = Log{Level: v.GetString("log.level"), Format: v.GetString("log.format")}
+	return faults
+}
+
+func (s setting) faults(v *viper.Viper, from string) (faults []Fault) {
+	values := []string{v.GetString(s.key)}
+	if several := addresses(v); s.key == "web.listen" && len(several) > 0 {
+		values = several
+	}
+	for _, value := range values {
+		if err := s.check(value); err != nil {
+			faults = append(faults, Fault{Path: from, Message: err.Error()})
+		}
+	}
+	return faults
+}
+
+// addresses are split at commas too, so that a variable can hold several.
+func addresses(v *viper.Viper) []string {
+	return slices.DeleteFunc(strings.Split(strings.Join(v.GetStringSlice("web.listen"), ","), ","),
+		func(s string) bool { return s == "" })
+}
