@@ -1,0 +1,111 @@
+package diagnose
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "write the golden files instead of comparing with them")
+
+func golden(t *testing.T, path, got string) {
+	t.Helper()
+	if *update {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatalf("%v: run go test -update", err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s differs: read the change as prose, then run go test -update (-want +got):\n%s", path, diff)
+	}
+}
+
+// docs/causes.md is made from the table, so that the manual cannot drift from it.
+func TestManual(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("# Causes\n\nA verdict names one cause. They are listed in order of precedence: each may assume that none before " +
+		"it holds.\nThis page is generated from internal/diagnose (`go test ./internal/diagnose -update`).\n")
+	for c := range Causes() {
+		a := c.About()
+		fmt.Fprintf(&b, "\n## %s\n\n*%s.* %s %s", c, a.Title, a.Means, a.Advice)
+		if a.Severity != None {
+			fmt.Fprintf(&b, " Severity: %s", a.Severity)
+			if a.Hold > 0 {
+				fmt.Fprintf(&b, ", announced after %s", strings.TrimSuffix(a.Hold.String(), "0s"))
+			}
+			b.WriteString(".")
+		}
+		if len(a.Hides) > 0 {
+			var names []string
+			for _, hidden := range a.Hides {
+				names = append(names, "`"+hidden.String()+"`")
+			}
+			fmt.Fprintf(&b, " Explains, and so hides: %s.", strings.Join(names, ", "))
+		}
+		b.WriteString("\n")
+	}
+	golden(t, "../../docs/causes.md", b.String())
+}
+
+func TestEveryCauseIsDescribed(t *testing.T) {
+	for c := range Causes() {
+		a := c.About()
+		if a.Title == "" || strings.HasSuffix(a.Title, ".") || a.Title[:1] != strings.ToLower(a.Title[:1]) && !strings.HasPrefix(a.Title, "IP") && !strings.HasPrefix(a.Title, "HTTP") {
+			t.Errorf("%v: title %q should read on after \"codex: \"", c, a.Title)
+		}
+		for what, text := range map[string]string{"means": a.Means, "advice": a.Advice} {
+			if !strings.HasSuffix(text, ".") {
+				t.Errorf("%v: %s %q is not a sentence", c, what, text)
+			}
+		}
+		if a.Severity == None && a.Hold != 0 {
+			t.Errorf("%v is never announced, but is held for %v", c, a.Hold)
+		}
+	}
+}
+
+func TestHiding(t *testing.T) {
+	for c := range Causes() {
+		for _, hidden := range c.About().Hides {
+			switch {
+			case hidden == c || hidden != Inconclusive && hidden < c:
+				t.Errorf("%v hides %v, which comes before it", c, hidden)
+			case c >= ResolverDegraded || c == Inconclusive:
+				t.Errorf("%v only degrades, but hides %v", c, hidden)
+			case hidden == SandboxOpen && c != SelfSandboxed:
+				t.Errorf("%v hides an open sandbox", c)
+			case slices.Contains(c.About().Hides, Healthy):
+				t.Errorf("%v hides health, which is no alarm", c)
+			}
+		}
+	}
+}
+
+func TestSeverities(t *testing.T) {
+	want := map[Severity][]Cause{
+		None:   {Starting, Suspended, Healthy},
+		Info:   {SelfSandboxed, ResolverDegraded, IPv6, IPv4, Degraded, Inconclusive},
+		Ticket: {LocalPolicy, HostOffline, Proxy, Resolver, Interception, Clock, EdgeBlocked, UnexpectedAnswer, Account, Agent, Sandbox, SandboxOpen},
+		Page:   {Upstream, Stream},
+	}
+	got := make(map[Severity][]Cause)
+	for c := range Causes() {
+		got[c.About().Severity] = append(got[c.About().Severity], c)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -1,0 +1,166 @@
+package diagnose
+
+import (
+	"cmp"
+	"slices"
+
+	"netwatchd/internal/probe"
+)
+
+// Of judges a round. It names the first cause in order of precedence that the results show, and beside it what else they
+// show that this cause does not explain. It depends on nothing but the round, nor on the order of its results.
+func Of(round Round) Verdict {
+	v := look(round)
+	var main *finding
+	var also []Finding
+	for _, rule := range rules {
+		f := rule.find(v)
+		if f == nil || main != nil && !beside(main, rule.cause, also) {
+			continue
+		}
+		f.cause = rule.cause
+		if main == nil && !f.aside {
+			main = f
+			// what was set aside before it may be hidden by it as well
+			also = slices.DeleteFunc(also, func(a Finding) bool { return slices.Contains(main.cause.About().Hides, a.Cause) })
+			continue
+		}
+		also = append(also, Finding{Cause: f.cause, Title: v.title(f)})
+	}
+	return v.verdict(main, also)
+}
+
+// beside reports whether cause c is worth a word beside main.
+func beside(main *finding, c Cause, already []Finding) bool {
+	return c != Inconclusive && c != Healthy && c != main.cause && !slices.Contains(main.cause.About().Hides, c) &&
+		!slices.ContainsFunc(already, func(f Finding) bool { return f.Cause == c })
+}
+
+// NotReady is the verdict on a service that is not judged yet: [Starting] or [Suspended].
+func NotReady(service string, c Cause) Verdict {
+	about := c.About()
+	return Verdict{Service: service, Cause: c, Severity: about.Severity, Title: service + ": " + about.Title, Advice: about.Advice,
+		Also: []Finding{}, Evidence: []probe.Result{}, Blocked: []string{}, Missing: []string{}}
+}
+
+func (v *view) title(f *finding) string {
+	return v.Service + ": " + cmp.Or(f.title, f.cause.About().Title)
+}
+
+func (v *view) verdict(f *finding, also []Finding) Verdict {
+	about := f.cause.About()
+	severity, configured := v.Expect.Severity[f.cause]
+	if !configured {
+		severity = about.Severity
+	}
+	if also == nil {
+		also = []Finding{}
+	}
+	return Verdict{
+		Service: v.Service, Cause: f.cause, Severity: severity, Title: v.title(f), Advice: cmp.Or(f.advice, about.Advice),
+		Also: also, Evidence: evidence(f), Blocked: v.blocked(f), Missing: v.missing(f),
+	}
+}
+
+// evidenceLimit is what a person reads before they stop: the decisive result, what it is held against, and some more.
+const evidenceLimit = 6
+
+func evidence(f *finding) []probe.Result {
+	shown := make([]probe.Result, 0, min(len(f.evidence), evidenceLimit))
+	for i, r := range f.evidence {
+		if r != nil && !slices.Contains(f.evidence[:i], r) && len(shown) < evidenceLimit {
+			shown = append(shown, *r)
+		}
+	}
+	return shown
+}
+
+// blocked are the service's probes above the failing rung that failed from the host: they never had a chance.
+func (v *view) blocked(f *finding) []string {
+	names := []string{}
+	if len(f.evidence) == 0 || f.cause >= Account {
+		return names
+	}
+	decisive := f.evidence[0]
+	for _, r := range v.failing {
+		if r != decisive && rung(r) > failingRung(f.cause, decisive) && !slices.Contains(names, r.Name) {
+			names = append(names, r.Name)
+		}
+	}
+	return names
+}
+
+func failingRung(c Cause, decisive *probe.Result) int {
+	switch {
+	case decisive == nil:
+		return 0
+	case c == HostOffline:
+		return 0
+	case c == Resolver:
+		return 1
+	}
+	return rung(decisive)
+}
+
+// missing are the vantages and controls that would have told more. Where all is explained only those count that were
+// tried in vain.
+func (v *view) missing(f *finding) []string {
+	names := []string{}
+	note := func(name string, is bool) {
+		if is {
+			names = append(names, name)
+		}
+	}
+	unsure := f.cause == Inconclusive
+	note("host", f.cause == SelfSandboxed || len(v.own) == 0)
+	note("controls", v.control() == nil && (unsure || len(v.controls) > 0))
+	name := v.fails(nameFailed) != nil
+	note("direct", unsure && name && v.asks(probe.Direct, probe.ResolverAsksService, spoke) == nil)
+	_, dated := v.skew()
+	note("date", unsure && v.failsAs(probe.TLSDateInvalid) != nil && !dated)
+	note("http", unsure && len(v.own) > 0 && !slices.ContainsFunc(v.own, func(r *probe.Result) bool { return r.Kind == probe.HTTP }))
+	note("sandbox", len(v.twins) == 0 && v.Expect.Sandbox != WantAny && unsure)
+	return names
+}
+
+// Headline says it in one line: the title, and what is not the matter.
+func (v Verdict) Headline() string {
+	if rest := v.reassurance(); rest != "" {
+		return v.Title + ". " + rest
+	}
+	return v.Title + "."
+}
+
+func (v Verdict) reassurance() string {
+	switch {
+	case v.Cause >= Account && v.Cause <= SandboxOpen, v.Cause >= ResolverDegraded && v.Cause <= Healthy:
+		if v.shows(probe.OfService) {
+			return "Your network and the API are fine."
+		}
+	case v.Cause >= EdgeBlocked && v.Cause <= Stream:
+		if v.shows(probe.ControlByName) || v.shows(probe.ControlByAddress) {
+			return "Your network is fine."
+		}
+	case v.Cause >= LocalPolicy && v.Cause <= Clock:
+		return "Nothing here speaks against the service."
+	}
+	return ""
+}
+
+// shows reports whether the evidence holds a request of that role from the host that went well.
+func (v Verdict) shows(role probe.Role) bool {
+	return slices.ContainsFunc(v.Evidence, func(r probe.Result) bool {
+		return r.OK() && r.Kind == probe.HTTP && r.Role == role && r.Vantage == probe.FromHost
+	})
+}
+
+// Seen says in a few words what was seen from there, for one line per vantage: "405 in 84 ms" or "resolve: local.denied
+// (operation not permitted)". It reports false if the evidence holds nothing of the service from there.
+func (v Verdict) Seen(from probe.Vantage) (string, bool) {
+	for _, r := range v.Evidence {
+		if r.Role == probe.OfService && r.Vantage == from {
+			return seen(r), true
+		}
+	}
+	return "", false
+}

@@ -1,0 +1,230 @@
+package diagnose
+
+import (
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"netwatchd/internal/probe"
+)
+
+// A scene is written as who:how, one word per attempt:
+//
+//	sandbox link route conf clock     the host itself
+//	dns head stream exec              the service's probes, from the host
+//	s.head                            the same inside the sandbox; d.head past the proxy
+//	ns1.ctl ns1.svc ns1.rnd           a configured nameserver asked for a control, the service, a random name; pub is a public one
+//	c1 c2 c3, a1 a2 a3                controls by name, by address
+//
+// how is a class, with @phase where the class's own does not fit, and (key=value,…) for facts. A word overrides what an
+// earlier one said of the same attempt; * in it means every attempt said so far; -who takes one away.
+const well = `sandbox:ok link:ok route:ok(signals=ipv4|ipv6) conf:ok clock:ok
+	ns1.ctl:ok ns1.svc:ok(answers=104.18.32.47|2606:4700::1) ns1.rnd:ok
+	pub.ctl:ok pub.svc:ok(answers=104.18.32.47|2606:4700::1)
+	c1:ok(date=0s) c2:ok(date=0s) c3:ok(date=0s) a1:ok a2:ok a3:ok
+	dns:ok(answers=104.18.32.47|2606:4700::1) head:ok(status=405) stream:ok exec:ok `
+
+// bare is what a round holds when nothing was tried but the probes themselves.
+const bare = `dns:ok head:ok(status=405) `
+
+// offline is how everything past this host fails when nothing gets out.
+const offline = ` ns1.*:dns.timeout pub.*:dns.timeout c*:dns.timeout a*:tcp.timed_out dns:dns.timeout head:dns.timeout
+	stream:dns.timeout exec:exec.network`
+
+// closed are the twins in a sandbox without network.
+const closed = ` s.dns:local.denied@resolve s.head:local.denied@resolve(why=operation.not.permitted)`
+
+var moment = time.Date(2026, 2, 20, 2, 22, 45, 0, time.UTC)
+
+func parse(t testing.TB, words string) []probe.Result {
+	t.Helper()
+	results := make(map[string]probe.Result)
+	for word := range strings.FieldsSeq(words) {
+		if gone, without := strings.CutPrefix(word, "-"); without {
+			if removed := matching(results, gone); len(removed) == 0 {
+				t.Fatalf("%q takes nothing away", word)
+			} else {
+				maps.DeleteFunc(results, func(who string, _ probe.Result) bool { return slices.Contains(removed, who) })
+			}
+			continue
+		}
+		who, how, found := strings.Cut(word, ":")
+		if !found {
+			t.Fatalf("%q has no class", word)
+		}
+		for _, one := range matching(results, who) {
+			results[one] = result(t, one, how)
+		}
+	}
+	return slices.Collect(maps.Values(results))
+}
+
+func matching(results map[string]probe.Result, who string) []string {
+	if !strings.Contains(who, "*") {
+		return []string{who}
+	}
+	return slices.DeleteFunc(slices.Collect(maps.Keys(results)), func(one string) bool {
+		if len(who) == 2 && (len(one) != 2 || one[1] > '9') { // c* are the controls, not the clock
+			return true
+		}
+		hit, _ := path.Match(who, one)
+		return !hit
+	})
+}
+
+func result(t testing.TB, who, how string) probe.Result {
+	t.Helper()
+	r := probe.Result{Spec: spec(t, who), Start: moment, Elapsed: 0.084}
+	how, facts, _ := strings.Cut(strings.TrimSuffix(how, ")"), "(")
+	class, phase, phased := strings.Cut(how, "@")
+	if err := r.Class.UnmarshalText([]byte(class)); err != nil {
+		t.Fatalf("%s: %v", who, err)
+	}
+	r.Phase = usualPhase(r.Kind, r.Class)
+	if phased {
+		if err := r.Phase.UnmarshalText([]byte(phase)); err != nil {
+			t.Fatalf("%s: %v", who, err)
+		}
+	}
+	if strings.HasPrefix(who, "ns1") {
+		r.Server = "192.168.1.1:53"
+	} else if strings.HasPrefix(who, "ns2") {
+		r.Server = "192.168.1.2:53"
+	} else if strings.HasPrefix(who, "pub") {
+		r.Server = "1.1.1.1:53"
+	}
+	for fact := range strings.SplitSeq(facts, ",") {
+		if fact != "" {
+			set(t, &r, fact)
+		}
+	}
+	return r
+}
+
+func spec(t testing.TB, who string) probe.Spec {
+	t.Helper()
+	s := probe.Spec{Service: "codex"}
+	who, _, _ = strings.Cut(who, "#")
+	switch prefix, rest, dotted := strings.Cut(who, "."); {
+	case dotted && prefix == "s":
+		s.Vantage, who = probe.FromSandbox, rest
+	case dotted && prefix == "d":
+		s.Vantage, who = probe.Direct, rest
+	case dotted:
+		s.Kind, s.Name = probe.DNS, prefix
+		if prefix == "pub" {
+			s.Vantage = probe.Direct
+		}
+		s.Role = map[string]probe.Role{"ctl": probe.ResolverAsksControl, "svc": probe.ResolverAsksService, "rnd": probe.ResolverAsksCanary}[rest]
+		return s
+	}
+	s.Name = who
+	switch who {
+	case "sandbox", "link", "route", "conf", "clock":
+		s.Role, s.Kind = probe.OfHost, probe.Host
+		if who == "conf" {
+			s.Name = "resolv.conf"
+		}
+	case "c1", "c2", "c3":
+		s.Role, s.Kind = probe.ControlByName, probe.HTTP
+	case "a1", "a2", "a3":
+		s.Role, s.Kind, s.Name = probe.ControlByAddress, probe.HTTP, "c"+who[1:]
+	case "dns":
+		s.Kind, s.Target = probe.DNS, "chatgpt.com"
+	case "head", "head4", "head6", "models":
+		s.Kind, s.Target = probe.HTTP, "https://chatgpt.com/backend-api/codex/responses"
+	case "plain":
+		s.Kind, s.Target = probe.HTTP, "http://chatgpt.com/"
+	case "stream":
+		s.Kind, s.Target = probe.Stream, "wss://chatgpt.com/backend-api/codex/responses"
+	case "exec":
+		s.Kind = probe.Exec
+	default:
+		t.Fatalf("nobody is called %q", who)
+	}
+	return s
+}
+
+// usualPhase is where an attempt of that kind ends in class c, if nothing else is said.
+func usualPhase(k probe.Kind, c probe.Class) probe.Phase {
+	switch {
+	case k == probe.Host:
+		return probe.NoPhase
+	case k == probe.DNS:
+		return probe.Resolve
+	case k == probe.Exec:
+		return probe.Executing
+	}
+	switch c.Layer() {
+	case "dns":
+		return probe.Resolve
+	case "tcp", "local", "proxy":
+		return probe.Connect
+	case "tls":
+		return probe.Handshake
+	case "exec":
+		return probe.NoPhase
+	}
+	if k == probe.Stream {
+		return probe.Streaming
+	}
+	return probe.Response
+}
+
+func set(t testing.TB, r *probe.Result, fact string) {
+	t.Helper()
+	key, value, _ := strings.Cut(fact, "=")
+	duration := func() time.Duration {
+		d, err := time.ParseDuration(value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	if r.TLS == nil && slices.Contains([]string{"issuer", "subject", "expires"}, key) {
+		r.TLS = &probe.TLS{}
+	}
+	switch key {
+	case "answers":
+		r.Answers = strings.Split(value, "|")
+	case "signals":
+		r.Signals = strings.Split(value, "|")
+	case "warn":
+		r.Warnings = strings.Split(value, "|")
+	case "status":
+		r.Status, _ = strconv.Atoi(value)
+	case "peer":
+		r.Peer = value
+	case "proxy":
+		r.Proxy = value
+	case "server":
+		r.Server = value
+	case "why":
+		r.Why = strings.ReplaceAll(value, ".", " ")
+	case "took":
+		r.Elapsed = probe.InSeconds(duration())
+	case "date":
+		r.Date = r.Start.Add(duration())
+	case "issuer":
+		r.TLS.Issuer = value
+	case "subject":
+		r.TLS.Subject = value
+	case "expires":
+		r.TLS.NotAfter = r.Start.Add(duration())
+	default:
+		t.Fatalf("no fact is called %q", key)
+	}
+}
+
+func (r Round) String() string {
+	var b strings.Builder
+	for _, r := range r.Results {
+		fmt.Fprintf(&b, "  %s %s %s %s: %s@%s\n", r.Role, r.Vantage, r.Kind, r.Name, r.Class, r.Phase)
+	}
+	return b.String()
+}
