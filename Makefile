@@ -1,0 +1,44 @@
+# make help says what there is.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+cache := $(CURDIR)/.cache
+
+.PHONY: help build run test bench lint codex setup clean
+
+help: ## say what there is
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+build: ## build bin/netwatchd
+	@go build -trimpath -o bin/netwatchd ./cmd/netwatchd
+
+run: build ## run the daemon without a configuration file; its history stays in .cache
+	@mkdir -p $(cache)/run
+	@bin/netwatchd run --storage.path=$(cache)/run/storage
+
+setup: ## install what the tests need (Debian, as root or with sudo); quiet if all is there
+	@hack/setup
+
+codex: ## fetch the versions of codex that the tests run, into .cache/codex
+	@hack/codex
+
+test: setup codex ## every test, then one list of what was skipped and why
+	@go run ./hack/testsummary -race -count=1 $(TESTFLAGS) ./...
+
+bench: build ## micro-benchmarks, then ten thousand DNS probes a second on one core
+	@go test -run '^$$' -bench . -benchmem $$(go list ./... | grep -v /hack/)
+	@go run ./internal/lab/bench -netwatchd bin/netwatchd $(BENCHFLAGS)
+
+lint: $(cache)/bin/staticcheck ## gofmt, go vet, go fix, staticcheck
+	@unformatted=$$(git ls-files -co --exclude-standard '*.go' | xargs gofmt -l); \
+	  [ -z "$$unformatted" ] || { echo "gofmt -w these: $$unformatted"; exit 1; }
+	@go vet ./...
+	@go fix -diff ./...
+	@$(cache)/bin/staticcheck ./...
+
+$(cache)/bin/staticcheck: hack/tools/go.mod hack/tools/go.sum
+	@go -C hack/tools build -o $(cache)/bin/ tool
+
+clean: ## remove what was built and fetched
+	@rm -rf bin dist .cache

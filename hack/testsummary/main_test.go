@@ -1,0 +1,99 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// The module under test is real and go test is real: its event format is not ours.
+var files = map[string]string{
+	"go.mod": "module example.test\n\ngo 1.26\n",
+	"good/good_test.go": `package good
+import "testing"
+func TestPasses(t *testing.T) { t.Run("inside", func(*testing.T) {}) }
+func TestSkips(t *testing.T)  { t.Skip("needs root: network namespaces") }
+`,
+	"bad/bad_test.go": `package bad
+import "testing"
+func TestFails(t *testing.T) { t.Error("got 1, want 2") }
+`,
+	"panics/panics_test.go": `package panics
+import ("os"; "testing")
+func TestMain(*testing.M) { os.Exit(3) }
+func TestNever(t *testing.T) {}
+`,
+	"broken/broken_test.go": "package broken\nvar x int = \"no number\"\n",
+	"empty/empty.go":        "package empty\n",
+}
+
+func TestSummary(t *testing.T) {
+	tests := []struct {
+		packages string
+		ci       bool
+		ok       bool
+		want     []string
+	}{
+		{"./good", false, true, []string{
+			"Skipped:\n  needs root: network namespaces\n    example.test/good.TestSkips\n",
+			"\n2 passed, 0 failed, 1 skipped\n"}},
+		{"./good", true, false, []string{"what is skipped here runs nowhere", "\n2 passed, 0 failed, 1 skipped\n"}},
+		{"./bad", false, false, []string{"got 1, want 2", "\n0 passed, 1 failed, 0 skipped\n"}},
+		{"./panics", false, false, []string{"example.test/panics failed", "\n0 passed, 1 failed, 0 skipped\n"}},
+		{"./broken", false, false, []string{"cannot use \"no number\"", "\n0 passed, 1 failed, 0 skipped\n"}},
+		{"./empty", true, true, []string{"\n0 passed, 0 failed, 0 skipped\n"}},
+		{"./...", false, false, []string{"\n2 passed, 3 failed, 1 skipped\n"}},
+		{"./absent", false, false, []string{"1 failed"}},
+	}
+	t.Chdir(module(t))
+	for _, tt := range tests {
+		got, ok := summarised(t, tt.packages, tt.ci)
+		if ok != tt.ok {
+			t.Errorf("%s, ci %v: ok is %v, want %v\n%s", tt.packages, tt.ci, ok, tt.ok, got)
+		}
+		for _, want := range tt.want {
+			if !strings.Contains(got, want) {
+				t.Errorf("%s, ci %v: got\n%s\nwithout\n%s", tt.packages, tt.ci, got, want)
+			}
+		}
+	}
+}
+
+func module(t *testing.T) string {
+	dir := t.TempDir()
+	for name, text := range files {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// summarised runs the program as make test does, and returns what it printed and whether it was content.
+func summarised(t *testing.T, packages string, ci bool) (string, bool) {
+	var out bytes.Buffer
+	cmd := exec.Command(os.Args[0], packages)
+	cmd.Env = append(os.Environ(), "TESTSUMMARY_AS_ITSELF=1", "CI=")
+	if ci {
+		cmd.Env = append(cmd.Env, "CI=true")
+	}
+	cmd.Stdout, cmd.Stderr = &out, io.Discard
+	err := cmd.Run()
+	return out.String(), err == nil
+}
+
+func TestMain(m *testing.M) {
+	if os.Getenv("TESTSUMMARY_AS_ITSELF") != "" {
+		main()
+		return
+	}
+	m.Run()
+}

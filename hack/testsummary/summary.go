@@ -1,0 +1,171 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// An event is one line of go test -json: see go doc test2json, and go help buildjson for the build-* actions.
+type event struct {
+	Action     string
+	Package    string
+	ImportPath string
+	Test       string
+	Output     string
+	Elapsed    float64
+}
+
+// A test is known by its package and name; the empty name stands for the package itself.
+type test struct{ pkg, name string }
+
+type summary struct {
+	w       io.Writer
+	output  map[test][]string // of what has not ended yet
+	counts  map[string]*count // of packages that have not ended yet
+	skips   map[string][]test // by reason
+	passed  int
+	failed  int
+	skipped int
+}
+
+type count struct{ passed, failed, skipped int }
+
+func newSummary(w io.Writer) *summary {
+	return &summary{w: w, output: map[test][]string{}, counts: map[string]*count{}, skips: map[string][]test{}}
+}
+
+// read takes events until they end.
+func (s *summary) read(events io.Reader) error {
+	lines := bufio.NewReader(events)
+	for {
+		line, err := lines.ReadBytes('\n')
+		if len(line) > 0 {
+			s.line(line)
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("reading the events of go test: %w", err)
+		}
+	}
+}
+
+// line takes one event. What is no event is shown as it stands: a test that writes to the real standard output.
+func (s *summary) line(line []byte) {
+	var e event
+	if err := json.Unmarshal(line, &e); err != nil {
+		s.w.Write(line)
+		return
+	}
+	at := test{e.Package, e.Test}
+	switch e.Action {
+	case "build-output":
+		io.WriteString(s.w, e.Output)
+	case "output":
+		s.output[at] = append(s.output[at], e.Output)
+	case "pass", "fail", "skip":
+		if e.Test == "" {
+			s.endPackage(at, e)
+		} else {
+			s.endTest(at, e)
+		}
+		delete(s.output, at)
+	}
+}
+
+func (s *summary) endTest(at test, e event) {
+	c := s.count(at.pkg)
+	switch e.Action {
+	case "pass":
+		c.passed++
+	case "fail":
+		c.failed++
+		fmt.Fprintf(s.w, "\n%s.%s failed:\n%s", at.pkg, at.name, strings.Join(s.output[at], ""))
+	case "skip":
+		c.skipped++
+		why := reason(s.output[at])
+		s.skips[why] = append(s.skips[why], at)
+	}
+}
+
+func (s *summary) endPackage(at test, e event) {
+	c := s.count(at.pkg)
+	if e.Action == "fail" && c.failed == 0 {
+		// It did not build, or ended outside of any test: a panic, a timeout, a TestMain.
+		c.failed++
+		fmt.Fprintf(s.w, "\n%s failed:\n%s%s", at.pkg, strings.Join(s.unfinished(at.pkg), ""), strings.Join(s.output[at], ""))
+	}
+	s.passed, s.failed, s.skipped = s.passed+c.passed, s.failed+c.failed, s.skipped+c.skipped
+	delete(s.counts, at.pkg)
+	if *c == (count{}) {
+		return // no test files: nothing to say
+	}
+	took := time.Duration(e.Elapsed * float64(time.Second)).Round(10 * time.Millisecond)
+	fmt.Fprintf(s.w, "%-4s %-40s %4d passed %3d failed %3d skipped %8s\n", e.Action, at.pkg, c.passed, c.failed, c.skipped, took)
+}
+
+// unfinished is the output of the tests of pkg that never ended.
+func (s *summary) unfinished(pkg string) []string {
+	var lines []string
+	for at, output := range s.output {
+		if at.pkg == pkg && at.name != "" {
+			lines = append(lines, output...)
+		}
+	}
+	return lines
+}
+
+func (s *summary) count(pkg string) *count {
+	if s.counts[pkg] == nil {
+		s.counts[pkg] = &count{}
+	}
+	return s.counts[pkg]
+}
+
+// close prints the end: skipped tests by reason, and the counts. The failure of go test itself is one if no other is known.
+func (s *summary) close(testFailed, ci bool) {
+	if testFailed && s.failed == 0 {
+		s.failed = 1
+		fmt.Fprintln(s.w, "go test itself failed: see above")
+	}
+	if len(s.skips) > 0 {
+		fmt.Fprintln(s.w, "\nSkipped:")
+	}
+	for _, why := range slices.Sorted(maps.Keys(s.skips)) {
+		fmt.Fprintf(s.w, "  %s\n", why)
+		for _, at := range s.skips[why] {
+			fmt.Fprintf(s.w, "    %s.%s\n", at.pkg, at.name)
+		}
+	}
+	if len(s.skips) > 0 && ci {
+		fmt.Fprintln(s.w, "CI=true: what is skipped here runs nowhere, so this fails")
+	}
+	fmt.Fprintf(s.w, "\n%d passed, %d failed, %d skipped\n", s.passed, s.failed, s.skipped)
+}
+
+// reason is what a skipped test said last, without the frame that go test puts around it and the place it was said at.
+func reason(output []string) string {
+	var said string
+	for _, line := range output {
+		line = strings.TrimSpace(line)
+		if line == "" || strings.HasPrefix(line, "=== ") || strings.HasPrefix(line, "--- ") {
+			continue
+		}
+		said = line
+	}
+	place, text, found := strings.Cut(said, ": ")
+	if found && strings.Contains(place, ".go:") {
+		said = text
+	}
+	if said == "" {
+		return "no reason given"
+	}
+	return said
+}

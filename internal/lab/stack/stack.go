@@ -1,0 +1,193 @@
+package stack
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// A Stack is the network of one test. It starts well; its methods bend it, and each has taken effect when it returns.
+type Stack struct {
+	Dir string // of its files; ca.pem among them
+
+	t              testing.TB
+	programs       map[string]string
+	system, direct *nameserver
+	web            *server
+	authority      *authority
+
+	open    bool // the service's port
+	status  int
+	headers []string
+}
+
+// Start starts the servers, and stops them when the test ends. It skips the test where there can be no stack.
+func Start(t testing.TB) *Stack {
+	t.Helper()
+	if unavailable != "" {
+		t.Skip(unavailable)
+	}
+	if far == nil {
+		t.Fatal("the package's TestMain must call stack.Main")
+	}
+	s := &Stack{Dir: t.TempDir(), t: t, programs: programs(t), authority: newAuthority(t, "Stack Authority"),
+		open: true, status: 405, headers: []string{"Allow POST"}}
+	writePEM(t, filepath.Join(s.Dir, "ca.pem"), "CERTIFICATE", s.authority.cert.Raw)
+	s.authority.issue(s.Dir, Valid)
+	s.system, s.direct = s.nameserver(SystemResolver, "system"), s.nameserver(DirectResolver, "direct")
+	s.web = &server{t: t, path: s.programs["nginx"],
+		args: []string{"-p", s.Dir, "-c", filepath.Join(s.Dir, "nginx.conf"), "-e", "stderr"}}
+	t.Cleanup(s.stop)
+	s.system.serve(Right)
+	s.direct.serve(Right)
+	s.serveWeb()
+	return s
+}
+
+func (s *Stack) stop() {
+	s.system.stop()
+	s.direct.stop()
+	s.web.stop()
+}
+
+// programs finds the servers, in the places too where Debian keeps them out of a plain user's PATH.
+func programs(t testing.TB) map[string]string {
+	t.Helper()
+	found := make(map[string]string)
+	for name, pkg := range map[string]string{"unbound": "unbound", "nginx": "nginx-light"} {
+		for _, candidate := range []string{name, "/usr/sbin/" + name, "/usr/local/sbin/" + name} {
+			if path, err := exec.LookPath(candidate); err == nil {
+				found[name] = path
+				break
+			}
+		}
+		if found[name] == "" {
+			t.Skipf("needs %s: apt-get install %s", name, pkg)
+		}
+	}
+	return found
+}
+
+// StopDNS stops the host's nameserver: its port is closed. The direct one goes on.
+func (s *Stack) StopDNS() { s.system.stop() }
+
+// StartDNS starts it again.
+func (s *Stack) StartDNS() { s.SystemSays(Right) }
+
+// SystemSays changes what the host's nameserver says about the service's name.
+func (s *Stack) SystemSays(zone Zone) { s.system.serve(zone) }
+
+// DirectSays changes what the direct one says about it.
+func (s *Stack) DirectSays(zone Zone) { s.direct.serve(zone) }
+
+// ServiceAnswers changes what the service answers to any request; a header is "Allow: POST". At first it is 405 with
+// that header.
+func (s *Stack) ServiceAnswers(status int, headers ...string) {
+	s.status, s.headers = status, nil
+	for _, header := range headers {
+		name, value, _ := strings.Cut(header, ": ")
+		s.headers = append(s.headers, fmt.Sprintf("%s %q", name, value))
+	}
+	s.serveWeb()
+}
+
+// CloseService closes the service's port; the controls go on.
+func (s *Stack) CloseService() {
+	s.open = false
+	s.serveWeb()
+}
+
+// StopWeb closes the service's port and the controls'.
+func (s *Stack) StopWeb() { s.web.stop() }
+
+// ServiceShows changes the service's certificate.
+func (s *Stack) ServiceShows(kind Certificate) {
+	signer := s.authority
+	if kind == ByAnotherAuthority {
+		signer = newAuthority(s.t, "Another Authority")
+	}
+	signer.issue(s.Dir, kind)
+	s.serveWeb()
+}
+
+// Unplug takes the host's link down, until the test ends.
+func (s *Stack) Unplug() {
+	s.t.Helper()
+	s.must(batch([]string{"link set " + hostInterface + " down"}, "ip"))
+	s.t.Cleanup(s.Plug)
+}
+
+// Plug takes it up again.
+func (s *Stack) Plug() {
+	s.t.Helper()
+	s.must(batch(hostSide, "ip"))
+}
+
+// Firewall adds an nftables rule on the host, on what leaves it, until the test ends: "udp dport 53 drop". It skips the
+// test where nft is not to be had.
+func (s *Stack) Firewall(rule string) {
+	s.t.Helper()
+	if err := nft("add table inet stack\nadd chain inet stack out { type filter hook output priority 0; }\n" +
+		"add rule inet stack out " + rule + "\n"); err != nil {
+		s.t.Skipf("needs nftables: apt-get install nftables: %v", err)
+	}
+	s.t.Cleanup(func() { s.must(nft("delete table inet stack\n")) })
+}
+
+func nft(script string) error {
+	path, err := exec.LookPath("/usr/sbin/nft")
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command(path, "-f", "-")
+	cmd.Stdin = strings.NewReader(script)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%w: %s", err, out)
+	}
+	return nil
+}
+
+func (s *Stack) must(err error) {
+	s.t.Helper()
+	if err != nil {
+		s.t.Error(err)
+	}
+}
+
+// Config writes a configuration that watches the service here, and returns its path. Further top-level YAML may follow.
+func (s *Stack) Config(further ...string) string {
+	s.t.Helper()
+	path := filepath.Join(s.Dir, "config.yaml")
+	s.WriteConfig(path, further...)
+	return path
+}
+
+// WriteConfig writes it to path, over what was there.
+func (s *Stack) WriteConfig(path string, further ...string) {
+	s.t.Helper()
+	var text strings.Builder
+	fmt.Fprintf(&text, "storage: {path: %s/storage}\nstatus_file: %s/status.json\n", s.Dir, s.Dir)
+	fmt.Fprintf(&text, "defaults: {interval: 2s, timeout: 1s}\n")
+	fmt.Fprintf(&text, "resolvers: {system: true, files: [/etc/resolv.conf], direct: [\"%s:53\"]}\n", DirectResolver)
+	text.WriteString("controls:\n")
+	for _, c := range controls {
+		fmt.Fprintf(&text, "  - {name: %s, url: \"http://%s%s\", expect: %s, addresses: [%s]}\n",
+			strings.TrimSuffix(c.name, ".example"), c.name, c.path, c.expect, c.address)
+	}
+	fmt.Fprintf(&text, `services:
+  - name: codex
+    probes:
+      - {name: dns,  kind: dns,  target: chatgpt.com, types: [A, AAAA]}
+      - {name: head, kind: http, target: "https://chatgpt.com/backend-api/codex/responses", method: HEAD,
+         expect: {status: [405], headers: {Allow: POST}}, tls: {ca_file: %s/ca.pem}}
+`, s.Dir)
+	for _, more := range further {
+		text.WriteString(more + "\n")
+	}
+	if err := os.WriteFile(path, []byte(text.String()), 0o644); err != nil {
+		s.t.Fatal(err)
+	}
+}
