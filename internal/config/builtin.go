@@ -28,11 +28,11 @@ func defaultSandbox() Sandbox {
 func defaultProbe(name string, kind probe.Kind, d Defaults) Probe {
 	b := Probe{Name: name, Kind: kind, Interval: d.Interval, Timeout: d.Timeout}
 	switch kind {
-	case probe.DNS:
+	case probe.KindDNS:
 		b.Types = bothFamilies
-	case probe.HTTP:
+	case probe.KindHTTP:
 		b.Method, b.Family, b.Proxy, b.Expect.Status = "GET", AnyFamily, "environment", success
-	case probe.Stream:
+	case probe.KindStream:
 		b.Family, b.Proxy = AnyFamily, "environment"
 		b.Hold, b.Interval = time.Minute, 5*time.Minute
 		b.Timeout = b.Hold + d.Timeout
@@ -82,14 +82,14 @@ func builtinControls() []Control {
 
 func builtinCodex() Service {
 	const endpoint = "chatgpt.com/backend-api/codex/responses"
-	dns := defaultProbe("dns", probe.DNS, builtinDefaults)
+	dns := defaultProbe("dns", probe.KindDNS, builtinDefaults)
 	dns.Target = "chatgpt.com"
-	head := defaultProbe("head", probe.HTTP, builtinDefaults)
+	head := defaultProbe("head", probe.KindHTTP, builtinDefaults)
 	head.Target, head.Method = "https://"+endpoint, "HEAD"
 	head.Expect = Expect{Status: []int{405}, Headers: []Header{{"Allow", "POST"}}}
-	stream := defaultProbe("stream", probe.Stream, builtinDefaults)
+	stream := defaultProbe("stream", probe.KindStream, builtinDefaults)
 	stream.Target = "wss://" + endpoint
-	exec := defaultProbe("exec", probe.Exec, builtinDefaults)
+	exec := defaultProbe("exec", probe.KindExec, builtinDefaults)
 	exec.Preset = "codex"
 	exec.codexDefaults()
 	sandbox := defaultSandbox()

@@ -39,8 +39,11 @@ func checkName(s string) error {
 // reservedServices are what the daemon calls its own work in the label that also holds services' names.
 var reservedServices = []string{"controls", "host", "resolvers"}
 
+// Reserved reports whether service is a name under which the daemon files its own checks.
+func Reserved(service string) bool { return slices.Contains(reservedServices, service) }
+
 func checkServiceName(s string) error {
-	if slices.Contains(reservedServices, s) {
+	if Reserved(s) {
 		return fmt.Errorf("%q is what netwatchd calls its own checks: use another name", s)
 	}
 	return checkName(s)

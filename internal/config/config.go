@@ -2,9 +2,12 @@
 package config
 
 import (
+	"cmp"
+	"fmt"
 	"net/netip"
 	"net/url"
 	"regexp"
+	"strings"
 	"time"
 
 	"netwatchd/internal/diagnose"
@@ -114,6 +117,30 @@ type Expect struct {
 	Answers []string // dns: exactly these, in any order
 	Output  string   // exec: in the agent's message, or on standard output
 }
+
+// String says what is expected in a few words: "status 405, Allow: POST".
+func (e Expect) String() string {
+	var all []string
+	if len(e.Status) > 0 {
+		all = append(all, "status "+strings.Trim(strings.ReplaceAll(fmt.Sprint(e.Status), " ", ","), "[]"))
+	}
+	for _, h := range e.Headers {
+		all = append(all, h.Name+": "+h.Value)
+	}
+	if e.Body != nil {
+		all = append(all, "body "+e.Body.String())
+	}
+	if len(e.Answers) > 0 {
+		all = append(all, "answers "+strings.Join(e.Answers, ","))
+	}
+	if e.Output != "" {
+		all = append(all, "output "+e.Output)
+	}
+	return strings.Join(all, ", ")
+}
+
+// Origin says where the configuration came from.
+func (c *Config) Origin() string { return cmp.Or(c.Path, "built in") }
 
 // A Header must hold Value as one of the tokens of its list, whatever the case.
 type Header struct{ Name, Value string }

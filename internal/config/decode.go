@@ -328,12 +328,12 @@ var (
 	everyKind = []string{"name", "kind", "interval", "timeout"}
 	transport = []string{"target", "nameservers", "expect", "tls", "family", "proxy", "proxy_file"}
 	probeKeys = map[probe.Kind][]string{
-		probe.DNS:    slices.Concat(everyKind, []string{"target", "nameservers", "types", "expect"}),
-		probe.HTTP:   slices.Concat(everyKind, transport, []string{"method"}),
-		probe.Stream: slices.Concat(everyKind, transport, []string{"hold"}),
-		probe.Exec:   slices.Concat(everyKind, []string{"preset", "command", "prompt", "expect", "codex", "budget"}),
+		probe.KindDNS:    slices.Concat(everyKind, []string{"target", "nameservers", "types", "expect"}),
+		probe.KindHTTP:   slices.Concat(everyKind, transport, []string{"method"}),
+		probe.KindStream: slices.Concat(everyKind, transport, []string{"hold"}),
+		probe.KindExec:   slices.Concat(everyKind, []string{"preset", "command", "prompt", "expect", "codex", "budget"}),
 	}
-	kinds = []probe.Kind{probe.DNS, probe.HTTP, probe.Stream, probe.Exec}
+	kinds = []probe.Kind{probe.KindDNS, probe.KindHTTP, probe.KindStream, probe.KindExec}
 )
 
 func (p *place) probe(d Defaults) Probe {
@@ -346,13 +346,13 @@ func (p *place) probe(d Defaults) Probe {
 	p.refuse(f, probeKeys[kind], func(key string) string { return foreign(key, kind) })
 	b := defaultProbe(name, kind, d)
 	switch kind {
-	case probe.DNS:
+	case probe.KindDNS:
 		p.dns(f, &b)
-	case probe.HTTP:
+	case probe.KindHTTP:
 		p.http(f, &b)
-	case probe.Stream:
+	case probe.KindStream:
 		p.stream(f, &b, d)
-	case probe.Exec:
+	case probe.KindExec:
 		p.exec(f, &b, d)
 	}
 	interval, timeout := f.duration("interval", &b.Interval, shortest), f.duration("timeout", &b.Timeout, shortest)

@@ -128,14 +128,14 @@ func (s Sandbox) shown() shown {
 func (p Probe) shown() shown {
 	all := append(shown{{"name", p.Name}, {"kind", p.Kind.String()}}, every(p.Interval, p.Timeout)...)
 	switch p.Kind {
-	case probe.DNS:
+	case probe.KindDNS:
 		all = append(all, shown{{"target", p.Target}, {"types", p.Types}, {"expect", p.Expect.shown()}}...)
 		return append(all, entry{"nameservers", written(p.Nameservers, netip.AddrPort.String)})
-	case probe.HTTP:
+	case probe.KindHTTP:
 		all = append(all, entry{"target", p.Target}, entry{"method", p.Method})
-	case probe.Stream:
+	case probe.KindStream:
 		all = append(all, entry{"target", p.Target}, entry{"hold", formatDuration(p.Hold)})
-	case probe.Exec:
+	case probe.KindExec:
 		return append(all, p.shownExec()...)
 	}
 	return append(all, p.shownTransport()...)

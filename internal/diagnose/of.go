@@ -118,7 +118,7 @@ func (v *view) missing(f *finding) []string {
 	note("direct", unsure && name && v.asks(probe.Direct, probe.ResolverAsksService, spoke) == nil)
 	_, dated := v.skew()
 	note("date", unsure && v.failsAs(probe.TLSDateInvalid) != nil && !dated)
-	note("http", unsure && len(v.own) > 0 && !slices.ContainsFunc(v.own, func(r *probe.Result) bool { return r.Kind == probe.HTTP }))
+	note("http", unsure && len(v.own) > 0 && !slices.ContainsFunc(v.own, func(r *probe.Result) bool { return r.Kind == probe.KindHTTP }))
 	note("sandbox", len(v.twins) == 0 && v.Expect.Sandbox != WantAny && unsure)
 	return names
 }
@@ -150,7 +150,7 @@ func (v Verdict) reassurance() string {
 // shows reports whether the evidence holds a request of that role from the host that went well.
 func (v Verdict) shows(role probe.Role) bool {
 	return slices.ContainsFunc(v.Evidence, func(r probe.Result) bool {
-		return r.OK() && r.Kind == probe.HTTP && r.Role == role && r.Vantage == probe.FromHost
+		return r.OK() && r.Kind == probe.KindHTTP && r.Role == role && r.Vantage == probe.FromHost
 	})
 }
 

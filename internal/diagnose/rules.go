@@ -232,7 +232,7 @@ func (v *view) configured() *probe.Result {
 	if r := v.asks(probe.FromHost, probe.ResolverAsksService, ok); r != nil {
 		return r
 	}
-	return first(v.own, func(r *probe.Result) bool { return r.Kind == probe.DNS })
+	return first(v.own, func(r *probe.Result) bool { return r.Kind == probe.KindDNS })
 }
 
 // missesFamily is 4 or 6 if the configured nameservers withhold addresses of that family, public ones know some, and the
@@ -242,7 +242,7 @@ func (v *view) configured() *probe.Result {
 // no route.
 func (v *view) missesFamily() int {
 	broken := v.fails(func(r *probe.Result) bool {
-		return onWire(r) && r.Kind != probe.DNS && (r.Phase == probe.Connect || r.Class == probe.LocalNoRoute)
+		return onWire(r) && r.Kind != probe.KindDNS && (r.Phase == probe.Connect || r.Class == probe.LocalNoRoute)
 	})
 	if broken == nil {
 		return 0
@@ -373,7 +373,7 @@ func upstream(v *view) *finding {
 		return nil
 	}
 	r := v.fails(func(r *probe.Result) bool {
-		if r.Kind == probe.Stream && v.httpFine() {
+		if r.Kind == probe.KindStream && v.httpFine() {
 			return false // see brokenStream
 		}
 		return v.serviceFault(r) && (r.Phase > probe.Resolve || r.Class == probe.ExecOverloaded && v.nameResolved())
@@ -414,7 +414,7 @@ func (v *view) serviceFault(r *probe.Result) bool {
 
 // httpFine reports whether plain requests are answered as expected.
 func (v *view) httpFine() bool {
-	isHTTP := func(r *probe.Result) bool { return r.Kind == probe.HTTP }
+	isHTTP := func(r *probe.Result) bool { return r.Kind == probe.KindHTTP }
 	return first(v.own, func(r *probe.Result) bool { return isHTTP(r) && r.OK() }) != nil && v.fails(isHTTP) == nil
 }
 
@@ -461,7 +461,7 @@ func brokenStream(v *view) *finding {
 			return false
 		case r.Class == probe.ExecStreamCut: // the service began to answer the agent, and its answer was cut
 			return v.fine() != nil && v.nameResolved()
-		case r.Kind != probe.Stream:
+		case r.Kind != probe.KindStream:
 			return false
 		}
 		return r.Class.Layer() == "stream" || v.httpFine() && v.serviceFault(r)
@@ -469,7 +469,7 @@ func brokenStream(v *view) *finding {
 	if r == nil {
 		return nil
 	}
-	works := first(v.own, func(r *probe.Result) bool { return r.Kind == probe.HTTP && r.OK() })
+	works := first(v.own, func(r *probe.Result) bool { return r.Kind == probe.KindHTTP && r.OK() })
 	return &finding{title: "HTTP works, but the stream " + says(r), evidence: []*probe.Result{r, works, control}}
 }
 
@@ -518,7 +518,7 @@ func tooLittle(v *view) *finding {
 
 // unexplainedTwin is a run of the agent inside the sandbox that failed for a reason no rule knows.
 func (v *view) unexplainedTwin() *probe.Result {
-	return first(v.twins, func(r *probe.Result) bool { return r.Kind == probe.Exec && !r.OK() })
+	return first(v.twins, func(r *probe.Result) bool { return r.Kind == probe.KindExec && !r.OK() })
 }
 
 func account(v *view) *finding {
@@ -542,12 +542,12 @@ func account(v *view) *finding {
 // brokenAgent wants either a sign that needs no network, or everything else well: an agent that says "I cannot reach it"
 // is believed to be at fault only when the same host just did.
 func brokenAgent(v *view) *finding {
-	r := v.fails(func(r *probe.Result) bool { return r.Kind == probe.Exec && installation(r.Class) })
+	r := v.fails(func(r *probe.Result) bool { return r.Kind == probe.KindExec && installation(r.Class) })
 	if r == nil {
 		r = first(v.twins, cannotStart)
 	}
 	if r == nil && v.fine() != nil {
-		r = v.fails(func(r *probe.Result) bool { return r.Kind == probe.Exec && lost(r) })
+		r = v.fails(func(r *probe.Result) bool { return r.Kind == probe.KindExec && lost(r) })
 	}
 	if r == nil {
 		return nil
@@ -576,7 +576,7 @@ func lost(r *probe.Result) bool {
 
 // cannotStart reports whether a twin never came to make its attempt: the sandbox itself could not be set up.
 func cannotStart(r *probe.Result) bool {
-	if r.Kind != probe.Exec {
+	if r.Kind != probe.KindExec {
 		return r.Class.Layer() == "exec"
 	}
 	return r.Class == probe.ExecNotFound || r.Class == probe.ExecStartFailed || r.Class == probe.ExecConfigInvalid ||
@@ -589,7 +589,7 @@ func closedSandbox(v *view) *finding {
 		return nil
 	}
 	f := &finding{evidence: []*probe.Result{r, v.fine(), v.counterpart(r), v.control()}, aside: v.fine() == nil}
-	switch run := r.Kind == probe.Exec; {
+	switch run := r.Kind == probe.KindExec; {
 	case run && f.aside:
 		f.title = "the agent's run inside the sandbox is refused the network as well"
 	case run:
@@ -606,7 +606,7 @@ func (v *view) shutOut(r *probe.Result) bool {
 	if r.OK() || inexplicable(r) || cannotStart(r) || v.otherwiseFine(r) {
 		return false
 	}
-	if r.Kind == probe.Exec {
+	if r.Kind == probe.KindExec {
 		return denied(r) || lost(r) && v.counterpart(r) != nil
 	}
 	return v.Expect.Sandbox == WantOpen && (denied(r) || v.counterpart(r) != nil)
@@ -650,9 +650,9 @@ func through(r *probe.Result) bool {
 	switch {
 	case r.OK():
 		return true
-	case r.Kind == probe.Exec:
+	case r.Kind == probe.KindExec:
 		return r.Class == probe.ExecUsageLimit || r.Class == probe.ExecRateLimited || r.Class == probe.ExecOverloaded
-	case r.Kind == probe.DNS:
+	case r.Kind == probe.KindDNS:
 		return spoke(r) // a nameserver's no has come through as well
 	case r.Proxy != "":
 		return layer == "http" && answered(r) && strings.HasPrefix(r.Target, "https://")
@@ -672,7 +672,7 @@ func degradedResolver(v *view) *finding {
 	}); r != nil {
 		return &finding{title: resolverTitle(v, r) + "; names still resolve", evidence: []*probe.Result{r, works, v.reached()}}
 	}
-	if r := first(v.excused, func(r *probe.Result) bool { return nameFailed(r) && r.Kind == probe.DNS }); r != nil {
+	if r := first(v.excused, func(r *probe.Result) bool { return nameFailed(r) && r.Kind == probe.KindDNS }); r != nil {
 		return &finding{title: resolverTitle(v, r) + "; the service is reached without it", evidence: []*probe.Result{r, v.reached()}}
 	}
 	canary := v.asks(probe.FromHost, probe.ResolverAsksCanary, func(r *probe.Result) bool { return r.Class == probe.DNSWrongAnswer })
@@ -721,7 +721,7 @@ func degraded(v *view) *finding {
 	late := v.Expect.Late
 	if r := first(v.own, func(r *probe.Result) bool {
 		// a stream is held and a run takes its time: only single answers can be late
-		return r.OK() && late > 0 && (r.Kind == probe.DNS || r.Kind == probe.HTTP) && r.Elapsed.Duration() > late
+		return r.OK() && late > 0 && (r.Kind == probe.KindDNS || r.Kind == probe.KindHTTP) && r.Elapsed.Duration() > late
 	}); r != nil {
 		return &finding{title: lateTitle(r, late), evidence: []*probe.Result{r, v.control()}}
 	}

@@ -116,7 +116,7 @@ func spec(t testing.TB, who string) probe.Spec {
 	case dotted && prefix == "d":
 		s.Vantage, who = probe.Direct, rest
 	case dotted:
-		s.Kind, s.Name = probe.DNS, prefix
+		s.Kind, s.Name = probe.KindDNS, prefix
 		if prefix == "pub" {
 			s.Vantage = probe.Direct
 		}
@@ -126,24 +126,24 @@ func spec(t testing.TB, who string) probe.Spec {
 	s.Name = who
 	switch who {
 	case "sandbox", "link", "route", "conf", "clock":
-		s.Role, s.Kind = probe.OfHost, probe.Host
+		s.Role, s.Kind = probe.OfHost, probe.KindHost
 		if who == "conf" {
 			s.Name = "resolv.conf"
 		}
 	case "c1", "c2", "c3":
-		s.Role, s.Kind = probe.ControlByName, probe.HTTP
+		s.Role, s.Kind = probe.ControlByName, probe.KindHTTP
 	case "a1", "a2", "a3":
-		s.Role, s.Kind, s.Name = probe.ControlByAddress, probe.HTTP, "c"+who[1:]
+		s.Role, s.Kind, s.Name = probe.ControlByAddress, probe.KindHTTP, "c"+who[1:]
 	case "dns":
-		s.Kind, s.Target = probe.DNS, "chatgpt.com"
+		s.Kind, s.Target = probe.KindDNS, "chatgpt.com"
 	case "head", "head4", "head6", "models":
-		s.Kind, s.Target = probe.HTTP, "https://chatgpt.com/backend-api/codex/responses"
+		s.Kind, s.Target = probe.KindHTTP, "https://chatgpt.com/backend-api/codex/responses"
 	case "plain":
-		s.Kind, s.Target = probe.HTTP, "http://chatgpt.com/"
+		s.Kind, s.Target = probe.KindHTTP, "http://chatgpt.com/"
 	case "stream":
-		s.Kind, s.Target = probe.Stream, "wss://chatgpt.com/backend-api/codex/responses"
+		s.Kind, s.Target = probe.KindStream, "wss://chatgpt.com/backend-api/codex/responses"
 	case "exec":
-		s.Kind = probe.Exec
+		s.Kind = probe.KindExec
 	default:
 		t.Fatalf("nobody is called %q", who)
 	}
@@ -153,11 +153,11 @@ func spec(t testing.TB, who string) probe.Spec {
 // usualPhase is where an attempt of that kind ends in class c, if nothing else is said.
 func usualPhase(k probe.Kind, c probe.Class) probe.Phase {
 	switch {
-	case k == probe.Host:
+	case k == probe.KindHost:
 		return probe.NoPhase
-	case k == probe.DNS:
+	case k == probe.KindDNS:
 		return probe.Resolve
-	case k == probe.Exec:
+	case k == probe.KindExec:
 		return probe.Executing
 	}
 	switch c.Layer() {
@@ -170,7 +170,7 @@ func usualPhase(k probe.Kind, c probe.Class) probe.Phase {
 	case "exec":
 		return probe.NoPhase
 	}
-	if k == probe.Stream {
+	if k == probe.KindStream {
 		return probe.Streaming
 	}
 	return probe.Response

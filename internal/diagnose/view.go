@@ -81,13 +81,13 @@ func rung(r *probe.Result) int {
 		return 0
 	case r.Role == probe.ControlByName || r.Role == probe.ControlByAddress:
 		return 2
-	case r.Role != probe.OfService || r.Kind == probe.DNS:
+	case r.Role != probe.OfService || r.Kind == probe.KindDNS:
 		return 1
-	case r.Kind == probe.HTTP:
+	case r.Kind == probe.KindHTTP:
 		return 3
-	case r.Kind == probe.Stream:
+	case r.Kind == probe.KindStream:
 		return 5
-	case r.Kind == probe.Exec:
+	case r.Kind == probe.KindExec:
 		return 6
 	}
 	return 0
@@ -109,12 +109,12 @@ func sameProbe(r, other *probe.Result) bool { return r.Name == other.Name && r.K
 // byName reports whether r is a lookup that failed for a name that was reached by other all the same: behind a proxy, or
 // with the name in /etc/hosts, nobody needs the nameserver. A wrong answer has no such excuse: it was asked for as such.
 func byName(r, other *probe.Result) bool {
-	return r.Kind == probe.DNS && r.Class != probe.DNSWrongAnswer && other.Kind == probe.HTTP && hostOf(other) == r.Target
+	return r.Kind == probe.KindDNS && r.Class != probe.DNSWrongAnswer && other.Kind == probe.KindHTTP && hostOf(other) == r.Target
 }
 
 // otherFamily reports whether r failed to connect over one address family where other got through over the other one.
 func otherFamily(r, other *probe.Result) bool {
-	return r.Kind == probe.HTTP && other.Kind == probe.HTTP && r.Phase == probe.Connect && r.Class != probe.LocalDenied &&
+	return r.Kind == probe.KindHTTP && other.Kind == probe.KindHTTP && r.Phase == probe.Connect && r.Class != probe.LocalDenied &&
 		familyOf(r) != 0 && familyOf(other) != 0 && familyOf(r) != familyOf(other) && hostOf(r) == hostOf(other)
 }
 
@@ -159,12 +159,12 @@ func inexplicable(r *probe.Result) bool {
 }
 
 // onWire reports whether r is a probe of the network alone, not a run of the agent.
-func onWire(r *probe.Result) bool { return r.Kind != probe.Exec }
+func onWire(r *probe.Result) bool { return r.Kind != probe.KindExec }
 
 // nameFailed reports whether r ended for want of an address. The phase decides, not the class: DNS over TCP can be reset
 // as well, and that says nothing of the service.
 func nameFailed(r *probe.Result) bool {
-	return !r.OK() && (r.Kind == probe.DNS || onWire(r) && r.Phase == probe.Resolve) && !inexplicable(r) &&
+	return !r.OK() && (r.Kind == probe.KindDNS || onWire(r) && r.Phase == probe.Resolve) && !inexplicable(r) &&
 		r.Class.Layer() != "local" && r.Class.Layer() != "proxy" && r.Class.Layer() != "exec"
 }
 
@@ -227,10 +227,10 @@ func (v *view) brokenWire() *probe.Result { return v.fails(onWire) }
 // reached is an attempt from the host that shows that the service can be spoken to. A lookup alone shows it only where
 // nothing but lookups is tried: a cache answers on a host that is offline.
 func (v *view) reached() *probe.Result {
-	if r := first(v.own, func(r *probe.Result) bool { return r.Kind != probe.DNS && answered(r) }); r != nil {
+	if r := first(v.own, func(r *probe.Result) bool { return r.Kind != probe.KindDNS && answered(r) }); r != nil {
 		return r
 	}
-	if slices.ContainsFunc(v.own, func(r *probe.Result) bool { return r.Kind != probe.DNS }) {
+	if slices.ContainsFunc(v.own, func(r *probe.Result) bool { return r.Kind != probe.KindDNS }) {
 		return nil
 	}
 	return first(v.own, ok)
@@ -241,7 +241,7 @@ func (v *view) fine() *probe.Result {
 	if v.brokenWire() != nil {
 		return nil
 	}
-	for _, kind := range []probe.Kind{probe.HTTP, probe.Stream, probe.DNS} {
+	for _, kind := range []probe.Kind{probe.KindHTTP, probe.KindStream, probe.KindDNS} {
 		if r := first(v.own, func(r *probe.Result) bool { return r.Kind == kind && r.OK() }); r != nil {
 			return r
 		}
@@ -252,7 +252,7 @@ func (v *view) fine() *probe.Result {
 // nameResolved reports whether the service's name got an address on this host in this round.
 func (v *view) nameResolved() bool {
 	return slices.ContainsFunc(v.own, func(r *probe.Result) bool {
-		return r.Phase > probe.Resolve && onWire(r) && r.Kind != probe.DNS || r.Kind == probe.DNS && r.OK()
+		return r.Phase > probe.Resolve && onWire(r) && r.Kind != probe.KindDNS || r.Kind == probe.KindDNS && r.OK()
 	})
 }
 
@@ -282,7 +282,7 @@ func (v *view) answers(from probe.Vantage) []netip.Addr {
 		}
 	}
 	for _, r := range v.own {
-		if r.Kind == probe.DNS && from == probe.FromHost {
+		if r.Kind == probe.KindDNS && from == probe.FromHost {
 			collect(r)
 		}
 	}

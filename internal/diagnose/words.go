@@ -71,7 +71,7 @@ var verbs = map[probe.Class]string{
 }
 
 func policyTitle(v *view, r *probe.Result) string {
-	if r.Kind == probe.Exec && v.fine() != nil {
+	if r.Kind == probe.KindExec && v.fine() != nil {
 		return "this host's own security policy refuses the agent's connections, not those of others"
 	}
 	return LocalPolicy.About().Title
@@ -190,7 +190,7 @@ func accountAdvice(r *probe.Result) string {
 }
 
 func agentTitle(r *probe.Result) string {
-	if r.Vantage == probe.FromSandbox && r.Kind != probe.Exec {
+	if r.Vantage == probe.FromSandbox && r.Kind != probe.KindExec {
 		return "the agent's sandbox cannot be set up"
 	}
 	switch r.Class {
@@ -215,7 +215,7 @@ func agentTitle(r *probe.Result) string {
 }
 
 func agentAdvice(r *probe.Result) string {
-	if r.Vantage == probe.FromSandbox && r.Kind != probe.Exec {
+	if r.Vantage == probe.FromSandbox && r.Kind != probe.KindExec {
 		return "Run the sandbox's command of the configuration by hand: codex sandbox, its helper or bwrap may be missing."
 	}
 	switch r.Class {

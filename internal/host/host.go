@@ -21,19 +21,19 @@ const timeout = time.Second
 // Probes returns a look of each kind; files are the resolv.conf(5) files whose nameservers are used, if any.
 func Probes(files ...string) []*probe.Probe {
 	probes := []*probe.Probe{
-		look("sandbox", "this process", Sandbox{}),
-		look("link", "interfaces", Link{}),
-		look("route", "routing table", Route{}),
+		look(probe.LookSandbox, "this process", Sandbox{}),
+		look(probe.LookLink, "interfaces", Link{}),
+		look(probe.LookRoute, "routing table", Route{}),
 	}
 	if len(files) > 0 {
-		probes = append(probes, look("resolv_conf", strings.Join(files, " "), ResolvConf{Files: files}))
+		probes = append(probes, look(probe.LookResolvConf, strings.Join(files, " "), ResolvConf{Files: files}))
 	}
 	return probes
 }
 
 func look(name, target string, p probe.Prober) *probe.Probe {
 	return &probe.Probe{
-		Spec: probe.Spec{Service: Service, Name: name, Kind: probe.Host, Target: target, Vantage: probe.FromHost,
+		Spec: probe.Spec{Service: Service, Name: name, Kind: probe.KindHost, Target: target, Vantage: probe.FromHost,
 			Role: probe.OfHost, Timeout: timeout},
 		Prober: p,
 	}

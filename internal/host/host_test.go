@@ -156,7 +156,7 @@ func codexOf(t *testing.T, version string) string {
 func TestProbes(t *testing.T) {
 	var names []string
 	for _, p := range Probes("/etc/resolv.conf") {
-		if p.Service != Service || p.Kind != probe.Host || p.Role != probe.OfHost || p.Timeout == 0 || p.Target == "" {
+		if p.Service != Service || p.Kind != probe.KindHost || p.Role != probe.OfHost || p.Timeout == 0 || p.Target == "" {
 			t.Errorf("%+v", p.Spec)
 		}
 		names = append(names, p.Name)

@@ -7,12 +7,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"netwatchd/internal/diagnose"
-	"netwatchd/internal/probe"
 	"netwatchd/internal/watch"
 )
 
 // Counters count what passes by. They are an observer of the watcher.
 type Counters struct {
+	watch.Indifferent
 	lag     prometheus.Histogram
 	missed  prometheus.Counter
 	suspend prometheus.Counter
@@ -63,9 +63,6 @@ func (c *Counters) Reloaded(err error) {
 	c.reload.Set(1)
 	c.reloads.SetToCurrentTime()
 }
-
-// Attempted is counted by the ledger.
-func (c *Counters) Attempted(probe.Result, time.Duration) {}
 
 // Started counts how late an attempt began.
 func (c *Counters) Started(late time.Duration, missed int) {

@@ -360,7 +360,7 @@ func TestCodexLiveSandbox(t *testing.T) {
 		c := withKey(t, path, s.BaseURL())
 		c.Wrapper = SandboxCommand(version)
 		c.Wrapper[0] = native
-		if r := doRun(t, Run{Command: append(slices.Clone(c.Wrapper), "/bin/echo", "inside"), Expect: "inside",
+		if r := doRun(t, Exec{Command: append(slices.Clone(c.Wrapper), "/bin/echo", "inside"), Expect: "inside",
 			Env: []string{"CODEX_HOME=" + c.StateDir}}, 30*time.Second); !r.OK() {
 			t.Skipf("needs user namespaces: codex's sandbox says %s", r.Why)
 		}

@@ -30,7 +30,7 @@ func TestFamilies(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			port := portText(listening(t, ok))
 			tt.six(t, port)
-			r := attempt(t, &HTTPProber{URL: mustURL(t, "http://service.test:"+port),
+			r := attempt(t, &HTTP{URL: mustURL(t, "http://service.test:"+port),
 				Reach: Reach{Family: tt.family, Nameservers: naming(t, "127.0.0.1", "::1")}}, 3*time.Second)
 			if r.Class != tt.class {
 				t.Errorf("class = %s, want %s: %s", r.Class, tt.class, r.Why)
@@ -51,7 +51,7 @@ func TestFamilies(t *testing.T) {
 func TestFamilyInABlackHole(t *testing.T) {
 	hole := blackHole(t, "::1")
 	listeningAt(t, net.JoinHostPort("127.0.0.1", portText(hole)), says("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"))
-	r := attempt(t, &HTTPProber{URL: mustURL(t, "http://service.test:"+portText(hole)),
+	r := attempt(t, &HTTP{URL: mustURL(t, "http://service.test:"+portText(hole)),
 		Reach: Reach{Nameservers: naming(t, "127.0.0.1", "::1")}}, 3*time.Second)
 	wantEnd(t, r, OK, Response)
 	wantWarnings(t, r, "ipv6_slow")
@@ -62,7 +62,7 @@ func TestFamilyInABlackHole(t *testing.T) {
 
 func TestNoAddressAnswers(t *testing.T) {
 	hole := blackHole(t, "::1") // and nobody at 127.0.0.1
-	r := attempt(t, &HTTPProber{URL: mustURL(t, "http://service.test:"+portText(hole)),
+	r := attempt(t, &HTTP{URL: mustURL(t, "http://service.test:"+portText(hole)),
 		Reach: Reach{Nameservers: naming(t, "127.0.0.1", "::1")}}, time.Second)
 	wantEnd(t, r, TCPRefused, Connect, "connect to 127.0.0.1:"+portText(hole)+": connection refused",
 		"connect to [::1]:"+portText(hole)+": no answer in time")
@@ -73,7 +73,7 @@ func TestNoAddressAnswers(t *testing.T) {
 
 func TestBlockListAnswer(t *testing.T) {
 	port := portText(listening(t, says("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"))) // 0.0.0.0 would lead here
-	r := attempt(t, &HTTPProber{URL: mustURL(t, "http://service.test:"+port),
+	r := attempt(t, &HTTP{URL: mustURL(t, "http://service.test:"+port),
 		Reach: Reach{Nameservers: naming(t, "0.0.0.0", "::")}}, time.Second)
 	if r.Class != DNSWrongAnswer || r.Phase != Resolve {
 		t.Errorf("ended as %s in %s, want %s: %s", r.Class, r.Phase, DNSWrongAnswer, r.Why)
@@ -84,10 +84,10 @@ func TestNobodyListens(t *testing.T) {
 	gone := listening(t, silent)
 	hole := blackHole(t, "127.0.0.1")
 	u, reach := at(t, "http", hole, "/")
-	wantEnd(t, attempt(t, &HTTPProber{URL: u, Reach: reach}, 300*time.Millisecond), TCPTimedOut, Connect,
+	wantEnd(t, attempt(t, &HTTP{URL: u, Reach: reach}, 300*time.Millisecond), TCPTimedOut, Connect,
 		"connect to "+hole.String()+": no answer in time")
 	u, reach = at(t, "http", gone, "/")
 	u.Host = "service.test:1" // tcpmux: nobody has served that for decades
-	wantEnd(t, attempt(t, &HTTPProber{URL: u, Reach: reach}, time.Second), TCPRefused, Connect,
+	wantEnd(t, attempt(t, &HTTP{URL: u, Reach: reach}, time.Second), TCPRefused, Connect,
 		"connect to 127.0.0.1:1: connection refused")
 }

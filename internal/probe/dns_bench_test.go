@@ -20,7 +20,7 @@ func init() {
 	if os.Getenv(serveDNSVariable) == "" {
 		return
 	}
-	at, _, err := serve("127.0.0.1:0", behave)
+	at, _, err := serveDNS("127.0.0.1:0", behave)
 	if err != nil {
 		panic(err)
 	}

@@ -89,7 +89,7 @@ func TestDNS(t *testing.T) {
 		t.Run(test.ask+" "+test.types, func(t *testing.T) {
 			t.Parallel()
 			d := &DNS{Name: test.ask, Types: strings.Fields(test.types), Nameservers: []netip.AddrPort{server}, Expect: test.expect}
-			r := attempt(t, d)
+			r := attemptDNS(t, d)
 			got := []string{r.Class.String(), r.RCode, strings.Join(r.Answers, " "), strings.Join(r.Warnings, " ")}
 			want := []string{test.class.String(), test.rcode, test.answers, test.warnings}
 			if diff := cmp.Diff(want, got); diff != "" {
@@ -108,7 +108,7 @@ func TestDNS(t *testing.T) {
 	}
 }
 
-func attempt(t *testing.T, d *DNS) Result {
+func attemptDNS(t *testing.T, d *DNS) Result {
 	t.Helper()
 	r, ok := Do(t.Context(), &Probe{Spec: Spec{Kind: KindDNS, Target: d.Name, Timeout: patienceInTests}, Prober: d})
 	if !ok {
@@ -140,7 +140,7 @@ func TestDNSNameserversInTurn(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			r := attempt(t, &DNS{Name: test.ask, Nameservers: test.servers})
+			r := attemptDNS(t, &DNS{Name: test.ask, Nameservers: test.servers})
 			if r.Class != test.class || r.Server != test.server.String() {
 				t.Errorf("got %v from %s, want %v from %v (%s)", r.Class, r.Server, test.class, test.server, r.Why)
 			}
@@ -166,7 +166,7 @@ func TestDNSWithoutTCP(t *testing.T) {
 	server := &dns.Server{PacketConn: conn, Handler: dns.HandlerFunc(behave)}
 	go server.ActivateAndServe()
 	t.Cleanup(func() { conn.Close() })
-	r := attempt(t, &DNS{Name: "large.com", Nameservers: []netip.AddrPort{netip.MustParseAddrPort(conn.LocalAddr().String())}})
+	r := attemptDNS(t, &DNS{Name: "large.com", Nameservers: []netip.AddrPort{netip.MustParseAddrPort(conn.LocalAddr().String())}})
 	if r.Class != DNSUnreachable || !strings.Contains(r.Why, "its answer needs TCP") {
 		t.Errorf("got %v: %s", r.Class, r.Why)
 	}

@@ -8,9 +8,9 @@ import (
 	"regexp"
 )
 
-// HTTPProber makes one request on a connection of its own and holds the answer against what is expected. An expectation
+// HTTP makes one request on a connection of its own and holds the answer against what is expected. An expectation
 // left empty expects nothing, except that a status must then be a 2xx.
-type HTTPProber struct {
+type HTTP struct {
 	URL             *url.URL
 	Method          string // empty: GET
 	Status          []int
@@ -24,7 +24,7 @@ type HTTPProber struct {
 type HeaderToken struct{ Name, Value string }
 
 // Probe implements Prober.
-func (h *HTTPProber) Probe(ctx context.Context) (Facts, error) {
+func (h *HTTP) Probe(ctx context.Context) (Facts, error) {
 	l := &line{Reach: h.Reach, progress: new(progress), first: h.URL, protocols: []string{"h2", "http/1.1"}}
 	defer l.close()
 	err := h.request(ctx, l)
@@ -35,7 +35,7 @@ func (h *HTTPProber) Probe(ctx context.Context) (Facts, error) {
 	return l.progress.end(), err
 }
 
-func (h *HTTPProber) request(ctx context.Context, l *line) error {
+func (h *HTTP) request(ctx context.Context, l *line) error {
 	r, err := http.NewRequestWithContext(ctx, h.Method, h.URL.String(), http.NoBody)
 	if err != nil {
 		return Fail(Internal, err)
@@ -68,7 +68,7 @@ func (l *line) quote(err error) {
 	}
 }
 
-func (h *HTTPProber) judge(a answer) error {
+func (h *HTTP) judge(a answer) error {
 	if !statusIn(h.Status, a.StatusCode) {
 		return unexpected(a, h.Status)
 	}

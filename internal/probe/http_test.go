@@ -29,46 +29,46 @@ func TestAnswers(t *testing.T) {
 	allowPOST := []HeaderToken{{"Allow", "POST"}}
 	for _, tt := range []struct {
 		name   string
-		probe  HTTPProber
+		probe  HTTP
 		answer http.HandlerFunc
 		class  Class
 		why    string
 	}{
-		{"any 2xx", HTTPProber{}, answering(204, ""), OK, ""},
-		{"the service", HTTPProber{Method: "HEAD", Status: []int{405}, Headers: allowPOST},
+		{"any 2xx", HTTP{}, answering(204, ""), OK, ""},
+		{"the service", HTTP{Method: "HEAD", Status: []int{405}, Headers: allowPOST},
 			answering(405, "", "Allow", "POST"), OK, ""},
-		{"one of a list", HTTPProber{Status: []int{401, 405}, Headers: allowPOST},
+		{"one of a list", HTTP{Status: []int{401, 405}, Headers: allowPOST},
 			answering(405, "", "Allow", "GET, post", "Allow", "PUT"), OK, ""},
-		{"a token with parameters", HTTPProber{Headers: []HeaderToken{{"Content-Type", "text/html"}}}, answering(200, "", html...), OK, ""},
-		{"body", HTTPProber{Body: regexp.MustCompile(`^OK$`)}, answering(200, "OK"), OK, ""},
+		{"a token with parameters", HTTP{Headers: []HeaderToken{{"Content-Type", "text/html"}}}, answering(200, "", html...), OK, ""},
+		{"body", HTTP{Body: regexp.MustCompile(`^OK$`)}, answering(200, "OK"), OK, ""},
 
-		{"another status", HTTPProber{Status: []int{405}}, answering(200, "hello"), HTTPUnexpectedStatus, "got 200, want 405"},
-		{"a captive portal", HTTPProber{Status: []int{204}}, answering(200, page, html...), HTTPUnexpectedStatus, "got 200, want 204"},
-		{"a captive portal's redirect", HTTPProber{Status: []int{204}}, answering(302, "", "Location", "http://portal.test/login"),
+		{"another status", HTTP{Status: []int{405}}, answering(200, "hello"), HTTPUnexpectedStatus, "got 200, want 405"},
+		{"a captive portal", HTTP{Status: []int{204}}, answering(200, page, html...), HTTPUnexpectedStatus, "got 200, want 204"},
+		{"a captive portal's redirect", HTTP{Status: []int{204}}, answering(302, "", "Location", "http://portal.test/login"),
 			HTTPRedirected, `got 302, want 204: it points to "http://portal.test/login"`},
-		{"gone", HTTPProber{}, answering(404, "", html...), HTTPUnexpectedStatus, "got 404, want 2xx"},
-		{"server error", HTTPProber{Status: []int{405, 401}}, answering(502, ""), HTTPServerError, "got 502, want 405 or 401"},
-		{"unauthorized", HTTPProber{}, answering(401, ""), HTTPUnauthorized, "got 401, want 2xx"},
-		{"rate limited", HTTPProber{}, answering(429, "", "Retry-After", "120"), HTTPRateLimited, "Retry-After is 120"},
+		{"gone", HTTP{}, answering(404, "", html...), HTTPUnexpectedStatus, "got 404, want 2xx"},
+		{"server error", HTTP{Status: []int{405, 401}}, answering(502, ""), HTTPServerError, "got 502, want 405 or 401"},
+		{"unauthorized", HTTP{}, answering(401, ""), HTTPUnauthorized, "got 401, want 2xx"},
+		{"rate limited", HTTP{}, answering(429, "", "Retry-After", "120"), HTTPRateLimited, "Retry-After is 120"},
 
-		{"no header", HTTPProber{Status: []int{405}, Headers: allowPOST}, answering(405, ""), HTTPUnexpectedHeader, "no Allow header, want POST"},
-		{"another header", HTTPProber{Status: []int{405}, Headers: allowPOST}, answering(405, "", "Allow", "GET"),
+		{"no header", HTTP{Status: []int{405}, Headers: allowPOST}, answering(405, ""), HTTPUnexpectedHeader, "no Allow header, want POST"},
+		{"another header", HTTP{Status: []int{405}, Headers: allowPOST}, answering(405, "", "Allow", "GET"),
 			HTTPUnexpectedHeader, `Allow is "GET", want POST among them`},
-		{"part of a token", HTTPProber{Status: []int{405}, Headers: allowPOST}, answering(405, "", "Allow", "POSTAL"),
+		{"part of a token", HTTP{Status: []int{405}, Headers: allowPOST}, answering(405, "", "Allow", "POSTAL"),
 			HTTPUnexpectedHeader, `Allow is "POSTAL"`},
-		{"another body", HTTPProber{Body: regexp.MustCompile(`^OK$`)}, answering(200, "KO"), HTTPUnexpectedBody, "the body does not match /^OK$/"},
-		{"what is sought comes too late", HTTPProber{Body: regexp.MustCompile(`end$`)}, answering(200, strings.Repeat(" ", bodyLimit)+"end"),
+		{"another body", HTTP{Body: regexp.MustCompile(`^OK$`)}, answering(200, "KO"), HTTPUnexpectedBody, "the body does not match /^OK$/"},
+		{"what is sought comes too late", HTTP{Body: regexp.MustCompile(`end$`)}, answering(200, strings.Repeat(" ", bodyLimit)+"end"),
 			HTTPUnexpectedBody, ""},
 
-		{"challenge", HTTPProber{Status: []int{405}}, answering(403, page, append(cloudflare, "Cf-Mitigated", "challenge")...),
+		{"challenge", HTTP{Status: []int{405}}, answering(403, page, append(cloudflare, "Cf-Mitigated", "challenge")...),
 			HTTPEdgeBlocked, "got 403, want 405: Cloudflare refuses this address (cf-mitigated: challenge)"},
-		{"challenge, no body", HTTPProber{Method: "HEAD", Status: []int{405}}, answering(403, "", cloudflare...), HTTPEdgeBlocked, "cf-ray 8c1-FRA"},
-		{"challenge page with 503", HTTPProber{}, answering(503, page, cloudflare...), HTTPEdgeBlocked, ""},
-		{"the service is down behind its CDN", HTTPProber{}, answering(503, "<html>Service Unavailable", cloudflare...), HTTPServerError, ""},
-		{"the service is down, no body", HTTPProber{Method: "HEAD"}, answering(503, "", cloudflare...), HTTPServerError, ""},
-		{"Akamai", HTTPProber{}, answering(403, "<H1>Access Denied</H1> Reference&#32;&#35;18&#46;2d", html...), HTTPEdgeBlocked, "Akamai"},
-		{"CloudFront", HTTPProber{}, answering(403, "<H1>403 ERROR</H1>", append(html, "X-Amz-Cf-Id", "x1")...), HTTPEdgeBlocked, "CloudFront"},
-		{"the application's own 403", HTTPProber{}, answering(403, `{"detail":"no"}`, "Content-Type", "application/json", "Server", "cloudflare",
+		{"challenge, no body", HTTP{Method: "HEAD", Status: []int{405}}, answering(403, "", cloudflare...), HTTPEdgeBlocked, "cf-ray 8c1-FRA"},
+		{"challenge page with 503", HTTP{}, answering(503, page, cloudflare...), HTTPEdgeBlocked, ""},
+		{"the service is down behind its CDN", HTTP{}, answering(503, "<html>Service Unavailable", cloudflare...), HTTPServerError, ""},
+		{"the service is down, no body", HTTP{Method: "HEAD"}, answering(503, "", cloudflare...), HTTPServerError, ""},
+		{"Akamai", HTTP{}, answering(403, "<H1>Access Denied</H1> Reference&#32;&#35;18&#46;2d", html...), HTTPEdgeBlocked, "Akamai"},
+		{"CloudFront", HTTP{}, answering(403, "<H1>403 ERROR</H1>", append(html, "X-Amz-Cf-Id", "x1")...), HTTPEdgeBlocked, "CloudFront"},
+		{"the application's own 403", HTTP{}, answering(403, `{"detail":"no"}`, "Content-Type", "application/json", "Server", "cloudflare",
 			"Cf-Ray", "8c1-FRA"), HTTPUnexpectedStatus, "got 403, want 2xx"},
 	} {
 		ca := newAuthority(t, "Test Root")
@@ -97,7 +97,7 @@ func TestFactsOfAnAnswer(t *testing.T) {
 		asked = *r
 		answering(405, "POST only, please", "X-Request-Id", "req-7", "Cf-Ray", "8c1-FRA", "Date", "Fri, 20 Feb 2026 02:22:45 GMT")(w, r)
 	})
-	p := &HTTPProber{Method: "GET"}
+	p := &HTTP{Method: "GET"}
 	p.URL, p.Reach = at(t, "https", server, "/backend-api?x=1")
 	p.CAFile = ca.file
 	got := attempt(t, p, 5*time.Second)
@@ -151,7 +151,7 @@ func TestCertificates(t *testing.T) {
 		{"trusted, and not the expected issuer", good, Reach{Issuer: "Google Trust"}, TLSUnexpectedIssuer, `issued by "CN=Known Root"`, "CN=Known Root"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			p := &HTTPProber{}
+			p := &HTTP{}
 			server := serving(t, &tt.cert, answering(200, ""))
 			p.URL, p.Reach = at(t, "https", server, "/")
 			tt.reach.Address, tt.reach.CAFile = p.Address, known.file
@@ -172,7 +172,7 @@ func TestCertificates(t *testing.T) {
 func TestCAFile(t *testing.T) {
 	ca := newAuthority(t, "Test Root")
 	cert := ca.issue(t, nil)
-	p := &HTTPProber{}
+	p := &HTTP{}
 	p.URL, p.Reach = at(t, "https", serving(t, &cert, answering(200, "")), "/")
 	p.CAFile = filepath.Join(t.TempDir(), "ca.pem")
 	wantEnd(t, attempt(t, p, quick), Internal, NoPhase, "no such file", "tls.ca_file")
@@ -219,7 +219,7 @@ func TestMisbehaviour(t *testing.T) {
 		{"cuts the body of an error", "http", says("HTTP/1.1 502 Bad Gateway\r\nContent-Length: 100\r\n\r\nhalf"), HTTPServerError, Response, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			p := &HTTPProber{}
+			p := &HTTP{}
 			p.URL, p.Reach = at(t, tt.scheme, listening(t, tt.script), "/")
 			wantEnd(t, attempt(t, p, quick), tt.class, tt.phase, tt.why)
 		})
@@ -245,7 +245,7 @@ func TestHTTP2Misbehaviour(t *testing.T) {
 		{"aborts the stream", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, HTTPProtocolError},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			p := &HTTPProber{}
+			p := &HTTP{}
 			p.URL, p.Reach = at(t, "https", serving(t, &cert, tt.answer), "/")
 			p.CAFile = ca.file
 			wantEnd(t, attempt(t, p, quick), tt.class, Response)
@@ -262,7 +262,7 @@ func TestRefusedClientCertificate(t *testing.T) {
 	s.TLS = &tls.Config{Certificates: []tls.Certificate{cert}, ClientAuth: tls.RequireAnyClientCert}
 	s.StartTLS()
 	defer s.Close()
-	p := &HTTPProber{}
+	p := &HTTP{}
 	p.URL, p.Reach = at(t, "https", s.Listener.Addr().(*net.TCPAddr), "/")
 	p.CAFile = ca.file
 	r := attempt(t, p, quick)
@@ -278,7 +278,7 @@ func TestRedirects(t *testing.T) {
 			http.Redirect(w, r, "/there", http.StatusFound)
 		}
 	})
-	p := &HTTPProber{}
+	p := &HTTP{}
 	p.URL, p.Reach = at(t, "http", server, "/")
 	wantEnd(t, attempt(t, p, quick), HTTPRedirected, Response, `"/there"`)
 	p.Status = []int{302}
@@ -354,7 +354,7 @@ func TestProxy(t *testing.T) {
 			server := serving(t, shown, answering(200, ""))
 			way := &testProxy{refuse: tt.refuse, to: server.String()}
 			address := serving(t, nil, way.ServeHTTP).String()
-			p := &HTTPProber{URL: mustURL(t, tt.scheme+"://service.test/path"), Status: []int{200}}
+			p := &HTTP{URL: mustURL(t, tt.scheme+"://service.test/path"), Status: []int{200}}
 			p.Reach = Reach{Proxy: "http://user:secret@" + address, CAFile: ca.file}
 			r := attempt(t, p, 5*time.Second)
 			wantEnd(t, r, tt.class, tt.phase, tt.why)
@@ -392,7 +392,7 @@ func TestDeadProxy(t *testing.T) {
 		{"refused SOCKS", "socks5h://127.0.0.1:1", ProxyRefused, Connect},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			p := &HTTPProber{URL: mustURL(t, "https://service.test/")}
+			p := &HTTP{URL: mustURL(t, "https://service.test/")}
 			p.Reach = Reach{Proxy: tt.proxy, Nameservers: naming(t)}
 			r := attempt(t, p, quick)
 			wantEnd(t, r, tt.class, tt.phase, mustURL(t, tt.proxy).Host)
@@ -417,7 +417,7 @@ func socks(reply byte) func(net.Conn) {
 }
 
 func TestSOCKSProxy(t *testing.T) {
-	p := &HTTPProber{URL: mustURL(t, "http://service.test/")}
+	p := &HTTP{URL: mustURL(t, "http://service.test/")}
 	p.Proxy = "socks5h://" + listening(t, socks(0)).String()
 	wantEnd(t, attempt(t, p, quick), OK, Response)
 }
@@ -425,7 +425,7 @@ func TestSOCKSProxy(t *testing.T) {
 func TestProxyFromEnvironment(t *testing.T) {
 	way := &testProxy{refuse: answering(403, "")}
 	t.Setenv("https_proxy", "http://"+serving(t, nil, way.ServeHTTP).String())
-	p := &HTTPProber{URL: mustURL(t, "https://service.test/")}
+	p := &HTTP{URL: mustURL(t, "https://service.test/")}
 	p.Nameservers = naming(t)
 	wantEnd(t, attempt(t, p, quick), ProxyFailed, Connect)
 	p.Proxy = "none"
@@ -450,7 +450,7 @@ func TestNginx(t *testing.T) {
 	ca := newAuthority(t, "Test Root")
 	dir := t.TempDir()
 	listener := startNginx(t, binary, dir, ca.issue(t, nil))
-	p := &HTTPProber{Method: "HEAD", Status: []int{405}, Headers: []HeaderToken{{"Allow", "POST"}}}
+	p := &HTTP{Method: "HEAD", Status: []int{405}, Headers: []HeaderToken{{"Allow", "POST"}}}
 	p.URL, p.Reach = at(t, "https", listener, "/backend-api/codex/responses")
 	p.CAFile, p.Issuer = ca.file, "Test Root"
 	r := attempt(t, p, 10*time.Second)
@@ -458,7 +458,7 @@ func TestNginx(t *testing.T) {
 	if r.Status != 405 || r.Date.IsZero() || r.TLS.Version != "TLS 1.3" {
 		t.Errorf("facts = %+v", r.Facts)
 	}
-	s := &StreamProber{URL: new(url.URL), Hold: 50 * time.Millisecond, Timeout: 5 * time.Second, Reach: p.Reach}
+	s := &Stream{URL: new(url.URL), Hold: 50 * time.Millisecond, Timeout: 5 * time.Second, Reach: p.Reach}
 	*s.URL = *p.URL
 	s.URL.Scheme = "wss"
 	r = attempt(t, s, 10*time.Second)

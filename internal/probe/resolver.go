@@ -185,12 +185,12 @@ func (l *listener) answered(x *exchanged, msg []byte, final bool) {
 type tap struct {
 	net.Conn
 	*listener
-	exchange  *exchanged
-	deadline  time.Time
-	stop      func() bool
-	stream    bool // messages have a length before them
-	query     []byte
-	in        []byte // of a stream: what came so far
+	exchange *exchanged
+	deadline time.Time
+	stop     func() bool
+	stream   bool // messages have a length before them
+	query    []byte
+	in       []byte // of a stream: what came so far
 }
 
 type packetTap struct {

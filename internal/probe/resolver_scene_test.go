@@ -229,7 +229,7 @@ func (s scene) play() (Result, error) {
 		handlers[strings.TrimSpace(local)] = behave
 	}
 	for addr, handler := range handlers {
-		if _, _, err := serve(addr+":53", handler); err != nil {
+		if _, _, err := serveDNS(addr+":53", handler); err != nil {
 			return Result{}, err
 		}
 	}

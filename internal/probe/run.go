@@ -12,7 +12,7 @@ import (
 const leftProcesses = "exec_left_processes"
 
 // Run is a prober that runs a command. Success is exit code 0 and, if Expect is set, that text on standard output.
-type Run struct {
+type Exec struct {
 	Command []string
 	Env     []string // name=value, added to the part of our own environment that a command is given
 	Dir     string   // empty: our own
@@ -20,7 +20,7 @@ type Run struct {
 }
 
 // Probe runs the command to its end, or to the end of ctx. Nothing of its process group outlives the call.
-func (r Run) Probe(ctx context.Context) (Facts, error) {
+func (r Exec) Probe(ctx context.Context) (Facts, error) {
 	if len(r.Command) == 0 {
 		return Facts{Phase: Executing}, Fail(Internal, errors.New("no command to run: name one in the configuration"))
 	}
@@ -32,7 +32,7 @@ func (r Run) Probe(ctx context.Context) (Facts, error) {
 	return facts, r.judge(ctx, e)
 }
 
-func (r Run) judge(ctx context.Context, e ending) error {
+func (r Exec) judge(ctx context.Context, e ending) error {
 	if err := e.cutShort(ctx); err != nil {
 		return err
 	}

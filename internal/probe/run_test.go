@@ -19,7 +19,7 @@ import (
 // doRun makes one attempt the way the daemon does.
 func doRun(t *testing.T, p Prober, timeout time.Duration) Result {
 	t.Helper()
-	r, ok := Do(t.Context(), &Probe{Spec: Spec{Service: "test", Name: "exec", Kind: Exec, Timeout: timeout}, Prober: p})
+	r, ok := Do(t.Context(), &Probe{Spec: Spec{Service: "test", Name: "exec", Kind: KindExec, Timeout: timeout}, Prober: p})
 	if !ok {
 		t.Fatal("the attempt was cut short")
 	}
@@ -45,18 +45,18 @@ func TestRun(t *testing.T) {
 		exit  int
 		why   string
 	}{
-		"exit 0":           {Run{Command: sh("echo fine")}, OK, 0, ""},
-		"the text":         {Run{Command: sh("echo all is OK"), Expect: "OK"}, OK, 0, ""},
-		"another text":     {Run{Command: sh("echo no"), Expect: "OK"}, ExecUnexpectedOutput, 0, `"OK" is not in the output: no`},
-		"stderr is no out": {Run{Command: sh("echo OK >&2"), Expect: "OK"}, ExecUnexpectedOutput, 0, `"OK" is not in the output`},
-		"exit 3":           {Run{Command: sh("echo one; echo two >&2; exit 3")}, ExecUnexpectedExit, 3, "exit code 3: two"},
-		"shell's 127":      {Run{Command: sh("no-such-command-here")}, ExecNotFound, 127, "not found"},
-		"shell's 126":      {Run{Command: sh("/etc/passwd")}, ExecStartFailed, 126, "exit code 126"},
-		"killed":           {Run{Command: sh("kill -9 $$")}, ExecKilled, -1, "SIGKILL"},
-		"ended":            {Run{Command: sh("kill -15 $$")}, ExecKilled, -1, "terminated"},
-		"stdin is empty":   {Run{Command: sh("cat; echo OK"), Expect: "OK"}, OK, 0, ""},
-		"added variable":   {Run{Command: sh("echo $MINE"), Env: []string{"MINE=OK"}, Expect: "OK"}, OK, 0, ""},
-		"directory":        {Run{Command: sh("pwd"), Dir: "/usr", Expect: "/usr"}, OK, 0, ""},
+		"exit 0":           {Exec{Command: sh("echo fine")}, OK, 0, ""},
+		"the text":         {Exec{Command: sh("echo all is OK"), Expect: "OK"}, OK, 0, ""},
+		"another text":     {Exec{Command: sh("echo no"), Expect: "OK"}, ExecUnexpectedOutput, 0, `"OK" is not in the output: no`},
+		"stderr is no out": {Exec{Command: sh("echo OK >&2"), Expect: "OK"}, ExecUnexpectedOutput, 0, `"OK" is not in the output`},
+		"exit 3":           {Exec{Command: sh("echo one; echo two >&2; exit 3")}, ExecUnexpectedExit, 3, "exit code 3: two"},
+		"shell's 127":      {Exec{Command: sh("no-such-command-here")}, ExecNotFound, 127, "not found"},
+		"shell's 126":      {Exec{Command: sh("/etc/passwd")}, ExecStartFailed, 126, "exit code 126"},
+		"killed":           {Exec{Command: sh("kill -9 $$")}, ExecKilled, -1, "SIGKILL"},
+		"ended":            {Exec{Command: sh("kill -15 $$")}, ExecKilled, -1, "terminated"},
+		"stdin is empty":   {Exec{Command: sh("cat; echo OK"), Expect: "OK"}, OK, 0, ""},
+		"added variable":   {Exec{Command: sh("echo $MINE"), Env: []string{"MINE=OK"}, Expect: "OK"}, OK, 0, ""},
+		"directory":        {Exec{Command: sh("pwd"), Dir: "/usr", Expect: "/usr"}, OK, 0, ""},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -82,13 +82,13 @@ func TestRunThatCannotStart(t *testing.T) {
 		class Class
 		why   string
 	}{
-		"not on the PATH":     {Run{Command: []string{"no-such-command-here"}}, ExecNotFound, "give its full path"},
-		"no such file":        {Run{Command: []string{"/no/such/file"}}, ExecNotFound, "correct the path"},
-		"not executable":      {Run{Command: script(t, 0o644, "#!/bin/sh\n")}, ExecStartFailed, "permission denied"},
-		"not a program":       {Run{Command: script(t, 0o755, "\x01\x02\x03")}, ExecStartFailed, "exec format error"},
-		"no such interpreter": {Run{Command: script(t, 0o755, "#!/no/such/node\n")}, ExecStartFailed, "interpreter"},
-		"no such directory":   {Run{Command: sh("true"), Dir: "/no/such/directory"}, Internal, "working directory"},
-		"no command":          {Run{}, Internal, "name one in the configuration"},
+		"not on the PATH":     {Exec{Command: []string{"no-such-command-here"}}, ExecNotFound, "give its full path"},
+		"no such file":        {Exec{Command: []string{"/no/such/file"}}, ExecNotFound, "correct the path"},
+		"not executable":      {Exec{Command: script(t, 0o644, "#!/bin/sh\n")}, ExecStartFailed, "permission denied"},
+		"not a program":       {Exec{Command: script(t, 0o755, "\x01\x02\x03")}, ExecStartFailed, "exec format error"},
+		"no such interpreter": {Exec{Command: script(t, 0o755, "#!/no/such/node\n")}, ExecStartFailed, "interpreter"},
+		"no such directory":   {Exec{Command: sh("true"), Dir: "/no/such/directory"}, Internal, "working directory"},
+		"no command":          {Exec{}, Internal, "name one in the configuration"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -131,7 +131,7 @@ func TestRunEndsItsWholeGroup(t *testing.T) {
 			t.Parallel()
 			marker := "NETWATCHD_TEST_MARKER=" + filepath.Base(t.TempDir()) + name
 			started := time.Now()
-			r := doRun(t, Run{Command: sh(test.script), Env: []string{marker}}, second)
+			r := doRun(t, Exec{Command: sh(test.script), Env: []string{marker}}, second)
 			if late := time.Since(started) - second; late > test.within {
 				t.Errorf("came back %v after the deadline, want %v at most", late, test.within)
 			}
@@ -157,7 +157,7 @@ func gone(t *testing.T, marker string) {
 func TestRunThatLeavesProcessesBehind(t *testing.T) {
 	t.Parallel()
 	const marker = "NETWATCHD_TEST_MARKER=left behind"
-	r := doRun(t, Run{Command: sh("sleep 100 & echo OK"), Env: []string{marker}, Expect: "OK"}, 20*time.Second)
+	r := doRun(t, Exec{Command: sh("sleep 100 & echo OK"), Env: []string{marker}, Expect: "OK"}, 20*time.Second)
 	if r.Class != OK || !slices.Contains(r.Warnings, leftProcesses) {
 		t.Errorf("got %v %q with warnings %v, want ok with %s", r.Class, r.Why, r.Warnings, leftProcesses)
 	}
@@ -176,7 +176,7 @@ func TestRunCutShortIsNoNews(t *testing.T) {
 		io.ReadAtLeast(out, make([]byte, 1), 1)
 		cancel()
 	}()
-	_, ok := Do(ctx, &Probe{Prober: Run{Command: sh("echo > /proc/" + itoa(os.Getpid()) + "/fd/" + itoa(int(in.Fd())) + "; sleep 100")}})
+	_, ok := Do(ctx, &Probe{Prober: Exec{Command: sh("echo > /proc/" + itoa(os.Getpid()) + "/fd/" + itoa(int(in.Fd())) + "; sleep 100")}})
 	in.Close()
 	if ok {
 		t.Error("a run that was cancelled became a result")
@@ -187,7 +187,7 @@ func TestRunCutShortIsNoNews(t *testing.T) {
 func TestOrphan(t *testing.T) {
 	const role, marker = "NETWATCHD_TEST_ORPHAN", "NETWATCHD_TEST_MARKER=orphan"
 	if os.Getenv(role) != "" {
-		Do(t.Context(), &Probe{Prober: Run{Command: sh("echo > $READY; exec sleep 100"),
+		Do(t.Context(), &Probe{Prober: Exec{Command: sh("echo > $READY; exec sleep 100"),
 			Env: []string{marker, "READY=" + os.Getenv("READY")}}})
 		return
 	}

@@ -15,13 +15,13 @@ import (
 	"github.com/coder/websocket"
 )
 
-// StreamProber asks for a WebSocket and holds the connection idle: many a middlebox lets a request pass and cuts what
+// Stream asks for a WebSocket and holds the connection idle: many a middlebox lets a request pass and cuts what
 // lives longer.
 //
 // A server that does not upgrade a stranger may still have let the upgrade through to its application: without
 // credentials the real service answers one of Status. That is a success with the warning `stream_not_upgraded`, and the
 // connection is held all the same. What a stream then fears is asked of it: to be still there, and to answer.
-type StreamProber struct {
+type Stream struct {
 	URL    *url.URL // ws, wss
 	Status []int    // answers of an application that saw the upgrade; empty: 401, 403, 405, 426
 	Hold   time.Duration
@@ -36,7 +36,7 @@ type StreamProber struct {
 var refusals = []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusMethodNotAllowed, http.StatusUpgradeRequired}
 
 // Probe implements Prober.
-func (s *StreamProber) Probe(ctx context.Context) (Facts, error) {
+func (s *Stream) Probe(ctx context.Context) (Facts, error) {
 	secure := *s.URL
 	secure.Scheme = map[string]string{"ws": "http", "wss": "https"}[s.URL.Scheme]
 	if secure.Scheme == "" {
@@ -49,7 +49,7 @@ func (s *StreamProber) Probe(ctx context.Context) (Facts, error) {
 	return l.progress.end(), err
 }
 
-func (s *StreamProber) stream(ctx context.Context, l *line, u *url.URL) error {
+func (s *Stream) stream(ctx context.Context, l *line, u *url.URL) error {
 	last := time.Now().Add(s.Hold + s.Timeout) // for all, the hold included
 	ctx, cancel := s.bounded(ctx, last)
 	defer cancel()
@@ -75,7 +75,7 @@ func (s *StreamProber) stream(ctx context.Context, l *line, u *url.URL) error {
 	return s.holdPlain(ctx, l, u)
 }
 
-func (s *StreamProber) bounded(ctx context.Context, last time.Time) (context.Context, context.CancelFunc) {
+func (s *Stream) bounded(ctx context.Context, last time.Time) (context.Context, context.CancelFunc) {
 	if s.Timeout == 0 {
 		return context.WithCancel(ctx)
 	}
@@ -84,7 +84,7 @@ func (s *StreamProber) bounded(ctx context.Context, last time.Time) (context.Con
 
 // judge is nil if the application saw the upgrade. A CDN's refusal, a limit and a server's own trouble are named as for
 // any request; what else is not a WebSocket was refused.
-func (s *StreamProber) judge(a answer) error {
+func (s *Stream) judge(a answer) error {
 	if slices.Contains(s.Status, a.StatusCode) {
 		return nil
 	}
@@ -107,7 +107,7 @@ var errCutShort = Fail(Internal, errors.New("the attempt's deadline came while t
 	"allow it more than hold and timeout together"))
 
 // hold keeps a WebSocket idle and then asks for a sign of life.
-func (s *StreamProber) hold(ctx context.Context, l *line, conn *websocket.Conn) error {
+func (s *Stream) hold(ctx context.Context, l *line, conn *websocket.Conn) error {
 	l.progress.enter(Streaming)
 	ended := make(chan error, 1)
 	var reader sync.WaitGroup
@@ -150,7 +150,7 @@ func readOn(ctx context.Context, conn *websocket.Conn) error {
 
 // holdPlain keeps the connection of an upgrade that was answered, but not granted, idle, and then makes one more request
 // on it. A server may close what idles, and does so with a FIN: a warning. A reset or silence is somebody in between.
-func (s *StreamProber) holdPlain(ctx context.Context, l *line, u *url.URL) error {
+func (s *Stream) holdPlain(ctx context.Context, l *line, u *url.URL) error {
 	if s.Hold == 0 {
 		return nil
 	}
@@ -180,7 +180,7 @@ func (s *StreamProber) holdPlain(ctx context.Context, l *line, u *url.URL) error
 	return s.askAgain(ctx, conn, u)
 }
 
-func (s *StreamProber) askAgain(ctx context.Context, conn *http.ClientConn, u *url.URL) error {
+func (s *Stream) askAgain(ctx context.Context, conn *http.ClientConn, u *url.URL) error {
 	r, err := http.NewRequestWithContext(ctx, http.MethodHead, u.String(), http.NoBody)
 	if err != nil {
 		return Fail(Internal, err)
@@ -193,7 +193,7 @@ func (s *StreamProber) askAgain(ctx context.Context, conn *http.ClientConn, u *u
 	return s.wake("a request", err)
 }
 
-func (s *StreamProber) closedIdle(l *line, err error) error {
+func (s *Stream) closedIdle(l *line, err error) error {
 	if _, reset := errors.AsType[syscall.Errno](err); reset {
 		return s.idleCut(err, l.progress.spent())
 	}
@@ -201,12 +201,12 @@ func (s *StreamProber) closedIdle(l *line, err error) error {
 	return nil
 }
 
-func (s *StreamProber) idleCut(err error, idle time.Duration) error {
+func (s *Stream) idleCut(err error, idle time.Duration) error {
 	return Fail(StreamIdleCut, during(fmt.Sprintf("the connection ended after %s idle", idle.Round(time.Millisecond)), err))
 }
 
 // wake judges the answer to the first word after the hold.
-func (s *StreamProber) wake(with string, err error) error {
+func (s *Stream) wake(with string, err error) error {
 	if err == nil {
 		return nil
 	}

@@ -52,7 +52,7 @@ func TestStreamGranted(t *testing.T) {
 		{"leaves the ping unanswered", hold, func(*http.Request, *websocket.Conn) { <-over }, StreamStalled, "a ping after 100ms idle: no answer in time"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s := &StreamProber{Hold: tt.hold, Timeout: quick}
+			s := &Stream{Hold: tt.hold, Timeout: quick}
 			s.URL, s.Reach = at(t, "wss", serving(t, &cert, granting(tt.script)), "/")
 			s.CAFile = ca.file
 			r := attempt(t, s, quick+tt.hold)
@@ -93,7 +93,7 @@ func TestStreamTornAtThePing(t *testing.T) {
 		{"reset after a hold", hold, resets, StreamIdleCut},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s := &StreamProber{Hold: tt.hold, Timeout: quick}
+			s := &Stream{Hold: tt.hold, Timeout: quick}
 			s.URL, s.Reach = at(t, "ws", serving(t, nil, torn(tt.end)), "/")
 			wantEnd(t, attempt(t, s, quick+tt.hold), tt.class, Streaming, "a ping after")
 		})
@@ -130,7 +130,7 @@ func TestStreamRefused(t *testing.T) {
 		}, StreamUpgradeRefused, "got 101, but not a WebSocket's"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s := &StreamProber{Status: tt.status, Hold: hold, Timeout: quick}
+			s := &Stream{Status: tt.status, Hold: hold, Timeout: quick}
 			s.URL, s.Reach = at(t, "ws", serving(t, nil, tt.answer), "/")
 			r := attempt(t, s, quick+hold)
 			phase := Response
@@ -174,7 +174,7 @@ func TestStreamHeldWithoutUpgrade(t *testing.T) {
 		{"says nothing more", hold, then(silent), StreamStalled, []string{"stream_not_upgraded"}, "no answer in time"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s := &StreamProber{Hold: tt.hold, Timeout: quick}
+			s := &Stream{Hold: tt.hold, Timeout: quick}
 			s.URL, s.Reach = at(t, "ws", listening(t, tt.script), "/")
 			r := attempt(t, s, quick+tt.hold)
 			wantEnd(t, r, tt.class, Streaming, tt.why)
@@ -193,7 +193,7 @@ func TestStreamThatNeverBegins(t *testing.T) {
 		{"closes", closes, HTTPClosed},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s := &StreamProber{Hold: time.Minute, Timeout: 200 * time.Millisecond}
+			s := &Stream{Hold: time.Minute, Timeout: 200 * time.Millisecond}
 			s.URL, s.Reach = at(t, "ws", listening(t, tt.script), "/")
 			r := attempt(t, s, s.Hold+s.Timeout)
 			wantEnd(t, r, tt.class, Response)
@@ -205,7 +205,7 @@ func TestStreamThatNeverBegins(t *testing.T) {
 }
 
 func TestStreamMisused(t *testing.T) {
-	s := &StreamProber{Hold: time.Minute}
+	s := &Stream{Hold: time.Minute}
 	s.URL, s.Reach = at(t, "ws", serving(t, nil, granting(readsOn)), "/")
 	wantEnd(t, attempt(t, s, hold), Internal, Streaming, "allow it more than hold and timeout")
 	s.URL = mustURL(t, "https://service.test/")

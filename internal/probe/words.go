@@ -147,5 +147,5 @@ const (
 	LookSandbox    = "sandbox"
 	LookLink       = "link"
 	LookRoute      = "route"
-	LookResolvConf = "resolv.conf"
+	LookResolvConf = "resolv_conf"
 )

@@ -33,7 +33,7 @@ func (w *Watcher) startRound(s *service, confirming bool) {
 	}
 	rd := &round{service: s, confirming: confirming, begun: time.Now()}
 	s.rounds = append(s.rounds, rd)
-	own := s.roundProbes()
+	own := s.roundProbes(confirming)
 	if s.Around != nil {
 		own = append(own, s.Around()...)
 	}
@@ -69,7 +69,7 @@ func (w *Watcher) heard(r probe.Result, interval time.Duration) {
 		w.usual[usualKey(r.Spec)] = r.Elapsed.Duration()
 	}
 	if r.Role == probe.OfHost && r.Name == probe.LookSandbox {
-		w.sandboxed = Sandboxed{Denied: r.Class == probe.LocalDenied, Signals: r.Signals}
+		w.sandboxed = sandboxed([]probe.Result{r})
 	}
 	for _, o := range w.Observers {
 		o.Attempted(r, interval)

@@ -36,13 +36,13 @@ type seenKey struct {
 const sampleSize = 16
 
 // roundProbes are the service's own probes to be made in a round: all of a ladder; of a large service those that failed
-// last and others in turn.
-func (s *service) roundProbes() []*probe.Probe {
+// last and others in turn. The short form of a long probe is made on suspicion only.
+func (s *service) roundProbes(confirming bool) []*probe.Probe {
 	var failing, fine []*probe.Probe
 	for _, t := range s.Tasks {
 		class, seen := s.seen[seenKey{t.Name, t.Vantage}]
 		switch {
-		case t.Quick == nil:
+		case t.Quick == nil, t.Quick != t.Probe && !confirming:
 		case seen && class != probe.OK:
 			failing = append(failing, t.Quick)
 		default:

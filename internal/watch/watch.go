@@ -22,9 +22,17 @@ type Observer interface {
 	Resumed(away time.Duration, discarded int)
 }
 
-// A Clock tells whether the host was suspended since it was last asked.
+// Indifferent is an observer to embed in one that does not care for everything.
+type Indifferent struct{}
+
+func (Indifferent) Attempted(probe.Result, time.Duration) {}
+func (Indifferent) Started(time.Duration, int)            {}
+func (Indifferent) Judged(Standing, diagnose.Cause)       {}
+func (Indifferent) Resumed(time.Duration, int)            {}
+
+// A Clock tells how long the host was suspended, and by how much its clock was set, since it was last asked.
 type Clock interface {
-	Away() time.Duration
+	Jump() (suspended, stepped time.Duration)
 }
 
 // Options are what a Watcher needs beside its plan.
@@ -240,7 +248,7 @@ func (w *Watcher) checkClock() {
 	if w.Clock == nil {
 		return
 	}
-	away := w.Clock.Away()
+	away, _ := w.Clock.Jump()
 	if away <= 0 {
 		return
 	}

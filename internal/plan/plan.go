@@ -1,0 +1,153 @@
+// Package plan turns a configuration into the probes that carry it out.
+package plan
+
+import (
+	"cmp"
+	"net/netip"
+	"net/url"
+	"slices"
+	"time"
+
+	"netwatchd/internal/config"
+	"netwatchd/internal/diagnose"
+	"netwatchd/internal/ledger"
+	"netwatchd/internal/metrics"
+	"netwatchd/internal/probe"
+	"netwatchd/internal/watch"
+)
+
+// A Plan is what to watch, and what there is to say of each probe.
+type Plan struct {
+	watch.Plan
+	about map[ledger.Key]metrics.Info
+}
+
+// Of returns the plan of a configuration.
+func Of(c *config.Config) *Plan {
+	p := &Plan{about: make(map[ledger.Key]metrics.Info)}
+	p.Environment = environment(c)
+	p.Services = make([]watch.Service, len(c.Services))
+	for i, s := range c.Services {
+		p.Services[i] = service(c, s)
+		p.describe(s)
+	}
+	return p
+}
+
+// Info describes one of the service's own probes.
+func (p *Plan) Info(k ledger.Key) (metrics.Info, bool) {
+	k.Vantage = probe.FromHost
+	info, ok := p.about[k]
+	return info, ok
+}
+
+// Knows reports whether k is still probed: one of the services' own, or one about the environment, whose nameservers
+// come and go.
+func (p *Plan) Knows(k ledger.Key) bool {
+	_, own := p.Info(k)
+	return own || config.Reserved(k.Service)
+}
+
+func (p *Plan) describe(s config.Service) {
+	for _, c := range s.Probes {
+		key := ledger.Key{Service: s.Name, Probe: c.Name, Kind: c.Kind, Vantage: probe.FromHost}
+		p.about[key] = metrics.Info{Target: c.Target, Interval: c.Interval.String(), Expectation: c.Expect.String()}
+	}
+}
+
+func service(c *config.Config, s config.Service) watch.Service {
+	planned := watch.Service{
+		Name:   s.Name,
+		Tasks:  make([]watch.Task, len(s.Probes)),
+		Expect: diagnose.Expect{Late: s.Late, Severity: s.Severity},
+		Moves:  watch.Moves{Votes: s.Moves.Results, Of: s.Moves.Of},
+	}
+	for i, p := range s.Probes {
+		planned.Tasks[i] = task(c, s, p)
+	}
+	if hasLadder(c, s) {
+		planned.Every = every(c, s)
+	}
+	if around := aroundService(c, s); len(around.names) > 0 {
+		planned.Around = around.probes
+	}
+	return planned
+}
+
+// A few services are each looked at in full rounds. Beyond that only those with an agent, a stream or a sandbox are: a
+// thousand names that are merely looked up would otherwise ask every resolver and control about each of them, all day.
+const (
+	fewServices = 16
+	fewProbes   = 16
+)
+
+func hasLadder(c *config.Config, s config.Service) bool {
+	if len(s.Probes) > fewProbes {
+		return false
+	}
+	deep := func(p config.Probe) bool { return p.Kind == probe.KindStream || p.Kind == probe.KindExec }
+	return len(c.Services) <= fewServices || s.Sandbox != nil || slices.ContainsFunc(s.Probes, deep)
+}
+
+// every is how often the service is looked at in full: as often as the most frequent of its cheap probes.
+func every(c *config.Config, s config.Service) time.Duration {
+	var shortest time.Duration
+	for _, p := range s.Probes {
+		if cheap := p.Kind == probe.KindDNS || p.Kind == probe.KindHTTP; cheap && (shortest == 0 || p.Interval < shortest) {
+			shortest = p.Interval
+		}
+	}
+	return cmp.Or(shortest, c.Defaults.Interval)
+}
+
+func task(c *config.Config, s config.Service, p config.Probe) watch.Task {
+	long := made(c, s, p, p.Hold)
+	t := watch.Task{Probe: long, Quick: long, Interval: p.Interval}
+	switch {
+	case p.Kind == probe.KindExec:
+		t.Quick, t.Costly, t.Daily = nil, p.Preset != "", p.Budget.RunsPerDay
+	case p.Kind == probe.KindStream && p.Hold > 0:
+		t.Quick = made(c, s, p, 0)
+	}
+	return t
+}
+
+func made(c *config.Config, s config.Service, p config.Probe, hold time.Duration) *probe.Probe {
+	return &probe.Probe{
+		Spec: probe.Spec{
+			Service: s.Name, Name: p.Name, Kind: p.Kind, Target: target(p),
+			Timeout: p.Timeout - p.Hold + hold,
+		},
+		Prober: Prober(c, p, hold),
+	}
+}
+
+func target(p config.Probe) string {
+	if p.Kind == probe.KindExec {
+		return cmp.Or(p.Preset, firstOf(p.Command))
+	}
+	return p.Target
+}
+
+func firstOf(list []string) string {
+	if len(list) == 0 {
+		return ""
+	}
+	return list[0]
+}
+
+// hostOf is the name a probe depends on, as a resolver would be asked for it; empty for an address.
+func hostOf(p config.Probe) string {
+	name := p.Target
+	if p.Kind == probe.KindHTTP || p.Kind == probe.KindStream {
+		u, err := url.Parse(p.Target)
+		if err != nil {
+			return ""
+		}
+		name = u.Hostname()
+	}
+	if _, err := netip.ParseAddr(name); err == nil {
+		return ""
+	}
+	return name
+}

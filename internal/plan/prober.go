@@ -1,0 +1,81 @@
+package plan
+
+import (
+	"net/netip"
+	"net/url"
+	"time"
+
+	"netwatchd/internal/config"
+	"netwatchd/internal/probe"
+)
+
+// Prober returns what makes the attempts of p. A stream is held for hold.
+func Prober(c *config.Config, p config.Probe, hold time.Duration) probe.Prober {
+	switch p.Kind {
+	case probe.KindDNS:
+		return &probe.DNS{
+			Name: p.Target, Types: p.Types, Nameservers: nameservers(c, p),
+			Expect: probe.DNSExpect{Answers: p.Expect.Answers},
+		}
+	case probe.KindStream:
+		return &probe.Stream{
+			URL: parsed(p.Target), Status: p.Expect.Status,
+			Hold: hold, Timeout: p.Timeout - p.Hold, Reach: reach(c, p),
+		}
+	case probe.KindExec:
+		return command(c, p)
+	default:
+		return request(c, p)
+	}
+}
+
+func request(c *config.Config, p config.Probe) *probe.HTTP {
+	return &probe.HTTP{
+		URL: parsed(p.Target), Method: p.Method,
+		Status: p.Expect.Status, Headers: tokens(p.Expect.Headers), Body: p.Expect.Body,
+		Reach: reach(c, p),
+	}
+}
+
+func reach(c *config.Config, p config.Probe) probe.Reach {
+	return probe.Reach{
+		CAFile: p.TLS.CAFile, Issuer: p.TLS.Issuer, ServerName: p.TLS.Name,
+		Family: string(p.Family), Proxy: p.Proxy, Nameservers: nameservers(c, p),
+	}
+}
+
+// nameservers are those asked instead of the system's; none where the system's own way is wanted.
+func nameservers(c *config.Config, p config.Probe) []netip.AddrPort {
+	if len(p.Nameservers) == 0 && !c.Resolvers.System {
+		return configured(c)
+	}
+	return p.Nameservers
+}
+
+// parsed is a URL that the configuration has checked.
+func parsed(text string) *url.URL {
+	u, err := url.Parse(text)
+	if err != nil {
+		panic("an unchecked configuration: " + err.Error())
+	}
+	return u
+}
+
+func tokens(headers []config.Header) []probe.HeaderToken {
+	all := make([]probe.HeaderToken, len(headers))
+	for i, h := range headers {
+		all[i] = probe.HeaderToken{Name: h.Name, Value: h.Value}
+	}
+	return all
+}
+
+func command(c *config.Config, p config.Probe) probe.Prober {
+	if p.Preset == "" {
+		return &probe.Exec{Command: p.Command, Expect: p.Expect.Output}
+	}
+	return &probe.Codex{
+		Path: p.Codex.Path, Home: p.Codex.Home, StateDir: c.Storage.Path,
+		Model: p.Codex.Model, Provider: p.Codex.Provider, BaseURL: p.Codex.BaseURL,
+		Prompt: p.Prompt, Expect: p.Expect.Output,
+	}
+}

@@ -1,0 +1,73 @@
+package watch
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"netwatchd/internal/diagnose"
+	"netwatchd/internal/probe"
+)
+
+// Once makes one full round for every service, all at the same moment, and says what it shows. Costly probes and long
+// ones are left out, or made in their short form.
+func Once(ctx context.Context, plan Plan, version string) *Status {
+	status := &Status{At: time.Now(), Version: version, Services: make([]Standing, len(plan.Services))}
+	var all sync.WaitGroup
+	environment := together(ctx, &all, plan.Environment())
+	own := make([]func() []probe.Result, len(plan.Services))
+	for i, s := range plan.Services {
+		own[i] = together(ctx, &all, s.quick())
+	}
+	all.Wait()
+	around := environment()
+	status.Sandboxed = sandboxed(around)
+	for i, s := range plan.Services {
+		results := append(own[i](), around...)
+		verdict := diagnose.Of(diagnose.Round{Service: s.Name, Results: results, Expect: s.Expect})
+		took := probe.InSeconds(time.Since(status.At))
+		status.Services[i] = Standing{Verdict: verdict, Since: status.At, Delay: took, Results: results}
+	}
+	return status
+}
+
+// quick are all the attempts about s that a single round can afford.
+func (s *Service) quick() []*probe.Probe {
+	var quick []*probe.Probe
+	for _, t := range s.Tasks {
+		if t.Quick != nil {
+			quick = append(quick, t.Quick)
+		}
+	}
+	if s.Around != nil {
+		quick = append(quick, s.Around()...)
+	}
+	return quick
+}
+
+// together starts every attempt and returns where its results will be once all has been waited for.
+func together(ctx context.Context, all *sync.WaitGroup, probes []*probe.Probe) func() []probe.Result {
+	results := make([]probe.Result, len(probes))
+	made := make([]bool, len(probes))
+	for i, p := range probes {
+		all.Go(func() { results[i], made[i] = probe.Do(ctx, p) })
+	}
+	return func() []probe.Result {
+		var back []probe.Result
+		for i, r := range results {
+			if made[i] {
+				back = append(back, r)
+			}
+		}
+		return back
+	}
+}
+
+func sandboxed(results []probe.Result) Sandboxed {
+	for _, r := range results {
+		if r.Role == probe.OfHost && r.Name == probe.LookSandbox {
+			return Sandboxed{Denied: r.Class == probe.LocalDenied, Signals: r.Signals}
+		}
+	}
+	return Sandboxed{}
+}

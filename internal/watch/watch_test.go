@@ -1,0 +1,417 @@
+package watch
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"netwatchd/internal/diagnose"
+	"netwatchd/internal/probe"
+)
+
+// A world decides how every attempt in it ends.
+type world struct {
+	mu    sync.Mutex
+	ends  map[string]end
+	begun map[string][]time.Time
+	open  map[string]int
+	over  []string // attempts that overlapped another of the same probe
+}
+
+type end struct {
+	class probe.Class
+	after time.Duration
+}
+
+func newWorld() *world {
+	return &world{ends: make(map[string]end), begun: make(map[string][]time.Time), open: make(map[string]int)}
+}
+
+func (w *world) set(name string, class probe.Class, after time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.ends[name] = end{class, after}
+}
+
+// usually is how long a good answer takes.
+const usually = 20 * time.Millisecond
+
+func (w *world) begin(name string) end {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.begun[name] = append(w.begun[name], time.Now())
+	if w.open[name]++; w.open[name] > 1 {
+		w.over = append(w.over, name)
+	}
+	e, bent := w.ends[name]
+	if !bent {
+		e = end{probe.OK, usually}
+	}
+	return e
+}
+
+func (w *world) finish(name string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.open[name]--
+}
+
+func (w *world) starts(name string) []time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.begun[name])
+}
+
+type actor struct {
+	world *world
+	name  string
+	phase probe.Phase
+}
+
+func (a actor) Probe(ctx context.Context) (probe.Facts, error) {
+	e := a.world.begin(a.name)
+	defer a.world.finish(a.name)
+	facts := probe.Facts{Phase: a.phase}
+	select {
+	case <-time.After(e.after):
+	case <-ctx.Done():
+		return facts, ctx.Err()
+	}
+	if e.class != probe.OK {
+		return facts, probe.Failf(e.class, "as the world wants it")
+	}
+	return facts, nil
+}
+
+func (w *world) probe(service, name string, kind probe.Kind, role probe.Role, from probe.Vantage, phase probe.Phase) *probe.Probe {
+	return &probe.Probe{
+		Spec:   probe.Spec{Service: service, Name: name, Kind: kind, Role: role, Vantage: from, Timeout: 5 * time.Second},
+		Prober: actor{w, name, phase},
+	}
+}
+
+func (w *world) environment() []*probe.Probe {
+	return []*probe.Probe{
+		w.probe("host", probe.LookSandbox, probe.KindHost, probe.OfHost, probe.FromHost, probe.NoPhase),
+		w.probe("resolvers", "ns", probe.KindDNS, probe.ResolverAsksControl, probe.FromHost, probe.Resolve),
+		w.probe("resolvers", "direct", probe.KindDNS, probe.ResolverAsksService, probe.Direct, probe.Resolve),
+		w.probe("controls", "one", probe.KindHTTP, probe.ControlByName, probe.FromHost, probe.Response),
+		w.probe("controls", "two", probe.KindHTTP, probe.ControlByName, probe.FromHost, probe.Response),
+		w.probe("controls", "three", probe.KindHTTP, probe.ControlByAddress, probe.FromHost, probe.Response),
+	}
+}
+
+const interval = 30 * time.Second
+
+func (w *world) ladder() Service {
+	dns := w.probe("codex", "dns", probe.KindDNS, probe.OfService, probe.FromHost, probe.Resolve)
+	head := w.probe("codex", "head", probe.KindHTTP, probe.OfService, probe.FromHost, probe.Connect)
+	return Service{
+		Name: "codex", Every: interval, Moves: Moves{Votes: 2, Of: 3},
+		Tasks: []Task{{Probe: dns, Interval: interval, Quick: dns}, {Probe: head, Interval: interval, Quick: head}},
+	}
+}
+
+func (w *world) withExec(daily int, every time.Duration) Service {
+	s := w.ladder()
+	exec := w.probe("codex", "exec", probe.KindExec, probe.OfService, probe.FromHost, probe.Executing)
+	s.Tasks = append(s.Tasks, Task{Probe: exec, Interval: every, Costly: true, Daily: daily})
+	return s
+}
+
+func (w *world) plan(services ...Service) Plan {
+	return Plan{Environment: w.environment, Services: services}
+}
+
+// watching runs a watcher of plan for as long as do takes.
+func watching(t *testing.T, plan Plan, o Options, do func(t *testing.T, w *Watcher)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		w := New(plan, o)
+		var running sync.WaitGroup
+		running.Go(func() { w.Run(ctx) })
+		<-w.Ready()
+		do(t, w)
+		stop()
+		running.Wait()
+	})
+}
+
+func standing(t *testing.T, w *Watcher) Standing {
+	t.Helper()
+	status, err := w.Status(t.Context())
+	if err != nil {
+		t.Fatalf("Status: %v", err)
+	}
+	return status.Services[0]
+}
+
+func wantCause(t *testing.T, w *Watcher, want diagnose.Cause) Standing {
+	t.Helper()
+	got := standing(t, w)
+	if got.Cause != want {
+		t.Fatalf("cause: got %v (%s), want %v", got.Cause, got.Title, want)
+	}
+	return got
+}
+
+func TestTheFirstFailureIsConfirmedAtOnce(t *testing.T) {
+	world := newWorld()
+	watching(t, world.plan(world.ladder()), Options{}, func(t *testing.T, w *Watcher) {
+		wantCause(t, w, diagnose.Healthy)
+		world.set("head", probe.TCPRefused, time.Millisecond)
+		time.Sleep(interval + 2*time.Second)
+		got := wantCause(t, w, diagnose.Upstream)
+		if limit := probe.InSeconds(2 * time.Second); got.Delay > limit {
+			t.Errorf("delay: got %v s, want at most %v s", got.Delay, limit)
+		}
+	})
+}
+
+func TestAFailureThatTimesOutIsNamedWithinTwoSecondsOfItsEnd(t *testing.T) {
+	world := newWorld()
+	watching(t, world.plan(world.ladder()), Options{}, func(t *testing.T, w *Watcher) {
+		world.set("head", probe.OK, time.Hour) // accepts and says nothing
+		time.Sleep(2 * interval)
+		got := wantCause(t, w, diagnose.Upstream)
+		if limit := probe.InSeconds(5*time.Second + 2*time.Second); got.Delay > limit {
+			t.Errorf("delay: got %v s, want at most the attempt's 5 s and 2 s", got.Delay)
+		}
+	})
+}
+
+func TestOneLostAttemptMovesNothing(t *testing.T) {
+	world := newWorld()
+	moved := new(moves)
+	watching(t, world.plan(world.ladder()), Options{Observers: []Observer{moved}}, func(t *testing.T, w *Watcher) {
+		world.set("head", probe.TCPReset, 100*time.Millisecond)
+		for len(world.starts("head")) < 2 {
+			time.Sleep(time.Millisecond)
+		}
+		world.set("head", probe.OK, usually)
+		time.Sleep(2 * interval)
+		wantCause(t, w, diagnose.Healthy)
+		if diff := cmp.Diff([]string{"starting -> healthy"}, moved.seen); diff != "" {
+			t.Errorf("moves (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestRecoveryIsSeenAsSoonAsItIsConfirmed(t *testing.T) {
+	world := newWorld()
+	watching(t, world.plan(world.ladder()), Options{}, func(t *testing.T, w *Watcher) {
+		world.set("head", probe.HTTPServerError, usually)
+		time.Sleep(2 * interval)
+		wantCause(t, w, diagnose.Upstream)
+		world.set("head", probe.OK, usually)
+		time.Sleep(interval + time.Second)
+		wantCause(t, w, diagnose.Healthy)
+	})
+}
+
+type moves struct {
+	Indifferent
+	seen []string
+}
+
+func (m *moves) Judged(now Standing, was diagnose.Cause) {
+	if now.Cause != was {
+		m.seen = append(m.seen, fmt.Sprintf("%v -> %v", was, now.Cause))
+	}
+}
+
+// nap is a clock that tells of one suspend, once.
+type nap struct {
+	at   time.Time
+	told bool
+}
+
+func (n *nap) Jump() (time.Duration, time.Duration) {
+	if n.told || n.at.IsZero() || time.Now().Before(n.at) {
+		return 0, 0
+	}
+	n.told = true
+	return time.Hour, 0
+}
+
+func TestWhatFailsWhileTheHostWakesUpIsNotHeldAgainstAnyone(t *testing.T) {
+	world, clock, moved := newWorld(), new(nap), new(moves)
+	resumed := new(resumes)
+	watching(t, world.plan(world.ladder()), Options{Clock: clock, Observers: []Observer{moved, resumed}}, func(t *testing.T, w *Watcher) {
+		world.set("head", probe.LocalNoRoute, 2*time.Second)
+		world.set("one", probe.LocalNoRoute, 2*time.Second)
+		for before := len(world.starts("head")); len(world.starts("head")) == before; {
+			time.Sleep(100 * time.Millisecond)
+		}
+		clock.at = time.Now() // in the middle of a round
+		time.Sleep(3 * time.Second)
+		wantCause(t, w, diagnose.Suspended)
+		world.set("head", probe.OK, usually)
+		world.set("one", probe.OK, usually)
+		time.Sleep(resumeGrace + time.Second)
+		wantCause(t, w, diagnose.Healthy)
+		if diff := cmp.Diff([]string{"starting -> healthy", "healthy -> suspended", "suspended -> healthy"}, moved.seen); diff != "" {
+			t.Errorf("moves (-want +got):\n%s", diff)
+		}
+		if resumed.count != 1 || resumed.discarded == 0 {
+			t.Errorf("resumed %d times, %d attempts discarded; want once, and those under way", resumed.count, resumed.discarded)
+		}
+	})
+}
+
+type resumes struct {
+	Indifferent
+	count, discarded int
+}
+
+func (r *resumes) Resumed(_ time.Duration, discarded int) {
+	r.count++
+	r.discarded += discarded
+}
+
+func TestADayOfCostlyRunsStaysWithinItsBudget(t *testing.T) {
+	world := newWorld()
+	watching(t, world.plan(world.withExec(24, 10*time.Minute)), Options{}, func(t *testing.T, w *Watcher) {
+		time.Sleep(24 * time.Hour)
+		if got := len(world.starts("exec")); got != 24 {
+			t.Errorf("runs in a day: got %d, want the 24 of the budget", got)
+		}
+		if left := standing(t, w).Budget; left == nil || *left > 24 {
+			t.Errorf("budget left: got %v", left)
+		}
+	})
+}
+
+func TestCostlyRunsWaitWhileTheServiceCannotBeReached(t *testing.T) {
+	world := newWorld()
+	watching(t, world.plan(world.withExec(0, time.Hour)), Options{}, func(t *testing.T, w *Watcher) {
+		world.set("head", probe.HTTPServerError, usually)
+		time.Sleep(time.Minute)
+		wantCause(t, w, diagnose.Upstream)
+		before := len(world.starts("exec"))
+		time.Sleep(6 * time.Hour)
+		if got := len(world.starts("exec")); got != before {
+			t.Errorf("%d runs during the outage, want none", got-before)
+		}
+		world.set("head", probe.OK, usually)
+		time.Sleep(time.Minute)
+		wantCause(t, w, diagnose.Healthy)
+		if got := len(world.starts("exec")) - before; got != 1 {
+			t.Errorf("%d runs at the recovery, want one to confirm it", got)
+		}
+	})
+}
+
+func TestAnAccountThatSaysNoIsAskedEverMoreRarely(t *testing.T) {
+	world := newWorld()
+	watching(t, world.plan(world.withExec(0, 10*time.Minute)), Options{}, func(t *testing.T, w *Watcher) {
+		world.set("exec", probe.ExecUsageLimit, usually)
+		time.Sleep(24 * time.Hour)
+		wantCause(t, w, diagnose.Account)
+		if got := len(world.starts("exec")); got < 5 || got > 9 {
+			t.Errorf("runs in a day: got %d, want the few that 30m, 1h, 2h, 4h, 6h, 6h… leave", got)
+		}
+	})
+}
+
+func TestAProbeThatHangsIsNotOvertakenAndStopsNobodyElse(t *testing.T) {
+	world := newWorld()
+	slow := world.probe("many", "slow", probe.KindDNS, probe.OfService, probe.FromHost, probe.Resolve)
+	quick := world.probe("many", "quick", probe.KindDNS, probe.OfService, probe.FromHost, probe.Resolve)
+	service := Service{Name: "many", Moves: Moves{Votes: 2, Of: 3}, Tasks: []Task{
+		{Probe: slow, Interval: time.Second}, {Probe: quick, Interval: time.Second, Quick: quick},
+	}}
+	world.set("slow", probe.OK, 2500*time.Millisecond)
+	missed := new(misses)
+	watching(t, world.plan(service), Options{Observers: []Observer{missed}}, func(t *testing.T, _ *Watcher) {
+		time.Sleep(time.Minute)
+		if slices.Contains(world.over, "slow") {
+			t.Errorf("attempts overlapped: %v", world.over)
+		}
+		if got := len(world.starts("quick")); got < 59 {
+			t.Errorf("the other probe ran %d times in a minute, want every second", got)
+		}
+		if missed.count < 35 {
+			t.Errorf("missed starts counted: %d, want two of three in a minute", missed.count)
+		}
+	})
+}
+
+type misses struct {
+	Indifferent
+	count int
+}
+
+func (m *misses) Started(_ time.Duration, missed int) { m.count += missed }
+
+func TestStartsNeitherDriftNorBunch(t *testing.T) {
+	const probes, every = 1000, 10 * time.Second
+	world := newWorld()
+	service := Service{Name: "many", Moves: Moves{Votes: 2, Of: 3}}
+	for i := range probes {
+		p := world.probe("many", fmt.Sprintf("p%d", i), probe.KindDNS, probe.OfService, probe.FromHost, probe.Resolve)
+		service.Tasks = append(service.Tasks, Task{Probe: p, Interval: every, Quick: p})
+	}
+	watching(t, world.plan(service), Options{}, func(t *testing.T, _ *Watcher) {
+		time.Sleep(time.Hour)
+		perSecond := make(map[int64]int)
+		for i := range probes {
+			starts := world.starts(fmt.Sprintf("p%d", i))
+			last := starts[len(starts)-1]
+			perSecond[last.Unix()]++
+			onGrid := slices.IndexFunc(starts, func(at time.Time) bool { return last.Sub(at)%every != 0 })
+			if onGrid > 1 { // the first round's own attempt may stand beside the schedule
+				t.Fatalf("p%d drifted: %v and %v are not whole intervals apart", i, starts[onGrid], last)
+			}
+		}
+		for second, n := range perSecond {
+			if n > 2*probes/10 {
+				t.Errorf("%d of %d probes start in second %d: they bunch", n, probes, second)
+			}
+		}
+	})
+}
+
+func TestAReloadKeepsWhatIsKnown(t *testing.T) {
+	world := newWorld()
+	watching(t, world.plan(world.ladder()), Options{}, func(t *testing.T, w *Watcher) {
+		world.set("head", probe.HTTPServerError, usually)
+		time.Sleep(2 * interval)
+		before := wantCause(t, w, diagnose.Upstream)
+		other := world.ladder()
+		other.Name = "other"
+		if err := w.Reload(t.Context(), world.plan(world.ladder(), other)); err != nil {
+			t.Fatalf("Reload: %v", err)
+		}
+		after := wantCause(t, w, diagnose.Upstream)
+		if !after.Since.Equal(before.Since) {
+			t.Errorf("since: got %v, want %v as before the reload", after.Since, before.Since)
+		}
+		starts := world.starts("head")
+		time.Sleep(interval)
+		again := world.starts("head")
+		if gap := again[len(starts)].Sub(starts[len(starts)-1]) % time.Second; len(again) == len(starts) || gap > interval {
+			t.Errorf("the schedule was not kept: %v after %v", again, starts)
+		}
+	})
+}
+
+func TestAStoppedWatcherSaysSo(t *testing.T) {
+	world := newWorld()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		w := New(world.plan(world.ladder()), Options{})
+		stop()
+		w.Run(ctx)
+		if _, err := w.Status(t.Context()); err != ErrStopped {
+			t.Errorf("Status of a stopped watcher: got %v, want %v", err, ErrStopped)
+		}
+	})
+}
