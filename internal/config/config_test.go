@@ -132,8 +132,10 @@ func TestEveryFaultSaysWhatToDo(t *testing.T) {
 
 func TestWholeFiles(t *testing.T) {
 	bomb := "a: &a [x,x,x,x,x,x,x,x,x,x]\n"
-	services := "services:\n- {name: s, probes: &p [" + strings.Repeat("{name: p, kind: dns, target: a.example},", 2000) + "]}\n" +
-		strings.Repeat("- {name: s, probes: *p}\n", 2000)
+	services := "services:\n- name: s\n  probes:\n  - {name: p, kind: dns, target: a.example, types: &t [" + strings.Repeat("A,", 20000) + "]}\n"
+	for i := range 60 {
+		services += fmt.Sprintf("  - {name: p%d, kind: dns, target: a.example, types: *t}\n", i)
+	}
 	hugeLine := strings.Repeat("#", sizeLimit+1)
 	for _, tt := range []struct{ name, text, want string }{
 		{"empty", "", "is empty: remove it to use the built-in configuration, or start from config.example.yaml"},
