@@ -11,7 +11,7 @@ import (
 // leftProcesses is the warning for a command that ended and left processes behind; they were killed.
 const leftProcesses = "exec_left_processes"
 
-// Run is a prober that runs a command. Success is exit code 0 and, if Expect is set, that text on standard output.
+// Exec is a prober that runs a command. Success is exit code 0 and, if Expect is set, that text on standard output.
 type Exec struct {
 	Command []string
 	Env     []string // name=value, added to the part of our own environment that a command is given

@@ -37,10 +37,10 @@ func script(t *testing.T, mode os.FileMode, text string) []string {
 	return []string{path}
 }
 
-func TestRun(t *testing.T) {
+func TestExec(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
-		run   Run
+		run   Exec
 		class Class
 		exit  int
 		why   string
@@ -78,7 +78,7 @@ func TestRun(t *testing.T) {
 func TestRunThatCannotStart(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
-		run   Run
+		run   Exec
 		class Class
 		why   string
 	}{
