@@ -14,6 +14,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/vishvananda/netlink"
 )
 
 // A dialer resolves a name and connects to one of its addresses, as a browser would, and keeps what it saw on the way.
@@ -25,10 +27,6 @@ type dialer struct {
 
 // headStart is how long one address may take before the next is tried beside it: RFC 8305's Connection Attempt Delay.
 const headStart = 250 * time.Millisecond
-
-// neighbourWait is the least time after which EHOSTUNREACH means that nobody answered: Linux asks a neighbour for its
-// link address three times (mcast_solicit), a second apart, and the third second is not always a whole one.
-const neighbourWait = 2500 * time.Millisecond
 
 // dial enters Resolve, unless host is an address, and Connect.
 func (d *dialer) dial(ctx context.Context, host string, port uint16) (net.Conn, error) {
@@ -146,10 +144,9 @@ func endeavourTo(ctx context.Context, addr netip.AddrPort) endeavour {
 	// Keep-alive off: its packets every 15 s would keep a middlebox's memory of the connection fresh, and a stream held
 	// idle would never show that it is cut. Codex's own client sends none either.
 	dialer := net.Dialer{KeepAlive: -1}
-	start := time.Now()
 	conn, err := dialer.DialContext(ctx, "tcp", addr.String())
 	if err != nil {
-		return endeavour{addr: addr, err: connectError(addr, err, time.Since(start))}
+		return endeavour{addr: addr, err: connectError(addr, err)}
 	}
 	return endeavour{addr: addr, conn: conn}
 }
@@ -233,9 +230,27 @@ func routed(addr netip.AddrPort) bool {
 	return true
 }
 
+// neighbourMissing reports whether the next hop towards addr was asked for its link address and did not answer. How long
+// the failure took does not tell: a connect that comes while the neighbour is being asked already fails sooner than the
+// usual three seconds, and a router whose own neighbour is missing says so only after three seconds.
+func neighbourMissing(addr netip.Addr) bool {
+	routes, err := netlink.RouteGet(addr.AsSlice())
+	if err != nil || len(routes) == 0 {
+		return false
+	}
+	hop := routes[0].Gw
+	if hop == nil {
+		hop = addr.AsSlice()
+	}
+	neighbours, err := netlink.NeighList(routes[0].LinkIndex, netlink.FAMILY_ALL)
+	return err == nil && slices.ContainsFunc(neighbours, func(n netlink.Neigh) bool {
+		return n.IP.Equal(hop) && n.State&(netlink.NUD_FAILED|netlink.NUD_INCOMPLETE) != 0
+	})
+}
+
 // connectError words a failed connect for people, keeps its errno in the chain, and tells who found the address
 // unreachable: ENETUNREACH and EHOSTUNREACH come from this host's routes as well as from a router's ICMP.
-func connectError(addr netip.AddrPort, err error, took time.Duration) error {
+func connectError(addr netip.AddrPort, err error) error {
 	errno, _ := errors.AsType[syscall.Errno](err)
 	said := fmt.Sprintf("connect to %s: %s", addr, inWords(err))
 	switch errno {
@@ -248,9 +263,8 @@ func connectError(addr netip.AddrPort, err error, took time.Duration) error {
 		return Fail(LocalNoRoute, &worded{said + " (this host has no route to it)", err})
 	case errno == syscall.EADDRNOTAVAIL:
 		return Fail(LocalResources, &worded{said + " (no free port on this host)", err})
-	case errno == syscall.EHOSTUNREACH && took >= neighbourWait:
-		return Fail(LocalNoRoute, &worded{fmt.Sprintf("%s without an answer (no neighbour answered in %s)", said,
-			took.Round(100*time.Millisecond)), err})
+	case errno == syscall.EHOSTUNREACH && neighbourMissing(addr.Addr()):
+		return Fail(LocalNoRoute, &worded{said + " (its neighbour on this link, the router perhaps, does not answer)", err})
 	}
 	return Fail(TCPAddressUnreachable, &worded{said + " (the network's answer)", err})
 }

@@ -111,7 +111,9 @@ func (l *line) heard(r *http.Request, response *http.Response) {
 
 // askFailed classifies what net/http says in words alone. Past the handshake it complains of what it read.
 func (l *line) askFailed(err error) error {
-	said := during(l.at()+" to the request", err)
+	var peer string
+	l.progress.learn(func(f *Facts) { peer = f.Peer })
+	said := during("request to "+peer, err)
 	if Classify(l.progress.phase(), err) != Unknown {
 		return said
 	}
@@ -121,12 +123,6 @@ func (l *line) askFailed(err error) error {
 		}
 	}
 	return Fail(HTTPProtocolError, said)
-}
-
-func (l *line) at() string {
-	var peer string
-	l.progress.learn(func(f *Facts) { peer = f.Peer })
-	return "answer of " + peer
 }
 
 // close ends every connection of the attempt.

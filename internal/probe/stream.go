@@ -26,7 +26,7 @@ type Stream struct {
 	Status []int    // answers of an application that saw the upgrade; empty: 401, 403, 405, 426
 	Hold   time.Duration
 
-	// Timeout bounds everything but the hold; zero does not. A Spec's Timeout must be longer than this and Hold together.
+	// Timeout bounds everything but the hold; zero does not. A Spec's Timeout must be no shorter than this and Hold together.
 	Timeout time.Duration
 	Reach
 }

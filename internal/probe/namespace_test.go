@@ -1,0 +1,192 @@
+package probe
+
+import (
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// elsewhere marks a test binary that runs in a network namespace of its own.
+const elsewhere = "NETWATCHD_TEST_ELSEWHERE"
+
+// inOwnNetwork runs the test once more, in a process whose network is empty, and reports whether this is that process.
+// What it does to its network ends with it.
+func inOwnNetwork(t *testing.T) bool {
+	t.Helper()
+	if os.Getenv(elsewhere) != "" {
+		return true
+	}
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: network namespaces")
+	}
+	for _, tool := range []string{"ip", "nft"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("needs %s: apt-get install iproute2 nftables", tool)
+		}
+	}
+	child := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v")
+	child.Env = append(os.Environ(), elsewhere+"=1")
+	child.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
+	said, err := child.CombinedOutput()
+	if _, why, skipped := strings.Cut(string(said), "--- SKIP"); skipped {
+		_, why, _ = strings.Cut(why, "needs ")
+		t.Skip("needs " + strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(why), "PASS")))
+	}
+	if err != nil || !strings.Contains(string(said), "--- PASS: "+t.Name()) {
+		t.Errorf("in a network of its own: %v\n%s", err, said)
+	}
+	return false
+}
+
+func sh(t *testing.T, script string) {
+	t.Helper()
+	if said, err := exec.CommandContext(t.Context(), "sh", "-ec", script).CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", script, err, said)
+	}
+}
+
+// filter puts one rule at one hook.
+func filter(t *testing.T, hook, rule string) {
+	t.Helper()
+	sh(t, "nft -f - <<'END'\ntable inet t {\n chain c {\n type filter hook "+hook+" priority 0\n "+rule+"\n }\n}\nEND\n")
+	t.Cleanup(func() { exec.Command("nft", "delete", "table", "inet", "t").Run() })
+}
+
+func TestUnreachable(t *testing.T) {
+	if !inOwnNetwork(t) {
+		return
+	}
+	sh(t, `ip link set lo up
+		ip link add va type veth peer name vb; ip link set va up; ip link set vb up
+		ip address add 192.0.2.1/24 dev va; ip -6 address add 2001:db8::1/64 dev va nodad
+		ip route add 192.0.3.0/24 via 192.0.2.254
+		ip route add unreachable 198.51.100.0/25; ip route add prohibit 198.51.100.128/25`)
+	for _, tt := range []struct {
+		name       string
+		hook, rule string
+		to         string // the service's address; nothing serves there
+		family     string
+		class      Class
+		why        string
+	}{
+		{name: "no route", to: "203.0.113.1", class: LocalNoRoute, why: "network is unreachable (this host has no route to it)"},
+		{name: "a route that says no", to: "198.51.100.1", class: LocalNoRoute, why: "no route to host (this host has no route to it)"},
+		{name: "a route that forbids", to: "198.51.100.129", class: LocalDenied, why: "permission denied"},
+		{name: "no neighbour", to: "192.0.2.2", class: LocalNoRoute, why: "does not answer"},
+		{name: "no neighbour, IPv6", to: "2001:db8::2", class: LocalNoRoute, why: "does not answer"},
+		{name: "the router is gone", to: "192.0.3.1", class: LocalNoRoute, why: "the router perhaps, does not answer"},
+		{name: "the network says no host", hook: "input", rule: "tcp dport 443 reject with icmp host-unreachable", to: "127.0.0.1",
+			class: TCPAddressUnreachable, why: "no route to host (the network's answer)"},
+		{name: "the network says no network", hook: "input", rule: "tcp dport 443 reject with icmp net-unreachable", to: "127.0.0.1",
+			class: TCPAddressUnreachable, why: "network is unreachable (the network's answer)"},
+		{name: "the network says no route, IPv6", hook: "input", rule: "tcp dport 443 reject with icmpv6 addr-unreachable", to: "::1",
+			class: TCPAddressUnreachable, why: "no route to host (the network's answer)"},
+		{name: "the network resets", hook: "input", rule: "tcp dport 443 reject with tcp reset", to: "127.0.0.1", class: TCPRefused, why: "connection refused"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if tt.hook != "" {
+				filter(t, tt.hook, tt.rule)
+			}
+			p := &HTTPProber{URL: mustURL(t, "https://service.test/")}
+			p.Address = netip.MustParseAddr(tt.to)
+			r := attempt(t, p, 5*time.Second)
+			wantEnd(t, r, tt.class, Connect, tt.why)
+		})
+	}
+}
+
+// TestFamilyWithoutARoute has a name with two addresses on a host that has IPv4 alone, which is no fault of IPv6.
+func TestFamilyWithoutARoute(t *testing.T) {
+	if !inOwnNetwork(t) {
+		return
+	}
+	sh(t, "ip link set lo up")
+	port := portText(listening(t, says("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")))
+	p := &HTTPProber{URL: mustURL(t, "http://service.test:"+port)}
+	p.Nameservers = naming(t, "2001:db8::1", "127.0.0.1")
+	r := attempt(t, p, 5*time.Second)
+	wantEnd(t, r, OK, Response)
+	wantWarnings(t, r)
+	p.Family = "ipv6"
+	wantEnd(t, attempt(t, p, 5*time.Second), LocalNoRoute, Connect, "this host has no route to it")
+}
+
+// TestRouterGone connects while the router is being asked for already, which fails sooner than it would alone.
+func TestRouterGone(t *testing.T) {
+	if !inOwnNetwork(t) {
+		return
+	}
+	sh(t, `ip link set lo up
+		ip link add va type veth peer name vb; ip link set va up; ip link set vb up
+		ip address add 192.0.2.1/24 dev va; ip route add default via 192.0.2.254`)
+	p := &HTTPProber{URL: mustURL(t, "https://service.test/")}
+	p.Nameservers = naming(t, "198.51.100.1", "203.0.113.1", "203.0.113.2") // each a head start after the other
+	r := attempt(t, p, 10*time.Second)
+	wantEnd(t, r, LocalNoRoute, Connect, "connect to 198.51.100.1:443: no route to host (its neighbour", "203.0.113.2")
+	if strings.Contains(r.Why, "the network's answer") {
+		t.Errorf("why = %q, but the network has answered nothing", r.Why)
+	}
+}
+
+// TestLocalFirewall has this host's own firewall drop what asks to connect. Linux does not tell connect(2), though it does
+// tell a datagram socket's write (EPERM): by TCP alone, a rule of this host looks like silence.
+func TestLocalFirewall(t *testing.T) {
+	if !inOwnNetwork(t) {
+		return
+	}
+	sh(t, "ip link set lo up")
+	addr := listening(t, silent)
+	filter(t, "output", "tcp dport "+portText(addr)+" drop")
+	p := &HTTPProber{}
+	p.URL, p.Reach = at(t, "http", addr, "/")
+	wantEnd(t, attempt(t, p, quick), TCPTimedOut, Connect, "no answer in time")
+}
+
+// TestNoSockets runs where a seccomp filter makes socket fail with EPERM but for unix sockets, as Codex's sandbox does.
+func TestNoSockets(t *testing.T) {
+	if !inOwnNetwork(t) {
+		return
+	}
+	denySockets(t)
+	if l, err := net.Listen("unix", t.TempDir()+"/s"); err != nil {
+		t.Errorf("unix sockets: %v", err)
+	} else {
+		l.Close()
+	}
+	p := &HTTPProber{URL: mustURL(t, "https://service.test/")}
+	p.Address = netip.MustParseAddr("127.0.0.1")
+	wantEnd(t, attempt(t, p, quick), LocalDenied, Connect, "connect to 127.0.0.1:443: socket: operation not permitted")
+	p.Address, p.Proxy = netip.Addr{}, "http://127.0.0.1:3128"
+	wantEnd(t, attempt(t, p, quick), LocalDenied, Connect, "proxy http://127.0.0.1:3128: connect to 127.0.0.1:3128: socket: operation not permitted")
+}
+
+// denySockets cannot be undone; it is for a process of its own.
+func denySockets(t *testing.T) {
+	t.Helper()
+	statement := func(code uint16, k uint32) unix.SockFilter { return unix.SockFilter{Code: code, K: k} }
+	jumpIfEqual := func(k uint32, yes, no uint8) unix.SockFilter {
+		return unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: k, Jt: yes, Jf: no}
+	}
+	const load = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS
+	program := []unix.SockFilter{
+		statement(load, 0), // the call's number
+		jumpIfEqual(unix.SYS_SOCKET, 0, 3),
+		statement(load, 16), // its first argument, on a little-endian machine
+		jumpIfEqual(unix.AF_UNIX, 1, 0),
+		statement(unix.BPF_RET|unix.BPF_K, unix.SECCOMP_RET_ERRNO|uint32(unix.EPERM)),
+		statement(unix.BPF_RET|unix.BPF_K, unix.SECCOMP_RET_ALLOW),
+	}
+	filter := unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]}
+	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&filter)))
+	if errno != 0 {
+		t.Skipf("needs seccomp: %v", errno)
+	}
+}
