@@ -81,7 +81,7 @@ var dnsTests = []struct {
 }
 
 // patienceInTests is how long an attempt that must fail by silence waits; any answer over loopback comes long before.
-const patienceInTests = 300 * time.Millisecond
+const patienceInTests = time.Second
 
 func TestDNS(t *testing.T) {
 	server := nameserver(t, behave)
@@ -192,7 +192,7 @@ func TestDNSSocketsUsedAgain(t *testing.T) {
 	peers := make(chan string, 1)
 	server := nameserver(t, func(w dns.ResponseWriter, q *dns.Msg) { peers <- w.RemoteAddr().String(); behave(w, q) })
 	from := func(name string) string {
-		ctx, cancel := context.WithTimeout(t.Context(), patienceInTests)
+		ctx, cancel := context.WithTimeout(t.Context(), freshFor/2)
 		defer cancel()
 		DNS{Name: name, Nameservers: []netip.AddrPort{server}}.Probe(ctx)
 		return <-peers
