@@ -13,8 +13,8 @@ import (
 	"github.com/miekg/dns"
 )
 
-// DNS looks a name up. It keeps nothing between attempts: it is safe for concurrent use and costs only its fields.
-type DNS struct {
+// A DNSProber looks a name up. It keeps nothing between attempts: it is safe for concurrent use and costs only its fields.
+type DNSProber struct {
 	Name        string
 	Types       []string         // A, AAAA, TXT, …; none: A
 	Nameservers []netip.AddrPort // asked in turn until one answers; none: the system's, as a client would
@@ -37,7 +37,7 @@ const (
 )
 
 // Probe asks for every type at once, each by itself.
-func (d DNS) Probe(ctx context.Context) (Facts, error) {
+func (d DNSProber) Probe(ctx context.Context) (Facts, error) {
 	facts := Facts{Phase: Resolve}
 	types, err := recordTypes(d.Types)
 	if err != nil {
@@ -161,7 +161,7 @@ func (a asked) warnings(fine bool) []string {
 }
 
 // judge names the first thing wrong with the answers and the outcome that shows it, or the first outcome if all is well.
-func (d DNS) judge(a asked) (error, outcome) {
+func (d DNSProber) judge(a asked) (error, outcome) {
 	if d.Expect.NXDomain {
 		return d.judgeCanary(a)
 	}
@@ -179,7 +179,7 @@ func (d DNS) judge(a asked) (error, outcome) {
 	return judgeFamilies(d.Name, a)
 }
 
-func (d DNS) judgeCanary(a asked) (error, outcome) {
+func (d DNSProber) judgeCanary(a asked) (error, outcome) {
 	for _, o := range a {
 		if o.err == nil {
 			return Failf(DNSWrongAnswer, "%s must not exist, yet %s answers %s: names that do not exist are rewritten",
@@ -194,7 +194,7 @@ func (d DNS) judgeCanary(a asked) (error, outcome) {
 	return nil, a[0]
 }
 
-func (d DNS) judgeExact(a asked) (error, outcome) {
+func (d DNSProber) judgeExact(a asked) (error, outcome) {
 	got, want := a.texts(), canonical(d.Expect.Answers)
 	if slices.Equal(slices.Sorted(slices.Values(got)), want) {
 		return nil, a[0]

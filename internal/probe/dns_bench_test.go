@@ -20,7 +20,7 @@ func init() {
 	if os.Getenv(serveDNSVariable) == "" {
 		return
 	}
-	at, _, err := serve("127.0.0.1:0", behave)
+	at, _, err := serveDNS("127.0.0.1:0", behave)
 	if err != nil {
 		panic(err)
 	}
@@ -60,7 +60,7 @@ func BenchmarkDNS(b *testing.B) {
 		types []string
 	}{{"A", []string{"A"}}, {"A twice", []string{"A", "A"}}} {
 		b.Run(bench.name, func(b *testing.B) {
-			d := &DNS{Name: "ok.test", Types: bench.types, Nameservers: []netip.AddrPort{server}}
+			d := &DNSProber{Name: "ok.test", Types: bench.types, Nameservers: []netip.AddrPort{server}}
 			b.ReportAllocs()
 			b.SetParallelism(inFlight)
 			before := cpu()

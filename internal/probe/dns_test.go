@@ -88,8 +88,8 @@ func TestDNS(t *testing.T) {
 	for _, test := range dnsTests {
 		t.Run(test.ask+" "+test.types, func(t *testing.T) {
 			t.Parallel()
-			d := &DNS{Name: test.ask, Types: strings.Fields(test.types), Nameservers: []netip.AddrPort{server}, Expect: test.expect}
-			r := attempt(t, d)
+			d := &DNSProber{Name: test.ask, Types: strings.Fields(test.types), Nameservers: []netip.AddrPort{server}, Expect: test.expect}
+			r := tryDNS(t, d)
 			got := []string{r.Class.String(), r.RCode, strings.Join(r.Answers, " "), strings.Join(r.Warnings, " ")}
 			want := []string{test.class.String(), test.rcode, test.answers, test.warnings}
 			if diff := cmp.Diff(want, got); diff != "" {
@@ -108,9 +108,9 @@ func TestDNS(t *testing.T) {
 	}
 }
 
-func attempt(t *testing.T, d *DNS) Result {
+func tryDNS(t *testing.T, d *DNSProber) Result {
 	t.Helper()
-	r, ok := Do(t.Context(), &Probe{Spec: Spec{Kind: KindDNS, Target: d.Name, Timeout: patienceInTests}, Prober: d})
+	r, ok := Do(t.Context(), &Probe{Spec: Spec{Kind: DNS, Target: d.Name, Timeout: patienceInTests}, Prober: d})
 	if !ok {
 		t.Fatal("the attempt was cut short")
 	}
@@ -140,7 +140,7 @@ func TestDNSNameserversInTurn(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			r := attempt(t, &DNS{Name: test.ask, Nameservers: test.servers})
+			r := tryDNS(t, &DNSProber{Name: test.ask, Nameservers: test.servers})
 			if r.Class != test.class || r.Server != test.server.String() {
 				t.Errorf("got %v from %s, want %v from %v (%s)", r.Class, r.Server, test.class, test.server, r.Why)
 			}
@@ -166,7 +166,7 @@ func TestDNSWithoutTCP(t *testing.T) {
 	server := &dns.Server{PacketConn: conn, Handler: dns.HandlerFunc(behave)}
 	go server.ActivateAndServe()
 	t.Cleanup(func() { conn.Close() })
-	r := attempt(t, &DNS{Name: "large.com", Nameservers: []netip.AddrPort{netip.MustParseAddrPort(conn.LocalAddr().String())}})
+	r := tryDNS(t, &DNSProber{Name: "large.com", Nameservers: []netip.AddrPort{netip.MustParseAddrPort(conn.LocalAddr().String())}})
 	if r.Class != DNSUnreachable || !strings.Contains(r.Why, "its answer needs TCP") {
 		t.Errorf("got %v: %s", r.Class, r.Why)
 	}
@@ -178,7 +178,7 @@ func TestDNSCancelled(t *testing.T) {
 	before := goleak.IgnoreCurrent()
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { <-asked; cancel() }()
-	_, err := DNS{Name: "ok.com", Nameservers: []netip.AddrPort{server}}.Probe(ctx)
+	_, err := DNSProber{Name: "ok.com", Nameservers: []netip.AddrPort{server}}.Probe(ctx)
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("err = %v, want context.Canceled", err)
 	}
@@ -194,7 +194,7 @@ func TestDNSSocketsUsedAgain(t *testing.T) {
 	from := func(name string) string {
 		ctx, cancel := context.WithTimeout(t.Context(), freshFor/2)
 		defer cancel()
-		DNS{Name: name, Nameservers: []netip.AddrPort{server}}.Probe(ctx)
+		DNSProber{Name: name, Nameservers: []netip.AddrPort{server}}.Probe(ctx)
 		return <-peers
 	}
 	answered, again, unanswered := from("ok.com"), from("ok.com"), from("silent.com")

@@ -112,8 +112,8 @@ func record(text string) dns.RR {
 	return rr
 }
 
-// serve answers with handler over UDP and TCP on one port of addr until stop.
-func serve(addr string, handler dns.HandlerFunc) (at netip.AddrPort, stop func(), err error) {
+// serveDNS answers with handler over UDP and TCP on one port of addr until stop.
+func serveDNS(addr string, handler dns.HandlerFunc) (at netip.AddrPort, stop func(), err error) {
 	udp, err := net.ListenPacket("udp", addr)
 	if err != nil {
 		return at, nil, err
@@ -137,7 +137,7 @@ func serve(addr string, handler dns.HandlerFunc) (at netip.AddrPort, stop func()
 func nameserver(tb testing.TB, handler dns.HandlerFunc) netip.AddrPort {
 	tb.Helper()
 	for range 10 { // the port that UDP was given may be taken for TCP
-		if at, stop, err := serve("127.0.0.1:0", handler); err == nil {
+		if at, stop, err := serveDNS("127.0.0.1:0", handler); err == nil {
 			tb.Cleanup(stop)
 			return at
 		}

@@ -25,7 +25,7 @@ type scene struct {
 	ResolvConf string // "missing", "dangling", or the file's text
 	Hosts      string
 	Setup      []string // commands run before the attempt; nameservers answer at 192.0.2.53 and .54, silence is at .55
-	DNS        DNS
+	DNS        DNSProber
 	Lookup     string // a family: lookup is called instead
 
 	class    Class
@@ -45,87 +45,87 @@ var (
 )
 
 var scenes = []scene{
-	{Name: "ok", ResolvConf: fine, DNS: DNS{Name: "ok.com", Types: both},
+	{Name: "ok", ResolvConf: fine, DNS: DNSProber{Name: "ok.com", Types: both},
 		class: OK, server: "192.0.2.53:53", rcode: "NOERROR", answers: "192.0.2.80 2001:db8::80"},
-	{Name: "ok, one after the other", ResolvConf: fine + "options single-request\n", DNS: DNS{Name: "ok.com", Types: both},
+	{Name: "ok, one after the other", ResolvConf: fine + "options single-request\n", DNS: DNSProber{Name: "ok.com", Types: both},
 		class: OK, server: "192.0.2.53:53", rcode: "NOERROR", answers: "192.0.2.80 2001:db8::80"},
-	{Name: "over TCP alone", ResolvConf: fine + "options use-vc\n", DNS: DNS{Name: "ok.com", Types: both},
+	{Name: "over TCP alone", ResolvConf: fine + "options use-vc\n", DNS: DNSProber{Name: "ok.com", Types: both},
 		class: OK, server: "192.0.2.53:53", rcode: "NOERROR", answers: "192.0.2.80 2001:db8::80"},
-	{Name: "NXDOMAIN over TCP", ResolvConf: fine + "options use-vc\n", DNS: DNS{Name: "gone.com", Types: both},
+	{Name: "NXDOMAIN over TCP", ResolvConf: fine + "options use-vc\n", DNS: DNSProber{Name: "gone.com", Types: both},
 		class: DNSNameNotResolved, server: "192.0.2.53:53", rcode: "NXDOMAIN"},
-	{Name: "large", ResolvConf: fine, DNS: DNS{Name: "large.com"}, // the datagram holds none of its addresses
+	{Name: "large", ResolvConf: fine, DNS: DNSProber{Name: "large.com"}, // the datagram holds none of its addresses
 		class: OK, server: "192.0.2.53:53", rcode: "NOERROR", answers: "192.0.2.80"},
-	{Name: "NXDOMAIN", ResolvConf: fine, DNS: DNS{Name: "gone.com", Types: both},
+	{Name: "NXDOMAIN", ResolvConf: fine, DNS: DNSProber{Name: "gone.com", Types: both},
 		class: DNSNameNotResolved, server: "192.0.2.53:53", rcode: "NXDOMAIN", why: "gone.com does not exist"},
-	{Name: "canary", ResolvConf: fine, DNS: DNS{Name: "gone.com", Expect: DNSExpect{NXDomain: true}},
+	{Name: "canary", ResolvConf: fine, DNS: DNSProber{Name: "gone.com", Expect: DNSExpect{NXDomain: true}},
 		class: OK, server: "192.0.2.53:53", rcode: "NXDOMAIN"},
-	{Name: "no data", ResolvConf: fine, DNS: DNS{Name: "empty.com", Types: both},
+	{Name: "no data", ResolvConf: fine, DNS: DNSProber{Name: "empty.com", Types: both},
 		class: DNSNoData, server: "192.0.2.53:53", rcode: "NOERROR", why: "empty.com has no A record"},
-	{Name: "no AAAA", ResolvConf: fine, DNS: DNS{Name: "four.com", Types: both},
+	{Name: "no AAAA", ResolvConf: fine, DNS: DNSProber{Name: "four.com", Types: both},
 		class: OK, server: "192.0.2.53:53", rcode: "NOERROR", answers: "192.0.2.80", warnings: "dns_no_aaaa"},
-	{Name: "AAAA alone, absent", ResolvConf: fine, DNS: DNS{Name: "four.com", Types: both[1:]},
+	{Name: "AAAA alone, absent", ResolvConf: fine, DNS: DNSProber{Name: "four.com", Types: both[1:]},
 		class: DNSNoData, server: "192.0.2.53:53", rcode: "NOERROR"},
-	{Name: "AAAA alone, present", ResolvConf: fine, DNS: DNS{Name: "six.com", Types: both},
+	{Name: "AAAA alone, present", ResolvConf: fine, DNS: DNSProber{Name: "six.com", Types: both},
 		class: DNSNoData, server: "192.0.2.53:53", rcode: "NOERROR", answers: "2001:db8::80", why: "has AAAA but no A record"},
-	{Name: "SERVFAIL", ResolvConf: fine, DNS: DNS{Name: "servfail.com"},
+	{Name: "SERVFAIL", ResolvConf: fine, DNS: DNSProber{Name: "servfail.com"},
 		class: DNSServfail, server: "192.0.2.53:53", rcode: "SERVFAIL"},
-	{Name: "REFUSED", ResolvConf: fine, DNS: DNS{Name: "refused.com"},
+	{Name: "REFUSED", ResolvConf: fine, DNS: DNSProber{Name: "refused.com"},
 		class: DNSRefused, server: "192.0.2.53:53", rcode: "REFUSED"},
-	{Name: "half SERVFAIL", ResolvConf: fine, DNS: DNS{Name: "halfservfail.com", Types: both},
+	{Name: "half SERVFAIL", ResolvConf: fine, DNS: DNSProber{Name: "halfservfail.com", Types: both},
 		class: DNSServfail, server: "192.0.2.53:53", rcode: "SERVFAIL", answers: "192.0.2.80"},
-	{Name: "forged first", ResolvConf: fine, DNS: DNS{Name: "forged.com"},
+	{Name: "forged first", ResolvConf: fine, DNS: DNSProber{Name: "forged.com"},
 		class: OK, server: "192.0.2.53:53", rcode: "NOERROR", answers: "192.0.2.80"},
-	{Name: "garbage", ResolvConf: fine, DNS: DNS{Name: "garbage.com"}, class: DNSFailed, server: "192.0.2.53:53"},
-	{Name: "another type", ResolvConf: fine, DNS: DNS{Name: "text.com", Types: []string{"TXT"}},
+	{Name: "garbage", ResolvConf: fine, DNS: DNSProber{Name: "garbage.com"}, class: DNSFailed, server: "192.0.2.53:53"},
+	{Name: "another type", ResolvConf: fine, DNS: DNSProber{Name: "text.com", Types: []string{"TXT"}},
 		class: OK, server: "192.0.2.53:53", rcode: "NOERROR", answers: `"a" "v=1" "b"`},
-	{Name: "another type, no file", ResolvConf: "missing", DNS: DNS{Name: "text.com", Types: []string{"TXT"}},
+	{Name: "another type, no file", ResolvConf: "missing", DNS: DNSProber{Name: "text.com", Types: []string{"TXT"}},
 		class: DNSNoNameserver, why: "/etc/resolv.conf is missing"},
 
-	{Name: "search domain", ResolvConf: fine + "search test\n", DNS: DNS{Name: "short", Types: both},
+	{Name: "search domain", ResolvConf: fine + "search test\n", DNS: DNSProber{Name: "short", Types: both},
 		class: OK, server: "192.0.2.53:53", rcode: "NOERROR", answers: "192.0.2.80 2001:db8::80"},
-	{Name: "search domain after", ResolvConf: fine + "search lan\n", DNS: DNS{Name: "empty.com", Types: both},
+	{Name: "search domain after", ResolvConf: fine + "search lan\n", DNS: DNSProber{Name: "empty.com", Types: both},
 		class: DNSNoData, server: "192.0.2.53:53", rcode: "NOERROR"},
-	{Name: "search domain before", ResolvConf: fine + "search lan\noptions ndots:3\n", DNS: DNS{Name: "gone.com"},
+	{Name: "search domain before", ResolvConf: fine + "search lan\noptions ndots:3\n", DNS: DNSProber{Name: "gone.com"},
 		class: DNSNameNotResolved, server: "192.0.2.53:53", rcode: "NXDOMAIN", why: "gone.com does not exist"},
 
-	{Name: "hosts file", ResolvConf: fine, Hosts: "192.0.2.7 gone.com\n", DNS: DNS{Name: "gone.com", Types: both},
+	{Name: "hosts file", ResolvConf: fine, Hosts: "192.0.2.7 gone.com\n", DNS: DNSProber{Name: "gone.com", Types: both},
 		class: OK, answers: "192.0.2.7", warnings: "dns_hosts_file dns_no_aaaa"},
-	{Name: "hosts file, other family", ResolvConf: fine, Hosts: "192.0.2.7 gone.com\n", DNS: DNS{Name: "gone.com", Types: both[1:]},
+	{Name: "hosts file, other family", ResolvConf: fine, Hosts: "192.0.2.7 gone.com\n", DNS: DNSProber{Name: "gone.com", Types: both[1:]},
 		class: DNSNoData, why: "no AAAA record in /etc/hosts"},
-	{Name: "hosts file blocks", ResolvConf: fine, Hosts: "0.0.0.0 ok.com\n", DNS: DNS{Name: "ok.com", Types: both},
+	{Name: "hosts file blocks", ResolvConf: fine, Hosts: "0.0.0.0 ok.com\n", DNS: DNSProber{Name: "ok.com", Types: both},
 		class: DNSWrongAnswer, answers: "0.0.0.0", warnings: "dns_hosts_file"},
 
-	{Name: "first silent", ResolvConf: mute + fine, DNS: DNS{Name: "ok.com", Types: both},
+	{Name: "first silent", ResolvConf: mute + fine, DNS: DNSProber{Name: "ok.com", Types: both},
 		class: OK, server: "192.0.2.53:53", rcode: "NOERROR", answers: "192.0.2.80 2001:db8::80", warnings: "dns_first_nameserver_failed"},
-	{Name: "first closed", ResolvConf: shut + fine, DNS: DNS{Name: "ok.com", Types: both},
+	{Name: "first closed", ResolvConf: shut + fine, DNS: DNSProber{Name: "ok.com", Types: both},
 		class: OK, server: "192.0.2.53:53", rcode: "NOERROR", answers: "192.0.2.80 2001:db8::80", warnings: "dns_first_nameserver_failed"},
-	{Name: "first refuses", ResolvConf: other + fine, DNS: DNS{Name: "ok.com", Types: both},
+	{Name: "first refuses", ResolvConf: other + fine, DNS: DNSProber{Name: "ok.com", Types: both},
 		class: OK, server: "192.0.2.53:53", rcode: "NOERROR", answers: "192.0.2.80 2001:db8::80", warnings: "dns_first_nameserver_failed"},
-	{Name: "silent", ResolvConf: mute, DNS: DNS{Name: "ok.com", Types: both}, class: DNSTimeout, server: "192.0.2.55:53"},
-	{Name: "closed", ResolvConf: shut, DNS: DNS{Name: "ok.com", Types: both}, class: DNSUnreachable, server: "192.0.2.99:53"},
-	{Name: "no route", ResolvConf: "nameserver 198.51.100.1\n", DNS: DNS{Name: "ok.com", Types: both},
+	{Name: "silent", ResolvConf: mute, DNS: DNSProber{Name: "ok.com", Types: both}, class: DNSTimeout, server: "192.0.2.55:53"},
+	{Name: "closed", ResolvConf: shut, DNS: DNSProber{Name: "ok.com", Types: both}, class: DNSUnreachable, server: "192.0.2.99:53"},
+	{Name: "no route", ResolvConf: "nameserver 198.51.100.1\n", DNS: DNSProber{Name: "ok.com", Types: both},
 		class: LocalNoRoute, server: "198.51.100.1:53"},
-	{Name: "firewall", ResolvConf: fine, DNS: DNS{Name: "ok.com", Types: both}, class: LocalDenied, server: "192.0.2.53:53",
+	{Name: "firewall", ResolvConf: fine, DNS: DNSProber{Name: "ok.com", Types: both}, class: LocalDenied, server: "192.0.2.53:53",
 		Setup: []string{"nft add table inet t", "nft add chain inet t o { type filter hook output priority 0 ; }", "nft add rule inet t o udp dport 53 drop"},
 		why:   "operation not permitted"},
-	{Name: "prohibited route", ResolvConf: "nameserver 198.51.100.1\n", DNS: DNS{Name: "ok.com"}, class: LocalDenied,
+	{Name: "prohibited route", ResolvConf: "nameserver 198.51.100.1\n", DNS: DNSProber{Name: "ok.com"}, class: LocalDenied,
 		server: "198.51.100.1:53", Setup: []string{"ip route add prohibit 198.51.100.0/24"}},
 
-	{Name: "empty file", ResolvConf: "\n", DNS: DNS{Name: "ok.com", Types: both}, class: DNSNoNameserver, server: "[::1]:53", why: "/etc/resolv.conf is empty"},
-	{Name: "no nameserver line", ResolvConf: "search lan\n", DNS: DNS{Name: "ok.com"}, class: DNSNoNameserver, server: "[::1]:53", why: "no nameserver line"},
-	{Name: "missing file", ResolvConf: "missing", DNS: DNS{Name: "ok.com", Types: both}, class: DNSNoNameserver, server: "[::1]:53", why: "/etc/resolv.conf is missing"},
-	{Name: "dangling link", ResolvConf: "dangling", DNS: DNS{Name: "ok.com", Types: both}, class: DNSNoNameserver, server: "[::1]:53",
+	{Name: "empty file", ResolvConf: "\n", DNS: DNSProber{Name: "ok.com", Types: both}, class: DNSNoNameserver, server: "[::1]:53", why: "/etc/resolv.conf is empty"},
+	{Name: "no nameserver line", ResolvConf: "search lan\n", DNS: DNSProber{Name: "ok.com"}, class: DNSNoNameserver, server: "[::1]:53", why: "no nameserver line"},
+	{Name: "missing file", ResolvConf: "missing", DNS: DNSProber{Name: "ok.com", Types: both}, class: DNSNoNameserver, server: "[::1]:53", why: "/etc/resolv.conf is missing"},
+	{Name: "dangling link", ResolvConf: "dangling", DNS: DNSProber{Name: "ok.com", Types: both}, class: DNSNoNameserver, server: "[::1]:53",
 		why: "/etc/resolv.conf is a dangling symlink to /mnt/wsl/resolv.conf"},
-	{Name: "missing file, local nameserver", ResolvConf: "missing", Hosts: "serve 127.0.0.1\n", DNS: DNS{Name: "ok.com"},
+	{Name: "missing file, local nameserver", ResolvConf: "missing", Hosts: "serve 127.0.0.1\n", DNS: DNSProber{Name: "ok.com"},
 		class: OK, server: "127.0.0.1:53", rcode: "NOERROR", answers: "192.0.2.80"},
 
-	{Name: "lookup", Lookup: "any", ResolvConf: fine, DNS: DNS{Name: "ok.com"},
+	{Name: "lookup", Lookup: "any", ResolvConf: fine, DNS: DNSProber{Name: "ok.com"},
 		class: OK, server: "192.0.2.53:53", rcode: "NOERROR", answers: "192.0.2.80 2001:db8::80"},
-	{Name: "lookup of IPv6", Lookup: "ipv6", ResolvConf: fine, DNS: DNS{Name: "ok.com"},
+	{Name: "lookup of IPv6", Lookup: "ipv6", ResolvConf: fine, DNS: DNSProber{Name: "ok.com"},
 		class: OK, server: "192.0.2.53:53", rcode: "NOERROR", answers: "2001:db8::80"},
-	{Name: "lookup, one family broken", Lookup: "any", ResolvConf: fine, DNS: DNS{Name: "halfservfail.com"},
+	{Name: "lookup, one family broken", Lookup: "any", ResolvConf: fine, DNS: DNSProber{Name: "halfservfail.com"},
 		class: OK, server: "192.0.2.53:53", rcode: "NOERROR", answers: "192.0.2.80", warnings: "dns_aaaa_failed"},
-	{Name: "lookup, first silent", Lookup: "any", ResolvConf: mute + fine, DNS: DNS{Name: "gone.com"},
+	{Name: "lookup, first silent", Lookup: "any", ResolvConf: mute + fine, DNS: DNSProber{Name: "gone.com"},
 		class: DNSNameNotResolved, server: "192.0.2.53:53", rcode: "NXDOMAIN", warnings: "dns_first_nameserver_failed"},
 }
 
@@ -229,7 +229,7 @@ func (s scene) play() (Result, error) {
 		handlers[strings.TrimSpace(local)] = behave
 	}
 	for addr, handler := range handlers {
-		if _, _, err := serve(addr+":53", handler); err != nil {
+		if _, _, err := serveDNS(addr+":53", handler); err != nil {
 			return Result{}, err
 		}
 	}

@@ -13,14 +13,14 @@ import (
 type Kind uint8
 
 const (
-	KindHost   Kind = iota // a look at this host itself; sends nothing
-	KindDNS                // a name looked up
-	KindHTTP               // one request
-	KindStream             // a WebSocket upgrade, held
-	KindExec               // a command run
+	Host   Kind = iota // a look at this host itself; sends nothing
+	DNS                // a name looked up
+	HTTP               // one request
+	Stream             // a WebSocket upgrade, held
+	Exec               // a command run
 )
 
-var kindNames = []string{KindHost: "host", KindDNS: "dns", KindHTTP: "http", KindStream: "stream", KindExec: "exec"}
+var kindNames = []string{Host: "host", DNS: "dns", HTTP: "http", Stream: "stream", Exec: "exec"}
 
 func (k Kind) String() string                { return name(kindNames, k, "kind") }
 func (k Kind) MarshalText() ([]byte, error)  { return []byte(k.String()), nil }
