@@ -13,7 +13,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// DNS looks a name up. It keeps nothing between attempts: it is safe for concurrent use and costs only its fields.
+// A DNS looks a name up. It keeps nothing between attempts: it is safe for concurrent use and costs only its fields.
 type DNS struct {
 	Name        string
 	Types       []string         // A, AAAA, TXT, …; none: A
@@ -151,7 +151,7 @@ func (a asked) warnings(fine bool) []string {
 	if slices.ContainsFunc(a, func(o outcome) bool { return o.conclusive() && o.failed > 0 }) {
 		warnings = append(warnings, warnFirstFailed)
 	}
-	if v4, ok := a.of(dns.TypeA); ok && v4.err == nil && v4.server == "" {
+	if slices.ContainsFunc(a, func(o outcome) bool { return o.err == nil && o.server == "" }) {
 		warnings = append(warnings, warnHostsFile)
 	}
 	if six, ok := a.of(dns.TypeAAAA); ok && len(a) > 1 && fine && isNoData(six.err) {

@@ -81,7 +81,7 @@ var dnsTests = []struct {
 }
 
 // patienceInTests is how long an attempt that must fail by silence waits; any answer over loopback comes long before.
-const patienceInTests = 300 * time.Millisecond
+const patienceInTests = time.Second
 
 func TestDNS(t *testing.T) {
 	server := nameserver(t, behave)
@@ -89,7 +89,7 @@ func TestDNS(t *testing.T) {
 		t.Run(test.ask+" "+test.types, func(t *testing.T) {
 			t.Parallel()
 			d := &DNS{Name: test.ask, Types: strings.Fields(test.types), Nameservers: []netip.AddrPort{server}, Expect: test.expect}
-			r := attemptDNS(t, d)
+			r := tryDNS(t, d)
 			got := []string{r.Class.String(), r.RCode, strings.Join(r.Answers, " "), strings.Join(r.Warnings, " ")}
 			want := []string{test.class.String(), test.rcode, test.answers, test.warnings}
 			if diff := cmp.Diff(want, got); diff != "" {
@@ -108,7 +108,7 @@ func TestDNS(t *testing.T) {
 	}
 }
 
-func attemptDNS(t *testing.T, d *DNS) Result {
+func tryDNS(t *testing.T, d *DNS) Result {
 	t.Helper()
 	r, ok := Do(t.Context(), &Probe{Spec: Spec{Kind: KindDNS, Target: d.Name, Timeout: patienceInTests}, Prober: d})
 	if !ok {
@@ -140,7 +140,7 @@ func TestDNSNameserversInTurn(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			r := attemptDNS(t, &DNS{Name: test.ask, Nameservers: test.servers})
+			r := tryDNS(t, &DNS{Name: test.ask, Nameservers: test.servers})
 			if r.Class != test.class || r.Server != test.server.String() {
 				t.Errorf("got %v from %s, want %v from %v (%s)", r.Class, r.Server, test.class, test.server, r.Why)
 			}
@@ -166,7 +166,7 @@ func TestDNSWithoutTCP(t *testing.T) {
 	server := &dns.Server{PacketConn: conn, Handler: dns.HandlerFunc(behave)}
 	go server.ActivateAndServe()
 	t.Cleanup(func() { conn.Close() })
-	r := attemptDNS(t, &DNS{Name: "large.com", Nameservers: []netip.AddrPort{netip.MustParseAddrPort(conn.LocalAddr().String())}})
+	r := tryDNS(t, &DNS{Name: "large.com", Nameservers: []netip.AddrPort{netip.MustParseAddrPort(conn.LocalAddr().String())}})
 	if r.Class != DNSUnreachable || !strings.Contains(r.Why, "its answer needs TCP") {
 		t.Errorf("got %v: %s", r.Class, r.Why)
 	}
@@ -192,7 +192,7 @@ func TestDNSSocketsUsedAgain(t *testing.T) {
 	peers := make(chan string, 1)
 	server := nameserver(t, func(w dns.ResponseWriter, q *dns.Msg) { peers <- w.RemoteAddr().String(); behave(w, q) })
 	from := func(name string) string {
-		ctx, cancel := context.WithTimeout(t.Context(), patienceInTests)
+		ctx, cancel := context.WithTimeout(t.Context(), freshFor/2)
 		defer cancel()
 		DNS{Name: name, Nameservers: []netip.AddrPort{server}}.Probe(ctx)
 		return <-peers

@@ -165,7 +165,7 @@ func overTCP(ctx context.Context, server netip.AddrPort, deadline time.Time, que
 	dialer := net.Dialer{Deadline: deadline}
 	conn, err := dialer.DialContext(ctx, "tcp", server.String())
 	if err != nil {
-		return reply{}, fmt.Errorf("its answer needs TCP: %w", atDial(err))
+		return reply{}, fmt.Errorf("its answer needs TCP: %w", err)
 	}
 	defer conn.Close()
 	conn.SetDeadline(deadline)
@@ -184,18 +184,20 @@ func overTCP(ctx context.Context, server netip.AddrPort, deadline time.Time, que
 	if !answers(query[2:], msg) {
 		return reply{}, Failf(DNSFailed, "its answer over TCP is to another question")
 	}
-	r, err := readReply(msg, qtype)
-	r.truncated = false // there is no way to a longer one
-	return r, err
+	clearTruncated(msg)
+	return readReply(msg, qtype)
 }
+
+// clearTruncated makes a message that came over TCP count as whole: there is no way to a longer one (go.dev/issue/64896).
+func clearTruncated(msg []byte) { msg[2] &^= 0x02 }
 
 // cutShort ends what conn waits for when ctx is cancelled. The returned function must be called.
 func cutShort(ctx context.Context, conn net.Conn) (stop func() bool) {
 	return context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
 }
 
-// atDial and atRead know what the same errno means at different calls: before a packet was sent it is this host speaking,
-// afterwards it is the network (an ICMP message).
+// atDial and atRead know what the same errno means at different calls of UDP: before a packet was sent it is this host
+// speaking, afterwards it is the network (an ICMP message).
 func atDial(err error) error {
 	switch {
 	case errors.Is(err, syscall.EHOSTUNREACH): // an "unreachable" route
@@ -212,13 +214,13 @@ func atRead(ctx context.Context, err error, strangers int) error {
 	case ctx.Err() == context.Canceled:
 		return ctx.Err()
 	case errno == syscall.ECONNREFUSED:
-		return Failf(DNSUnreachable, "its port is refused: no nameserver runs there: %w", err)
+		return Failf(DNSUnreachable, "no nameserver runs there: %w", errno)
 	case errno == syscall.ENETUNREACH, errno == syscall.EHOSTUNREACH, errno == syscall.EACCES: // ICMPv6 "prohibited"
-		return Failf(DNSUnreachable, "the network cannot or will not reach it: %w", err)
-	case errors.As(err, &timeout) && timeout.Timeout() && strangers > 0:
+		return Failf(DNSUnreachable, "the network cannot or will not reach it: %w", errno)
+	case !errors.As(err, &timeout) || !timeout.Timeout():
+		return Fail(DNSFailed, err)
+	case strangers > 0:
 		return Failf(DNSFailed, "none of the %d datagrams it sent answers the question", strangers)
-	case errors.As(err, &timeout) && timeout.Timeout():
-		return Failf(DNSTimeout, "no answer: %w", err)
 	}
-	return Fail(DNSFailed, err)
+	return Failf(DNSTimeout, "no answer")
 }

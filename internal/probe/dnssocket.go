@@ -8,9 +8,10 @@ import (
 )
 
 const (
-	// freshFor is how long after its making a socket may be used again. Making one costs as much as the rest of an attempt,
-	// which thousands of attempts a second cannot afford; an attempt every few seconds always gets a new one, with the
-	// port, source address and route of that moment: an old one would measure yesterday's network.
+	// freshFor is how long after its making a socket may be used again. Making and closing one costs more than the rest of
+	// an attempt (BenchmarkDNS: 61 µs with a socket each, 24 to 29 µs without), which thousands of attempts a second cannot
+	// afford. An attempt every few seconds always gets a new one, with the port, source address and route of that moment:
+	// an old one would measure yesterday's network.
 	freshFor = time.Second
 
 	// idleMost bounds the sockets kept for one nameserver: as many as are in flight when 10,000 attempts a second take
@@ -35,7 +36,7 @@ type sockets struct {
 
 var answeredSockets = sockets{idle: make(map[netip.AddrPort][]*socket)}
 
-// take returns a connected socket: a fresh one's like, or a new one.
+// take returns a connected socket, one that is still fresh or a new one.
 func (p *sockets) take(server netip.AddrPort) (*socket, error) {
 	if s := p.pop(server); s != nil {
 		return s, nil

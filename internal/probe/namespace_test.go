@@ -46,7 +46,7 @@ func inOwnNetwork(t *testing.T) bool {
 	return false
 }
 
-func sh(t *testing.T, script string) {
+func inShell(t *testing.T, script string) {
 	t.Helper()
 	if said, err := exec.CommandContext(t.Context(), "sh", "-ec", script).CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", script, err, said)
@@ -56,7 +56,7 @@ func sh(t *testing.T, script string) {
 // filter puts one rule at one hook.
 func filter(t *testing.T, hook, rule string) {
 	t.Helper()
-	sh(t, "nft -f - <<'END'\ntable inet t {\n chain c {\n type filter hook "+hook+" priority 0\n "+rule+"\n }\n}\nEND\n")
+	inShell(t, "nft -f - <<'END'\ntable inet t {\n chain c {\n type filter hook "+hook+" priority 0\n "+rule+"\n }\n}\nEND\n")
 	t.Cleanup(func() { exec.Command("nft", "delete", "table", "inet", "t").Run() })
 }
 
@@ -64,7 +64,7 @@ func TestUnreachable(t *testing.T) {
 	if !inOwnNetwork(t) {
 		return
 	}
-	sh(t, `ip link set lo up
+	inShell(t, `ip link set lo up
 		ip link add va type veth peer name vb; ip link set va up; ip link set vb up
 		ip address add 192.0.2.1/24 dev va; ip -6 address add 2001:db8::1/64 dev va nodad
 		ip route add 192.0.3.0/24 via 192.0.2.254
@@ -95,7 +95,7 @@ func TestUnreachable(t *testing.T) {
 			if tt.hook != "" {
 				filter(t, tt.hook, tt.rule)
 			}
-			p := &HTTPProber{URL: mustURL(t, "https://service.test/")}
+			p := &HTTP{URL: mustURL(t, "https://service.test/")}
 			p.Address = netip.MustParseAddr(tt.to)
 			r := attempt(t, p, 5*time.Second)
 			wantEnd(t, r, tt.class, Connect, tt.why)
@@ -108,9 +108,9 @@ func TestFamilyWithoutARoute(t *testing.T) {
 	if !inOwnNetwork(t) {
 		return
 	}
-	sh(t, "ip link set lo up")
+	inShell(t, "ip link set lo up")
 	port := portText(listening(t, says("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")))
-	p := &HTTPProber{URL: mustURL(t, "http://service.test:"+port)}
+	p := &HTTP{URL: mustURL(t, "http://service.test:"+port)}
 	p.Nameservers = naming(t, "2001:db8::1", "127.0.0.1")
 	r := attempt(t, p, 5*time.Second)
 	wantEnd(t, r, OK, Response)
@@ -124,10 +124,10 @@ func TestRouterGone(t *testing.T) {
 	if !inOwnNetwork(t) {
 		return
 	}
-	sh(t, `ip link set lo up
+	inShell(t, `ip link set lo up
 		ip link add va type veth peer name vb; ip link set va up; ip link set vb up
 		ip address add 192.0.2.1/24 dev va; ip route add default via 192.0.2.254`)
-	p := &HTTPProber{URL: mustURL(t, "https://service.test/")}
+	p := &HTTP{URL: mustURL(t, "https://service.test/")}
 	p.Nameservers = naming(t, "198.51.100.1", "203.0.113.1", "203.0.113.2") // each a head start after the other
 	r := attempt(t, p, 10*time.Second)
 	wantEnd(t, r, LocalNoRoute, Connect, "connect to 198.51.100.1:443: no route to host (its neighbour", "203.0.113.2")
@@ -142,10 +142,10 @@ func TestLocalFirewall(t *testing.T) {
 	if !inOwnNetwork(t) {
 		return
 	}
-	sh(t, "ip link set lo up")
+	inShell(t, "ip link set lo up")
 	addr := listening(t, silent)
 	filter(t, "output", "tcp dport "+portText(addr)+" drop")
-	p := &HTTPProber{}
+	p := &HTTP{}
 	p.URL, p.Reach = at(t, "http", addr, "/")
 	wantEnd(t, attempt(t, p, quick), TCPTimedOut, Connect, "no answer in time")
 }
@@ -161,7 +161,7 @@ func TestNoSockets(t *testing.T) {
 	} else {
 		l.Close()
 	}
-	p := &HTTPProber{URL: mustURL(t, "https://service.test/")}
+	p := &HTTP{URL: mustURL(t, "https://service.test/")}
 	p.Address = netip.MustParseAddr("127.0.0.1")
 	wantEnd(t, attempt(t, p, quick), LocalDenied, Connect, "connect to 127.0.0.1:443: socket: operation not permitted")
 	p.Address, p.Proxy = netip.Addr{}, "http://127.0.0.1:3128"

@@ -145,7 +145,10 @@ func (l *listener) dial(_ context.Context, network, address string) (net.Conn, e
 	l.mu.Unlock()
 	conn, err := (&net.Dialer{Deadline: deadline}).DialContext(l.ctx, network, address)
 	if err != nil {
-		l.failed(x, atDial(err))
+		if network == "udp" {
+			err = atDial(err)
+		}
+		l.failed(x, err)
 		return nil, err
 	}
 	t := &tap{Conn: conn, listener: l, exchange: x, deadline: deadline, stop: cutShort(l.ctx, conn)}
@@ -172,10 +175,9 @@ func (l *listener) failed(x *exchanged, err error) {
 	}
 }
 
-func (l *listener) answered(x *exchanged, msg []byte, final bool) {
+func (l *listener) answered(x *exchanged, msg []byte) {
 	r, err := readReply(msg, x.qtype)
 	r.server = x.server
-	r.truncated = r.truncated && !final
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	x.reply, x.err = r, err
@@ -243,7 +245,7 @@ func (t *tap) Read(b []byte) (int, error) {
 	case t.stream:
 		t.hearStream(b[:n])
 	case answers(t.query, b[:n]):
-		t.answered(t.exchange, b[:n], false)
+		t.answered(t.exchange, b[:n])
 	default:
 		t.mu.Lock()
 		t.exchange.strangers++
@@ -265,7 +267,8 @@ func (t *tap) hearStream(b []byte) {
 		t.failed(t.exchange, Failf(DNSFailed, "its answer over TCP is to another question"))
 		return
 	}
-	t.answered(t.exchange, msg, true) // there is no way to a longer one
+	clearTruncated(msg)
+	t.answered(t.exchange, msg)
 }
 
 func (t *tap) prefix() int {

@@ -50,7 +50,7 @@ func TestUnbound(t *testing.T) {
 		{"refused.com", []string{"A"}, DNSRefused, ""},
 		{"blocked.com", []string{"A", "AAAA"}, DNSWrongAnswer, "0.0.0.0 ::"},
 	} {
-		r := attemptDNS(t, &DNS{Name: test.ask, Types: test.types, Nameservers: []netip.AddrPort{server}})
+		r := tryDNS(t, &DNS{Name: test.ask, Types: test.types, Nameservers: []netip.AddrPort{server}})
 		if got := strings.Join(r.Answers, " "); r.Class != test.class || got != test.answers {
 			t.Errorf("%s %v: got %v %q, want %v %q (%s)", test.ask, test.types, r.Class, got, test.class, test.answers, r.Why)
 		}
