@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"netwatchd/internal/probe"
 )
 
 // scenes are the situations people meet, each with the one cause it must lead to. Read one as: in this world, what would
@@ -258,5 +260,37 @@ func TestOrderOfResultsDoesNotMatter(t *testing.T) {
 				t.Fatalf("%s: another order, another verdict (-want +got):\n%s", s.name, diff)
 			}
 		}
+	}
+}
+
+func TestConfiguredSeverity(t *testing.T) {
+	round := Round{Service: "codex", Results: parse(t, well+` exec:exec.not_found`), Expect: Expect{Severity: map[Cause]Severity{Agent: Page}}}
+	if v := Of(round); v.Severity != Page {
+		t.Errorf("severity %v, want the configured %v", v.Severity, Page)
+	}
+}
+
+// The first screen of the manual shows this verdict; it must be said in these words.
+func TestSandboxOnly(t *testing.T) {
+	v := Of(Round{Service: "codex", Results: parse(t, well+closed+` -s.dns`), Expect: Expect{Sandbox: WantClosed}})
+	if got, want := v.Headline(), "codex: unreachable from the sandbox only - as configured. Your network and the API are fine."; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	host, _ := v.Seen(probe.FromHost)
+	sandbox, _ := v.Seen(probe.FromSandbox)
+	got := []string{host, sandbox}
+	want := []string{"405 in 84ms", "resolve: local.denied (operation not permitted)"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("one line per vantage (-want +got):\n%s", diff)
+	}
+	if direct, seen := v.Seen(probe.Direct); seen {
+		t.Errorf("nothing was tried past the proxy, but %q was seen there", direct)
+	}
+}
+
+func TestNotReady(t *testing.T) {
+	v := NotReady("codex", Starting)
+	if v.Cause != Starting || v.Severity != None || v.Title != "codex: not judged yet: the first round is not over" {
+		t.Errorf("got %v %v %q", v.Cause, v.Severity, v.Title)
 	}
 }
