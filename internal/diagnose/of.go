@@ -14,8 +14,11 @@ func Of(round Round) Verdict {
 	var main *finding
 	var also []Finding
 	for _, rule := range rules {
+		if main != nil && !beside(main, rule.cause, also) {
+			continue
+		}
 		f := rule.find(v)
-		if f == nil || main != nil && !beside(main, rule.cause, also) {
+		if f == nil {
 			continue
 		}
 		f.cause = rule.cause
