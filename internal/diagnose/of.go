@@ -14,8 +14,11 @@ func Of(round Round) Verdict {
 	var main *finding
 	var also []Finding
 	for _, rule := range rules {
+		if main != nil && !beside(main, rule.cause, also) {
+			continue
+		}
 		f := rule.find(v)
-		if f == nil || main != nil && !beside(main, rule.cause, also) {
+		if f == nil {
 			continue
 		}
 		f.cause = rule.cause
@@ -114,8 +117,7 @@ func (v *view) missing(f *finding) []string {
 	unsure := f.cause == Inconclusive
 	note("host", f.cause == SelfSandboxed || len(v.own) == 0)
 	note("controls", v.control() == nil && (unsure || len(v.controls) > 0))
-	name := v.fails(nameFailed) != nil
-	note("direct", unsure && name && v.asks(probe.Direct, probe.ResolverAsksService, spoke) == nil)
+	note("direct", unsure && v.fails(nameFailed) != nil)
 	_, dated := v.skew()
 	note("date", unsure && v.failsAs(probe.TLSDateInvalid) != nil && !dated)
 	note("http", unsure && len(v.own) > 0 && !slices.ContainsFunc(v.own, func(r *probe.Result) bool { return r.Kind == probe.KindHTTP }))

@@ -162,7 +162,7 @@ func brokenResolver(v *view) *finding {
 		return &finding{title: "no nameserver is configured", evidence: []*probe.Result{either(conf, r), r, elsewhere, v.control()},
 			advice: "Put a nameserver into /etc/resolv.conf: the file is missing, empty or unreadable."}
 	case elsewhere != nil:
-		return &finding{title: resolverTitle(v, r) + "; others know it", evidence: []*probe.Result{r, elsewhere, v.control()}}
+		return &finding{title: resolverTitle(v, r) + othersKnow(r), evidence: []*probe.Result{r, elsewhere, v.control()}}
 	case r.Class == probe.DNSWrongAnswer && blockListed(r) && v.asks(probe.Direct, probe.ResolverAsksService, spoke) == nil:
 		// nobody publishes 0.0.0.0 for a service: the answer itself is the sign of a block list
 		return &finding{title: resolverTitle(v, r), evidence: []*probe.Result{r, v.control()}}
@@ -376,7 +376,7 @@ func upstream(v *view) *finding {
 		if r.Kind == probe.KindStream && v.httpFine() {
 			return false // see brokenStream
 		}
-		return v.serviceFault(r) && (r.Phase > probe.Resolve || r.Class == probe.ExecOverloaded && v.nameResolved())
+		return v.serviceFault(r) && r.Phase > probe.Resolve && (onWire(r) || v.nameResolved())
 	})
 	if r != nil {
 		return &finding{title: "the service " + says(r), evidence: []*probe.Result{r, control, v.configured()}}

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"netwatchd/internal/probe"
 )
 
 // scenes are the situations people meet, each with the one cause it must lead to. Read one as: in this world, what would
@@ -53,6 +55,7 @@ var scenes = []struct {
 
 	// The proxy.
 	{"proxy dead", well + ` c*:proxy.refused a*:proxy.refused head:proxy.refused stream:proxy.refused exec:exec.network`, Proxy, nil, "proxy.refused", WantAny},
+	{"proxy dead, the service reached past it", well + ` head:proxy.refused(proxy=http://10.0.0.1:3128) stream:proxy.refused d.head:ok(status=405)`, Proxy, nil, "proxy.refused", WantAny},
 	{"proxy wants credentials", well + ` head:proxy.auth_required stream:proxy.auth_required`, Proxy, nil, "proxy.auth_required", WantAny},
 	{"proxy is the only way out, and dead", well + ` ns1.ctl:dns.name_not_resolved ns1.svc:dns.name_not_resolved pub.*:dns.timeout c*:proxy.unreachable a*:tcp.timed_out dns:dns.name_not_resolved head:proxy.unreachable`, Proxy, nil, "proxy.unreachable", WantAny},
 	{"proxy resolves, the office's resolver does not", well + ` ns1.ctl:dns.name_not_resolved ns1.svc:dns.name_not_resolved dns:dns.name_not_resolved`, ResolverDegraded, nil, "dns.name_not_resolved", WantAny},
@@ -76,6 +79,7 @@ var scenes = []struct {
 	{"block list, no public resolver is reached", well + ` pub.*:dns.timeout dns:dns.wrong_answer(answers=0.0.0.0) head:tcp.refused`, Resolver, nil, "dns.wrong_answer", WantAny},
 	{"AAAA only, no IPv6 here", well + ` dns:ok(answers=2606:4700::1) ns1.svc:ok(answers=2606:4700::1) head:local.no_route stream:local.no_route`, Resolver, nil, "local.no_route", WantAny},
 	{"AAAA only, IPv6 drops", well + ` dns:ok(answers=2606:4700::1) ns1.svc:ok(answers=2606:4700::1) head:tcp.timed_out stream:tcp.timed_out`, Resolver, nil, "tcp.timed_out", WantAny},
+	{"A only, no IPv4 here", well + ` dns:ok(answers=104.18.32.47) ns1.svc:ok(answers=104.18.32.47) head:local.no_route stream:local.no_route`, Resolver, nil, "local.no_route", WantAny},
 	{"AAAA filtered, the service is down", well + ` dns:ok(answers=104.18.32.47) ns1.svc:ok(answers=104.18.32.47) head:tcp.refused stream:tcp.refused`, Upstream, nil, "tcp.refused", WantAny},
 	{"block page's address, another name's certificate", well + ` dns:ok(answers=10.9.9.9) ns1.svc:ok(answers=10.9.9.9) head:tls.cert.name_invalid`, Resolver, nil, "tls.cert.name_invalid", WantAny},
 	{"first nameserver dead, second fine", well + ` ns1.*:dns.timeout ns2.ctl:ok ns2.svc:ok dns:ok(warn=dns_first_nameserver_failed)`, ResolverDegraded, nil, "dns.timeout", WantAny},
@@ -86,6 +90,7 @@ var scenes = []struct {
 	// Someone in between.
 	{"NXDOMAIN rewritten, the service reached", well + ` ns1.rnd:dns.wrong_answer(answers=10.9.9.9)`, ResolverDegraded, nil, "dns.wrong_answer", WantAny},
 	{"NXDOMAIN rewritten, the service's name with it", well + ` -pub.* ns1.rnd:dns.wrong_answer(answers=10.9.9.9) ns1.svc:ok(answers=10.9.9.9) dns:ok(answers=10.9.9.9) head:tcp.refused stream:tcp.refused`, Interception, nil, "dns.wrong_answer", WantAny},
+	{"NXDOMAIN rewritten, a stranger answers, no address known", well + ` -pub.* ns1.rnd:dns.wrong_answer ns1.svc:ok dns:ok head:tls.cert.name_invalid stream:tls.cert.name_invalid`, Interception, nil, "dns.wrong_answer", WantAny},
 	{"NXDOMAIN rewritten, the service is down by itself", well + ` ns1.rnd:dns.wrong_answer(answers=10.9.9.9) head:http.server_error(status=503)`, Upstream, []Cause{ResolverDegraded}, "http.server_error", WantAny},
 	{"captive portal answers 200", well + ` pub.*:dns.timeout c*:http.unexpected_status(status=200) a*:http.unexpected_status(status=200) head:tls.cert.name_invalid stream:tls.cert.name_invalid`, Interception, nil, "http.unexpected_status", WantAny},
 	{"captive portal redirects with 302", well + ` pub.*:dns.timeout c*:http.redirected a*:http.redirected head:tls.closed stream:tls.closed`, Interception, nil, "http.redirected", WantAny},
@@ -258,5 +263,37 @@ func TestOrderOfResultsDoesNotMatter(t *testing.T) {
 				t.Fatalf("%s: another order, another verdict (-want +got):\n%s", s.name, diff)
 			}
 		}
+	}
+}
+
+func TestConfiguredSeverity(t *testing.T) {
+	round := Round{Service: "codex", Results: parse(t, well+` exec:exec.not_found`), Expect: Expect{Severity: map[Cause]Severity{Agent: Page}}}
+	if v := Of(round); v.Severity != Page {
+		t.Errorf("severity %v, want the configured %v", v.Severity, Page)
+	}
+}
+
+// The first screen of the manual shows this verdict; it must be said in these words.
+func TestSandboxOnly(t *testing.T) {
+	v := Of(Round{Service: "codex", Results: parse(t, well+closed+` -s.dns`), Expect: Expect{Sandbox: WantClosed}})
+	if got, want := v.Headline(), "codex: unreachable from the sandbox only - as configured. Your network and the API are fine."; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	host, _ := v.Seen(probe.FromHost)
+	sandbox, _ := v.Seen(probe.FromSandbox)
+	got := []string{host, sandbox}
+	want := []string{"405 in 84ms", "resolve: local.denied (operation not permitted)"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("one line per vantage (-want +got):\n%s", diff)
+	}
+	if direct, seen := v.Seen(probe.Direct); seen {
+		t.Errorf("nothing was tried past the proxy, but %q was seen there", direct)
+	}
+}
+
+func TestNotReady(t *testing.T) {
+	v := NotReady("codex", Starting)
+	if v.Cause != Starting || v.Severity != None || v.Title != "codex: not judged yet: the first round is not over" {
+		t.Errorf("got %v %v %q", v.Cause, v.Severity, v.Title)
 	}
 }

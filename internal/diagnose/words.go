@@ -128,6 +128,13 @@ func resolverTitle(v *view, r *probe.Result) string {
 	return resolverName(v, r) + " " + words
 }
 
+func othersKnow(r *probe.Result) string {
+	if gone(r) {
+		return "; others know it"
+	}
+	return ""
+}
+
 func familyTitle(v *view, family int) string {
 	return fmt.Sprintf("%s gives no IPv%d address, though there is one", resolverName(v, v.configured()), family)
 }

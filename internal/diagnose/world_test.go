@@ -1,0 +1,484 @@
+package diagnose
+
+import (
+	"iter"
+	"slices"
+	"strings"
+	"testing"
+
+	"netwatchd/internal/probe"
+)
+
+// The world is everything the rules look at, as the product of what each part of it can be. All of it is walked, and
+// what must always hold is asked of every round in it.
+
+// aspect is one part of the world, in each of its states.
+type aspect [][]probe.Result
+
+func states(t testing.TB, worlds ...string) aspect {
+	var a aspect
+	for _, words := range worlds {
+		a = append(a, parse(t, words))
+	}
+	return a
+}
+
+// everyEnd is an attempt called who in every class, in the phase that class is usual in, and in the phase where an
+// address is looked up for those classes that can end there as well; and once not made at all.
+func everyEnd(t testing.TB, who string) aspect {
+	a := aspect{nil}
+	for class := range probe.Classes() {
+		a = append(a, parse(t, who+":"+class.String()))
+	}
+	for _, class := range []string{"unknown", "local.denied", "local.no_route", "tcp.reset", "tcp.timed_out", "tcp.closed", "internal"} {
+		a = append(a, parse(t, who+":"+class+"@resolve"))
+	}
+	return a
+}
+
+// rounds yields every combination of the aspects, under every wish for the sandbox. The round is reused.
+func rounds(wants []Want, aspects ...aspect) iter.Seq[Round] {
+	return func(yield func(Round) bool) {
+		round := Round{Service: "codex", Results: make([]probe.Result, 0, 32)}
+		var walk func(rest []aspect) bool
+		walk = func(rest []aspect) bool {
+			if len(rest) == 0 {
+				for _, want := range wants {
+					round.Expect.Sandbox = want
+					if !yield(round) {
+						return false
+					}
+				}
+				return true
+			}
+			before := len(round.Results)
+			for _, state := range rest[0] {
+				round.Results = append(round.Results[:before], state...)
+				if !walk(rest[1:]) {
+					return false
+				}
+			}
+			round.Results = round.Results[:before]
+			return true
+		}
+		walk(aspects)
+	}
+}
+
+func hostWorld(t testing.TB) iter.Seq[Round] {
+	return rounds([]Want{WantAny},
+		states(t, ``, `link:local.no_interface`),
+		everyEnd(t, "head"),
+		states(t, // the service's name
+			``,
+			`dns:ok ns1.ctl:ok ns1.svc:ok`,
+			`dns:dns.name_not_resolved ns1.ctl:ok ns1.svc:dns.name_not_resolved`,
+			`dns:dns.timeout ns1.ctl:dns.timeout ns1.svc:dns.timeout`,
+			`dns:dns.wrong_answer(answers=0.0.0.0) ns1.ctl:ok ns1.svc:dns.wrong_answer(answers=0.0.0.0)`,
+			`dns:unknown`),
+		states(t, // controls
+			``,
+			`c1:ok(date=0s) c2:ok a1:ok`,
+			`c1:ok(date=-8760h) c2:tcp.timed_out`,
+			`c1:tcp.timed_out a1:tcp.timed_out`,
+			`c1:http.redirected c2:http.redirected`,
+			`c1:dns.timeout a1:ok`,
+			`c1:local.denied a1:local.denied`),
+		states(t, // public resolvers
+			``,
+			`pub.ctl:ok pub.svc:ok(answers=104.18.32.47)`,
+			`pub.ctl:ok pub.svc:dns.name_not_resolved`,
+			`pub.ctl:dns.timeout pub.svc:dns.timeout`),
+		states(t, // what builds on it
+			``, `stream:ok`, `stream:stream.cut`, `stream:tcp.timed_out`, `exec:exec.network`, `exec:exec.not_found`,
+			`exec:exec.overloaded`, `exec:unknown`))
+}
+
+func sandboxWorld(t testing.TB) iter.Seq[Round] {
+	return rounds([]Want{WantAny, WantClosed, WantOpen},
+		everyEnd(t, "head"),
+		states(t, ``, `c1:ok(date=0s) a1:ok`, `sandbox:local.denied c1:ok a1:ok`),
+		states(t, ``, `exec:ok`, `exec:exec.network`, `exec:exec.not_found`),
+		states(t, ``, `s.head:ok`, `s.head:local.denied`, `s.head:local.no_route`, `s.head:tcp.timed_out`, `s.head:http.server_error`,
+			`s.head:exec.start_failed`, `s.head:unknown`, `s.head:proxy.failed(proxy=127.0.0.1:3128)`),
+		states(t, ``, `s.exec:ok`, `s.exec:exec.network`, `s.exec:local.denied`, `s.exec:exec.usage_limit`, `s.exec:exec.not_found`))
+}
+
+func world(t testing.TB) iter.Seq[Round] {
+	return func(yield func(Round) bool) {
+		for _, part := range []iter.Seq[Round]{hostWorld(t), sandboxWorld(t)} {
+			for round := range part {
+				if !yield(round) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// What follows asks rounds plainly, without the judge's own helpers: a mistake there must not hide itself here.
+
+func has(round Round, is func(*probe.Result) bool) bool {
+	for i := range round.Results { // by pointer: a result is large, and the world is walked in seconds
+		if is(&round.Results[i]) {
+			return true
+		}
+	}
+	return false
+}
+
+func ofHost(r *probe.Result) bool { return r.Role == probe.OfService && r.Vantage == probe.FromHost }
+
+func controlReached(round Round) bool {
+	return has(round, func(r *probe.Result) bool {
+		return (r.Role == probe.ControlByName || r.Role == probe.ControlByAddress) && r.OK()
+	})
+}
+
+func resolved(round Round) bool {
+	return has(round, func(r *probe.Result) bool {
+		return ofHost(r) && (r.Kind == probe.DNS && r.OK() || (r.Kind == probe.HTTP || r.Kind == probe.Stream) && r.Phase > probe.Resolve)
+	})
+}
+
+func everyoneSaysGone(round Round) bool {
+	asked := func(from probe.Vantage, role probe.Role, class probe.Class) bool {
+		return has(round, func(r *probe.Result) bool { return r.Vantage == from && r.Role == role && r.Class == class })
+	}
+	return asked(probe.Direct, probe.ResolverAsksService, probe.DNSNameNotResolved) &&
+		asked(probe.Direct, probe.ResolverAsksControl, probe.OK) &&
+		!asked(probe.FromHost, probe.ResolverAsksService, probe.OK) &&
+		(asked(probe.FromHost, probe.ResolverAsksControl, probe.OK) || has(round, func(r *probe.Result) bool {
+			return r.Role == probe.ControlByName && (r.OK() || r.Phase > probe.Resolve)
+		}))
+}
+
+// requestFails reports whether a request from the host fails, an agent's run not counted, and no other one shows that it
+// works another way.
+func requestFails(round Round) bool {
+	return has(round, func(r *probe.Result) bool { return ofHost(r) && r.Kind == probe.HTTP && !r.OK() })
+}
+
+func serviceAnswers(round Round) bool {
+	return has(round, func(r *probe.Result) bool {
+		return ofHost(r) && r.Kind == probe.HTTP && r.Phase == probe.Response && r.OK()
+	})
+}
+
+func withoutTwins(round Round) Round {
+	round.Results = slices.DeleteFunc(slices.Clone(round.Results), func(r probe.Result) bool { return r.Vantage == probe.FromSandbox })
+	return round
+}
+
+func twins(round Round, is func(*probe.Result) bool) bool {
+	return has(round, func(r *probe.Result) bool { return r.Vantage == probe.FromSandbox && is(r) })
+}
+
+func ofHostOrService(c Cause) bool { return c >= SelfSandboxed && c <= Stream }
+
+// A law holds in every round. broken is a judge that makes the mistake the law is there for: the walk must catch it.
+type law struct {
+	name   string
+	holds  func(Round, Verdict) bool
+	broken func(Round) Verdict
+	shows  func(testing.TB) iter.Seq[Round] // where that mistake shows
+}
+
+// tampered is a judge that misreads results before it judges.
+func tampered(misread func(r *probe.Result)) func(Round) Verdict {
+	return func(round Round) Verdict {
+		round.Results = slices.Clone(round.Results)
+		for i := range round.Results {
+			misread(&round.Results[i])
+		}
+		return Of(round)
+	}
+}
+
+// misspoken is a judge that misstates its verdict.
+func misspoken(misstate func(*Verdict)) func(Round) Verdict {
+	return func(round Round) Verdict {
+		v := Of(round)
+		misstate(&v)
+		return v
+	}
+}
+
+var laws = []law{
+	{
+		"nothing pages unless a control was reached",
+		func(round Round, v Verdict) bool { return v.Severity != Page || controlReached(round) },
+		func(round Round) Verdict {
+			round.Results = append(slices.Clone(round.Results), probe.Result{
+				Spec: probe.Spec{Role: probe.ControlByAddress, Kind: probe.HTTP}, Class: probe.OK})
+			return Of(round)
+		},
+		hostWorld,
+	},
+	{
+		"nothing pages unless the name was resolved, or everyone says it is gone",
+		func(round Round, v Verdict) bool {
+			return v.Severity != Page || resolved(round) || everyoneSaysGone(round)
+		},
+		tampered(func(r *probe.Result) { // goes by the class and forgets the phase
+			if r.Kind == probe.HTTP && r.Phase == probe.Resolve {
+				r.Phase = probe.Connect
+			}
+		}),
+		hostWorld,
+	},
+	{
+		"what was seen in the sandbox is never put down to the host or the service",
+		func(round Round, v Verdict) bool {
+			return !twins(round, func(*probe.Result) bool { return true }) || !ofHostOrService(v.Cause) ||
+				Of(withoutTwins(round)).Cause == v.Cause
+		},
+		tampered(func(r *probe.Result) {
+			if r.Vantage == probe.FromSandbox {
+				r.Vantage, r.Name = probe.FromHost, "other"
+			}
+		}),
+		sandboxWorld,
+	},
+	{
+		"a failure of the host is never put down to the sandbox",
+		func(round Round, v Verdict) bool {
+			return !requestFails(round) || v.Cause != Sandbox && v.Cause != SandboxOpen
+		},
+		func(round Round) Verdict {
+			round.Results = slices.Clone(round.Results)
+			for i := range round.Results {
+				if ofHost(&round.Results[i]) {
+					round.Results[i].Class = probe.OK
+				}
+			}
+			return Of(round)
+		},
+		sandboxWorld,
+	},
+	{
+		"a failure of the host is never put down to the agent",
+		func(round Round, v Verdict) bool {
+			return !requestFails(round) || v.Cause != Agent && v.Cause != Account
+		},
+		tampered(func(r *probe.Result) {
+			if r.Kind == probe.HTTP && ofHost(r) {
+				r.Class = probe.OK
+			}
+		}),
+		hostWorld,
+	},
+	{
+		"what only degrades hides nothing that pages",
+		func(_ Round, v Verdict) bool {
+			return v.Cause < ResolverDegraded || !slices.ContainsFunc(v.Also, func(f Finding) bool { return f.Cause.About().Severity == Page })
+		},
+		misspoken(func(v *Verdict) {
+			if v.Cause == Upstream {
+				v.Cause, v.Also = Degraded, []Finding{{Cause: Upstream}}
+			}
+		}),
+		sandboxWorld,
+	},
+	{
+		"what only degrades is never named while a request fails",
+		func(round Round, v Verdict) bool { return v.Cause < ResolverDegraded || !requestFails(round) },
+		tampered(func(r *probe.Result) {
+			if r.Class == probe.HTTPServerError {
+				r.Class = probe.OK
+			}
+		}),
+		sandboxWorld,
+	},
+	{
+		"the unknown is never healthy",
+		func(round Round, v Verdict) bool {
+			return v.Cause != Healthy || !has(round, func(r *probe.Result) bool {
+				return r.Role == probe.OfService && (r.Class == probe.Unknown || r.Class == probe.Internal)
+			})
+		},
+		tampered(func(r *probe.Result) {
+			if r.Class == probe.Unknown {
+				r.Class = probe.OK
+			}
+		}),
+		hostWorld,
+	},
+	{
+		"nothing is healthy that was not tried from the host",
+		func(round Round, v Verdict) bool {
+			return v.Cause < ResolverDegraded || has(round, func(r *probe.Result) bool { return ofHost(r) && r.OK() })
+		},
+		misspoken(func(v *Verdict) {
+			if len(v.Evidence) == 0 {
+				v.Cause = Healthy
+			}
+		}),
+		hostWorld,
+	},
+	{
+		"a closed sandbox that is wanted closed is healthy",
+		func(round Round, v Verdict) bool {
+			closed := twins(round, func(r *probe.Result) bool { return r.Kind == probe.HTTP && r.Class == probe.LocalDenied }) &&
+				!twins(round, func(r *probe.Result) bool { return r.Kind == probe.Exec })
+			well := !has(round, func(r *probe.Result) bool { return ofHost(r) && !r.OK() }) && serviceAnswers(round)
+			return !closed || !well || round.Expect.Sandbox != WantClosed || v.Cause == Healthy || v.Cause == SelfSandboxed
+		},
+		func(round Round) Verdict {
+			round.Expect.Sandbox = WantOpen
+			return Of(round)
+		},
+		sandboxWorld,
+	},
+	{
+		"an open sandbox that should be closed is always told, unless netwatchd is in one itself",
+		func(round Round, v Verdict) bool {
+			return round.Expect.Sandbox != WantClosed || v.Cause == SandboxOpen || v.Cause == SelfSandboxed ||
+				!twins(round, func(r *probe.Result) bool { return r.OK() }) ||
+				slices.ContainsFunc(v.Also, func(f Finding) bool { return f.Cause == SandboxOpen })
+		},
+		misspoken(func(v *Verdict) { v.Also = nil }),
+		sandboxWorld,
+	},
+	{
+		"a host is not offline while the service answers, nor while a control does, unless the kernel has no route",
+		func(round Round, v Verdict) bool {
+			noRoute := has(round, func(r *probe.Result) bool {
+				return ofHost(r) && (r.Class == probe.LocalNoRoute || r.Class == probe.LocalNoInterface)
+			})
+			return v.Cause != HostOffline || noRoute || !serviceAnswers(round) && !controlReached(round)
+		},
+		tampered(func(r *probe.Result) {
+			if r.Role == probe.ControlByName || r.Role == probe.ControlByAddress {
+				r.Class = probe.TCPTimedOut
+			}
+		}),
+		hostWorld,
+	},
+	{
+		"nothing else is said when netwatchd is sandboxed itself, and that is never said otherwise",
+		func(round Round, v Verdict) bool {
+			self := has(round, func(r *probe.Result) bool {
+				return r.Role == probe.OfHost && r.Name == "sandbox" && r.Class == probe.LocalDenied
+			})
+			return self == (v.Cause == SelfSandboxed) && (!self || len(v.Also) == 0)
+		},
+		tampered(func(r *probe.Result) {
+			if r.Role == probe.OfHost {
+				r.Name = "link"
+			}
+		}),
+		sandboxWorld,
+	},
+	{
+		"a verdict shows at most six results of the round, the decisive one first",
+		func(round Round, v Verdict) bool {
+			if len(v.Evidence) == 0 {
+				return v.Cause == Inconclusive && !has(round, ofHost)
+			}
+			bad := v.Cause >= SelfSandboxed && v.Cause <= Sandbox
+			return len(v.Evidence) <= 6 && (!bad || !v.Evidence[0].OK()) && !slices.ContainsFunc(v.Evidence, func(e probe.Result) bool {
+				return !has(round, func(r *probe.Result) bool { return r.Spec == e.Spec && r.Class == e.Class })
+			})
+		},
+		misspoken(func(v *Verdict) { slices.Reverse(v.Evidence) }),
+		hostWorld,
+	},
+	{
+		"blocked are only probes that failed from the host, and not the decisive one",
+		func(round Round, v Verdict) bool {
+			return !slices.ContainsFunc(v.Blocked, func(name string) bool {
+				return !has(round, func(r *probe.Result) bool { return ofHost(r) && r.Name == name && !r.OK() }) ||
+					v.Evidence[0].Role == probe.OfService && v.Evidence[0].Name == name
+			})
+		},
+		misspoken(func(v *Verdict) { v.Blocked = []string{"head"} }),
+		hostWorld,
+	},
+	{
+		"who cannot tell says what is missing, or shows what nobody can explain",
+		func(_ Round, v Verdict) bool {
+			if v.Cause != Inconclusive || len(v.Missing) > 0 {
+				return true
+			}
+			if len(v.Evidence) == 0 {
+				return false
+			}
+			switch v.Evidence[0].Class {
+			case probe.Unknown, probe.Internal, probe.LocalResources:
+				return true
+			}
+			layer := v.Evidence[0].Class.Layer() // no request ends in one of these: a prober that says so is at fault
+			return v.Evidence[0].Kind == probe.HTTP && (layer == "stream" || layer == "exec")
+		},
+		misspoken(func(v *Verdict) { v.Missing = nil }),
+		hostWorld,
+	},
+	{
+		"beside the cause stand other causes, each once, and none it explains",
+		func(_ Round, v Verdict) bool {
+			for i, f := range v.Also {
+				if f.Cause == v.Cause || f.Cause == Healthy || f.Cause == Inconclusive || slices.Contains(v.Cause.About().Hides, f.Cause) ||
+					slices.ContainsFunc(v.Also[:i], func(other Finding) bool { return other.Cause == f.Cause }) {
+					return false
+				}
+			}
+			return true
+		},
+		misspoken(func(v *Verdict) { v.Also = append(v.Also, Finding{Cause: v.Cause}) }),
+		hostWorld,
+	},
+	{
+		"a verdict is put in words: the service, what is the matter, what to do",
+		func(round Round, v Verdict) bool {
+			return strings.HasPrefix(v.Title, round.Service+": ") && !strings.HasSuffix(v.Title, ".") && strings.HasSuffix(v.Advice, ".")
+		},
+		misspoken(func(v *Verdict) { v.Advice = "" }),
+		hostWorld,
+	},
+}
+
+func TestWorld(t *testing.T) {
+	walked, broken := 0, make(map[string]bool)
+	causes := make(map[Cause]int)
+	for round := range world(t) {
+		v := Of(round)
+		walked++
+		causes[v.Cause]++
+		for _, law := range laws {
+			if !broken[law.name] && !law.holds(round, v) {
+				broken[law.name] = true
+				t.Errorf("%s: but\n%s  wanted %d: %v, %q, also %v, missing %v", law.name, round, round.Expect.Sandbox, v.Cause, v.Title, v.Also, v.Missing)
+			}
+		}
+	}
+	t.Logf("%d rounds: %v", walked, causes)
+}
+
+// Every law catches the mistake it is there for.
+func TestLawsCanFail(t *testing.T) {
+	for _, law := range laws {
+		t.Run(law.name, func(t *testing.T) {
+			for round := range law.shows(t) {
+				if !law.holds(round, law.broken(round)) {
+					return
+				}
+			}
+			t.Error("a judge that makes this mistake passes the whole world")
+		})
+	}
+}
+
+func BenchmarkOneLookup(b *testing.B) {
+	round := Round{Service: "codex", Results: parse(b, `dns:ok(answers=1.2.3.4)`)}
+	for b.Loop() {
+		Of(round)
+	}
+}
+
+func BenchmarkConfirmingRound(b *testing.B) {
+	round := Round{Service: "codex", Results: parse(b, well+offline)}
+	for b.Loop() {
+		Of(round)
+	}
+}
