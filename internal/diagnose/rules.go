@@ -56,7 +56,7 @@ var rules = []rule{
 }
 
 func selfSandboxed(v *view) *finding {
-	if r := v.hostCheck("sandbox"); r != nil && r.Class == probe.LocalDenied {
+	if r := v.hostCheck(probe.LookSandbox); r != nil && r.Class == probe.LocalDenied {
 		return &finding{evidence: []*probe.Result{r}}
 	}
 	return nil
@@ -65,7 +65,7 @@ func selfSandboxed(v *view) *finding {
 func denied(r *probe.Result) bool { return r.Class == probe.LocalDenied }
 
 func localPolicy(v *view) *finding {
-	open := v.hostCheck("sandbox")
+	open := v.hostCheck(probe.LookSandbox)
 	if r := v.fails(denied); r != nil {
 		return &finding{title: policyTitle(v, r), evidence: []*probe.Result{r, open, v.fine(), v.control()}}
 	}
@@ -88,20 +88,20 @@ func hostOffline(v *view) *finding {
 	}
 	if r := v.failsAs(probe.LocalNoRoute, probe.LocalNoInterface); r != nil && v.control() != nil && v.missesFamily() == 0 {
 		return &finding{title: "this host has no route to the service, though it reaches others",
-			evidence: []*probe.Result{r, v.hostCheck("route"), v.control()}}
+			evidence: []*probe.Result{r, v.hostCheck(probe.LookRoute), v.control()}}
 	}
 	if v.reached() != nil {
 		return nil
 	}
 	if v.control() == nil {
-		for _, check := range []string{"link", "route"} {
+		for _, check := range []string{probe.LookLink, probe.LookRoute} {
 			if r := v.hostFault(check); r != nil {
 				return &finding{title: offlineTitle(r), evidence: []*probe.Result{r, broken, first(v.controls, not(ok))}}
 			}
 		}
 	}
 	if r := v.failsAs(probe.LocalNoRoute, probe.LocalNoInterface); r != nil && v.missesFamily() == 0 {
-		return &finding{title: offlineTitle(r), evidence: []*probe.Result{r, v.hostCheck("route"), first(v.controls, not(ok))}}
+		return &finding{title: offlineTitle(r), evidence: []*probe.Result{r, v.hostCheck(probe.LookRoute), first(v.controls, not(ok))}}
 	}
 	return nothingOutside(v, broken)
 }
@@ -129,7 +129,7 @@ func nothingOutside(v *view, broken *probe.Result) *finding {
 		silent = r
 	}
 	return &finding{title: "this host is offline: nothing outside answers, neither controls nor public resolvers",
-		evidence: []*probe.Result{silent, broken, direct, v.hostCheck("route")}}
+		evidence: []*probe.Result{silent, broken, direct, v.hostCheck(probe.LookRoute)}}
 }
 
 // someoneThere reports whether someone at the other end of r answered, be it a stranger. A nameserver's no is not counted:
@@ -156,7 +156,7 @@ func brokenResolver(v *view) *finding {
 	if r == nil {
 		return wrongAddress(v)
 	}
-	conf := v.hostFault("resolv.conf")
+	conf := v.hostFault(probe.LookResolvConf)
 	switch elsewhere := v.elsewhere(r); {
 	case conf != nil || r.Class == probe.DNSNoNameserver:
 		return &finding{title: "no nameserver is configured", evidence: []*probe.Result{either(conf, r), r, elsewhere, v.control()},

@@ -128,7 +128,7 @@ func spec(t testing.TB, who string) probe.Spec {
 	case "sandbox", "link", "route", "conf", "clock":
 		s.Role, s.Kind = probe.OfHost, probe.KindHost
 		if who == "conf" {
-			s.Name = "resolv.conf"
+			s.Name = probe.LookResolvConf
 		}
 	case "c1", "c2", "c3":
 		s.Role, s.Kind = probe.ControlByName, probe.KindHTTP

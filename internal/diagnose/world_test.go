@@ -137,7 +137,7 @@ func controlReached(round Round) bool {
 
 func resolved(round Round) bool {
 	return has(round, func(r *probe.Result) bool {
-		return ofHost(r) && (r.Kind == probe.DNS && r.OK() || (r.Kind == probe.HTTP || r.Kind == probe.Stream) && r.Phase > probe.Resolve)
+		return ofHost(r) && (r.Kind == probe.KindDNS && r.OK() || (r.Kind == probe.KindHTTP || r.Kind == probe.KindStream) && r.Phase > probe.Resolve)
 	})
 }
 
@@ -156,12 +156,12 @@ func everyoneSaysGone(round Round) bool {
 // requestFails reports whether a request from the host fails, an agent's run not counted, and no other one shows that it
 // works another way.
 func requestFails(round Round) bool {
-	return has(round, func(r *probe.Result) bool { return ofHost(r) && r.Kind == probe.HTTP && !r.OK() })
+	return has(round, func(r *probe.Result) bool { return ofHost(r) && r.Kind == probe.KindHTTP && !r.OK() })
 }
 
 func serviceAnswers(round Round) bool {
 	return has(round, func(r *probe.Result) bool {
-		return ofHost(r) && r.Kind == probe.HTTP && r.Phase == probe.Response && r.OK()
+		return ofHost(r) && r.Kind == probe.KindHTTP && r.Phase == probe.Response && r.OK()
 	})
 }
 
@@ -210,7 +210,7 @@ var laws = []law{
 		func(round Round, v Verdict) bool { return v.Severity != Page || controlReached(round) },
 		func(round Round) Verdict {
 			round.Results = append(slices.Clone(round.Results), probe.Result{
-				Spec: probe.Spec{Role: probe.ControlByAddress, Kind: probe.HTTP}, Class: probe.OK})
+				Spec: probe.Spec{Role: probe.ControlByAddress, Kind: probe.KindHTTP}, Class: probe.OK})
 			return Of(round)
 		},
 		hostWorld,
@@ -221,7 +221,7 @@ var laws = []law{
 			return v.Severity != Page || resolved(round) || everyoneSaysGone(round)
 		},
 		tampered(func(r *probe.Result) { // goes by the class and forgets the phase
-			if r.Kind == probe.HTTP && r.Phase == probe.Resolve {
+			if r.Kind == probe.KindHTTP && r.Phase == probe.Resolve {
 				r.Phase = probe.Connect
 			}
 		}),
@@ -262,7 +262,7 @@ var laws = []law{
 			return !requestFails(round) || v.Cause != Agent && v.Cause != Account
 		},
 		tampered(func(r *probe.Result) {
-			if r.Kind == probe.HTTP && ofHost(r) {
+			if r.Kind == probe.KindHTTP && ofHost(r) {
 				r.Class = probe.OK
 			}
 		}),
@@ -319,8 +319,8 @@ var laws = []law{
 	{
 		"a closed sandbox that is wanted closed is healthy",
 		func(round Round, v Verdict) bool {
-			closed := twins(round, func(r *probe.Result) bool { return r.Kind == probe.HTTP && r.Class == probe.LocalDenied }) &&
-				!twins(round, func(r *probe.Result) bool { return r.Kind == probe.Exec })
+			closed := twins(round, func(r *probe.Result) bool { return r.Kind == probe.KindHTTP && r.Class == probe.LocalDenied }) &&
+				!twins(round, func(r *probe.Result) bool { return r.Kind == probe.KindExec })
 			well := !has(round, func(r *probe.Result) bool { return ofHost(r) && !r.OK() }) && serviceAnswers(round)
 			return !closed || !well || round.Expect.Sandbox != WantClosed || v.Cause == Healthy || v.Cause == SelfSandboxed
 		},
@@ -409,7 +409,7 @@ var laws = []law{
 				return true
 			}
 			layer := v.Evidence[0].Class.Layer() // no request ends in one of these: a prober that says so is at fault
-			return v.Evidence[0].Kind == probe.HTTP && (layer == "stream" || layer == "exec")
+			return v.Evidence[0].Kind == probe.KindHTTP && (layer == "stream" || layer == "exec")
 		},
 		misspoken(func(v *Verdict) { v.Missing = nil }),
 		hostWorld,

@@ -76,11 +76,8 @@ func (w *Watcher) addLane(s *service, l *lane, now time.Time) {
 
 func newService(name string, now time.Time) *service {
 	return &service{
-		standing: Standing{
-			Verdict: diagnose.Verdict{Service: name, Cause: diagnose.Starting, Title: name + ": the first round is not over yet"},
-			Since:   now,
-		},
-		seen:    make(map[seenKey]probe.Class),
-		carried: make(map[string]probe.Result),
+		standing: Standing{Verdict: diagnose.NotReady(name, diagnose.Starting), Since: now},
+		seen:     make(map[seenKey]probe.Class),
+		carried:  make(map[string]probe.Result),
 	}
 }

@@ -160,14 +160,27 @@ func (w *Watcher) environmentInterval() time.Duration {
 // soFar is what the round knows: its own results, those of the environment that have come in, and the latest of the
 // probes that are too costly to be repeated in it.
 func (rd *round) soFar(e *envRun) []probe.Result {
-	results := slices.Clone(rd.results)
+	results := slices.DeleteFunc(slices.Clone(rd.results), rd.service.saysLess)
 	if e != nil && slices.Contains(e.rounds, rd) {
 		results = append(results, e.results...)
 	}
 	for _, r := range rd.service.carried {
-		results = append(results, r)
+		if !r.OK() || !slices.ContainsFunc(results, func(other probe.Result) bool { return sameProbe(r, other) }) {
+			results = append(results, r)
+		}
 	}
 	return results
+}
+
+// saysLess reports whether r is the short form of a probe whose latest long one failed: an upgrade that gets through says
+// nothing of a connection that is cut when it is held.
+func (s *service) saysLess(r probe.Result) bool {
+	long, carried := s.carried[r.Name]
+	return carried && !long.OK() && sameProbe(long, r)
+}
+
+func sameProbe(a, b probe.Result) bool {
+	return a.Role == b.Role && a.Service == b.Service && a.Name == b.Name && a.Vantage == b.Vantage
 }
 
 // judge names the cause behind the round. Before its end only a definite cause counts: what has not come back yet could

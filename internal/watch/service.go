@@ -258,10 +258,7 @@ func (s *service) suspend(w *Watcher, now time.Time) {
 		return // the next attempt of each probe will tell
 	}
 	was := s.standing.Cause
-	s.standing = Standing{
-		Verdict: diagnose.Verdict{Service: s.Name, Cause: diagnose.Suspended, Title: s.Name + ": this host has just resumed"},
-		Since:   now,
-	}
+	s.standing = Standing{Verdict: diagnose.NotReady(s.Name, diagnose.Suspended), Since: now}
 	for _, o := range w.Observers {
 		o.Judged(s.standing, was)
 	}
