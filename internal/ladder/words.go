@@ -1,0 +1,211 @@
+package ladder
+
+import (
+	"cmp"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"time"
+
+	"netwatchd/internal/probe"
+)
+
+// Short is c as one would say it where the rung already names the layer: "refused" for tcp.refused.
+func Short(c probe.Class) string {
+	switch c {
+	case probe.LocalDenied:
+		return "denied"
+	case probe.DNSTimeout:
+		return "no answer"
+	}
+	_, after, layered := strings.Cut(c.String(), ".")
+	if !layered {
+		return c.String()
+	}
+	return strings.NewReplacer("_", " ", ".", " ").Replace(after)
+}
+
+// well says what was seen on a rung where all is as expected.
+func well(rung int, ok []probe.Result) string {
+	first := ofService(ok)
+	switch rung {
+	case Host:
+		return strings.Join(looks(ok), ", ")
+	case Resolver:
+		if first.Role == probe.OfService && first.Kind == probe.DNS {
+			return cmp.Or(answers(first), first.Target+" resolves")
+		}
+		return tally(len(servers(ok)), len(servers(ok)), "nameserver")
+	case Edge:
+		return strings.Join(slices.DeleteFunc([]string{hostOf(first.Peer), version(first)}, isEmpty), ", ")
+	case Application:
+		return answered(first) + ", as expected"
+	case Stream:
+		return streamed(ok)
+	}
+	return "its run succeeded"
+}
+
+// looks names what was looked at; the sandbox test goes without saying.
+func looks(rs []probe.Result) []string {
+	var names []string
+	for _, r := range rs {
+		if r.Name != probe.LookSandbox {
+			names = append(names, r.Name)
+		}
+	}
+	if len(names) == 0 {
+		return []string{"not sandboxed"}
+	}
+	return names
+}
+
+// ill says what failed on a rung.
+func ill(rung int, l *landing) string {
+	first := ofService(l.failed)
+	short := Short(first.Class)
+	switch rung {
+	case Host:
+		if first.Name == probe.LookSandbox {
+			return "this process is denied the network"
+		}
+		return first.Name + ": " + cmp.Or(first.Why, short)
+	case Resolver:
+		if len(l.direct) > 0 {
+			short += "; " + server(l.direct[0]) + " answers"
+		}
+		return short
+	case Edge:
+		if peer := hostOf(first.Peer); peer != "" {
+			return short + " by " + peer
+		}
+		return short
+	case Application:
+		if first.Status > 0 {
+			return fmt.Sprintf("%d: %s", first.Status, short)
+		}
+	}
+	return short
+}
+
+func partly(rung int, l *landing) string {
+	all := len(l.ok) + len(l.failed)
+	if rung != Resolver {
+		return tally(len(l.ok), all, "attempt") + ": " + Short(l.failed[0].Class)
+	}
+	bad := servers(l.failed)
+	if len(bad) == 0 {
+		return Short(l.failed[0].Class)
+	}
+	return bad[0] + ": " + Short(l.failed[0].Class) + more(len(bad)-1)
+}
+
+func more(n int) string {
+	if n <= 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (+%d)", n)
+}
+
+// ofService is the service's own attempt among rs, else the first.
+func ofService(rs []probe.Result) probe.Result {
+	i := slices.IndexFunc(rs, func(r probe.Result) bool { return r.Role == probe.OfService })
+	return rs[max(i, 0)]
+}
+
+func answers(r probe.Result) string {
+	if len(r.Answers) == 0 {
+		return ""
+	}
+	return r.Target + ", " + count(len(r.Answers), "answer")
+}
+
+func answered(r probe.Result) string {
+	if r.Status > 0 {
+		return fmt.Sprint(r.Status)
+	}
+	return "answers"
+}
+
+// heldFrom is when a stream was held rather than merely opened: no upgrade takes that long.
+const heldFrom = 5 * time.Second
+
+func streamed(ok []probe.Result) string {
+	longest := slices.MaxFunc(ok, byElapsed)
+	if held := longest.Elapsed.Duration(); held >= heldFrom {
+		return fmt.Sprintf("held for %d s", int(held.Seconds()))
+	}
+	return "opens"
+}
+
+func byElapsed(a, b probe.Result) int { return cmp.Compare(a.Elapsed, b.Elapsed) }
+
+// took is how long the attempts on a rung took there: the best of them, since the worst is another finding.
+func took(rung int, rs []probe.Result) probe.Seconds {
+	if len(rs) == 0 || rung == Host {
+		return 0
+	}
+	r := ofService(rs)
+	if r.Class.Layer() == "local" {
+		return 0 // a refusal of this host takes no time
+	}
+	switch rung {
+	case Internet:
+		return slices.MinFunc(rs, byElapsed).Elapsed
+	case Edge:
+		return r.Phases[probe.Connect] + r.Phases[probe.Handshake]
+	case Application:
+		return r.Phases[probe.Request] + r.Phases[probe.Response]
+	case Stream:
+		if slices.MaxFunc(rs, byElapsed).Elapsed.Duration() >= heldFrom {
+			return 0
+		}
+	case Resolver:
+		if r.Kind != probe.DNS {
+			return r.Phases[probe.Resolve]
+		}
+	}
+	return r.Elapsed
+}
+
+func tally(some, all int, noun string) string {
+	return fmt.Sprintf("%d of %s", some, count(all, noun))
+}
+
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// servers are the nameservers asked in rs, each once.
+func servers(rs []probe.Result) []string {
+	var names []string
+	for _, r := range rs {
+		if s := server(r); s != "" && r.Role != probe.OfService && !slices.Contains(names, s) {
+			names = append(names, s)
+		}
+	}
+	return names
+}
+
+func server(r probe.Result) string { return hostOf(r.Server) }
+
+func version(r probe.Result) string {
+	if r.TLS == nil {
+		return ""
+	}
+	return r.TLS.Version
+}
+
+// hostOf is an "ip:port" without its port, which the URL already says.
+func hostOf(address string) string {
+	if host, _, err := net.SplitHostPort(address); err == nil {
+		return host
+	}
+	return address
+}
+
+func isEmpty(s string) bool { return s == "" }

@@ -1,0 +1,143 @@
+package screen
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"netwatchd/internal/ladder"
+	"netwatchd/internal/probe"
+)
+
+// Result writes one attempt: how it ended, how long each phase took, and what was seen.
+func Result(w io.Writer, r probe.Result, o Options) error {
+	p := &paper{Options: o}
+	m, i := ladder.OK, green
+	if !r.OK() {
+		m, i = ladder.Failed, red
+	}
+	p.line(p.mark(m), cell{plain, " " + r.Kind.String() + " " + p.fit(r.Target, p.width()-32)},
+		cell{faint, " from " + r.Vantage.String() + ": "}, cell{i, r.Class.String()})
+	if r.Why != "" {
+		p.labelled("why", plain, r.Why)
+	}
+	p.phases(r)
+	p.facts(r)
+	return p.to(w)
+}
+
+// phases draws where the time went, each phase starting where the one before it ended.
+func (p *paper) phases(r probe.Result) {
+	var total probe.Seconds
+	for _, took := range r.Phases {
+		total += took
+	}
+	var before probe.Seconds
+	room := min(p.width()-labelWidth-14, 48)
+	for _, phase := range probe.AllPhases() {
+		took := r.Phases[phase]
+		if took == 0 && phase != r.Phase {
+			continue
+		}
+		i := green
+		if phase == r.Phase && !r.OK() {
+			i = red
+		}
+		blank, bar := span(before, took, total, room)
+		p.line(cell{faint, pad("  "+phase.String(), labelWidth)}, cell{plain, padLeft(millis(took), 9) + "  "},
+			cell{plain, pad("", blank)}, cell{i, p.bar(bar)})
+		before += took
+	}
+	p.line(cell{faint, pad("  in all", labelWidth)}, cell{plain, padLeft(millis(r.Elapsed), 9)})
+}
+
+// span places a phase on a line of room columns; none is so short that it cannot be seen.
+func span(before, took, total probe.Seconds, room int) (blank, bar int) {
+	if total <= 0 {
+		return 0, 1
+	}
+	blank = min(int(float64(before/total)*float64(room)), room-1)
+	return blank, max(min(int(float64(took/total)*float64(room)+0.5), room-blank), 1)
+}
+
+func (p *paper) bar(n int) string {
+	block := "━"
+	if p.ASCII {
+		block = "="
+	}
+	var bar string
+	for range n {
+		bar += block
+	}
+	return bar
+}
+
+func (p *paper) facts(r probe.Result) {
+	for _, fact := range []struct{ label, text string }{
+		{"server", join(r.Server, r.RCode)},
+		{"answers", join(r.Answers...)},
+		{"peer", r.Peer},
+		{"proxy", r.Proxy},
+		{"session", session(r.TLS)},
+		{"status", number(r.Status)},
+		{"request", r.RequestID},
+		{"signals", join(r.Signals...)},
+		{"exit", exit(r.Exit)},
+		{"output", r.Output},
+		{"tokens", tokens(r.Tokens)},
+		{"warnings", join(r.Warnings...)},
+	} {
+		if fact.text != "" {
+			p.labelled(fact.label, plain, fact.text)
+		}
+	}
+}
+
+func join(parts ...string) string {
+	var all string
+	for _, part := range parts {
+		if part != "" && all != "" {
+			all += ", "
+		}
+		all += part
+	}
+	return all
+}
+
+func session(t *probe.TLS) string {
+	if t == nil {
+		return ""
+	}
+	words := t.Version
+	if t.Issuer != "" {
+		words = join(words, "issued by "+t.Issuer)
+	}
+	if !t.NotAfter.IsZero() {
+		words = join(words, "valid until "+t.NotAfter.Format(time.DateOnly))
+	}
+	return words
+}
+
+func number(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprint(n)
+}
+
+func exit(code *int) string {
+	switch {
+	case code == nil:
+		return ""
+	case *code < 0:
+		return "ended by a signal"
+	}
+	return fmt.Sprint(*code)
+}
+
+func tokens(t *probe.TokensSpent) string {
+	if t == nil {
+		return ""
+	}
+	return fmt.Sprintf("%d in (%d of them cached), %d out", t.Input, t.CachedInput, t.Output)
+}

@@ -1,0 +1,196 @@
+package screen
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+
+	"netwatchd/internal/diagnose"
+	"netwatchd/internal/probe"
+	"netwatchd/internal/watch"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+type scene struct {
+	name string
+	show func(*bytes.Buffer, Options) error
+}
+
+func check(s ...watch.Standing) func(*bytes.Buffer, Options) error {
+	return func(b *bytes.Buffer, o Options) error { return Check(b, status(s...), o) }
+}
+
+func stands(s ...watch.Standing) func(*bytes.Buffer, Options) error {
+	return func(b *bytes.Buffer, o Options) error {
+		o.Now = noon.Add(4 * time.Second)
+		return Status(b, status(s...), o)
+	}
+}
+
+func inside(local watch.Sandboxed, host *watch.Status, age time.Duration, err error) func(*bytes.Buffer, Options) error {
+	return func(b *bytes.Buffer, o Options) error { return Inside(b, local, host, age, err, o) }
+}
+
+func result(r probe.Result) func(*bytes.Buffer, Options) error {
+	return func(b *bytes.Buffer, o Options) error { return Result(b, r, o) }
+}
+
+func verbose(show func(*bytes.Buffer, Options) error) func(*bytes.Buffer, Options) error {
+	return func(b *bytes.Buffer, o Options) error {
+		o.Verbose = true
+		return show(b, o)
+	}
+}
+
+var denied = watch.Sandboxed{Denied: true, Signals: []string{
+	"socket_inet_eperm", "socket_inet6_eperm", "env_network_disabled", "ancestor_codex_sandbox", "seccomp_filter", "no_new_privs"}}
+
+func scenes() []scene {
+	renamed := healthy()
+	renamed.Service = "registry"
+	return []scene{
+		{"check-healthy", check(healthy())},
+		{"check-healthy-verbose", verbose(check(healthyClosed()))},
+		{"check-healthy-closed", check(healthyClosed())},
+		{"check-sandbox", check(sandboxed())},
+		{"check-resolver", check(resolver())},
+		{"check-upstream", check(upstream())},
+		{"check-edge-blocked", check(edgeBlocked())},
+		{"check-offline", check(offline())},
+		{"check-account", check(accountRefused())},
+		{"check-starting", check(starting())},
+		{"check-inconclusive", check(unsure())},
+		{"check-hostile", check(hostile())},
+		{"check-two", check(healthyClosed(), renamed)},
+		{"check-none", check()},
+		{"status-upstream", stands(upstream())},
+		{"status-healthy", stands(healthyClosed())},
+		{"status-many", stands(many(40)...)},
+		{"inside-fine", inside(denied, status(healthyClosed()), 6*time.Second, nil)},
+		{"inside-trouble", inside(denied, status(upstream()), 8*time.Second, nil)},
+		{"inside-stale", inside(denied, status(healthyClosed()), 7*time.Minute, nil)},
+		{"inside-absent", inside(denied, nil, 0, &fs.PathError{Op: "open", Path: "/run/netwatchd/status.json", Err: fs.ErrNotExist})},
+		{"inside-unreadable", inside(denied, nil, 0, errors.New("/run/netwatchd/status.json: not a status: unexpected end of JSON input"))},
+		{"inside-open", inside(watch.Sandboxed{}, status(healthy()), time.Second, nil)},
+		{"result-ok", result(head())},
+		{"result-refused", result(failed(head(), probe.Connect, probe.TCPRefused, "dial tcp 104.18.32.47:443: connect: connection refused"))},
+		{"result-agent", result(accountRefused().Evidence[0])},
+	}
+}
+
+func TestWhatAPersonSees(t *testing.T) {
+	forms := []struct {
+		suffix string
+		Options
+	}{
+		{"", Options{}}, {"-color", Options{Color: true}}, {"-narrow", Options{Width: 50}}, {"-ascii", Options{ASCII: true}},
+	}
+	for _, s := range scenes() {
+		for _, form := range forms {
+			t.Run(s.name+form.suffix, func(t *testing.T) {
+				var got bytes.Buffer
+				if err := s.show(&got, form.Options); err != nil {
+					t.Fatal(err)
+				}
+				if form.suffix == "" || form.suffix == "-color" || s.name == "check-sandbox" {
+					golden(t, s.name+form.suffix, got.String())
+				}
+				fits(t, got.String(), form.Options)
+			})
+		}
+	}
+}
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name+".golden")
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("not as in %s; look at it and run with -update (-want +got):\n%s", path, diff)
+	}
+}
+
+// fits holds for everything shown: no line is wider than the terminal unless it is one long word, all of it fits a screen,
+// nothing but our own colours controls the terminal, and no blanks end a line.
+func fits(t *testing.T, got string, o Options) {
+	t.Helper()
+	for _, i := range []ink{faint, bold, red, green, amber, "\x1b[0m"} {
+		got = strings.ReplaceAll(got, string(i), "")
+	}
+	lines := strings.Split(strings.TrimSuffix(got, "\n"), "\n")
+	if len(lines) > 24 && o.width() >= usualWidth {
+		t.Errorf("got %d lines, want a screen of 24", len(lines))
+	}
+	for _, line := range lines {
+		if n := utf8.RuneCountInString(line); n > o.width() && len(strings.Fields(line)) > 2 {
+			t.Errorf("got %d columns, want at most %d: %q", n, o.width(), line)
+		}
+		if strings.TrimRight(line, " ") != line {
+			t.Errorf("blanks at the end of %q", line)
+		}
+		for _, r := range line {
+			if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || o.ASCII && r > unicode.MaxASCII {
+				t.Errorf("got %U in %q", r, line)
+			}
+		}
+	}
+}
+
+func TestEveryCauseHasAMark(t *testing.T) {
+	for c := range diagnose.Causes() {
+		s := healthy()
+		s.Cause = c
+		var b bytes.Buffer
+		if err := Check(&b, status(s), Options{}); err != nil {
+			t.Fatal(err)
+		}
+		if want := "(" + c.String() + ")"; !strings.Contains(b.String(), want) {
+			t.Errorf("%v: got\n%s\nwant %s in it", c, b.String(), want)
+		}
+		if saysOK := strings.HasPrefix(b.String(), "✓"); saysOK != (c == diagnose.Healthy) {
+			t.Errorf("%v: the first mark says ok: %v", c, saysOK)
+		}
+	}
+}
+
+func TestOptionsFor(t *testing.T) {
+	file, err := os.Create(filepath.Join(t.TempDir(), "out"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	for _, test := range []struct {
+		env  map[string]string
+		want Options
+	}{
+		{nil, Options{}},
+		{map[string]string{"LANG": "de_DE.UTF-8"}, Options{}},
+		{map[string]string{"LANG": "C.utf8"}, Options{}},
+		{map[string]string{"LANG": "C"}, Options{ASCII: true}},
+		{map[string]string{"LANG": "de_DE.UTF-8", "LC_ALL": "POSIX"}, Options{ASCII: true}},
+	} {
+		got := For(file, func(k string) string { return test.env[k] })
+		if diff := cmp.Diff(test.want, got); diff != "" {
+			t.Errorf("%v (-want +got):\n%s", test.env, diff)
+		}
+	}
+}

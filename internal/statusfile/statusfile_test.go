@@ -1,0 +1,293 @@
+package statusfile
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+
+	"netwatchd/internal/diagnose"
+	"netwatchd/internal/probe"
+	"netwatchd/internal/watch"
+)
+
+func statusOf(services int) *watch.Status {
+	s := &watch.Status{At: time.Now().Round(0).UTC(), Version: "1.4.0", Sandboxed: watch.Sandboxed{Signals: []string{}}}
+	for range services {
+		s.Services = append(s.Services, watch.Standing{
+			Verdict: diagnose.Verdict{
+				Service: "codex", Cause: diagnose.Upstream, Severity: diagnose.Page, Title: "the service is down", Advice: "wait",
+				Also: []diagnose.Finding{}, Blocked: []string{}, Missing: []string{"sandbox"},
+				Evidence: []probe.Result{{Class: probe.TCPRefused, Why: strings.Repeat("refused ", 20)}},
+			},
+			Since: time.Now().Round(0).UTC(), Delay: 1.2,
+		})
+	}
+	return s
+}
+
+func TestWhatIsWrittenIsRead(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "status.json")
+	want := statusOf(3)
+	defer syscall.Umask(syscall.Umask(0o077))
+	if err := Write(path, want); err != nil {
+		t.Fatal(err)
+	}
+	got, age, err := Read(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if age < 0 || age > time.Minute {
+		t.Errorf("got an age of %v", age)
+	}
+	if info, _ := os.Stat(path); info.Mode().Perm() != 0o644 {
+		t.Errorf("got mode %v, want 0644 whatever the umask", info.Mode().Perm())
+	}
+	alone(t, path)
+}
+
+func alone(t *testing.T, path string) {
+	t.Helper()
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if e.Name() != filepath.Base(path) {
+			t.Errorf("left behind: %s", e.Name())
+		}
+	}
+}
+
+func TestReadersSeeWholeFilesOnly(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "status.json")
+	if err := Write(path, statusOf(1)); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	var readers sync.WaitGroup
+	sizes := make(chan int, 4)
+	for range cap(sizes) {
+		readers.Go(func() {
+			seen := map[int]bool{}
+			for {
+				select {
+				case <-done:
+					sizes <- len(seen)
+					return
+				default:
+				}
+				s, _, err := Read(path)
+				if err != nil {
+					t.Errorf("a reader saw: %v", err)
+					<-done
+					sizes <- 0
+					return
+				}
+				seen[len(s.Services)] = true
+			}
+		})
+	}
+	for i := range 100 { // each a chance to be caught half way
+		if err := Write(path, statusOf(1+i%2*10)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(done)
+	readers.Wait()
+	close(sizes)
+	for n := range sizes {
+		if n != 2 {
+			t.Errorf("a reader saw %d versions, want both: the test proves nothing", n)
+		}
+	}
+}
+
+func TestACrashLeavesNothingForLong(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "status.json")
+	victim := filepath.Join(t.TempDir(), "victim")
+	if err := os.WriteFile(victim, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(victim, path+".new"); err != nil {
+		t.Fatal(err)
+	}
+	if err := Write(path, statusOf(1)); err != nil {
+		t.Fatal(err)
+	}
+	alone(t, path)
+	if got, _ := os.ReadFile(victim); string(got) != "precious" {
+		t.Errorf("wrote through a link: got %q", got)
+	}
+}
+
+func TestWriteSaysWhatToDo(t *testing.T) {
+	err := Write(filepath.Join(t.TempDir(), "absent", "status.json"), statusOf(1))
+	if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "RuntimeDirectory=") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestPermissionDenied(t *testing.T) {
+	if os.Getuid() == 0 {
+		t.Skip("needs to be run by another user than root: permission denied")
+	}
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o500); err != nil {
+		t.Fatal(err)
+	}
+	err := Write(filepath.Join(dir, "status.json"), statusOf(1))
+	if !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "let the daemon's user write there") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAFullDiskKeepsTheOldStatus(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root: a small tmpfs")
+	}
+	dir := t.TempDir()
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=64k"); err != nil {
+		t.Skipf("needs CAP_SYS_ADMIN: a small tmpfs: %v", err)
+	}
+	defer unix.Unmount(dir, unix.MNT_DETACH)
+	path := filepath.Join(dir, "status.json")
+	if err := Write(path, statusOf(2)); err != nil {
+		t.Fatal(err)
+	}
+	if err := Write(path, statusOf(500)); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("got %v, want %v", err, syscall.ENOSPC)
+	}
+	alone(t, path)
+	s, _, err := Read(path)
+	if err != nil || len(s.Services) != 2 {
+		t.Errorf("got %v, %v; want the old status", s, err)
+	}
+}
+
+func TestReadIsClear(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, content string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	huge := write("huge", "")
+	if err := os.Truncate(huge, sizeLimit+1); err != nil {
+		t.Fatal(err)
+	}
+	fifo := filepath.Join(dir, "fifo")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct{ path, want string }{
+		{filepath.Join(dir, "absent"), "no such file"},
+		{write("half", `{"at":"2026-02-20T02:22:45Z","serv`), "another version of netwatchd?"},
+		{write("strange", `{"services":[{"cause":"gremlins"}]}`), `unknown cause "gremlins"`},
+		{write("empty", `{}`), "no time"},
+		{dir, "not a regular file"},
+		{fifo, "not a regular file"},
+		{huge, "over 32 MB"},
+	} {
+		_, _, err := Read(test.path)
+		if err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: got %v, want %q in it", filepath.Base(test.path), err, test.want)
+		}
+	}
+}
+
+func TestAFileFromTheFutureIsFresh(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "status.json")
+	s := statusOf(1)
+	s.At = s.At.Add(time.Hour)
+	if err := Write(path, s); err != nil {
+		t.Fatal(err)
+	}
+	if _, age, err := Read(path); err != nil || age != 0 {
+		t.Errorf("got %v, %v; want no age below zero", age, err)
+	}
+}
+
+type source struct{ asked atomic.Int32 }
+
+func (s *source) Status(ctx context.Context) (*watch.Status, error) {
+	s.asked.Add(1)
+	return statusOf(1), ctx.Err()
+}
+
+func TestKeeperWritesOftenEnoughAndNoMore(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "status.json")
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		src := &source{}
+		k := NewKeeper(path, src, slog.New(slog.NewTextHandler(&log, nil)))
+		ctx, cancel := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { k.Run(ctx) })
+
+		time.Sleep(time.Minute + time.Second)
+		if got, want := src.asked.Swap(0), int32(1+4); got != want {
+			t.Errorf("a quiet minute: got %d writes, want %d", got, want)
+		}
+		for range 1000 {
+			k.Judged(watch.Standing{}, diagnose.Healthy)
+			time.Sleep(time.Millisecond)
+		}
+		synctest.Wait()
+		if got := src.asked.Load(); got < 3 || got > 5 {
+			t.Errorf("a busy second: got %d writes, want about 4", got)
+		}
+		if _, _, err := Read(path); err != nil {
+			t.Error(err)
+		}
+		cancel()
+		running.Wait()
+		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("after the stop: got %v, want the file gone", err)
+		}
+		if log.Len() > 0 {
+			t.Errorf("a good day is quiet; got %s", &log)
+		}
+	})
+}
+
+func TestKeeperLogsChangesOnly(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "absent")
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		k := NewKeeper(filepath.Join(dir, "status.json"), &source{}, slog.New(slog.NewTextHandler(&log, nil)))
+		ctx, cancel := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { k.Run(ctx) })
+		time.Sleep(5 * time.Minute)
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(time.Minute)
+		cancel()
+		running.Wait()
+		if got := strings.Count(log.String(), "\n"); got != 2 || !strings.Contains(log.String(), "written again") {
+			t.Errorf("got %d lines, want one for the failure and one for its end:\n%s", got, &log)
+		}
+	})
+}
+
+var _ watch.Observer = (*Keeper)(nil)

@@ -1,0 +1,328 @@
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"netwatchd/internal/diagnose"
+	"netwatchd/internal/probe"
+	"netwatchd/internal/watch"
+)
+
+type source struct {
+	status *watch.Status
+	err    error
+	stuck  bool
+}
+
+func (s *source) Status(ctx context.Context) (*watch.Status, error) {
+	if s.stuck {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return s.status, s.err
+}
+
+func attempt(service, name string, kind probe.Kind, v probe.Vantage, phase probe.Phase, class probe.Class, why string) probe.Result {
+	r := probe.Result{Spec: probe.Spec{Service: service, Name: name, Kind: kind, Target: "chatgpt.com", Vantage: v},
+		Start: time.Now(), Elapsed: .084, Class: class, Why: why}
+	r.Phase = phase
+	return r
+}
+
+func results() []probe.Result {
+	return []probe.Result{
+		attempt("codex", "dns", probe.DNS, probe.FromHost, probe.Resolve, probe.OK, ""),
+		attempt("codex", "head", probe.HTTP, probe.FromHost, probe.Connect, probe.TCPRefused, "connect: connection refused"),
+		attempt("codex", "head", probe.HTTP, probe.FromSandbox, probe.Resolve, probe.LocalDenied, "<script>alert(1)</script>"),
+		attempt("shop", "head", probe.HTTP, probe.FromHost, probe.Response, probe.OK, ""),
+	}
+}
+
+func newTestServer(t *testing.T) *Server {
+	t.Helper()
+	all := results()
+	ready := make(chan struct{})
+	close(ready)
+	registry := prometheus.NewRegistry()
+	h := prometheus.NewHistogram(prometheus.HistogramOpts{Name: "netwatchd_test_seconds", Help: "A test.", NativeHistogramBucketFactor: 1.1})
+	h.Observe(.1)
+	registry.MustRegister(h)
+	return &Server{
+		Source: &source{status: &watch.Status{At: time.Now(), Version: "1.4.0", Services: []watch.Standing{
+			{Verdict: diagnose.Verdict{Service: "shop", Cause: diagnose.Healthy, Title: "reachable"}, Since: time.Now()},
+			{Verdict: diagnose.Verdict{Service: "codex", Cause: diagnose.Upstream, Severity: diagnose.Page,
+				Title: "the service is down", Advice: "Nothing to repair here.", Evidence: all[1:3]}, Results: all[:3], Since: time.Now()},
+		}}},
+		Results:  results,
+		Ready:    ready,
+		Reload:   func(context.Context) error { return nil },
+		Gatherer: registry,
+		Version:  "1.4.0",
+		Log:      slog.New(slog.DiscardHandler),
+	}
+}
+
+func at(t *testing.T, s *Server) string {
+	t.Helper()
+	return "http://" + serving(t, Config{Listen: []string{"127.0.0.1:0"}}, s.Handler())[0]
+}
+
+func method(m string) func(*http.Request) { return func(r *http.Request) { r.Method = m } }
+
+func header(name, value string) func(*http.Request) {
+	return func(r *http.Request) { r.Header.Set(name, value) }
+}
+
+func TestEveryPath(t *testing.T) {
+	base := at(t, newTestServer(t))
+	for _, test := range []struct {
+		method, path string
+		status       int
+		contentType  string
+		body         string
+	}{
+		{"GET", "/", 200, "text/html; charset=utf-8", "the service is down"},
+		{"HEAD", "/", 200, "text/html; charset=utf-8", ""},
+		{"GET", "/metrics", 200, "text/plain; version=0.0.4; charset=utf-8; escaping=underscores", "netwatchd_test_seconds_count 1"},
+		{"GET", "/-/healthy", 200, "text/plain; charset=utf-8", "netwatchd is healthy.\n"},
+		{"GET", "/-/ready", 200, "text/plain; charset=utf-8", "netwatchd is ready.\n"},
+		{"POST", "/-/reload", 200, "text/plain; charset=utf-8", "the configuration was reloaded.\n"},
+		{"PUT", "/-/reload", 200, "text/plain; charset=utf-8", "the configuration was reloaded.\n"},
+		{"GET", "/-/reload", 405, "text/plain; charset=utf-8", ""},
+		{"GET", "/api/v1/status", 200, "application/json", `"cause":"upstream"`},
+		{"GET", "/api/v1/results", 200, "application/json", `"total":4`},
+		{"POST", "/api/v1/status", 405, "application/json", `{"error":{"code":"method_not_allowed",`},
+		{"GET", "/api/v2/status", 404, "application/json", `{"error":{"code":"not_found",`},
+		{"GET", "/absent", 404, "text/plain; charset=utf-8", ""},
+		{"GET", "/debug/pprof/", 404, "text/plain; charset=utf-8", ""},
+	} {
+		t.Run(test.method+" "+test.path, func(t *testing.T) {
+			got := get(t, http.DefaultClient, base+test.path, method(test.method))
+			if got.status != test.status || got.header.Get("Content-Type") != test.contentType || !strings.Contains(got.body, test.body) {
+				t.Errorf("got %d %s\n%s\nwant %d %s with %q", got.status, got.header.Get("Content-Type"), got.body, test.status, test.contentType, test.body)
+			}
+			if got.status == 405 && got.header.Get("Allow") == "" {
+				t.Error("405 without Allow")
+			}
+			for _, name := range []string{"Content-Security-Policy", "X-Content-Type-Options", "Referrer-Policy"} {
+				if got.header.Get(name) == "" {
+					t.Errorf("no %s", name)
+				}
+			}
+		})
+	}
+}
+
+func TestMetricsAreNegotiated(t *testing.T) {
+	base := at(t, newTestServer(t))
+	for accept, want := range map[string]string{
+		"application/openmetrics-text;version=1.0.0": "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores",
+		"application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited": "application/vnd.google.protobuf; " +
+			"proto=io.prometheus.client.MetricFamily; encoding=delimited; escaping=underscores",
+	} {
+		got := get(t, http.DefaultClient, base+"/metrics", header("Accept", accept))
+		if diff := cmp.Diff(want, got.header.Get("Content-Type")); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	}
+	if got := get(t, http.DefaultClient, base+"/metrics", header("Accept-Encoding", "gzip")); got.header.Get("Content-Encoding") != "gzip" {
+		t.Errorf("got encoding %q, want gzip", got.header.Get("Content-Encoding"))
+	}
+}
+
+func TestTroubleIsSaid(t *testing.T) {
+	s := newTestServer(t)
+	s.Source, s.Ready = &source{err: watch.ErrStopped}, make(chan struct{})
+	s.Reload = func(context.Context) error {
+		return errors.New("probes[2] \"codex\": timeout 40s must be under the interval 30s")
+	}
+	base := at(t, s)
+	for _, test := range []struct {
+		method, path string
+		status       int
+		body         string
+	}{
+		{"GET", "/-/healthy", 503, "the watcher has stopped"},
+		{"GET", "/-/ready", 503, "the first round is not over"},
+		{"GET", "/api/v1/status", 503, `{"error":{"code":"unavailable"`},
+		{"GET", "/", 503, "the watcher has stopped"},
+		{"POST", "/-/reload", 500, "must be under the interval"},
+	} {
+		got := get(t, http.DefaultClient, base+test.path, method(test.method))
+		if got.status != test.status || !strings.Contains(got.body, test.body) {
+			t.Errorf("%s: got %d %s, want %d with %q", test.path, got.status, got.body, test.status, test.body)
+		}
+	}
+}
+
+func TestAStuckWatcherIsNotHealthy(t *testing.T) {
+	s := newTestServer(t)
+	s.Source = &source{stuck: true}
+	begun := time.Now()
+	if got := get(t, http.DefaultClient, at(t, s)+"/-/healthy"); got.status != 503 {
+		t.Errorf("got %d", got.status)
+	}
+	if took := time.Since(begun); took > 3*answerWait {
+		t.Errorf("took %v, want about %v", took, answerWait)
+	}
+}
+
+func TestResultsAreFiltered(t *testing.T) {
+	base := at(t, newTestServer(t))
+	for _, test := range []struct {
+		query string
+		names []string
+		total int
+		fault string
+	}{
+		{"service=codex", []string{"dns", "head", "head"}, 3, ""},
+		{"service=codex&service=shop&probe=head", []string{"head", "head", "head"}, 3, ""},
+		{"vantage=sandbox", []string{"head"}, 1, ""},
+		{"class=tcp.refused&class=ok", []string{"dns", "head", "head"}, 3, ""},
+		{"service=absent", []string{}, 0, ""},
+		{"limit=1&offset=1", []string{"head"}, 4, ""},
+		{"offset=9", []string{}, 4, ""},
+		{"class=tcp.refusd", nil, 0, `class: unknown class "tcp.refusd": use one of unknown, ok`},
+		{"limit=0", nil, 0, `limit: "0" is not a whole number from 1 to 10000`},
+		{"limit=10001", nil, 0, "from 1 to 10000"},
+		{"offset=-1", nil, 0, "offset"},
+		{"servce=codex", nil, 0, `unknown parameter "servce": use class, limit, offset, probe, service, vantage`},
+	} {
+		t.Run(test.query, func(t *testing.T) {
+			got := get(t, http.DefaultClient, base+"/api/v1/results?"+test.query)
+			if test.fault != "" {
+				var f fault
+				if err := json.Unmarshal([]byte(got.body), &f); err != nil || got.status != 400 || f.Error.Code != "bad_parameter" || !strings.Contains(f.Error.Message, test.fault) {
+					t.Errorf("got %d %s", got.status, got.body)
+				}
+				return
+			}
+			var page struct {
+				Results *[]probe.Result
+				Total   int
+			}
+			if err := json.Unmarshal([]byte(got.body), &page); err != nil || page.Results == nil {
+				t.Fatalf("%v: %s", err, got.body)
+			}
+			names := []string{}
+			for _, r := range *page.Results {
+				names = append(names, r.Name)
+			}
+			if diff := cmp.Diff(test.names, names); diff != "" || page.Total != test.total {
+				t.Errorf("got a total of %d, want %d (-want +got):\n%s", page.Total, test.total, diff)
+			}
+		})
+	}
+}
+
+func TestEmptyListsAreLists(t *testing.T) {
+	got := get(t, http.DefaultClient, at(t, newTestServer(t))+"/api/v1/status")
+	if strings.Contains(got.body, "null") {
+		t.Errorf("a null that jq would stop at:\n%s", got.body)
+	}
+	var s watch.Status
+	if err := json.Unmarshal([]byte(got.body), &s); err != nil || len(s.Services) != 2 {
+		t.Errorf("cannot be read back: %v", err)
+	}
+}
+
+func TestPagesOfOthersAreKeptOut(t *testing.T) {
+	s := newTestServer(t)
+	reloads := 0
+	s.Reload = func(context.Context) error { reloads++; return nil }
+	s.Hosts = []string{"watch.example.com"}
+	base := at(t, s)
+	host := func(name string) func(*http.Request) { return func(r *http.Request) { r.Host = name } }
+	for _, test := range []struct {
+		name   string
+		path   string
+		status int
+		edits  []func(*http.Request)
+	}{
+		{"curl", "/-/reload", 200, nil},
+		{"our own page", "/-/reload", 200, []func(*http.Request){header("Sec-Fetch-Site", "same-origin")}},
+		{"a page of others", "/-/reload", 403, []func(*http.Request){header("Sec-Fetch-Site", "cross-site")}},
+		{"an old browser", "/-/reload", 403, []func(*http.Request){header("Origin", "https://evil.example.com")}},
+		{"a rebound name", "/-/reload", 421, []func(*http.Request){host("evil.example.com:19405")}},
+		{"a rebound name reads", "/api/v1/status", 421, []func(*http.Request){method("GET"), host("evil.example.com:19405")}},
+		{"localhost", "/-/reload", 200, []func(*http.Request){host("LOCALHOST:19405")}},
+		{"IPv6", "/-/reload", 200, []func(*http.Request){host("[::1]:19405")}},
+		{"Docker", "/-/reload", 200, []func(*http.Request){host("host.docker.internal:19405")}},
+		{"a neighbour", "/-/reload", 200, []func(*http.Request){host("netwatchd:19405")}},
+		{"a proxy's name", "/-/reload", 200, []func(*http.Request){host("watch.example.com")}},
+		{"another service's name in it", "/-/reload", 421, []func(*http.Request){host("localhost.example.com")}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			before := reloads
+			got := get(t, http.DefaultClient, base+test.path, append([]func(*http.Request){method("POST")}, test.edits...)...)
+			if got.status != test.status {
+				t.Errorf("got %d %s, want %d", got.status, got.body, test.status)
+			}
+			if reloaded := reloads > before; reloaded != (test.status == 200) {
+				t.Errorf("reloaded: %v", reloaded)
+			}
+		})
+	}
+}
+
+func TestThePage(t *testing.T) {
+	got := get(t, http.DefaultClient, at(t, newTestServer(t))+"/")
+	style := regexp.MustCompile(`(?s)<style>(.*)</style>`).FindStringSubmatch(got.body)
+	if style == nil || !strings.Contains(got.header.Get("Content-Security-Policy"), "'"+digest(style[1])+"'") {
+		t.Errorf("the policy does not let the page have its style:\n%s", got.header.Get("Content-Security-Policy"))
+	}
+	if strings.Contains(got.body, "<script") {
+		t.Error("what a server said became a script")
+	}
+	if strings.Index(got.body, "the service is down") > strings.Index(got.body, "reachable") {
+		t.Error("what is bad does not come first")
+	}
+	for _, want := range []string{"<title>codex: upstream – netwatchd</title>", "in the sandbox", "Nothing to repair here.",
+		"tcp.refused", "&lt;script&gt;", `href="/api/v1/status"`, `http-equiv="refresh"`, "prefers-color-scheme"} {
+		if !strings.Contains(got.body, want) {
+			t.Errorf("no %q on the page", want)
+		}
+	}
+	if strings.Contains(got.body, "ZgotmplZ") {
+		t.Error("the template refused something")
+	}
+}
+
+func TestProfilingOnlyWhenAskedFor(t *testing.T) {
+	s := newTestServer(t)
+	s.Profiling = true
+	if got := get(t, http.DefaultClient, at(t, s)+"/debug/pprof/cmdline"); got.status != 200 {
+		t.Errorf("got %d", got.status)
+	}
+}
+
+func TestAFailingCollectorIsLogged(t *testing.T) {
+	var log strings.Builder
+	s := newTestServer(t)
+	s.Log = slog.New(slog.NewTextHandler(&log, nil))
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "good", Help: "Good."}, func() float64 { return 1 }), broken{})
+	s.Gatherer = registry
+	got := get(t, http.DefaultClient, at(t, s)+"/metrics")
+	if got.status != 200 || !strings.Contains(got.body, "good 1") || !strings.Contains(log.String(), "broken on purpose") {
+		t.Errorf("got %d %s; log %s", got.status, got.body, &log)
+	}
+}
+
+type broken struct{}
+
+func (broken) Describe(chan<- *prometheus.Desc) {}
+func (broken) Collect(out chan<- prometheus.Metric) {
+	out <- prometheus.NewInvalidMetric(prometheus.NewDesc("broken", "Broken.", nil, nil), errors.New("broken on purpose"))
+}
