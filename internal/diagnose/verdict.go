@@ -30,6 +30,10 @@ const (
 	WantOpen
 )
 
+func (w Want) String() string {
+	return [...]string{WantAny: "any", WantClosed: "closed", WantOpen: "open"}[w]
+}
+
 // A Verdict names one cause, with the results that show it.
 type Verdict struct {
 	Service  string         `json:"service"`

@@ -144,19 +144,19 @@ func land(all *[rungs]landing, r probe.Result) {
 	switch {
 	case r.Role == probe.OfHost:
 		all[Host].add(r)
-	case r.Vantage == probe.Direct && (r.Kind == probe.DNS || r.Role != probe.OfService):
+	case r.Vantage == probe.Direct && (r.Kind == probe.KindDNS || r.Role != probe.OfService):
 		if r.OK() {
 			all[Resolver].direct = append(all[Resolver].direct, r)
 		}
 	case r.Role == probe.ControlByName, r.Role == probe.ControlByAddress:
 		all[Internet].add(r)
-	case r.Role != probe.OfService, r.Kind == probe.DNS:
+	case r.Role != probe.OfService, r.Kind == probe.KindDNS:
 		all[Resolver].add(r)
-	case r.Kind == probe.HTTP:
+	case r.Kind == probe.KindHTTP:
 		landRequest(all, r, Application)
-	case r.Kind == probe.Stream:
+	case r.Kind == probe.KindStream:
 		landRequest(all, r, Stream)
-	case r.Kind == probe.Exec:
+	case r.Kind == probe.KindExec:
 		all[Agent].add(r)
 		return
 	}

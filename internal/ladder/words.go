@@ -33,7 +33,7 @@ func well(rung int, ok []probe.Result) string {
 	case Host:
 		return strings.Join(looks(ok), ", ")
 	case Resolver:
-		if first.Role == probe.OfService && first.Kind == probe.DNS {
+		if first.Role == probe.OfService && first.Kind == probe.KindDNS {
 			return cmp.Or(answers(first), first.Target+" resolves")
 		}
 		return tally(len(servers(ok)), len(servers(ok)), "nameserver")
@@ -162,7 +162,7 @@ func took(rung int, rs []probe.Result) probe.Seconds {
 			return 0
 		}
 	case Resolver:
-		if r.Kind != probe.DNS {
+		if r.Kind != probe.KindDNS {
 			return r.Phases[probe.Resolve]
 		}
 	}

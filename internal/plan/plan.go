@@ -3,6 +3,7 @@ package plan
 
 import (
 	"cmp"
+	"context"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -19,12 +20,13 @@ import (
 // A Plan is what to watch, and what there is to say of each probe.
 type Plan struct {
 	watch.Plan
-	about map[ledger.Key]metrics.Info
+	about  map[ledger.Key]metrics.Info
+	config *config.Config
 }
 
 // Of returns the plan of a configuration.
 func Of(c *config.Config) *Plan {
-	p := &Plan{about: make(map[ledger.Key]metrics.Info)}
+	p := &Plan{about: make(map[ledger.Key]metrics.Info), config: c}
 	p.Environment = environment(c)
 	p.Services = make([]watch.Service, len(c.Services))
 	for i, s := range c.Services {
@@ -46,6 +48,33 @@ func (p *Plan) Info(k ledger.Key) (metrics.Info, bool) {
 func (p *Plan) Knows(k ledger.Key) bool {
 	_, own := p.Info(k)
 	return own || config.Reserved(k.Service)
+}
+
+// Codex is the agent that the configuration runs; zero if it runs none, or none is there.
+func (p *Plan) Codex(ctx context.Context) metrics.Codex {
+	for _, s := range p.config.Services {
+		for _, c := range s.Probes {
+			if c.Preset == "codex" {
+				return installed(ctx, c.Codex.Path, s.Sandbox)
+			}
+		}
+	}
+	return metrics.Codex{}
+}
+
+func installed(ctx context.Context, path string, sandbox *config.Sandbox) metrics.Codex {
+	found, err := probe.FindCodex(path)
+	if err != nil {
+		return metrics.Codex{}
+	}
+	about := metrics.Codex{Path: found, Version: "unknown", SandboxMode: "none"}
+	if version, err := probe.CodexVersion(ctx, found); err == nil {
+		about.Version = version.String()
+	}
+	if sandbox != nil {
+		about.SandboxMode = sandbox.Want.String()
+	}
+	return about
 }
 
 func (p *Plan) describe(s config.Service) {

@@ -137,7 +137,7 @@ func answer(s watch.Standing) string {
 	var best *probe.Result
 	for i, r := range s.Results {
 		own := r.Role == probe.OfService && r.Vantage == probe.FromHost && r.OK()
-		if own && (best == nil || r.Kind == probe.HTTP && best.Kind != probe.HTTP) {
+		if own && (best == nil || r.Kind == probe.KindHTTP && best.Kind != probe.KindHTTP) {
 			best = &s.Results[i]
 		}
 	}

@@ -127,7 +127,7 @@ func (p *paper) host(host *watch.Status, age time.Duration, readErr error) {
 
 func reached(host *watch.Status, s watch.Standing, age time.Duration) string {
 	for _, r := range s.Results {
-		if r.Kind == probe.HTTP && r.Role == probe.OfService && r.Vantage == probe.FromHost && r.OK() {
+		if r.Kind == probe.KindHTTP && r.Role == probe.OfService && r.Vantage == probe.FromHost && r.OK() {
 			words := fmt.Sprintf("reached %s %s ago", s.Service, ago(age+host.At.Sub(r.Start)))
 			if r.Status > 0 {
 				words += fmt.Sprintf(" (%d in %s)", r.Status, millis(r.Elapsed))

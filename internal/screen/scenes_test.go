@@ -43,7 +43,7 @@ func failed(r probe.Result, phase probe.Phase, class probe.Class, why string) pr
 }
 
 func head() probe.Result {
-	r := made("codex", "head", probe.HTTP, url, 84)
+	r := made("codex", "head", probe.KindHTTP, url, 84)
 	r.Phase, r.Peer, r.Status = probe.Response, edge, 405
 	r.TLS = &probe.TLS{Version: "TLS 1.3", Subject: "chatgpt.com", Issuer: "CN=WE1,O=Google Trust Services,C=US", NotAfter: noon.AddDate(0, 2, 3)}
 	r.Phases = probe.Phases{probe.Resolve: .012, probe.Connect: .02, probe.Handshake: .03, probe.Request: .001, probe.Response: .021}
@@ -52,37 +52,37 @@ func head() probe.Result {
 }
 
 func dns() probe.Result {
-	r := made("codex", "dns", probe.DNS, "chatgpt.com", 12)
+	r := made("codex", "dns", probe.KindDNS, "chatgpt.com", 12)
 	r.Phase, r.Answers = probe.Resolve, []string{"104.18.32.47", "172.64.155.209", "2606:4700:4400::6812:202f", "2a06:98c1:3100::ac40:9bd1"}
 	return r
 }
 
 func stream() probe.Result {
-	r := made("codex", "stream", probe.Stream, "wss://chatgpt.com/backend-api/codex/responses", 60_090)
+	r := made("codex", "stream", probe.KindStream, "wss://chatgpt.com/backend-api/codex/responses", 60_090)
 	r.Phase, r.Peer, r.Status = probe.Streaming, edge, 101
 	return r
 }
 
 func agent() probe.Result {
-	r := made("codex", "exec", probe.Exec, "codex", 4200)
+	r := made("codex", "exec", probe.KindExec, "codex", 4200)
 	r.Phase, r.Output = probe.Executing, "OK"
 	return r
 }
 
 func ask(server string, role probe.Role, vantage probe.Vantage) probe.Result {
-	r := made("resolvers", server+"/"+role.String()[len("resolver."):], probe.DNS, "chatgpt.com", 9)
+	r := made("resolvers", server+"/"+role.String()[len("resolver."):], probe.KindDNS, "chatgpt.com", 9)
 	r.Role, r.Vantage, r.Server, r.Phase = role, vantage, server+":53", probe.Resolve
 	return r
 }
 
 func control(name string, role probe.Role, ms float64) probe.Result {
-	r := made("controls", name, probe.HTTP, "http://"+name+"/generate_204", ms)
+	r := made("controls", name, probe.KindHTTP, "http://"+name+"/generate_204", ms)
 	r.Role, r.Phase, r.Status = role, probe.Response, 204
 	return r
 }
 
 func look(name string) probe.Result {
-	r := made("host", name, probe.Host, "", 0.2)
+	r := made("host", name, probe.KindHost, "", 0.2)
 	r.Role = probe.OfHost
 	return r
 }

@@ -42,10 +42,10 @@ func attempt(service, name string, kind probe.Kind, v probe.Vantage, phase probe
 
 func results() []probe.Result {
 	return []probe.Result{
-		attempt("codex", "dns", probe.DNS, probe.FromHost, probe.Resolve, probe.OK, ""),
-		attempt("codex", "head", probe.HTTP, probe.FromHost, probe.Connect, probe.TCPRefused, "connect: connection refused"),
-		attempt("codex", "head", probe.HTTP, probe.FromSandbox, probe.Resolve, probe.LocalDenied, "<script>alert(1)</script>"),
-		attempt("shop", "head", probe.HTTP, probe.FromHost, probe.Response, probe.OK, ""),
+		attempt("codex", "dns", probe.KindDNS, probe.FromHost, probe.Resolve, probe.OK, ""),
+		attempt("codex", "head", probe.KindHTTP, probe.FromHost, probe.Connect, probe.TCPRefused, "connect: connection refused"),
+		attempt("codex", "head", probe.KindHTTP, probe.FromSandbox, probe.Resolve, probe.LocalDenied, "<script>alert(1)</script>"),
+		attempt("shop", "head", probe.KindHTTP, probe.FromHost, probe.Response, probe.OK, ""),
 	}
 }
 

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"netwatchd/internal/config"
+	"netwatchd/internal/diagnose"
+	"netwatchd/internal/plan"
+	"netwatchd/internal/screen"
+	"netwatchd/internal/statusfile"
+	"netwatchd/internal/watch"
+)
+
+func (a *app) checkCommand() *cobra.Command {
+	var asJSON, verbose bool
+	cmd := &cobra.Command{
+		Use:   "check",
+		Short: "Make one full round now and say whose fault it is",
+		Long: `Make one full round now: this host, its resolvers, the controls, the service. Costs no tokens.
+
+Inside an agent's sandbox it says what is denied there, and what the daemon on the host last saw.
+
+Exit code: 0 healthy, 1 a fault, 2 inconclusive, 3 usage or configuration.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := a.load()
+			if err != nil {
+				return err
+			}
+			return a.check(cmd.Context(), c, asJSON, verbose)
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the status as JSON")
+	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "show every attempt of the round")
+	return cmd
+}
+
+func (a *app) check(ctx context.Context, c *config.Config, asJSON, verbose bool) error {
+	status := watch.Once(ctx, plan.Of(c).Plan, build().Version)
+	if ctx.Err() != nil {
+		return failed(ctx.Err())
+	}
+	if err := a.show(status, c.StatusFile, asJSON, screenOptions(a.out, verbose)); err != nil {
+		return failed(err)
+	}
+	return done(exitCode(status))
+}
+
+// show prints what was found; inside a sandbox, held against what the daemon outside saw.
+func (a *app) show(status *watch.Status, statusFile string, asJSON bool, o screen.Options) error {
+	switch {
+	case asJSON:
+		return printJSON(a.out, status)
+	case status.Sandboxed.Denied:
+		outside, age, err := statusfile.Read(statusFile)
+		return screen.Inside(a.out, status.Sandboxed, outside, age, err, o)
+	}
+	return screen.Check(a.out, status, o)
+}
+
+// exitCode is the worst there is to say: a fault of one service is not hidden by the doubt about another.
+func exitCode(status *watch.Status) int {
+	code := exitHealthy
+	for _, s := range status.Services {
+		switch {
+		case s.Cause.Fault():
+			return exitFault
+		case s.Cause == diagnose.Inconclusive, s.Cause == diagnose.Starting, s.Cause == diagnose.Suspended:
+			code = exitInconclusive
+		}
+	}
+	return code
+}
+
+func screenOptions(w io.Writer, verbose bool) screen.Options {
+	var o screen.Options
+	if f, ok := w.(*os.File); ok {
+		o = screen.For(f, os.Getenv)
+	}
+	o.Verbose = verbose
+	return o
+}
+
+func printJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return fmt.Errorf("writing JSON: %w", err)
+	}
+	return nil
+}

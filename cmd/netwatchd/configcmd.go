@@ -1,0 +1,48 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) configCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "config",
+		Short: "Check or show the configuration",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(
+		&cobra.Command{
+			Use:   "check",
+			Short: "Say every fault of the configuration, with its place",
+			Args:  cobra.NoArgs,
+			RunE: func(*cobra.Command, []string) error {
+				c, err := a.load()
+				if err != nil {
+					return err
+				}
+				probes := 0
+				for _, s := range c.Services {
+					probes += len(s.Probes)
+				}
+				fmt.Fprintf(a.out, "%s: no faults; services %d, probes %d, controls %d\n", c.Origin(), len(c.Services), probes, len(c.Controls))
+				return nil
+			},
+		},
+		&cobra.Command{
+			Use:   "show",
+			Short: "Print the configuration in force, every default in its place, secrets hidden",
+			Args:  cobra.NoArgs,
+			RunE: func(*cobra.Command, []string) error {
+				c, err := a.load()
+				if err != nil {
+					return err
+				}
+				return c.Show(a.out)
+			},
+		},
+	)
+	return cmd
+}

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"io"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/lmittmann/tint"
+	"github.com/mattn/go-isatty"
+
+	"netwatchd/internal/config"
+	"netwatchd/internal/diagnose"
+	"netwatchd/internal/probe"
+	"netwatchd/internal/watch"
+)
+
+// newLogger writes for people on a terminal and JSON everywhere else.
+func newLogger(c config.Log, w io.Writer) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(c.Level)) // checked with the configuration
+	if c.Format == "text" || c.Format == "auto" && isTerminal(w) {
+		return slog.New(tint.NewHandler(w, &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: !isTerminal(w)}))
+	}
+	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level}))
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && isatty.IsTerminal(f.Fd())
+}
+
+// diary logs what changed: a healthy day is a quiet log.
+type diary struct {
+	watch.Indifferent
+	log     *slog.Logger
+	classes map[string]probe.Class
+}
+
+func newDiary(log *slog.Logger) *diary {
+	return &diary{log: log, classes: make(map[string]probe.Class)}
+}
+
+// Attempted logs a probe whose class changed, for those who ask for details: the verdict is what matters.
+func (d *diary) Attempted(r probe.Result, _ time.Duration) {
+	key := r.Service + "/" + r.Name + "/" + r.Vantage.String()
+	before, known := d.classes[key]
+	d.classes[key] = r.Class
+	if before == r.Class || !known && r.OK() {
+		return
+	}
+	d.log.Debug("probe changed", "service", r.Service, "probe", r.Name, "vantage", r.Vantage, "class", r.Class, "why", r.Why)
+}
+
+// Judged logs a verdict that moved, as loudly as it deserves.
+func (d *diary) Judged(now watch.Standing, was diagnose.Cause) {
+	if now.Cause == was {
+		return
+	}
+	args := []any{"service", now.Service, "cause", now.Cause, "was", was, "title", now.Title}
+	if now.Cause.Fault() {
+		args = append(args, "advice", now.Advice)
+	}
+	if len(now.Evidence) > 0 && !now.Evidence[0].OK() {
+		decisive := now.Evidence[0]
+		args = append(args, "probe", decisive.Name, "vantage", decisive.Vantage, "class", decisive.Class, "why", decisive.Why)
+	}
+	d.log.Log(nil, loudness(now.Severity), "verdict", args...) //nolint:staticcheck // the context carries nothing
+}
+
+func loudness(s diagnose.Severity) slog.Level {
+	switch s {
+	case diagnose.Page:
+		return slog.LevelError
+	case diagnose.Ticket:
+		return slog.LevelWarn
+	}
+	return slog.LevelInfo
+}
+
+// Resumed logs that the host was away.
+func (d *diary) Resumed(away time.Duration, discarded int) {
+	d.log.Info("this host was away", "for", away.Round(time.Second), "discarded_attempts", discarded)
+}

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"netwatchd/internal/config"
+	"netwatchd/internal/plan"
+	"netwatchd/internal/probe"
+	"netwatchd/internal/screen"
+)
+
+func (a *app) probeCommand() *cobra.Command {
+	var asJSON bool
+	asked := new(attemptFlags)
+	cmd := &cobra.Command{
+		Use:   "probe KIND TARGET",
+		Short: "Make one attempt and show how it ended",
+		Long: `Make one attempt and show how it ended. KIND is dns, http or stream; TARGET a name or a URL.
+
+This is what runs inside the agent's sandbox, to be held against the same attempt made outside.
+
+Exit code: 0 as expected, 1 anything else, 3 usage.`,
+		Example: `  netwatchd probe dns chatgpt.com --nameserver 1.1.1.1:53
+  netwatchd probe http https://chatgpt.com/backend-api/codex/responses --method HEAD --expect.status 405 --expect.header Allow=POST`,
+		Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			p, err := asked.probe(args[0], args[1])
+			if err != nil {
+				return err
+			}
+			r, ok := probe.Do(cmd.Context(), p)
+			if !ok {
+				return failed(cmd.Context().Err())
+			}
+			if asJSON {
+				err = printJSON(a.out, r)
+			} else {
+				err = screen.Result(a.out, r, screenOptions(a.out, true))
+			}
+			if err != nil {
+				return failed(err)
+			}
+			if !r.OK() {
+				return done(exitFault)
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the result as JSON")
+	asked.bind(cmd.Flags())
+	return cmd
+}
+
+// attemptFlags describe a single attempt on the command line.
+type attemptFlags struct {
+	p           config.Probe
+	family      string
+	nameservers []string
+	headers     []string
+}
+
+func (f *attemptFlags) bind(fs *pflag.FlagSet) {
+	fs.DurationVar(&f.p.Timeout, "timeout", 5*time.Second, "how long the attempt may take, a stream's hold aside")
+	fs.StringSliceVar(&f.nameservers, "nameserver", nil, "ask this `ip:port` instead of the system's; may be repeated")
+	fs.StringSliceVar(&f.p.Types, "type", []string{"A", "AAAA"}, "dns: record types to ask for")
+	fs.StringSliceVar(&f.p.Expect.Answers, "expect.answer", nil, "dns: exactly these answers")
+	fs.StringVar(&f.p.Method, "method", http.MethodGet, "http: the request's method")
+	fs.IntSliceVar(&f.p.Expect.Status, "expect.status", nil, "http: one of these statuses (default any 2xx)")
+	fs.StringArrayVar(&f.headers, "expect.header", nil, "http: a header that must hold a value, as `Name=value`; may be repeated")
+	fs.StringVar(&f.p.TLS.CAFile, "tls.ca-file", "", "trust the certificates in this PEM `file` instead of the system's")
+	fs.StringVar(&f.p.TLS.Issuer, "tls.issuer", "", "part of the issuer's name that must be there")
+	fs.StringVar(&f.p.TLS.Name, "tls.name", "", "verify this name instead of the URL's host")
+	fs.StringVar(&f.family, "family", "any", "any, ipv4 or ipv6")
+	fs.StringVar(&f.p.Proxy, "proxy", "environment", "environment, none, or the proxy's URL")
+	fs.DurationVar(&f.p.Hold, "hold", 0, "stream: hold the connection idle for this long")
+}
+
+// probe is the attempt the flags describe.
+func (f *attemptFlags) probe(kind, target string) (*probe.Probe, error) {
+	p := f.p
+	p.Name, p.Target, p.Family = kind, target, config.Family(f.family)
+	p.Timeout += p.Hold
+	for _, step := range []func() error{
+		func() error { return setKind(&p, kind) },
+		func() error { return checkTarget(p) },
+		func() error { return setNameservers(&p, f.nameservers) },
+		func() error { return setHeaders(&p, f.headers) },
+	} {
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	spec := probe.Spec{Service: "cli", Name: p.Name, Kind: p.Kind, Target: target, Timeout: p.Timeout}
+	return &probe.Probe{Spec: spec, Prober: plan.Prober(config.Builtin(), p, p.Hold)}, nil
+}
+
+func setKind(p *config.Probe, kind string) error {
+	if err := p.Kind.UnmarshalText([]byte(kind)); err != nil || p.Kind == probe.KindHost || p.Kind == probe.KindExec {
+		return fmt.Errorf("KIND %q: use dns, http or stream", kind)
+	}
+	return nil
+}
+
+func checkTarget(p config.Probe) error {
+	if p.Kind == probe.KindDNS {
+		if strings.Contains(p.Target, "/") {
+			return fmt.Errorf("TARGET %q: dns looks up a name, without a scheme or a path", p.Target)
+		}
+		return nil
+	}
+	schemes := map[probe.Kind][]string{probe.KindHTTP: {"http", "https"}, probe.KindStream: {"ws", "wss"}}[p.Kind]
+	u, err := url.Parse(p.Target)
+	if err != nil || u.Host == "" || !slices.Contains(schemes, u.Scheme) {
+		return fmt.Errorf("TARGET %q: %v wants a URL that begins with %s://", p.Target, p.Kind, strings.Join(schemes, ":// or "))
+	}
+	return nil
+}
+
+func setNameservers(p *config.Probe, texts []string) error {
+	for _, text := range texts {
+		server, err := netip.ParseAddrPort(text)
+		if err != nil {
+			return fmt.Errorf("--nameserver %q: want an address and a port, such as 1.1.1.1:53", text)
+		}
+		p.Nameservers = append(p.Nameservers, server)
+	}
+	return nil
+}
+
+func setHeaders(p *config.Probe, texts []string) error {
+	for _, text := range texts {
+		name, value, ok := strings.Cut(text, "=")
+		if !ok {
+			return fmt.Errorf("--expect.header %q: want Name=value, such as Allow=POST", text)
+		}
+		p.Expect.Headers = append(p.Expect.Headers, config.Header{Name: name, Value: value})
+	}
+	return nil
+}

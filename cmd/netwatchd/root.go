@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"netwatchd/internal/config"
+)
+
+// Exit codes: a contract with scripts and with the agent that runs `netwatchd check`.
+const (
+	exitHealthy      = 0
+	exitFault        = 1
+	exitInconclusive = 2
+	exitUsage        = 3 // also a bad configuration
+)
+
+// exitError ends the program with a code, after its message if there is one.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string { return e.err.Error() }
+func (e *exitError) Unwrap() error { return e.err }
+
+// failed ends with exitFault: the command was right, what it had to do went wrong.
+func failed(err error) error { return &exitError{exitFault, err} }
+
+// done ends with code and without a word: everything has been said.
+func done(code int) error {
+	if code == exitHealthy {
+		return nil
+	}
+	return &exitError{code: code}
+}
+
+// app is what the commands share.
+type app struct {
+	out, errs io.Writer
+	overrides *config.Overrides
+}
+
+func execute(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) int {
+	a := &app{out: out, errs: errs}
+	root := a.rootCommand()
+	root.SetArgs(args)
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(errs)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitHealthy
+	}
+	exit, ok := errors.AsType[*exitError](err)
+	if !ok {
+		exit = &exitError{exitUsage, err}
+	}
+	if exit.err != nil {
+		fmt.Fprintf(errs, "netwatchd: %v\n", exit.err)
+	}
+	return exit.code
+}
+
+func (a *app) rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "netwatchd",
+		Short: "Says whose fault it is when a coding agent cannot reach its service",
+		Long: `netwatchd says whose fault it is when a coding agent cannot reach its service.
+
+Without a configuration it watches OpenAI Codex. "netwatchd check" answers now; "netwatchd run" watches on.
+
+Exit codes of check, probe and status: 0 healthy, 1 a fault, 2 inconclusive, 3 usage or configuration.`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.CompletionOptions.DisableDefaultCmd = false
+	a.overrides = config.BindFlags(root.PersistentFlags())
+	root.AddCommand(a.runCommand(), a.checkCommand(), a.probeCommand(), a.statusCommand(), a.configCommand(), versionCommand(a.out))
+	return root
+}
+
+// load reads the configuration the flags and the environment ask for.
+func (a *app) load() (*config.Config, error) { return config.Load("", a.overrides) }

@@ -1,0 +1,242 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"netwatchd/internal/config"
+	"netwatchd/internal/host"
+	"netwatchd/internal/ledger"
+	"netwatchd/internal/metrics"
+	"netwatchd/internal/plan"
+	"netwatchd/internal/probe"
+	"netwatchd/internal/statusfile"
+	"netwatchd/internal/watch"
+	"netwatchd/internal/web"
+)
+
+func (a *app) runCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "run",
+		Short: "Watch on: the daemon",
+		Long:  "Watch on, export metrics, and keep the status file. SIGHUP and POST /-/reload reload the configuration.",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := a.load()
+			if err != nil {
+				return err
+			}
+			return a.run(cmd.Context(), c)
+		},
+	}
+}
+
+// A service is the running daemon.
+type service struct {
+	log      *slog.Logger
+	load     func() (*config.Config, error)
+	ledger   *ledger.Ledger
+	watcher  *watch.Watcher
+	counters *metrics.Counters
+	keeper   *statusfile.Keeper
+
+	plan atomic.Pointer[plan.Plan]
+
+	reloading sync.Mutex // one reload at a time
+	conf      *config.Config
+}
+
+func (a *app) run(ctx context.Context, c *config.Config) error {
+	// Ports are bound before anything runs: a daemon that cannot be asked should not probe either.
+	page := web.Config{Listen: c.Web.Listen, ConfigFile: c.Web.ConfigFile}
+	listeners, err := web.Listen(page)
+	if err != nil {
+		return err
+	}
+	s := &service{log: newLogger(c.Log, a.errs), load: a.load, ledger: ledger.New(), conf: c}
+	s.plan.Store(plan.Of(c))
+	s.keeper = statusfile.NewKeeper(c.StatusFile, s, s.log)
+	collector := &metrics.Collector{Ledger: s.ledger, Source: s, Info: s.info}
+	registry, counters := metrics.NewRegistry(collector, build(), s.codex)
+	s.counters = counters
+	s.counters.Reloaded(nil)
+	s.watcher = watch.New(s.plan.Load().Plan, watch.Options{
+		Version:   build().Version,
+		Observers: []watch.Observer{accountant{Ledger: s.ledger}, counters, newDiary(s.log), s.keeper},
+		Clock:     new(host.Clock),
+	})
+	server := &web.Server{
+		Source: s.watcher, Results: s.ledger.Latest, Ready: s.watcher.Ready(), Reload: s.reload,
+		Gatherer: registry, Version: build().Version, Log: s.log,
+	}
+	s.log.Info("watching", "version", build().Version, "configuration", c.Origin(), "services", len(c.Services), "listen", addresses(listeners))
+	return s.serve(ctx, func(ctx context.Context) error {
+		return web.Serve(ctx, listeners, page, server.Handler(), s.log)
+	})
+}
+
+func addresses(listeners []net.Listener) []string {
+	all := make([]string, len(listeners))
+	for i, l := range listeners {
+		all[i] = l.Addr().String()
+	}
+	return all
+}
+
+// serve runs all parts until ctx ends or one of them fails, then stops them in reverse: first the page, so that nobody
+// asks a watcher that is leaving, then the watcher with the attempts under way, last the status file.
+func (s *service) serve(ctx context.Context, page func(context.Context) error) error {
+	keeping, stopKeeping := context.WithCancel(context.Background())
+	watching, stopWatching := context.WithCancel(context.Background())
+	var keeper, watcher, rest sync.WaitGroup
+	keeper.Go(func() { s.keeper.Run(keeping) })
+	watcher.Go(func() { s.watcher.Run(watching) })
+
+	ctx, stop := context.WithCancel(ctx)
+	rest.Go(func() { s.reloadOnHangup(ctx) })
+	rest.Go(func() { s.tellSystemd(ctx) })
+	err := page(ctx)
+	stop()
+	rest.Wait()
+	stopWatching()
+	watcher.Wait()
+	stopKeeping()
+	keeper.Wait()
+	s.log.Info("stopped")
+	if err != nil {
+		return failed(err)
+	}
+	return nil
+}
+
+func (s *service) reloadOnHangup(ctx context.Context) {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	for {
+		select {
+		case <-hangup:
+			_ = s.reload(ctx) // has been logged, and is a metric
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// reload reads the configuration afresh. A bad one changes nothing but a metric.
+func (s *service) reload(ctx context.Context) error {
+	s.reloading.Lock()
+	defer s.reloading.Unlock()
+	tellReloading()
+	defer func() { _, _ = daemon.SdNotify(false, daemon.SdNotifyReady) }()
+	c, err := s.load()
+	if err == nil {
+		err = unchangeable(s.conf, c)
+	}
+	if err == nil {
+		next := plan.Of(c)
+		if err = s.watcher.Reload(ctx, next.Plan); err == nil {
+			s.plan.Store(next)
+			s.conf = c
+			s.ledger.Keep(next.Knows)
+		}
+	}
+	s.counters.Reloaded(err)
+	if err != nil {
+		s.log.Error("the configuration was not reloaded; the old one stays in force", "error", err)
+		return err
+	}
+	s.log.Info("reloaded", "configuration", c.Origin(), "services", len(c.Services))
+	return nil
+}
+
+// unchangeable refuses what only a restart can change, rather than pretend.
+func unchangeable(was, is *config.Config) error {
+	for _, fixed := range []struct {
+		key     string
+		changed bool
+	}{
+		{"web", was.Web.ConfigFile != is.Web.ConfigFile || !slices.Equal(was.Web.Listen, is.Web.Listen)},
+		{"status_file", was.StatusFile != is.StatusFile},
+		{"storage.path", was.Storage.Path != is.Storage.Path},
+		{"log", was.Log != is.Log},
+	} {
+		if fixed.changed {
+			return errors.New(fixed.key + " changed: that takes a restart")
+		}
+	}
+	return nil
+}
+
+// Status is what the watcher says; it makes the service a source of metrics.
+func (s *service) Status(ctx context.Context) (*watch.Status, error) { return s.watcher.Status(ctx) }
+
+func (s *service) info(k ledger.Key) (metrics.Info, bool) { return s.plan.Load().Info(k) }
+
+// accountant enters every attempt in the ledger.
+type accountant struct {
+	watch.Indifferent
+	*ledger.Ledger
+}
+
+func (a accountant) Attempted(r probe.Result, interval time.Duration) { a.Add(r, interval) }
+
+// tellSystemd says when the first round is over, and from then on feeds the watchdog, but only while the watcher answers.
+func (s *service) tellSystemd(ctx context.Context) {
+	select {
+	case <-s.watcher.Ready():
+	case <-ctx.Done():
+		return
+	}
+	_, _ = daemon.SdNotify(false, daemon.SdNotifyReady)
+	s.log.Info("ready")
+	every, err := daemon.SdWatchdogEnabled(false)
+	if err != nil || every == 0 {
+		return
+	}
+	feed := time.NewTicker(every / 2) // sd_watchdog_enabled(3) recommends half the time
+	defer feed.Stop()
+	for {
+		select {
+		case <-feed.C:
+			s.feedWatchdog(ctx, every/2)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (s *service) feedWatchdog(ctx context.Context, within time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	if _, err := s.watcher.Status(ctx); err == nil {
+		_, _ = daemon.SdNotify(false, daemon.SdNotifyWatchdog)
+	}
+}
+
+// tellReloading announces a reload as sd_notify(3) wants it, with the time it began.
+func tellReloading() {
+	var now unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) == nil {
+		_, _ = daemon.SdNotify(false, fmt.Sprintf("%s\nMONOTONIC_USEC=%d", daemon.SdNotifyReloading, now.Nano()/1000))
+	}
+}
+
+// codex says which agent is installed, as far as the configuration runs one.
+func (s *service) codex() metrics.Codex {
+	return s.plan.Load().Codex(context.Background())
+}

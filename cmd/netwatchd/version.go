@@ -1,0 +1,42 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+
+	"netwatchd/internal/metrics"
+)
+
+// version is set at link time for a release; otherwise the commit it was built from stands in.
+var version = ""
+
+func build() metrics.Build {
+	b := metrics.Build{Version: version, Revision: "unknown", GoVersion: runtime.Version()}
+	if about, ok := debug.ReadBuildInfo(); ok {
+		for _, setting := range about.Settings {
+			if setting.Key == "vcs.revision" {
+				b.Revision = setting.Value
+			}
+		}
+	}
+	if b.Version == "" {
+		b.Version = "dev-" + b.Revision[:min(len(b.Revision), 12)]
+	}
+	return b
+}
+
+func versionCommand(out io.Writer) *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print which program this is",
+		Args:  cobra.NoArgs,
+		Run: func(*cobra.Command, []string) {
+			b := build()
+			fmt.Fprintf(out, "netwatchd %s (revision %s, %s, %s/%s)\n", b.Version, b.Revision, b.GoVersion, runtime.GOOS, runtime.GOARCH)
+		},
+	}
+}
