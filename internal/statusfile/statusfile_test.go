@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -144,18 +145,45 @@ func TestWriteSaysWhatToDo(t *testing.T) {
 	}
 }
 
-func TestPermissionDenied(t *testing.T) {
-	if os.Getuid() == 0 {
-		t.Skip("needs to be run by another user than root: permission denied")
+// asNobody runs f as another user would: on a thread of its own, which ends with it.
+func asNobody(t *testing.T, f func()) {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("needs root: to become another user")
 	}
+	var done sync.WaitGroup
+	done.Go(func() {
+		runtime.LockOSThread() // never unlocked: a thread that was nobody must not run anything else
+		const nobody = 65534
+		if err := unix.Setfsuid(nobody); err != nil {
+			t.Error(err)
+			return
+		}
+		f()
+	})
+	done.Wait()
+}
+
+func TestAnyoneMayReadAndNobodyWrite(t *testing.T) {
 	dir := t.TempDir()
-	if err := os.Chmod(dir, 0o500); err != nil {
+	for d := dir; d != filepath.Clean(os.TempDir()); d = filepath.Dir(d) {
+		if err := os.Chmod(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	path := filepath.Join(dir, "status.json")
+	if err := Write(path, statusOf(1)); err != nil {
 		t.Fatal(err)
 	}
-	err := Write(filepath.Join(dir, "status.json"), statusOf(1))
-	if !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "let the daemon's user write there") {
-		t.Errorf("got %v", err)
-	}
+	asNobody(t, func() {
+		if _, _, err := Read(path); err != nil {
+			t.Errorf("reading as nobody: %v", err)
+		}
+		err := Write(path, statusOf(2))
+		if !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "let the daemon's user write there") {
+			t.Errorf("writing as nobody: got %v", err)
+		}
+	})
 }
 
 func TestAFullDiskKeepsTheOldStatus(t *testing.T) {

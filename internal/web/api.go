@@ -70,7 +70,7 @@ func (s *Server) apiStatus(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, status)
 }
 
-// Ten thousand probes are a normal configuration: they come in one answer of some 5 MB if asked for, and a thousand of
+// Ten thousand probes are a normal configuration: they come in one answer of 3 MB if asked for, and a thousand of
 // them unless asked for.
 const (
 	usualLimit = 1_000

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"html/template"
 	"net/http"
+	"strings"
 	"time"
 
 	"netwatchd/internal/diagnose"
@@ -32,6 +33,7 @@ func digest(text string) string {
 var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
 	"style":   func() template.CSS { return template.CSS(styleText) },
 	"tone":    tone,
+	"title":   func(s watch.Standing) string { return strings.TrimPrefix(s.Title, s.Service+": ") },
 	"glyph":   func(m ladder.Mark) string { return glyphs[m] },
 	"ms":      millis,
 	"moment":  func(t time.Time) string { return t.Format("2006-01-02 15:04:05 MST") },

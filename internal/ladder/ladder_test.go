@@ -1,0 +1,134 @@
+package ladder
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"netwatchd/internal/diagnose"
+	"netwatchd/internal/probe"
+	"netwatchd/internal/watch"
+)
+
+func attempt(kind probe.Kind, role probe.Role, v probe.Vantage, phase probe.Phase, class probe.Class) probe.Result {
+	r := probe.Result{Spec: probe.Spec{Service: "codex", Name: kind.String(), Kind: kind, Role: role, Vantage: v}, Class: class}
+	r.Phase = phase
+	return r
+}
+
+func marks(rungs []Rung, side func(Rung) Step) []Mark {
+	var all []Mark
+	for _, r := range rungs {
+		all = append(all, side(r).Mark)
+	}
+	return all
+}
+
+func host(r Rung) Step    { return r.Host }
+func sandbox(r Rung) Step { return r.Sandbox }
+
+// TestEverySingleAttempt walks every attempt there can be: one that succeeds leaves no mark of failure, one that fails
+// leaves exactly one on its own side, and none on the other.
+func TestEverySingleAttempt(t *testing.T) {
+	for kind := probe.Host; kind <= probe.Exec; kind++ {
+		for role := probe.OfService; role <= probe.ControlByAddress; role++ {
+			for v := probe.FromHost; v <= probe.Direct; v++ {
+				for _, phase := range append(probe.AllPhases(), probe.NoPhase) {
+					for class := range probe.Classes() {
+						checkSingle(t, attempt(kind, role, v, phase, class))
+					}
+				}
+			}
+		}
+	}
+}
+
+func checkSingle(t *testing.T, r probe.Result) {
+	t.Helper()
+	s := watch.Standing{Results: []probe.Result{r}}
+	s.Cause = diagnose.Sandbox // minds the sandbox: nothing is forgiven
+	ladder := Of(s)
+	own, other := host, sandbox
+	if r.Vantage == probe.FromSandbox {
+		own, other = sandbox, host
+	}
+	failures := 0
+	for _, m := range marks(ladder, own) {
+		if m == Failed || m == Partly {
+			failures++
+		}
+	}
+	asksDirectly := r.Vantage == probe.Direct && (r.Kind == probe.DNS || r.Role != probe.OfService) && r.Role != probe.OfHost
+	kindless := r.Role == probe.OfService && r.Kind == probe.Host // no prober is that
+	want := 1
+	if r.OK() || asksDirectly || kindless {
+		want = 0
+	}
+	if failures != want {
+		t.Errorf("%v %v from %v, %v at %v: got %d failed rungs, want %d", r.Kind, r.Role, r.Vantage, r.Class, r.Phase, failures, want)
+	}
+	if slices.ContainsFunc(marks(ladder, other), func(m Mark) bool { return m != Untried }) {
+		t.Errorf("%v from %v left a mark on the other side", r.Kind, r.Vantage)
+	}
+}
+
+func TestTheLowestFailureBlocksTheRest(t *testing.T) {
+	refused := attempt(probe.HTTP, probe.OfService, probe.FromHost, probe.Connect, probe.TCPRefused)
+	good := func(kind probe.Kind, role probe.Role, phase probe.Phase) probe.Result {
+		return attempt(kind, role, probe.FromHost, phase, probe.OK)
+	}
+	offline := attempt(probe.HTTP, probe.ControlByAddress, probe.FromHost, probe.Connect, probe.LocalNoRoute)
+	for _, test := range []struct {
+		name    string
+		results []probe.Result
+		blocked []string
+		want    []Mark
+	}{
+		{"edge", []probe.Result{good(probe.DNS, probe.OfService, probe.Resolve), good(probe.HTTP, probe.ControlByName, probe.Response), refused},
+			nil, []Mark{Untried, OK, OK, Failed, Blocked, Untried, Untried}},
+		{"edge, the rest left out", []probe.Result{refused},
+			[]string{"agent's run"}, []Mark{Untried, Untried, Untried, Failed, Blocked, Blocked, Blocked}},
+		{"offline", []probe.Result{good(probe.DNS, probe.OfService, probe.Resolve), offline, refused},
+			nil, []Mark{Untried, OK, Failed, Blocked, Blocked, Untried, Untried}},
+		{"one control of three", []probe.Result{good(probe.HTTP, probe.ControlByName, probe.Response), good(probe.HTTP, probe.ControlByName, probe.Response), offline},
+			nil, []Mark{Untried, Untried, OK, Untried, Untried, Untried, Untried}},
+		{"two controls of three", []probe.Result{good(probe.HTTP, probe.ControlByName, probe.Response), offline, offline},
+			nil, []Mark{Untried, Untried, Partly, Untried, Untried, Untried, Untried}},
+		{"a nameserver", []probe.Result{good(probe.DNS, probe.OfService, probe.Resolve),
+			attempt(probe.DNS, probe.ResolverAsksControl, probe.FromHost, probe.Resolve, probe.DNSTimeout)},
+			nil, []Mark{Untried, Partly, Untried, Untried, Untried, Untried, Untried}},
+		{"all is well", []probe.Result{good(probe.Host, probe.OfHost, probe.NoPhase), good(probe.HTTP, probe.OfService, probe.Response), good(probe.Exec, probe.OfService, probe.Executing)},
+			nil, []Mark{OK, Untried, Untried, OK, OK, Untried, OK}},
+	} {
+		s := watch.Standing{Results: test.results}
+		s.Service, s.Cause, s.Blocked = "codex", diagnose.Upstream, test.blocked
+		if diff := cmp.Diff(test.want, marks(Of(s), host)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", test.name, diff)
+		}
+	}
+}
+
+func TestAClosedSandboxIsNoFailureUnlessTheVerdictMinds(t *testing.T) {
+	s := watch.Standing{Results: []probe.Result{
+		attempt(probe.HTTP, probe.OfService, probe.FromHost, probe.Response, probe.OK),
+		attempt(probe.HTTP, probe.OfService, probe.FromSandbox, probe.Resolve, probe.LocalDenied),
+	}}
+	for cause, want := range map[diagnose.Cause]Mark{diagnose.Healthy: Closed, diagnose.Upstream: Closed, diagnose.Sandbox: Failed} {
+		s.Cause = cause
+		if got := Of(s)[Resolver].Sandbox.Mark; got != want {
+			t.Errorf("%v: got %v, want %v", cause, got, want)
+		}
+	}
+	if !SeenFromSandbox(Of(s)) {
+		t.Error("the sandbox was seen")
+	}
+}
+
+func TestEvidenceStandsInForARound(t *testing.T) {
+	var s watch.Standing
+	s.Evidence = []probe.Result{attempt(probe.Exec, probe.OfService, probe.FromHost, probe.Executing, probe.ExecUsageLimit)}
+	if got := Of(s)[Agent].Host; got.Mark != Failed || got.Words != "usage limit" {
+		t.Errorf("got %+v", got)
+	}
+}
