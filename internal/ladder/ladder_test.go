@@ -31,7 +31,7 @@ func sandbox(r Rung) Step { return r.Sandbox }
 // TestEverySingleAttempt walks every attempt there can be: one that succeeds leaves no mark of failure, one that fails
 // leaves exactly one on its own side, and none on the other.
 func TestEverySingleAttempt(t *testing.T) {
-	for kind := probe.Host; kind <= probe.Exec; kind++ {
+	for kind := probe.KindHost; kind <= probe.KindExec; kind++ {
 		for role := probe.OfService; role <= probe.ControlByAddress; role++ {
 			for v := probe.FromHost; v <= probe.Direct; v++ {
 				for _, phase := range append(probe.AllPhases(), probe.NoPhase) {
@@ -59,8 +59,8 @@ func checkSingle(t *testing.T, r probe.Result) {
 			failures++
 		}
 	}
-	asksDirectly := r.Vantage == probe.Direct && (r.Kind == probe.DNS || r.Role != probe.OfService) && r.Role != probe.OfHost
-	kindless := r.Role == probe.OfService && r.Kind == probe.Host // no prober is that
+	asksDirectly := r.Vantage == probe.Direct && (r.Kind == probe.KindDNS || r.Role != probe.OfService) && r.Role != probe.OfHost
+	kindless := r.Role == probe.OfService && r.Kind == probe.KindHost // no prober is that
 	want := 1
 	if r.OK() || asksDirectly || kindless {
 		want = 0
@@ -74,31 +74,31 @@ func checkSingle(t *testing.T, r probe.Result) {
 }
 
 func TestTheLowestFailureBlocksTheRest(t *testing.T) {
-	refused := attempt(probe.HTTP, probe.OfService, probe.FromHost, probe.Connect, probe.TCPRefused)
+	refused := attempt(probe.KindHTTP, probe.OfService, probe.FromHost, probe.Connect, probe.TCPRefused)
 	good := func(kind probe.Kind, role probe.Role, phase probe.Phase) probe.Result {
 		return attempt(kind, role, probe.FromHost, phase, probe.OK)
 	}
-	offline := attempt(probe.HTTP, probe.ControlByAddress, probe.FromHost, probe.Connect, probe.LocalNoRoute)
+	offline := attempt(probe.KindHTTP, probe.ControlByAddress, probe.FromHost, probe.Connect, probe.LocalNoRoute)
 	for _, test := range []struct {
 		name    string
 		results []probe.Result
 		blocked []string
 		want    []Mark
 	}{
-		{"edge", []probe.Result{good(probe.DNS, probe.OfService, probe.Resolve), good(probe.HTTP, probe.ControlByName, probe.Response), refused},
+		{"edge", []probe.Result{good(probe.KindDNS, probe.OfService, probe.Resolve), good(probe.KindHTTP, probe.ControlByName, probe.Response), refused},
 			nil, []Mark{Untried, OK, OK, Failed, Blocked, Untried, Untried}},
 		{"edge, the rest left out", []probe.Result{refused},
 			[]string{"agent's run"}, []Mark{Untried, Untried, Untried, Failed, Blocked, Blocked, Blocked}},
-		{"offline", []probe.Result{good(probe.DNS, probe.OfService, probe.Resolve), offline, refused},
+		{"offline", []probe.Result{good(probe.KindDNS, probe.OfService, probe.Resolve), offline, refused},
 			nil, []Mark{Untried, OK, Failed, Blocked, Blocked, Untried, Untried}},
-		{"one control of three", []probe.Result{good(probe.HTTP, probe.ControlByName, probe.Response), good(probe.HTTP, probe.ControlByName, probe.Response), offline},
+		{"one control of three", []probe.Result{good(probe.KindHTTP, probe.ControlByName, probe.Response), good(probe.KindHTTP, probe.ControlByName, probe.Response), offline},
 			nil, []Mark{Untried, Untried, OK, Untried, Untried, Untried, Untried}},
-		{"two controls of three", []probe.Result{good(probe.HTTP, probe.ControlByName, probe.Response), offline, offline},
+		{"two controls of three", []probe.Result{good(probe.KindHTTP, probe.ControlByName, probe.Response), offline, offline},
 			nil, []Mark{Untried, Untried, Partly, Untried, Untried, Untried, Untried}},
-		{"a nameserver", []probe.Result{good(probe.DNS, probe.OfService, probe.Resolve),
-			attempt(probe.DNS, probe.ResolverAsksControl, probe.FromHost, probe.Resolve, probe.DNSTimeout)},
+		{"a nameserver", []probe.Result{good(probe.KindDNS, probe.OfService, probe.Resolve),
+			attempt(probe.KindDNS, probe.ResolverAsksControl, probe.FromHost, probe.Resolve, probe.DNSTimeout)},
 			nil, []Mark{Untried, Partly, Untried, Untried, Untried, Untried, Untried}},
-		{"all is well", []probe.Result{good(probe.Host, probe.OfHost, probe.NoPhase), good(probe.HTTP, probe.OfService, probe.Response), good(probe.Exec, probe.OfService, probe.Executing)},
+		{"all is well", []probe.Result{good(probe.KindHost, probe.OfHost, probe.NoPhase), good(probe.KindHTTP, probe.OfService, probe.Response), good(probe.KindExec, probe.OfService, probe.Executing)},
 			nil, []Mark{OK, Untried, Untried, OK, OK, Untried, OK}},
 	} {
 		s := watch.Standing{Results: test.results}
@@ -111,8 +111,8 @@ func TestTheLowestFailureBlocksTheRest(t *testing.T) {
 
 func TestAClosedSandboxIsNoFailureUnlessTheVerdictMinds(t *testing.T) {
 	s := watch.Standing{Results: []probe.Result{
-		attempt(probe.HTTP, probe.OfService, probe.FromHost, probe.Response, probe.OK),
-		attempt(probe.HTTP, probe.OfService, probe.FromSandbox, probe.Resolve, probe.LocalDenied),
+		attempt(probe.KindHTTP, probe.OfService, probe.FromHost, probe.Response, probe.OK),
+		attempt(probe.KindHTTP, probe.OfService, probe.FromSandbox, probe.Resolve, probe.LocalDenied),
 	}}
 	for cause, want := range map[diagnose.Cause]Mark{diagnose.Healthy: Closed, diagnose.Upstream: Closed, diagnose.Sandbox: Failed} {
 		s.Cause = cause
@@ -127,7 +127,7 @@ func TestAClosedSandboxIsNoFailureUnlessTheVerdictMinds(t *testing.T) {
 
 func TestEvidenceStandsInForARound(t *testing.T) {
 	var s watch.Standing
-	s.Evidence = []probe.Result{attempt(probe.Exec, probe.OfService, probe.FromHost, probe.Executing, probe.ExecUsageLimit)}
+	s.Evidence = []probe.Result{attempt(probe.KindExec, probe.OfService, probe.FromHost, probe.Executing, probe.ExecUsageLimit)}
 	if got := Of(s)[Agent].Host; got.Mark != Failed || got.Words != "usage limit" {
 		t.Errorf("got %+v", got)
 	}
