@@ -21,8 +21,11 @@ const (
 	codexExpect = "OK"
 )
 
-// BuiltinProvider is codex's own provider, with its retries: one run may then send thirty requests where one would do.
-const BuiltinProvider = "builtin"
+// The ways a run reaches the service.
+const (
+	IsolatedProvider = "isolated" // a provider entry of ours, with retries off
+	BuiltinProvider  = "builtin"  // codex's own, with its retries: one run may send thirty requests where one would do
+)
 
 // Codex is a prober that has the agent answer one short prompt. It costs tokens.
 //
@@ -39,7 +42,7 @@ type Codex struct {
 	Home     string // the user's CODEX_HOME; empty: $CODEX_HOME, then ~/.codex
 	StateDir string // ours: CODEX_HOME and working directory are made in it. Not under $TMPDIR: codex's sandbox refuses that
 	Model    string // empty: the agent's default
-	Provider string // BuiltinProvider, or our own entry with retries off
+	Provider string // BuiltinProvider; anything else is IsolatedProvider
 	BaseURL  string // of the API; empty: as the way of signing in has it
 	Prompt   string
 	Expect   string
