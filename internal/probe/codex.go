@@ -21,8 +21,11 @@ const (
 	codexExpect = "OK"
 )
 
-// BuiltinProvider is codex's own provider, with its retries: one run may then send thirty requests where one would do.
-const BuiltinProvider = "builtin"
+// The ways a run reaches the service.
+const (
+	IsolatedProvider = "isolated" // a provider entry of ours, with retries off
+	BuiltinProvider  = "builtin"  // codex's own, with its retries: one run may send thirty requests where one would do
+)
 
 // Codex is a prober that has the agent answer one short prompt. It costs tokens.
 //
@@ -39,7 +42,7 @@ type Codex struct {
 	Home     string // the user's CODEX_HOME; empty: $CODEX_HOME, then ~/.codex
 	StateDir string // ours: CODEX_HOME and working directory are made in it. Not under $TMPDIR: codex's sandbox refuses that
 	Model    string // empty: the agent's default
-	Provider string // BuiltinProvider, or our own entry with retries off
+	Provider string // BuiltinProvider; anything else is IsolatedProvider
 	BaseURL  string // of the API; empty: as the way of signing in has it
 	Prompt   string
 	Expect   string
@@ -51,7 +54,8 @@ type Codex struct {
 // and says nothing, and since 0.155 some versions retry for ever (measured; 60 s covers every bounded case).
 func (c Codex) Probe(ctx context.Context) (Facts, error) {
 	facts, err := c.attempt(ctx)
-	if c.Provider == BuiltinProvider || ctx.Err() != nil || !isRefusalOfProvider(err) {
+	ran := facts.Exit != nil
+	if c.Provider == BuiltinProvider || ctx.Err() != nil || !ran || !isRefusalOfProvider(err) {
 		return facts, err
 	}
 	c.Provider = BuiltinProvider
@@ -169,10 +173,7 @@ const helpTimeout = 10 * time.Second
 
 // signedIn asks whether a run would have credentials, and reports whether they are an API key.
 func signedIn(ctx context.Context, path string, env []string) (withKey bool, err error) {
-	if slices.ContainsFunc(env, func(entry string) bool {
-		name, key, _ := strings.Cut(entry, "=")
-		return name == "CODEX_API_KEY" && key != ""
-	}) {
+	if lastValue(env, "CODEX_API_KEY") != "" {
 		return true, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, helpTimeout)
@@ -185,6 +186,16 @@ func signedIn(ctx context.Context, path string, env []string) (withKey bool, err
 		return false, err
 	}
 	return readSignIn(e)
+}
+
+// lastValue is what a command sees of an environment in which a name may stand twice.
+func lastValue(env []string, name string) string {
+	for _, entry := range slices.Backward(env) {
+		if value, ok := strings.CutPrefix(entry, name+"="); ok {
+			return value
+		}
+	}
+	return ""
 }
 
 // readSignIn reads what `codex login status` said. What it does not understand is no reason not to try.
@@ -239,7 +250,9 @@ func quoted(s string) string {
 
 // frugal is the part of the command line that keeps a run from costing, leaving behind and doing more than it must. One
 // line fits every version: `-c features.X=false` is accepted for features a version does not have, --disable X is not
-// (measured with 0.104.0 and 0.169.0). It shrinks a request of 0.169 from 55 to 27 KB.
+// (measured with 0.104.0 and 0.169.0). A request of 0.169 shrinks from 55 to 45 KB with its default model and to 26 KB with
+// gpt-5.5; most of the rest is the model's own instructions. The code mode is left on: newest models have no other tools,
+// and complain.
 var frugal = append([]string{"exec", "--json", "--ephemeral", "--skip-git-repo-check", "-s", "read-only", "--color", "never"},
 	settings(
 		"features.unbounded_connection_retries=false", // since 0.155 they are on
@@ -250,7 +263,7 @@ var frugal = append([]string{"exec", "--json", "--ephemeral", "--skip-git-repo-c
 		"features.shell_tool=false", "features.unified_exec=false", "features.shell_snapshot=false",
 		"features.multi_agent=false", "features.browser_use=false", "features.browser_use_external=false",
 		"features.computer_use=false", "features.image_generation=false", "features.view_image=false",
-		"features.goals=false", "features.sleep_tool=false", "features.hooks=false", "features.code_mode_host=false",
+		"features.goals=false", "features.sleep_tool=false", "features.hooks=false",
 		"features.workspace_dependencies=false", "features.tool_suggest=false", "features.skill_search=false",
 		"features.skill_mcp_dependency_install=false", "features.memories=false", "features.in_app_browser=false",
 		"skills.bundled.enabled=false", "skills.include_instructions=false", `web_search="disabled"`,

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -99,7 +100,7 @@ func TestCodexLive(t *testing.T) {
 		responses.Cut:          {ExecStreamCut, plenty, "closed before response.completed"},
 		responses.Abort:        {ExecStreamCut, plenty, "stream disconnected"},
 		responses.Stall:        {ExecStreamCut, plenty, "idle timeout"}, // our 15 s
-		responses.StallHeaders: {ExecTimedOut, 3 * time.Second, "no answer when its time was over"},
+		responses.StallHeaders: {ExecTimedOut, 5 * time.Second, "no answer when its time was over"},
 		responses.Garbage:      {ExecStreamCut, plenty, "closed before response.completed"},
 		responses.Page:         {ExecStreamCut, plenty, "closed before response.completed"},
 		responses.ModelRefused: {ExecModelRejected, plenty, "model is not supported"},
@@ -108,26 +109,37 @@ func TestCodexLive(t *testing.T) {
 	if len(tests) != int(responses.BehaviourCount) {
 		t.Errorf("%d of %d behaviours are tried", len(tests), responses.BehaviourCount)
 	}
+	// Most of them wait: all but a few at a time would hold up the package, all at once the machine.
+	atOnce := make(chan struct{}, 6)
 	eachCodex(t, func(t *testing.T, path string) {
+		servers, results := make(map[responses.Behaviour]*responses.Server), make([]Result, responses.BehaviourCount)
+		var runs sync.WaitGroup
 		for behaviour, test := range tests {
-			t.Run(behaviour.String(), func(t *testing.T) {
-				t.Parallel()
-				s := serve(t, behaviour)
-				r := doRun(t, withKey(t, path, s.BaseURL()), test.timeout)
-				if r.Class != test.class || !strings.Contains(r.Why, test.why) {
-					t.Errorf("got %v %q, want %v with %q", r.Class, r.Why, test.class, test.why)
-				}
-				if n := len(s.Turns()); n == 0 {
-					t.Error("the service was not asked")
-				} else if n > 1 && !slices.Contains(r.Warnings, builtinProvider) {
-					t.Errorf("one run asked %d times", n)
-				}
-				for _, warning := range r.Warnings {
-					if !slices.Contains(CodexWarnings(), warning) {
-						t.Errorf("warning %q is not on the list", warning)
-					}
-				}
+			s := serve(t, behaviour)
+			servers[behaviour] = s
+			c := withKey(t, path, s.BaseURL())
+			runs.Go(func() {
+				atOnce <- struct{}{}
+				defer func() { <-atOnce }()
+				results[behaviour], _ = Do(t.Context(), &Probe{Spec: Spec{Timeout: test.timeout}, Prober: c})
 			})
+		}
+		runs.Wait()
+		for behaviour, test := range tests {
+			r := results[behaviour]
+			if r.Class != test.class || !strings.Contains(r.Why, test.why) {
+				t.Errorf("%v: got %v %q, want %v with %q", behaviour, r.Class, r.Why, test.class, test.why)
+			}
+			if n := len(servers[behaviour].Turns()); n == 0 {
+				t.Errorf("%v: the service was not asked", behaviour)
+			} else if n > 1 && !slices.Contains(r.Warnings, builtinProvider) {
+				t.Errorf("%v: one run asked %d times", behaviour, n)
+			}
+			for _, warning := range r.Warnings {
+				if !slices.Contains(CodexWarnings(), warning) {
+					t.Errorf("%v: warning %q is not on the list", behaviour, warning)
+				}
+			}
 		}
 	})
 }
@@ -145,8 +157,9 @@ func TestCodexLiveSuccess(t *testing.T) {
 			t.Fatalf("got %d turns, want one with the key", len(turns))
 		}
 		// What the frugal flags are for: 19 and 55 KB without them (measured).
-		if size := len(turns[0].Body); size > 30<<10 {
-			t.Errorf("the request has %d bytes", size)
+		limit := map[string]int{"0.104.0": 18_000, "0.169.0": 47_000}[filepath.Base(t.Name())]
+		if size := len(turns[0].Body); size > limit {
+			t.Errorf("the request has %d bytes, want %d at most", size, limit)
 		}
 	})
 }
@@ -391,7 +404,7 @@ func TestCodexLiveLeavesNothing(t *testing.T) {
 		c := withKey(t, path, s.BaseURL())
 		var files []int
 		var bytes []int64
-		for range 6 {
+		for range 7 {
 			if r := doRun(t, c, 30*time.Second); !r.OK() {
 				t.Fatalf("got %v %q, want ok", r.Class, r.Why)
 			}
@@ -399,17 +412,20 @@ func TestCodexLiveLeavesNothing(t *testing.T) {
 			files, bytes = append(files, n), append(bytes, size)
 		}
 		t.Logf("files %v, bytes %v", files, bytes)
-		// The first runs make databases; from then on their logs may still fill up.
-		if files[5] > files[1] || bytes[5]-bytes[1] > 256<<10 {
-			t.Errorf("five runs more left files %v, bytes %v", files, bytes)
+		// The first run makes what is made once, and clearing up lags behind by a run: so the fullest of three runs is
+		// held against the emptiest of the next three.
+		if slices.Min(files[4:]) > slices.Max(files[1:4]) || slices.Min(bytes[4:]) > slices.Max(bytes[1:4])+64<<10 {
+			t.Errorf("every run leaves something: files %v, bytes %v", files, bytes)
 		}
 	})
 }
 
+// usage is how much is in dir, without SQLite's working files: there are two for a database at most, and whether they
+// are cleared up when codex ends is a matter of luck.
 func usage(t *testing.T, dir string) (files int, bytes int64) {
 	t.Helper()
-	err := filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || strings.HasSuffix(path, "-wal") || strings.HasSuffix(path, "-shm") {
 			return err
 		}
 		info, err := d.Info()

@@ -7,10 +7,12 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"unicode"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -130,4 +132,128 @@ func TestRecordings(t *testing.T) {
 	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")); diff != "" {
 		t.Errorf("golden.tsv (-want +got), -update rewrites it:\n%s", diff)
 	}
+}
+
+// TestRecordingsAreAllReplayed: whoever adds a reason to leave recordings out must have some.
+func TestRecordingsAreAllReplayed(t *testing.T) {
+	all := recordings(t)
+	if len(all) < 280 {
+		t.Errorf("only %d recordings are there", len(all))
+	}
+	for _, l := range leftOut {
+		n := 0
+		for _, r := range all {
+			if l.name.MatchString(r.name) {
+				n++
+			}
+		}
+		t.Logf("left out: %3d like %s: %s", n, l.name, l.why)
+		if n == 0 {
+			t.Errorf("no recording is like %s", l.name)
+		}
+	}
+}
+
+// TestRecordedSuccess holds the classifier against what the recordings' index knows: a run is a success only if its turn
+// was completed.
+func TestRecordedSuccess(t *testing.T) {
+	index := make(map[string]string) // version/case -> how its turn ended
+	for line := range strings.Lines(content(t, "testdata/codex", "INDEX.tsv")) {
+		if f := strings.Split(line, "\t"); len(f) > 6 {
+			index[f[0]+"/"+f[1]] = f[6]
+		}
+	}
+	for _, r := range recordings(t) {
+		if isLeftOut(r.name) {
+			continue
+		}
+		facts, err := r.replay()
+		turn := index[r.version+"/"+r.name]
+		if err == nil && turn != "completed" {
+			t.Errorf("%s %s is a success, its turn was %s", r.version, r.name, turn)
+		}
+		if completed := facts.Tokens != nil; completed != (turn == "completed") {
+			t.Errorf("%s %s: tokens %v, its turn was %s", r.version, r.name, facts.Tokens, turn)
+		}
+		for _, w := range facts.Warnings {
+			if !slices.Contains(CodexWarnings(), w) {
+				t.Errorf("%s %s: warning %s is not on the list", r.version, r.name, w)
+			}
+		}
+	}
+}
+
+func TestSignInFromRecordings(t *testing.T) {
+	status := func(version, name string) ending {
+		dir := filepath.Join("testdata/codex", version, name)
+		exit, _ := strconv.Atoi(strings.TrimSpace(content(t, dir, "exit")))
+		return ending{exit: exit, stdout: content(t, dir, "stdout"), stderr: content(t, dir, "stderr")}
+	}
+	tests := map[string]struct {
+		ending  ending
+		class   Class
+		withKey bool
+	}{
+		"nobody, 0.104":   {status("0.104.0", "cfg-login-status-not-logged-in"), ExecNotLoggedIn, false},
+		"nobody, 0.169":   {status("0.169.0", "cfg-login-status-not-logged-in"), ExecNotLoggedIn, false},
+		"ChatGPT":         {status("0.169.0", "chatgpt-login-status"), OK, false},
+		"a key, 0.104":    {ending{stderr: "Logged in using an API key - sk-abcde***hijkl\n"}, OK, true},
+		"a key, 0.169":    {ending{stderr: "API key configured - sk-abcde***hijkl\nAuthentication is checked when you send a request.\n"}, OK, true},
+		"broken":          {ending{exit: 1, stderr: "Error loading configuration: config.toml:1:5: unclosed table\n"}, ExecConfigInvalid, false},
+		"not understood":  {ending{exit: 2, stderr: "error: unrecognized subcommand 'status'\n"}, OK, false},
+		"npm's, no node":  {ending{exit: 127, stderr: "/usr/bin/env: ‘node’: No such file or directory\n"}, ExecNotFound, false},
+		"npm's, no codex": {ending{exit: 1, stderr: "Error: Missing optional dependency @openai/codex-linux-x64.\n"}, ExecNotFound, false},
+	}
+	for name, test := range tests {
+		withKey, err := readSignIn(test.ending)
+		if got := Classify(Executing, err); got != test.class || withKey != test.withKey {
+			t.Errorf("%s: got %v, key %v (%v), want %v, key %v", name, got, withKey, err, test.class, test.withKey)
+		}
+	}
+}
+
+// TestCauseThatSlipsThrough: versions from 0.142 name the sandbox's refusal in one line of many, and never in the last.
+func TestCauseThatSlipsThrough(t *testing.T) {
+	const stdout = `{"type":"thread.started","thread_id":"x"}
+{"type":"turn.started"}
+{"type":"error","message":"Reconnecting... 2/5 (stream disconnected before completion: Operation not permitted (os error 1))"}
+{"type":"item.completed","item":{"id":"item_0","type":"error","message":"Falling back from WebSockets to HTTPS transport. stream disconnected before completion: Operation not permitted (os error 1)"}}
+{"type":"error","message":"Connection failed: error sending request"}
+{"type":"turn.failed","error":{"message":"Connection failed: error sending request"}}
+`
+	facts, err := recording{stdout: stdout, exit: 1}.replay()
+	if got := Classify(Executing, err); got != ExecNetwork {
+		t.Errorf("got %v, want %v", got, ExecNetwork)
+	}
+	if want := "Operation not permitted (os error 1): Connection failed: error sending request"; err.Error() != want {
+		t.Errorf("got %q, want %q", err, want)
+	}
+	if diff := cmp.Diff([]string{"os error 1"}, facts.Signals); diff != "" {
+		t.Errorf("signals -want +got:\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"codex_reconnecting", "codex_websocket_fallback"}, facts.Warnings); diff != "" {
+		t.Errorf("warnings -want +got:\n%s", diff)
+	}
+}
+
+// FuzzCodexLog: whatever codex prints, what is said about it is short and printable, and a success has an answer.
+func FuzzCodexLog(f *testing.F) {
+	for _, name := range []string{"ok-json", "http-403html-json", "tool-wsw-json", "cfg-broken-toml-json"} {
+		for _, version := range []string{"0.104.0", "0.169.0"} {
+			stdout, _ := os.ReadFile(filepath.Join("testdata/codex", version, name, "stdout"))
+			stderr, _ := os.ReadFile(filepath.Join("testdata/codex", version, name, "stderr"))
+			f.Add(string(stdout), string(stderr), 1)
+		}
+	}
+	f.Fuzz(func(t *testing.T, stdout, stderr string, exit int) {
+		facts, err := recording{stdout: stdout, stderr: stderr, exit: max(0, exit)}.replay()
+		if err == nil && (exit > 0 || !strings.Contains(facts.Output, "OK") && len(facts.Output) < whyLimit) {
+			t.Errorf("a success with exit %d and output %q", exit, facts.Output)
+		}
+		for _, text := range append(facts.Signals, facts.Output, why(err)) {
+			if len(text) > whyLimit+len("…") || strings.ContainsFunc(text, unicode.IsControl) {
+				t.Errorf("said %q", text)
+			}
+		}
+	})
 }

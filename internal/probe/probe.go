@@ -42,7 +42,7 @@ type Facts struct {
 	TLS       *TLS         `json:"tls,omitempty"`        // the session and the certificate shown, verified or not
 	RequestID string       `json:"request_id,omitempty"` // x-request-id or cf-ray: what the operator would look for
 	Date      time.Time    `json:"date,omitzero"`        // the answer's Date header: the other side's clock
-	Signals   []string     `json:"signals,omitempty"`    // what a look at the host itself saw
+	Signals   []string     `json:"signals,omitempty"`    // what a look at the host saw, or a command let slip: "os error 1"
 	Exit      *int         `json:"exit,omitempty"`       // a command's exit code; -1 for a signal
 	Output    string       `json:"output,omitempty"`     // a command's or a server's own words, shortened
 	Tokens    *TokensSpent `json:"tokens,omitempty"`     // what an agent's run cost

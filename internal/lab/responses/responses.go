@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -76,6 +77,7 @@ type Server struct {
 func Start(certificates ...tls.Certificate) *Server {
 	s := &Server{closed: make(chan struct{})}
 	s.http = httptest.NewUnstartedServer(s)
+	s.http.Config.ErrorLog = log.New(io.Discard, "", 0) // a client that does not trust us is what some tests are about
 	if len(certificates) == 0 {
 		s.http.Start()
 		return s
