@@ -30,11 +30,23 @@ func (w *Watcher) adopt(plan Plan) {
 		w.enter(s, now)
 		delete(known, s.Name)
 	}
+	w.environmentEvery = shortest(plan.Services)
 	for _, s := range known {
 		for _, rd := range s.rounds {
 			rd.void = true
 		}
 	}
+}
+
+// shortest is how often the environment is looked at: as often as the most watched service; zero: on suspicion only.
+func shortest(services []Service) time.Duration {
+	var shortest time.Duration
+	for _, s := range services {
+		if s.Every > 0 && (shortest == 0 || s.Every < shortest) {
+			shortest = s.Every
+		}
+	}
+	return shortest
 }
 
 // forget drops what is known of tasks that are no longer planned.

@@ -32,7 +32,7 @@ func (w *Watcher) startRound(s *service, confirming bool) {
 		return
 	}
 	rd := &round{service: s, confirming: confirming, begun: time.Now()}
-	s.rounds = append(s.rounds, rd)
+	s.rounds, s.reviewed = append(s.rounds, rd), rd.begun
 	own := s.roundProbes(confirming)
 	if s.Around != nil {
 		own = append(own, s.Around()...)
@@ -127,7 +127,7 @@ func (w *Watcher) startEnvironment(confirming bool) *envRun {
 func (w *Watcher) environmentResult(e *envRun, r probe.Result, valid bool) {
 	e.open--
 	if valid {
-		w.heard(r, w.environmentInterval())
+		w.heard(r, w.environmentEvery)
 		e.results = append(e.results, r)
 	}
 	if e.open == 0 {
@@ -144,17 +144,6 @@ func (w *Watcher) environmentEnded(rd *round, e *envRun) {
 	if rd.open == 0 {
 		w.judge(rd, true)
 	}
-}
-
-// environmentInterval is how often the environment is looked at: as often as the most watched service.
-func (w *Watcher) environmentInterval() time.Duration {
-	var shortest time.Duration
-	for _, s := range w.services {
-		if s.Every > 0 && (shortest == 0 || s.Every < shortest) {
-			shortest = s.Every
-		}
-	}
-	return shortest
 }
 
 // soFar is what the round knows: its own results, those of the environment that have come in, and the latest of the

@@ -13,6 +13,8 @@ type service struct {
 	Service
 	lanes    []*lane
 	standing Standing
+	looked   bool             // its first full round is over
+	reviewed time.Time        // when its latest round began
 	rounds   []*round         // under way: at most a regular and a confirming one
 	votes    []diagnose.Cause // what the latest rounds named, newest last
 	chain    int              // confirming rounds in a row
@@ -92,6 +94,11 @@ func (w *Watcher) startTask(s *service, t Task, l *lane) {
 	})
 }
 
+// reviewAfter is how long a fault of a service without regular rounds stands before a further failure, though no news,
+// has it looked at again: the probe may fail as before while whose fault it is has changed. As often as a ladder is by
+// default.
+const reviewAfter = 30 * time.Second
+
 // suspect starts a confirming round if the standing verdict does not explain r.
 func (w *Watcher) suspect(s *service, r probe.Result) {
 	key := seenKey{r.Name, r.Vantage}
@@ -102,6 +109,9 @@ func (w *Watcher) suspect(s *service, r probe.Result) {
 	}
 	starting := s.standing.Cause == diagnose.Starting && s.Every == 0
 	if before == r.Class && !starting {
+		if s.Every == 0 && !r.OK() && time.Since(s.reviewed) > reviewAfter {
+			w.startRound(s, false)
+		}
 		return
 	}
 	if s.doubted.IsZero() {
@@ -132,7 +142,8 @@ func (w *Watcher) settle(rd *round, v diagnose.Verdict, results []probe.Result, 
 	if s.standing.Cause != was {
 		w.moved(s, was)
 	}
-	if ended && s.Every > 0 && was == diagnose.Starting {
+	if ended && s.Every > 0 && !s.looked {
+		s.looked = true
 		w.firstRounds--
 		w.readyIfDone()
 	}

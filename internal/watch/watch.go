@@ -50,18 +50,19 @@ type Watcher struct {
 	attempts sync.WaitGroup
 	ctx      context.Context // of the attempts
 
-	schedule    schedule
-	services    []*service
-	environment func() []*probe.Probe
-	envRun      *envRun
-	usual       map[string]time.Duration // how long a good answer to an attempt took last
-	costly      bool                     // a costly attempt is under way
-	sandboxed   Sandboxed
-	resumed     time.Time // attempts begun before are void
-	discarded   int
-	away        time.Duration
-	firstRounds int // services with a ladder whose first round is not over
-	ready       chan struct{}
+	schedule         schedule
+	services         []*service
+	environment      func() []*probe.Probe
+	envRun           *envRun
+	environmentEvery time.Duration            // how often the environment is looked at
+	usual            map[string]time.Duration // how long a good answer to an attempt took last
+	costly           bool                     // a costly attempt is under way
+	sandboxed        Sandboxed
+	resumed          time.Time // attempts begun before are void
+	discarded        int
+	away             time.Duration
+	firstRounds      int // services with a ladder whose first round is not over
+	ready            chan struct{}
 }
 
 // ErrStopped says that the watcher is not running any more.
