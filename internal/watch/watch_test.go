@@ -360,7 +360,7 @@ func TestStartsNeitherDriftNorBunch(t *testing.T) {
 		service.Tasks = append(service.Tasks, Task{Probe: p, Interval: every, Quick: p})
 	}
 	watching(t, world.plan(service), Options{}, func(t *testing.T, _ *Watcher) {
-		time.Sleep(time.Hour)
+		time.Sleep(10 * time.Minute)
 		perSecond := make(map[int64]int)
 		for i := range probes {
 			starts := world.starts(fmt.Sprintf("p%d", i))
