@@ -7,6 +7,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"netwatchd/internal/probe"
 )
 
 // WSLFacts are what can be seen of the Windows Subsystem for Linux from the inside, without asking Windows.
@@ -59,7 +61,7 @@ func WSLIn(root fs.FS) WSLFacts {
 		w.Networking = wslNetworking(root)
 	}
 	text := w.ResolvConf.read(root)
-	w.DNS = wslDNS(root, nameservers(text))
+	w.DNS = wslDNS(root, probe.ParseNameservers(text))
 	return w
 }
 
@@ -93,13 +95,13 @@ func wslNetworking(root fs.FS) string {
 }
 
 // wslDNS says who answers: Windows through the tunnel, Windows on the gateway (dnsProxy), or a nameserver of one's own.
-func wslDNS(root fs.FS, servers []netip.Addr) string {
+func wslDNS(root fs.FS, servers []netip.AddrPort) string {
 	switch {
 	case len(servers) == 0:
 		return ""
-	case servers[0] == wslDNSTunnel:
+	case servers[0].Addr() == wslDNSTunnel:
 		return "tunnel"
-	case slices.Contains(gateways(root), servers[0]):
+	case slices.Contains(gateways(root), servers[0].Addr()):
 		return "gateway"
 	}
 	return "own"

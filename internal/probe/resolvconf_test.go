@@ -50,8 +50,8 @@ func TestNameserversOfNoFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	for file, want := range map[string]string{
-		filepath.Join(dir, "missing"): "is missing",
-		dangling:                      "is a dangling symlink to " + filepath.Join(dir, "run/resolv.conf"),
+		filepath.Join(dir, "missing"): "does not exist",
+		dangling:                      "is a link to run/resolv.conf, which does not exist",
 		dir:                           "cannot be read",
 	} {
 		_, err := Nameservers(file)

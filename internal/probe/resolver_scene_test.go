@@ -79,7 +79,7 @@ var scenes = []scene{
 	{Name: "another type", ResolvConf: fine, DNS: DNS{Name: "text.com", Types: []string{"TXT"}},
 		class: OK, server: "192.0.2.53:53", rcode: "NOERROR", answers: `"a" "v=1" "b"`},
 	{Name: "another type, no file", ResolvConf: "missing", DNS: DNS{Name: "text.com", Types: []string{"TXT"}},
-		class: DNSNoNameserver, why: "/etc/resolv.conf is missing"},
+		class: DNSNoNameserver, why: "/etc/resolv.conf does not exist"},
 
 	{Name: "search domain", ResolvConf: fine + "search test\n", DNS: DNS{Name: "short", Types: both},
 		class: OK, server: "192.0.2.53:53", rcode: "NOERROR", answers: "192.0.2.80 2001:db8::80"},
@@ -113,9 +113,9 @@ var scenes = []scene{
 
 	{Name: "empty file", ResolvConf: "\n", DNS: DNS{Name: "ok.com", Types: both}, class: DNSNoNameserver, server: "[::1]:53", why: "/etc/resolv.conf is empty"},
 	{Name: "no nameserver line", ResolvConf: "search lan\n", DNS: DNS{Name: "ok.com"}, class: DNSNoNameserver, server: "[::1]:53", why: "no nameserver line"},
-	{Name: "missing file", ResolvConf: "missing", DNS: DNS{Name: "ok.com", Types: both}, class: DNSNoNameserver, server: "[::1]:53", why: "/etc/resolv.conf is missing"},
+	{Name: "missing file", ResolvConf: "missing", DNS: DNS{Name: "ok.com", Types: both}, class: DNSNoNameserver, server: "[::1]:53", why: "/etc/resolv.conf does not exist"},
 	{Name: "dangling link", ResolvConf: "dangling", DNS: DNS{Name: "ok.com", Types: both}, class: DNSNoNameserver, server: "[::1]:53",
-		why: "/etc/resolv.conf is a dangling symlink to /mnt/wsl/resolv.conf"},
+		why: "/etc/resolv.conf is a link to /mnt/wsl/resolv.conf, which does not exist"},
 	{Name: "missing file, local nameserver", ResolvConf: "missing", Hosts: "serve 127.0.0.1\n", DNS: DNS{Name: "ok.com"},
 		class: OK, server: "127.0.0.1:53", rcode: "NOERROR", answers: "192.0.2.80"},
 
