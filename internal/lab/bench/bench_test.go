@@ -1,6 +1,7 @@
 package main
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -32,11 +33,11 @@ func TestReply(t *testing.T) {
 }
 
 func TestQuantile(t *testing.T) {
-	buckets := []bucket{{.001, 50}, {.002, 90}, {.005, 100}}
+	buckets := []bucket{{.001, 50}, {.002, 90}, {.005, 100}, {math.Inf(1), 101}}
 	for _, tt := range []struct {
 		q    float64
 		want time.Duration
-	}{{.5, time.Millisecond}, {.7, 1500 * time.Microsecond}, {.95, 3500 * time.Microsecond}, {1, 5 * time.Millisecond}} {
+	}{{0, 0}, {50. / 101, time.Millisecond}, {70. / 101, 1500 * time.Microsecond}, {95. / 101, 3500 * time.Microsecond}, {1, 5 * time.Millisecond}} {
 		if got := quantile(buckets, tt.q); got != tt.want {
 			t.Errorf("quantile %v: got %v, want %v", tt.q, got, tt.want)
 		}

@@ -16,6 +16,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -32,10 +33,6 @@ type options struct {
 }
 
 func main() {
-	if len(os.Args) == 3 && os.Args[1] == "answer" {
-		exitOn(answer(os.Args[2]))
-		return
-	}
 	var o options
 	flag.StringVar(&o.netwatchd, "netwatchd", "bin/netwatchd", "the binary to measure")
 	flag.IntVar(&o.targets, "targets", 10_000, "how many DNS probes")
@@ -43,11 +40,7 @@ func main() {
 	flag.DurationVar(&o.interval, "interval", time.Second, "how often each")
 	flag.DurationVar(&o.span, "for", time.Minute, "how long to measure")
 	flag.Parse()
-	exitOn(bench(o))
-}
-
-func exitOn(err error) {
-	if err != nil {
+	if err := bench(o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -62,47 +55,59 @@ func bench(o options) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	nameserver, err := free("udp")
+	web, err := freePort()
 	if err != nil {
 		return err
 	}
-	web, err := free("tcp")
-	if err != nil {
-		return err
-	}
-	config := filepath.Join(dir, "config.yaml")
-	if err := os.WriteFile(config, []byte(o.config(dir, nameserver)), 0o644); err != nil {
-		return err
-	}
-	// The last core is the daemon's alone; the nameserver and this program have the others, if there are others.
+	// The last core is the daemon's alone; the nameserver and all else here have the others, if there are others.
 	cores := runtime.NumCPU()
-	responder, err := start(0, max(cores-1, 1), os.Args[0], "answer", nameserver)
+	if err := confine(0, max(cores-1, 1)); err != nil {
+		return err
+	}
+	ns, err := newNameserver()
 	if err != nil {
 		return err
 	}
-	defer end(responder)
-	if err := answering(nameserver); err != nil {
+	defer ns.conn.Close()
+	config := filepath.Join(dir, "config.yaml")
+	if err := os.WriteFile(config, []byte(o.config(dir, ns.address())), 0o644); err != nil {
 		return err
 	}
-	daemon, err := start(cores-1, cores, o.netwatchd, "run", "--config.file="+config, "--web.listen-address="+web, "--log.level=warn")
+	daemon, err := start(cores-1, o.netwatchd, "run", "--config.file="+config, "--web.listen-address="+web, "--log.level=warn")
 	if err != nil {
 		return err
 	}
-	defer end(daemon)
-	if err := ready("http://"+web, daemon.Process.Pid); err != nil {
+	defer func() { daemon.Process.Kill(); daemon.Wait() }()
+	return measure(o, ns, daemon.Process.Pid, "http://"+web)
+}
+
+// measure scrapes before and after, outside of the span in which the CPU time is taken: a scrape of ten thousand probes
+// costs as much as a second of probing.
+func measure(o options, ns *nameserver, pid int, url string) error {
+	if err := ready(url, pid); err != nil {
 		return err
 	}
 	time.Sleep(settle)
-	before, err := observe(daemon.Process.Pid, "http://"+web)
-	if err != nil {
+	var m measurement
+	var err error
+	if m.fresh, err = lookAt(pid, ns); err != nil {
+		return err
+	}
+	if m.first, err = scrape(url); err != nil {
+		return err
+	}
+	time.Sleep(settle)
+	if m.before, err = lookAt(pid, ns); err != nil {
 		return err
 	}
 	time.Sleep(o.span)
-	after, err := observe(daemon.Process.Pid, "http://"+web)
-	if err != nil {
+	if m.after, err = lookAt(pid, ns); err != nil {
 		return err
 	}
-	fmt.Print(report(o, before, after))
+	if m.last, err = scrape(url); err != nil {
+		return err
+	}
+	fmt.Print(m.report(o))
 	return nil
 }
 
@@ -122,55 +127,64 @@ func (o options) config(dir, nameserver string) string {
 	return b.String()
 }
 
-// free is an address of the loopback interface whose port is free.
-func free(network string) (string, error) {
-	if network == "tcp" {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return "", err
-		}
-		defer listener.Close()
-		return listener.Addr().String(), nil
-	}
-	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+// freePort is an address of the loopback interface that nobody listens on.
+func freePort() (string, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", err
 	}
-	defer conn.Close()
-	return conn.LocalAddr().String(), nil
+	defer listener.Close()
+	return listener.Addr().String(), nil
 }
 
-// start starts a program on the cores from first to before last. It ends with this one.
-func start(first, last int, path string, args ...string) (*exec.Cmd, error) {
-	runtime.LockOSThread() // the child inherits the thread's cores, and dies with it
-	var mine, its unix.CPUSet
-	if err := unix.SchedGetaffinity(0, &mine); err != nil {
+// start starts a program on one core. It ends with this one.
+func start(core int, path string, args ...string) (*exec.Cmd, error) {
+	runtime.LockOSThread() // the child inherits the cores of this thread, and dies with it
+	if err := pin(0, core, core+1); err != nil {
 		return nil, err
 	}
-	for core := first; core < last; core++ {
-		its.Set(core)
-	}
-	if err := unix.SchedSetaffinity(0, &its); err != nil {
-		return nil, fmt.Errorf("choosing cores: %w", err)
-	}
-	defer unix.SchedSetaffinity(0, &mine)
 	cmd := exec.Command(path, args...)
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("starting %s: %w", path, err)
 	}
-	return cmd, nil
+	return cmd, pin(0, 0, max(core, 1))
 }
 
-func end(cmd *exec.Cmd) {
-	cmd.Process.Kill()
-	cmd.Wait()
+// confine keeps this process, every thread of it, on the cores from first to before last.
+func confine(first, last int) error {
+	threads, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		return err
+	}
+	for _, thread := range threads {
+		id, err := strconv.Atoi(thread.Name())
+		if err != nil {
+			return err
+		}
+		if err := pin(id, first, last); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pin keeps one thread, 0 for the calling one, on the cores from first to before last; those it starts stay there too.
+func pin(thread, first, last int) error {
+	var cores unix.CPUSet
+	for core := first; core < last; core++ {
+		cores.Set(core)
+	}
+	if err := unix.SchedSetaffinity(thread, &cores); err != nil {
+		return fmt.Errorf("choosing cores: %w", err)
+	}
+	return nil
 }
 
 // ready waits until the daemon's first round is over.
 func ready(url string, pid int) error {
-	return until(30*time.Second, "the daemon is not ready", func() error {
+	is := func() error {
 		if _, err := os.Stat(fmt.Sprintf("/proc/%d/exe", pid)); err != nil {
 			return errors.New("it has exited")
 		}
@@ -183,19 +197,15 @@ func ready(url string, pid int) error {
 			return errors.New(response.Status)
 		}
 		return nil
-	})
-}
-
-func until(within time.Duration, otherwise string, is func() error) error {
-	deadline := time.Now().Add(within)
-	for {
-		err := is()
-		if err == nil {
+	}
+	var err error
+	for deadline := time.Now().Add(readyWithin); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if err = is(); err == nil {
 			return nil
 		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("%s after %v: %w", otherwise, within, err)
-		}
-		time.Sleep(10 * time.Millisecond)
 	}
+	return fmt.Errorf("the daemon is not ready after %v: %w", readyWithin, err)
 }
+
+// readyWithin is many first rounds.
+const readyWithin = 30 * time.Second

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"net/http"
 	"os"
 	"strconv"
@@ -14,16 +15,29 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// An observation is what can be seen of the daemon from outside, at one moment.
-type observation struct {
+// A look is what can be seen of the daemon at one moment without disturbing it.
+type look struct {
 	at       time.Time
+	answered int64
 	cpu      time.Duration
-	resident int64 // bytes, before the scrape
+	resident int64 // bytes
 	peak     int64
-	runs     float64
-	failed   float64
-	missed   float64
-	lag      []bucket
+}
+
+func lookAt(pid int, ns *nameserver) (look, error) {
+	l := look{at: time.Now(), answered: ns.answered.Load()}
+	var err error
+	if l.cpu, err = cpu(pid); err != nil {
+		return l, err
+	}
+	l.resident, l.peak, err = memory(pid)
+	return l, err
+}
+
+// A scraped is what the daemon says of itself.
+type scraped struct {
+	failed, missed float64
+	lag            []bucket
 }
 
 // A bucket counts the attempts that began at most le seconds late.
@@ -32,39 +46,24 @@ type bucket struct {
 	count uint64
 }
 
-// observe looks at the process first: a scrape of ten thousand probes costs as much as a second of probing.
-func observe(pid int, url string) (observation, error) {
-	o := observation{at: time.Now()}
-	var err error
-	if o.cpu, err = cpu(pid); err != nil {
-		return o, err
-	}
-	if o.resident, o.peak, err = memory(pid); err != nil {
-		return o, err
-	}
-	families, err := scrape(url)
-	if err != nil {
-		return o, err
-	}
-	o.runs = sum(families["netwatchd_probe_runs_total"])
-	o.failed = sum(families["netwatchd_probe_failures_total"])
-	o.missed = sum(families["netwatchd_scheduler_missed_runs_total"])
-	for _, metric := range families["netwatchd_scheduler_lag_seconds"].GetMetric() {
-		for _, b := range metric.GetHistogram().GetBucket() {
-			o.lag = append(o.lag, bucket{b.GetUpperBound(), b.GetCumulativeCount()})
-		}
-	}
-	return o, nil
-}
-
-func scrape(url string) (map[string]*dto.MetricFamily, error) {
+func scrape(url string) (scraped, error) {
 	response, err := http.Get(url + "/metrics")
 	if err != nil {
-		return nil, err
+		return scraped{}, err
 	}
 	defer response.Body.Close()
 	parser := expfmt.NewTextParser(model.UTF8Validation)
-	return parser.TextToMetricFamilies(response.Body)
+	families, err := parser.TextToMetricFamilies(response.Body)
+	if err != nil {
+		return scraped{}, err
+	}
+	s := scraped{failed: sum(families["netwatchd_probe_failures_total"]), missed: sum(families["netwatchd_scheduler_missed_runs_total"])}
+	for _, metric := range families["netwatchd_scheduler_lag_seconds"].GetMetric() {
+		for _, b := range metric.GetHistogram().GetBucket() {
+			s.lag = append(s.lag, bucket{b.GetUpperBound(), b.GetCumulativeCount()})
+		}
+	}
+	return s, nil
 }
 
 func sum(family *dto.MetricFamily) (total float64) {
@@ -115,40 +114,49 @@ const (
 	lagBudget    = 5 * time.Millisecond
 )
 
-func report(o options, before, after observation) string {
-	span := after.at.Sub(before.at)
+// A measurement is one run: a fresh daemon, the first scrape, the span, the last scrape.
+type measurement struct {
+	fresh         look
+	first         scraped
+	before, after look
+	last          scraped
+}
+
+func (m measurement) report(o options) string {
+	span := m.after.at.Sub(m.before.at)
 	planned := float64(o.targets) * span.Seconds() / o.interval.Seconds()
-	runs := after.runs - before.runs
-	spent := after.cpu - before.cpu
-	each := time.Duration(float64(spent) / max(runs, 1))
+	answered := float64(m.after.answered - m.before.answered)
+	spent := m.after.cpu - m.before.cpu
+	each := time.Duration(float64(spent) / max(answered, 1))
+	lag := between(m.first.lag, m.last.lag)
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d DNS probes every %v, %d services, one core, %v\n", o.targets, o.interval, o.services, span.Round(time.Second))
-	fmt.Fprintf(&b, "  kept         %.2f %% of the plan: %.0f a second, %.0f missed, %.0f failed\n",
-		100*runs/planned, runs/span.Seconds(), after.missed-before.missed, after.failed-before.failed)
+	fmt.Fprintf(&b, "  kept         %.2f %% of the plan: %.0f queries a second; %.0f missed, %.0f failed\n",
+		100*answered/planned, answered/span.Seconds(), m.last.missed-m.first.missed, m.last.failed-m.first.failed)
 	fmt.Fprintf(&b, "  cpu          %v a probe (budget %v), %.1f %% of the core\n",
 		each.Round(100*time.Nanosecond), cpuBudget, 100*spent.Seconds()/span.Seconds())
-	fmt.Fprintf(&b, "  memory       %.1f MiB before the first scrape, %.1f MiB at the end (budget %d MiB), peak %.1f MiB\n",
-		mib(before.resident), mib(after.resident), memoryBudget>>20, mib(after.peak))
-	lag := since(before.lag, after.lag)
-	fmt.Fprintf(&b, "  start lag    p50 %v, p99 %v (budget %v)\n", quantile(lag, 0.5), quantile(lag, 0.99), lagBudget)
+	fmt.Fprintf(&b, "  memory       %.1f MiB resident (budget %d MiB); %.1f MiB after a scrape, %.1f MiB at its peak\n",
+		mib(m.fresh.resident), memoryBudget>>20, mib(m.after.resident), mib(m.after.peak))
+	fmt.Fprintf(&b, "  start lag    p50 %v, p99 %v (budget %v), the first scrape included\n", quantile(lag, 0.5), quantile(lag, 0.99), lagBudget)
 	return b.String()
 }
 
 func mib(bytes int64) float64 { return float64(bytes) / (1 << 20) }
 
-// since is what came between two observations.
-func since(before, after []bucket) []bucket {
-	var between []bucket
+// between is what came between two scrapes.
+func between(before, after []bucket) []bucket {
+	var came []bucket
 	for i, b := range after {
 		if i < len(before) {
 			b.count -= before[i].count
 		}
-		between = append(between, b)
+		came = append(came, b)
 	}
-	return between
+	return came
 }
 
-// quantile interpolates within the bucket that holds it, as histogram_quantile does.
+// quantile interpolates within the bucket that holds it, and gives the last finite bound for what lies beyond, as
+// histogram_quantile does.
 func quantile(buckets []bucket, q float64) time.Duration {
 	if len(buckets) == 0 {
 		return 0
@@ -156,6 +164,9 @@ func quantile(buckets []bucket, q float64) time.Duration {
 	rank := q * float64(buckets[len(buckets)-1].count)
 	var below bucket
 	for _, b := range buckets {
+		if math.IsInf(b.le, 1) {
+			break
+		}
 		if float64(b.count) >= rank && b.count > below.count {
 			share := (rank - float64(below.count)) / float64(b.count-below.count)
 			return inSeconds(below.le + share*(b.le-below.le))
