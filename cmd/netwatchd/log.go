@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"io"
 	"log/slog"
 	"os"
@@ -20,7 +21,7 @@ func newLogger(c config.Log, w io.Writer) *slog.Logger {
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(c.Level)) // checked with the configuration
 	if c.Format == "text" || c.Format == "auto" && isTerminal(w) {
-		return slog.New(tint.NewHandler(w, &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: !isTerminal(w)}))
+		return slog.New(tint.NewTextHandler(w, &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: !isTerminal(w)}))
 	}
 	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level}))
 }
@@ -65,7 +66,7 @@ func (d *diary) Judged(now watch.Standing, was diagnose.Cause) {
 		decisive := now.Evidence[0]
 		args = append(args, "probe", decisive.Name, "vantage", decisive.Vantage, "class", decisive.Class, "why", decisive.Why)
 	}
-	d.log.Log(nil, loudness(now.Severity), "verdict", args...) //nolint:staticcheck // the context carries nothing
+	d.log.Log(context.Background(), loudness(now.Severity), "verdict", args...)
 }
 
 func loudness(s diagnose.Severity) slog.Level {

@@ -132,9 +132,10 @@ func TestEveryFaultSaysWhatToDo(t *testing.T) {
 
 func TestWholeFiles(t *testing.T) {
 	bomb := "a: &a [x,x,x,x,x,x,x,x,x,x]\n"
-	services := "services:\n- name: s\n  probes:\n  - {name: p, kind: dns, target: a.example, types: &t [" + strings.Repeat("A,", 20000) + "]}\n"
+	var services strings.Builder
+	services.WriteString("services:\n- name: s\n  probes:\n  - {name: p, kind: dns, target: a.example, types: &t [" + strings.Repeat("A,", 20000) + "]}\n")
 	for i := range 60 {
-		services += fmt.Sprintf("  - {name: p%d, kind: dns, target: a.example, types: *t}\n", i)
+		services.WriteString(fmt.Sprintf("  - {name: p%d, kind: dns, target: a.example, types: *t}\n", i))
 	}
 	hugeLine := strings.Repeat("#", sizeLimit+1)
 	for _, tt := range []struct{ name, text, want string }{
@@ -152,7 +153,7 @@ func TestWholeFiles(t *testing.T) {
 		{"too large", hugeLine, "is larger than 8192 KiB: this is another file"},
 		{"unknown anchor", "log: *nowhere\n", "is not YAML (unknown anchor 'nowhere' referenced)"},
 		{"small bomb", bomb + "b: *a\n", `unknown key "a"`},
-		{"bomb", services, "its anchors expand to more than 1000000 values: write the values out"},
+		{"bomb", services.String(), "its anchors expand to more than 1000000 values: write the values out"},
 		{"anchor in itself", "log: &l {<<: *l, level: info}\n", "merges more than 8 anchors into each other"},
 		{"deep", strings.Repeat("[", 20000), "is not YAML (exceeded max depth of 10000)"},
 		{"complex key", "? [a, b]\n: c\n", `unknown key "a list"`},

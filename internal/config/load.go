@@ -113,8 +113,8 @@ func readBounded(path string, limit int64) ([]byte, error) {
 
 // notText says what keeps b from being a text, and on which line.
 func notText(b []byte) (line int, message string) {
-	if i := bytes.IndexByte(b, 0); i >= 0 {
-		return 1 + bytes.Count(b[:i], []byte("\n")), "is not a text (it holds a zero byte): write it in UTF-8"
+	if before, _, ok := bytes.Cut(b, []byte{0}); ok {
+		return 1 + bytes.Count(before, []byte("\n")), "is not a text (it holds a zero byte): write it in UTF-8"
 	}
 	for line, text := range slices.Collect(bytes.Lines(b)) {
 		if !utf8.Valid(text) {

@@ -2,6 +2,7 @@ package host
 
 import (
 	"io/fs"
+	"strings"
 	"testing"
 	"testing/fstest"
 
@@ -16,11 +17,12 @@ func TestWSL(t *testing.T) {
 		return &fstest.MapFile{Data: []byte(target), Mode: fs.ModeSymlink | 0o777}
 	}
 	dev := func(names ...string) *fstest.MapFile {
-		text := "Inter-|\n face |\n"
+		var text strings.Builder
+		text.WriteString("Inter-|\n face |\n")
 		for _, name := range names {
-			text += name + ": 0 0 0\n"
+			text.WriteString(name + ": 0 0 0\n")
 		}
-		return file(text)
+		return file(text.String())
 	}
 	for _, tt := range []struct {
 		name string

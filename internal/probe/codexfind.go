@@ -23,8 +23,8 @@ func FindCodex(path string) (string, error) {
 	found, err := exec.LookPath(firstWords(path, "codex"))
 	switch {
 	case err != nil && path == "":
-		return "", Failf(ExecNotFound, "codex is not on the PATH %q: install it with `npm install -g @openai/codex`, "+
-			"or set the probe's codex.path", os.Getenv("PATH"))
+		return "", Failf(ExecNotFound, "codex is not on the PATH: install it with `npm install -g @openai/codex`, "+
+			"or set the probe's codex.path (PATH is %q)", os.Getenv("PATH"))
 	case errors.Is(err, fs.ErrPermission):
 		return "", Failf(ExecStartFailed, "%w: this user may not run it", err)
 	case err != nil:

@@ -106,7 +106,8 @@ func (overdue) Err() error { return context.DeadlineExceeded }
 // TestRecordings replays every recorded run of codex exec. Look at each changed line of the golden file as a person would:
 // is that what was wrong?
 func TestRecordings(t *testing.T) {
-	got := "version\tcase\tclass\twhy\twarnings\tsignals\ttokens\n"
+	var got strings.Builder
+	got.WriteString("version\tcase\tclass\twhy\twarnings\tsignals\ttokens\n")
 	for _, r := range recordings(t) {
 		if isLeftOut(r.name) {
 			continue
@@ -116,12 +117,12 @@ func TestRecordings(t *testing.T) {
 		if facts.Tokens != nil {
 			tokens = fmt.Sprintf("%d/%d/%d", facts.Tokens.Input, facts.Tokens.CachedInput, facts.Tokens.Output)
 		}
-		got += strings.Join([]string{r.version, r.name, Classify(Executing, err).String(), Shorten(why(err), 130),
-			strings.Join(facts.Warnings, ","), strings.Join(facts.Signals, ","), tokens}, "\t") + "\n"
+		got.WriteString(strings.Join([]string{r.version, r.name, Classify(Executing, err).String(), Shorten(why(err), 130),
+			strings.Join(facts.Warnings, ","), strings.Join(facts.Signals, ","), tokens}, "\t") + "\n")
 	}
 	golden := "testdata/codex/golden.tsv"
 	if *update {
-		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+		if err := os.WriteFile(golden, []byte(got.String()), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -129,7 +130,7 @@ func TestRecordings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")); diff != "" {
+	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got.String(), "\n")); diff != "" {
 		t.Errorf("golden.tsv (-want +got), -update rewrites it:\n%s", diff)
 	}
 }

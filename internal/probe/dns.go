@@ -47,7 +47,7 @@ func (d DNS) Probe(ctx context.Context) (Facts, error) {
 	a := resolve(ctx, d.Nameservers, d.Name, types)
 	facts.Phases[Resolve] = InSeconds(time.Since(start))
 	facts.Answers = a.texts()
-	verdict, decisive := d.judge(a)
+	decisive, verdict := d.judge(a)
 	facts.Server, facts.RCode = decisive.server, decisive.rcodeText()
 	facts.Warnings = a.warnings(verdict == nil)
 	return facts, verdict
@@ -160,51 +160,51 @@ func (a asked) warnings(fine bool) []string {
 	return warnings
 }
 
-// judge names the first thing wrong with the answers and the outcome that shows it, or the first outcome if all is well.
-func (d DNS) judge(a asked) (error, outcome) {
+// judge returns the first thing wrong with the answers and the outcome that shows it, or the first outcome if all is well.
+func (d DNS) judge(a asked) (outcome, error) {
 	if d.Expect.NXDomain {
 		return d.judgeCanary(a)
 	}
 	for _, o := range a {
 		if o.err != nil && !isNoData(o.err) {
-			return o.err, o
+			return o, o.err
 		}
 	}
 	if len(d.Expect.Answers) > 0 {
 		return d.judgeExact(a)
 	}
 	if o, bogus := bogus(d.Name, a); bogus != nil {
-		return bogus, o
+		return o, bogus
 	}
 	return judgeFamilies(d.Name, a)
 }
 
-func (d DNS) judgeCanary(a asked) (error, outcome) {
+func (d DNS) judgeCanary(a asked) (outcome, error) {
 	for _, o := range a {
 		if o.err == nil {
-			return Failf(DNSWrongAnswer, "%s must not exist, yet %s answers %s: names that do not exist are rewritten",
-				d.Name, o.server, strings.Join(a.texts(), ", ")), o
+			return o, Failf(DNSWrongAnswer, "%s must not exist, yet %s answers %s: names that do not exist are rewritten",
+				d.Name, o.server, strings.Join(a.texts(), ", "))
 		}
 	}
 	for _, o := range a {
 		if !o.answered || o.rcode != dns.RcodeNameError {
-			return o.err, o
+			return o, o.err
 		}
 	}
-	return nil, a[0]
+	return a[0], nil
 }
 
-func (d DNS) judgeExact(a asked) (error, outcome) {
+func (d DNS) judgeExact(a asked) (outcome, error) {
 	got, want := a.texts(), canonical(d.Expect.Answers)
 	if slices.Equal(slices.Sorted(slices.Values(got)), want) {
-		return nil, a[0]
+		return a[0], nil
 	}
 	for _, o := range a {
 		if o.err != nil && len(got) == 0 {
-			return o.err, o
+			return o, o.err
 		}
 	}
-	return Failf(DNSWrongAnswer, "%s: got %s, want %s", d.Name, strings.Join(got, ", "), strings.Join(want, ", ")), a[0]
+	return a[0], Failf(DNSWrongAnswer, "%s: got %s, want %s", d.Name, strings.Join(got, ", "), strings.Join(want, ", "))
 }
 
 // canonical writes addresses in their one canonical form, and sorts.
@@ -222,7 +222,7 @@ func canonical(answers []string) []string {
 
 // judgeFamilies forgives a missing AAAA if there is an A: hosts of one family are common. The reverse is not: most
 // networks could not reach such a name.
-func judgeFamilies(name string, a asked) (error, outcome) {
+func judgeFamilies(name string, a asked) (outcome, error) {
 	four, asked4 := a.of(dns.TypeA)
 	six, asked6 := a.of(dns.TypeAAAA)
 	for _, o := range a {
@@ -230,12 +230,12 @@ func judgeFamilies(name string, a asked) (error, outcome) {
 		case o.err == nil:
 		case o.qtype == dns.TypeAAAA && asked4 && four.err == nil:
 		case o.qtype == dns.TypeA && asked6 && six.err == nil:
-			return Failf(DNSNoData, "%s has AAAA but no A record: hosts without IPv6 cannot reach it", name), o
+			return o, Failf(DNSNoData, "%s has AAAA but no A record: hosts without IPv6 cannot reach it", name)
 		default:
-			return o.err, o
+			return o, o.err
 		}
 	}
-	return nil, a[0]
+	return a[0], nil
 }
 
 // bogus finds an address that cannot be a public service: block-lists answer 0.0.0.0, :: or loopback.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -55,11 +56,11 @@ func allFailed(failures []error) error {
 	if len(failures) == 1 {
 		return last
 	}
-	text := ""
+	var text strings.Builder
 	for _, err := range failures[:len(failures)-1] {
-		text += err.Error() + "; then "
+		text.WriteString(err.Error() + "; then ")
 	}
-	return fmt.Errorf("%s%w", text, last)
+	return fmt.Errorf("%s%w", text.String(), last)
 }
 
 // conclusive reports whether the nameserver said that the name exists, or that it does not.

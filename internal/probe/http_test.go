@@ -272,8 +272,7 @@ func TestRefusedClientCertificate(t *testing.T) {
 }
 
 func TestRedirects(t *testing.T) {
-	var server *net.TCPAddr
-	server = serving(t, nil, func(w http.ResponseWriter, r *http.Request) {
+	server := serving(t, nil, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/" {
 			http.Redirect(w, r, "/there", http.StatusFound)
 		}

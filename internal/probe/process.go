@@ -99,7 +99,7 @@ func (c command) notStarted(err error) error {
 	}
 	switch {
 	case errors.Is(err, exec.ErrNotFound), errors.Is(err, exec.ErrDot):
-		return Failf(ExecNotFound, "%s is not on the PATH %q: install it, or give its full path", name, os.Getenv("PATH"))
+		return Failf(ExecNotFound, "%s is not on the PATH: install it, or give its full path (PATH is %q)", name, os.Getenv("PATH"))
 	case errors.Is(err, fs.ErrNotExist):
 		if _, missing := os.Stat(name); missing == nil {
 			return Failf(ExecStartFailed, "%w: the interpreter its first line names is missing", err)

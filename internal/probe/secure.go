@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"time"
 )
@@ -83,10 +84,8 @@ func (s *security) verify(state tls.ConnectionState, name string) error {
 	if err != nil {
 		return s.distrust(state.PeerCertificates, name, err)
 	}
-	for _, chain := range chains {
-		if s.issued(chain) {
-			return nil
-		}
+	if slices.ContainsFunc(chains, s.issued) {
+		return nil
 	}
 	return s.unexpectedIssuer(leaf)
 }

@@ -3,6 +3,7 @@ package screen
 import (
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"netwatchd/internal/ladder"
@@ -65,11 +66,11 @@ func (p *paper) bar(n int) string {
 	if p.ASCII {
 		block = "="
 	}
-	var bar string
+	var bar strings.Builder
 	for range n {
-		bar += block
+		bar.WriteString(block)
 	}
-	return bar
+	return bar.String()
 }
 
 func (p *paper) facts(r probe.Result) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -228,17 +229,13 @@ func (m *moves) Judged(now Standing, was diagnose.Cause) {
 }
 
 // nap is a clock that tells of one suspend, once.
-type nap struct {
-	at   time.Time
-	told bool
-}
+type nap struct{ taken atomic.Bool }
 
 func (n *nap) Jump() (time.Duration, time.Duration) {
-	if n.told || n.at.IsZero() || time.Now().Before(n.at) {
-		return 0, 0
+	if n.taken.CompareAndSwap(true, false) {
+		return time.Hour, 0
 	}
-	n.told = true
-	return time.Hour, 0
+	return 0, 0
 }
 
 func TestWhatFailsWhileTheHostWakesUpIsNotHeldAgainstAnyone(t *testing.T) {
@@ -250,13 +247,14 @@ func TestWhatFailsWhileTheHostWakesUpIsNotHeldAgainstAnyone(t *testing.T) {
 		for before := len(world.starts("head")); len(world.starts("head")) == before; {
 			time.Sleep(100 * time.Millisecond)
 		}
-		clock.at = time.Now() // in the middle of a round
+		clock.taken.Store(true) // in the middle of a round
 		time.Sleep(3 * time.Second)
 		wantCause(t, w, diagnose.Suspended)
 		world.set("head", probe.OK, usually)
 		world.set("one", probe.OK, usually)
 		time.Sleep(resumeGrace + time.Second)
 		wantCause(t, w, diagnose.Healthy)
+		synctest.Wait()
 		if diff := cmp.Diff([]string{"starting -> healthy", "healthy -> suspended", "suspended -> healthy"}, moved.seen); diff != "" {
 			t.Errorf("moves (-want +got):\n%s", diff)
 		}
@@ -332,6 +330,7 @@ func TestAProbeThatHangsIsNotOvertakenAndStopsNobodyElse(t *testing.T) {
 	missed := new(misses)
 	watching(t, world.plan(service), Options{Observers: []Observer{missed}}, func(t *testing.T, _ *Watcher) {
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if slices.Contains(world.over, "slow") {
 			t.Errorf("attempts overlapped: %v", world.over)
 		}
