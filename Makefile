@@ -4,6 +4,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 
 cache := $(CURDIR)/.cache
+version := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
 .PHONY: help build run test bench lint codex setup clean
 
@@ -11,7 +12,7 @@ help: ## say what there is
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 build: ## build bin/netwatchd
-	@go build -trimpath -o bin/netwatchd ./cmd/netwatchd
+	@go build -trimpath -ldflags='-X main.version=$(version)' -o bin/netwatchd ./cmd/netwatchd
 
 run: build ## run the daemon without a configuration file; its history stays in .cache
 	@mkdir -p $(cache)/run
