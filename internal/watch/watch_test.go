@@ -229,11 +229,20 @@ func (m *moves) Judged(now Standing, was diagnose.Cause) {
 
 // nap is a clock that tells of one suspend, once.
 type nap struct {
+	mu   sync.Mutex
 	at   time.Time
 	told bool
 }
 
+func (n *nap) begin(at time.Time) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.at = at
+}
+
 func (n *nap) Jump() (time.Duration, time.Duration) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	if n.told || n.at.IsZero() || time.Now().Before(n.at) {
 		return 0, 0
 	}
@@ -250,7 +259,7 @@ func TestWhatFailsWhileTheHostWakesUpIsNotHeldAgainstAnyone(t *testing.T) {
 		for before := len(world.starts("head")); len(world.starts("head")) == before; {
 			time.Sleep(100 * time.Millisecond)
 		}
-		clock.at = time.Now() // in the middle of a round
+		clock.begin(time.Now()) // in the middle of a round
 		time.Sleep(3 * time.Second)
 		wantCause(t, w, diagnose.Suspended)
 		world.set("head", probe.OK, usually)
@@ -330,8 +339,9 @@ func TestAProbeThatHangsIsNotOvertakenAndStopsNobodyElse(t *testing.T) {
 	}}
 	world.set("slow", probe.OK, 2500*time.Millisecond)
 	missed := new(misses)
-	watching(t, world.plan(service), Options{Observers: []Observer{missed}}, func(t *testing.T, _ *Watcher) {
+	watching(t, world.plan(service), Options{Observers: []Observer{missed}}, func(t *testing.T, w *Watcher) {
 		time.Sleep(time.Minute)
+		standing(t, w) // what the watcher's goroutine wrote before it is ours to read
 		if slices.Contains(world.over, "slow") {
 			t.Errorf("attempts overlapped: %v", world.over)
 		}
