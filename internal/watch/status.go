@@ -13,6 +13,7 @@ type Status struct {
 	Version   string     `json:"version"`
 	Sandboxed Sandboxed  `json:"sandboxed"`
 	Services  []Standing `json:"services"`
+	Notes     []string   `json:"notes,omitempty"` // what is not watched although one would expect it, and why
 }
 
 // Sandboxed says whether this very process is denied the network, and by which signs.
