@@ -187,3 +187,27 @@ func TestOnceAlwaysHasATwin(t *testing.T) {
 		t.Error("what was seen inside the sandbox was taken for this process")
 	}
 }
+
+func TestWhatLasts(t *testing.T) {
+	made := func(from probe.Vantage, name string, class probe.Class) probe.Result {
+		return probe.Result{Spec: probe.Spec{Service: "codex", Name: name, Kind: probe.KindHTTP, Vantage: from}, Class: class}
+	}
+	for _, test := range []struct {
+		inside, outside probe.Class
+		want            bool
+	}{
+		{probe.OK, probe.TCPRefused, true},
+		{probe.LocalDenied, probe.TCPRefused, true}, // the kernel said so: nobody else has a part in it
+		{probe.ExecStartFailed, probe.TCPRefused, true},
+		{probe.ProxyFailed, probe.OK, true},
+		{probe.TCPRefused, probe.TCPRefused, false},
+		{probe.Unknown, probe.Unknown, false},
+		{probe.Unknown, probe.OK, true},
+	} {
+		twin := made(probe.FromSandbox, "head", test.inside)
+		results := []probe.Result{twin, made(probe.FromHost, "head", test.outside), made(probe.FromHost, "other", probe.OK)}
+		if got := lasting(twin, results); got != test.want {
+			t.Errorf("%v inside, %v outside: got %v, want %v", test.inside, test.outside, got, test.want)
+		}
+	}
+}
