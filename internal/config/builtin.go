@@ -61,6 +61,7 @@ func builtin(at places) *Config {
 			Direct: []netip.AddrPort{netip.MustParseAddrPort("1.1.1.1:53"), netip.MustParseAddrPort("9.9.9.9:53")}},
 		Controls: builtinControls(),
 		Services: []Service{builtinCodex()},
+		Assumed:  true,
 	}
 }
 

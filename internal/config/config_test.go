@@ -32,7 +32,7 @@ var same = cmp.Options{
 	cmp.Comparer(func(a, b *url.URL) bool { return a.String() == b.String() }),
 	cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
 	cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b }),
-	cmpopts.IgnoreFields(Config{}, "Path"),
+	cmpopts.IgnoreFields(Config{}, "Path", "Assumed"),
 }
 
 func mustLoad(t *testing.T, path string) *Config {

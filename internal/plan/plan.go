@@ -24,10 +24,12 @@ type Plan struct {
 	config *config.Config
 }
 
-// Of returns the plan of a configuration.
+// Of returns the plan of a configuration. If nobody named a service and there is no codex here, what takes one is left out,
+// and a note says so.
 func Of(c *config.Config) *Plan {
+	c, notes := withoutAgent(c)
 	p := &Plan{about: make(map[ledger.Key]metrics.Info), config: c}
-	p.Environment = environment(c)
+	p.Environment, p.Notes = environment(c), notes
 	p.Services = make([]watch.Service, len(c.Services))
 	for i, s := range c.Services {
 		p.Services[i] = service(c, s)
@@ -43,11 +45,12 @@ func (p *Plan) Info(k ledger.Key) (metrics.Info, bool) {
 	return info, ok
 }
 
-// Knows reports whether k is still probed: one of the services' own, or one about the environment, whose nameservers
-// come and go.
+// Knows reports whether k is still probed: one of the services' own, a look, or one about the environment, whose
+// nameservers come and go.
 func (p *Plan) Knows(k ledger.Key) bool {
 	_, own := p.Info(k)
-	return own || config.Reserved(k.Service)
+	look := k.Kind == probe.KindHost && slices.ContainsFunc(p.Services, func(s watch.Service) bool { return s.Name == k.Service })
+	return own || look || config.Reserved(k.Service)
 }
 
 // Codex is the agent that the configuration runs; zero if it runs none, or none is there.
@@ -99,6 +102,9 @@ func service(c *config.Config, s config.Service) watch.Service {
 	}
 	if around := aroundService(c, s); len(around.names) > 0 {
 		planned.Around = around.probes
+	}
+	if planned.Twin = twin(c, s); planned.Twin != nil {
+		planned.Expect.Sandbox = s.Sandbox.Want
 	}
 	return planned
 }
