@@ -74,6 +74,11 @@ func scenes() []scene {
 		{"check-hostile", check(hostile())},
 		{"check-two", check(healthyClosed(), renamed)},
 		{"check-none", check()},
+		{"check-no-codex", func(b *bytes.Buffer, o Options) error {
+			s := status(healthy())
+			s.Notes = []string{"no codex on the PATH: exec and sandbox are not tried"}
+			return Check(b, s, o)
+		}},
 		{"status-upstream", stands(upstream())},
 		{"status-healthy", stands(healthyClosed())},
 		{"status-many", stands(many(40)...)},
