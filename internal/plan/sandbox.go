@@ -31,7 +31,7 @@ func twin(c *config.Config, s config.Service) *watch.Twin {
 		return nil
 	}
 	w := wrapperOf(c, s)
-	t := &probe.Twin{Service: s.Name, Wrap: w.command, Env: w.env, Dir: w.dir(), Timeout: s.Sandbox.Timeout, Probes: probes}
+	t := &probe.Twin{Service: s.Name, Wrap: w.command, Env: w.env(), Dir: w.dir(), Timeout: s.Sandbox.Timeout, Probes: probes}
 	return &watch.Twin{Interval: s.Sandbox.Interval, Run: t.Run}
 }
 
@@ -39,20 +39,25 @@ func twin(c *config.Config, s config.Service) *watch.Twin {
 type wrapper struct {
 	given []string // empty: as the installed codex wants it
 	codex string   // its path; empty: on the PATH
-	env   []string
+	home  string   // the user's CODEX_HOME; empty: the usual one
 	state string
 }
 
 func wrapperOf(c *config.Config, s config.Service) wrapper {
 	w := wrapper{given: s.Sandbox.Command, state: c.Storage.Path}
 	if p, ok := agentOf(s); ok {
-		w.codex = p.Codex.Path
-		// The sandbox is as the user has configured it: not our own CODEX_HOME, which the agent's runs have.
-		if p.Codex.Home != "" {
-			w.env = []string{"CODEX_HOME=" + p.Codex.Home}
-		}
+		w.codex, w.home = p.Codex.Path, p.Codex.Home
 	}
 	return w
+}
+
+// env has the sandbox set up as the user has configured it: by the user's CODEX_HOME, not the one of our own that the
+// agent's runs have.
+func (w wrapper) env() []string {
+	if w.home == "" {
+		return nil
+	}
+	return []string{"CODEX_HOME=" + w.home}
 }
 
 // agentOf is the service's run of codex, if it has one.
@@ -80,9 +85,12 @@ func (w wrapper) command(ctx context.Context) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		command = probe.SandboxCommand(version)
+		command = probe.AgentSandbox(version, probe.ReadSandboxSettings(w.home))
 	}
-	return slices.Concat([]string{path}, command[1:]), nil
+	if command[0] == "codex" {
+		command = slices.Concat([]string{path}, command[1:])
+	}
+	return command, nil
 }
 
 // dir is an empty directory to start the sandbox in: codex reads a configuration from where it is started, and may make
