@@ -11,6 +11,7 @@ import (
 
 	"netwatchd/internal/config"
 	"netwatchd/internal/diagnose"
+	"netwatchd/internal/host"
 	"netwatchd/internal/ledger"
 	"netwatchd/internal/metrics"
 	"netwatchd/internal/probe"
@@ -36,6 +37,16 @@ func Of(c *config.Config) *Plan {
 		p.describe(s)
 	}
 	return p
+}
+
+// OnlyLooking is the plan of a process that is denied the network: there is nothing to try, and something to say about
+// every service.
+func (p *Plan) OnlyLooking() watch.Plan {
+	less := watch.Plan{Notes: p.Notes, Environment: func() []*probe.Probe { return host.Probes()[:1] }}
+	for _, s := range p.Services {
+		less.Services = append(less.Services, watch.Service{Name: s.Name, Expect: s.Expect})
+	}
+	return less
 }
 
 // Info describes one of the service's own probes.
