@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"netwatchd/internal/config"
 	"netwatchd/internal/diagnose"
+	"netwatchd/internal/host"
 	"netwatchd/internal/plan"
+	"netwatchd/internal/probe"
 	"netwatchd/internal/screen"
 	"netwatchd/internal/statusfile"
 	"netwatchd/internal/watch"
@@ -42,26 +45,45 @@ Exit code: 0 healthy, 1 a fault, 2 inconclusive, 3 usage or configuration.`,
 }
 
 func (a *app) check(ctx context.Context, c *config.Config, asJSON, verbose bool) error {
-	status := watch.Once(ctx, plan.Of(c).Plan, build().Version)
+	status := watch.Once(ctx, planHere(c), build().Version)
 	if ctx.Err() != nil {
 		return failed(ctx.Err())
 	}
-	if err := a.show(status, c.StatusFile, asJSON, screenOptions(a.out, verbose)); err != nil {
+	if err := a.show(status, c.StatusFiles(), asJSON, screenOptions(a.out, verbose)); err != nil {
 		return failed(err)
 	}
 	return done(exitCode(status))
 }
 
-// show prints what was found; inside a sandbox, held against what the daemon outside saw.
-func (a *app) show(status *watch.Status, statusFile string, asJSON bool, o screen.Options) error {
-	switch {
-	case asJSON:
-		return printJSON(a.out, status)
-	case status.Sandboxed.Denied:
-		outside, age, err := statusfile.Read(statusFile)
-		return screen.Inside(a.out, status.Sandboxed, outside, age, err, o)
+// planHere is all of the plan, unless this process is denied the network: then waiting for every attempt to fail tells
+// nothing. Where a sandbox leaves a proxy there is something to try.
+func planHere(c *config.Config) watch.Plan {
+	p := plan.Of(c)
+	if look := host.Look(); look.Denied && !slices.Contains(look.Signals, host.EnvProxyActive) {
+		return p.OnlyLooking()
 	}
-	return screen.Check(a.out, status, o)
+	return p.Plan
+}
+
+// show prints what was found; inside a sandbox, held against what the daemon outside saw.
+func (a *app) show(status *watch.Status, statusFiles []string, asJSON bool, o screen.Options) error {
+	if !status.Sandboxed.Denied {
+		if asJSON {
+			return printJSON(a.out, status)
+		}
+		return screen.Check(a.out, status, o)
+	}
+	outside, age, err := statusfile.Latest(statusFiles...)
+	if !asJSON {
+		return screen.Inside(a.out, status, outside, age, err, o)
+	}
+	status.Outside = &watch.Outside{Age: probe.InSeconds(age), Services: []watch.Standing{}}
+	if err != nil {
+		status.Outside.Error = err.Error()
+	} else {
+		status.Outside.Services = outside.Services
+	}
+	return printJSON(a.out, status)
 }
 
 // exitCode is the worst there is to say: a fault of one service is not hidden by the doubt about another.

@@ -1,18 +1,23 @@
 package main
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"netwatchd/internal/config"
+	"netwatchd/internal/host"
 	"netwatchd/internal/plan"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/screen"
@@ -20,6 +25,7 @@ import (
 
 func (a *app) probeCommand() *cobra.Command {
 	var asJSON bool
+	var batch string
 	asked := new(attemptFlags)
 	cmd := &cobra.Command{
 		Use:   "probe KIND TARGET",
@@ -31,8 +37,16 @@ This is what runs inside the agent's sandbox, to be held against the same attemp
 Exit code: 0 as expected, 1 anything else, 3 usage.`,
 		Example: `  netwatchd probe dns chatgpt.com --nameserver 1.1.1.1:53
   netwatchd probe http https://chatgpt.com/backend-api/codex/responses --method HEAD --expect.status 405 --expect.header Allow=POST`,
-		Args: cobra.ExactArgs(2),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("batch") {
+				return cobra.NoArgs(cmd, args)
+			}
+			return cobra.ExactArgs(2)(cmd, args)
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return a.batch(cmd.Context(), batch, cmd.InOrStdin())
+			}
 			p, err := asked.probe(args[0], args[1])
 			if err != nil {
 				return err
@@ -56,8 +70,39 @@ Exit code: 0 as expected, 1 anything else, 3 usage.`,
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the result as JSON")
+	cmd.Flags().StringVar(&batch, "batch", "", "make all the attempts of this list, as the daemon writes it; - reads it from standard input")
+	_ = cmd.Flags().MarkHidden("batch") // how we speak to ourselves inside a sandbox, and nobody else's
 	asked.bind(cmd.Flags())
 	return cmd
+}
+
+// batch makes every attempt of a list, all at once, and prints the list of their results on one line. It exits 0 if they
+// were made, however they ended.
+func (a *app) batch(ctx context.Context, list string, in io.Reader) error {
+	if list == "-" {
+		text, err := io.ReadAll(in)
+		if err != nil {
+			return fmt.Errorf("reading the attempts: %w", err)
+		}
+		list = string(text)
+	}
+	probes, err := probe.UnmarshalProbes([]byte(list), host.Sandbox{})
+	if err != nil {
+		return err
+	}
+	results := make([]probe.Result, len(probes))
+	var all sync.WaitGroup
+	for i, p := range probes {
+		all.Go(func() { results[i], _ = probe.Do(ctx, p) })
+	}
+	all.Wait()
+	if ctx.Err() != nil {
+		return failed(ctx.Err())
+	}
+	if err := json.NewEncoder(a.out).Encode(results); err != nil {
+		return failed(err)
+	}
+	return nil
 }
 
 // attemptFlags describe a single attempt on the command line.

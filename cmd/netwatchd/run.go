@@ -84,9 +84,17 @@ func (a *app) run(ctx context.Context, c *config.Config) error {
 		Gatherer: registry, Version: build().Version, Log: s.log,
 	}
 	s.log.Info("watching", "version", build().Version, "configuration", c.Origin(), "services", len(c.Services), "listen", addresses(listeners))
+	s.note()
 	return s.serve(ctx, func(ctx context.Context) error {
 		return web.Serve(ctx, listeners, page, server.Handler(), s.log)
 	})
+}
+
+// note logs what is not watched although one would expect it.
+func (s *service) note() {
+	for _, note := range s.plan.Load().Notes {
+		s.log.Info(note)
+	}
 }
 
 func addresses(listeners []net.Listener) []string {
@@ -161,6 +169,7 @@ func (s *service) reload(ctx context.Context) error {
 		return err
 	}
 	s.log.Info("reloaded", "configuration", c.Origin(), "services", len(c.Services))
+	s.note()
 	return nil
 }
 

@@ -22,7 +22,7 @@ an agent's sandbox included.`,
 			if err != nil {
 				return err
 			}
-			status, _, err := statusfile.Read(c.StatusFile)
+			status, _, err := statusfile.Latest(c.StatusFiles()...)
 			if err != nil {
 				return &exitError{exitInconclusive, err}
 			}

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strconv"
 	"time"
 
 	"netwatchd/internal/diagnose"
@@ -61,6 +63,7 @@ func builtin(at places) *Config {
 			Direct: []netip.AddrPort{netip.MustParseAddrPort("1.1.1.1:53"), netip.MustParseAddrPort("9.9.9.9:53")}},
 		Controls: builtinControls(),
 		Services: []Service{builtinCodex()},
+		Assumed:  true,
 	}
 }
 
@@ -110,11 +113,31 @@ type places struct {
 	state, run string
 }
 
+// StatusFiles are where a daemon may keep its status for this user to read: where this configuration says, and if that is
+// the usual place, where the system's daemon keeps it, and the user's own when this process lacks XDG_RUNTIME_DIR.
+func (c *Config) StatusFiles() []string {
+	return statusFiles(c.StatusFile, hostPlaces(), os.Geteuid())
+}
+
+func statusFiles(configured string, at places, uid int) []string {
+	if configured != filepath.Join(at.run, "status.json") {
+		return []string{configured}
+	}
+	all := []string{configured, systemRun + "/status.json"}
+	if uid != 0 {
+		all = append(all, filepath.Join("/run/user", strconv.Itoa(uid), "netwatchd/status.json"))
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+const systemRun = "/run/netwatchd"
+
 const systemFile = "/etc/netwatchd/config.yaml"
 
 func hostPlaces() places {
 	if os.Geteuid() == 0 {
-		return places{[]string{systemFile}, "/var/lib/netwatchd", "/run/netwatchd"}
+		return places{[]string{systemFile}, "/var/lib/netwatchd", systemRun}
 	}
 	home, _ := os.UserHomeDir() // without one, what follows is relative to the root and cannot be written: the store says so
 	return userPlaces(os.Getenv, home)

@@ -17,6 +17,8 @@ import (
 // Config is a configuration, complete: every default stands in it, every value has been checked.
 type Config struct {
 	Path string // the file it came from; empty for the built-in one
+	// Assumed is set if nobody named a service: then Codex is watched, as far as it is there.
+	Assumed bool
 
 	Web        Web
 	Storage    Storage

@@ -32,7 +32,7 @@ var same = cmp.Options{
 	cmp.Comparer(func(a, b *url.URL) bool { return a.String() == b.String() }),
 	cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
 	cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b }),
-	cmpopts.IgnoreFields(Config{}, "Path"),
+	cmpopts.IgnoreFields(Config{}, "Path", "Assumed"),
 }
 
 func mustLoad(t *testing.T, path string) *Config {
@@ -469,5 +469,26 @@ services: [{name: s, probes: [{name: p, kind: http, target: "https://a.example/"
 	want := []string{filepath.Join(dir, "web.yaml"), filepath.Join(dir, "store"), filepath.Join(dir, "ca.pem")}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestStatusFiles(t *testing.T) {
+	user := places{run: "/run/user/1000/netwatchd"}
+	bare := places{run: "/home/u/.local/state/netwatchd"} // no XDG_RUNTIME_DIR: inside some sandboxes, under cron
+	for _, test := range []struct {
+		configured string
+		at         places
+		uid        int
+		want       []string
+	}{
+		{"/run/netwatchd/status.json", system, 0, []string{"/run/netwatchd/status.json"}},
+		{"/run/user/1000/netwatchd/status.json", user, 1000, []string{"/run/netwatchd/status.json", "/run/user/1000/netwatchd/status.json"}},
+		{"/home/u/.local/state/netwatchd/status.json", bare, 1000, []string{"/home/u/.local/state/netwatchd/status.json",
+			"/run/netwatchd/status.json", "/run/user/1000/netwatchd/status.json"}},
+		{"/elsewhere.json", user, 1000, []string{"/elsewhere.json"}},
+	} {
+		if diff := cmp.Diff(test.want, statusFiles(test.configured, test.at, test.uid)); diff != "" {
+			t.Errorf("%s as user %d (-want +got):\n%s", test.configured, test.uid, diff)
+		}
 	}
 }

@@ -38,7 +38,7 @@ func (r *reader) decode(c *Config, document *yaml.Node) {
 		c.Controls = p.controls()
 	}
 	if p, ok := f.has("services"); ok {
-		c.Services = p.services(c.Defaults)
+		c.Services, c.Assumed = p.services(c.Defaults), false
 	}
 }
 

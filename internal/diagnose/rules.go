@@ -588,7 +588,7 @@ func closedSandbox(v *view) *finding {
 	if r == nil {
 		return nil
 	}
-	f := &finding{evidence: []*probe.Result{r, v.fine(), v.counterpart(r), v.control()}, aside: v.fine() == nil}
+	f := &finding{evidence: []*probe.Result{r, v.fine(), v.insideLook(), v.counterpart(r), v.control()}, aside: v.fine() == nil}
 	switch run := r.Kind == probe.KindExec; {
 	case run && f.aside:
 		f.title = "the agent's run inside the sandbox is refused the network as well"
@@ -640,7 +640,7 @@ func openSandbox(v *view) *finding {
 	if r == nil {
 		return nil
 	}
-	return &finding{evidence: []*probe.Result{r, v.fine()}}
+	return &finding{evidence: []*probe.Result{r, v.fine(), v.insideLook()}}
 }
 
 // through reports whether twin r got out of the sandbox. A refused connection shows nothing: an empty namespace refuses
@@ -734,7 +734,7 @@ func healthy(v *view) *finding {
 		fine = first(v.own, ok)
 	}
 	closed := first(v.twins, not(ok))
-	f := &finding{evidence: []*probe.Result{fine, either(closed, first(v.twins, ok)), v.control()}}
+	f := &finding{evidence: []*probe.Result{fine, either(closed, first(v.twins, ok)), v.insideLook(), v.control()}}
 	switch {
 	case closed == nil || first(v.twins, through) != nil:
 	case v.Expect.Sandbox == WantClosed:

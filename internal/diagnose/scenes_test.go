@@ -161,6 +161,9 @@ var scenes = []struct {
 	{"sandbox closed, wanted closed", well + closed, Healthy, nil, "ok", WantClosed},
 	{"sandbox closed, nobody minds", well + closed, Healthy, nil, "ok", WantAny},
 	{"sandbox closed, wanted open", well + closed, Sandbox, nil, "local.denied", WantOpen},
+	{"sandbox closed, wanted closed, its signs seen", well + closed + ` s.sandbox:local.denied(signals=socket_inet_eperm)`, Healthy, nil, "ok", WantClosed},
+	{"sandbox closed, wanted open, its signs seen", well + closed + ` s.sandbox:local.denied(signals=socket_inet_eperm)`, Sandbox, nil, "local.denied", WantOpen},
+	{"sandbox open, wanted closed, no signs", well + ` s.sandbox:ok s.dns:ok s.head:ok`, SandboxOpen, nil, "ok", WantClosed},
 	{"sandbox open, wanted closed", well + ` s.dns:ok s.head:ok`, SandboxOpen, nil, "ok", WantClosed},
 	{"sandbox open, wanted closed, the service down", well + ` head:http.server_error s.head:http.server_error`, Upstream, []Cause{SandboxOpen}, "http.server_error", WantClosed},
 	{"sandbox open, wanted open", well + ` s.dns:ok s.head:ok`, Healthy, nil, "ok", WantOpen},
@@ -288,6 +291,17 @@ func TestSandboxOnly(t *testing.T) {
 	}
 	if direct, seen := v.Seen(probe.Direct); seen {
 		t.Errorf("nothing was tried past the proxy, but %q was seen there", direct)
+	}
+}
+
+// The signs seen inside are part of what shows it.
+func TestSignsInsideAreEvidence(t *testing.T) {
+	for _, want := range []Want{WantOpen, WantClosed} {
+		world := well + closed + ` s.sandbox:local.denied(signals=socket_inet_eperm|env_network_disabled)`
+		v := Of(Round{Service: "codex", Results: parse(t, world), Expect: Expect{Sandbox: want}})
+		if !slices.ContainsFunc(v.Evidence, func(r probe.Result) bool { return slices.Contains(r.Signals, "env_network_disabled") }) {
+			t.Errorf("wanted %v: no signs in the evidence of %q", want, v.Title)
+		}
 	}
 }
 

@@ -198,6 +198,11 @@ func (v *view) hostCheck(name string) *probe.Result {
 	return first(v.host, func(r *probe.Result) bool { return r.Name == name && r.Vantage == probe.FromHost })
 }
 
+// insideLook is what a look at the process inside the sandbox saw: its signals say whose sandbox it is.
+func (v *view) insideLook() *probe.Result {
+	return first(v.host, func(r *probe.Result) bool { return r.Name == probe.LookSandbox && r.Vantage == probe.FromSandbox })
+}
+
 // hostFault is the check of that name if it found a fault.
 func (v *view) hostFault(name string) *probe.Result {
 	if r := v.hostCheck(name); r != nil && !r.OK() && !inexplicable(r) {

@@ -31,6 +31,9 @@ func well(rung int, ok []probe.Result) string {
 	first := ofService(ok)
 	switch rung {
 	case Host:
+		if first.Vantage == probe.FromSandbox {
+			return "network open"
+		}
 		return strings.Join(looks(ok), ", ")
 	case Resolver:
 		if first.Role == probe.OfService && first.Kind == probe.KindDNS {
@@ -67,6 +70,9 @@ func ill(rung int, l *landing) string {
 	short := Short(first.Class)
 	switch rung {
 	case Host:
+		if first.Vantage == probe.FromSandbox {
+			return "network " + short
+		}
 		if first.Name == probe.LookSandbox {
 			return "this process is denied the network"
 		}

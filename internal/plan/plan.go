@@ -11,6 +11,7 @@ import (
 
 	"netwatchd/internal/config"
 	"netwatchd/internal/diagnose"
+	"netwatchd/internal/host"
 	"netwatchd/internal/ledger"
 	"netwatchd/internal/metrics"
 	"netwatchd/internal/probe"
@@ -24,16 +25,28 @@ type Plan struct {
 	config *config.Config
 }
 
-// Of returns the plan of a configuration.
+// Of returns the plan of a configuration. If nobody named a service and there is no codex here, what takes one is left out,
+// and a note says so.
 func Of(c *config.Config) *Plan {
+	c, notes := withoutAgent(c)
 	p := &Plan{about: make(map[ledger.Key]metrics.Info), config: c}
-	p.Environment = environment(c)
+	p.Environment, p.Notes = environment(c), notes
 	p.Services = make([]watch.Service, len(c.Services))
 	for i, s := range c.Services {
 		p.Services[i] = service(c, s)
 		p.describe(s)
 	}
 	return p
+}
+
+// OnlyLooking is the plan of a process that is denied the network: there is nothing to try, and something to say about
+// every service.
+func (p *Plan) OnlyLooking() watch.Plan {
+	less := watch.Plan{Notes: p.Notes, Environment: func() []*probe.Probe { return host.Probes()[:1] }}
+	for _, s := range p.Services {
+		less.Services = append(less.Services, watch.Service{Name: s.Name, Expect: s.Expect})
+	}
+	return less
 }
 
 // Info describes one of the service's own probes.
@@ -43,11 +56,12 @@ func (p *Plan) Info(k ledger.Key) (metrics.Info, bool) {
 	return info, ok
 }
 
-// Knows reports whether k is still probed: one of the services' own, or one about the environment, whose nameservers
-// come and go.
+// Knows reports whether k is still probed: one of the services' own, a look, or one about the environment, whose
+// nameservers come and go.
 func (p *Plan) Knows(k ledger.Key) bool {
 	_, own := p.Info(k)
-	return own || config.Reserved(k.Service)
+	look := k.Kind == probe.KindHost && slices.ContainsFunc(p.Services, func(s watch.Service) bool { return s.Name == k.Service })
+	return own || look || config.Reserved(k.Service)
 }
 
 // Codex is the agent that the configuration runs; zero if it runs none, or none is there.
@@ -99,6 +113,9 @@ func service(c *config.Config, s config.Service) watch.Service {
 	}
 	if around := aroundService(c, s); len(around.names) > 0 {
 		planned.Around = around.probes
+	}
+	if planned.Twin = twin(c, s); planned.Twin != nil {
+		planned.Expect.Sandbox = s.Sandbox.Want
 	}
 	return planned
 }

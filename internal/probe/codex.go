@@ -47,7 +47,11 @@ type Codex struct {
 	Prompt   string
 	Expect   string
 	Env      []string // name=value, added to the part of our own environment that a command is given
-	Wrapper  []string // a command that runs the rest of its arguments, as [SandboxCommand] does
+
+	// Wrapper is a command that runs the rest of its arguments, as [AgentSandbox] does: the run is then made inside, and the
+	// wrapper itself has the user's CODEX_HOME, as the agent would have. Make such a run only after one outside: a sign-in
+	// that is due to be renewed cannot be saved inside, and would be lost.
+	Wrapper []string
 }
 
 // Probe makes one run, within the deadline of ctx. Set one: codex does not end by itself when a server accepts its request
@@ -95,17 +99,30 @@ func (c Codex) Command(ctx context.Context) (argv, env []string, dir string, err
 	if err != nil {
 		return nil, nil, "", err
 	}
-	env = environment(append(slices.Clone(c.Env), "CODEX_HOME="+home))
+	ours := "CODEX_HOME=" + home
+	env = environment(append(slices.Clone(c.Env), ours))
 	withKey, err := signedIn(ctx, path, env)
 	if err != nil {
 		return nil, nil, "", err
 	}
 	provider, more := c.provider(withKey)
-	argv = slices.Concat(c.Wrapper, []string{path}, frugal, provider)
+	if len(c.Wrapper) > 0 {
+		env, argv = c.wrapped(ours)
+	}
+	argv = slices.Concat(argv, []string{path}, frugal, provider)
 	if c.Model != "" {
 		argv = append(argv, "-m", c.Model)
 	}
 	return append(argv, firstWords(c.Prompt, codexPrompt)), append(env, more...), dir, nil
+}
+
+// wrapped is the environment of the wrapper, and the command that gives the run inside our own CODEX_HOME.
+func (c Codex) wrapped(ours string) (env, argv []string) {
+	added := slices.Clone(c.Env)
+	if c.Home != "" {
+		added = append(added, "CODEX_HOME="+c.Home)
+	}
+	return environment(added), slices.Concat(c.Wrapper, []string{"env", ours})
 }
 
 // directories makes the run's CODEX_HOME and working directory, and links the user's sign-in into the former.
@@ -118,6 +135,11 @@ func (c Codex) directories() (home, dir string, err error) {
 		return "", "", Fail(Internal, err)
 	}
 	home, dir = filepath.Join(state, "codex-home"), filepath.Join(state, "codex-empty")
+	if len(c.Wrapper) > 0 {
+		// A sandbox that lets commands write does so in the directory they run in.
+		dir = filepath.Join(state, "codex-inside")
+		home = filepath.Join(dir, "home")
+	}
 	for _, d := range []string{home, dir} {
 		if err := os.MkdirAll(d, 0o700); err != nil {
 			return "", "", Failf(Internal, "%w: storage.path must be a directory this user may write", err)

@@ -318,16 +318,16 @@ func TestCodexLiveForeignHome(t *testing.T) {
 	eachCodex(t, func(t *testing.T, path string) {
 		s := serve(t, responses.OK)
 		c := withKey(t, path, s.BaseURL())
+		c.Wrapper = []string{setpriv, "--reuid=65534", "--regid=65534", "--clear-groups"}
 		_, _, dir, err := c.Command(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, d := range []string{c.StateDir, dir, filepath.Join(c.StateDir, "codex-home")} {
+		for _, d := range []string{c.StateDir, dir, filepath.Join(dir, "home")} {
 			if err := os.Chmod(d, 0o755); err != nil {
 				t.Fatal(err)
 			}
 		}
-		c.Wrapper = []string{setpriv, "--reuid=65534", "--regid=65534", "--clear-groups"}
 		r := doRun(t, c, 30*time.Second)
 		if r.Class != want[filepath.Base(t.Name())] || !slices.Contains(r.Warnings, "codex_path_update") {
 			t.Errorf("got %v %q with %v", r.Class, r.Why, r.Warnings)
@@ -371,7 +371,8 @@ func TestCodexLiveSandbox(t *testing.T) {
 		}
 		s := serve(t, responses.OK)
 		c := withKey(t, path, s.BaseURL())
-		c.Wrapper = SandboxCommand(version)
+		c.Home = c.StateDir
+		c.Wrapper = AgentSandbox(version, SandboxSettings{})
 		c.Wrapper[0] = native
 		if r := doRun(t, Exec{Command: append(slices.Clone(c.Wrapper), "/bin/echo", "inside"), Expect: "inside",
 			Env: []string{"CODEX_HOME=" + c.StateDir}}, 30*time.Second); !r.OK() {
@@ -380,6 +381,14 @@ func TestCodexLiveSandbox(t *testing.T) {
 		r := doRun(t, c, 30*time.Second)
 		if r.Class != want[version.String()] || len(s.Requests()) != 0 || !slices.Contains(r.Warnings, "codex_path_update") {
 			t.Errorf("got %v %q with %v after %d requests", r.Class, r.Why, r.Warnings, len(s.Requests()))
+		}
+
+		c.Wrapper = AgentSandbox(version, SandboxSettings{Network: true})
+		if c.Wrapper[0] == "codex" {
+			c.Wrapper[0] = native
+		}
+		if r := doRun(t, c, 30*time.Second); !r.OK() || len(s.Turns()) != 1 {
+			t.Errorf("with network_access: got %v %q after %d turns, want ok after one", r.Class, r.Why, len(s.Turns()))
 		}
 	})
 }
@@ -454,6 +463,7 @@ func TestCodexLiveIsGoneAtItsDeadline(t *testing.T) {
 					t.Errorf("got %v %q after %v, want %v", r.Class, r.Why, took, ExecTimedOut)
 				}
 				gone(t, "CODEX_HOME="+filepath.Join(c.StateDir, "codex-home"))
+				gone(t, "CODEX_HOME="+filepath.Join(c.StateDir, "codex-inside", "home"))
 			})
 		}
 	})

@@ -51,10 +51,13 @@ func (r Exec) judge(ctx context.Context, e ending) error {
 }
 
 // execute runs a command and notes what is true of every run.
-func execute(ctx context.Context, c command) (ending, Facts, error) {
+func execute(ctx context.Context, c command) (ending, Facts, error) { return executeWith(ctx, c, "") }
+
+// executeWith gives the command something to read.
+func executeWith(ctx context.Context, c command, input string) (ending, Facts, error) {
 	facts := Facts{Phase: Executing}
 	start := time.Now()
-	e, err := c.run(ctx)
+	e, err := c.runWith(ctx, input)
 	facts.Phases[Executing] = InSeconds(time.Since(start))
 	if err != nil {
 		return e, facts, err

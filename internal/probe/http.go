@@ -11,8 +11,8 @@ import (
 // HTTP makes one request on a connection of its own and holds the answer against what is expected. An expectation
 // left empty expects nothing, except that a status must then be a 2xx.
 type HTTP struct {
-	URL             *url.URL
-	Method          string // empty: GET
+	URL             *url.URL `json:"-"` // handed on as the Spec's target
+	Method          string   // empty: GET
 	Status          []int
 	Headers         []HeaderToken
 	Body            *regexp.Regexp // searched for in the first 64 KiB

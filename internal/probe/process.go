@@ -51,7 +51,10 @@ type ending struct {
 // read it to its end before they do anything.
 //
 // The error says that the command could not be started; how it ended is not an error.
-func (c command) run(ctx context.Context) (ending, error) {
+func (c command) run(ctx context.Context) (ending, error) { return c.runWith(ctx, "") }
+
+// runWith is run with something to read on standard input; empty: /dev/null.
+func (c command) runWith(ctx context.Context, input string) (ending, error) {
 	// Pdeathsig fires when the *thread* that forked dies, not the process (go.dev/issue/27505). Go ends a thread when a
 	// goroutine locked to it returns, as code that enters network namespaces does: hold this one until the child is gone.
 	runtime.LockOSThread()
@@ -62,6 +65,9 @@ func (c command) run(ctx context.Context) (ending, error) {
 	cmd := exec.CommandContext(ctx, c.argv[0], c.argv[1:]...)
 	cmd.Env, cmd.Dir = c.env, c.dir
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if input != "" {
+		cmd.Stdin = strings.NewReader(input)
+	}
 	// If this process is killed, the command is told to end by SIGTERM: codex's npm launcher passes that on to the native
 	// program, while a SIGKILL leaves the native program behind (measured with codex 0.104.0 and 0.169.0).
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}

@@ -34,7 +34,7 @@ type Reach struct {
 	Address netip.Addr
 
 	Proxy string           // "none", a URL (http, https, socks5), or "environment", which is also what "" means
-	Now   func() time.Time // against which certificates are judged; nil: time.Now
+	Now   func() time.Time `json:"-"` // against which certificates are judged; nil: time.Now
 }
 
 // A line makes the connections of one attempt, each for one request, and keeps what was learned. It connects before

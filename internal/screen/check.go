@@ -16,7 +16,15 @@ import (
 func Check(w io.Writer, s *watch.Status, o Options) error {
 	p := &paper{Options: o}
 	p.services(s, false)
+	p.remarks(s)
 	return p.to(w)
+}
+
+// remarks are what is not watched although one would expect it.
+func (p *paper) remarks(s *watch.Status) {
+	for i, note := range s.Notes {
+		p.labelled(first(i, "note:"), faint, note)
+	}
 }
 
 // inFull is how many services are written in full: more do not fit a screen.
@@ -153,10 +161,13 @@ func answer(s watch.Standing) string {
 // highest is how far an attempt inside the sandbox came.
 func highest(rungs []ladder.Rung) (string, bool) {
 	var words string
-	for _, r := range rungs {
+	for i, r := range rungs {
 		switch r.Sandbox.Mark {
 		case ladder.OK, ladder.Partly, ladder.Closed, ladder.Failed:
 			words = r.Name + ": " + r.Sandbox.Words
+			if i == ladder.Host {
+				words = r.Sandbox.Words // "host" would be the other side
+			}
 		}
 	}
 	return words, words != ""

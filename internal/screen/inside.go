@@ -19,14 +19,43 @@ const StaleAfter = time.Minute
 
 // Inside writes what can be said inside a sandbox: what is denied here, what the host's daemon saw and how long ago, and
 // what follows. Host is nil where readErr says why the daemon's word could not be read.
-func Inside(w io.Writer, local watch.Sandboxed, host *watch.Status, age time.Duration, readErr error, o Options) error {
+func Inside(w io.Writer, local *watch.Status, host *watch.Status, age time.Duration, readErr error, o Options) error {
 	p := &paper{Options: o}
-	v := judgeInside(local, host, age, readErr)
+	v := judgeInside(local.Sandboxed, host, age, readErr)
+	proxied := throughProxy(local)
+	if proxied != nil && proxied.OK() && local.Sandboxed.Denied {
+		v = view{ladder.OK, "This sandbox has no network but its own proxy, and that lets " + proxied.Service + " through.",
+			"Nothing, for a program that heeds HTTPS_PROXY; others need network access."}
+	}
 	p.heading(v.mark, v.headline)
-	p.labelled("here", plain, here(local))
+	p.labelled("here", plain, here(local.Sandboxed))
+	p.proxy(proxied)
 	p.host(host, age, readErr)
 	p.labelled("do:", bold, v.advice)
 	return p.to(w)
+}
+
+// throughProxy is how a request fared that went to the sandbox's own proxy; nil: there was none.
+func throughProxy(local *watch.Status) *probe.Result {
+	for _, s := range local.Services {
+		for _, r := range s.Results {
+			if r.Kind == probe.KindHTTP && r.Role == probe.OfService && r.Proxy != "" {
+				return &r
+			}
+		}
+	}
+	return nil
+}
+
+// proxy says what the sandbox's own proxy did.
+func (p *paper) proxy(r *probe.Result) {
+	switch {
+	case r == nil:
+	case r.OK():
+		p.labelled("proxy", plain, fmt.Sprintf("%s lets %s through: %d in %s", r.Proxy, r.Service, r.Status, millis(r.Elapsed)))
+	default:
+		p.labelled("proxy", plain, fmt.Sprintf("%s does not let %s through: %s", r.Proxy, r.Service, r.Why))
+	}
 }
 
 // A view is what follows from both sides together.

@@ -39,7 +39,19 @@ func stands(s ...watch.Standing) func(*bytes.Buffer, Options) error {
 }
 
 func inside(local watch.Sandboxed, host *watch.Status, age time.Duration, err error) func(*bytes.Buffer, Options) error {
-	return func(b *bytes.Buffer, o Options) error { return Inside(b, local, host, age, err, o) }
+	return func(b *bytes.Buffer, o Options) error {
+		return Inside(b, &watch.Status{Sandboxed: local}, host, age, err, o)
+	}
+}
+
+// insideWithProxy is a sandbox whose own proxy is the only way out.
+func insideWithProxy(r probe.Result) func(*bytes.Buffer, Options) error {
+	r.Proxy = "http://127.0.0.1:39389"
+	local := status(watch.Standing{Verdict: diagnose.Verdict{Service: "codex"}, Results: []probe.Result{r}})
+	local.Sandboxed = watch.Sandboxed{Denied: true, Signals: []string{"socket_unix_eperm", "only_loopback", "env_proxy_active"}}
+	return func(b *bytes.Buffer, o Options) error {
+		return Inside(b, local, status(healthyClosed()), 3*time.Second, nil, o)
+	}
 }
 
 func result(r probe.Result) func(*bytes.Buffer, Options) error {
@@ -74,6 +86,11 @@ func scenes() []scene {
 		{"check-hostile", check(hostile())},
 		{"check-two", check(healthyClosed(), renamed)},
 		{"check-none", check()},
+		{"check-no-codex", func(b *bytes.Buffer, o Options) error {
+			s := status(healthy())
+			s.Notes = []string{"no codex on the PATH: exec and sandbox are not tried"}
+			return Check(b, s, o)
+		}},
 		{"status-upstream", stands(upstream())},
 		{"status-healthy", stands(healthyClosed())},
 		{"status-many", stands(many(40)...)},
@@ -82,6 +99,9 @@ func scenes() []scene {
 		{"inside-stale", inside(denied, status(healthyClosed()), 7*time.Minute, nil)},
 		{"inside-absent", inside(denied, nil, 0, &fs.PathError{Op: "open", Path: "/run/netwatchd/status.json", Err: fs.ErrNotExist})},
 		{"inside-unreadable", inside(denied, nil, 0, errors.New("/run/netwatchd/status.json: not a status: unexpected end of JSON input"))},
+		{"inside-proxy-refuses", insideWithProxy(failed(head(), probe.Connect, probe.ProxyFailed,
+			"the proxy 127.0.0.1:39389 will not connect to chatgpt.com:443: 403 Forbidden (blocked-by-allowlist)"))},
+		{"inside-proxy-passes", insideWithProxy(head())},
 		{"inside-open", inside(watch.Sandboxed{}, status(healthy()), time.Second, nil)},
 		{"result-ok", result(head())},
 		{"result-refused", result(failed(head(), probe.Connect, probe.TCPRefused, "dial tcp 104.18.32.47:443: connect: connection refused"))},

@@ -16,6 +16,7 @@ import (
 func Status(w io.Writer, s *watch.Status, o Options) error {
 	p := &paper{Options: o}
 	p.services(s, true)
+	p.remarks(s)
 	p.gap()
 	p.line(cell{faint, p.clean(fmt.Sprintf("as of %s, %s ago; netwatchd %s",
 		s.At.Format(time.TimeOnly), ago(p.now(s).Sub(s.At)), cmp.Or(s.Version, "of unknown version")), textLimit)})

@@ -97,3 +97,21 @@ func Read(path string) (*watch.Status, time.Duration, error) {
 	// A clock set back makes a fresh file look as if it came from the future.
 	return &s, max(time.Since(s.At), 0), nil
 }
+
+// Latest returns the youngest status among those at paths, as Read does: a daemon of the system and one of the user keep
+// theirs in different places. If there is none it returns the most telling error: one beside "no such file", if any.
+func Latest(paths ...string) (latest *watch.Status, age time.Duration, err error) {
+	for _, path := range paths {
+		s, old, failed := Read(path)
+		switch {
+		case failed == nil && (latest == nil || old < age):
+			latest, age = s, old
+		case failed != nil && (err == nil || errors.Is(err, fs.ErrNotExist) && !errors.Is(failed, fs.ErrNotExist)):
+			err = failed
+		}
+	}
+	if latest != nil {
+		return latest, age, nil
+	}
+	return nil, 0, err
+}

@@ -319,3 +319,28 @@ func TestKeeperLogsChangesOnly(t *testing.T) {
 }
 
 var _ watch.Observer = (*Keeper)(nil)
+
+func TestLatest(t *testing.T) {
+	dir := t.TempDir()
+	old, young, broken, absent := filepath.Join(dir, "old"), filepath.Join(dir, "young"), filepath.Join(dir, "broken"), filepath.Join(dir, "absent")
+	for path, age := range map[string]time.Duration{old: time.Hour, young: time.Minute} {
+		if err := Write(path, &watch.Status{At: time.Now().Add(-age), Version: filepath.Base(path)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(broken, []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, paths := range [][]string{{young}, {old, young}, {young, old}, {absent, young, broken}} {
+		s, age, err := Latest(paths...)
+		if err != nil || s.Version != "young" || age < time.Minute || age > 2*time.Minute {
+			t.Errorf("%v: got %v, %v, %v; want the young one", paths, s, age, err)
+		}
+	}
+	if _, _, err := Latest(absent, absent); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got %v, want that there is none", err)
+	}
+	if _, _, err := Latest(absent, broken, absent); err == nil || errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got %v, want what is wrong with the one there is", err)
+	}
+}

@@ -2,6 +2,7 @@ package watch
 
 import (
 	"maps"
+	"slices"
 	"time"
 
 	"netwatchd/internal/diagnose"
@@ -12,7 +13,7 @@ import (
 // same interval keeps its place in the schedule as well, since places follow from names.
 func (w *Watcher) adopt(plan Plan) {
 	now := time.Now()
-	w.environment = plan.Environment
+	w.environment, w.notes = plan.Environment, plan.Notes
 	known := make(map[string]*service, len(w.services))
 	for _, s := range w.services {
 		known[s.Name] = s
@@ -57,6 +58,10 @@ func (s *service) forget() {
 	}
 	maps.DeleteFunc(s.carried, func(name string, _ probe.Result) bool { return !planned[name] })
 	maps.DeleteFunc(s.seen, func(k seenKey, _ probe.Class) bool { return !planned[k.name] })
+	s.inside.due = time.Time{} // its command may be another one
+	s.inside.results = slices.DeleteFunc(s.inside.results, func(r probe.Result) bool {
+		return s.Twin == nil || r.Role == probe.OfService && !planned[r.Name]
+	})
 }
 
 // leave takes the service's lanes out of the schedule.
@@ -71,6 +76,9 @@ func (s *service) leave() {
 func (w *Watcher) enter(s *service, now time.Time) {
 	if s.Every > 0 {
 		w.addLane(s, &lane{key: s.Name, interval: s.Every, start: func(*lane) { w.startRound(s, false) }}, now)
+	}
+	if s.Every == 0 && s.Twin != nil {
+		w.addLane(s, &lane{key: s.Name + "/sandbox", interval: s.Twin.Interval, start: func(*lane) { w.startRound(s, false) }}, now)
 	}
 	for _, t := range s.Tasks {
 		if s.inRoundsOnly(t) {

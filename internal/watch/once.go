@@ -2,6 +2,7 @@ package watch
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -12,18 +13,22 @@ import (
 // Once makes one full round for every service, all at the same moment, and says what it shows. Costly probes and long
 // ones are left out, or made in their short form.
 func Once(ctx context.Context, plan Plan, version string) *Status {
-	status := &Status{At: time.Now(), Version: version, Services: make([]Standing, len(plan.Services))}
+	status := &Status{At: time.Now(), Version: version, Services: make([]Standing, len(plan.Services)), Notes: plan.Notes}
 	var all sync.WaitGroup
 	environment := together(ctx, &all, plan.Environment())
 	own := make([]func() []probe.Result, len(plan.Services))
+	twins := make([][]probe.Result, len(plan.Services))
 	for i, s := range plan.Services {
 		own[i] = together(ctx, &all, s.quick())
+		if s.Twin != nil {
+			all.Go(func() { twins[i], _ = s.Twin.Run(ctx, 0) })
+		}
 	}
 	all.Wait()
 	around := environment()
 	status.Sandboxed = sandboxed(around)
 	for i, s := range plan.Services {
-		results := append(own[i](), around...)
+		results := slices.Concat(own[i](), twins[i], around)
 		verdict := diagnose.Of(diagnose.Round{Service: s.Name, Results: results, Expect: s.Expect})
 		took := probe.InSeconds(time.Since(status.At))
 		status.Services[i] = Standing{Verdict: verdict, Since: status.At, Delay: took, Results: results}

@@ -2,6 +2,7 @@
 package watch
 
 import (
+	"context"
 	"time"
 
 	"netwatchd/internal/diagnose"
@@ -14,6 +15,8 @@ type Plan struct {
 	// round, so that a resolv.conf rewritten by a VPN counts from the next round on.
 	Environment func() []*probe.Probe
 	Services    []Service
+	// Notes say what is not watched although one would expect it, and why.
+	Notes []string
 }
 
 // A Service is what a verdict is about.
@@ -22,13 +25,24 @@ type Service struct {
 	Tasks []Task
 
 	// Around returns the attempts about this service that are made in its rounds only: each nameserver asked for its
-	// name, its probes inside the agent's sandbox. It may be nil.
+	// name. It may be nil.
 	Around func() []*probe.Probe
+
+	// Twin makes the service's own attempts inside the agent's sandbox as well; nil: there is none.
+	Twin *Twin
 
 	// Every is how often a full round is made while all is well; zero: only on suspicion.
 	Every  time.Duration
 	Expect diagnose.Expect
 	Moves  Moves
+}
+
+// A Twin joins every confirming round, and a regular one whenever Interval has passed. In the rounds between, what its
+// attempts showed last stands in for them, as long as that is not older than two intervals.
+type Twin struct {
+	Interval time.Duration
+	// Run makes all of its attempts; limit bounds each of them, if it is not zero. It reports false if ctx ended first.
+	Run func(ctx context.Context, limit time.Duration) ([]probe.Result, bool)
 }
 
 // Moves says when a verdict moves: when Votes of the last Of rounds name the same cause. The failed attempt that started

@@ -23,6 +23,7 @@ type round struct {
 	begun      time.Time
 	open       int // attempts not back yet
 	results    []probe.Result
+	twin       bool // its attempts are made inside the sandbox as well
 	void       bool // the host was away, or the service is no longer watched
 }
 
@@ -42,6 +43,9 @@ func (w *Watcher) startRound(s *service, confirming bool) {
 		w.attempt(w.hurried(p, confirming), func(r probe.Result, valid bool) {
 			w.roundResult(rd, r, valid)
 		})
+	}
+	if s.withTwin(confirming, rd.begun) {
+		w.startTwin(rd)
 	}
 	w.joinEnvironment(rd)
 	if confirming {
@@ -68,7 +72,7 @@ func (w *Watcher) heard(r probe.Result, interval time.Duration) {
 	if r.OK() {
 		w.usual[usualKey(r.Spec)] = r.Elapsed.Duration()
 	}
-	if r.Role == probe.OfHost && r.Name == probe.LookSandbox {
+	if r.Role == probe.OfHost && r.Name == probe.LookSandbox && r.Vantage == probe.FromHost {
 		w.sandboxed = sandboxed([]probe.Result{r})
 	}
 	for _, o := range w.Observers {
@@ -147,12 +151,13 @@ func (w *Watcher) environmentEnded(rd *round, e *envRun) {
 }
 
 // soFar is what the round knows: its own results, those of the environment that have come in, and the latest of the
-// probes that are too costly to be repeated in it.
+// probes that are too costly to be repeated in it, or are due only now and then.
 func (rd *round) soFar(e *envRun) []probe.Result {
 	results := slices.DeleteFunc(slices.Clone(rd.results), rd.service.saysLess)
 	if e != nil && slices.Contains(e.rounds, rd) {
 		results = append(results, e.results...)
 	}
+	results = append(results, rd.service.standIn(rd)...)
 	for _, r := range rd.service.carried {
 		if !r.OK() || !slices.ContainsFunc(results, func(other probe.Result) bool { return sameProbe(r, other) }) {
 			results = append(results, r)

@@ -21,7 +21,8 @@ type service struct {
 	doubted  time.Time        // start of the first attempt that the standing verdict does not explain; zero: none
 	seen     map[seenKey]probe.Class
 	carried  map[string]probe.Result // the latest of the tasks that are not made in rounds
-	turn     int                     // where the next sample of a large service begins
+	inside   inside
+	turn     int // where the next sample of a large service begins
 
 	spent  []time.Time   // starts of costly attempts within the last day
 	wait   time.Duration // before the next costly attempt: the account said no
@@ -126,6 +127,7 @@ func (w *Watcher) settle(rd *round, v diagnose.Verdict, results []probe.Result, 
 	if ended {
 		s.vote(v.Cause)
 		s.remember(results)
+		s.keepInside(rd, results)
 	}
 	was := s.standing.Cause
 	switch {
@@ -265,6 +267,7 @@ func (s *service) suspend(w *Watcher, now time.Time) {
 		rd.void = true
 	}
 	s.rounds, s.votes, s.chain, s.doubted = nil, nil, 0, time.Time{}
+	s.inside = inside{}
 	if s.Every == 0 {
 		return // the next attempt of each probe will tell
 	}

@@ -13,6 +13,16 @@ type Status struct {
 	Version   string     `json:"version"`
 	Sandboxed Sandboxed  `json:"sandboxed"`
 	Services  []Standing `json:"services"`
+	Notes     []string   `json:"notes,omitempty"` // what is not watched although one would expect it, and why
+	// Outside is the word of the daemon on the host, for one who cannot see for themselves: a check inside a sandbox has it.
+	Outside *Outside `json:"outside,omitempty"`
+}
+
+// Outside is what the daemon on the host said last, and how long ago.
+type Outside struct {
+	Age      probe.Seconds `json:"age_seconds"`
+	Error    string        `json:"error,omitempty"` // why it could not be heard
+	Services []Standing    `json:"services"`
 }
 
 // Sandboxed says whether this very process is denied the network, and by which signs.

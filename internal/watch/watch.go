@@ -53,6 +53,7 @@ type Watcher struct {
 	schedule         schedule
 	services         []*service
 	environment      func() []*probe.Probe
+	notes            []string
 	envRun           *envRun
 	environmentEvery time.Duration            // how often the environment is looked at
 	usual            map[string]time.Duration // how long a good answer to an attempt took last
@@ -139,7 +140,7 @@ func (w *Watcher) Reload(ctx context.Context, plan Plan) error {
 func (w *Watcher) Status(ctx context.Context) (*Status, error) {
 	status := &Status{Version: w.Version}
 	err := w.ask(ctx, func() {
-		status.At, status.Sandboxed = time.Now(), w.sandboxed
+		status.At, status.Sandboxed, status.Notes = time.Now(), w.sandboxed, w.notes
 		status.Services = make([]Standing, len(w.services))
 		for i, s := range w.services {
 			status.Services[i] = s.standing

@@ -1,0 +1,64 @@
+package plan
+
+import (
+	"context"
+	"slices"
+
+	"netwatchd/internal/config"
+	"netwatchd/internal/diagnose"
+	"netwatchd/internal/probe"
+	"netwatchd/internal/watch"
+)
+
+// An Agent is a service's run of its agent, to be made by hand.
+type Agent struct {
+	Service watch.Service
+	Host    *probe.Probe
+	Inside  *probe.Probe // the same inside the agent's sandbox; nil: there is none
+	Want    diagnose.Want
+}
+
+// Agents are those of every service that has one.
+func (p *Plan) Agents() []Agent {
+	var all []Agent
+	for i, s := range p.config.Services {
+		at := slices.IndexFunc(s.Probes, func(p config.Probe) bool { return p.Kind == probe.KindExec })
+		if at < 0 {
+			continue
+		}
+		run := s.Probes[at]
+		a := Agent{Service: p.Services[i], Host: made(p.config, s, run, 0)}
+		if s.Sandbox != nil {
+			spec := a.Host.Spec
+			spec.Vantage = probe.FromSandbox
+			a.Want = s.Sandbox.Want
+			a.Inside = &probe.Probe{Spec: spec, Prober: wrappedRun{wrapperOf(p.config, s), command(p.config, run)}}
+		}
+		all = append(all, a)
+	}
+	return all
+}
+
+// wrappedRun makes a run of the agent in its sandbox.
+type wrappedRun struct {
+	wrapper
+	run probe.Prober
+}
+
+func (w wrappedRun) Probe(ctx context.Context) (probe.Facts, error) {
+	wrap, err := w.command(ctx)
+	if err != nil {
+		return probe.Facts{Phase: probe.Executing}, err
+	}
+	switch run := w.run.(type) {
+	case *probe.Codex:
+		inside := *run
+		inside.Wrapper = wrap
+		return inside.Probe(ctx)
+	case *probe.Exec:
+		inside := *run
+		inside.Command = slices.Concat(wrap, run.Command)
+		return inside.Probe(ctx)
+	}
+	return w.run.Probe(ctx)
+}

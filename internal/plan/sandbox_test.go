@@ -1,0 +1,149 @@
+package plan
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"netwatchd/internal/config"
+	"netwatchd/internal/diagnose"
+	"netwatchd/internal/ledger"
+	"netwatchd/internal/probe"
+)
+
+// fakeCodex puts a codex of that version on the PATH, alone, and returns where.
+func fakeCodex(t *testing.T, version string) string {
+	t.Helper()
+	dir := t.TempDir()
+	t.Setenv("PATH", dir)
+	t.Setenv("HOME", t.TempDir())
+	if version == "" {
+		return ""
+	}
+	path := filepath.Join(dir, "codex")
+	if err := os.WriteFile(path, []byte("#!/bin/sh\necho codex-cli "+version+"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func load(t *testing.T, text string) *config.Config {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "config.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := config.Load(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Storage.Path = t.TempDir()
+	return c
+}
+
+func builtin(t *testing.T) *config.Config {
+	c := config.Builtin()
+	c.Storage.Path = t.TempDir()
+	return c
+}
+
+func has(p *Plan, task string) bool {
+	for _, t := range p.Services[0].Tasks {
+		if t.Name == task {
+			return true
+		}
+	}
+	return false
+}
+
+const named = `
+services:
+  - name: codex
+    probes:
+      - {name: dns, kind: dns, target: chatgpt.com}
+      - {name: exec, kind: exec, preset: codex}
+    sandbox: {want: open, interval: 2m}
+`
+
+func TestWithoutCodex(t *testing.T) {
+	fakeCodex(t, "")
+	p := Of(builtin(t))
+	if want := []string{"no codex on the PATH: exec and sandbox are not tried"}; !slices.Equal(p.Notes, want) {
+		t.Errorf("notes: got %q, want %q", p.Notes, want)
+	}
+	if p.Services[0].Twin != nil || has(p, "exec") || !has(p, "head") || p.Services[0].Expect.Sandbox != diagnose.WantAny {
+		t.Errorf("got %+v, want neither twin nor exec, and the rest", p.Services[0])
+	}
+
+	// Who names them wants them: that they are missing is then a fault.
+	p = Of(load(t, named))
+	if p.Services[0].Twin == nil || !has(p, "exec") || len(p.Notes) > 0 {
+		t.Fatalf("got %+v and notes %q, want the twin and exec that were named", p.Services[0], p.Notes)
+	}
+	results, ok := p.Services[0].Twin.Run(t.Context(), 0)
+	if !ok || len(results) != 1 || results[0].Class != probe.ExecNotFound {
+		t.Errorf("got %v %v, want %v", results, ok, probe.ExecNotFound)
+	}
+	v := diagnose.Of(diagnose.Round{Service: "codex", Results: append(results, probe.Result{Class: probe.OK, Spec: probe.Spec{
+		Service: "codex", Name: "dns", Kind: probe.KindDNS}}), Expect: p.Services[0].Expect})
+	if v.Cause != diagnose.Agent {
+		t.Errorf("cause: got %v, want %v", v.Cause, diagnose.Agent)
+	}
+}
+
+func TestASystemUserHasNoAgent(t *testing.T) {
+	fakeCodex(t, "0.169.0")
+	t.Setenv("HOME", "/")
+	t.Setenv("CODEX_HOME", "")
+	if p := Of(builtin(t)); p.Services[0].Twin != nil || len(p.Notes) != 1 {
+		t.Errorf("notes %q, want one, and no twin", p.Notes)
+	}
+}
+
+func TestTwin(t *testing.T) {
+	fakeCodex(t, "0.169.0")
+	p := Of(builtin(t))
+	s := p.Services[0]
+	if s.Twin == nil || s.Twin.Interval != 5*time.Minute || s.Expect.Sandbox != diagnose.WantClosed || !has(p, "exec") || len(p.Notes) > 0 {
+		t.Errorf("the built-in service: got %+v, notes %q", s, p.Notes)
+	}
+	if s := Of(load(t, named)).Services[0]; s.Twin.Interval != 2*time.Minute || s.Expect.Sandbox != diagnose.WantOpen {
+		t.Errorf("the named service: got %+v", s)
+	}
+	if !p.Knows(ledger.Key{Service: "codex", Probe: probe.LookSandbox, Kind: probe.KindHost, Vantage: probe.FromSandbox}) {
+		t.Error("a reload would forget what the look inside saw")
+	}
+	without := load(t, "services: [{name: codex, probes: [{name: exec, kind: exec, preset: codex}], sandbox: {want: open}}]")
+	if s := Of(without).Services[0]; s.Twin != nil || s.Expect.Sandbox != diagnose.WantAny {
+		t.Errorf("nothing can be made inside, but there is a twin: %+v", s)
+	}
+}
+
+func TestSandboxCommand(t *testing.T) {
+	for _, test := range []struct {
+		version     string
+		given, want []string
+	}{
+		{"0.104.0", nil, []string{"CODEX", "sandbox", "linux", "--"}},
+		{"0.169.0", nil, []string{"CODEX", "sandbox", "--"}},
+		{"0.169.0", []string{"codex", "sandbox", "-P", "mine", "--"}, []string{"CODEX", "sandbox", "-P", "mine", "--"}},
+		{"0.104.0", []string{"bwrap", "--unshare-net", "--"}, []string{"bwrap", "--unshare-net", "--"}},
+		{"", []string{"env"}, []string{"env"}},
+	} {
+		path := fakeCodex(t, test.version)
+		got, err := wrapper{given: test.given}.command(context.Background())
+		for i := range test.want {
+			if test.want[i] == "CODEX" {
+				test.want[i] = path
+			}
+		}
+		if diff := cmp.Diff(test.want, got); diff != "" || err != nil {
+			t.Errorf("codex %s, given %v: %v (-want +got):\n%s", test.version, test.given, err, diff)
+		}
+	}
+}

@@ -1,0 +1,157 @@
+package probe
+
+import (
+	"context"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func twinOf(command ...string) *Twin {
+	return &Twin{
+		Service: "codex", Timeout: 10 * time.Second, Dir: "/", Program: "/netwatchd",
+		Wrap: func(context.Context) ([]string, error) { return command, nil },
+		Probes: []*Probe{
+			{Spec: Spec{Service: "codex", Name: LookSandbox, Kind: KindHost, Role: OfHost}},
+			{Spec: Spec{Service: "codex", Name: "dns", Kind: KindDNS, Target: "chatgpt.com"}, Prober: &DNS{Name: "chatgpt.com"}},
+		},
+	}
+}
+
+const heardFromInside = `[{"probe":"x","class":"local.denied","why":"","phase":"","phases":{},"signals":["socket_inet_eperm"]},` +
+	`{"probe":"y","class":"local.denied","why":"denied","phase":"resolve","phases":{"resolve":0.001}}]`
+
+func TestTwin(t *testing.T) {
+	t.Parallel()
+	// A wrapper may speak before and after, and end as it likes: what counts is what was heard from inside.
+	twin := twinOf("sh", "-c", "echo warning: hello; echo '"+heardFromInside+"'; echo bye; exit 3")
+	results, ok := twin.Run(t.Context(), 0)
+	if !ok || len(results) != 2 {
+		t.Fatalf("got %v %v, want two results", results, ok)
+	}
+	look, dns := results[0], results[1]
+	if look.Name != LookSandbox || look.Role != OfHost || look.Vantage != FromSandbox || len(look.Signals) != 1 {
+		t.Errorf("the look: got %+v", look)
+	}
+	if dns.Name != "dns" || dns.Target != "chatgpt.com" || dns.Vantage != FromSandbox || dns.Class != LocalDenied || dns.Phase != Resolve {
+		t.Errorf("the lookup: got %+v", dns)
+	}
+}
+
+// A sandbox that cannot be started must never look like one that says no.
+func TestTwinThatCannotBeStarted(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		command []string
+		class   Class
+		why     string
+	}{
+		"no such wrapper":        {[]string{"netwatchd-test-none", "--"}, ExecNotFound, "not on the PATH"},
+		"not executable":         {[]string{"/etc/hostname"}, ExecStartFailed, "may this user run it"},
+		"refuses":                {sh("echo bwrap: No permissions to create new namespace >&2; exit 1"), ExecStartFailed, "exit code 1: bwrap: No permissions"},
+		"refuses in codex's way": {sh("echo WARNING: x >&2; echo Error: unclosed array >&2; echo '  0: <unknown>' >&2; exit 1"), ExecStartFailed, "Error: unclosed array"},
+		"permission denied":      {sh("echo operation not permitted >&2; exit 1"), ExecStartFailed, "operation not permitted"},
+		"does not find us":       {sh("echo netwatchd: not found >&2; exit 127"), ExecNotFound, "netwatchd: not found"},
+		"says nothing":           {sh("exit 0"), ExecUnexpectedOutput, "nothing was heard from inside"},
+		"says something else":    {sh("echo hello"), ExecUnexpectedOutput, "hello"},
+		"says too little":        {sh(`echo '[{"class":"ok"}]'`), ExecUnexpectedOutput, "not from netwatchd"},
+		"says nothing we know":   {sh(`echo '[{"class":"ok"},{"class":"splendid"}]'`), ExecUnexpectedOutput, "not from netwatchd"},
+		"hangs":                  {sh("sleep 100"), ExecTimedOut, "had not ended"},
+		"is killed":              {sh("kill -9 $$"), ExecKilled, "SIGKILL"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			twin := twinOf(test.command...)
+			if test.class == ExecTimedOut {
+				twin.Timeout = 300 * time.Millisecond
+			}
+			results, ok := twin.Run(t.Context(), 0)
+			if !ok || len(results) != 1 {
+				t.Fatalf("got %v %v, want one result, for the lookup", results, ok)
+			}
+			r := results[0]
+			if r.Class != test.class || !strings.Contains(r.Why, test.why) || r.Name != "dns" || r.Vantage != FromSandbox || r.Kind != KindDNS {
+				t.Errorf("got %v %q of %s %v, want %v with %q", r.Class, r.Why, r.Name, r.Vantage, test.class, test.why)
+			}
+		})
+	}
+}
+
+func TestTwinCutShortIsNoNews(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	twin := twinOf("sh", "-c", "sleep 100")
+	wrap := twin.Wrap
+	twin.Wrap = func(ctx context.Context) ([]string, error) { cancel(); return wrap(ctx) }
+	if results, ok := twin.Run(ctx, 0); ok {
+		t.Errorf("a run that was cancelled has results: %v", results)
+	}
+}
+
+// What stands in the arguments is for everyone to read: a proxy's password goes another way.
+func TestTwinHidesPasswords(t *testing.T) {
+	t.Parallel()
+	twin := twinOf("sh", "-c", `case "$*" in *secret*) exit 1;; esac; grep -q secret && echo '`+heardFromInside+`'`, "sh")
+	target, _ := url.Parse("https://chatgpt.com/")
+	twin.Probes[1] = &Probe{Spec: Spec{Service: "codex", Name: "head", Kind: KindHTTP, Target: target.String()},
+		Prober: &HTTP{URL: target, Reach: Reach{Proxy: "http://user:secret@10.0.0.1:3128"}}}
+	if results, ok := twin.Run(t.Context(), 0); !ok || len(results) != 2 {
+		t.Errorf("got %v %v: the password was in the arguments, or nowhere", results, ok)
+	}
+}
+
+func TestProbesAreHandedOn(t *testing.T) {
+	t.Parallel()
+	target, _ := url.Parse("https://chatgpt.com/backend-api/codex/responses?a=1&b=2")
+	servers := []netip.AddrPort{netip.MustParseAddrPort("[2001:db8::53]:5300")}
+	probes := []*Probe{
+		{Spec: Spec{Service: "codex", Name: "sandbox", Kind: KindHost, Role: OfHost}},
+		{Spec: Spec{Service: "codex", Name: "dns", Kind: KindDNS, Target: "chatgpt.com", Timeout: 1500 * time.Millisecond},
+			Prober: &DNS{Name: "chatgpt.com", Types: []string{"A", "TXT"}, Nameservers: servers, Expect: DNSExpect{Answers: []string{"192.0.2.1"}}}},
+		{Spec: Spec{Service: "codex", Name: "head", Kind: KindHTTP, Target: target.String(), Timeout: time.Second},
+			Prober: &HTTP{URL: target, Method: "HEAD", Status: []int{405}, Headers: []HeaderToken{{"Allow", "POST"}},
+				Body: regexp.MustCompile("^<a>&$"), Reach: Reach{CAFile: "/ca.pem", Issuer: "WE1", ServerName: "x", Family: "ipv6",
+					Nameservers: servers, Proxy: "none", Address: netip.MustParseAddr("192.0.2.1")}}},
+	}
+	text, err := MarshalProbes(probes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	look := proberFunc(nil)
+	got, err := UnmarshalProbes(text, look)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	for i, want := range probes {
+		if diff := cmp.Diff(want.Spec, got[i].Spec); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", want.Name, diff)
+		}
+		if want.Prober == nil {
+			continue
+		}
+		if diff := cmp.Diff(want.Prober, got[i].Prober, comparers); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", want.Name, diff)
+		}
+	}
+	if _, err := MarshalProbes([]*Probe{{Spec: Spec{Name: "exec", Kind: KindExec}, Prober: Exec{}}}); err == nil {
+		t.Error("a run of the agent was handed on")
+	}
+	for _, bad := range []string{"", "{}", `[{"kind":"http"}]`, `[{"kind":"stream"}]`, `[{"kind":"http","target":":","http":{}}]`} {
+		if _, err := UnmarshalProbes([]byte(bad), look); err == nil {
+			t.Errorf("%q was taken", bad)
+		}
+	}
+}
+
+var comparers = cmp.Options{
+	cmp.Comparer(func(a, b *regexp.Regexp) bool { return a == b || a != nil && b != nil && a.String() == b.String() }),
+	cmp.Comparer(func(a, b *url.URL) bool { return a.String() == b.String() }),
+	cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
+	cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b }),
+	cmp.Comparer(func(a, b func() time.Time) bool { return a == nil && b == nil }),
+}

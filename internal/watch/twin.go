@@ -1,0 +1,115 @@
+package watch
+
+import (
+	"slices"
+	"time"
+
+	"netwatchd/internal/probe"
+)
+
+// inside is what is known from within the agent's sandbox.
+type inside struct {
+	due     time.Time      // when a regular round is to have twins again
+	made    time.Time      // when those of results were made
+	results []probe.Result // as far as they may stand in for those of a later round
+}
+
+// keptFor is how many intervals a result from within the sandbox stands in for the next one: two, so that one that was
+// missed (this host was busy, or away) does not turn the verdict, and one that is not to be had does.
+const keptFor = 2
+
+// withTwin reports whether a round about to begin is to have twins. The sum of the rounds' lateness must not make a twin
+// that is due with every tenth of them come with the eleventh.
+func (s *service) withTwin(confirming bool, now time.Time) bool {
+	return s.Twin != nil && (confirming || !now.Before(s.inside.due.Add(-s.Every/2)))
+}
+
+// startTwin makes rd's attempts inside the sandbox.
+func (w *Watcher) startTwin(rd *round) {
+	s := rd.service
+	rd.twin = true
+	rd.open++
+	s.inside.due = rd.begun.Add(s.Twin.Interval)
+	run, limit, interval := s.Twin.Run, w.twinLimit(rd), s.Twin.Interval
+	w.attempts.Go(func() {
+		results, ok := run(w.ctx, limit)
+		if !ok {
+			return // we are stopping
+		}
+		select {
+		case w.inbox <- func() { w.twinResults(rd, results, interval, w.stillValid(rd.begun)) }:
+		case <-w.ctx.Done():
+		}
+	})
+}
+
+// twinLimit is how long an attempt inside may take: in a confirming round what hurried grants the slowest of them.
+func (w *Watcher) twinLimit(rd *round) time.Duration {
+	if !rd.confirming {
+		return 0
+	}
+	limit := patience
+	for _, r := range rd.service.inside.results {
+		limit = max(limit, patienceFactor*w.usual[usualKey(r.Spec)])
+	}
+	return limit
+}
+
+func (w *Watcher) twinResults(rd *round, results []probe.Result, interval time.Duration, valid bool) {
+	rd.open--
+	for _, r := range results {
+		if !valid || rd.void {
+			break
+		}
+		w.heard(r, interval)
+		rd.results = append(rd.results, r)
+		if r.Role == probe.OfService && !rd.confirming {
+			w.suspectTwin(rd.service, r)
+		}
+	}
+	if rd.open == 0 {
+		w.judge(rd, true)
+	}
+}
+
+// suspectTwin is suspect for a result from within. The first one is no news: a sandbox may well be closed.
+func (w *Watcher) suspectTwin(s *service, r probe.Result) {
+	if _, known := s.seen[seenKey{r.Name, r.Vantage}]; known {
+		w.suspect(s, r)
+	}
+}
+
+// keepInside keeps what a round with twins showed, for those without.
+func (s *service) keepInside(rd *round, results []probe.Result) {
+	if !rd.twin {
+		return
+	}
+	s.inside.made, s.inside.results = rd.begun, nil
+	for _, r := range results {
+		if r.Vantage == probe.FromSandbox && lasting(r, results) {
+			s.inside.results = append(s.inside.results, r)
+		}
+	}
+}
+
+// lasting reports whether twin r may be held against a later attempt from the host. A failure may only if it tells of the
+// sandbox by itself, or was held against the host's success then: one that the host shared would look like the sandbox's
+// fault as soon as the host is well again.
+func lasting(r probe.Result, results []probe.Result) bool {
+	switch {
+	case r.OK(), r.Role != probe.OfService, r.Class == probe.LocalDenied, r.Class.Layer() == "exec":
+		return true
+	}
+	return slices.ContainsFunc(results, func(other probe.Result) bool {
+		return other.OK() && other.Vantage == probe.FromHost && other.Role == r.Role && other.Service == r.Service &&
+			other.Name == r.Name
+	})
+}
+
+// standIn are the results from within that stand in for those rd does not make.
+func (s *service) standIn(rd *round) []probe.Result {
+	if rd.twin || s.Twin == nil || rd.begun.Sub(s.inside.made) > keptFor*s.Twin.Interval {
+		return nil
+	}
+	return s.inside.results
+}
