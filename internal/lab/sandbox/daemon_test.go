@@ -1,0 +1,60 @@
+package sandbox
+
+import (
+	"bufio"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"netwatchd/internal/lab/stack"
+)
+
+// The daemon's rounds are more frequent than its twins: the verdict stays, and moves when the sandbox does.
+func TestDaemon(t *testing.T) {
+	for _, version := range versions {
+		t.Run(version, func(t *testing.T) {
+			s := play(t, version)
+			d := s.Daemon(s.watching("sandbox: {want: open, interval: 3s, timeout: 2900ms}"), "--storage.path="+s.dir+"/storage")
+			d.AwaitReady()
+			d.Await(10*time.Second, func() error { return standsAt(s, "sandbox") })
+			twins := `netwatchd_probe_runs_total{kind="http",probe="head",result="failure",service="codex",vantage="sandbox"}`
+			d.Await(30*time.Second, func() error { return atLeast(t, twins, 4) })
+			changes := `netwatchd_verdict_changes_total{cause="%s",service="codex"}`
+			if n := metric(t, fmt.Sprintf(changes, "sandbox")); n != 1 {
+				t.Errorf("moved to sandbox %v times, want once", n)
+			}
+
+			s.configure(opened)
+			// It does not stay: the agent's run that confirms a recovery finds that nobody is signed in.
+			d.Await(20*time.Second, func() error { return atLeast(t, fmt.Sprintf(changes, "healthy"), 1) })
+		})
+	}
+}
+
+func atLeast(t *testing.T, series string, want float64) error {
+	if got := metric(t, series); got < want {
+		return fmt.Errorf("%s is %v, want at least %v", series, got, want)
+	}
+	return nil
+}
+
+// metric is the value of a series; 0 if it is not there.
+func metric(t *testing.T, series string) float64 {
+	t.Helper()
+	client := http.Client{Timeout: 2 * time.Second}
+	response, err := client.Get(stack.URL + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	for lines := bufio.NewScanner(response.Body); lines.Scan(); {
+		if value, is := strings.CutPrefix(lines.Text(), series+" "); is {
+			var n float64
+			fmt.Sscan(value, &n)
+			return n
+		}
+	}
+	return 0
+}

@@ -1,0 +1,91 @@
+package sandbox
+
+import (
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"netwatchd/internal/lab/stack"
+)
+
+// netwatchd run by the agent in its own sandbox: it cannot see for itself, and says whose word it goes by.
+func TestCheckInside(t *testing.T) {
+	for _, version := range versions {
+		t.Run(version, func(t *testing.T) {
+			s := play(t, version)
+			config := s.watching(closed)
+			check := append([]string{s.program}, s.stored([]string{"check", config})...)
+
+			e := s.inside(version, append(slices.Clone(check), "--json")...)
+			got := e.status(t)
+			if e.Code != 1 || got.Services[0].Cause != "self_sandboxed" || !got.Sandboxed.Denied ||
+				!slices.Contains(got.Sandboxed.Signals, "env_network_disabled") || got.Outside == nil || got.Outside.Error == "" {
+				t.Errorf("without a daemon: exit code %d\n%s", e.Code, e.Stdout)
+			}
+			// A round in which everything is denied tells nothing.
+			if e.Took > 2*time.Second {
+				t.Errorf("took %v", e.Took)
+			}
+			says(t, s.inside(version, check...), "The network is denied here. Whether the service is well cannot be told from inside.",
+				"no word from there: no daemon is running", "start netwatchd on the host")
+
+			d := s.daemon(t, config)
+			e = s.inside(version, append(slices.Clone(check), "--json")...)
+			if got = e.status(t); e.Code != 1 || got.Outside.Error != "" || len(got.Outside.Services) != 1 || got.Outside.Services[0].Cause != "healthy" {
+				t.Errorf("with a daemon: exit code %d\n%s", e.Code, e.Stdout)
+			}
+			e = s.inside(version, check...)
+			says(t, e, "It is the sandbox: the network is denied here and fine on the host.",
+				"socket(AF_INET) is not permitted", "CODEX_SANDBOX_NETWORK_DISABLED=1", "reached codex", "(405 in", "Run this with network access.")
+			t.Logf("in %v:\n%s", e.Took, e.Stdout)
+
+			s.CloseService()
+			d.Await(10*time.Second, func() error { return standsAt(s, "upstream") })
+			says(t, s.inside(version, check...), "The network is denied here, and the host has trouble of its own: codex: the service refuses connections")
+		})
+	}
+}
+
+// The newest sandbox has a proxy of its own as the only way out.
+func TestCheckInsideWithAProxy(t *testing.T) {
+	s := play(t, "0.169.0")
+	config := s.watching(closed)
+	s.daemon(t, config)
+	sandbox := s.sandbox("0.169.0")
+	proxied := append(sandbox[:2:2], "--enable", "network_proxy", "-c", `sandbox_mode="workspace-write"`,
+		"-c", "sandbox_workspace_write.network_access=true", "--", s.program)
+	check := append(proxied, s.stored([]string{"check", config})...)
+
+	e := s.run(append(slices.Clone(check), "--json")...)
+	got := e.status(t)
+	if e.Code != 1 || got.Services[0].Cause != "self_sandboxed" || !slices.Contains(got.Sandboxed.Signals, "env_proxy_active") {
+		t.Errorf("exit code %d\n%s\n%s", e.Code, e.Stdout, e.Stderr)
+	}
+	e = s.run(check...)
+	says(t, e, "It is the sandbox", "CODEX_NETWORK_PROXY_ACTIVE=1", "does not let codex through", "reached codex")
+	t.Logf("in %v:\n%s", e.Took, e.Stdout)
+}
+
+func says(t *testing.T, e ending, words ...string) {
+	t.Helper()
+	said := strings.Join(strings.Fields(e.Stdout), " ") // lines are broken where they fit
+	for _, want := range words {
+		if !strings.Contains(said, want) {
+			t.Errorf("%q is not said:\n%s\n%s", want, e.Stdout, e.Stderr)
+		}
+	}
+	if e.Code != 1 {
+		t.Errorf("exit code %d, want 1", e.Code)
+	}
+}
+
+// daemon starts the daemon, and waits until its status can be read.
+func (s *scene) daemon(t *testing.T, config string) *stack.Daemon {
+	t.Helper()
+	d := s.Daemon(config, "--storage.path="+filepath.Join(s.dir, "storage"))
+	d.AwaitReady()
+	d.Await(10*time.Second, func() error { return standsAt(s, "healthy") })
+	return d
+}
