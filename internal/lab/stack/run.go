@@ -8,10 +8,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"netwatchd/internal/lab/parts"
 )
 
 // URL is where the daemon listens inside, by its default.
@@ -46,7 +47,7 @@ func (s *Stack) Run(args ...string) Exit {
 
 // command is netwatchd with a home of its own and nothing of the tester's environment that it or Go would heed.
 func (s *Stack) command(args ...string) *exec.Cmd {
-	cmd := exec.Command(filepath.Join(os.Getenv(environmentDir), "netwatchd"), args...)
+	cmd := exec.Command(filepath.Join(parts.Dir(), "netwatchd"), args...)
 	cmd.Dir = s.Dir
 	cmd.Env = []string{"HOME=" + s.Dir, "PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -58,7 +59,7 @@ type Daemon struct {
 	t      testing.TB
 	cmd    *exec.Cmd
 	exited chan struct{}
-	stderr lockedBuffer
+	stderr parts.Buffer
 }
 
 // Daemon starts the daemon, and kills it when the test ends. It may not be ready yet.
@@ -89,7 +90,7 @@ func (d *Daemon) AwaitReady() {
 func (d *Daemon) Await(within time.Duration, is func() error) {
 	d.t.Helper()
 	errGone := errors.New("the daemon exited")
-	err := Eventually(within, func() error {
+	err := parts.Eventually(within, func() error {
 		select {
 		case <-d.exited:
 			d.t.Fatalf("%v with code %d", errGone, d.cmd.ProcessState.ExitCode())
@@ -147,22 +148,4 @@ func answers(url string) error {
 		return fmt.Errorf("%s answers %s", url, response.Status)
 	}
 	return nil
-}
-
-// A lockedBuffer can be read while a process writes to it.
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }
