@@ -101,24 +101,29 @@ func (n *Namespace) NFT(script string) error {
 	return n.Run(script, path, "-f", "-")
 }
 
-// Do calls f on a thread that is in the namespace: a socket opened there stays there.
+// Do calls f on a thread that is in the namespace: a socket opened there stays there. The thread comes back: if it were
+// left to end, the kernel would kill every process it started (Pdeathsig, see prctl(2)).
 func (n *Namespace) Do(f func() error) error {
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
-		there, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", n.PID()))
-		if err != nil {
-			done <- err
-			return
-		}
-		defer there.Close()
-		if err := unix.Setns(int(there.Fd()), unix.CLONE_NEWNET); err != nil {
-			done <- fmt.Errorf("entering %s: %w", n.Name, err)
-			return
-		}
-		done <- f()
-	}()
-	return <-done
+	there, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", n.PID()))
+	if err != nil {
+		return err
+	}
+	defer there.Close()
+	runtime.LockOSThread()
+	here, err := os.Open("/proc/thread-self/ns/net")
+	if err != nil {
+		return err
+	}
+	defer here.Close()
+	if err := unix.Setns(int(there.Fd()), unix.CLONE_NEWNET); err != nil {
+		return fmt.Errorf("entering %s: %w", n.Name, err)
+	}
+	failed := f()
+	if err := unix.Setns(int(here.Fd()), unix.CLONE_NEWNET); err != nil {
+		return fmt.Errorf("leaving %s: %w", n.Name, err)
+	}
+	runtime.UnlockOSThread()
+	return failed
 }
 
 // UnlimitedICMP has the namespace say of every closed port that it is closed. By default it says so six times at once and
