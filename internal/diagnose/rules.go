@@ -354,7 +354,7 @@ func (v *view) misdated(r *probe.Result) bool {
 // itself reports whether it is the service that answered r, not someone in its place: its certificate was verified, or
 // controls show that nobody answers for others.
 func (v *view) itself(r *probe.Result) bool {
-	return v.control() != nil || strings.HasPrefix(r.Target, "https://") || strings.HasPrefix(r.Target, "wss://")
+	return v.control() != nil || secure(r)
 }
 
 func edgeBlocked(v *view) *finding {
@@ -378,6 +378,9 @@ func upstream(v *view) *finding {
 		}
 		return v.serviceFault(r) && r.Phase > probe.Resolve && (onWire(r) || v.nameResolved())
 	})
+	if r != nil && v.alike(r) != nil {
+		return nil // see unexplainedWire
+	}
 	if r != nil {
 		return &finding{title: "the service " + says(r), evidence: []*probe.Result{r, control, v.configured()}}
 	}
@@ -410,6 +413,25 @@ func (v *view) serviceFault(r *probe.Result) bool {
 		return true
 	}
 	return false
+}
+
+// alike is a control that ends by TLS just as r did, if none gets further: then it is the way for TLS that is broken, not
+// the service. A tunnel that swallows large packets looks like that, since plain requests are small, and so does a
+// firewall that passes port 80 alone.
+func (v *view) alike(r *probe.Result) *probe.Result {
+	layer := r.Class.Layer()
+	if !secure(r) || layer != "tcp" && layer != "tls" {
+		return nil
+	}
+	if slices.ContainsFunc(v.controls, func(c *probe.Result) bool { return secure(c) && someoneThere(c) }) {
+		return nil
+	}
+	return first(v.controls, func(c *probe.Result) bool { return secure(c) && c.Class == r.Class })
+}
+
+// secure reports whether r was to be made by TLS.
+func secure(r *probe.Result) bool {
+	return strings.HasPrefix(r.Target, "https://") || strings.HasPrefix(r.Target, "wss://")
 }
 
 // httpFine reports whether plain requests are answered as expected.
@@ -479,6 +501,12 @@ func unexplainedWire(v *view) *finding {
 	r := v.brokenWire()
 	if r == nil {
 		return nil
+	}
+	if other := v.fails(func(r *probe.Result) bool { return onWire(r) && v.alike(r) != nil }); other != nil && v.control() != nil {
+		return &finding{title: "TLS to unrelated sites fails alike, though plain requests are answered: something on the way",
+			evidence: []*probe.Result{other, v.alike(other), v.control()},
+			advice: "Look for what stands in the way of port 443, or swallows large packets as a VPN's tunnel may: " +
+				"try ip link set dev NAME mtu 1280."}
 	}
 	return unexplained(v, r)
 }
@@ -701,10 +729,34 @@ func brokenFamily(family int) func(*view) *finding {
 			return familyOf(r) == family && v.worksOverOther(r) != nil
 		})
 		if r == nil {
-			return nil
+			return lostFamily(v, family)
 		}
 		return &finding{evidence: []*probe.Result{r, v.worksOverOther(r), v.control()}}
 	}
+}
+
+// lostFamily is the finding that no control answers over a family although this host has a route, while the other one
+// reaches both controls and the service. The service alone does not show it: its client goes on with the other family a
+// moment later, or never tries the one that comes second. One address is not enough: it may be filtered, or gone.
+func lostFamily(v *view, family int) *finding {
+	var dead, alive []*probe.Result
+	for _, r := range v.controls {
+		switch {
+		case r.Role != probe.ControlByAddress || familyOf(r) == 0:
+		case familyOf(r) != family && r.OK():
+			alive = append(alive, r)
+		case familyOf(r) != family:
+		case r.Class != probe.TCPTimedOut && r.Class != probe.TCPAddressUnreachable:
+			return nil
+		default:
+			dead = append(dead, r)
+		}
+	}
+	const enough = 2
+	if len(dead) < enough || len(alive) < enough || v.fine() == nil {
+		return nil
+	}
+	return &finding{evidence: []*probe.Result{dead[0], v.fine(), alive[0]}}
 }
 
 func (v *view) worksOverOther(r *probe.Result) *probe.Result {

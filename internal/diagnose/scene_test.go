@@ -198,6 +198,8 @@ func set(t testing.TB, r *probe.Result, fact string) {
 		r.Warnings = strings.Split(value, "|")
 	case "status":
 		r.Status, _ = strconv.Atoi(value)
+	case "target":
+		r.Target = value
 	case "peer":
 		r.Peer = value
 	case "proxy":

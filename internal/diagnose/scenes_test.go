@@ -106,6 +106,10 @@ var scenes = []struct {
 	// The service.
 	{"expired certificate, clock right", well + ` head:tls.cert.date_invalid(expires=-1h) stream:tls.cert.date_invalid exec:exec.network`, Upstream, nil, "tls.cert.date_invalid", WantAny},
 	{"self-signed certificate", well + ` head:tls.cert.authority_invalid(issuer=chatgpt.com,subject=chatgpt.com)`, Upstream, nil, "tls.cert.authority_invalid", WantAny},
+	{"large packets vanish", well + ` c3:tls.timed_out(target=https://gamma.example/) a3:tls.timed_out(target=https://gamma.example/) head:tls.timed_out stream:tls.timed_out`, Inconclusive, nil, "tls.timed_out", WantAny},
+	{"port 443 is blocked on the way", well + ` c3:tcp.timed_out(target=https://gamma.example/) a3:tcp.timed_out(target=https://gamma.example/) head:tcp.timed_out stream:tcp.timed_out`, Inconclusive, nil, "tcp.timed_out", WantAny},
+	{"the service is silent, a control by TLS is fine", well + ` c3:ok(target=https://gamma.example/) a3:tls.timed_out(target=https://gamma.example/) head:tls.timed_out`, Upstream, nil, "tls.timed_out", WantAny},
+	{"the service is silent, a control by TLS is blocked otherwise", well + ` c3:tcp.refused(target=https://gamma.example/) a3:tcp.refused(target=https://gamma.example/) head:tls.timed_out`, Upstream, nil, "tls.timed_out", WantAny},
 	{"certificate for another name", well + ` head:tls.cert.name_invalid`, Upstream, nil, "tls.cert.name_invalid", WantAny},
 	{"service refuses its port", well + ` head:tcp.refused stream:tcp.refused exec:exec.network`, Upstream, nil, "tcp.refused", WantAny},
 	{"service drops SYN", well + ` head:tcp.timed_out stream:tcp.timed_out exec:exec.network`, Upstream, nil, "tcp.timed_out", WantAny},
@@ -197,6 +201,10 @@ var scenes = []struct {
 	{"300 ms delay, bound 250 ms", well + ` head:ok(took=300ms)`, Degraded, nil, "ok", WantAny},
 	{"240 ms delay, bound 250 ms", well + ` head:ok(took=240ms)`, Healthy, nil, "ok", WantAny},
 	{"a stream held for a minute is not late", well + ` stream:ok(took=1m)`, Healthy, nil, "ok", WantAny},
+	{"only IPv6 broken, by the controls alone", well + ` a1:ok(peer=1.1.1.1:80) a2:ok(peer=8.8.8.8:80) a1#6:tcp.timed_out(peer=[2606:4700:4700::1111]:80) a2#6:tcp.timed_out(peer=[2001:4860:4860::8888]:80)`, IPv6, nil, "tcp.timed_out", WantAny},
+	{"only IPv4 broken, by the controls alone", well + ` a1:tcp.timed_out(peer=1.1.1.1:80) a2:tcp.timed_out(peer=8.8.8.8:80) a1#6:ok(peer=[2606:4700:4700::1111]:80) a2#6:ok(peer=[2001:4860:4860::8888]:80)`, IPv4, nil, "tcp.timed_out", WantAny},
+	{"one IPv6 address of two is filtered", well + ` a1:ok(peer=1.1.1.1:80) a2:ok(peer=8.8.8.8:80) a1#6:tcp.timed_out(peer=[2606:4700:4700::1111]:80) a2#6:ok(peer=[2001:4860:4860::8888]:80)`, Healthy, nil, "ok", WantAny},
+	{"no IPv6 here", well + ` a1:ok(peer=1.1.1.1:80) a2:ok(peer=8.8.8.8:80) a1#6:local.no_route(peer=[2606:4700:4700::1111]:80) a2#6:local.no_route(peer=[2001:4860:4860::8888]:80)`, Healthy, nil, "ok", WantAny},
 	{"IPv6 broken and late", well + ` head:ok(warn=ipv6_failed,took=1s)`, IPv6, []Cause{Degraded}, "ok", WantAny},
 
 	// Nothing known.

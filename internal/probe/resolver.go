@@ -135,6 +135,7 @@ func (l *listener) dial(_ context.Context, network, address string) (net.Conn, e
 	if err := l.ctx.Err(); err != nil {
 		return nil, err
 	}
+	address = l.instead(address)
 	deadline := share(l.ctx, l.waiting(address))
 	if time.Until(deadline) < tooLate {
 		return nil, context.DeadlineExceeded
@@ -157,6 +158,20 @@ func (l *listener) dial(_ context.Context, network, address string) (net.Conn, e
 	}
 	t.stream = true
 	return t, nil
+}
+
+// instead is the nameserver that a program started now would ask where Go's resolver asks address. Go reads the file
+// again only every five seconds, and never if nothing but its mode has changed (net/dnsclient_unix.go, tryUpdate): a file
+// that was lost or rewritten would look well for as long.
+func (l *listener) instead(address string) string {
+	asked, err := netip.ParseAddrPort(address)
+	switch {
+	case err != nil, asked.Addr().IsLoopback() && len(l.servers) == 0, slices.Contains(l.servers, asked):
+		return address
+	case len(l.servers) == 0:
+		return "127.0.0.1:53" // resolv.conf(5): without a nameserver line, the local host
+	}
+	return l.servers[0].String()
 }
 
 // waiting counts the nameservers that want a part of the time left, address among them. Left alone, Go gives each five

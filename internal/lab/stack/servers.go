@@ -1,55 +1,36 @@
 package stack
 
 import (
-	"bytes"
 	"context"
-	"fmt"
 	"net"
-	"os"
-	"os/exec"
 	"path/filepath"
-	"syscall"
-	"testing"
 	"text/template"
 	"time"
 
-	"github.com/miekg/dns"
+	"netwatchd/internal/lab/parts"
 )
 
-// A Zone is what a nameserver says about the service's name. Every other name beyond the controls' does not exist.
-type Zone string
+// A Zone is what a nameserver says about the service's name.
+type Zone = parts.Zone
 
 const (
-	Right     Zone = "static"          // its addresses
-	Missing   Zone = "always_nxdomain" // there is no such name
-	BlockList Zone = "always_null"     // 0.0.0.0 and ::
-	Silent    Zone = "always_deny"     // nothing
-	Refusing  Zone = "always_refuse"
+	Right     = parts.Right
+	Missing   = parts.Missing
+	BlockList = parts.BlockList
+	Silent    = parts.Silent
+	Refusing  = parts.Refusing
 )
 
-var unboundConf = template.Must(template.New("").Parse(`
-server:
-  interface: {{.Address}}
-  access-control: 0.0.0.0/0 allow
-  directory: "{{.Dir}}"
-  username: ""
-  chroot: ""
-  pidfile: ""
-  use-syslog: no
-  do-daemonize: no
-  module-config: "iterator"
-  local-zone: "." static
-  local-zone: "chatgpt.com." {{.Zone}}
-{{- if eq .Zone "static"}}
-  local-data: "chatgpt.com. A {{.IPv4}}"
-  local-data: "chatgpt.com. AAAA {{.IPv6}}"
-{{- end}}
-{{- range .Controls}}
-  local-data: "{{.}}"
-{{- end}}
-remote-control:
-  control-enable: no
-`))
+// A Certificate is what the service shows.
+type Certificate = parts.Certificate
+
+const (
+	Valid              = parts.Valid
+	Expired            = parts.Expired
+	NotYetValid        = parts.NotYetValid
+	OfAnotherName      = parts.OfAnotherName
+	ByAnotherAuthority = parts.ByAnotherAuthority
+)
 
 var nginxConf = template.Must(template.New("").Parse(`
 daemon off;
@@ -89,90 +70,34 @@ var controls = []control{
 	{"gamma.example", "203.0.113.23", "/generate_204", "204", "{status: [204]}"},
 }
 
-// A server is a process beyond the link.
-type server struct {
-	t    testing.TB
-	path string
-	args []string
-	cmd  *exec.Cmd
-	said bytes.Buffer
-}
-
-func (s *server) start() {
+func (s *Stack) nameserver(address, name string) *parts.Nameserver {
 	s.t.Helper()
-	command := beyond(append([]string{s.path}, s.args...)...)
-	s.cmd = exec.Command(command[0], command[1:]...)
-	s.said.Reset()
-	s.cmd.Stdout, s.cmd.Stderr = &s.said, &s.said
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := s.cmd.Start(); err != nil {
-		s.t.Fatalf("starting %s: %v", s.path, err)
-	}
-}
-
-// stop kills the server; its ports are closed when it returns.
-func (s *server) stop() {
-	if s.cmd == nil {
-		return
-	}
-	s.cmd.Process.Kill()
-	s.cmd.Wait()
-	s.cmd = nil
-}
-
-// await asks until the server answers.
-func (s *server) await(answers func() error) {
-	s.t.Helper()
-	if err := Eventually(5*time.Second, answers); err != nil {
-		s.stop()
-		s.t.Fatalf("%s does not answer: %v\n%s", filepath.Base(s.path), err, &s.said)
-	}
-}
-
-func (s *Stack) nameserver(address, name string) *nameserver {
-	n := &nameserver{server: server{t: s.t, path: s.programs["unbound"]}, address: address, dir: s.Dir}
-	n.conf = filepath.Join(s.Dir, name+".conf")
-	n.args = []string{"-d", "-c", n.conf}
-	return n
-}
-
-type nameserver struct {
-	server
-	address, dir, conf string
-}
-
-// serve starts the nameserver, or starts it again, with what it is to say about the service's name.
-func (n *nameserver) serve(zone Zone) {
-	n.t.Helper()
-	n.stop()
-	var data []string
+	records := parts.Records{Name: "chatgpt.com", Answers: []string{"A " + ServiceAddress, "AAAA " + serviceIPv6}}
 	for _, c := range controls {
-		data = append(data, c.name+". A "+c.address)
+		records.Data = append(records.Data, c.name+". A "+c.address)
 	}
-	write(n.t, n.conf, unboundConf, map[string]any{"Address": n.address, "Dir": n.dir, "Zone": string(zone),
-		"IPv4": ServiceAddress, "IPv6": serviceIPv6, "Controls": data})
-	n.start()
-	client := dns.Client{Timeout: 100 * time.Millisecond} // unbound drops what arrives while it starts
-	n.await(func() error {
-		question := new(dns.Msg).SetQuestion(controls[0].name+".", dns.TypeA)
-		_, _, err := client.Exchange(question, net.JoinHostPort(n.address, "53"))
-		return err
-	})
+	return parts.NewNameserver(s.t, far, s.Dir, name, records, address)
+}
+
+// serve starts n, or starts it again, with what it is to say about the service's name.
+func (s *Stack) serve(n *parts.Nameserver, zone Zone) {
+	s.t.Helper()
+	n.Serve(s.t, zone, func(address string) error { return parts.AskName(address, controls[0].name) })
 }
 
 // serveWeb starts nginx, or starts it again, with what the stack now says.
 func (s *Stack) serveWeb() {
 	s.t.Helper()
-	s.web.stop()
+	s.web.Stop()
 	type site struct{ Listen, Path, Answer string }
 	var sites []site
 	for _, c := range controls {
 		sites = append(sites, site{c.address, c.path, c.answer})
 	}
-	write(s.t, filepath.Join(s.Dir, "nginx.conf"), nginxConf, map[string]any{"Dir": s.Dir, "Controls": sites, "Open": s.open,
+	parts.Write(s.t, filepath.Join(s.Dir, "nginx.conf"), nginxConf, map[string]any{"Dir": s.Dir, "Controls": sites, "Open": s.open,
 		"IPv4": ServiceAddress, "IPv6": serviceIPv6, "Status": s.status, "Headers": s.headers})
-	s.web.start()
-	s.web.await(func() error {
+	s.web.Start(s.t)
+	s.web.Await(s.t, func() error {
 		// nginx binds every address before it accepts on any.
 		var dialer net.Dialer
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
@@ -183,30 +108,4 @@ func (s *Stack) serveWeb() {
 		}
 		return err
 	})
-}
-
-func write(t testing.TB, path string, tmpl *template.Template, data any) {
-	t.Helper()
-	var text bytes.Buffer
-	if err := tmpl.Execute(&text, data); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, text.Bytes(), 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// Eventually asks again and again until is says nil or the time is over; then it returns what was said last.
-func Eventually(within time.Duration, is func() error) error {
-	deadline := time.Now().Add(within)
-	for {
-		err := is()
-		if err == nil {
-			return nil
-		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("not within %v: %w", within, err)
-		}
-		time.Sleep(5 * time.Millisecond) // a pause between questions, not what is waited for
-	}
 }

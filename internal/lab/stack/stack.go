@@ -3,10 +3,11 @@ package stack
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"netwatchd/internal/lab/parts"
 )
 
 // A Stack is the network of one test. It starts well; its methods bend it, and each has taken effect when it returns.
@@ -14,10 +15,9 @@ type Stack struct {
 	Dir string // of its files; ca.pem among them
 
 	t              testing.TB
-	programs       map[string]string
-	system, direct *nameserver
-	web            *server
-	authority      *authority
+	system, direct *parts.Nameserver
+	web            *parts.Server
+	authority      *parts.Authority
 
 	open    bool // the service's port
 	status  int
@@ -27,61 +27,42 @@ type Stack struct {
 // Start starts the servers, and stops them when the test ends. It skips the test where there can be no stack.
 func Start(t testing.TB) *Stack {
 	t.Helper()
-	if unavailable != "" {
-		t.Skip(unavailable)
-	}
-	if far == nil {
-		t.Fatal("the package's TestMain must call stack.Main")
-	}
-	s := &Stack{Dir: t.TempDir(), t: t, programs: programs(t), authority: newAuthority(t, "Stack Authority"),
+	parts.Need(t)
+	s := &Stack{Dir: t.TempDir(), t: t, authority: parts.NewAuthority(t, "Stack Authority"),
 		open: true, status: 405, headers: []string{"Allow POST"}}
-	writePEM(t, filepath.Join(s.Dir, "ca.pem"), "CERTIFICATE", s.authority.cert.Raw)
-	s.authority.issue(s.Dir, Valid)
+	s.authority.Write(filepath.Join(s.Dir, "ca.pem"))
+	s.issue(s.authority, Valid)
 	s.system, s.direct = s.nameserver(SystemResolver, "system"), s.nameserver(DirectResolver, "direct")
-	s.web = &server{t: t, path: s.programs["nginx"],
-		args: []string{"-p", s.Dir, "-c", filepath.Join(s.Dir, "nginx.conf"), "-e", "stderr"}}
+	s.web = &parts.Server{In: far, Path: parts.Program(t, "nginx", "nginx-light"),
+		Args: []string{"-p", s.Dir, "-c", filepath.Join(s.Dir, "nginx.conf"), "-e", "stderr"}}
 	t.Cleanup(s.stop)
-	s.system.serve(Right)
-	s.direct.serve(Right)
+	s.serve(s.system, Right)
+	s.serve(s.direct, Right)
 	s.serveWeb()
 	return s
 }
 
 func (s *Stack) stop() {
-	s.system.stop()
-	s.direct.stop()
-	s.web.stop()
+	s.system.Stop()
+	s.direct.Stop()
+	s.web.Stop()
 }
 
-// programs finds the servers, in the places too where Debian keeps them out of a plain user's PATH.
-func programs(t testing.TB) map[string]string {
-	t.Helper()
-	found := make(map[string]string)
-	for name, pkg := range map[string]string{"unbound": "unbound", "nginx": "nginx-light"} {
-		for _, candidate := range []string{name, "/usr/sbin/" + name, "/usr/local/sbin/" + name} {
-			if path, err := exec.LookPath(candidate); err == nil {
-				found[name] = path
-				break
-			}
-		}
-		if found[name] == "" {
-			t.Skipf("needs %s: apt-get install %s", name, pkg)
-		}
-	}
-	return found
+func (s *Stack) issue(signer *parts.Authority, kind Certificate) {
+	signer.Issue(filepath.Join(s.Dir, "service"), kind, "chatgpt.com")
 }
 
 // StopDNS stops the host's nameserver: its port is closed. The direct one goes on.
-func (s *Stack) StopDNS() { s.system.stop() }
+func (s *Stack) StopDNS() { s.system.Stop() }
 
 // StartDNS starts it again.
 func (s *Stack) StartDNS() { s.SystemSays(Right) }
 
 // SystemSays changes what the host's nameserver says about the service's name.
-func (s *Stack) SystemSays(zone Zone) { s.system.serve(zone) }
+func (s *Stack) SystemSays(zone Zone) { s.serve(s.system, zone) }
 
 // DirectSays changes what the direct one says about it.
-func (s *Stack) DirectSays(zone Zone) { s.direct.serve(zone) }
+func (s *Stack) DirectSays(zone Zone) { s.serve(s.direct, zone) }
 
 // ServiceAnswers changes what the service answers to any request; a header is "Allow: POST". At first it is 405 with
 // that header.
@@ -101,53 +82,40 @@ func (s *Stack) CloseService() {
 }
 
 // StopWeb closes the service's port and the controls'.
-func (s *Stack) StopWeb() { s.web.stop() }
+func (s *Stack) StopWeb() { s.web.Stop() }
 
 // ServiceShows changes the service's certificate.
 func (s *Stack) ServiceShows(kind Certificate) {
 	signer := s.authority
 	if kind == ByAnotherAuthority {
-		signer = newAuthority(s.t, "Another Authority")
+		signer = parts.NewAuthority(s.t, "Another Authority")
 	}
-	signer.issue(s.Dir, kind)
+	s.issue(signer, kind)
 	s.serveWeb()
 }
 
 // Unplug takes the host's link down, until the test ends.
 func (s *Stack) Unplug() {
 	s.t.Helper()
-	s.must(batch([]string{"link set " + hostInterface + " down"}, "ip"))
+	s.must(host.Batch([]string{"link set " + hostInterface + " down"}, "ip"))
 	s.t.Cleanup(s.Plug)
 }
 
 // Plug takes it up again.
 func (s *Stack) Plug() {
 	s.t.Helper()
-	s.must(batch(hostSide, "ip"))
+	s.must(host.Batch(hostSide, "ip"))
 }
 
 // Firewall adds an nftables rule on the host, on what leaves it, until the test ends: "udp dport 53 drop". It skips the
 // test where nft is not to be had.
 func (s *Stack) Firewall(rule string) {
 	s.t.Helper()
-	if err := nft("add table inet stack\nadd chain inet stack out { type filter hook output priority 0; }\n" +
+	if err := host.NFT("add table inet stack\nadd chain inet stack out { type filter hook output priority 0; }\n" +
 		"add rule inet stack out " + rule + "\n"); err != nil {
 		s.t.Skipf("needs nftables: apt-get install nftables: %v", err)
 	}
-	s.t.Cleanup(func() { s.must(nft("delete table inet stack\n")) })
-}
-
-func nft(script string) error {
-	path, err := exec.LookPath("/usr/sbin/nft")
-	if err != nil {
-		return err
-	}
-	cmd := exec.Command(path, "-f", "-")
-	cmd.Stdin = strings.NewReader(script)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("%w: %s", err, out)
-	}
-	return nil
+	s.t.Cleanup(func() { s.must(host.NFT("delete table inet stack\n")) })
 }
 
 func (s *Stack) must(err error) {

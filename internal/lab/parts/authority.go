@@ -1,4 +1,4 @@
-package stack
+package parts
 
 import (
 	"crypto/ecdsa"
@@ -9,12 +9,11 @@ import (
 	"encoding/pem"
 	"math/big"
 	"os"
-	"path/filepath"
 	"testing"
 	"time"
 )
 
-// A Certificate is what the service shows.
+// A Certificate is what a server shows.
 type Certificate int
 
 const (
@@ -22,22 +21,25 @@ const (
 	Expired
 	NotYetValid
 	OfAnotherName
-	ByAnotherAuthority
+	ByAnotherAuthority // Issue of another one: it is told apart by who signs it
+	BySelf
 )
 
-// An authority signs certificates.
-type authority struct {
+// An Authority signs certificates.
+type Authority struct {
 	t    testing.TB
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
 }
 
-func newAuthority(t testing.TB, name string) *authority {
+// NewAuthority makes one of that name.
+func NewAuthority(t testing.TB, name string) *Authority {
+	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := &authority{t: t, key: key}
+	a := &Authority{t: t, key: key}
 	a.cert = &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name, Organization: []string{name}},
 		NotBefore: time.Now().AddDate(-1, 0, 0), NotAfter: time.Now().AddDate(1, 0, 0),
@@ -53,10 +55,17 @@ func newAuthority(t testing.TB, name string) *authority {
 	return a
 }
 
-// issue writes dir/service.pem and dir/service.key.
-func (a *authority) issue(dir string, kind Certificate) {
+// Write writes the authority's own certificate.
+func (a *Authority) Write(path string) {
+	a.t.Helper()
+	writePEM(a.t, path, "CERTIFICATE", a.cert.Raw)
+}
+
+// Issue writes stem.pem and stem.key, for the names given.
+func (a *Authority) Issue(stem string, kind Certificate, names ...string) {
+	a.t.Helper()
 	leaf := &x509.Certificate{
-		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "chatgpt.com"}, DNSNames: []string{"chatgpt.com"},
+		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: names[0]}, DNSNames: names,
 		NotBefore: time.Now().AddDate(0, -1, 0), NotAfter: time.Now().AddDate(0, 1, 0),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
@@ -68,11 +77,15 @@ func (a *authority) issue(dir string, kind Certificate) {
 	case OfAnotherName:
 		leaf.DNSNames = []string{"another.example"}
 	}
+	signer, signing := a.cert, a.key
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	der, err := x509.CreateCertificate(rand.Reader, leaf, a.cert, &key.PublicKey, a.key)
+	if kind == BySelf {
+		signer, signing = leaf, key
+	}
+	der, err := x509.CreateCertificate(rand.Reader, leaf, signer, &key.PublicKey, signing)
 	if err != nil {
 		a.t.Fatal(err)
 	}
@@ -80,8 +93,8 @@ func (a *authority) issue(dir string, kind Certificate) {
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	writePEM(a.t, filepath.Join(dir, "service.pem"), "CERTIFICATE", der)
-	writePEM(a.t, filepath.Join(dir, "service.key"), "PRIVATE KEY", private)
+	writePEM(a.t, stem+".pem", "CERTIFICATE", der)
+	writePEM(a.t, stem+".key", "PRIVATE KEY", private)
 }
 
 func writePEM(t testing.TB, path, kind string, der []byte) {

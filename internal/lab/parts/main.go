@@ -1,0 +1,105 @@
+package parts
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"testing"
+)
+
+const directory = "NETWATCHD_STACK" // the directory of the binary; set: this process is inside
+
+// unavailable says why there are no namespaces on this machine; empty: there are.
+var unavailable string
+
+// Main is a TestMain. It builds netwatchd, enters namespaces of its own, furnishes them and runs the tests there.
+func Main(m *testing.M, furnish func(dir string) error) {
+	if dir := Dir(); dir != "" {
+		if err := enclose(dir, furnish); err != nil {
+			unavailable = "needs root: network namespaces: " + err.Error()
+		}
+		os.Exit(m.Run())
+	}
+	code, err := enter()
+	if err != nil {
+		unavailable = "needs root: network namespaces: " + err.Error()
+		code = m.Run()
+	}
+	os.Exit(code)
+}
+
+// Dir is where netwatchd's binary lies, and where files may be put that nobody else needs.
+func Dir() string { return os.Getenv(directory) }
+
+// Need skips the test where there are no namespaces.
+func Need(t testing.TB) {
+	t.Helper()
+	if unavailable != "" {
+		t.Skip(unavailable)
+	}
+	if Dir() == "" {
+		t.Fatal("the package's TestMain must call Main")
+	}
+}
+
+// enter runs this test binary again, inside, and returns how it exited.
+func enter() (int, error) {
+	dir, err := os.MkdirTemp("", "netwatchd-stack-")
+	if err != nil {
+		return 0, err
+	}
+	defer os.RemoveAll(dir)
+	if err := build(dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1, nil
+	}
+	inside := exec.Command(os.Args[0], os.Args[1:]...)
+	inside.Env = append(os.Environ(), directory+"="+dir)
+	inside.Stdin, inside.Stdout, inside.Stderr = os.Stdin, os.Stdout, os.Stderr
+	inside.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS | syscall.CLONE_NEWPID,
+		Pdeathsig:  syscall.SIGKILL,
+	}
+	if uid := os.Getuid(); uid != 0 {
+		inside.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
+		inside.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: uid, Size: 1}}
+		inside.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}}
+	}
+	runtime.LockOSThread() // Pdeathsig is sent when the parent's thread ends, not its process: prctl(2)
+	if err := inside.Start(); err != nil {
+		return 0, err
+	}
+	if err := inside.Wait(); err != nil {
+		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+			return max(exit.ExitCode(), 1), nil
+		}
+		return 1, err
+	}
+	return 0, nil
+}
+
+// build compiles netwatchd out here, where the module proxy can be reached. Without cgo, as it is shipped: the C library
+// would ask the services of the machine outside (nss-resolve) through their sockets.
+func build(dir string) error {
+	cmd := exec.Command("go", "build", "-o", filepath.Join(dir, "netwatchd"), "netwatchd/cmd/netwatchd")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("building netwatchd: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// enclose makes what is mounted from here on nobody else's.
+func enclose(dir string, furnish func(string) error) error {
+	if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("making mounts private: %w", err)
+	}
+	if err := syscall.Mount("proc", "/proc", "proc", 0, ""); err != nil {
+		return fmt.Errorf("mounting /proc: %w", err)
+	}
+	return furnish(dir)
+}

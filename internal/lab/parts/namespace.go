@@ -1,0 +1,133 @@
+package parts
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// A Namespace is a network of its own, and mounts of its own if asked for. The nil one is where the tests run.
+type Namespace struct {
+	Name   string
+	holder *exec.Cmd
+	mounts bool
+}
+
+// NewNamespace makes a network with nothing but a loopback interface. It lasts until the test binary ends, or Close.
+func NewNamespace(name string, mounts bool) (*Namespace, error) {
+	n := &Namespace{Name: name, mounts: mounts, holder: exec.Command("sleep", "infinity")}
+	n.holder.Args[0] = name // so that a person finds it
+	n.holder.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
+	if mounts {
+		n.holder.SysProcAttr.Cloneflags |= syscall.CLONE_NEWNS
+	}
+	if err := n.start(); err != nil {
+		return nil, fmt.Errorf("making a network: %w", err)
+	}
+	return n, n.Batch([]string{"link set lo up"}, "ip")
+}
+
+// start starts the holder from a thread that is never let go: Pdeathsig is sent when the thread ends that started it.
+func (n *Namespace) start() error {
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		started <- n.holder.Start()
+		if n.holder.Process != nil {
+			n.holder.Wait()
+		}
+	}()
+	return <-started
+}
+
+// Close lets the namespace go; whatever still runs in it keeps it.
+func (n *Namespace) Close() { n.holder.Process.Kill() }
+
+// PID is the process that holds it.
+func (n *Namespace) PID() int { return n.holder.Process.Pid }
+
+// Path is where path lies in the namespace's mounts.
+func (n *Namespace) Path(path string) string {
+	if n == nil || !n.mounts {
+		return path
+	}
+	return fmt.Sprintf("/proc/%d/root%s", n.PID(), path)
+}
+
+// Command is the command that runs command in the namespace.
+func (n *Namespace) Command(command ...string) []string {
+	if n == nil {
+		return command
+	}
+	enter := []string{"nsenter", fmt.Sprintf("--net=/proc/%d/ns/net", n.PID())}
+	if n.mounts {
+		enter = append(enter, fmt.Sprintf("--mount=/proc/%d/ns/mnt", n.PID()))
+	}
+	return append(append(enter, "--"), command...)
+}
+
+// Run runs a command in the namespace, with input on its standard input.
+func (n *Namespace) Run(input string, command ...string) error {
+	full := n.Command(command...)
+	cmd := exec.Command(full[0], full[1:]...)
+	cmd.Stdin = strings.NewReader(input)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w: %s", strings.Join(command, " "), err, out)
+	}
+	return nil
+}
+
+// Batch gives each line to command as further arguments.
+func (n *Namespace) Batch(lines []string, command ...string) error {
+	for _, line := range lines {
+		if err := n.Run("", append(command[:len(command):len(command)], strings.Fields(line)...)...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// NFT has nftables carry out a script.
+func (n *Namespace) NFT(script string) error {
+	path, err := exec.LookPath("/usr/sbin/nft")
+	if err != nil {
+		return err
+	}
+	return n.Run(script, path, "-f", "-")
+}
+
+// Do calls f on a thread that is in the namespace: a socket opened there stays there. The thread comes back: if it were
+// left to end, the kernel would kill every process it started (Pdeathsig, see prctl(2)).
+func (n *Namespace) Do(f func() error) error {
+	there, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", n.PID()))
+	if err != nil {
+		return err
+	}
+	defer there.Close()
+	runtime.LockOSThread()
+	here, err := os.Open("/proc/thread-self/ns/net")
+	if err != nil {
+		return err
+	}
+	defer here.Close()
+	if err := unix.Setns(int(there.Fd()), unix.CLONE_NEWNET); err != nil {
+		return fmt.Errorf("entering %s: %w", n.Name, err)
+	}
+	failed := f()
+	if err := unix.Setns(int(here.Fd()), unix.CLONE_NEWNET); err != nil {
+		return fmt.Errorf("leaving %s: %w", n.Name, err)
+	}
+	runtime.UnlockOSThread()
+	return failed
+}
+
+// UnlimitedICMP has the namespace say of every closed port that it is closed. By default it says so six times at once and
+// then once a second (icmp(7)): a lookup after a few others would time out instead of being refused.
+func (n *Namespace) UnlimitedICMP() error {
+	return n.Run("", "sh", "-c", "echo 0 >/proc/sys/net/ipv4/icmp_ratelimit; echo 0 >/proc/sys/net/ipv6/icmp/ratelimit")
+}

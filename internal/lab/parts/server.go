@@ -1,0 +1,112 @@
+package parts
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+	"text/template"
+	"time"
+)
+
+// Program finds a server, in the places too where Debian keeps them out of a plain user's PATH. It skips the test where
+// there is none.
+func Program(t testing.TB, name, pkg string) string {
+	t.Helper()
+	for _, candidate := range []string{name, "/usr/sbin/" + name, "/usr/local/sbin/" + name} {
+		if path, err := exec.LookPath(candidate); err == nil {
+			return path
+		}
+	}
+	t.Skipf("needs %s: apt-get install %s", name, pkg)
+	return ""
+}
+
+// A Server is a process in a namespace.
+type Server struct {
+	In   *Namespace
+	Path string
+	Args []string
+	cmd  *exec.Cmd
+	said Buffer
+}
+
+// Start starts the server.
+func (s *Server) Start(t testing.TB) {
+	t.Helper()
+	command := s.In.Command(append([]string{s.Path}, s.Args...)...)
+	s.cmd = exec.Command(command[0], command[1:]...)
+	s.cmd.Stdout, s.cmd.Stderr = &s.said, &s.said
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := s.cmd.Start(); err != nil {
+		t.Fatalf("starting %s: %v", s.Path, err)
+	}
+}
+
+// Stop kills the server; its ports are closed when it returns.
+func (s *Server) Stop() {
+	if s.cmd == nil {
+		return
+	}
+	s.cmd.Process.Kill()
+	s.cmd.Wait()
+	s.cmd = nil
+}
+
+// Await asks until the server answers.
+func (s *Server) Await(t testing.TB, answers func() error) {
+	t.Helper()
+	if err := Eventually(10*time.Second, answers); err != nil {
+		s.Stop()
+		t.Fatalf("%s does not answer: %v\n%s", filepath.Base(s.Path), err, s.said.String())
+	}
+}
+
+// Write writes what tmpl makes of data.
+func Write(t testing.TB, path string, tmpl *template.Template, data any) {
+	t.Helper()
+	var text bytes.Buffer
+	if err := tmpl.Execute(&text, data); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, text.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Eventually asks again and again until is says nil or the time is over; then it returns what was said last.
+func Eventually(within time.Duration, is func() error) error {
+	deadline := time.Now().Add(within)
+	for {
+		err := is()
+		if err == nil {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("not within %v: %w", within, err)
+		}
+		time.Sleep(5 * time.Millisecond) // a pause between questions, not what is waited for
+	}
+}
+
+// A Buffer can be read while a process writes to it.
+type Buffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *Buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *Buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}

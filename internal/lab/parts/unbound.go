@@ -1,0 +1,92 @@
+package parts
+
+import (
+	"net"
+	"path/filepath"
+	"testing"
+	"text/template"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// A Zone is what a nameserver says about the service's name. Every other name beyond those it is given does not exist.
+type Zone string
+
+const (
+	Right     Zone = "static"          // its addresses
+	Missing   Zone = "always_nxdomain" // there is no such name
+	BlockList Zone = "always_null"     // 0.0.0.0 and ::
+	Silent    Zone = "always_deny"     // nothing
+	Refusing  Zone = "always_refuse"
+)
+
+var unboundConf = template.Must(template.New("").Parse(`
+server:
+{{- range .Addresses}}
+  interface: {{.}}
+{{- end}}
+  access-control: 0.0.0.0/0 allow
+  access-control: ::/0 allow
+  directory: "{{.Dir}}"
+  username: ""
+  chroot: ""
+  pidfile: ""
+  use-syslog: no
+  do-daemonize: no
+  module-config: "iterator"
+  local-zone: "." static
+  local-zone: "{{.Name}}." {{.Zone}}
+{{- if eq .Zone "static"}}
+{{- range .Answers}}
+  local-data: "{{$.Name}}. {{.}}"
+{{- end}}
+{{- end}}
+{{- range .Data}}
+  local-data: "{{.}}"
+{{- end}}
+remote-control:
+  control-enable: no
+`))
+
+// Records are what a nameserver knows: the service's name with its addresses, as in "A 203.0.113.10", and further
+// records in full.
+type Records struct {
+	Name    string
+	Answers []string
+	Data    []string
+}
+
+// A Nameserver is an unbound.
+type Nameserver struct {
+	Server
+	addresses []string
+	dir, conf string
+	records   Records
+}
+
+// NewNameserver returns a nameserver at addresses of a namespace; Serve starts it.
+func NewNameserver(t testing.TB, in *Namespace, dir, name string, records Records, addresses ...string) *Nameserver {
+	t.Helper()
+	n := &Nameserver{addresses: addresses, dir: dir, conf: filepath.Join(dir, name+".conf"), records: records}
+	n.Server = Server{In: in, Path: Program(t, "unbound", "unbound"), Args: []string{"-d", "-c", n.conf}}
+	return n
+}
+
+// Serve starts the nameserver, or starts it again, with what it is to say about the service's name. The question that
+// tells when it is ready is asked by ask, from where it can be reached.
+func (n *Nameserver) Serve(t testing.TB, zone Zone, ask func(address string) error) {
+	t.Helper()
+	n.Stop()
+	Write(t, n.conf, unboundConf, map[string]any{"Addresses": n.addresses, "Dir": n.dir, "Zone": string(zone),
+		"Name": n.records.Name, "Answers": n.records.Answers, "Data": n.records.Data})
+	n.Start(t)
+	n.Await(t, func() error { return ask(n.addresses[0]) })
+}
+
+// AskName asks the nameserver at address for name, impatiently: unbound drops what arrives while it starts.
+func AskName(address, name string) error {
+	client := dns.Client{Timeout: 100 * time.Millisecond}
+	_, _, err := client.Exchange(new(dns.Msg).SetQuestion(dns.Fqdn(name), dns.TypeA), net.JoinHostPort(address, "53"))
+	return err
+}

@@ -1,0 +1,166 @@
+// Package scenes holds netwatchd to its word: each scene bends the world of package world in one way and says which
+// verdict must come of it.
+package scenes
+
+import (
+	"time"
+
+	"github.com/miekg/dns"
+
+	"netwatchd/internal/lab/parts"
+	"netwatchd/internal/lab/wire"
+	"netwatchd/internal/lab/world"
+)
+
+// A Scene is a way in which the world can be bent, and what netwatchd must make of it.
+type Scene struct {
+	Name   string
+	Config world.Config       // what the configuration says otherwise
+	Before func(*world.World) // how the world is while all is well
+	Bend   func(*world.World) // nil: it stays so
+	Cause  string
+	Class  string   // of the decisive evidence; empty: not looked at
+	Or     []string // causes that are right as well, where chance decides
+	Never  []string // causes that must not be named, beside those that Forbidden knows
+}
+
+// Forbidden are the causes that must never be named in this scene, neither as the cause nor beside it: who is not at
+// fault must not be woken, and who was not asked must not be blamed.
+func (s *Scene) Forbidden() []string {
+	all := append([]string{"stream", "account", "agent", "sandbox", "sandbox_open", "self_sandboxed"}, s.Never...)
+	if s.Cause != "upstream" {
+		all = append(all, "upstream")
+	}
+	return all
+}
+
+const (
+	dropsService   = "ip daddr " + world.ServiceIPv4 + " tcp dport 443"
+	dropsService6  = "ip6 daddr " + world.ServiceIPv6 + " tcp dport 443"
+	everything     = "meta l4proto { tcp, udp, icmp }"
+	abroad         = "ip daddr != 192.0.2.0/24"
+	abroad6        = "ip6 daddr != 2001:db8:1::/64 meta l4proto tcp"
+	namesByUDP     = "udp dport 53"
+	namesByTCP     = "tcp dport 53"
+	resolverByUDP  = "ip daddr " + world.Resolver + " udp dport 53"
+	resolverByTCP  = "ip daddr " + world.Resolver + " tcp dport 53"
+	patientTimeout = 3 * time.Second
+)
+
+var patient = world.Config{Interval: 4 * time.Second, Timeout: patientTimeout}
+
+// All are the scenes, from the host outwards.
+var All = []Scene{
+	{Name: "nothing is wrong", Cause: "healthy"},
+
+	{Name: "the link is down", Bend: (*world.World).Unplug, Cause: "host_offline", Class: "local.no_interface"},
+	{Name: "no default route", Bend: func(w *world.World) { w.Unroute("-4", "-6") }, Cause: "host_offline", Class: "local.no_route"},
+	{Name: "the gateway drops everything", Bend: func(w *world.World) { w.Lose(everything) },
+		Cause: "host_offline", Class: "tcp.timed_out"},
+	{Name: "a firewall on this host drops lookups", Bend: func(w *world.World) { w.Firewall(namesByUDP + " drop") },
+		Cause: "local_policy", Class: "local.denied"},
+	{Name: "a firewall on this host drops web requests",
+		Bend:  func(w *world.World) { w.Firewall("tcp dport 443 reject with icmpx admin-prohibited") },
+		Cause: "local_policy"},
+
+	{Name: "only IPv6 is broken", Bend: func(w *world.World) { w.Lose(abroad6) }, Cause: "ipv6"},
+	{Name: "only IPv4 is broken", Bend: func(w *world.World) { w.Lose(abroad) }, Cause: "ipv4"},
+	{Name: "no IPv6 at all", Bend: func(w *world.World) { w.Unroute("-6") }, Cause: "healthy"},
+
+	{Name: "the proxy is dead", Before: func(w *world.World) { w.UseProxy() }, Bend: func(w *world.World) { w.Proxy.Stop() },
+		Cause: "proxy", Class: "proxy.refused"},
+	{Name: "the proxy wants credentials", Before: func(w *world.World) { w.UseProxy() }, Bend: func(w *world.World) { w.Proxy.Demand() },
+		Cause: "proxy", Class: "proxy.auth_required"},
+
+	{Name: "the resolver is stopped", Bend: (*world.World).StopResolver, Cause: "resolver", Class: "dns.unreachable"},
+	{Name: "the resolver is silent", Bend: func(w *world.World) { w.Lose(resolverByUDP, resolverByTCP) },
+		Cause: "resolver", Class: "dns.timeout"},
+	{Name: "the resolver is silent about the service", Bend: func(w *world.World) { w.ResolverSays(parts.Silent) },
+		Cause: "resolver", Class: "dns.timeout"},
+	{Name: "the resolver denies the service's name", Bend: func(w *world.World) { w.ResolverSays(parts.Missing) },
+		Cause: "resolver", Class: "dns.name_not_resolved"},
+	{Name: "the resolver denies every name", Bend: func(w *world.World) { w.TwistResolver(world.Says(dns.RcodeNameError)) },
+		Cause: "resolver", Class: "dns.name_not_resolved"},
+	{Name: "the resolver answers SERVFAIL", Bend: func(w *world.World) { w.TwistResolver(world.Says(dns.RcodeServerFailure)) },
+		Cause: "resolver", Class: "dns.servfail"},
+	{Name: "the resolver refuses the service's name", Bend: func(w *world.World) { w.ResolverSays(parts.Refusing) },
+		Cause: "resolver", Class: "dns.refused"},
+	{Name: "the resolver refuses every name", Bend: func(w *world.World) { w.TwistResolver(world.Says(dns.RcodeRefused)) },
+		Cause: "resolver", Class: "dns.refused"},
+	{Name: "a block list answers 0.0.0.0", Bend: func(w *world.World) { w.ResolverSays(parts.BlockList) },
+		Cause: "resolver", Class: "dns.wrong_answer"},
+	{Name: "the first nameserver is dead, the second is fine", Before: bothNameservers, Bend: (*world.World).StopResolver,
+		Cause: "resolver_degraded", Class: "dns.unreachable"},
+	{Name: "only AAAA is answered, and IPv6 works", Bend: func(w *world.World) { w.TwistResolver(world.OnlyAAAA) }, Cause: "resolver_degraded"},
+	{Name: "only AAAA is answered, and there is no IPv6", Before: func(w *world.World) { w.Unroute("-6") },
+		Bend: func(w *world.World) { w.TwistResolver(world.OnlyAAAA) }, Cause: "resolver"},
+	{Name: "made-up names lead to a portal", Bend: func(w *world.World) { w.TwistResolver(world.Rewrites(false)) },
+		Cause: "resolver_degraded", Class: "dns.wrong_answer"},
+	{Name: "the service's name leads to a portal", Bend: func(w *world.World) { w.TwistResolver(world.Rewrites(true)) },
+		Cause: "interception"},
+	{Name: "UDP port 53 is blocked, TCP is not", Bend: func(w *world.World) { w.Lose(namesByUDP) }, Cause: "resolver", Class: "dns.timeout"},
+	{Name: "TCP port 53 is blocked, UDP is not", Bend: func(w *world.World) { w.Lose(namesByTCP) }, Cause: "healthy"},
+	{Name: "resolv.conf is empty", Bend: func(w *world.World) { w.ResolvConf("") }, Cause: "resolver", Class: "dns.no_nameserver"},
+	{Name: "resolv.conf is missing", Bend: (*world.World).LoseResolvConf, Cause: "resolver", Class: "dns.no_nameserver"},
+	{Name: "resolv.conf is unreadable", Bend: (*world.World).HideResolvConf, Cause: "resolver", Class: "dns.no_nameserver"},
+
+	{Name: "a captive portal answers 200", Bend: func(w *world.World) { w.Portal(`200 "<html>sign in</html>"`) },
+		Cause: "interception", Class: "http.unexpected_status"},
+	{Name: "a captive portal redirects", Bend: func(w *world.World) { w.Portal("302 http://portal.example/") },
+		Cause: "interception", Class: "http.redirected"},
+	{Name: "TLS is inspected", Bend: func(w *world.World) { w.Inspect(true) }, Cause: "interception", Class: "tls.cert.authority_invalid"},
+	{Name: "TLS of the service alone is inspected", Bend: func(w *world.World) { w.Inspect(false) },
+		Cause: "interception", Class: "tls.cert.authority_invalid"},
+
+	{Name: "the CDN challenges", Bend: func(w *world.World) { w.ServiceAnswers(403, "cf-mitigated: challenge") },
+		Cause: "edge_blocked", Class: "http.edge_blocked"},
+	{Name: "429 with Retry-After", Bend: func(w *world.World) { w.ServiceAnswers(429, "Retry-After: 120") },
+		Cause: "edge_blocked", Class: "http.rate_limited"},
+
+	{Name: "the service's port is closed", Bend: (*world.World).CloseService, Cause: "upstream", Class: "tcp.refused"},
+	{Name: "the service drops SYN", Bend: func(w *world.World) { w.Lose(dropsService, dropsService6) },
+		Cause: "upstream", Class: "tcp.timed_out"},
+	{Name: "the service accepts and says nothing", Bend: func(w *world.World) { w.OddService(world.SayNothing) },
+		Cause: "upstream", Class: "tls.timed_out"},
+	{Name: "the service stops in mid-handshake", Bend: func(w *world.World) { w.OddService(world.HalfShake) },
+		Cause: "upstream", Class: "tls.timed_out"},
+	{Name: "the service resets after ClientHello", Bend: func(w *world.World) { w.OddService(world.Reset) },
+		Cause: "upstream", Class: "tcp.reset"},
+	{Name: "its certificate has expired", Bend: func(w *world.World) { w.ServiceShows(parts.Expired) },
+		Cause: "upstream", Class: "tls.cert.date_invalid"},
+	{Name: "its certificate signed itself", Bend: func(w *world.World) { w.ServiceShows(parts.BySelf) },
+		Cause: "upstream", Class: "tls.cert.authority_invalid"},
+	{Name: "its certificate names another", Bend: func(w *world.World) { w.ServiceShows(parts.OfAnotherName) },
+		Cause: "upstream", Class: "tls.cert.name_invalid"},
+	{Name: "500", Bend: answers(500), Cause: "upstream", Class: "http.server_error"},
+	{Name: "502", Bend: answers(502), Cause: "upstream", Class: "http.server_error"},
+	{Name: "503", Bend: answers(503), Cause: "upstream", Class: "http.server_error"},
+	{Name: "504", Bend: answers(504), Cause: "upstream", Class: "http.server_error"},
+	{Name: "the service answers too late", Bend: func(w *world.World) { w.ServiceThinks(20 * time.Second) },
+		Cause: "upstream", Class: "http.timed_out"},
+	{Name: "the service's name is gone everywhere", Bend: func(w *world.World) { w.EveryoneSays(parts.Missing) },
+		Cause: "upstream", Class: "dns.name_not_resolved"},
+
+	{Name: "200 instead of 405", Bend: answers(200), Cause: "unexpected_answer", Class: "http.unexpected_status"},
+	{Name: "405 without Allow", Bend: answers(405), Cause: "unexpected_answer", Class: "http.unexpected_header"},
+	{Name: "405 with Allow: GET", Bend: answers(405, "Allow: GET"), Cause: "unexpected_answer", Class: "http.unexpected_header"},
+	{Name: "401", Bend: answers(401), Cause: "unexpected_answer", Class: "http.unauthorized"},
+	{Name: "403 by the application", Bend: answers(403), Cause: "unexpected_answer", Class: "http.unexpected_status"},
+
+	{Name: "a third of the packets is lost", Config: patient, Bend: func(w *world.World) { w.Bend(wire.Bend{Loss: 0.3}) },
+		Cause: "degraded", Or: []string{"healthy", "inconclusive", "resolver", "resolver_degraded", "host_offline", "ipv6", "ipv4"}},
+	{Name: "a long way", Config: patient, Bend: func(w *world.World) { w.Bend(wire.Bend{Delay: 150 * time.Millisecond}) }, Cause: "healthy"},
+	{Name: "a long way, longer than the bound",
+		Config: world.Config{Interval: 4 * time.Second, Timeout: patientTimeout, Late: 500 * time.Millisecond},
+		Bend:   func(w *world.World) { w.Bend(wire.Bend{Delay: 150 * time.Millisecond}) }, Cause: "degraded", Class: "ok"},
+	{Name: "large packets vanish", Bend: func(w *world.World) { w.Bend(wire.Bend{Longest: 614}) }, Cause: "inconclusive", Class: "tls.timed_out"},
+
+	{Name: "one control of three is down", Bend: func(w *world.World) { w.CloseControls(1) }, Cause: "healthy"},
+	{Name: "all controls are down, the service is fine", Bend: func(w *world.World) { w.CloseControls(3) }, Cause: "healthy"},
+}
+
+func bothNameservers(w *world.World) { w.Nameservers(world.Resolver, world.SecondResolver) }
+
+func answers(status int, headers ...string) func(*world.World) {
+	return func(w *world.World) { w.ServiceAnswers(status, headers...) }
+}

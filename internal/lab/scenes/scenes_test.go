@@ -1,0 +1,171 @@
+package scenes
+
+import (
+	"bufio"
+	"bytes"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"text/tabwriter"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"netwatchd/internal/lab/parts"
+	"netwatchd/internal/lab/world"
+)
+
+var (
+	one    = flag.String("scene", "", "play the scene of this name, and leave it open")
+	table  = flag.Bool("table", false, "print what came of every scene")
+	update = flag.Bool("update", false, "write docs/truth-table.md")
+)
+
+// worlds is how many are bent at a time: most of a scene is waiting.
+const worlds = 6
+
+func TestMain(m *testing.M) {
+	flag.Set("test.parallel", fmt.Sprint(worlds))
+	parts.Main(m, func(string) error { return nil })
+}
+
+// A pool lends worlds; it builds them when they are wanted.
+type pool struct {
+	owner testing.TB
+	free  chan *world.World
+}
+
+func newPool(t testing.TB) *pool {
+	t.Helper()
+	parts.Need(t)
+	p := &pool{t, make(chan *world.World, worlds)}
+	for range worlds {
+		p.free <- nil
+	}
+	return p
+}
+
+// A builder fails the test that wants a world, and cleans up only after the one that owns the pool.
+type builder struct {
+	testing.TB
+	owner testing.TB
+}
+
+func (b builder) Cleanup(f func()) { b.owner.Cleanup(f) }
+
+var built atomic.Int32
+
+func (p *pool) borrow(t testing.TB) *world.World {
+	t.Helper()
+	w := <-p.free
+	t.Cleanup(func() { p.free <- w })
+	if w == nil {
+		w = world.New(builder{t, p.owner}, fmt.Sprintf("world%d", built.Add(1)))
+	}
+	return w
+}
+
+func TestScenes(t *testing.T) {
+	p := newPool(t)
+	var mu sync.Mutex
+	outcomes := make(map[string]Outcome)
+	begun := time.Now()
+	t.Run("scene", func(t *testing.T) {
+		for i := range All {
+			s := &All[i]
+			t.Run(s.Name, func(t *testing.T) {
+				t.Parallel()
+				o := play(t, p.borrow(t), s)
+				o.judge(t)
+				mu.Lock()
+				defer mu.Unlock()
+				outcomes[s.Name] = o
+			})
+		}
+	})
+	if *table {
+		print(outcomes)
+		fmt.Printf("%d scenes in %v\n", len(outcomes), time.Since(begun).Round(time.Second))
+	}
+	if len(outcomes) == len(All) {
+		truth(t, outcomes)
+	}
+}
+
+func print(outcomes map[string]Outcome) {
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "SCENE\tEXPECTED\tCHECK\tDAEMON\tCLASS\tDELAY\tFROM BEND")
+	for _, s := range All {
+		if o, played := outcomes[s.Name]; played {
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%.1f s\t%.1f s\n", s.Name, s.Cause, o.Check.Cause, o.Daemon.Cause,
+				o.Daemon.decisive(), o.Daemon.Delay, o.Waited.Seconds())
+		}
+	}
+	w.Flush()
+}
+
+// truth holds docs/truth-table.md to what came of the scenes.
+func truth(t *testing.T, outcomes map[string]Outcome) {
+	t.Helper()
+	var text bytes.Buffer
+	text.WriteString("# What netwatchd makes of what\n\n" +
+		"Played in a small internet of real servers (`make lab`), by the daemon and by `netwatchd check`. The class is that of the\n" +
+		"decisive evidence; the delay is from the first failed attempt to the verdict.\n\n" +
+		"| when | verdict | shown by | after |\n|---|---|---|---|\n")
+	for _, s := range All {
+		o := outcomes[s.Name]
+		fmt.Fprintf(&text, "| %s | %s | %s | %s |\n", s.Name, code(append([]string{s.Cause}, s.Or...)...), code(s.Class), o.delay())
+	}
+	path := filepath.Join("..", "..", "..", "docs", "truth-table.md")
+	if *update {
+		if err := os.WriteFile(path, text.Bytes(), 0o644); err != nil {
+			t.Error(err)
+		}
+	}
+	have, err := os.ReadFile(path)
+	if err != nil {
+		t.Error(err)
+	}
+	if diff := cmp.Diff(string(have), text.String()); diff != "" {
+		t.Errorf("docs/truth-table.md is out of date: make lab LABFLAGS=-update (-there +seen):\n%s", diff)
+	}
+}
+
+func code(names ...string) string {
+	names = append([]string(nil), names...)
+	for i, name := range names {
+		if name != "" {
+			names[i] = "`" + name + "`"
+		}
+	}
+	return strings.Join(names, " or ")
+}
+
+// TestOpen plays one scene and leaves it open for a person to look around in.
+func TestOpen(t *testing.T) {
+	if *one == "" {
+		return
+	}
+	for i := range All {
+		if s := &All[i]; s.Name == *one {
+			w := newPool(t).borrow(t)
+			o := play(t, w, s)
+			print(map[string]Outcome{s.Name: o})
+			fmt.Printf("\n%s\n\n", o.Check.Title)
+			fmt.Printf("on the host:         nsenter -t $(pgrep -fx '%s infinity') -n -m -p\n", w.Host.Name)
+			fmt.Printf("beyond the gateway:  nsenter -t $(pgrep -fx '%s infinity') -n\n", w.Beyond.Name)
+			fmt.Printf("netwatchd:           SSL_CERT_FILE=%s/ca.pem %s/netwatchd check --config.file=%[1]s/config.yaml\n", w.Dir, parts.Dir())
+			fmt.Print("\nEnter ends it. ")
+			bufio.NewReader(os.Stdin).ReadString('\n')
+			io.WriteString(os.Stdout, "\n")
+			return
+		}
+	}
+	t.Fatalf("no scene is called %q", *one)
+}

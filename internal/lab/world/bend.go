@@ -1,0 +1,115 @@
+package world
+
+import (
+	"net"
+	"os"
+	"strings"
+
+	"netwatchd/internal/lab/wire"
+)
+
+// Nameservers writes the host's resolv.conf.
+func (w *World) Nameservers(addresses ...string) {
+	w.t.Helper()
+	var text strings.Builder
+	for _, address := range addresses {
+		text.WriteString("nameserver " + address + "\n")
+	}
+	w.ResolvConf(text.String())
+}
+
+// ResolvConf writes the host's resolv.conf as it is to be.
+func (w *World) ResolvConf(text string) {
+	w.t.Helper()
+	w.restoreResolvConf()
+	w.write("resolv.conf", text)
+}
+
+// LoseResolvConf takes it away.
+func (w *World) LoseResolvConf() {
+	w.t.Helper()
+	w.restoreResolvConf()
+	w.must(os.Remove(w.Host.Path("/etc/resolv.conf")))
+}
+
+// HideResolvConf makes it unreadable.
+func (w *World) HideResolvConf() {
+	w.t.Helper()
+	w.restoreResolvConf()
+	w.must(os.Chmod(w.Host.Path("/etc/resolv.conf"), 0))
+}
+
+func (w *World) restoreResolvConf() {
+	w.t.Cleanup(func() { w.write("resolv.conf", "nameserver "+Resolver+"\n") })
+}
+
+// Unplug takes the host's link down.
+func (w *World) Unplug() {
+	w.t.Helper()
+	w.t.Cleanup(w.plug)
+	w.must(w.Host.Batch([]string{"link set " + hostEnd + " down"}, "ip"))
+}
+
+// Unroute takes the host's default routes away: of both families, or of one.
+func (w *World) Unroute(families ...string) {
+	w.t.Helper()
+	w.t.Cleanup(w.plug)
+	for _, family := range families {
+		w.must(w.Host.Batch([]string{family + " route del default"}, "ip"))
+	}
+}
+
+// Firewall adds rules to the host, on what leaves it: "udp dport 53 drop".
+func (w *World) Firewall(rules ...string) {
+	w.t.Helper()
+	script := "add table inet bent\nadd chain inet bent out { type filter hook output priority 0; }\n"
+	for _, rule := range rules {
+		script += "add rule inet bent out " + rule + "\n"
+	}
+	w.t.Cleanup(func() { w.must(w.Host.NFT("delete table inet bent\n")) })
+	w.must(w.Host.NFT(script))
+}
+
+// Lose has the gateway lose what matches, without a word: "ip daddr 203.0.113.10 tcp dport 443".
+func (w *World) Lose(matches ...string) {
+	w.t.Helper()
+	script := "add table inet bent\nadd chain inet bent in { type filter hook input priority 0; }\n"
+	for _, match := range matches {
+		script += "add rule inet bent in iif " + gatewayEnd + " " + match + " drop\n"
+	}
+	w.onGateway(script)
+}
+
+// nat adds rules to the gateway on where things that come from the host go.
+func (w *World) nat(rules ...string) {
+	w.t.Helper()
+	script := "add table inet bent\nadd chain inet bent pre { type nat hook prerouting priority dstnat; }\n"
+	for _, rule := range rules {
+		script += "add rule inet bent pre iif " + gatewayEnd + " " + rule + "\n"
+	}
+	w.onGateway(script)
+}
+
+func (w *World) onGateway(script string) {
+	w.t.Helper()
+	w.must(w.Beyond.NFT(script))
+	w.t.Cleanup(func() { w.must(w.Beyond.NFT("destroy table inet bent\n")) })
+}
+
+// Bend bends the wire between host and gateway.
+func (w *World) Bend(b wire.Bend) {
+	w.t.Cleanup(func() { w.Wire.Set(wire.Bend{}) })
+	w.Wire.Set(b)
+}
+
+// Listen opens a port beyond the gateway. It is closed when the test ends.
+func (w *World) Listen(address string) net.Listener {
+	w.t.Helper()
+	var listener net.Listener
+	w.must(w.Beyond.Do(func() (err error) {
+		listener, err = net.Listen("tcp", address)
+		return err
+	}))
+	w.t.Cleanup(func() { listener.Close() })
+	return listener
+}

@@ -1,0 +1,211 @@
+package world
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"text/template"
+	"time"
+
+	"netwatchd/internal/lab/parts"
+)
+
+// A site is what nginx does for everyone beyond the gateway.
+type site struct {
+	Open    bool // the service's port
+	Answer  string
+	Headers []string
+	Down    map[string]bool // controls, by name
+	Portal  string
+}
+
+// usual: the service's answers are the stand-in's own.
+var usual = site{Open: true, Portal: "200 \"<html><title>Welcome to our wireless network</title></html>\""}
+
+var nginxConf = template.Must(template.New("").Parse(`
+daemon off;
+user root root; # the only user there is in a namespace of one
+master_process off; # one process: what is killed is gone
+pid {{.Dir}}/nginx.pid;
+error_log stderr warn;
+events {}
+http {
+  access_log off;
+  default_type text/html;
+  client_body_temp_path {{.Dir}}; proxy_temp_path {{.Dir}}; fastcgi_temp_path {{.Dir}}; uwsgi_temp_path {{.Dir}};
+  scgi_temp_path {{.Dir}};
+{{- range .Controls}}{{if not (index $.Site.Down .Name)}}
+  server {
+{{- if eq .Name "gamma.example"}}
+    listen {{.IPv4}}:443 ssl http2; listen [{{.IPv6}}]:443 ssl http2;
+    ssl_certificate {{$.Dir}}/control.pem; ssl_certificate_key {{$.Dir}}/control.key;
+{{- else}}
+    listen {{.IPv4}}:80; listen [{{.IPv6}}]:80;
+{{- end}}
+    location = /generate_204 { return 204; }
+    location = /success.txt { return 200 "success\n"; }
+  }
+{{- end}}{{end}}
+{{- if .Site.Open}}
+  server {
+    listen {{.IPv4}}:443 ssl http2; listen [{{.IPv6}}]:443 ssl http2;
+    ssl_certificate {{.Dir}}/service.pem; ssl_certificate_key {{.Dir}}/service.key;
+    location = {{.Path}} {
+{{- range .Site.Headers}}
+      add_header {{.}} always;
+{{- end}}
+{{- if .Site.Answer}}
+      return {{.Site.Answer}};
+{{- else}}
+      proxy_pass http://unix:{{.Dir}}/mock.sock;
+      proxy_read_timeout 30s;
+{{- end}}
+    }
+  }
+{{- end}}
+  server { # the portal: whoever is sent here is told to sign in
+    listen 0.0.0.0:8080; listen [::]:8080; listen {{.PortalAddress}}:80;
+    listen 0.0.0.0:8443 ssl; listen [::]:8443 ssl; listen {{.PortalAddress}}:443 ssl;
+    ssl_certificate {{.Dir}}/portal.pem; ssl_certificate_key {{.Dir}}/portal.key;
+    location / { return {{.Site.Portal}}; }
+  }
+}
+`))
+
+// serve starts everyone beyond the gateway.
+func (w *World) serve() {
+	w.t.Helper()
+	w.authority.Write(w.file("ca.pem"))
+	w.authority.Issue(w.file("service"), parts.Valid, ServiceName)
+	w.authority.Issue(w.file("control"), parts.Valid, Controls[2].Name)
+	w.stranger.Issue(w.file("portal"), parts.BySelf, "portal.example")
+	w.answerBehind()
+	w.serveNames()
+	w.web = &parts.Server{In: w.Beyond, Path: parts.Program(w.t, "nginx", "nginx-light"),
+		Args: []string{"-p", w.Dir, "-c", w.file("nginx.conf"), "-e", "stderr"}}
+	w.t.Cleanup(w.web.Stop)
+	w.serveWeb()
+}
+
+func (w *World) file(name string) string { return filepath.Join(w.Dir, name) }
+
+// serveWeb starts nginx, or starts it again, with what it is to say now.
+func (w *World) serveWeb() {
+	w.t.Helper()
+	w.web.Stop()
+	parts.Write(w.t, w.file("nginx.conf"), nginxConf, map[string]any{"Dir": w.Dir, "Controls": Controls, "Site": w.site,
+		"IPv4": ServiceIPv4, "IPv6": ServiceIPv6, "Path": ServicePath, "PortalAddress": PortalAddress})
+	w.web.Start(w.t)
+	// nginx binds every address before it accepts on any, and the portal's is always there.
+	w.web.Await(w.t, func() error {
+		return w.Beyond.Do(func() error {
+			conn, err := net.DialTimeout("tcp", PortalAddress+":80", time.Second)
+			if err == nil {
+				conn.Close()
+			}
+			return err
+		})
+	})
+}
+
+// bend changes what nginx does until the test ends.
+func (w *World) bend(change func(*site)) {
+	w.t.Helper()
+	before := w.site
+	w.t.Cleanup(func() { w.site = before; w.serveWeb() })
+	change(&w.site)
+	w.serveWeb()
+}
+
+// A slowness is how long the service behind nginx thinks.
+type slowness struct{ atomic.Int64 }
+
+// answerBehind has the stand-in listen where the service's nginx passes requests on to.
+func (w *World) answerBehind() {
+	w.t.Helper()
+	os.Remove(w.file("mock.sock"))
+	listener, err := net.Listen("unix", w.file("mock.sock"))
+	w.must(err)
+	server := &http.Server{Handler: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		select {
+		case <-time.After(time.Duration(w.delay.Load())):
+			w.Mock.ServeHTTP(rw, r)
+		case <-r.Context().Done():
+		}
+	})}
+	go server.Serve(listener)
+	w.t.Cleanup(func() { server.Close() })
+}
+
+// ServiceAnswers changes the service's answer to any request: a status, perhaps with a body, and headers as in "Allow: POST".
+func (w *World) ServiceAnswers(status int, headers ...string) {
+	w.t.Helper()
+	w.bend(func(s *site) {
+		s.Answer = fmt.Sprint(status)
+		for _, header := range headers {
+			name, value, _ := strings.Cut(header, ": ")
+			s.Headers = append(s.Headers[:len(s.Headers):len(s.Headers)], fmt.Sprintf("%s %q", name, value))
+		}
+	})
+}
+
+// ServiceThinks has the service take that long to answer.
+func (w *World) ServiceThinks(d time.Duration) {
+	w.delay.Store(int64(d))
+	w.t.Cleanup(func() { w.delay.Store(0) })
+}
+
+// CloseService closes the service's port; the controls go on.
+func (w *World) CloseService() {
+	w.t.Helper()
+	w.bend(func(s *site) { s.Open = false })
+}
+
+// CloseControls closes the ports of that many controls.
+func (w *World) CloseControls(n int) {
+	w.t.Helper()
+	w.bend(func(s *site) {
+		s.Down = make(map[string]bool)
+		for _, control := range Controls[:n] {
+			s.Down[control.Name] = true
+		}
+	})
+}
+
+// ServiceShows changes the service's certificate.
+func (w *World) ServiceShows(kind parts.Certificate) {
+	w.t.Helper()
+	w.show("service", kind, ServiceName)
+}
+
+// Inspect has someone on the way sign, with an authority of their own, for the service and for the controls, or for the
+// service alone.
+func (w *World) Inspect(all bool) {
+	w.t.Helper()
+	if all {
+		w.show("control", parts.ByAnotherAuthority, Controls[2].Name)
+	}
+	w.show("service", parts.ByAnotherAuthority, ServiceName)
+}
+
+func (w *World) show(stem string, kind parts.Certificate, name string) {
+	w.t.Helper()
+	signer := w.authority
+	if kind == parts.ByAnotherAuthority {
+		signer = w.stranger
+	}
+	w.t.Cleanup(func() { w.authority.Issue(w.file(stem), parts.Valid, name); w.serveWeb() })
+	signer.Issue(w.file(stem), kind, name)
+	w.serveWeb()
+}
+
+// Portal has the gateway answer every web request itself, as "200" or "302 http://portal.example/".
+func (w *World) Portal(answer string) {
+	w.t.Helper()
+	w.bend(func(s *site) { s.Portal = answer })
+	w.nat("tcp dport 80 redirect to :8080", "tcp dport 443 redirect to :8443")
+}
