@@ -250,7 +250,9 @@ func TestWhatFailsWhileTheHostWakesUpIsNotHeldAgainstAnyone(t *testing.T) {
 		for before := len(world.starts("head")); len(world.starts("head")) == before; {
 			time.Sleep(100 * time.Millisecond)
 		}
-		clock.at = time.Now() // in the middle of a round
+		if err := w.ask(t.Context(), func() { clock.at = time.Now() }); err != nil { // in the middle of a round
+			t.Fatal(err)
+		}
 		time.Sleep(3 * time.Second)
 		wantCause(t, w, diagnose.Suspended)
 		world.set("head", probe.OK, usually)
@@ -330,8 +332,9 @@ func TestAProbeThatHangsIsNotOvertakenAndStopsNobodyElse(t *testing.T) {
 	}}
 	world.set("slow", probe.OK, 2500*time.Millisecond)
 	missed := new(misses)
-	watching(t, world.plan(service), Options{Observers: []Observer{missed}}, func(t *testing.T, _ *Watcher) {
+	watching(t, world.plan(service), Options{Observers: []Observer{missed}}, func(t *testing.T, w *Watcher) {
 		time.Sleep(time.Minute)
+		standing(t, w) // the watcher has answered: what it wrote before may be read
 		if slices.Contains(world.over, "slow") {
 			t.Errorf("attempts overlapped: %v", world.over)
 		}
