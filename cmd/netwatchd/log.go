@@ -12,6 +12,7 @@ import (
 
 	"netwatchd/internal/config"
 	"netwatchd/internal/diagnose"
+	"netwatchd/internal/ledger"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/watch"
 )
@@ -35,20 +36,24 @@ func isTerminal(w io.Writer) bool {
 type diary struct {
 	watch.Indifferent
 	log     *slog.Logger
-	classes map[string]probe.Class
+	failing map[ledger.Key]probe.Class // those whose latest attempt failed
 }
 
 func newDiary(log *slog.Logger) *diary {
-	return &diary{log: log, classes: make(map[string]probe.Class)}
+	return &diary{log: log, failing: make(map[ledger.Key]probe.Class)}
 }
 
 // Attempted logs a probe whose class changed, for those who ask for details: the verdict is what matters.
 func (d *diary) Attempted(r probe.Result, _ time.Duration) {
-	key := r.Service + "/" + r.Name + "/" + r.Vantage.String()
-	before, known := d.classes[key]
-	d.classes[key] = r.Class
-	if before == r.Class || !known && r.OK() {
+	key := ledger.KeyOf(r.Spec)
+	before, failed := d.failing[key]
+	if before == r.Class || !failed && r.OK() {
 		return
+	}
+	if r.OK() {
+		delete(d.failing, key)
+	} else {
+		d.failing[key] = r.Class
 	}
 	d.log.Debug("probe changed", "service", r.Service, "probe", r.Name, "vantage", r.Vantage, "class", r.Class, "why", r.Why)
 }

@@ -70,8 +70,8 @@ func (a *app) run(ctx context.Context, c *config.Config) error {
 	s := &service{log: newLogger(c.Log, a.errs), load: a.load, ledger: ledger.New(), conf: c}
 	s.plan.Store(plan.Of(c))
 	s.keeper = statusfile.NewKeeper(c.StatusFile, s, s.log)
-	collector := &metrics.Collector{Ledger: s.ledger, Source: s, Info: s.info}
-	registry, counters := metrics.NewRegistry(collector, build(), s.codex)
+	exporter, counters := metrics.NewExporter(
+		&metrics.Exporter{Ledger: s.ledger, Source: s, Info: s.info, Log: s.log}, build(), s.codex)
 	s.counters = counters
 	s.counters.Reloaded(nil)
 	s.watcher = watch.New(s.plan.Load().Plan, watch.Options{
@@ -81,7 +81,7 @@ func (a *app) run(ctx context.Context, c *config.Config) error {
 	})
 	server := &web.Server{
 		Source: s.watcher, Results: s.ledger.Latest, Ready: s.watcher.Ready(), Reload: s.reload,
-		Gatherer: registry, Version: build().Version, Log: s.log,
+		Metrics: exporter, Version: build().Version, Log: s.log,
 	}
 	s.log.Info("watching", "version", build().Version, "configuration", c.Origin(), "services", len(c.Services), "listen", addresses(listeners))
 	s.note()

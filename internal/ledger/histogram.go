@@ -43,9 +43,3 @@ func (h *Histogram) Observe(seconds float64) {
 	}
 	h.Native[i].Count++
 }
-
-// Clone copies h, so that it can be read while the original counts on.
-func (h Histogram) Clone() Histogram {
-	h.Native = slices.Clone(h.Native)
-	return h
-}

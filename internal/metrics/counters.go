@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"maps"
 	"sync"
 	"time"
 
@@ -48,8 +49,21 @@ func newCounters() *Counters {
 	}
 }
 
-func (c *Counters) collect(out chan<- prometheus.Metric) {
-	for _, m := range []prometheus.Metric{c.lag, c.missed, c.suspend, c.void, c.reload, c.reloads} {
+// all are those that are counted as they happen; the moves of verdicts are exported with the verdicts.
+func (c *Counters) all() []prometheus.Metric {
+	return []prometheus.Metric{c.lag, c.missed, c.suspend, c.void, c.reload, c.reloads}
+}
+
+// Describe is for the registry.
+func (c *Counters) Describe(out chan<- *prometheus.Desc) {
+	for _, m := range c.all() {
+		out <- m.Desc()
+	}
+}
+
+// Collect is for the registry.
+func (c *Counters) Collect(out chan<- prometheus.Metric) {
+	for _, m := range c.all() {
 		out <- m
 	}
 }
@@ -88,8 +102,8 @@ func (c *Counters) Resumed(_ time.Duration, discarded int) {
 	c.void.Add(float64(discarded))
 }
 
-func (c *Counters) changesTo(service string, cause diagnose.Cause) float64 {
+func (c *Counters) movesSoFar() map[move]float64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.moves[move{service, cause}]
+	return maps.Clone(c.moves)
 }

@@ -53,6 +53,8 @@ func (d DNS) Probe(ctx context.Context) (Facts, error) {
 	return facts, verdict
 }
 
+func (DNS) punctual() {}
+
 func recordTypes(names []string) ([]uint16, error) {
 	if len(names) == 0 {
 		return []uint16{dns.TypeA}, nil

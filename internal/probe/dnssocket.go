@@ -14,9 +14,10 @@ const (
 	// an old one would measure yesterday's network.
 	freshFor = time.Second
 
-	// idleMost bounds the sockets kept for one nameserver: as many as are in flight when 10,000 attempts a second take
-	// some milliseconds each.
-	idleMost = 64
+	// idleMost bounds the sockets kept for one nameserver: as many as are in flight when 10,000 attempts a second wait for
+	// an answer for a tenth of a second. With fewer, one moment in which the nameserver is slow makes all that follow so
+	// dear that they are never caught up with.
+	idleMost = 1024
 )
 
 // A socket is connected to one nameserver, so that the kernel picks a random port, filters out strangers and tells of a

@@ -70,7 +70,7 @@ func (w *Watcher) roundResult(rd *round, r probe.Result, valid bool) {
 // heard tells the observers of r, and remembers how long a good answer took.
 func (w *Watcher) heard(r probe.Result, interval time.Duration) {
 	if r.OK() {
-		w.usual[usualKey(r.Spec)] = r.Elapsed.Duration()
+		w.usual[usualKeyOf(r.Spec)] = r.Elapsed.Duration()
 	}
 	if r.Role == probe.OfHost && r.Name == probe.LookSandbox && r.Vantage == probe.FromHost {
 		w.sandboxed = sandboxed([]probe.Result{r})
@@ -80,11 +80,17 @@ func (w *Watcher) heard(r probe.Result, interval time.Duration) {
 	}
 }
 
-func usualKey(s probe.Spec) string { return s.Service + "/" + s.Name + "/" + s.Vantage.String() }
+// A usualKey is a series of attempts that usually take as long as one another.
+type usualKey struct {
+	service, name string
+	vantage       probe.Vantage
+}
+
+func usualKeyOf(s probe.Spec) usualKey { return usualKey{s.Service, s.Name, s.Vantage} }
 
 // hurried is p with no more time than patience allows, if the round is a confirming one.
 func (w *Watcher) hurried(p *probe.Probe, confirming bool) *probe.Probe {
-	limit := max(patience, patienceFactor*w.usual[usualKey(p.Spec)])
+	limit := max(patience, patienceFactor*w.usual[usualKeyOf(p.Spec)])
 	if !confirming || p.Timeout > 0 && p.Timeout <= limit {
 		return p
 	}

@@ -50,7 +50,7 @@ func (w *Watcher) twinLimit(rd *round) time.Duration {
 	}
 	limit := patience
 	for _, r := range rd.service.inside.results {
-		limit = max(limit, patienceFactor*w.usual[usualKey(r.Spec)])
+		limit = max(limit, patienceFactor*w.usual[usualKeyOf(r.Spec)])
 	}
 	return limit
 }

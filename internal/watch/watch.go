@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"netwatchd/internal/diagnose"
@@ -48,6 +49,8 @@ type Watcher struct {
 	inbox    chan func()
 	stopped  chan struct{}
 	attempts sync.WaitGroup
+	rest     chan func() // to goroutines that rest
+	resting  atomic.Int32
 	ctx      context.Context // of the attempts
 
 	schedule         schedule
@@ -55,9 +58,9 @@ type Watcher struct {
 	environment      func() []*probe.Probe
 	notes            []string
 	envRun           *envRun
-	environmentEvery time.Duration            // how often the environment is looked at
-	usual            map[string]time.Duration // how long a good answer to an attempt took last
-	costly           bool                     // a costly attempt is under way
+	environmentEvery time.Duration              // how often the environment is looked at
+	usual            map[usualKey]time.Duration // how long a good answer to an attempt took last
+	costly           bool                       // a costly attempt is under way
 	sandboxed        Sandboxed
 	resumed          time.Time // attempts begun before are void
 	discarded        int
@@ -76,7 +79,8 @@ func New(plan Plan, o Options) *Watcher {
 		// As many as start within one slot of the grid at ten thousand a second, so that none of them waits to be heard.
 		inbox:   make(chan func(), 64),
 		stopped: make(chan struct{}),
-		usual:   make(map[string]time.Duration),
+		rest:    make(chan func()),
+		usual:   make(map[usualKey]time.Duration),
 		ready:   make(chan struct{}),
 	}
 	w.schedule.epoch = time.Now()
@@ -174,7 +178,7 @@ func (w *Watcher) ask(ctx context.Context, question func()) error {
 // which the host was away: its times mean nothing.
 func (w *Watcher) attempt(p *probe.Probe, then func(r probe.Result, valid bool)) {
 	begun := time.Now()
-	w.attempts.Go(func() {
+	w.hand(func() {
 		r, ok := probe.Do(w.ctx, p)
 		if !ok {
 			return // we are stopping
@@ -184,6 +188,35 @@ func (w *Watcher) attempt(p *probe.Probe, then func(r probe.Result, valid bool))
 		case <-w.ctx.Done():
 		}
 	})
+}
+
+// restMost is how many goroutines are kept for the next attempts: as many as start in one slot of the grid at ten thousand
+// a second. The stack of a new one has to be grown first, which costs an eighth of looking a name up.
+const restMost = 64
+
+// hand has job done by a goroutine that rests, or by a new one.
+func (w *Watcher) hand(job func()) {
+	select {
+	case w.rest <- job:
+	default:
+		w.attempts.Go(func() { w.work(job) })
+	}
+}
+
+func (w *Watcher) work(job func()) {
+	for {
+		job()
+		if w.resting.Add(1) > restMost {
+			w.resting.Add(-1)
+			return
+		}
+		select {
+		case job = <-w.rest:
+			w.resting.Add(-1)
+		case <-w.ctx.Done():
+			return
+		}
+	}
 }
 
 func (w *Watcher) stillValid(begun time.Time) bool {

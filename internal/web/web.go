@@ -9,9 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
-
 	"netwatchd/internal/probe"
 	"netwatchd/internal/watch"
 )
@@ -23,13 +20,13 @@ type Source interface {
 
 // A Server answers from what others know; it knows nothing itself.
 type Server struct {
-	Source   Source
-	Results  func() []probe.Result           // the latest of every probe
-	Ready    <-chan struct{}                 // closed after the first full round
-	Reload   func(ctx context.Context) error // nil: there is nothing to reload
-	Gatherer prometheus.Gatherer
-	Version  string
-	Log      *slog.Logger
+	Source  Source
+	Results func() []probe.Result           // the latest of every probe
+	Ready   <-chan struct{}                 // closed after the first full round
+	Reload  func(ctx context.Context) error // nil: there is nothing to reload
+	Metrics http.Handler
+	Version string
+	Log     *slog.Logger
 
 	Hosts     []string // names this server may be asked by on loopback, beside those nobody else can own
 	Profiling bool     // serve /debug/pprof/
@@ -40,7 +37,7 @@ type Server struct {
 // Handler returns the whole of it.
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", s.metrics())
+	mux.Handle("GET /metrics", s.Metrics)
 	mux.HandleFunc("GET /-/healthy", s.healthy)
 	mux.HandleFunc("GET /-/ready", s.ready)
 	if s.Reload != nil {
@@ -61,20 +58,6 @@ func profile(mux *http.ServeMux) {
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-}
-
-// scrapesAtOnce is two Prometheis, a curl and one to spare: a scrape of ten thousand probes takes memory.
-const scrapesAtOnce = 4
-
-// metrics negotiates the text formats and protobuf, in which native histograms come; a collector that fails is logged
-// and costs its own metrics only.
-func (s *Server) metrics() http.Handler {
-	return promhttp.HandlerFor(s.Gatherer, promhttp.HandlerOpts{
-		ErrorLog:            slog.NewLogLogger(s.Log.Handler(), slog.LevelError),
-		ErrorHandling:       promhttp.ContinueOnError,
-		EnableOpenMetrics:   true,
-		MaxRequestsInFlight: scrapesAtOnce,
-	})
 }
 
 // answerWait bounds how long the watcher may take to answer: it does so within microseconds, unless it is stuck.

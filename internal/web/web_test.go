@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/prometheus/client_golang/prometheus"
 
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/probe"
@@ -54,22 +53,18 @@ func newTestServer(t *testing.T) *Server {
 	all := results()
 	ready := make(chan struct{})
 	close(ready)
-	registry := prometheus.NewRegistry()
-	h := prometheus.NewHistogram(prometheus.HistogramOpts{Name: "netwatchd_test_seconds", Help: "A test.", NativeHistogramBucketFactor: 1.1})
-	h.Observe(.1)
-	registry.MustRegister(h)
 	return &Server{
 		Source: &source{status: &watch.Status{At: time.Now(), Version: "1.4.0", Services: []watch.Standing{
 			{Verdict: diagnose.Verdict{Service: "shop", Cause: diagnose.Healthy, Title: "reachable"}, Since: time.Now()},
 			{Verdict: diagnose.Verdict{Service: "codex", Cause: diagnose.Upstream, Severity: diagnose.Page,
 				Title: "the service is down", Advice: "Nothing to repair here.", Evidence: all[1:3]}, Results: all[:3], Since: time.Now()},
 		}}},
-		Results:  results,
-		Ready:    ready,
-		Reload:   func(context.Context) error { return nil },
-		Gatherer: registry,
-		Version:  "1.4.0",
-		Log:      slog.New(slog.DiscardHandler),
+		Results: results,
+		Ready:   ready,
+		Reload:  func(context.Context) error { return nil },
+		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { say(w, "netwatchd_test_seconds_count 1") }),
+		Version: "1.4.0",
+		Log:     slog.New(slog.DiscardHandler),
 	}
 }
 
@@ -94,7 +89,7 @@ func TestEveryPath(t *testing.T) {
 	}{
 		{"GET", "/", 200, "text/html; charset=utf-8", "the service is down"},
 		{"HEAD", "/", 200, "text/html; charset=utf-8", ""},
-		{"GET", "/metrics", 200, "text/plain; version=0.0.4; charset=utf-8; escaping=underscores", "netwatchd_test_seconds_count 1"},
+		{"GET", "/metrics", 200, "text/plain; charset=utf-8", "netwatchd_test_seconds_count 1"},
 		{"GET", "/-/healthy", 200, "text/plain; charset=utf-8", "netwatchd is healthy.\n"},
 		{"GET", "/-/ready", 200, "text/plain; charset=utf-8", "netwatchd is ready.\n"},
 		{"POST", "/-/reload", 200, "text/plain; charset=utf-8", "the configuration was reloaded.\n"},
@@ -121,23 +116,6 @@ func TestEveryPath(t *testing.T) {
 				}
 			}
 		})
-	}
-}
-
-func TestMetricsAreNegotiated(t *testing.T) {
-	base := at(t, newTestServer(t))
-	for accept, want := range map[string]string{
-		"application/openmetrics-text;version=1.0.0": "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores",
-		"application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited": "application/vnd.google.protobuf; " +
-			"proto=io.prometheus.client.MetricFamily; encoding=delimited; escaping=underscores",
-	} {
-		got := get(t, http.DefaultClient, base+"/metrics", header("Accept", accept))
-		if diff := cmp.Diff(want, got.header.Get("Content-Type")); diff != "" {
-			t.Errorf("(-want +got):\n%s", diff)
-		}
-	}
-	if got := get(t, http.DefaultClient, base+"/metrics", header("Accept-Encoding", "gzip")); got.header.Get("Content-Encoding") != "gzip" {
-		t.Errorf("got encoding %q, want gzip", got.header.Get("Content-Encoding"))
 	}
 }
 
@@ -305,24 +283,4 @@ func TestProfilingOnlyWhenAskedFor(t *testing.T) {
 	if got := get(t, http.DefaultClient, at(t, s)+"/debug/pprof/cmdline"); got.status != 200 {
 		t.Errorf("got %d", got.status)
 	}
-}
-
-func TestAFailingCollectorIsLogged(t *testing.T) {
-	var log strings.Builder
-	s := newTestServer(t)
-	s.Log = slog.New(slog.NewTextHandler(&log, nil))
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "good", Help: "Good."}, func() float64 { return 1 }), broken{})
-	s.Gatherer = registry
-	got := get(t, http.DefaultClient, at(t, s)+"/metrics")
-	if got.status != 200 || !strings.Contains(got.body, "good 1") || !strings.Contains(log.String(), "broken on purpose") {
-		t.Errorf("got %d %s; log %s", got.status, got.body, &log)
-	}
-}
-
-type broken struct{}
-
-func (broken) Describe(chan<- *prometheus.Desc) {}
-func (broken) Collect(out chan<- prometheus.Metric) {
-	out <- prometheus.NewInvalidMetric(prometheus.NewDesc("broken", "Broken.", nil, nil), errors.New("broken on purpose"))
 }

@@ -1,0 +1,99 @@
+package metrics
+
+import (
+	"slices"
+	"strings"
+
+	dto "github.com/prometheus/client_model/go"
+
+	"netwatchd/internal/ledger"
+)
+
+// samples collects the samples of one family. Their labels may be shared with those of other families.
+type samples struct {
+	kind dto.MetricType
+	all  []*dto.Metric
+}
+
+// add adds a sample of a gauge or of a counter.
+func (s *samples) add(labels []*dto.LabelPair, value float64) {
+	sample := new(struct { // one piece of memory, not three
+		metric  dto.Metric
+		gauge   dto.Gauge
+		counter dto.Counter
+		value   float64
+	})
+	sample.value = value
+	sample.metric.Label = labels
+	if s.kind == counter {
+		sample.counter.Value = &sample.value
+		sample.metric.Counter = &sample.counter
+	} else {
+		sample.gauge.Value = &sample.value
+		sample.metric.Gauge = &sample.gauge
+	}
+	s.all = append(s.all, &sample.metric)
+}
+
+// addHistogram adds h in classic and in native buckets: an old Prometheus scrapes the ones, a new one the others.
+func (s *samples) addHistogram(labels []*dto.LabelPair, h *ledger.Histogram) {
+	exported := &dto.Histogram{
+		SampleCount:   &h.Count,
+		SampleSum:     &h.Sum,
+		Bucket:        classic(h),
+		Schema:        new(int32(ledger.Schema)),
+		ZeroThreshold: new(0.0),
+		ZeroCount:     new(uint64(0)),
+	}
+	exported.PositiveSpan, exported.PositiveDelta = native(h.Native)
+	s.all = append(s.all, &dto.Metric{Label: labels, Histogram: exported})
+}
+
+func classic(h *ledger.Histogram) []*dto.Bucket {
+	pieces := new([len(ledger.Bounds)]struct {
+		bucket dto.Bucket
+		count  uint64
+	})
+	buckets := make([]*dto.Bucket, len(pieces))
+	var below uint64
+	for i, n := range h.Classic {
+		below += uint64(n)
+		pieces[i].count = below
+		pieces[i].bucket.UpperBound, pieces[i].bucket.CumulativeCount = &ledger.Bounds[i], &pieces[i].count
+		buckets[i] = &pieces[i].bucket
+	}
+	return buckets
+}
+
+// native writes buckets as runs of neighbours, each count as its difference from the one before.
+func native(buckets []ledger.Bucket) (spans []*dto.BucketSpan, deltas []int64) {
+	var before int64
+	next := int16(0) // the index that would continue the last span
+	for i, b := range buckets {
+		if i > 0 && b.Index == next {
+			*spans[len(spans)-1].Length++
+		} else {
+			// The first offset is absolute, the others count from the end of the span before (client_model, BucketSpan).
+			spans = append(spans, &dto.BucketSpan{Offset: new(int32(b.Index - next)), Length: new(uint32(1))})
+		}
+		next = b.Index + 1
+		deltas = append(deltas, int64(b.Count)-before)
+		before = int64(b.Count)
+	}
+	return spans, deltas
+}
+
+// labelPairs makes label pairs of names and values in turn, ordered by name as the exposition wants them. A value that is
+// not UTF-8 is mended, since one such label would fail the whole scrape.
+func labelPairs(namesAndValues ...string) []*dto.LabelPair {
+	pairs := make([]*dto.LabelPair, 0, len(namesAndValues)/2)
+	for i := 0; i < len(namesAndValues); i += 2 {
+		pairs = append(pairs, &dto.LabelPair{
+			Name: &namesAndValues[i], Value: new(strings.ToValidUTF8(namesAndValues[i+1], "\uFFFD")),
+		})
+	}
+	slices.SortFunc(pairs, byName)
+	return pairs
+}
+
+func byName(a, b *dto.LabelPair) int { return strings.Compare(a.GetName(), b.GetName()) }
