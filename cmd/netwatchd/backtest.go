@@ -147,6 +147,9 @@ func (t *backtest) runs(ctx context.Context, agent plan.Agent, o screen.Options)
 			if t.asJSON {
 				continue
 			}
+			if n := len(runs); n > 1 && r.Why != "" && r.Why == runs[n-2].Why {
+				r.Why = "likewise"
+			}
 			if err := screen.BacktestRun(t.out, len(runs), r, o); err != nil {
 				return nil, "", err
 			}

@@ -791,6 +791,7 @@ func healthy(v *view) *finding {
 	case closed == nil || first(v.twins, through) != nil:
 	case v.Expect.Sandbox == WantClosed:
 		f.title = "unreachable from the sandbox only - as configured"
+		f.advice = "Nothing is broken: give a run network access if its task needs it."
 	default:
 		f.title = "reachable; closed to the agent's sandbox"
 	}

@@ -230,7 +230,7 @@ type exhibitColumns struct{ who, class int }
 const whoLimit = 24
 
 func who(r probe.Result) string {
-	if r.Vantage == probe.FromHost {
+	if r.Vantage == probe.FromHost || r.Role == probe.OfHost { // the look at the sandbox is called just that
 		return r.Name
 	}
 	return r.Name + " (" + r.Vantage.String() + ")"
