@@ -6,10 +6,10 @@ SHELL := bash
 cache := $(CURDIR)/.cache
 version := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
-.PHONY: help build run test bench lint codex setup clean
+.PHONY: help build run test lab lab-soak bench lint codex setup clean
 
 help: ## say what there is
-	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 build: ## build bin/netwatchd
 	@go build -trimpath -ldflags='-X main.version=$(version)' -o bin/netwatchd ./cmd/netwatchd
@@ -26,6 +26,19 @@ codex: ## fetch the versions of codex that the tests run, into .cache/codex
 
 test: setup codex ## every test, then one list of what was skipped and why
 	@go run ./hack/testsummary -race -count=1 $(TESTFLAGS) ./...
+
+lab: setup $(cache)/bin/lab ## bend a small internet in every way, as root; SCENE='503' for one, left open to look around
+	@cd internal/lab/scenes && $(if $(SCENE),$(cache)/bin/lab -test.run '^TestOpen$$' -scene $(call quoted,$(SCENE)), \
+	  $(cache)/bin/lab -test.run '^TestScenes$$' -table $(LABFLAGS))
+
+lab-soak: setup $(cache)/bin/lab ## bend it at random for SOAK=10m, as root, and want no false page
+	@cd internal/lab/scenes && $(cache)/bin/lab -test.timeout 0 -test.run '^TestSoak$$' -soak $(or $(SOAK),10m) $(LABFLAGS)
+
+.PHONY: $(cache)/bin/lab
+$(cache)/bin/lab:
+	@go test -c -o $@ ./internal/lab/scenes
+
+quoted = '$(subst ','\'',$(1))'
 
 bench: build ## micro-benchmarks, then ten thousand DNS probes a second on one core
 	@go test -run '^$$' -bench . -benchmem $$(go list ./... | grep -v /hack/)

@@ -378,7 +378,7 @@ func upstream(v *view) *finding {
 		}
 		return v.serviceFault(r) && r.Phase > probe.Resolve && (onWire(r) || v.nameResolved())
 	})
-	if r != nil && v.alike(r) != nil {
+	if r != nil && (v.alike(r) != nil || silent(r) && v.lossy() != nil) {
 		return nil // see unexplainedWire
 	}
 	if r != nil {
@@ -427,6 +427,32 @@ func (v *view) alike(r *probe.Result) *probe.Result {
 		return nil
 	}
 	return first(v.controls, func(c *probe.Result) bool { return secure(c) && c.Class == r.Class })
+}
+
+func silent(r *probe.Result) bool {
+	return r.Class == probe.TCPTimedOut || r.Class == probe.TLSTimedOut || r.Class == probe.HTTPTimedOut
+}
+
+// synAgain is when a SYN that got no answer is sent again (RFC 6298): a connection that stood only then has lost a packet.
+const synAgain = time.Second
+
+// lossy is a control that was reached only at the second try, if it is not the only one with trouble while others are
+// reached at once: then packets get lost on the way, and a service that is silent for once may merely have drawn the lot.
+func (v *view) lossy() *probe.Result {
+	again := func(r *probe.Result) bool { return r.OK() && r.Phases[probe.Connect].Duration() >= synAgain }
+	troubled, quick := 0, 0
+	for _, r := range v.controls {
+		switch {
+		case again(r), silent(r):
+			troubled++
+		case r.OK():
+			quick++
+		}
+	}
+	if troubled < 2 || quick == 0 {
+		return nil
+	}
+	return first(v.controls, again)
 }
 
 // secure reports whether r was to be made by TLS.
@@ -507,6 +533,10 @@ func unexplainedWire(v *view) *finding {
 			evidence: []*probe.Result{other, v.alike(other), v.control()},
 			advice: "Look for what stands in the way of port 443, or swallows large packets as a VPN's tunnel may: " +
 				"try ip link set dev NAME mtu 1280."}
+	}
+	if again := v.lossy(); again != nil && silent(r) {
+		return &finding{title: "packets get lost, on the way to unrelated sites as well", evidence: []*probe.Result{r, again, v.control()},
+			advice: "Look at the link first (Wi-Fi, VPN, cable), then for loss on the way with mtr."}
 	}
 	return unexplained(v, r)
 }

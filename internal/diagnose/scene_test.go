@@ -210,6 +210,8 @@ func set(t testing.TB, r *probe.Result, fact string) {
 		r.Why = strings.ReplaceAll(value, ".", " ")
 	case "took":
 		r.Elapsed = probe.InSeconds(duration())
+	case "connect":
+		r.Phases[probe.Connect] = probe.InSeconds(duration())
 	case "date":
 		r.Date = r.Start.Add(duration())
 	case "issuer":

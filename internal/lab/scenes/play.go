@@ -27,7 +27,17 @@ type verdict struct {
 	Delay    float64 `json:"delay_seconds"`
 	Also     []struct{ Cause string }
 	Evidence []struct{ Probe, Class, Why string }
-	Results  []struct{ Start time.Time }
+	Results  []result
+}
+
+type result struct {
+	Start                    time.Time
+	Role, Probe, Class, Peer string
+}
+
+// after reports whether every attempt the verdict stands on was made after that time.
+func (v verdict) after(at time.Time) bool {
+	return len(v.Results) > 0 && !slices.ContainsFunc(v.Results, func(r result) bool { return r.Start.Before(at) })
 }
 
 // decisive is the class of the result that shows the cause best; what shows health is not asked for.
@@ -134,7 +144,7 @@ func await(t testing.TB, w *world.World, s *Scene, d *parts.Daemon, bent time.Ti
 			}
 		}
 		switch {
-		case len(v.Results) == 0 || slices.ContainsFunc(v.Results, func(r struct{ Start time.Time }) bool { return r.Start.Before(bent) }):
+		case !v.after(bent):
 			return fmt.Errorf("cause %q is of before the bend", v.Cause)
 		case v.Cause != s.Cause && !slices.Contains(s.Or, v.Cause):
 			return fmt.Errorf("cause %q (%s), want %q", v.Cause, v.Title, s.Cause)
@@ -181,8 +191,13 @@ func (o Outcome) waitsForTimeout() bool {
 	return false
 }
 
+// slow reports whether nothing failed that could be timed: good answers took their time, or chance decides.
+func (o Outcome) slow() bool {
+	return o.Daemon.decisive() == "" || o.Daemon.decisive() == "ok" || len(o.Scene.Or) > 0
+}
+
 func (o Outcome) lateness() time.Duration {
-	if o.Daemon.Cause == "healthy" {
+	if o.slow() {
 		return 0
 	}
 	late := time.Duration(o.Daemon.Delay * float64(time.Second))
@@ -195,8 +210,10 @@ func (o Outcome) lateness() time.Duration {
 // delay is how long the verdict takes, so coarsely that it says the same tomorrow.
 func (o Outcome) delay() string {
 	switch {
-	case o.Daemon.Cause == "healthy":
+	case o.Scene.Cause == "healthy":
 		return "–"
+	case o.slow():
+		return "two rounds"
 	case o.waitsForTimeout():
 		return "timeout + < 2 s"
 	}

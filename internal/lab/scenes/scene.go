@@ -3,6 +3,7 @@
 package scenes
 
 import (
+	"slices"
 	"time"
 
 	"github.com/miekg/dns"
@@ -22,6 +23,7 @@ type Scene struct {
 	Class  string   // of the decisive evidence; empty: not looked at
 	Or     []string // causes that are right as well, where chance decides
 	Never  []string // causes that must not be named, beside those that Forbidden knows
+	Allow  []string // of those that Forbidden knows
 }
 
 // Forbidden are the causes that must never be named in this scene, neither as the cause nor beside it: who is not at
@@ -31,7 +33,7 @@ func (s *Scene) Forbidden() []string {
 	if s.Cause != "upstream" {
 		all = append(all, "upstream")
 	}
-	return all
+	return slices.DeleteFunc(all, func(cause string) bool { return slices.Contains(s.Allow, cause) })
 }
 
 const (
@@ -59,12 +61,9 @@ var All = []Scene{
 		Cause: "host_offline", Class: "tcp.timed_out"},
 	{Name: "a firewall on this host drops lookups", Bend: func(w *world.World) { w.Firewall(namesByUDP + " drop") },
 		Cause: "local_policy", Class: "local.denied"},
-	{Name: "a firewall on this host drops web requests",
-		Bend:  func(w *world.World) { w.Firewall("tcp dport 443 reject with icmpx admin-prohibited") },
-		Cause: "local_policy"},
 
-	{Name: "only IPv6 is broken", Bend: func(w *world.World) { w.Lose(abroad6) }, Cause: "ipv6"},
-	{Name: "only IPv4 is broken", Bend: func(w *world.World) { w.Lose(abroad) }, Cause: "ipv4"},
+	{Name: "only IPv6 is broken", Bend: func(w *world.World) { w.Lose(abroad6) }, Cause: "ipv6", Class: "tcp.timed_out"},
+	{Name: "only IPv4 is broken", Bend: func(w *world.World) { w.Lose(abroad) }, Cause: "ipv4", Class: "tcp.timed_out"},
 	{Name: "no IPv6 at all", Bend: func(w *world.World) { w.Unroute("-6") }, Cause: "healthy"},
 
 	{Name: "the proxy is dead", Before: func(w *world.World) { w.UseProxy() }, Bend: func(w *world.World) { w.Proxy.Stop() },
@@ -97,7 +96,7 @@ var All = []Scene{
 	{Name: "made-up names lead to a portal", Bend: func(w *world.World) { w.TwistResolver(world.Rewrites(false)) },
 		Cause: "resolver_degraded", Class: "dns.wrong_answer"},
 	{Name: "the service's name leads to a portal", Bend: func(w *world.World) { w.TwistResolver(world.Rewrites(true)) },
-		Cause: "interception"},
+		Cause: "resolver", Class: "tls.cert.name_invalid"},
 	{Name: "UDP port 53 is blocked, TCP is not", Bend: func(w *world.World) { w.Lose(namesByUDP) }, Cause: "resolver", Class: "dns.timeout"},
 	{Name: "TCP port 53 is blocked, UDP is not", Bend: func(w *world.World) { w.Lose(namesByTCP) }, Cause: "healthy"},
 	{Name: "resolv.conf is empty", Bend: func(w *world.World) { w.ResolvConf("") }, Cause: "resolver", Class: "dns.no_nameserver"},
@@ -125,7 +124,7 @@ var All = []Scene{
 	{Name: "the service stops in mid-handshake", Bend: func(w *world.World) { w.OddService(world.HalfShake) },
 		Cause: "upstream", Class: "tls.timed_out"},
 	{Name: "the service resets after ClientHello", Bend: func(w *world.World) { w.OddService(world.Reset) },
-		Cause: "upstream", Class: "tcp.reset"},
+		Cause: "upstream", Class: "tls.closed"},
 	{Name: "its certificate has expired", Bend: func(w *world.World) { w.ServiceShows(parts.Expired) },
 		Cause: "upstream", Class: "tls.cert.date_invalid"},
 	{Name: "its certificate signed itself", Bend: func(w *world.World) { w.ServiceShows(parts.BySelf) },
@@ -147,13 +146,14 @@ var All = []Scene{
 	{Name: "401", Bend: answers(401), Cause: "unexpected_answer", Class: "http.unauthorized"},
 	{Name: "403 by the application", Bend: answers(403), Cause: "unexpected_answer", Class: "http.unexpected_status"},
 
-	{Name: "a third of the packets is lost", Config: patient, Bend: func(w *world.World) { w.Bend(wire.Bend{Loss: 0.3}) },
+	{Name: "a third of the round trips is lost", Config: world.Config{Interval: 6 * time.Second, Timeout: 5 * time.Second}, Bend: func(w *world.World) { w.Bend(wire.Bend{Loss: 0.16}) },
 		Cause: "degraded", Or: []string{"healthy", "inconclusive", "resolver", "resolver_degraded", "host_offline", "ipv6", "ipv4"}},
 	{Name: "a long way", Config: patient, Bend: func(w *world.World) { w.Bend(wire.Bend{Delay: 150 * time.Millisecond}) }, Cause: "healthy"},
 	{Name: "a long way, longer than the bound",
 		Config: world.Config{Interval: 4 * time.Second, Timeout: patientTimeout, Late: 500 * time.Millisecond},
 		Bend:   func(w *world.World) { w.Bend(wire.Bend{Delay: 150 * time.Millisecond}) }, Cause: "degraded", Class: "ok"},
 	{Name: "large packets vanish", Bend: func(w *world.World) { w.Bend(wire.Bend{Longest: 614}) }, Cause: "inconclusive", Class: "tls.timed_out"},
+	{Name: "port 443 is blocked on the way", Bend: func(w *world.World) { w.Lose("tcp dport 443") }, Cause: "inconclusive", Class: "tcp.timed_out"},
 
 	{Name: "one control of three is down", Bend: func(w *world.World) { w.CloseControls(1) }, Cause: "healthy"},
 	{Name: "all controls are down, the service is fine", Bend: func(w *world.World) { w.CloseControls(3) }, Cause: "healthy"},

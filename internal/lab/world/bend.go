@@ -1,10 +1,12 @@
 package world
 
 import (
+	"fmt"
 	"net"
 	"os"
 	"strings"
 
+	"netwatchd/internal/lab/parts"
 	"netwatchd/internal/lab/wire"
 )
 
@@ -62,38 +64,32 @@ func (w *World) Unroute(families ...string) {
 // Firewall adds rules to the host, on what leaves it: "udp dport 53 drop".
 func (w *World) Firewall(rules ...string) {
 	w.t.Helper()
-	script := "add table inet bent\nadd chain inet bent out { type filter hook output priority 0; }\n"
-	for _, rule := range rules {
-		script += "add rule inet bent out " + rule + "\n"
-	}
-	w.t.Cleanup(func() { w.must(w.Host.NFT("delete table inet bent\n")) })
-	w.must(w.Host.NFT(script))
+	w.filter(w.Host, "type filter hook output priority 0", "", rules, "")
 }
 
 // Lose has the gateway lose what matches, without a word: "ip daddr 203.0.113.10 tcp dport 443".
 func (w *World) Lose(matches ...string) {
 	w.t.Helper()
-	script := "add table inet bent\nadd chain inet bent in { type filter hook input priority 0; }\n"
-	for _, match := range matches {
-		script += "add rule inet bent in iif " + gatewayEnd + " " + match + " drop\n"
-	}
-	w.onGateway(script)
+	w.filter(w.Beyond, "type filter hook input priority 0", "iif "+gatewayEnd+" ", matches, " drop")
 }
 
 // nat adds rules to the gateway on where things that come from the host go.
 func (w *World) nat(rules ...string) {
 	w.t.Helper()
-	script := "add table inet bent\nadd chain inet bent pre { type nat hook prerouting priority dstnat; }\n"
-	for _, rule := range rules {
-		script += "add rule inet bent pre iif " + gatewayEnd + " " + rule + "\n"
-	}
-	w.onGateway(script)
+	w.filter(w.Beyond, "type nat hook prerouting priority dstnat", "iif "+gatewayEnd+" ", rules, "")
 }
 
-func (w *World) onGateway(script string) {
+// filter adds a table with one chain of rules, each between before and after, until the test ends.
+func (w *World) filter(in *parts.Namespace, hook, before string, rules []string, after string) {
 	w.t.Helper()
-	w.must(w.Beyond.NFT(script))
-	w.t.Cleanup(func() { w.must(w.Beyond.NFT("destroy table inet bent\n")) })
+	w.tables++
+	table := fmt.Sprintf("inet bent%d", w.tables)
+	script := fmt.Sprintf("add table %s\nadd chain %[1]s bent { %s; }\n", table, hook)
+	for _, rule := range rules {
+		script += fmt.Sprintf("add rule %s bent %s%s%s\n", table, before, rule, after)
+	}
+	w.must(in.NFT(script))
+	w.t.Cleanup(func() { w.must(in.NFT("delete table " + table + "\n")) })
 }
 
 // Bend bends the wire between host and gateway.

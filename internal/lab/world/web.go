@@ -26,11 +26,10 @@ type site struct {
 // usual: the service's answers are the stand-in's own.
 var usual = site{Open: true, Portal: "200 \"<html><title>Welcome to our wireless network</title></html>\""}
 
-var nginxConf = template.Must(template.New("").Parse(`
+const nginxHead = `
 daemon off;
 user root root; # the only user there is in a namespace of one
 master_process off; # one process: what is killed is gone
-pid {{.Dir}}/nginx.pid;
 error_log stderr warn;
 events {}
 http {
@@ -38,6 +37,10 @@ http {
   default_type text/html;
   client_body_temp_path {{.Dir}}; proxy_temp_path {{.Dir}}; fastcgi_temp_path {{.Dir}}; uwsgi_temp_path {{.Dir}};
   scgi_temp_path {{.Dir}};
+`
+
+// The controls, and the portal: whoever is sent there is told to sign in.
+var controlsConf = template.Must(template.New("").Parse("pid {{.Dir}}/controls.pid;" + nginxHead + `
 {{- range .Controls}}{{if not (index $.Site.Down .Name)}}
   server {
 {{- if eq .Name "gamma.example"}}
@@ -50,6 +53,18 @@ http {
     location = /success.txt { return 200 "success\n"; }
   }
 {{- end}}{{end}}
+  server {
+    listen 0.0.0.0:8080; listen [::]:8080; listen {{.PortalAddress}}:80;
+    listen 0.0.0.0:8443 ssl; listen [::]:8443 ssl; listen {{.PortalAddress}}:443 ssl;
+    ssl_certificate {{.Dir}}/portal.pem; ssl_certificate_key {{.Dir}}/portal.key;
+    location / { return {{.Site.Portal}}; }
+  }
+}
+`))
+
+// The service, and beside it a port that tells when nginx is ready.
+var serviceConf = template.Must(template.New("").Parse("pid {{.Dir}}/service.pid;" + nginxHead + `
+  server { listen {{.IPv4}}:81; }
 {{- if .Site.Open}}
   server {
     listen {{.IPv4}}:443 ssl http2; listen [{{.IPv6}}]:443 ssl http2;
@@ -67,12 +82,6 @@ http {
     }
   }
 {{- end}}
-  server { # the portal: whoever is sent here is told to sign in
-    listen 0.0.0.0:8080; listen [::]:8080; listen {{.PortalAddress}}:80;
-    listen 0.0.0.0:8443 ssl; listen [::]:8443 ssl; listen {{.PortalAddress}}:443 ssl;
-    ssl_certificate {{.Dir}}/portal.pem; ssl_certificate_key {{.Dir}}/portal.key;
-    location / { return {{.Site.Portal}}; }
-  }
 }
 `))
 
@@ -85,25 +94,42 @@ func (w *World) serve() {
 	w.stranger.Issue(w.file("portal"), parts.BySelf, "portal.example")
 	w.answerBehind()
 	w.serveNames()
-	w.web = &parts.Server{In: w.Beyond, Path: parts.Program(w.t, "nginx", "nginx-light"),
-		Args: []string{"-p", w.Dir, "-c", w.file("nginx.conf"), "-e", "stderr"}}
-	w.t.Cleanup(w.web.Stop)
-	w.serveWeb()
+	w.sites, w.service = w.nginx("controls"), w.nginx("service")
+	w.serveControls()
+	w.serveService()
+}
+
+func (w *World) nginx(name string) *parts.Server {
+	w.t.Helper()
+	server := &parts.Server{In: w.Beyond, Path: parts.Program(w.t, "nginx", "nginx-light"),
+		Args: []string{"-p", w.Dir, "-c", w.file(name + ".conf"), "-e", "stderr"}}
+	w.t.Cleanup(server.Stop)
+	return server
 }
 
 func (w *World) file(name string) string { return filepath.Join(w.Dir, name) }
 
-// serveWeb starts nginx, or starts it again, with what it is to say now.
-func (w *World) serveWeb() {
+func (w *World) serveControls() {
 	w.t.Helper()
-	w.web.Stop()
-	parts.Write(w.t, w.file("nginx.conf"), nginxConf, map[string]any{"Dir": w.Dir, "Controls": Controls, "Site": w.site,
+	w.serveWeb(w.sites, "controls.conf", controlsConf, PortalAddress+":80")
+}
+
+func (w *World) serveService() {
+	w.t.Helper()
+	w.serveWeb(w.service, "service.conf", serviceConf, ServiceIPv4+":81")
+}
+
+// serveWeb starts an nginx, or starts it again, with what it is to say now. It binds every address before it accepts on
+// any: the one that is always there tells when all are.
+func (w *World) serveWeb(server *parts.Server, conf string, tmpl *template.Template, sign string) {
+	w.t.Helper()
+	server.Stop()
+	parts.Write(w.t, w.file(conf), tmpl, map[string]any{"Dir": w.Dir, "Controls": Controls, "Site": w.site,
 		"IPv4": ServiceIPv4, "IPv6": ServiceIPv6, "Path": ServicePath, "PortalAddress": PortalAddress})
-	w.web.Start(w.t)
-	// nginx binds every address before it accepts on any, and the portal's is always there.
-	w.web.Await(w.t, func() error {
+	server.Start(w.t)
+	server.Await(w.t, func() error {
 		return w.Beyond.Do(func() error {
-			conn, err := net.DialTimeout("tcp", PortalAddress+":80", time.Second)
+			conn, err := net.DialTimeout("tcp", sign, time.Second)
 			if err == nil {
 				conn.Close()
 			}
@@ -112,13 +138,13 @@ func (w *World) serveWeb() {
 	})
 }
 
-// bend changes what nginx does until the test ends.
-func (w *World) bend(change func(*site)) {
+// bend changes what those do whom serve starts again, until the test ends.
+func (w *World) bend(serve func(), change func(*site)) {
 	w.t.Helper()
 	before := w.site
-	w.t.Cleanup(func() { w.site = before; w.serveWeb() })
+	w.t.Cleanup(func() { w.site = before; serve() })
 	change(&w.site)
-	w.serveWeb()
+	serve()
 }
 
 // A slowness is how long the service behind nginx thinks.
@@ -144,7 +170,7 @@ func (w *World) answerBehind() {
 // ServiceAnswers changes the service's answer to any request: a status, perhaps with a body, and headers as in "Allow: POST".
 func (w *World) ServiceAnswers(status int, headers ...string) {
 	w.t.Helper()
-	w.bend(func(s *site) {
+	w.bend(w.serveService, func(s *site) {
 		s.Answer = fmt.Sprint(status)
 		for _, header := range headers {
 			name, value, _ := strings.Cut(header, ": ")
@@ -162,13 +188,13 @@ func (w *World) ServiceThinks(d time.Duration) {
 // CloseService closes the service's port; the controls go on.
 func (w *World) CloseService() {
 	w.t.Helper()
-	w.bend(func(s *site) { s.Open = false })
+	w.bend(w.serveService, func(s *site) { s.Open = false })
 }
 
 // CloseControls closes the ports of that many controls.
 func (w *World) CloseControls(n int) {
 	w.t.Helper()
-	w.bend(func(s *site) {
+	w.bend(w.serveControls, func(s *site) {
 		s.Down = make(map[string]bool)
 		for _, control := range Controls[:n] {
 			s.Down[control.Name] = true
@@ -179,7 +205,7 @@ func (w *World) CloseControls(n int) {
 // ServiceShows changes the service's certificate.
 func (w *World) ServiceShows(kind parts.Certificate) {
 	w.t.Helper()
-	w.show("service", kind, ServiceName)
+	w.show("service", w.serveService, kind, ServiceName)
 }
 
 // Inspect has someone on the way sign, with an authority of their own, for the service and for the controls, or for the
@@ -187,25 +213,25 @@ func (w *World) ServiceShows(kind parts.Certificate) {
 func (w *World) Inspect(all bool) {
 	w.t.Helper()
 	if all {
-		w.show("control", parts.ByAnotherAuthority, Controls[2].Name)
+		w.show("control", w.serveControls, parts.ByAnotherAuthority, Controls[2].Name)
 	}
-	w.show("service", parts.ByAnotherAuthority, ServiceName)
+	w.show("service", w.serveService, parts.ByAnotherAuthority, ServiceName)
 }
 
-func (w *World) show(stem string, kind parts.Certificate, name string) {
+func (w *World) show(stem string, serve func(), kind parts.Certificate, name string) {
 	w.t.Helper()
 	signer := w.authority
 	if kind == parts.ByAnotherAuthority {
 		signer = w.stranger
 	}
-	w.t.Cleanup(func() { w.authority.Issue(w.file(stem), parts.Valid, name); w.serveWeb() })
+	w.t.Cleanup(func() { w.authority.Issue(w.file(stem), parts.Valid, name); serve() })
 	signer.Issue(w.file(stem), kind, name)
-	w.serveWeb()
+	serve()
 }
 
 // Portal has the gateway answer every web request itself, as "200" or "302 http://portal.example/".
 func (w *World) Portal(answer string) {
 	w.t.Helper()
-	w.bend(func(s *site) { s.Portal = answer })
+	w.bend(w.serveControls, func(s *site) { s.Portal = answer })
 	w.nat("tcp dport 80 redirect to :8080", "tcp dport 443 redirect to :8443")
 }

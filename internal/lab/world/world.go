@@ -64,11 +64,12 @@ type World struct {
 	t                      testing.TB // of the test that has begun
 	between                *parts.Namespace
 	system, second, public *parts.Nameserver
-	web                    *parts.Server
+	sites, service         *parts.Server
 	authority, stranger    *parts.Authority
 	site                   site
 	delay                  slowness
 	config                 Config
+	tables                 int // of nftables, made so far
 }
 
 // New builds a world of that name; it lasts until the test ends.
@@ -185,7 +186,8 @@ var usualConfig = Config{Interval: 2 * time.Second, Timeout: time.Second}
 
 // Begin lends the world to a test.
 func (w *World) Begin(t testing.TB, c Config) {
-	w.t, w.Env, w.config = t, nil, usualConfig
+	w.Lend(t)
+	w.Env, w.config = nil, usualConfig
 	if c.Interval > 0 {
 		w.config.Interval = c.Interval
 	}
@@ -194,6 +196,9 @@ func (w *World) Begin(t testing.TB, c Config) {
 	}
 	w.config.Late = c.Late
 }
+
+// Lend lends the world, as it is, to a test: what that bends is well again when it ends.
+func (w *World) Lend(t testing.TB) { w.t = t }
 
 // StatusFile is where the daemon keeps its verdict.
 func (w *World) StatusFile() string { return filepath.Join(w.Dir, "status.json") }

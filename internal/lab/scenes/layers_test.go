@@ -1,0 +1,190 @@
+package scenes
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"netwatchd/internal/lab/parts"
+	"netwatchd/internal/lab/world"
+)
+
+var (
+	soak  = flag.Duration("soak", 0, "bend worlds at random for so long, with a daemon running throughout")
+	seed  = flag.Uint64("seed", 0, "of what is bent in which order; 0: another one each time")
+	pairs = flag.Int("pairs", 12, "how many pairs of faults are laid over each other")
+)
+
+// order is the precedence of causes, as users hold it.
+var order = []string{"local_policy", "host_offline", "proxy", "resolver", "interception", "edge_blocked", "upstream", "unexpected_answer",
+	"inconclusive", "resolver_degraded", "ipv6", "ipv4", "degraded", "healthy"}
+
+// layers are scenes that can be laid over each other: what one bends the other leaves alone.
+var layers = map[string][]string{
+	"on the way": {"the link is down", "no default route", "the gateway drops everything", "only IPv6 is broken", "one control of three is down"},
+	"to names": {"a firewall on this host drops lookups", "the resolver is stopped", "the resolver answers SERVFAIL",
+		"the resolver refuses the service's name", "resolv.conf is missing", "made-up names lead to a portal"},
+	"at the service": {"the service's port is closed", "the service resets after ClientHello", "503", "429 with Retry-After",
+		"200 instead of 405", "401", "TLS of the service alone is inspected", "its certificate has expired"},
+}
+
+func named(t testing.TB, name string) *Scene {
+	t.Helper()
+	i := slices.IndexFunc(All, func(s Scene) bool { return s.Name == name })
+	if i < 0 {
+		t.Fatalf("no scene is called %q", name)
+	}
+	return &All[i]
+}
+
+// TestLayers lays two faults over each other: the one of the lower rung must be named, since the other cannot even be
+// seen past it, or is the lesser one.
+func TestLayers(t *testing.T) {
+	p := newPool(t)
+	dice := dice(t)
+	for range *pairs {
+		kinds := []string{"on the way", "to names", "at the service"}
+		dice.Shuffle(len(kinds), func(i, j int) { kinds[i], kinds[j] = kinds[j], kinds[i] })
+		one, other := pick(t, dice, layers[kinds[0]]), pick(t, dice, layers[kinds[1]])
+		t.Run(one.Name+" and "+other.Name, func(t *testing.T) {
+			t.Parallel()
+			both := laid(one, other)
+			o := play(t, p.borrow(t), both)
+			o.judge(t)
+			o.holds(t)
+		})
+	}
+}
+
+func pick(t testing.TB, dice *rand.Rand, from []string) *Scene {
+	t.Helper()
+	return named(t, from[dice.IntN(len(from))])
+}
+
+// laid is the scene of two faults at once.
+func laid(one, other *Scene) *Scene {
+	first := one
+	if slices.Index(order, other.Cause) < slices.Index(order, one.Cause) {
+		first = other
+	}
+	both := &Scene{Cause: first.Cause, Bend: func(w *world.World) {
+		one.Bend(w)
+		other.Bend(w)
+	}}
+	if one.Cause == "upstream" || other.Cause == "upstream" {
+		both.Allow = []string{"upstream"} // beside it, or before the other fault is there
+	}
+	return both
+}
+
+// holds checks what is true of every verdict, whatever was bent.
+func (o Outcome) holds(t testing.TB) {
+	t.Helper()
+	for _, v := range []verdict{o.Check, o.Daemon} {
+		control := slices.ContainsFunc(v.Results, func(r result) bool {
+			return (r.Role == "control.name" || r.Role == "control.address") && r.Class == "ok"
+		})
+		if v.Severity == "page" && len(v.Results) > 0 && !control {
+			t.Errorf("%q pages, and no control was reached", v.Cause)
+		}
+		failed := slices.ContainsFunc(v.Results, func(r result) bool {
+			return r.Role == "" && r.Probe == "head" && r.Class != "ok"
+		})
+		if v.Cause == "healthy" && failed {
+			t.Errorf("healthy, though the service was not reached: %+v", v.Results)
+		}
+		if v.Cause != "healthy" && len(v.Evidence) == 0 {
+			t.Errorf("%q without evidence", v.Cause)
+		}
+	}
+}
+
+func dice(t testing.TB) *rand.Rand {
+	t.Helper()
+	if *seed == 0 {
+		*seed = rand.Uint64()
+	}
+	t.Logf("seed %d", *seed)
+	return rand.New(rand.NewPCG(*seed, *seed))
+}
+
+// TestSoak bends worlds at random while a daemon runs in each throughout, and wants no page but where the service is at fault.
+func TestSoak(t *testing.T) {
+	if *soak == 0 {
+		t.Skip("make lab-soak runs it")
+	}
+	p := newPool(t)
+	dice := dice(t)
+	until := time.Now().Add(*soak)
+	for i := range worlds {
+		order := rand.New(rand.NewPCG(*seed, dice.Uint64()))
+		t.Run(fmt.Sprintf("world %d", i+1), func(t *testing.T) {
+			t.Parallel()
+			w := p.borrow(t)
+			d := begin(t, w, &Scene{})
+			soaked := &tally{causes: make(map[string]int)}
+			for time.Now().Before(until) {
+				s := &All[order.IntN(len(All))]
+				if s.Before != nil || s.Config != (world.Config{}) || s.Bend == nil {
+					continue // these want a daemon of their own
+				}
+				t.Run(s.Name, func(t *testing.T) { soaked.bend(t, w, d, s, time.Duration(order.IntN(8000))*time.Millisecond) })
+			}
+			fmt.Printf("world %d: %d scenes, %d looks, %d false pages; seen: %v\n", i+1, soaked.scenes, soaked.looks, soaked.pages, soaked.causes)
+		})
+	}
+}
+
+// A tally is what a daemon said while its world was bent.
+type tally struct {
+	scenes, looks, pages int
+	causes               map[string]int
+}
+
+// bend keeps the world bent for that long and follows the verdict, and then until all is well again.
+func (y *tally) bend(t *testing.T, w *world.World, d *parts.Daemon, s *Scene, lasts time.Duration) {
+	w.Lend(t)
+	y.scenes++
+	bent := time.Now()
+	t.Run("bent", func(t *testing.T) {
+		w.Lend(t)
+		s.Bend(w)
+		y.follow(t, w, d, s, func(verdict) bool { return time.Since(bent) > lasts })
+	})
+	mended := time.Now()
+	y.follow(t, w, d, s, func(v verdict) bool {
+		if time.Since(mended) > patience {
+			t.Errorf("%q still stands %v after all was well again: %s: %+v", v.Cause, patience, v.Title, v.Evidence)
+			return true
+		}
+		return v.Cause == "healthy" && v.after(mended)
+	})
+}
+
+// follow looks at the daemon's verdict until it has seen enough.
+func (y *tally) follow(t *testing.T, w *world.World, d *parts.Daemon, s *Scene, enough func(verdict) bool) {
+	t.Helper()
+	last := ""
+	d.Await(2*patience, func() error {
+		v, err := read(w)
+		if err != nil {
+			return err
+		}
+		y.looks++
+		if v.Cause != last {
+			y.causes[v.Cause]++
+			if slices.Contains(s.Forbidden(), v.Cause) {
+				y.pages++
+				t.Errorf("%q while %s: %s: %+v", v.Cause, s.Name, v.Title, v.Evidence)
+			}
+			last = v.Cause
+		}
+		if !enough(v) {
+			return fmt.Errorf("cause %q", v.Cause)
+		}
+		return nil
+	})
+}
