@@ -131,17 +131,17 @@ func (e *Exporter) now(ctx context.Context) *moment {
 func (e *Exporter) families(ctx context.Context) iter.Seq2[*dto.MetricFamily, error] {
 	return func(yield func(*dto.MetricFamily, error) bool) {
 		m := e.now(ctx)
-		for i := range families {
-			if f := families[i].at(m); len(f.Metric) > 0 && !yield(f, nil) {
-				return
-			}
-		}
 		others, err := e.others.Gather() // has what there is even if some of it failed
 		if err != nil && !yield(nil, err) {
 			return
 		}
 		for _, f := range others {
 			if !yield(f, nil) {
+				return
+			}
+		}
+		for i := range families {
+			if f := families[i].at(m); len(f.Metric) > 0 && !yield(f, nil) {
 				return
 			}
 		}

@@ -51,6 +51,7 @@ type Watcher struct {
 	attempts sync.WaitGroup
 	rest     chan func() // to goroutines that rest
 	resting  atomic.Int32
+	waiting  atomic.Int32    // attempts handed on that have not begun
 	ctx      context.Context // of the attempts
 
 	schedule         schedule
@@ -106,9 +107,12 @@ func (w *Watcher) Run(ctx context.Context) {
 	var armed time.Time
 	for {
 		w.checkClock()
-		w.startDue(time.Now())
+		now := time.Now()
+		w.startDue(now)
 		if next, any := w.schedule.next(); any && !next.Equal(armed) {
-			armed = next
+			if armed = next; !next.After(now) { // there was no room for it
+				next = now.Add(grid)
+			}
 			timer.Reset(time.Until(next))
 		}
 		select {
@@ -178,7 +182,9 @@ func (w *Watcher) ask(ctx context.Context, question func()) error {
 // which the host was away: its times mean nothing.
 func (w *Watcher) attempt(p *probe.Probe, then func(r probe.Result, valid bool)) {
 	begun := time.Now()
+	w.waiting.Add(1)
 	w.hand(func() {
+		w.waiting.Add(-1)
 		r, ok := probe.Do(w.ctx, p)
 		if !ok {
 			return // we are stopping
@@ -237,15 +243,25 @@ func (w *Watcher) after(d time.Duration, f func()) {
 	})
 }
 
+// tooLate is the part of its interval after which an attempt is no longer begun: after a stall the overdue ones are let go
+// by, rather than all begun at once and made late by one another. The next is due soon.
+const tooLate = 4
+
+// mostWaiting bounds the attempts that wait for a processor to begin: three times what falls on one slot of the grid at ten
+// thousand a second. Without a bound, a daemon that was kept from its work for a second begins ten thousand attempts at
+// once, all of them run out of time in the queue, and a failed one costs more than a good one: it never recovers.
+const mostWaiting = 128
+
 func (w *Watcher) startDue(now time.Time) {
-	for {
+	for w.waiting.Load() < mostWaiting {
 		l, planned, missed := w.schedule.due(now)
 		if l == nil {
 			return
 		}
-		if l.running { // no pile-up: an attempt that is not back yet is not overtaken by the next
-			missed++
-		} else {
+		switch {
+		case l.running, now.Sub(planned) > l.interval/tooLate:
+			missed++ // no pile-up: an attempt that is not back yet is not overtaken by the next
+		default:
 			l.start(l)
 		}
 		for _, o := range w.Observers {
