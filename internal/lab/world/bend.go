@@ -84,11 +84,12 @@ func (w *World) filter(in *parts.Namespace, hook, before string, rules []string,
 	w.t.Helper()
 	w.tables++
 	table := fmt.Sprintf("inet bent%d", w.tables)
-	script := fmt.Sprintf("add table %s\nadd chain %[1]s bent { %s; }\n", table, hook)
+	var script strings.Builder
+	script.WriteString(fmt.Sprintf("add table %s\nadd chain %[1]s bent { %s; }\n", table, hook))
 	for _, rule := range rules {
-		script += fmt.Sprintf("add rule %s bent %s%s%s\n", table, before, rule, after)
+		script.WriteString(fmt.Sprintf("add rule %s bent %s%s%s\n", table, before, rule, after))
 	}
-	w.must(in.NFT(script))
+	w.must(in.NFT(script.String()))
 	w.t.Cleanup(func() { w.must(in.NFT("delete table " + table + "\n")) })
 }
 

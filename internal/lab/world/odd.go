@@ -3,6 +3,7 @@ package world
 import (
 	"context"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"sync"
@@ -140,9 +141,7 @@ func (p *Proxy) forward(rw http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer answer.Body.Close()
-	for name, values := range answer.Header {
-		rw.Header()[name] = values
-	}
+	maps.Copy(rw.Header(), answer.Header)
 	rw.WriteHeader(answer.StatusCode)
 	io.Copy(rw, answer.Body)
 }
