@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"netwatchd/internal/lab/stack"
 )
@@ -42,7 +41,7 @@ func TestCheckInside(t *testing.T) {
 			t.Logf("in %v:\n%s", e.Took, e.Stdout)
 
 			s.CloseService()
-			d.Await(10*time.Second, func() error { return standsAt(s, "upstream") })
+			d.Await(patience, func() error { return standsAt(s, "upstream") })
 			says(t, s.inside(version, check...), "The network is denied here, and the host has trouble of its own: codex: the service refuses connections")
 		})
 	}
@@ -86,6 +85,6 @@ func (s *scene) daemon(t *testing.T, config string) *stack.Daemon {
 	t.Helper()
 	d := s.Daemon(config, "--storage.path="+filepath.Join(s.dir, "storage"))
 	d.AwaitReady()
-	d.Await(10*time.Second, func() error { return standsAt(s, "healthy") })
+	d.Await(patience, func() error { return standsAt(s, "healthy") })
 	return d
 }
