@@ -153,6 +153,9 @@ func (t *Twin) read(stdout string) ([]Result, bool) {
 // notInside says why nothing was heard from inside, in the wrapper's own words.
 func notInside(e ending) error {
 	words := complaint(firstWords(e.stderr, e.stdout))
+	if strings.Contains(e.stderr, "helper binaries under temporary dir") { // codex 0.169.0; what follows is bwrap's surprise
+		words += " (codex makes no helpers under a temporary directory: CODEX_HOME must lie elsewhere)"
+	}
 	switch {
 	case e.exit == 127: // what shells and env(1) say: POSIX, "Exit Status for Commands"
 		return Failf(ExecNotFound, "the sandbox's command ended with exit code 127, something was not found: %s", words)

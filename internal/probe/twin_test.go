@@ -55,14 +55,16 @@ func TestTwinThatCannotBeStarted(t *testing.T) {
 		"not executable":         {[]string{"/etc/hostname"}, ExecStartFailed, "may this user run it"},
 		"refuses":                {sh("echo bwrap: No permissions to create new namespace >&2; exit 1"), ExecStartFailed, "exit code 1: bwrap: No permissions"},
 		"refuses in codex's way": {sh("echo WARNING: x >&2; echo Error: unclosed array >&2; echo '  0: <unknown>' >&2; exit 1"), ExecStartFailed, "Error: unclosed array"},
-		"permission denied":      {sh("echo operation not permitted >&2; exit 1"), ExecStartFailed, "operation not permitted"},
-		"does not find us":       {sh("echo netwatchd: not found >&2; exit 127"), ExecNotFound, "netwatchd: not found"},
-		"says nothing":           {sh("exit 0"), ExecUnexpectedOutput, "nothing was heard from inside"},
-		"says something else":    {sh("echo hello"), ExecUnexpectedOutput, "hello"},
-		"says too little":        {sh(`echo '[{"class":"ok"}]'`), ExecUnexpectedOutput, "not from netwatchd"},
-		"says nothing we know":   {sh(`echo '[{"class":"ok"},{"class":"splendid"}]'`), ExecUnexpectedOutput, "not from netwatchd"},
-		"hangs":                  {sh("sleep 100"), ExecTimedOut, "had not ended"},
-		"is killed":              {sh("kill -9 $$"), ExecKilled, "SIGKILL"},
+		"home in /tmp": {sh("echo WARNING: Refusing to create helper binaries under temporary dir >&2; " +
+			"echo bwrap: execvp codex-linux-sandbox: No such file or directory >&2; exit 1"), ExecStartFailed, "CODEX_HOME must lie elsewhere"},
+		"permission denied":    {sh("echo operation not permitted >&2; exit 1"), ExecStartFailed, "operation not permitted"},
+		"does not find us":     {sh("echo netwatchd: not found >&2; exit 127"), ExecNotFound, "netwatchd: not found"},
+		"says nothing":         {sh("exit 0"), ExecUnexpectedOutput, "nothing was heard from inside"},
+		"says something else":  {sh("echo hello"), ExecUnexpectedOutput, "hello"},
+		"says too little":      {sh(`echo '[{"class":"ok"}]'`), ExecUnexpectedOutput, "not from netwatchd"},
+		"says nothing we know": {sh(`echo '[{"class":"ok"},{"class":"splendid"}]'`), ExecUnexpectedOutput, "not from netwatchd"},
+		"hangs":                {sh("sleep 100"), ExecTimedOut, "had not ended"},
+		"is killed":            {sh("kill -9 $$"), ExecKilled, "SIGKILL"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
