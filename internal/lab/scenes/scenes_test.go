@@ -90,6 +90,7 @@ func TestScenes(t *testing.T) {
 				t.Parallel()
 				o := play(t, p.borrow(t), s)
 				o.judge(t)
+				o.holds(t)
 				mu.Lock()
 				defer mu.Unlock()
 				outcomes[s.Name] = o
