@@ -57,7 +57,8 @@ func enter() (int, error) {
 		fmt.Fprintln(os.Stderr, err)
 		return 1, nil
 	}
-	inside := exec.Command(os.Args[0], os.Args[1:]...)
+	command := append(ahead(), os.Args...)
+	inside := exec.Command(command[0], command[1:]...)
 	inside.Env = append(os.Environ(), directory+"="+dir)
 	inside.Stdin, inside.Stdout, inside.Stderr = os.Stdin, os.Stdout, os.Stderr
 	inside.SysProcAttr = &syscall.SysProcAttr{
@@ -80,6 +81,15 @@ func enter() (int, error) {
 		return 1, err
 	}
 	return 0, nil
+}
+
+// ahead is the command that puts the network before whatever else the machine does: a world that comes late, because other
+// tests keep the machine busy, is another world. Only root may.
+func ahead() []string {
+	if os.Getuid() != 0 {
+		return nil
+	}
+	return []string{"nice", "-n", "-10"}
 }
 
 // build compiles netwatchd out here, where the module proxy can be reached. Without cgo, as it is shipped: the C library

@@ -141,6 +141,7 @@ func TestSoak(t *testing.T) {
 // A tally is what a daemon said while its world was bent.
 type tally struct {
 	scenes, looks, pages int
+	last                 string
 	causes               map[string]int
 }
 
@@ -167,20 +168,19 @@ func (y *tally) bend(t *testing.T, w *world.World, d *parts.Daemon, s *Scene, la
 // follow looks at the daemon's verdict until it has seen enough.
 func (y *tally) follow(t *testing.T, w *world.World, d *parts.Daemon, s *Scene, enough func(verdict) bool) {
 	t.Helper()
-	last := ""
 	d.Await(2*patience, func() error {
 		v, err := read(w)
 		if err != nil {
 			return err
 		}
 		y.looks++
-		if v.Cause != last {
+		if v.Cause != y.last {
 			y.causes[v.Cause]++
 			if slices.Contains(s.Forbidden(), v.Cause) {
 				y.pages++
 				t.Errorf("%q while %s: %s: %+v", v.Cause, s.Name, v.Title, v.Evidence)
 			}
-			last = v.Cause
+			y.last = v.Cause
 		}
 		if !enough(v) {
 			return fmt.Errorf("cause %q", v.Cause)

@@ -28,7 +28,7 @@ var (
 )
 
 // worlds is how many are bent at a time: most of a scene is waiting.
-const worlds = 6
+const worlds = 4
 
 func TestMain(m *testing.M) {
 	flag.Set("test.parallel", fmt.Sprint(worlds))
@@ -43,6 +43,13 @@ type pool struct {
 
 func newPool(t testing.TB) *pool {
 	t.Helper()
+	if asked := *table || *one != "" || *soak > 0; asked {
+		t.Cleanup(func() {
+			if t.Skipped() {
+				t.Fail() // who asks for the laboratory is not told that all went well without one
+			}
+		})
+	}
 	parts.Need(t)
 	p := &pool{t, make(chan *world.World, worlds)}
 	for range worlds {
@@ -83,6 +90,7 @@ func TestScenes(t *testing.T) {
 				t.Parallel()
 				o := play(t, p.borrow(t), s)
 				o.judge(t)
+				o.holds(t)
 				mu.Lock()
 				defer mu.Unlock()
 				outcomes[s.Name] = o
