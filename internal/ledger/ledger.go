@@ -51,7 +51,8 @@ type ClassCount struct {
 type Ledger struct {
 	mu       sync.Mutex
 	records  map[Key]*Record
-	ordered  []*Record // the same, by key
+	ordered  []*Record // the same, by key unless there are new ones
+	news     bool
 	warnings map[string]uint64
 	tokens   probe.TokensSpent
 }
@@ -81,10 +82,17 @@ func (l *Ledger) record(k Key) *Record {
 	if rec == nil {
 		rec = &Record{Key: k}
 		l.records[k] = rec
-		i, _ := slices.BinarySearchFunc(l.ordered, k, func(other *Record, k Key) int { return other.compare(k) })
-		l.ordered = slices.Insert(l.ordered, i, rec)
+		l.ordered, l.news = append(l.ordered, rec), true
 	}
 	return rec
+}
+
+// sort puts the records in order, which is done when somebody looks: a start brings ten thousand new ones.
+func (l *Ledger) sort() {
+	if l.news {
+		slices.SortFunc(l.ordered, func(a, b *Record) int { return a.compare(b.Key) })
+		l.news = false
+	}
 }
 
 func (rec *Record) add(r probe.Result, interval time.Duration) {
@@ -124,6 +132,7 @@ type Snapshot struct {
 func (l *Ledger) Snapshot() Snapshot {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.sort()
 	s := Snapshot{Records: make([]Record, len(l.ordered)), Warnings: maps.Clone(l.warnings), Tokens: l.tokens}
 	// What the records' slices hold is copied into one array for all: two for each would be twenty thousand.
 	var classes []ClassCount
@@ -146,6 +155,7 @@ func copied[T any](all, more []T) (its, longer []T) {
 func (l *Ledger) Latest() []probe.Result {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.sort()
 	latest := make([]probe.Result, len(l.ordered))
 	for i, rec := range l.ordered {
 		latest[i] = rec.Latest

@@ -3,6 +3,7 @@ package watch
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -184,6 +185,9 @@ func (w *Watcher) attempt(p *probe.Probe, then func(r probe.Result, valid bool))
 	begun := time.Now()
 	w.waiting.Add(1)
 	w.hand(func() {
+		// The runtime prefers new goroutines to those whose answer has come: begun in that order, attempts would be sent and
+		// sent while the answers to earlier ones grow old. Behind those it is fair.
+		runtime.Gosched()
 		w.waiting.Add(-1)
 		r, ok := probe.Do(w.ctx, p)
 		if !ok {
