@@ -72,6 +72,7 @@ func (a *app) run(ctx context.Context, c *config.Config) error {
 	s.keeper = statusfile.NewKeeper(c.StatusFile, s, s.log)
 	collector := &metrics.Collector{Ledger: s.ledger, Source: s, Info: s.info}
 	registry, counters := metrics.NewRegistry(collector, build(), s.codex)
+	registry.MustRegister(metrics.Host(host.WSL().Platform()))
 	s.counters = counters
 	s.counters.Reloaded(nil)
 	s.watcher = watch.New(s.plan.Load().Plan, watch.Options{

@@ -40,3 +40,12 @@ func (c codexInfo) Collect(out chan<- prometheus.Metric) {
 		out <- prometheus.MustNewConstMetric(codexDesc, prometheus.GaugeValue, 1, found.Version, found.Path, found.SandboxMode)
 	}
 }
+
+// Host is what there is to say of the machine: on which platform it runs. Rules tell by it a host that is asleep from one
+// that is down.
+func Host(platform string) prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "netwatchd_host_info", Help: "What this host runs on (linux, wsl1, wsl2); always 1.",
+		ConstLabels: prometheus.Labels{"platform": platform},
+	}, func() float64 { return 1 })
+}
