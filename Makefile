@@ -24,7 +24,7 @@ codex: ## fetch the versions of codex that the tests run, into .cache/codex
 	@hack/codex
 
 tools: ## build promtool, prometheus, amtool and alertmanager for the tests, into .cache/bin (four minutes the first time)
-	@$(MAKE) --no-print-directory $(cache)/bin/promtool $(cache)/bin/amtool || \
+	@$(MAKE) --no-print-directory -s $(cache)/bin/promtool $(cache)/bin/amtool || \
 	  echo "Prometheus or Alertmanager cannot be built: the tests that need them are skipped" >&2
 
 # Without its cloud discoveries Prometheus is half as large and builds in half the time.

@@ -54,12 +54,15 @@ func (b *builder) causes() []Rule {
 		if c.About().Severity == diagnose.None {
 			continue
 		}
-		for _, of := range b.severities(c) {
-			if c == diagnose.Sandbox {
+		if c == diagnose.Sandbox {
+			// never a page, whatever the configuration says: nothing outside is broken
+			for _, of := range b.severities(c, diagnose.Ticket) {
 				all = append(all, b.sandbox(of)...)
-			} else {
-				all = append(all, b.cause(c, of))
 			}
+			continue
+		}
+		for _, of := range b.severities(c, diagnose.Page) {
+			all = append(all, b.cause(c, of))
 		}
 	}
 	return all
@@ -89,14 +92,13 @@ func (b *builder) sandbox(of selection) []Rule {
 	}
 	found := fmt.Sprintf("netwatchd_finding{cause=%q%s} == 1\n", diagnose.Sandbox, of.matcher)
 	fault := fmt.Sprintf("%s netwatchd_verdict{cause=~%q} == 1", perService, strings.Join(notFine, "|"))
-	severity := min(of.severity, diagnose.Ticket) // never a page, whatever the configuration says: nothing outside is broken
 	alone := Rule{Expr: found + "unless " + fault, For: Duration(about.Hold), KeepFiringFor: Duration(keepFiring)}
 	beside := Rule{Expr: found + "and " + fault, For: Duration(about.Hold), KeepFiringFor: Duration(keepFiring),
 		Labels: map[string]string{hostLabel: "faulty"}}
 	name := names[diagnose.Sandbox]
 	return []Rule{
-		b.alert(name, severity, alone, summary(about.Title), about.Means, evidence, about.Advice),
-		b.alert(name, severity, beside, summary("the sandbox refuses the network as well"),
+		b.alert(name, of.severity, alone, summary(about.Title), about.Means, evidence, about.Advice),
+		b.alert(name, of.severity, beside, summary("the sandbox refuses the network as well"),
 			"An attempt inside the agent's sandbox was refused the network, beside another fault that stands in the way of the "+
 				"service. That one comes first; this one will still be there when it is mended.", evidence,
 			"Mend the other fault first; then allow network access for this run or for the sandbox, if the task needs it."),
@@ -141,14 +143,15 @@ type selection struct {
 	matcher  string // to stand behind another one; empty: every service
 }
 
-// severities are the services by what c asks of people: first all that the configuration does not single out, then those
-// that it does. Where it says none there is nothing to announce.
-func (b *builder) severities(c diagnose.Cause) []selection {
-	usual := c.About().Severity
+// severities are the services by what c asks of people, highest at the most: first all that the configuration does not
+// single out, then those that it does. Where it says none there is nothing to announce.
+func (b *builder) severities(c diagnose.Cause, highest diagnose.Severity) []selection {
+	usual := min(c.About().Severity, highest)
 	singled := make(map[diagnose.Severity][]string)
 	var all []string
 	for _, s := range b.services {
-		if severity, set := s.Severity[c]; set && severity != usual {
+		severity, set := s.Severity[c]
+		if severity = min(severity, highest); set && severity != usual {
 			singled[severity] = append(singled[severity], regexp.QuoteMeta(s.Name))
 			all = append(all, regexp.QuoteMeta(s.Name))
 		}

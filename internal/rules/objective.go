@@ -18,8 +18,9 @@ const (
 	failedIn  = "instance_service:netwatchd_failed:ratio"
 )
 
-// failing are the causes that spend the budget: the service itself cannot be used, and nobody here can mend it.
-var failing = strings.Join([]string{diagnose.Upstream.String(), diagnose.Stream.String()}, "|")
+// failing is the cause that spends the budget. A broken stream does not: it is tried every five minutes by default, too
+// seldom for a rate, and its own alert would come after this one.
+const failing = diagnose.Upstream
 
 // windows of the burn rates, as the SRE workbook has them ("Alerting on SLOs", multiwindow, multi-burn-rate alerts).
 var windows = []time.Duration{5 * time.Minute, 30 * time.Minute, time.Hour, 2 * time.Hour, 6 * time.Hour, 24 * time.Hour, 72 * time.Hour}
@@ -30,7 +31,7 @@ func (b *builder) availability() []Rule {
 		// A service in a large configuration shows only the causes it has had: it is available as long as it shows any other.
 		Record: failedNow,
 		Expr: fmt.Sprintf("(\n"+
-			"  max by (job, instance, service) (netwatchd_verdict{cause=~%q})\n"+
+			"  max by (job, instance, service) (netwatchd_verdict{cause=%q})\n"+
 			"or\n"+
 			"  0 * max by (job, instance, service) (netwatchd_verdict)\n"+
 			")\n"+
@@ -66,17 +67,17 @@ func short(d time.Duration) string {
 // are for what comes and goes, too short each time to be held.
 func (b *builder) objective() []Rule {
 	var all []Rule
-	for _, of := range b.severities(diagnose.Upstream) {
+	for _, of := range b.severities(failing, diagnose.Page) {
 		// Whoever has been told of the outage within the hour need not be told again what it cost.
-		told := fmt.Sprintf("\nunless %s max_over_time(ALERTS{alertname=~\"%s|%s\",alertstate=\"firing\"}[1h])",
-			perService, Name(diagnose.Upstream), Name(diagnose.Stream))
+		told := fmt.Sprintf("\nunless %s max_over_time(ALERTS{alertname=%q,alertstate=\"firing\"}[1h])", perService, Name(failing))
 		fast := b.burns(of, 14.4, time.Hour, 5*time.Minute) + "\nor\n" + b.burns(of, 6, 6*time.Hour, 30*time.Minute)
+		// Three minutes, as for an outage: longer than the sandbox alert that may silence it.
+		all = append(all, b.burn(of.severity, "fast", "(\n"+fast+"\n)"+told, failing.About().Hold,
+			"at this rate a month's worth is gone within days"))
+	}
+	for _, of := range b.severities(failing, diagnose.Ticket) {
 		slow := b.burns(of, 3, 24*time.Hour, 2*time.Hour) + "\nor\n" + b.burns(of, 1, 72*time.Hour, 6*time.Hour)
-		all = append(all,
-			// Three minutes, as for an outage: longer than the sandbox alert that may silence it.
-			b.burn(of.severity, "fast", "(\n"+fast+"\n)"+told, diagnose.Upstream.About().Hold,
-				"at this rate a month's worth is gone within days"),
-			b.burn(min(of.severity, diagnose.Ticket), "slow", slow, time.Hour, "at this rate it will not last the month"))
+		all = append(all, b.burn(of.severity, "slow", slow, time.Hour, "at this rate it will not last the month"))
 	}
 	return all
 }
@@ -84,7 +85,7 @@ func (b *builder) objective() []Rule {
 func (b *builder) burn(severity diagnose.Severity, pace, expr string, hold time.Duration, meaning string) Rule {
 	r := Rule{Expr: expr, For: Duration(hold), KeepFiringFor: Duration(keepFiring),
 		// the cause lets what explains an outage silence its cost as well
-		Labels: map[string]string{"burn": pace, "cause": diagnose.Upstream.String()}}
+		Labels: map[string]string{"burn": pace, "cause": failing.String()}}
 	return b.alert("CodexErrorBudgetBurn", severity, r,
 		"{{ $labels.service }} fails too often: "+meaning+" ({{ $labels.instance }})",
 		fmt.Sprintf("Seen from {{ $labels.instance }}, {{ $labels.service }} was down ({{ $value | humanizePercentage }} of the time looked at) for its own "+
