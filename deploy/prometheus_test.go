@@ -380,50 +380,6 @@ func TestRulesKnowTheirMetrics(t *testing.T) {
 	}
 }
 
-var (
-	command  = regexp.MustCompile(`(?m)^    \S`)
-	headings = []string{"## What it means", "## Confirm", "## What to do", "## When it fires"}
-)
-
-func TestRunbooks(t *testing.T) {
-	const dir = "../docs/runbooks/"
-	pages := map[string]bool{"README.md": true}
-	for _, r := range alerts(shipped()) {
-		page := r.Alert + ".md"
-		pages[page] = true
-		if want := rules.Default().Runbooks + "/" + page; r.Annotations.RunbookURL != want {
-			t.Errorf("%s: runbook_url %q, want %q", r.Alert, r.Annotations.RunbookURL, want)
-		}
-		text, err := os.ReadFile(dir + page)
-		if err != nil {
-			t.Errorf("%s has no page: %v", r.Alert, err)
-			continue
-		}
-		for _, h := range headings {
-			if !strings.Contains(string(text), "\n"+h+"\n") {
-				t.Errorf("%s lacks %q", page, h)
-			}
-		}
-		_, confirm, _ := strings.Cut(string(text), "## Confirm")
-		confirm, _, _ = strings.Cut(confirm, "\n## ")
-		if n := len(command.FindAllString(confirm, -1)); n != 1 {
-			t.Errorf("%s: %d commands to confirm it, want one", page, n)
-		}
-		if r.Labels["severity"] != "" && !strings.Contains(string(text), r.Labels["severity"]) {
-			t.Errorf("%s does not say that its severity is %s", page, r.Labels["severity"])
-		}
-	}
-	files, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range files {
-		if !pages[f.Name()] {
-			t.Errorf("%s is the page of no alert", f.Name())
-		}
-	}
-}
-
 // What silences must have spoken before what it silences.
 func TestSourcesComeFirst(t *testing.T) {
 	all := alerts(shipped())
