@@ -79,7 +79,7 @@ func (a *app) run(ctx context.Context, c *config.Config) error {
 	s.plan.Store(plan.Of(c))
 	s.keeper = statusfile.NewKeeper(c.StatusFile, s, s.log)
 	exporter, counters := metrics.NewExporter(
-		&metrics.Exporter{Ledger: s.ledger, Source: s, Info: s.info, Log: s.log}, build(), s.codex)
+		&metrics.Exporter{Ledger: s.ledger, Source: s, Info: s.info, Platform: host.WSL().Platform(), Log: s.log}, build(), s.codex)
 	s.counters = counters
 	s.counters.Reloaded(nil)
 	s.watcher = watch.New(s.plan.Load().Plan, watch.Options{

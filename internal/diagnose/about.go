@@ -179,7 +179,9 @@ var abouts = [...]About{
 			"it reachable there, or an agent's run failed inside the sandbox.",
 		Advice:   "Nothing is broken outside: allow network access for this run or for the sandbox, if the task needs it.",
 		Severity: Ticket,
-		Hold:     10 * time.Minute, // the sandbox is tried every five minutes by default: two attempts, not one
+		// It has been tried again before this is said at all. Less than any page is held: where the host is fine its alert
+		// silences them.
+		Hold: 2 * time.Minute,
 	},
 	SandboxOpen: {
 		Title:    "the agent's sandbox reaches the network, though it should be closed",

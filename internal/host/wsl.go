@@ -6,6 +6,7 @@ import (
 	"os"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"netwatchd/internal/probe"
@@ -43,6 +44,14 @@ const wslLoopback = "loopback0"
 
 // wslDNSTunnel is where dnsTunneling, the default, answers: the dnsTunnelIpAddress of .wslconfig, kept on lo.
 var wslDNSTunnel = netip.MustParseAddr("10.255.255.254")
+
+// Platform is "wsl1", "wsl2", or "linux".
+func (w WSLFacts) Platform() string {
+	if !w.WSL {
+		return "linux"
+	}
+	return "wsl" + strconv.Itoa(w.Version)
+}
 
 // WSL looks at this host.
 func WSL() WSLFacts { return WSLIn(os.DirFS("/")) }

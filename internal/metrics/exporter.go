@@ -30,6 +30,8 @@ type Exporter struct {
 	Source Source
 	// Info describes a probe: what it is aimed at, how often, what it expects.
 	Info func(ledger.Key) (Info, bool)
+	// Platform is what this host runs on: rules tell by it a host that is asleep from one that is down.
+	Platform string
 	// Now is the clock by which gauges age; nil is time.Now.
 	Now func() time.Time
 	Log *slog.Logger
@@ -60,6 +62,10 @@ func NewExporter(e *Exporter, build Build, codex func() Codex) (*Exporter, *Coun
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "netwatchd_build_info", Help: "Which program this is; always 1.",
 			ConstLabels: prometheus.Labels{"version": build.Version, "revision": build.Revision, "goversion": build.GoVersion},
+		}, func() float64 { return 1 }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "netwatchd_host_info", Help: "What this host runs on (linux, wsl1, wsl2); always 1.",
+			ConstLabels: prometheus.Labels{"platform": e.Platform},
 		}, func() float64 { return 1 }),
 		codexInfo{codex},
 	)

@@ -22,7 +22,7 @@ func (e *Exporter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "there are enough scrapes under way: try again", http.StatusServiceUnavailable)
 		return
 	}
-	format := expfmt.NegotiateIncludingOpenMetrics(r.Header)
+	format := expfmt.NegotiateAccept(r.Header, expfmt.DefaultOpenMetricsAcceptedFormats()...)
 	w.Header().Set("Content-Type", string(format))
 	if err := e.write(compressed(w, r), r, format); err != nil {
 		e.Log.Warn("a scrape was cut short", "error", err)
