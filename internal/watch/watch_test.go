@@ -287,6 +287,35 @@ func TestADayOfCostlyRunsStaysWithinItsBudget(t *testing.T) {
 	})
 }
 
+type purse map[string]Costs
+
+func (p purse) Costs(service string) Costs       { return p[service] }
+func (p purse) SetCosts(service string, c Costs) { p[service] = c }
+
+// A restart forgets neither what was spent nor that the account said no.
+func TestARestartKeepsTheBudget(t *testing.T) {
+	kept := make(purse)
+	world := newWorld()
+	plan := world.plan(world.withExec(3, 10*time.Minute))
+	synctest.Test(t, func(t *testing.T) {
+		for range 4 { // lives of the daemon, on the clock of one bubble
+			ctx, stop := context.WithTimeout(t.Context(), time.Hour)
+			New(plan, Options{Purse: kept}).Run(ctx)
+			stop()
+		}
+		if got := len(world.starts("exec")); got != 3 {
+			t.Errorf("runs in four hours and four lives: got %d, want the 3 of the day", got)
+		}
+		world.set("exec", probe.ExecUsageLimit, usually)
+		ctx, stop := context.WithTimeout(t.Context(), 22*time.Hour)
+		New(plan, Options{Purse: kept}).Run(ctx)
+		stop()
+		if kept["codex"].Wait < firstWait {
+			t.Errorf("kept %+v, want how long the account lets us wait", kept["codex"])
+		}
+	})
+}
+
 func TestCostlyRunsWaitWhileTheServiceCannotBeReached(t *testing.T) {
 	world := newWorld()
 	watching(t, world.plan(world.withExec(0, time.Hour)), Options{}, func(t *testing.T, w *Watcher) {
