@@ -28,12 +28,12 @@ type Purse interface {
 	SetCosts(service string, c Costs)
 }
 
-// recall takes up what the service has spent before.
-func (w *Watcher) recall(s *service) {
+// recall takes up what the service of that name has spent before.
+func (w *Watcher) recall(s *service, name string) {
 	if w.Purse == nil {
 		return
 	}
-	c := w.Purse.Costs(s.Name)
+	c := w.Purse.Costs(name)
 	now := time.Now()
 	for _, at := range c.Spent {
 		s.spent = append(s.spent, earlier(at, now))

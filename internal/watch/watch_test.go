@@ -298,20 +298,22 @@ func TestARestartKeepsTheBudget(t *testing.T) {
 	world := newWorld()
 	plan := world.plan(world.withExec(3, 10*time.Minute))
 	synctest.Test(t, func(t *testing.T) {
-		for range 4 { // lives of the daemon, on the clock of one bubble
-			ctx, stop := context.WithTimeout(t.Context(), time.Hour)
-			New(plan, Options{Purse: kept}).Run(ctx)
-			stop()
+		live := func(plan Plan, lives int) {
+			for range lives {
+				ctx, stop := context.WithTimeout(t.Context(), 30*time.Minute)
+				New(plan, Options{Purse: kept}).Run(ctx)
+				stop()
+			}
 		}
+		live(plan, 3)
 		if got := len(world.starts("exec")); got != 3 {
-			t.Errorf("runs in four hours and four lives: got %d, want the 3 of the day", got)
+			t.Errorf("runs in three lives of half an hour: got %d, want the 3 of the day", got)
 		}
+		clear(kept)
 		world.set("exec", probe.ExecUsageLimit, usually)
-		ctx, stop := context.WithTimeout(t.Context(), 22*time.Hour)
-		New(plan, Options{Purse: kept}).Run(ctx)
-		stop()
-		if kept["codex"].Wait < firstWait {
-			t.Errorf("kept %+v, want how long the account lets us wait", kept["codex"])
+		live(world.plan(world.withExec(0, 10*time.Minute)), 3)
+		if got := len(world.starts("exec")) - 3; got != 2 {
+			t.Errorf("runs in an hour and a half while the account says no: got %d, want one now and one after half an hour", got)
 		}
 	})
 }
