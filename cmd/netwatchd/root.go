@@ -82,7 +82,8 @@ Exit codes of check, probe and status: 0 healthy, 1 a fault, 2 inconclusive, 3 u
 	}
 	root.CompletionOptions.DisableDefaultCmd = false
 	a.overrides = config.BindFlags(root.PersistentFlags())
-	root.AddCommand(a.runCommand(), a.checkCommand(), a.probeCommand(), a.statusCommand(), a.configCommand(), versionCommand(a.out))
+	root.AddCommand(a.runCommand(), a.checkCommand(), a.probeCommand(), a.statusCommand(), a.incidentsCommand(), a.explainCommand(), a.storeCommand(),
+		a.configCommand(), versionCommand(a.out))
 	return root
 }
 

@@ -50,6 +50,7 @@ var patterns = []pattern{
 	// name = value, name: value, "name": "value", --name value, ?name=value&: by the end of the name.
 	{regexp.MustCompile(`(?i)(\b` + names + `\\?["']?\s*(?:=>|[:=])\s*)` + quotedValue), "${1}" + Mark},
 	{regexp.MustCompile(`(?i)(\B--?` + names + `\s+)` + quotedValue), "${1}" + Mark},
+	{regexp.MustCompile(`(?i)(["']--?` + names + `["']\s*,\s*)` + quotedValue), "${1}" + Mark},
 	{regexp.MustCompile(`(?i)([?&;](?:key|sig|auth|code|state)=)[^&\s"'#;]+`), "${1}" + Mark},
 	{regexp.MustCompile(`(?i)(\b(?:key|auth)\s*[:=]\s*)` + longValue), "${1}" + Mark},
 }

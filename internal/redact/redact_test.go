@@ -41,6 +41,7 @@ func TestString(t *testing.T) {
 		{"x-api-key: " + planted, "x-api-key: [secret]"},
 		{"tool --api-key " + planted + " --fast", "tool --api-key [secret] --fast"},
 		{"tool --password=" + planted, "tool --password=[secret]"},
+		{`args = ["--token", "` + planted + `", "x"]`, `args = ["--token", [secret], "x"]`},
 		{"ghp_" + planted + "0123456789 and github_pat_" + planted, "[secret] and [secret]"},
 		{"AKIA" + strings.ToUpper(planted) + "ABCDEFG", "[secret]"},
 		{"-----BEGIN OPENSSH PRIVATE KEY-----\n" + planted + "\n-----END OPENSSH PRIVATE KEY-----\nend", "[secret]\nend"},

@@ -203,7 +203,8 @@ func mergeHour(ctx context.Context, tx *sql.Tx, number uint64, hour int64, h *ho
 	return err
 }
 
-// Tidy gathers the hours that are over, and forgets what is older than keep. Incidents that are open are kept, however old.
+// Tidy gathers the hours that are over, and forgets what is older than keep; zero: nothing. Incidents that are open are
+// kept, however old.
 func (s *Store) Tidy(ctx context.Context, now time.Time, keep time.Duration) error {
 	if err := s.there(); err != nil {
 		return err
@@ -217,6 +218,13 @@ func (s *Store) Tidy(ctx context.Context, now time.Time, keep time.Duration) err
 			break
 		}
 	}
+	if keep <= 0 {
+		return nil
+	}
+	return s.forget(ctx, now, keep)
+}
+
+func (s *Store) forget(ctx context.Context, now time.Time, keep time.Duration) error {
 	before := now.Add(-keep)
 	for _, old := range []struct {
 		delete string

@@ -258,12 +258,12 @@ func (s *Store) tellSuspends(ctx context.Context, t *Told, until time.Time) erro
 }
 
 func (s *Store) tellRuns(ctx context.Context, t *Told, until time.Time) error {
-	const query = "SELECT id, version, started, seen, ended FROM runs WHERE seen >= ? AND started <= ? ORDER BY id LIMIT ?"
+	const query = "SELECT version, started, seen, ended FROM runs WHERE seen >= ? AND started <= ? ORDER BY started LIMIT ?"
 	return s.rows(ctx, query, []any{t.Incident.Opened.UnixMilli(), until.UnixMilli(), toldLimit}, func(r *sql.Rows) error {
 		var run Run
 		var started, seen int64
 		var ended sql.NullInt64
-		err := r.Scan(&run.ID, &run.Version, &started, &seen, &ended)
+		err := r.Scan(&run.Version, &started, &seen, &ended)
 		run.Started, run.Seen = moment(started), moment(seen)
 		if ended.Valid {
 			run.Ended = moment(ended.Int64)

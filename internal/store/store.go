@@ -14,8 +14,6 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
-
-	_ "modernc.org/sqlite" // registers "sqlite"
 )
 
 // File is the name of the database in the storage directory.

@@ -4,8 +4,12 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/incident"
@@ -43,9 +47,8 @@ type Part struct {
 	Rollup
 }
 
-// A Run is one life of the daemon. ID is given to it when it is first written.
+// A Run is one life of the daemon; it is known by when it started.
 type Run struct {
-	ID      int64     `json:"-"`
 	Version string    `json:"version"`
 	Started time.Time `json:"started"`
 	Seen    time.Time `json:"seen"`
@@ -114,16 +117,14 @@ func writeRun(ctx context.Context, tx *sql.Tx, r *Run) error {
 	if r == nil {
 		return nil
 	}
-	var ended, id any
+	var ended any
 	if !r.Ended.IsZero() {
 		ended = r.Ended.UnixMilli()
 	}
-	if r.ID != 0 {
-		id = r.ID
-	}
-	return tx.QueryRowContext(ctx, `INSERT INTO runs (id, version, started, seen, ended) VALUES (?, ?, ?, ?, ?)
-		ON CONFLICT (id) DO UPDATE SET seen = excluded.seen, ended = excluded.ended RETURNING id`,
-		id, r.Version, r.Started.UnixMilli(), r.Seen.UnixMilli(), ended).Scan(&r.ID)
+	_, err := tx.ExecContext(ctx, `INSERT INTO runs (started, version, seen, ended) VALUES (?, ?, ?, ?)
+		ON CONFLICT (started) DO UPDATE SET seen = excluded.seen, ended = excluded.ended`,
+		r.Started.UnixMilli(), r.Version, r.Seen.UnixMilli(), ended)
+	return err
 }
 
 // A Verdict is one that moved.
@@ -238,4 +239,40 @@ func (s *Store) Note(ctx context.Context, id, text string, at time.Time) error {
 		return fmt.Errorf("store: %w", err)
 	}
 	return nil
+}
+
+// IsFull reports whether there was no room on the disk: the store is as it was, and can be written to once there is.
+func IsFull(err error) bool {
+	said, ok := errors.AsType[*sqlite.Error](err)
+	return ok && said.Code()&0xff == sqlite3.SQLITE_FULL
+}
+
+// An Owned entry belongs to an incident, which may be given another ID before it is written.
+type Owned interface {
+	Entry
+	Of(from, to string) Entry // the entry, which belongs to the incident to if it belonged to from
+}
+
+// Of gives v to another incident.
+func (v Verdict) Of(from, to string) Entry {
+	if v.Incident == from {
+		v.Incident = to
+	}
+	return v
+}
+
+// Of gives e to another incident.
+func (e Evidence) Of(from, to string) Entry {
+	if e.Incident == from {
+		e.Incident = to
+	}
+	return e
+}
+
+// Of gives s to another incident.
+func (s Snapshot) Of(from, to string) Entry {
+	if s.Incident == from {
+		s.Incident = to
+	}
+	return s
 }
