@@ -109,3 +109,11 @@ func FuzzString(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkString(b *testing.B) {
+	text := "stream disconnected before completion: error sending request for url (https://chatgpt.com/backend-api/codex/responses)"
+	b.SetBytes(int64(len(text)))
+	for b.Loop() {
+		String(text)
+	}
+}
