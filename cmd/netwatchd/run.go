@@ -16,15 +16,18 @@ import (
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
 	"netwatchd/internal/config"
+	"netwatchd/internal/history"
 	"netwatchd/internal/host"
 	"netwatchd/internal/ledger"
 	"netwatchd/internal/metrics"
 	"netwatchd/internal/plan"
 	"netwatchd/internal/probe"
+	"netwatchd/internal/snapshot"
 	"netwatchd/internal/statusfile"
 	"netwatchd/internal/watch"
 	"netwatchd/internal/web"
@@ -54,6 +57,7 @@ type service struct {
 	watcher  *watch.Watcher
 	counters *metrics.Counters
 	keeper   *statusfile.Keeper
+	history  *history.Keeper
 
 	plan atomic.Pointer[plan.Plan]
 
@@ -82,13 +86,21 @@ func (a *app) run(ctx context.Context, c *config.Config) error {
 		&metrics.Exporter{Ledger: s.ledger, Source: s, Info: s.info, Platform: host.WSL().Platform(), Log: s.log}, build(), s.codex)
 	s.counters = counters
 	s.counters.Reloaded(nil)
+	s.history = history.New(history.Options{
+		Dir: c.Storage.Path, Keep: s.keep, Version: build().Version, Log: s.log, Look: s.look,
+	})
+	s.history.Watch(names(c))
+	exporter.Register(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "netwatchd_store_errors_total", Help: "How often the store could not be opened or written to.",
+	}, s.history.Errors))
 	s.watcher = watch.New(s.plan.Load().Plan, watch.Options{
 		Version:   build().Version,
-		Observers: []watch.Observer{accountant{Ledger: s.ledger}, counters, newDiary(s.log), s.keeper},
+		Observers: []watch.Observer{accountant{Ledger: s.ledger}, counters, newDiary(s.log), s.keeper, s.history},
 		Clock:     new(host.Clock),
+		Purse:     s.history,
 	})
 	server := &web.Server{
-		Source: s.watcher, Results: s.ledger.Latest, Ready: s.watcher.Ready(), Reload: s.reload,
+		Source: s.watcher, Results: s.ledger.Latest, History: s.history, Ready: s.watcher.Ready(), Reload: s.reload,
 		Metrics: exporter, Version: build().Version, Log: s.log,
 	}
 	s.log.Info("watching", "version", build().Version, "configuration", c.Origin(), "services", len(c.Services), "listen", addresses(listeners))
@@ -114,12 +126,13 @@ func addresses(listeners []net.Listener) []string {
 }
 
 // serve runs all parts until ctx ends or one of them fails, then stops them in reverse: first the page, so that nobody
-// asks a watcher that is leaving, then the watcher with the attempts under way, last the status file.
+// asks a watcher that is leaving, then the watcher with the attempts under way, last the status file and the store.
 func (s *service) serve(ctx context.Context, page func(context.Context) error) error {
 	keeping, stopKeeping := context.WithCancel(context.Background())
 	watching, stopWatching := context.WithCancel(context.Background())
-	var keeper, watcher, rest sync.WaitGroup
-	keeper.Go(func() { s.keeper.Run(keeping) })
+	var keepers, watcher, rest sync.WaitGroup
+	keepers.Go(func() { s.keeper.Run(keeping) })
+	keepers.Go(func() { s.history.Run(keeping) })
 	watcher.Go(func() { s.watcher.Run(watching) })
 
 	ctx, stop := context.WithCancel(ctx)
@@ -131,7 +144,7 @@ func (s *service) serve(ctx context.Context, page func(context.Context) error) e
 	stopWatching()
 	watcher.Wait()
 	stopKeeping()
-	keeper.Wait()
+	keepers.Wait()
 	s.log.Info("stopped")
 	if err != nil {
 		return failed(err)
@@ -169,6 +182,7 @@ func (s *service) reload(ctx context.Context) error {
 			s.plan.Store(next)
 			s.conf = c
 			s.ledger.Keep(next.Knows)
+			s.history.Watch(names(c))
 		}
 	}
 	s.counters.Reloaded(err)
@@ -179,6 +193,20 @@ func (s *service) reload(ctx context.Context) error {
 	s.log.Info("reloaded", "configuration", c.Origin(), "services", len(c.Services))
 	s.note()
 	return nil
+}
+
+// keep is how long history is kept.
+func (s *service) keep() time.Duration { return s.plan.Load().Keep() }
+
+// look takes a snapshot for an incident's record.
+func (s *service) look(ctx context.Context) any { return snapshot.Take(ctx, s.plan.Load().Agent()) }
+
+func names(c *config.Config) []string {
+	all := make([]string, len(c.Services))
+	for i, s := range c.Services {
+		all[i] = s.Name
+	}
+	return all
 }
 
 // unchangeable refuses what only a restart can change, rather than pretend.

@@ -28,6 +28,12 @@ type Bucket struct {
 	Count uint32
 }
 
+// IndexOf is the index of the bucket that holds a duration. A microsecond is the clock's resolution here: anything shorter
+// shares its bucket, and zero has none of its own.
+func IndexOf(seconds float64) int16 {
+	return int16(math.Ceil(math.Log2(max(seconds, 1e-6)) * (1 << Schema)))
+}
+
 // Observe counts one duration.
 func (h *Histogram) Observe(seconds float64) {
 	h.Count++
@@ -35,8 +41,7 @@ func (h *Histogram) Observe(seconds float64) {
 	if i, _ := slices.BinarySearch(Bounds[:], seconds); i < len(Bounds) {
 		h.Classic[i]++
 	}
-	// A microsecond is the clock's resolution here: anything shorter shares its bucket, and zero has none of its own.
-	index := int16(math.Ceil(math.Log2(max(seconds, 1e-6)) * (1 << Schema)))
+	index := IndexOf(seconds)
 	i, found := slices.BinarySearchFunc(h.Native, index, func(b Bucket, index int16) int { return int(b.Index) - int(index) })
 	if !found {
 		h.Native = slices.Insert(h.Native, i, Bucket{Index: index})

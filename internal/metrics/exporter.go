@@ -72,6 +72,9 @@ func NewExporter(e *Exporter, build Build, codex func() Codex) (*Exporter, *Coun
 	return e, e.counters
 }
 
+// Register adds what others count.
+func (e *Exporter) Register(c prometheus.Collector) { e.others.MustRegister(c) }
+
 var codexDesc = prometheus.NewDesc("netwatchd_codex_info",
 	"Which agent is installed, and how its sandbox is run; absent where none was found.", []string{"version", "path", "sandbox_mode"}, nil)
 

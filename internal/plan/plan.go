@@ -15,6 +15,7 @@ import (
 	"netwatchd/internal/ledger"
 	"netwatchd/internal/metrics"
 	"netwatchd/internal/probe"
+	"netwatchd/internal/snapshot"
 	"netwatchd/internal/watch"
 )
 
@@ -62,6 +63,21 @@ func (p *Plan) Knows(k ledger.Key) bool {
 	_, own := p.Info(k)
 	look := k.Kind == probe.KindHost && slices.ContainsFunc(p.Services, func(s watch.Service) bool { return s.Name == k.Service })
 	return own || look || config.Reserved(k.Service)
+}
+
+// Keep is how long history is kept.
+func (p *Plan) Keep() time.Duration { return p.config.Storage.Keep }
+
+// Agent says which agent a snapshot looks at.
+func (p *Plan) Agent() snapshot.Options {
+	for _, s := range p.config.Services {
+		for _, c := range s.Probes {
+			if c.Preset == "codex" {
+				return snapshot.Options{Agent: true, Path: c.Codex.Path, Home: c.Codex.Home, State: p.config.Storage.Path}
+			}
+		}
+	}
+	return snapshot.Options{}
 }
 
 // Codex is the agent that the configuration runs; zero if it runs none, or none is there.

@@ -24,6 +24,7 @@ func (w *Watcher) adopt(plan Plan) {
 		s := known[planned.Name]
 		if s == nil {
 			s = newService(planned.Name, now)
+			w.recall(s, planned.Name)
 		}
 		s.Service = planned
 		s.forget()

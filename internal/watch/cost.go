@@ -14,6 +14,48 @@ const (
 	longest   = 6 * time.Hour
 )
 
+// Costs are what a service's costly attempts have used of their budget, and whether the account lets them wait.
+type Costs struct {
+	Spent  []time.Time   `json:"spent"`           // starts within the last day
+	Wait   time.Duration `json:"wait,omitzero"`   // before the next: the account said no
+	Waited time.Time     `json:"waited,omitzero"` // since when
+}
+
+// A Purse remembers costs from one run of the daemon to the next. Its methods are called on the watcher's own goroutine,
+// and must return at once.
+type Purse interface {
+	Costs(service string) Costs
+	SetCosts(service string, c Costs)
+}
+
+// recall takes up what the service of that name has spent before.
+func (w *Watcher) recall(s *service, name string) {
+	if w.Purse == nil {
+		return
+	}
+	c := w.Purse.Costs(name)
+	now := time.Now()
+	for _, at := range c.Spent {
+		s.spent = append(s.spent, earlier(at, now))
+	}
+	s.wait, s.waited = c.Wait, earlier(c.Waited, now)
+}
+
+// earlier is the earlier of two moments: a clock set back must not make a budget last for longer than a day.
+func earlier(a, b time.Time) time.Time {
+	if a.After(b) {
+		return b
+	}
+	return a
+}
+
+// account has the purse remember what the service has spent.
+func (w *Watcher) account(s *service) {
+	if w.Purse != nil {
+		w.Purse.SetCosts(s.Name, Costs{slices.Clone(s.spent), s.wait, s.waited})
+	}
+}
+
 // mayAfford reports whether a costly attempt may be made now.
 func (w *Watcher) mayAfford(s *service, t Task) bool {
 	now := time.Now()
@@ -30,6 +72,7 @@ func (w *Watcher) mayAfford(s *service, t Task) bool {
 	}
 	w.costly = true
 	s.spent = append(s.spent, now)
+	w.account(s)
 	return true
 }
 
@@ -42,6 +85,7 @@ func (w *Watcher) paid(s *service, r probe.Result) {
 	default:
 		s.wait = 0
 	}
+	w.account(s)
 }
 
 // budget says how many costly attempts are left within the day; nil where none are bounded.

@@ -42,6 +42,7 @@ type Options struct {
 	Version   string
 	Observers []Observer
 	Clock     Clock // nil: never away
+	Purse     Purse // nil: what was spent is forgotten at the end
 }
 
 // A Watcher runs a plan. One goroutine, in Run, owns everything it knows; all else sends it messages.

@@ -287,6 +287,37 @@ func TestADayOfCostlyRunsStaysWithinItsBudget(t *testing.T) {
 	})
 }
 
+type purse map[string]Costs
+
+func (p purse) Costs(service string) Costs       { return p[service] }
+func (p purse) SetCosts(service string, c Costs) { p[service] = c }
+
+// A restart forgets neither what was spent nor that the account said no.
+func TestARestartKeepsTheBudget(t *testing.T) {
+	kept := make(purse)
+	world := newWorld()
+	plan := world.plan(world.withExec(3, 10*time.Minute))
+	synctest.Test(t, func(t *testing.T) {
+		live := func(plan Plan, lives int) {
+			for range lives {
+				ctx, stop := context.WithTimeout(t.Context(), 30*time.Minute)
+				New(plan, Options{Purse: kept}).Run(ctx)
+				stop()
+			}
+		}
+		live(plan, 3)
+		if got := len(world.starts("exec")); got != 3 {
+			t.Errorf("runs in three lives of half an hour: got %d, want the 3 of the day", got)
+		}
+		clear(kept)
+		world.set("exec", probe.ExecUsageLimit, usually)
+		live(world.plan(world.withExec(0, 10*time.Minute)), 3)
+		if got := len(world.starts("exec")) - 3; got != 2 {
+			t.Errorf("runs in an hour and a half while the account says no: got %d, want one now and one after half an hour", got)
+		}
+	})
+}
+
 func TestCostlyRunsWaitWhileTheServiceCannotBeReached(t *testing.T) {
 	world := newWorld()
 	watching(t, world.plan(world.withExec(0, time.Hour)), Options{}, func(t *testing.T, w *Watcher) {

@@ -19,6 +19,9 @@ func (s *Server) routeAPI(mux *http.ServeMux) {
 	for path, get := range map[string]http.HandlerFunc{
 		"/api/v1/status":  s.apiStatus,
 		"/api/v1/results": s.apiResults,
+
+		"/api/v1/incidents":      s.apiIncidents,
+		"/api/v1/incidents/{id}": s.apiIncident,
 	} {
 		mux.HandleFunc("GET "+path, get)
 		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {

@@ -22,6 +22,7 @@ type Source interface {
 type Server struct {
 	Source  Source
 	Results func() []probe.Result           // the latest of every probe
+	History History                         // nil: none is kept
 	Ready   <-chan struct{}                 // closed after the first full round
 	Reload  func(ctx context.Context) error // nil: there is nothing to reload
 	Metrics http.Handler

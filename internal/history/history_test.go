@@ -1,0 +1,355 @@
+package history
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"netwatchd/internal/diagnose"
+	"netwatchd/internal/probe"
+	"netwatchd/internal/store"
+	"netwatchd/internal/watch"
+)
+
+// A life is one life of a keeper.
+type life struct {
+	*Keeper
+	log  *lockedLog
+	stop func()
+}
+
+type lockedLog struct {
+	mu sync.Mutex
+	bytes.Buffer
+}
+
+func (l *lockedLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.Buffer.Write(p)
+}
+
+func (l *lockedLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.Buffer.String()
+}
+
+func (l *lockedLog) lines() int { return strings.Count(l.String(), "\n") }
+
+func live(t *testing.T, dir string) *life {
+	t.Helper()
+	l := &life{log: new(lockedLog)}
+	l.Keeper = New(Options{Dir: dir, Keep: func() time.Duration { return 90 * 24 * time.Hour }, Version: "1",
+		Log: slog.New(slog.NewTextHandler(l.log, nil)), Look: func(context.Context) any { return map[string]string{"kernel": "6.6"} }})
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { l.Run(ctx) })
+	l.stop = sync.OnceFunc(func() { cancel(); running.Wait() })
+	t.Cleanup(l.stop)
+	return l
+}
+
+func judged(l *life, service string, cause, was diagnose.Cause) {
+	s := watch.Standing{Verdict: diagnose.NotReady(service, cause), Since: time.Now()}
+	if cause.Fault() {
+		s.Evidence = []probe.Result{{Spec: probe.Spec{Service: service, Name: "head", Kind: probe.KindHTTP, Target: "https://h/"},
+			Start: time.Now(), Class: probe.TCPRefused, Why: "refused; api_key=Pl4nt3d"}}
+	}
+	l.Judged(s, was)
+}
+
+// eventually waits for what another goroutine brings about.
+func eventually(t *testing.T, is func() error) {
+	t.Helper()
+	var err error
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		if err = is(); err == nil {
+			return
+		}
+	}
+	t.Fatal(err)
+}
+
+// stored reads the store as another process does.
+func stored(t *testing.T, dir string) (found []string) {
+	t.Helper()
+	s, err := store.OpenToRead(dir)
+	if err != nil {
+		return nil
+	}
+	defer s.Close()
+	all, _, err := s.Incidents(t.Context(), store.Filter{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, i := range all {
+		words := i.ID[len("20261123-"):]
+		for _, span := range i.Causes {
+			words += " " + span.Cause.String()
+		}
+		if i.IsOpen() {
+			words += " open"
+		}
+		found = append(found, words)
+	}
+	return found
+}
+
+func wants(t *testing.T, dir string, want ...string) {
+	t.Helper()
+	eventually(t, func() error {
+		if got := stored(t, dir); strings.Join(got, "; ") != strings.Join(want, "; ") {
+			return fmt.Errorf("stored %q, want %q", got, want)
+		}
+		return nil
+	})
+}
+
+func TestLives(t *testing.T) {
+	dir := t.TempDir()
+	l := live(t, dir)
+	judged(l, "codex", diagnose.Healthy, diagnose.Starting)
+	judged(l, "codex", diagnose.Resolver, diagnose.Healthy)
+	l.SetCosts("codex", watch.Costs{Spent: []time.Time{time.Now()}})
+	wants(t, dir, "codex-1 resolver open") // while it runs
+	l.stop()
+
+	l = live(t, dir)
+	if len(l.Costs("codex").Spent) != 1 {
+		t.Error("a restart forgot what was spent")
+	}
+	judged(l, "codex", diagnose.Upstream, diagnose.Starting)
+	judged(l, "codex", diagnose.Healthy, diagnose.Upstream)
+	l.stop()
+	wants(t, dir, "codex-1 resolver upstream")
+
+	l = live(t, dir)
+	id := time.Now().UTC().Format("20060102") + "-codex-1"
+	r, err := l.Record(t.Context(), id)
+	if err != nil || len(r.Transitions) == 0 || r.Runtime == nil {
+		t.Fatalf("record %+v, %v; want what happened, and a snapshot", r, err)
+	}
+	if text, _ := r.JSON(); bytes.Contains(text, []byte("Pl4nt3d")) || len(r.Evidence) == 0 {
+		t.Errorf("want evidence without the secret: %s", text)
+	}
+	if _, err := l.Record(t.Context(), "20260101-codex-1"); !errors.Is(err, store.ErrNoIncident) && err == nil {
+		t.Error("a record of nothing")
+	}
+	l.Watch(nil)
+	if l.Errors() != 0 {
+		t.Errorf("%v errors: %s", l.Errors(), l.log)
+	}
+}
+
+func TestEndOfAService(t *testing.T) {
+	dir := t.TempDir()
+	l := live(t, dir)
+	judged(l, "codex", diagnose.Resolver, diagnose.Healthy)
+	judged(l, "shop", diagnose.Resolver, diagnose.Healthy)
+	l.Watch([]string{"shop"})
+	eventually(t, func() error {
+		s, err := store.OpenToRead(dir)
+		if err != nil {
+			return err
+		}
+		defer s.Close()
+		open, _, err := s.Incidents(t.Context(), store.Filter{OpenOnly: true})
+		if err != nil || len(open) != 1 || open[0].Service != "shop" {
+			return fmt.Errorf("open: %v, %v; want shop's", open, err)
+		}
+		return nil
+	})
+}
+
+// The store is deleted while it is in use: a new one is made, and what lasts is in it.
+func TestDeleted(t *testing.T) {
+	dir := t.TempDir()
+	l := live(t, dir)
+	judged(l, "codex", diagnose.Resolver, diagnose.Healthy)
+	wants(t, dir, "codex-1 resolver open")
+	for _, name := range []string{store.File, store.File + "-wal", store.File + "-shm"} {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
+		}
+	}
+	judged(l, "codex", diagnose.Upstream, diagnose.Resolver)
+	wants(t, dir, "codex-1 resolver upstream open")
+	if l.Errors() == 0 {
+		t.Error("that it was gone is no error")
+	}
+}
+
+// What cannot be used is no reason to stop; once it can, what was heard is written.
+func TestNoStoreAtFirst(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, store.File)
+	if err := os.WriteFile(path, []byte(strings.Repeat("not a database ", 100)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l := live(t, dir)
+	judged(l, "codex", diagnose.Resolver, diagnose.Healthy)
+	judged(l, "codex", diagnose.Upstream, diagnose.Resolver)
+	found, total, err := l.Incidents(t.Context(), store.Filter{})
+	if err != nil || total != 1 || len(found) != 1 {
+		t.Errorf("%d incidents, %v; want the one in memory", total, err)
+	}
+	if _, err := l.Record(t.Context(), found[0].ID); err != nil {
+		t.Errorf("the record of what is in memory: %v", err)
+	}
+	eventually(t, func() error {
+		if l.Errors() < 2 {
+			return fmt.Errorf("%v errors, want it tried again", l.Errors())
+		}
+		return nil
+	})
+	if l.log.lines() != 1 {
+		t.Errorf("%d lines, want one for all: %s", l.log.lines(), l.log)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	wants(t, dir, "codex-1 resolver upstream open")
+	eventually(t, func() error {
+		if l.log.lines() != 2 {
+			return fmt.Errorf("want it said that it is over: %s", l.log)
+		}
+		return nil
+	})
+}
+
+// What an earlier life has left is joined with what was heard before it could be read.
+func TestJoined(t *testing.T) {
+	dir := t.TempDir()
+	l := live(t, dir)
+	judged(l, "codex", diagnose.Resolver, diagnose.Healthy)
+	judged(l, "shop", diagnose.Resolver, diagnose.Healthy)
+	judged(l, "shop", diagnose.Healthy, diagnose.Resolver)
+	l.stop()
+	path := filepath.Join(dir, store.File)
+	if err := os.Rename(path, path+".away"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(path, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	l = live(t, dir)
+	judged(l, "codex", diagnose.Upstream, diagnose.Starting)
+	judged(l, "shop", diagnose.Upstream, diagnose.Starting)
+	if err := errors.Join(os.Remove(path), os.Rename(path+".away", path)); err != nil {
+		t.Fatal(err)
+	}
+	wants(t, dir, "shop-1 resolver upstream open", "codex-1 resolver upstream open")
+}
+
+// A full disk costs a metric and a line. What was heard meanwhile is written once there is room.
+func TestDiskFull(t *testing.T) {
+	dir := t.TempDir()
+	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", dir).CombinedOutput(); err != nil {
+		t.Skipf("needs root: mounting a small file system: %s", out)
+	}
+	t.Cleanup(func() { exec.Command("umount", "-l", dir).Run() })
+	l := live(t, dir)
+	judged(l, "codex", diagnose.Resolver, diagnose.Healthy)
+	wants(t, dir, "codex-1 resolver open")
+	big := filepath.Join(dir, "big")
+	if err := os.WriteFile(big, make([]byte, 2<<20), 0o600); err == nil {
+		t.Fatal("the file system is larger than it should be")
+	}
+	for range 1000 {
+		l.Attempted(probe.Result{Spec: probe.Spec{Service: "codex", Name: "exec", Kind: probe.KindExec}, Start: time.Now(), Why: strings.Repeat("w", 3000)}, 0)
+	}
+	eventually(t, func() error {
+		if l.Errors() == 0 || l.log.lines() == 0 {
+			return fmt.Errorf("a full disk: %v errors, log %q", l.Errors(), l.log)
+		}
+		return nil
+	})
+	judged(l, "codex", diagnose.Upstream, diagnose.Resolver)
+	judged(l, "codex", diagnose.Healthy, diagnose.Upstream)
+	if err := os.Remove(big); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("mount", "-o", "remount,size=64m", dir).CombinedOutput(); err != nil {
+		t.Fatalf("%s", out)
+	}
+	wants(t, dir, "codex-1 resolver upstream")
+	if h, err := store.Check(t.Context(), dir); err != nil || len(h.Faults) > 0 {
+		t.Errorf("%+v, %v", h, err)
+	}
+}
+
+// The watcher never waits for the disk.
+func TestNeverWaits(t *testing.T) {
+	l := live(t, t.TempDir())
+	const services = 2000
+	begun := time.Now()
+	for n := range services {
+		judged(l, fmt.Sprint("service", n), diagnose.Upstream, diagnose.Healthy)
+	}
+	if took := time.Since(begun) / services; took > 2*time.Millisecond {
+		t.Errorf("%v a verdict; want microseconds", took)
+	}
+	l.mu.Lock()
+	weight := l.weight
+	l.mu.Unlock()
+	if weight > weightLimit {
+		t.Errorf("%d results wait, want %d at the most", weight, weightLimit)
+	}
+	eventually(t, func() error {
+		_, total, err := l.Incidents(t.Context(), store.Filter{})
+		if err != nil || total != services {
+			return fmt.Errorf("%d incidents, %v; want %d, none lost", total, err, services)
+		}
+		return nil
+	})
+}
+
+func TestThin(t *testing.T) {
+	var minutes []store.Minute
+	for n := range 100 {
+		m := store.Minute{At: time.Unix(int64(60*n), 0)}
+		for p := range 1000 {
+			var u store.Rollup
+			u.Add(probe.OK, 0.01)
+			m.Parts = append(m.Parts, store.Part{Key: store.Key{Probe: fmt.Sprint(p)}, Rollup: u})
+		}
+		minutes = thin(append(minutes, m))
+	}
+	var count uint64
+	parts := 0
+	for _, m := range minutes {
+		for _, p := range m.Parts {
+			count += p.Count
+		}
+		parts += len(m.Parts)
+	}
+	if count != 100_000 || parts > partLimit {
+		t.Errorf("%d attempts in %d roll-ups; want all 100000 in %d at the most", count, parts, partLimit)
+	}
+}
+
+func TestTrusts(t *testing.T) {
+	begun := time.Now()
+	k := &Keeper{begun: begun}
+	if k.trusts(begun.Add(time.Minute)) {
+		t.Error("a daemon that has just started forgets history")
+	}
+	if !k.trusts(begun.Add(2 * time.Hour)) {
+		t.Error("after two hours nothing is forgotten")
+	}
+	k.begun = begun.Add(2 * time.Hour) // a start in the future, by a clock that was set back since
+	if k.trusts(begun.Add(3 * time.Hour).Round(0).Add(-10 * time.Hour)) {
+		t.Error("a clock that was set is trusted")
+	}
+}

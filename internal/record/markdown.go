@@ -1,0 +1,332 @@
+package record
+
+import (
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+
+	"netwatchd/internal/probe"
+	"netwatchd/internal/redact"
+)
+
+// A page is Markdown being written. Whatever came from outside stands in code spans or blocks, where it is neither markup
+// nor HTML, and has no control characters.
+type page struct{ strings.Builder }
+
+// Markdown is the record for people.
+func (r *Record) Markdown() string {
+	p := new(page)
+	p.line("# Incident %s: %s", code(r.ID), code(r.Verdict.Title))
+	p.line("")
+	p.line("**%v** (%v), %s.", r.Verdict.Cause, r.Severity, r.span())
+	for n, write := range []struct {
+		title string
+		body  func(*page)
+	}{
+		{"Scope", r.writeScope},
+		{"Runtime", r.writeRuntime},
+		{"The agent's configuration", r.writeConfiguration},
+		{"Feature flags", r.writeFeatures},
+		{"Symptom", r.writeSymptom},
+		{"Verdict and evidence", r.writeVerdict},
+		{"What happened when", r.writeTransitions},
+		{"Backtest", r.writeBacktest},
+		{"Warnings that blocked nothing", r.writeWarnings},
+		{"What to do", r.writeTodo},
+	} {
+		p.line("")
+		p.line("## %d. %s", n+1, write.title)
+		p.line("")
+		write.body(p)
+	}
+	return redact.String(p.String())
+}
+
+func (p *page) line(format string, args ...any) {
+	fmt.Fprintf(p, format, args...)
+	p.WriteByte('\n')
+}
+
+func (r *Record) span() string {
+	if r.Closed == nil {
+		return "since " + stamp(r.Opened) + ", not over"
+	}
+	words := fmt.Sprintf("%s to %s, for %v", stamp(r.Opened), stamp(*r.Closed), r.Closed.Sub(r.Opened).Round(time.Second))
+	if r.Ended != "" {
+		words += "; " + r.Ended
+	}
+	return words
+}
+
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
+
+func (r *Record) writeScope(p *page) {
+	p.line("- Service: %s", code(r.Service))
+	for _, t := range r.Scope.Targets {
+		p.line("- Target: %s", code(t))
+	}
+	p.line("- Seen from: %s", strings.Join(r.Scope.Vantages, ", "))
+	p.line("- Time: %s", r.span())
+	if r.Returns > 0 {
+		p.line("- It came back %d times.", r.Returns)
+	}
+	for _, v := range r.Scope.Versions {
+		p.line("- Watched by: netwatchd %s", code(v))
+	}
+}
+
+func (r *Record) writeRuntime(p *page) {
+	s := r.Runtime
+	if s == nil {
+		p.line("No snapshot was taken.")
+		return
+	}
+	p.line("As of %s:", stamp(s.At))
+	p.line("")
+	for _, program := range s.Programs {
+		switch {
+		case program.Fault != "":
+			p.line("- %s: %s", program.Name, code(program.Fault))
+		default:
+			p.line("- %s: %s at %s", program.Name, code(program.Version), code(program.Path))
+		}
+	}
+	p.line("- system: %s, kernel %s, %s", code(s.System), code(s.Kernel), s.Arch)
+	if s.WSL.WSL {
+		p.line("- WSL %d: networking %s, DNS %s, systemd %v", s.WSL.Version, code(s.WSL.Networking), code(s.WSL.DNS), s.WSL.Systemd)
+	} else {
+		p.line("- WSL: no")
+	}
+	if len(s.Environment) == 0 {
+		p.line("- environment: none of the variables that matter is set")
+	}
+	for _, e := range s.Environment {
+		p.line("- environment: %s", code(e.Name+"="+e.Value))
+	}
+}
+
+func (r *Record) writeConfiguration(p *page) {
+	switch s := r.Runtime; {
+	case s == nil || s.Agent == nil:
+		p.line("No agent was looked at.")
+	case s.Agent.Fault != "":
+		p.line("In %s: %s", code(s.Agent.Home), code(s.Agent.Fault))
+	default:
+		p.line("In %s, sign-in: %s", code(s.Agent.Home), code(s.Agent.SignIn))
+		p.line("")
+		p.block("toml", s.Agent.Configuration)
+	}
+}
+
+func (r *Record) writeFeatures(p *page) {
+	if r.Runtime == nil || r.Runtime.Agent == nil || len(r.Runtime.Agent.Features) == 0 {
+		p.line("Not known: this version of the agent does not list them.")
+		return
+	}
+	on := make([]string, len(r.Runtime.Agent.Features))
+	for i, f := range r.Runtime.Agent.Features {
+		on[i] = code(f)
+	}
+	p.line("On: %s.", strings.Join(on, ", "))
+}
+
+func (r *Record) writeSymptom(p *page) {
+	if len(r.Symptom) == 0 {
+		p.line("Nothing that failed has said anything.")
+	}
+	for n, s := range r.Symptom {
+		if n > 0 {
+			p.line("")
+		}
+		p.block("text", s.Text)
+		p.line("")
+		p.line("(%s)", references(s.Exhibit))
+	}
+}
+
+func (r *Record) writeVerdict(p *page) {
+	v := r.Verdict
+	p.line("**%v**: %s (%s). %s", v.Cause, code(v.Title), references(v.Exhibits...), v.Means)
+	p.line("")
+	p.line("It stood since %s, %.1f s after the first failed attempt.", stamp(v.Since), float64(v.Delay))
+	for _, f := range v.Also {
+		p.line("Also found: **%v**, %s.", f.Cause, code(f.Title))
+	}
+	if len(v.Blocked) > 0 {
+		p.line("Blocked by it, not failed: %s.", codes(v.Blocked))
+	}
+	if len(v.Missing) > 0 {
+		p.line("Would have told more: %s.", codes(v.Missing))
+	}
+	r.writeBeside(p)
+	p.line("")
+	for _, e := range r.Evidence {
+		p.line("%d. %s", e.Number, told(e.Result))
+	}
+}
+
+func (r *Record) writeBeside(p *page) {
+	if len(r.Beside) == 0 {
+		return
+	}
+	p.line("")
+	p.line("| probe | on the host | in the sandbox |")
+	p.line("|---|---|---|")
+	for _, b := range r.Beside {
+		p.line("| %s | %s | %s |", cell(b.Probe), ended(b.Host), ended(b.Sandbox))
+	}
+}
+
+func ended(r *probe.Result) string {
+	if r == nil {
+		return "not tried"
+	}
+	words := r.Class.String()
+	if r.Status != 0 {
+		words += fmt.Sprintf(", status %d", r.Status)
+	}
+	return fmt.Sprintf("%s, %.0f ms", cell(words), float64(r.Elapsed)*1000)
+}
+
+// told is a result in a line.
+func told(r probe.Result) string {
+	words := fmt.Sprintf("%s %s %s from %v: **%v**", stamp(r.Start), code(r.Service+"/"+r.Name), code(r.Target), r.Vantage, r.Class)
+	if r.Phase != probe.NoPhase {
+		words += " at " + r.Phase.String()
+	}
+	words += fmt.Sprintf(" after %.0f ms", float64(r.Elapsed)*1000)
+	for _, fact := range []struct{ name, text string }{
+		{"nameserver", r.Server}, {"answer", r.RCode}, {"peer", r.Peer}, {"proxy", r.Proxy}, {"request", r.RequestID},
+		{"signals", strings.Join(r.Signals, ", ")}, {"output", r.Output}, {"why", r.Why},
+	} {
+		if fact.text != "" {
+			words += ", " + fact.name + " " + code(fact.text)
+		}
+	}
+	if r.Status != 0 {
+		words += fmt.Sprintf(", status %d", r.Status)
+	}
+	return words
+}
+
+func (r *Record) writeTransitions(p *page) {
+	p.line("| when | what | | shown by |")
+	p.line("|---|---|---|---|")
+	for _, t := range r.Transitions {
+		p.line("| %s | %s | %s | %s |", stamp(t.At), t.What, cell(t.Text), references(t.Exhibits...))
+	}
+}
+
+func (r *Record) writeBacktest(p *page) {
+	switch {
+	case r.Backtest != nil:
+		p.line("%d of %d runs of the agent were well since it ended (%s).", r.Backtest.OK, r.Backtest.Runs, references(r.Backtest.Exhibits...))
+	case r.Closed == nil:
+		p.line("None yet: it is not over.")
+	default:
+		p.line("None: the agent did not run within the hour after it ended.")
+	}
+}
+
+func (r *Record) writeWarnings(p *page) {
+	if len(r.Warnings) == 0 {
+		p.line("None.")
+	}
+	for _, w := range r.Warnings {
+		p.line("- %s, %d times (%s)", code(w.Name), w.Count, references(w.Exhibits...))
+	}
+}
+
+func (r *Record) writeTodo(p *page) {
+	for _, d := range r.Do {
+		p.line("- %s", inline(d))
+	}
+}
+
+func references(numbers ...int) string {
+	if len(numbers) == 0 {
+		return "–"
+	}
+	words := make([]string, len(numbers))
+	for i, n := range numbers {
+		words[i] = fmt.Sprint(n)
+	}
+	return "evidence " + strings.Join(words, ", ")
+}
+
+// clean is text on one line, without what a terminal or a reader's eye could be deceived by.
+func clean(text string) string {
+	return strings.Join(strings.Fields(strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsSpace(r), unicode.IsControl(r):
+			return ' '
+		case unicode.Is(unicode.Cf, r), r == unicode.ReplacementChar:
+			return -1
+		}
+		return r
+	}, text)), " ")
+}
+
+// textLimit bounds one text from outside in the page; the JSON has more of it.
+const textLimit = 600
+
+// code is text as a code span, whose fence is longer than any run of backticks in it (CommonMark 6.1).
+func code(text string) string {
+	text = probe.Shorten(clean(text), textLimit)
+	if text == "" {
+		return "–"
+	}
+	fence := strings.Repeat("`", longestRun(text)+1)
+	if strings.HasPrefix(text, "`") || strings.HasSuffix(text, "`") {
+		text = " " + text + " "
+	}
+	return fence + text + fence
+}
+
+// cell is code for a table, in which a bar ends even a code span.
+func cell(text string) string { return strings.ReplaceAll(code(text), "|", `\|`) }
+
+func codes(texts []string) string {
+	all := make([]string, len(texts))
+	for i, t := range texts {
+		all[i] = code(t)
+	}
+	return strings.Join(all, ", ")
+}
+
+// inline is text of our own that may quote others: markup in it does not count.
+func inline(text string) string {
+	return strings.NewReplacer(`\`, `\\`, "`", "\\`", "<", "&lt;", "*", `\*`, "[", `\[`, "_", `\_`).Replace(clean(text))
+}
+
+func longestRun(text string) int {
+	longest, run := 0, 0
+	for _, r := range text {
+		if r == '`' {
+			run++
+			longest = max(longest, run)
+		} else {
+			run = 0
+		}
+	}
+	return longest
+}
+
+// block is text as a fenced block, line by line.
+func (p *page) block(language, text string) {
+	fence := strings.Repeat("`", max(longestRun(text)+1, 3))
+	p.line("%s%s", fence, language)
+	for line := range strings.Lines(text) {
+		p.line("%s", strings.TrimRight(strings.Map(func(r rune) rune {
+			switch {
+			case r == '\t':
+				return r
+			case unicode.IsControl(r), unicode.Is(unicode.Cf, r):
+				return -1
+			}
+			return r
+		}, line), " "))
+	}
+	p.line("%s", fence)
+}

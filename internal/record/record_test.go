@@ -1,0 +1,221 @@
+package record
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"netwatchd/internal/diagnose"
+	"netwatchd/internal/incident"
+	"netwatchd/internal/probe"
+	"netwatchd/internal/snapshot"
+	"netwatchd/internal/store"
+	"netwatchd/internal/watch"
+)
+
+var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+
+func result(name string, kind probe.Kind, v probe.Vantage, class probe.Class, why string) probe.Result {
+	r := probe.Result{Spec: probe.Spec{Service: "codex", Name: name, Kind: kind, Target: "https://chatgpt.com/backend-api/codex/responses", Vantage: v},
+		Start: noon, Elapsed: .084, Class: class, Why: why}
+	r.Phase = probe.Resolve
+	return r
+}
+
+// scene is the incident of the sandbox: denied inside, well outside.
+func scene() *store.Told {
+	b := incident.NewBook()
+	i, _ := b.Enter(incident.Judgement{Service: "codex", Cause: diagnose.Resolver, Severity: diagnose.Ticket, Title: "codex: names", At: noon})
+	b.Enter(incident.Judgement{Service: "codex", Cause: diagnose.Sandbox, Severity: diagnose.Ticket, Title: "codex: unreachable from the sandbox only", At: noon.Add(time.Minute)})
+	b.Enter(incident.Judgement{Service: "codex", Cause: diagnose.Healthy, At: noon.Add(time.Hour)})
+	i.Notes = []incident.Note{{At: noon.Add(time.Minute), Text: "seen by me"}}
+
+	outside := result("head", probe.KindHTTP, probe.FromHost, probe.OK, "")
+	outside.Status, outside.Phase = 405, probe.Response
+	inside := result("head", probe.KindHTTP, probe.FromSandbox, probe.LocalDenied, "socket: operation not permitted")
+	run := result("exec", probe.KindExec, probe.FromHost, probe.ExecNetwork, "stream disconnected before completion: error sending request for url (https://chatgpt.com/backend-api/codex/responses)")
+	run.Warnings = []string{"codex_path_update"}
+	again := run
+	again.Start, again.Class, again.Why = noon.Add(61*time.Minute), probe.OK, ""
+
+	verdict := func(at time.Duration, was, is diagnose.Cause, evidence ...probe.Result) store.Verdict {
+		s := watch.Standing{Verdict: diagnose.NotReady("codex", is), Since: noon.Add(at), Delay: 1.2, Results: evidence}
+		s.Evidence = evidence
+		return store.Verdict{At: noon.Add(at), Was: was, Incident: i.ID, Standing: s}
+	}
+	snap, _ := json.Marshal(snapshot.Snapshot{At: noon, Kernel: "6.6", Programs: []snapshot.Program{{Name: "codex", Version: "0.104.0", Path: "/usr/bin/codex"}},
+		Environment: []snapshot.Setting{{Name: "CODEX_SANDBOX_NETWORK_DISABLED", Value: "1"}},
+		Agent:       &snapshot.Agent{Home: "/home/me/.codex", Configuration: "sandbox_mode = \"workspace-write\"\n", Features: []string{"shell_tool"}, SignIn: "there"}})
+	return &store.Told{
+		Incident: i,
+		Verdicts: []store.Verdict{
+			verdict(0, diagnose.Healthy, diagnose.Resolver, result("dns", probe.KindDNS, probe.FromHost, probe.DNSTimeout, "no answer")),
+			verdict(time.Minute, diagnose.Resolver, diagnose.Sandbox, inside, outside),
+			verdict(time.Hour, diagnose.Sandbox, diagnose.Healthy, outside),
+		},
+		Attempts: []probe.Result{run, again},
+		Suspends: []store.Suspend{{At: noon.Add(30 * time.Minute), Away: 10 * time.Minute}},
+		Runs:     []store.Run{{Version: "1.4.0", Started: noon.Add(-time.Hour), Seen: noon.Add(time.Minute)}, {Version: "1.4.1", Started: noon.Add(2 * time.Minute), Seen: noon.Add(time.Hour)}},
+		Snapshot: snap,
+	}
+}
+
+func TestRecord(t *testing.T) {
+	r := Of(scene())
+	text := r.Markdown()
+	for _, want := range []string{
+		"# Incident `20261123-codex-1`", "**sandbox** (ticket), 2026-11-23 12:00:00 UTC to 2026-11-23 13:00:00 UTC, for 1h0m0s",
+		"## 1. Scope", "## 2. Runtime", "codex: `0.104.0` at `/usr/bin/codex`", "`CODEX_SANDBOX_NETWORK_DISABLED=1`",
+		"## 3. The agent's configuration", `sandbox_mode = "workspace-write"`, "## 4. Feature flags", "`shell_tool`",
+		"## 5. Symptom", "stream disconnected before completion: error sending request for url (https://chatgpt.com/backend-api/codex/responses)",
+		"## 6. Verdict and evidence", "| `head` | `ok, status 405`, 84 ms | `local.denied`, 84 ms |", "`socket: operation not permitted`",
+		"## 7. What happened when", "healthy → resolver", "resolver → sandbox", "this host was away for 10m0s", "it ended without a word", "seen by me",
+		"## 8. Backtest", "1 of 1 runs", "## 9. Warnings", "`codex_path_update`, 2 times", "## 10. What to do",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not in the record", want)
+		}
+	}
+	if t.Failed() {
+		t.Log(text)
+	}
+	for _, numbers := range append([][]int{r.Verdict.Exhibits, r.Backtest.Exhibits, {r.Symptom[0].Exhibit}}, exhibitsOf(r.Transitions)...) {
+		for _, n := range numbers {
+			if n < 1 || n > len(r.Evidence) || r.Evidence[n-1].Number != n {
+				t.Errorf("exhibit %d is not in the record", n)
+			}
+		}
+	}
+	if r.Symptom[0].Text != r.Evidence[r.Symptom[0].Exhibit-1].Result.Why {
+		t.Errorf("symptom %q is not verbatim", r.Symptom[0].Text)
+	}
+}
+
+func exhibitsOf(all []Transition) (numbers [][]int) {
+	for _, t := range all {
+		numbers = append(numbers, t.Exhibits)
+	}
+	return numbers
+}
+
+func TestJSON(t *testing.T) {
+	text, err := Of(scene()).JSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got map[string]json.RawMessage
+	if err := json.Unmarshal(text, &got); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"id", "service", "causes", "opened", "closed", "notes", "scope", "runtime", "symptom", "verdict", "evidence",
+		"host_beside_sandbox", "transitions", "backtest", "warnings", "do"} {
+		if len(got[key]) == 0 || string(got[key]) == "null" {
+			t.Errorf("%s is %s", key, got[key])
+		}
+	}
+	if !bytes.HasPrefix(text, []byte("{\n  \"id\"")) {
+		t.Errorf("a record without secrets lost the order of its fields: %.40s", text)
+	}
+}
+
+// Nothing is known but the incident: the record says so.
+func TestBare(t *testing.T) {
+	b := incident.NewBook()
+	i, _ := b.Enter(incident.Judgement{Service: "codex", Cause: diagnose.Upstream, At: noon})
+	r := Of(&store.Told{Incident: i})
+	if text := r.Markdown(); !strings.Contains(text, "No snapshot was taken") || !strings.Contains(text, "not over") {
+		t.Error(text)
+	}
+	text, err := r.JSON()
+	if err != nil || !strings.Contains(string(text), `"notes": []`) || !strings.Contains(string(text), `"closed": null`) {
+		t.Errorf("%s, %v", text, err)
+	}
+}
+
+// hostile tries to be markup, to leave its span, to move the cursor, to turn the direction of writing.
+const hostile = "`` ``` <script>alert(1)</script> | a | [x](javascript:y) \x1b[2J\x1b]0;title\x07 \r\n## Heading \u202eright \x00 " +
+	"Authorization: Bearer Pl4nt3dPl4nt3d https://u:Pl4nt3d@h/ eyJhbGciOiJub25lIn0.eyJPl4nt3d.x sk-Pl4nt3dPl4nt3d"
+
+func TestHostile(t *testing.T) {
+	told := scene()
+	told.Incident.Title, told.Incident.Notes[0].Text, told.Incident.Service = hostile, hostile, hostile
+	for n := range told.Verdicts {
+		s := &told.Verdicts[n].Standing
+		s.Title, s.Advice, s.Missing, s.Blocked = hostile, hostile, []string{hostile}, []string{hostile}
+		s.Also = []diagnose.Finding{{Cause: diagnose.IPv6, Title: hostile}}
+		for m := range s.Evidence {
+			e := &s.Evidence[m]
+			e.Name, e.Target, e.Why, e.Server, e.RCode, e.Peer, e.Proxy, e.RequestID, e.Output = hostile, hostile, hostile, hostile, hostile, hostile, hostile, hostile, hostile
+			e.Signals, e.Warnings, e.Answers = []string{hostile}, []string{hostile}, []string{hostile}
+		}
+	}
+	told.Attempts[0].Why = hostile + strings.Repeat("x", 1<<20)
+	snap, _ := json.Marshal(snapshot.Snapshot{System: hostile, Programs: []snapshot.Program{{Name: "codex", Fault: hostile}},
+		Environment: []snapshot.Setting{{Name: "HTTPS_PROXY", Value: hostile}}, Agent: &snapshot.Agent{Home: hostile, Configuration: hostile, Features: []string{hostile}}})
+	told.Snapshot = snap
+	r := Of(told)
+	text := r.Markdown()
+	asJSON, err := r.JSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(text, "Pl4nt3d") || bytes.Contains(asJSON, []byte("Pl4nt3d")) {
+		t.Errorf("a secret is in the record")
+	}
+	if strings.ContainsAny(text, "\x1b\x07\x00\r\u202e") {
+		t.Error("a control character is in the record")
+	}
+	if len(text) > 3<<20 || len(asJSON) > 1<<20 {
+		t.Errorf("%d and %d bytes", len(text), len(asJSON))
+	}
+	fence := ""
+	for line := range strings.Lines(text) {
+		run := line[:len(line)-len(strings.TrimLeft(line, "`"))]
+		switch {
+		case fence == "" && len(run) >= 3 && !strings.Contains(strings.TrimPrefix(line, run), "`"):
+			fence = run
+		case fence != "" && strings.TrimSpace(line) == fence:
+			fence = ""
+		case fence == "" && strings.HasPrefix(line, "## Heading"):
+			t.Errorf("a heading from outside: %q", line)
+		case fence == "" && strings.HasPrefix(line, "|") && strings.Count(strings.ReplaceAll(line, `\|`, ""), "|") > 5:
+			t.Errorf("a column from outside: %.200q", line)
+		}
+	}
+	if fence != "" {
+		t.Error("a block has no end")
+	}
+}
+
+func TestBundle(t *testing.T) {
+	var b bytes.Buffer
+	r := Of(scene())
+	if err := r.Bundle(&b, map[string]string{"version.txt": "1.4.0\n"}, noon); err != nil {
+		t.Fatal(err)
+	}
+	zipped, err := gzip.NewReader(&b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := make(map[string]string)
+	for archive := tar.NewReader(zipped); ; {
+		head, err := archive.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		content, _ := io.ReadAll(archive)
+		files[head.Name] = string(content)
+	}
+	const dir = "netwatchd-20261123-codex-1/"
+	if len(files) != 3 || files[dir+"incident.md"] != r.Markdown() || files[dir+"version.txt"] != "1.4.0\n" || files[dir+"incident.json"] == "" {
+		t.Errorf("files %v", files)
+	}
+}

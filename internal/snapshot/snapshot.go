@@ -1,0 +1,174 @@
+// Package snapshot notes what a run of the agent depends on here: programs, system, environment, configuration.
+//
+// What it notes ends in a bug report, so there is no secret in it.
+package snapshot
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"netwatchd/internal/host"
+	"netwatchd/internal/probe"
+	"netwatchd/internal/redact"
+)
+
+// A Snapshot is how this host was at a moment.
+type Snapshot struct {
+	At          time.Time     `json:"at"`
+	System      string        `json:"system"` // the distribution's own name for itself
+	Kernel      string        `json:"kernel"`
+	Arch        string        `json:"arch"`
+	WSL         host.WSLFacts `json:"wsl"`
+	Programs    []Program     `json:"programs"`
+	Environment []Setting     `json:"environment"` // of the daemon, as far as it matters to an agent
+	Agent       *Agent        `json:"agent,omitempty"`
+}
+
+// A Program is one that the agent is, or may run.
+type Program struct {
+	Name    string `json:"name"`
+	Version string `json:"version,omitempty"` // as it says itself
+	Path    string `json:"path,omitempty"`
+	Fault   string `json:"fault,omitempty"` // why there is no version
+}
+
+// A Setting is a name and a value.
+type Setting struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// Options say which agent is looked at.
+type Options struct {
+	Agent bool   // whether one is run at all
+	Path  string // of its executable; empty: on the PATH
+	Home  string // its CODEX_HOME; empty: $CODEX_HOME, or ~/.codex
+	State string // a directory of ours, for what the agent must not do in its own
+}
+
+// Take looks. It starts programs, and takes a second or two.
+func Take(ctx context.Context, o Options) *Snapshot {
+	s := &Snapshot{At: time.Now().UTC().Truncate(time.Second), System: distribution(), Kernel: kernel(), Arch: runtime.GOARCH,
+		WSL: host.WSL(), Environment: environment(os.Environ())}
+	if o.Agent {
+		s.Agent = lookAtAgent(ctx, o)
+		s.Programs = append(s.Programs, s.Agent.Program)
+	}
+	for _, name := range []string{"node", "python3"} {
+		s.Programs = append(s.Programs, ask(ctx, name))
+	}
+	return s
+}
+
+func distribution() string {
+	text, _ := os.ReadFile("/etc/os-release")
+	for line := range strings.Lines(string(text)) {
+		if name, ok := strings.CutPrefix(strings.TrimSpace(line), "PRETTY_NAME="); ok {
+			return strings.Trim(name, `"'`)
+		}
+	}
+	return runtime.GOOS
+}
+
+func kernel() string {
+	var u unix.Utsname
+	if unix.Uname(&u) != nil {
+		return "unknown"
+	}
+	return unix.ByteSliceToString(u.Release[:]) + " " + unix.ByteSliceToString(u.Version[:])
+}
+
+// What of the environment matters: where requests go, whom they trust, and whether this is a sandbox.
+var (
+	relevant = []string{"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS",
+		"RES_OPTIONS", "LOCALDOMAIN", "REQUESTS_CA_BUNDLE", "GODEBUG"}
+	relevantPrefixes = []string{"CODEX_", "OPENAI_", "WSL"}
+)
+
+func environment(all []string) []Setting {
+	kept := []Setting{}
+	for _, entry := range all {
+		name, value, _ := strings.Cut(entry, "=")
+		upper := strings.ToUpper(name)
+		if slices.Contains(relevant, upper) || slices.ContainsFunc(relevantPrefixes, func(p string) bool { return strings.HasPrefix(upper, p) }) {
+			kept = append(kept, Setting{name, redact.Named(name, value)})
+		}
+	}
+	slices.SortFunc(kept, func(a, b Setting) int { return strings.Compare(a.Name, b.Name) })
+	return kept
+}
+
+func ask(ctx context.Context, name string) Program {
+	path, err := exec.LookPath(name)
+	if err != nil {
+		return Program{Name: name, Fault: "not on the PATH"}
+	}
+	p := Program{Name: name, Path: path}
+	said, err := run(ctx, nil, path, "--version")
+	if err != nil {
+		p.Fault = redact.String(err.Error())
+		return p
+	}
+	p.Version = redact.String(probe.Shorten(said, 100))
+	return p
+}
+
+const (
+	// runLimit bounds a program that is asked for its version: a tenth of a second in life, seconds on a host that swaps.
+	runLimit = 5 * time.Second
+	// saidLimit bounds what it says: the longest is a list of some two hundred features.
+	saidLimit = 64 << 10
+)
+
+// run runs a program without input, and ends all that it has started.
+func run(ctx context.Context, env []string, path string, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, runLimit)
+	defer cancel()
+	var out bytes.Buffer
+	cmd := exec.CommandContext(ctx, path, args...)
+	cmd.Stdout = &limited{&out, saidLimit}
+	cmd.Dir, cmd.Env = "/", env
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = time.Second
+	err := cmd.Run()
+	return out.String(), err
+}
+
+// limited takes everything and keeps the beginning.
+type limited struct {
+	w    io.Writer
+	left int
+}
+
+func (l *limited) Write(p []byte) (int, error) {
+	keep := min(len(p), l.left)
+	l.left -= keep
+	_, err := l.w.Write(p[:keep])
+	return len(p), err
+}
+
+func usersHome(o Options) string {
+	if o.Home != "" {
+		return o.Home
+	}
+	if home := os.Getenv("CODEX_HOME"); home != "" {
+		return home
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(home, ".codex")
+}

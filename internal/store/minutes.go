@@ -1,0 +1,385 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+const (
+	minutesPerHour = 60
+
+	// detailed is how long minutes are kept as such; beyond it an hour is the finest there is. A week of minutes is what
+	// someone looks at who asks what happened on Tuesday; for ten thousand probes it is over a gigabyte.
+	detailed = 7 * 24 * time.Hour
+)
+
+func minuteOf(t time.Time) int64 { return floor(t.UnixMilli(), time.Minute.Milliseconds()) }
+func hourOf(t time.Time) int64   { return floor(t.UnixMilli(), time.Hour.Milliseconds()) }
+
+func floor(a, b int64) int64 {
+	if a < 0 {
+		return (a - b + 1) / b
+	}
+	return a / b
+}
+
+func atMinute(m int64) time.Time { return time.UnixMilli(m * time.Minute.Milliseconds()).UTC() }
+func atHour(h int64) time.Time   { return time.UnixMilli(h * time.Hour.Milliseconds()).UTC() }
+
+// writeMinute adds m to what there is of its minute: after a restart within it, or with a clock that was set back, there is.
+func (s *Store) writeMinute(ctx context.Context, tx *sql.Tx, m Minute) error {
+	var p packer
+	add := p.add
+	var there []byte
+	minute := minuteOf(m.At)
+	err := tx.QueryRowContext(ctx, "SELECT body FROM minutes WHERE minute = ?", minute).Scan(&there)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
+	merged := make(map[uint64]*Rollup)
+	if err == nil {
+		add = func(number uint64, u *Rollup) { merge(merged, number, u) }
+		// What is damaged is lost; what comes now need not be.
+		_ = unpack(there, add)
+	}
+	for i := range m.Parts {
+		number, err := s.number(ctx, tx, m.Parts[i].Key)
+		if err != nil {
+			return err
+		}
+		add(uint64(number), &m.Parts[i].Rollup)
+	}
+	for number, u := range merged {
+		p.add(number, u)
+	}
+	_, err = tx.ExecContext(ctx, "INSERT OR REPLACE INTO minutes (minute, body) VALUES (?, ?)", minute, p.pack())
+	return err
+}
+
+func merge(into map[uint64]*Rollup, number uint64, u *Rollup) {
+	if known := into[number]; known != nil {
+		known.Merge(u)
+		return
+	}
+	into[number] = u
+}
+
+// number is the row number of a series, which is made if it is new.
+func (s *Store) number(ctx context.Context, tx *sql.Tx, k Key) (int64, error) {
+	if n, ok := s.series[k]; ok {
+		return n, nil
+	}
+	n, err := seriesNumber(ctx, tx, k)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = tx.QueryRowContext(ctx, "INSERT INTO series (service, probe, kind, vantage) VALUES (?, ?, ?, ?) RETURNING id",
+			k.Service, k.Probe, k.Kind.String(), k.Vantage.String()).Scan(&n)
+	}
+	if err == nil {
+		s.series[k] = n
+	}
+	return n, err
+}
+
+func seriesNumber(ctx context.Context, q queryer, k Key) (n int64, err error) {
+	err = q.QueryRowContext(ctx, "SELECT id FROM series WHERE service = ? AND probe = ? AND kind = ? AND vantage = ?",
+		k.Service, k.Probe, k.Kind.String(), k.Vantage.String()).Scan(&n)
+	return n, err
+}
+
+// gather brings the minutes of an hour that is over to their series, and reports whether there was one.
+func (s *Store) gather(ctx context.Context, now time.Time) (more bool, err error) {
+	err = s.transact(ctx, func(tx *sql.Tx) error {
+		var first sql.NullInt64
+		if err := tx.QueryRowContext(ctx, "SELECT min(minute) FROM minutes").Scan(&first); err != nil {
+			return err
+		}
+		hour := floor(first.Int64, minutesPerHour)
+		if more = first.Valid && hour < hourOf(now); !more {
+			return nil
+		}
+		series := make(map[uint64]*hourly)
+		err := rows(ctx, tx, "SELECT minute, body FROM minutes WHERE minute >= ? AND minute < ?", []any{hour * minutesPerHour, (hour + 1) * minutesPerHour},
+			func(r *sql.Rows) error { return gatherMinute(r, hour, series) })
+		if err != nil {
+			return err
+		}
+		if err := writeHours(ctx, tx, hour, series); err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, "DELETE FROM minutes WHERE minute < ?", (hour+1)*minutesPerHour)
+		return err
+	})
+	return more, err
+}
+
+// hourly is an hour of one series.
+type hourly struct {
+	total   Rollup
+	minutes packer
+}
+
+func (h *hourly) add(minute uint64, u *Rollup) {
+	h.total.Merge(u)
+	h.minutes.add(minute, u)
+}
+
+func gatherMinute(r *sql.Rows, hour int64, series map[uint64]*hourly) error {
+	var minute int64
+	var body sql.RawBytes
+	if err := r.Scan(&minute, &body); err != nil {
+		return err
+	}
+	// A damaged minute is lost, not the hour.
+	_ = unpack(body, func(number uint64, u *Rollup) {
+		h := series[number]
+		if h == nil {
+			h = new(hourly)
+			series[number] = h
+		}
+		h.add(uint64(minute-hour*minutesPerHour), u)
+	})
+	return nil
+}
+
+func writeHours(ctx context.Context, tx *sql.Tx, hour int64, series map[uint64]*hourly) error {
+	hours, err := tx.PrepareContext(ctx, "INSERT INTO hours (series, hour, count, failed, body) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING")
+	if err != nil {
+		return err
+	}
+	defer hours.Close()
+	details, err := tx.PrepareContext(ctx, "INSERT OR REPLACE INTO details (series, hour, body) VALUES (?, ?, ?)")
+	if err != nil {
+		return err
+	}
+	defer details.Close()
+	for number, h := range series {
+		done, err := hours.ExecContext(ctx, number, hour, h.total.Count, h.total.Failed(), packed(0, &h.total))
+		if err != nil {
+			return err
+		}
+		if n, err := done.RowsAffected(); err != nil {
+			return err
+		} else if n == 0 {
+			if err := mergeHour(ctx, tx, number, hour, h); err != nil {
+				return err
+			}
+		}
+		if _, err := details.ExecContext(ctx, number, hour, h.minutes.pack()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func packed(number uint64, u *Rollup) []byte {
+	var p packer
+	p.add(number, u)
+	return p.pack()
+}
+
+// mergeHour adds an hour to what is there of it already: the clock was set back.
+func mergeHour(ctx context.Context, tx *sql.Tx, number uint64, hour int64, h *hourly) error {
+	var before []byte
+	err := tx.QueryRowContext(ctx, "SELECT body FROM hours WHERE series = ? AND hour = ?", number, hour).Scan(&before)
+	if err != nil {
+		return err
+	}
+	_ = unpack(before, func(_ uint64, u *Rollup) { h.total.Merge(u) })
+	_, err = tx.ExecContext(ctx, "UPDATE hours SET count = ?, failed = ?, body = ? WHERE series = ? AND hour = ?",
+		h.total.Count, h.total.Failed(), packed(0, &h.total), number, hour)
+	if err != nil {
+		return err
+	}
+	err = tx.QueryRowContext(ctx, "SELECT body FROM details WHERE series = ? AND hour = ?", number, hour).Scan(&before)
+	if err == nil {
+		_ = unpack(before, h.minutes.add) // a minute may be there twice: readers add up
+	} else if errors.Is(err, sql.ErrNoRows) {
+		err = nil
+	}
+	return err
+}
+
+// Tidy gathers the hours that are over, and forgets what is older than keep; zero: nothing. Incidents that are open are
+// kept, however old.
+func (s *Store) Tidy(ctx context.Context, now time.Time, keep time.Duration) error {
+	if err := s.there(); err != nil {
+		return err
+	}
+	for {
+		more, err := s.gather(ctx, now)
+		if err != nil {
+			return fmt.Errorf("store: %w", err)
+		}
+		if !more {
+			break
+		}
+	}
+	if keep <= 0 {
+		return nil
+	}
+	return s.forget(ctx, now, keep)
+}
+
+func (s *Store) forget(ctx context.Context, now time.Time, keep time.Duration) error {
+	before := now.Add(-keep)
+	for _, old := range []struct {
+		delete string
+		than   int64
+	}{
+		{"DELETE FROM details WHERE hour < ?", hourOf(now.Add(-min(detailed, keep)))},
+		{"DELETE FROM hours WHERE hour < ?", hourOf(before)},
+		{"DELETE FROM incidents WHERE closed < ?", before.UnixMilli()},
+		{"DELETE FROM notes WHERE at < ? AND incident NOT IN (SELECT id FROM incidents)", before.UnixMilli()},
+		{"DELETE FROM evidence WHERE at < ? AND incident NOT IN (SELECT id FROM incidents)", before.UnixMilli()},
+		{"DELETE FROM verdicts WHERE at < ? AND (incident IS NULL OR incident NOT IN (SELECT id FROM incidents))", before.UnixMilli()},
+		{"DELETE FROM attempts WHERE at < ?", before.UnixMilli()},
+		{"DELETE FROM suspends WHERE at < ?", before.UnixMilli()},
+		{"DELETE FROM runs WHERE seen < ?", before.UnixMilli()},
+	} {
+		if _, err := s.db.ExecContext(ctx, old.delete, old.than); err != nil {
+			return fmt.Errorf("store: %w", hint(err))
+		}
+	}
+	if _, err := s.db.ExecContext(ctx, "DELETE FROM snapshots WHERE incident NOT IN (SELECT id FROM incidents)"); err != nil {
+		return fmt.Errorf("store: %w", hint(err))
+	}
+	// What was freed is given back a little at a time: 4 MB an hour is more than is ever freed in one by default.
+	if err := s.rows(ctx, "PRAGMA incremental_vacuum(1000)", nil, func(*sql.Rows) error { return nil }); err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	return nil
+}
+
+// A Point is a span of a series.
+type Point struct {
+	At time.Time
+	Rollup
+}
+
+// Series returns what is known of a series from one moment to another, in steps of a minute or more. Where nothing was
+// attempted there is no point: a gap is a gap. Where only hours are left, there are no finer points.
+func (s *Store) Series(ctx context.Context, k Key, from, to time.Time, step time.Duration) ([]Point, error) {
+	number, err := seriesNumber(ctx, s.db, k)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("store: %w", hint(err))
+	}
+	c := &curve{from: from, to: to, step: max(step, time.Minute), number: uint64(number), points: make(map[int64]*Rollup)}
+	if c.step >= time.Hour {
+		err = s.readHours(ctx, c)
+	} else {
+		err = s.readDetails(ctx, c)
+	}
+	if err == nil {
+		err = s.readMinutes(ctx, c)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	return c.sorted(), nil
+}
+
+// A curve is what Series has found so far.
+type curve struct {
+	from, to time.Time
+	step     time.Duration
+	number   uint64
+	points   map[int64]*Rollup // by the number of the step
+}
+
+func (c *curve) add(at time.Time, u *Rollup) {
+	if at.Before(c.from) || !at.Before(c.to) {
+		return
+	}
+	n := floor(at.UnixMilli(), c.step.Milliseconds())
+	if c.points[n] == nil {
+		c.points[n] = new(Rollup)
+	}
+	c.points[n].Merge(u)
+}
+
+func (c *curve) sorted() []Point {
+	points := make([]Point, 0, len(c.points))
+	for n, u := range c.points {
+		points = append(points, Point{time.UnixMilli(n * c.step.Milliseconds()).UTC(), *u})
+	}
+	slices.SortFunc(points, func(a, b Point) int { return a.At.Compare(b.At) })
+	return points
+}
+
+func (s *Store) readHours(ctx context.Context, c *curve) error {
+	const query = "SELECT hour, body FROM hours WHERE series = ? AND hour BETWEEN ? AND ?"
+	return s.rows(ctx, query, []any{c.number, hourOf(c.from), hourOf(c.to)}, func(r *sql.Rows) error {
+		hour, body, err := scanPack(r)
+		if err != nil {
+			return err
+		}
+		return unpack(body, func(_ uint64, u *Rollup) { c.add(atHour(hour), u) })
+	})
+}
+
+// readDetails reads minutes, and hours where those are gone.
+func (s *Store) readDetails(ctx context.Context, c *curve) error {
+	const query = `SELECT h.hour, coalesce(d.body, h.body), d.body IS NOT NULL FROM hours h
+		LEFT JOIN details d ON d.series = h.series AND d.hour = h.hour WHERE h.series = ? AND h.hour BETWEEN ? AND ?`
+	return s.rows(ctx, query, []any{c.number, hourOf(c.from), hourOf(c.to)}, func(r *sql.Rows) error {
+		var hour int64
+		var body sql.RawBytes
+		var fine bool
+		if err := r.Scan(&hour, &body, &fine); err != nil {
+			return err
+		}
+		return unpack(body, func(minute uint64, u *Rollup) {
+			if !fine {
+				minute = 0
+			}
+			c.add(atHour(hour).Add(time.Duration(minute)*time.Minute), u)
+		})
+	})
+}
+
+// readMinutes reads the hour that is not over yet.
+func (s *Store) readMinutes(ctx context.Context, c *curve) error {
+	const query = "SELECT minute, body FROM minutes WHERE minute BETWEEN ? AND ?"
+	return s.rows(ctx, query, []any{minuteOf(c.from), minuteOf(c.to)}, func(r *sql.Rows) error {
+		minute, body, err := scanPack(r)
+		if err != nil {
+			return err
+		}
+		return unpack(body, func(number uint64, u *Rollup) {
+			if number == c.number {
+				c.add(atMinute(minute), u)
+			}
+		})
+	})
+}
+
+func scanPack(r *sql.Rows) (at int64, body []byte, err error) {
+	var raw sql.RawBytes
+	err = r.Scan(&at, &raw)
+	return at, raw, err
+}
+
+// Keys lists every series there is.
+func (s *Store) Keys(ctx context.Context) ([]Key, error) {
+	var keys []Key
+	err := s.rows(ctx, "SELECT service, probe, kind, vantage FROM series ORDER BY service, probe, vantage", nil, func(r *sql.Rows) error {
+		var k Key
+		var kind, vantage string
+		if err := r.Scan(&k.Service, &k.Probe, &kind, &vantage); err != nil {
+			return err
+		}
+		if k.Kind.UnmarshalText([]byte(kind)) != nil || k.Vantage.UnmarshalText([]byte(vantage)) != nil {
+			return nil // of a newer program
+		}
+		keys = append(keys, k)
+		return nil
+	})
+	return keys, err
+}

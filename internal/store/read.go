@@ -1,0 +1,274 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"netwatchd/internal/incident"
+	"netwatchd/internal/probe"
+	"netwatchd/internal/watch"
+)
+
+// A Filter says which incidents are wanted; its zero value wants all.
+type Filter struct {
+	Services []string
+	OpenOnly bool
+	Limit    int // zero: no bound
+	Offset   int
+}
+
+// Incidents returns those that match, the latest first, and how many match in all.
+func (s *Store) Incidents(ctx context.Context, f Filter) (found []*incident.Incident, total int, err error) {
+	where, args := "1 = 1", []any{}
+	if len(f.Services) > 0 {
+		names, err := json.Marshal(f.Services)
+		if err != nil {
+			return nil, 0, err
+		}
+		where, args = "service IN (SELECT value FROM json_each(?))", []any{string(names)}
+	}
+	if f.OpenOnly {
+		where += " AND closed IS NULL"
+	}
+	if err := s.db.QueryRowContext(ctx, "SELECT count(*) FROM incidents WHERE "+where, args...).Scan(&total); err != nil {
+		return nil, 0, fmt.Errorf("store: %w", hint(err))
+	}
+	if f.Limit <= 0 {
+		f.Limit = -1
+	}
+	args = append(args, f.Limit, f.Offset)
+	found, err = s.incidents(ctx, "WHERE "+where+" ORDER BY opened DESC, id DESC LIMIT ? OFFSET ?", args)
+	return found, total, err
+}
+
+// Incident returns one; its error is [ErrNoIncident] if there is none.
+func (s *Store) Incident(ctx context.Context, id string) (*incident.Incident, error) {
+	found, err := s.incidents(ctx, "WHERE id = ?", []any{id})
+	switch {
+	case err != nil:
+		return nil, err
+	case len(found) == 0:
+		return nil, fmt.Errorf("%q: %w", id, ErrNoIncident)
+	}
+	return found[0], nil
+}
+
+func (s *Store) incidents(ctx context.Context, which string, args []any) (found []*incident.Incident, err error) {
+	err = s.rows(ctx, "SELECT id, service, day, number, body FROM incidents "+which, args, func(r *sql.Rows) error {
+		var i incident.Incident
+		var body sql.RawBytes
+		var id, service string
+		if err := r.Scan(&id, &service, &i.Day, &i.Number, &body); err != nil {
+			return err
+		}
+		if err := json.Unmarshal(body, &i); err != nil {
+			return fmt.Errorf("incident %s: %w", id, err)
+		}
+		i.ID, i.Service = id, service
+		found = append(found, &i)
+		return nil
+	})
+	if err == nil {
+		err = s.addNotes(ctx, found)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	return found, nil
+}
+
+func (s *Store) addNotes(ctx context.Context, to []*incident.Incident) error {
+	ids := make([]string, len(to))
+	for n, i := range to {
+		ids[n], i.Notes = i.ID, nil
+	}
+	names, err := json.Marshal(ids)
+	if err != nil {
+		return err
+	}
+	const query = "SELECT incident, at, text FROM notes WHERE incident IN (SELECT value FROM json_each(?)) ORDER BY id"
+	return s.rows(ctx, query, []any{string(names)}, func(r *sql.Rows) error {
+		var id string
+		var at int64
+		var n incident.Note
+		if err := r.Scan(&id, &at, &n.Text); err != nil {
+			return err
+		}
+		n.At = moment(at)
+		i := to[slices.Index(ids, id)]
+		i.Notes = append(i.Notes, n)
+		return nil
+	})
+}
+
+func moment(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
+
+// A Past is what an earlier run of the daemon has left for the next.
+type Past struct {
+	Latest  []*incident.Incident // of each service
+	Numbers map[string]int       // the highest number given, by "day-service"
+	Costs   map[string]watch.Costs
+}
+
+// Past reads it.
+func (s *Store) Past(ctx context.Context) (*Past, error) {
+	p := &Past{Numbers: make(map[string]int), Costs: make(map[string]watch.Costs)}
+	var err error
+	// One that is open is the latest, whatever the clock said when others were opened.
+	p.Latest, err = s.incidents(ctx, `WHERE id IN (SELECT id FROM (SELECT id, row_number() OVER
+		(PARTITION BY service ORDER BY closed IS NULL DESC, opened DESC, number DESC) AS place FROM incidents) WHERE place = 1)`, nil)
+	if err != nil {
+		return nil, err
+	}
+	err = s.rows(ctx, "SELECT id, number FROM incidents", nil, func(r *sql.Rows) error {
+		var id string
+		var n int
+		if err := r.Scan(&id, &n); err != nil {
+			return err
+		}
+		if day, service, _, ok := incident.ParseID(id); ok {
+			p.Numbers[day+"-"+service] = max(p.Numbers[day+"-"+service], n)
+		}
+		return nil
+	})
+	if err == nil {
+		err = s.rows(ctx, "SELECT service, body FROM costs", nil, func(r *sql.Rows) error {
+			var service string
+			var body sql.RawBytes
+			if err := r.Scan(&service, &body); err != nil {
+				return err
+			}
+			var c watch.Costs
+			if err := json.Unmarshal(body, &c); err != nil {
+				return fmt.Errorf("costs of %s: %w", service, err)
+			}
+			p.Costs[service] = c
+			return nil
+		})
+	}
+	if err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	return p, nil
+}
+
+// Told is everything that is kept about one incident.
+type Told struct {
+	Incident *incident.Incident
+	Verdicts []Verdict      // those of the incident, and the one that ended it
+	Evidence []probe.Result // the first of each sign, in order of time
+	Attempts []probe.Result // runs of the agent, from before the incident until an hour after it
+	Suspends []Suspend
+	Runs     []Run // of the daemon, those that overlap it
+	Snapshot json.RawMessage
+}
+
+// aftermath is how long after its end runs of the agent still tell of an incident: they confirm the recovery, and the
+// regular one comes within the hour by default.
+const aftermath = time.Hour
+
+// told bounds each list: a fault that flaps all night has thousands of verdicts, of which nobody reads more.
+const toldLimit = 500
+
+// Tell returns what is kept about an incident.
+func (s *Store) Tell(ctx context.Context, id string) (*Told, error) {
+	i, err := s.Incident(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	t := &Told{Incident: i}
+	until := moment(1 << 62 / 1_000_000)
+	if i.Closed != nil {
+		until = i.Closed.Add(aftermath)
+	}
+	for _, read := range []func() error{
+		func() error { return s.tellVerdicts(ctx, t) },
+		func() error {
+			return s.results(ctx, &t.Evidence, "SELECT body FROM evidence WHERE incident = ? ORDER BY at LIMIT ?", i.ID, toldLimit)
+		},
+		func() error {
+			return s.results(ctx, &t.Attempts, "SELECT body FROM attempts WHERE service = ? AND at BETWEEN ? AND ? ORDER BY id LIMIT ?",
+				i.Service, i.Opened.Add(-aftermath).UnixMilli(), until.UnixMilli(), toldLimit)
+		},
+		func() error { return s.tellSuspends(ctx, t, until) },
+		func() error { return s.tellRuns(ctx, t, until) },
+		func() error {
+			err := s.db.QueryRowContext(ctx, "SELECT body FROM snapshots WHERE incident = ?", i.ID).Scan((*[]byte)(&t.Snapshot))
+			if errors.Is(err, sql.ErrNoRows) {
+				return nil
+			}
+			return hint(err)
+		},
+	} {
+		if err := read(); err != nil {
+			return nil, fmt.Errorf("store: incident %s: %w", id, err)
+		}
+	}
+	return t, nil
+}
+
+func (s *Store) tellVerdicts(ctx context.Context, t *Told) error {
+	const query = "SELECT at, was, body FROM verdicts WHERE incident = ? ORDER BY id LIMIT ?"
+	return s.rows(ctx, query, []any{t.Incident.ID, toldLimit}, func(r *sql.Rows) error {
+		v := Verdict{Incident: t.Incident.ID}
+		var at int64
+		var was string
+		var body sql.RawBytes
+		if err := r.Scan(&at, &was, &body); err != nil {
+			return err
+		}
+		v.At = moment(at)
+		_ = v.Was.UnmarshalText([]byte(was)) // one that a newer program knows is inconclusive to this one
+		if err := json.Unmarshal(body, &v.Standing); err != nil {
+			return err
+		}
+		t.Verdicts = append(t.Verdicts, v)
+		return nil
+	})
+}
+
+func (s *Store) results(ctx context.Context, into *[]probe.Result, query string, args ...any) error {
+	return s.rows(ctx, query, args, func(r *sql.Rows) error {
+		var body sql.RawBytes
+		if err := r.Scan(&body); err != nil {
+			return err
+		}
+		var result probe.Result
+		if err := json.Unmarshal(body, &result); err != nil {
+			return err
+		}
+		*into = append(*into, result)
+		return nil
+	})
+}
+
+func (s *Store) tellSuspends(ctx context.Context, t *Told, until time.Time) error {
+	const query = "SELECT at, away FROM suspends WHERE at BETWEEN ? AND ? ORDER BY id LIMIT ?"
+	return s.rows(ctx, query, []any{t.Incident.Opened.UnixMilli(), until.UnixMilli(), toldLimit}, func(r *sql.Rows) error {
+		var at, away int64
+		err := r.Scan(&at, &away)
+		t.Suspends = append(t.Suspends, Suspend{moment(at), time.Duration(away) * time.Millisecond})
+		return err
+	})
+}
+
+func (s *Store) tellRuns(ctx context.Context, t *Told, until time.Time) error {
+	const query = "SELECT version, started, seen, ended FROM runs WHERE seen >= ? AND started <= ? ORDER BY started LIMIT ?"
+	return s.rows(ctx, query, []any{t.Incident.Opened.UnixMilli(), until.UnixMilli(), toldLimit}, func(r *sql.Rows) error {
+		var run Run
+		var started, seen int64
+		var ended sql.NullInt64
+		err := r.Scan(&run.Version, &started, &seen, &ended)
+		run.Started, run.Seen = moment(started), moment(seen)
+		if ended.Valid {
+			run.Ended = moment(ended.Int64)
+		}
+		t.Runs = append(t.Runs, run)
+		return err
+	})
+}

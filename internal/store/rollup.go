@@ -1,0 +1,256 @@
+package store
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"netwatchd/internal/ledger"
+	"netwatchd/internal/probe"
+)
+
+// A Rollup is many attempts of one probe in a few numbers. Latency is that of the attempts that succeeded: how long one
+// took to fail is mostly its timeout, and would drown what a person looks for.
+type Rollup struct {
+	Count    uint64 // attempts, those that failed included
+	Failures []Failures
+	Sum      probe.Seconds // of the latencies, as Min and Max
+	Min, Max probe.Seconds
+	Sketch   []ledger.Bucket // of the latencies: as many as there were successes
+}
+
+// Failures is how many attempts ended in a class.
+type Failures struct {
+	Class probe.Class
+	Count uint64
+}
+
+// Add counts one attempt.
+func (u *Rollup) Add(class probe.Class, took probe.Seconds) {
+	u.Count++
+	if class != probe.OK {
+		u.fail(class, 1)
+		return
+	}
+	if u.OK() == 1 {
+		u.Min, u.Max = took, took
+	}
+	u.Sum, u.Min, u.Max = u.Sum+took, min(u.Min, took), max(u.Max, took)
+	u.sketch(ledger.IndexOf(float64(took)), 1)
+}
+
+func (u *Rollup) fail(class probe.Class, n uint64) {
+	i := slices.IndexFunc(u.Failures, func(f Failures) bool { return f.Class == class })
+	if i < 0 {
+		i = len(u.Failures)
+		u.Failures = append(u.Failures, Failures{Class: class})
+	}
+	u.Failures[i].Count += n
+}
+
+func (u *Rollup) sketch(index int16, n uint32) {
+	i, found := slices.BinarySearchFunc(u.Sketch, index, func(b ledger.Bucket, index int16) int { return int(b.Index) - int(index) })
+	if !found {
+		u.Sketch = slices.Insert(u.Sketch, i, ledger.Bucket{Index: index})
+	}
+	u.Sketch[i].Count += n
+}
+
+// Failed is how many attempts failed, OK how many did not.
+func (u *Rollup) Failed() (n uint64) {
+	for _, f := range u.Failures {
+		n += f.Count
+	}
+	return n
+}
+
+// OK is how many attempts succeeded.
+func (u *Rollup) OK() uint64 { return u.Count - u.Failed() }
+
+// Merge adds all of other.
+func (u *Rollup) Merge(other *Rollup) {
+	switch {
+	case other.OK() == 0:
+	case u.OK() == 0:
+		u.Min, u.Max = other.Min, other.Max
+	default:
+		u.Min, u.Max = min(u.Min, other.Min), max(u.Max, other.Max)
+	}
+	u.Count += other.Count
+	u.Sum += other.Sum
+	for _, f := range other.Failures {
+		u.fail(f.Class, f.Count)
+	}
+	for _, b := range other.Sketch {
+		u.sketch(b.Index, b.Count)
+	}
+}
+
+// Mean is the mean latency; zero if nothing succeeded.
+func (u *Rollup) Mean() probe.Seconds {
+	if u.OK() == 0 {
+		return 0
+	}
+	return u.Sum / probe.Seconds(u.OK())
+}
+
+// Quantile is the latency below which the share q of the successes was, within 5 %; zero if nothing succeeded.
+func (u *Rollup) Quantile(q float64) probe.Seconds {
+	rank := q * float64(u.OK())
+	var below float64
+	for _, b := range u.Sketch {
+		below += float64(b.Count)
+		if below >= rank {
+			middle := math.Exp2((float64(b.Index) - .5) / (1 << ledger.Schema))
+			return min(max(probe.Seconds(middle), u.Min), u.Max)
+		}
+	}
+	return u.Max
+}
+
+// Packed, a roll-up is a dozen bytes, and a row of it ten thousand times a minute would be most of the work: all probes
+// of a minute are one row. Classes are named at the head of each pack, since their numbers are none of a file's business.
+const packFormat = 1
+
+// A packer packs roll-ups, each with the number it goes by.
+type packer struct {
+	classes []probe.Class
+	body    []byte
+}
+
+func (p *packer) add(number uint64, u *Rollup) {
+	p.body = binary.AppendUvarint(p.body, number)
+	p.body = binary.AppendUvarint(p.body, u.Count)
+	p.body = binary.AppendUvarint(p.body, uint64(len(u.Failures)))
+	for _, f := range u.Failures {
+		p.body = binary.AppendUvarint(p.body, p.class(f.Class))
+		p.body = binary.AppendUvarint(p.body, f.Count)
+	}
+	if u.OK() == 0 {
+		return
+	}
+	for _, s := range []probe.Seconds{u.Sum, u.Min, u.Max} {
+		p.body = binary.AppendUvarint(p.body, uint64(math.Round(max(float64(s), 0)*1e6)))
+	}
+	p.body = binary.AppendUvarint(p.body, uint64(len(u.Sketch)))
+	var before int16
+	for _, b := range u.Sketch {
+		p.body = binary.AppendVarint(p.body, int64(b.Index-before))
+		p.body = binary.AppendUvarint(p.body, uint64(b.Count))
+		before = b.Index
+	}
+}
+
+func (p *packer) class(c probe.Class) uint64 {
+	i := slices.Index(p.classes, c)
+	if i < 0 {
+		i = len(p.classes)
+		p.classes = append(p.classes, c)
+	}
+	return uint64(i)
+}
+
+func (p *packer) pack() []byte {
+	head := binary.AppendUvarint([]byte{packFormat}, uint64(len(p.classes)))
+	for _, c := range p.classes {
+		head = binary.AppendUvarint(head, uint64(len(c.String())))
+		head = append(head, c.String()...)
+	}
+	return append(head, p.body...)
+}
+
+var errPack = errors.New("a roll-up in the store is damaged")
+
+// unpack hands every roll-up of a pack to each, with its number.
+func unpack(pack []byte, each func(number uint64, u *Rollup)) error {
+	if len(pack) == 0 || pack[0] != packFormat {
+		return fmt.Errorf("%w: it is of an unknown format", errPack)
+	}
+	r := &reader{rest: pack[1:]}
+	classes := r.classes()
+	for len(r.rest) > 0 && !r.bad {
+		number, u := r.uvarint(), r.rollup(classes)
+		if !r.bad {
+			each(number, u)
+		}
+	}
+	if r.bad {
+		return errPack
+	}
+	return nil
+}
+
+// A reader reads a pack. Once something was bad, it reads zeros.
+type reader struct {
+	rest []byte
+	bad  bool
+}
+
+func (r *reader) uvarint() uint64 {
+	v, n := binary.Uvarint(r.rest)
+	if n <= 0 {
+		r.fail()
+		return 0
+	}
+	r.rest = r.rest[n:]
+	return v
+}
+
+func (r *reader) varint() int64 {
+	v, n := binary.Varint(r.rest)
+	if n <= 0 {
+		r.fail()
+		return 0
+	}
+	r.rest = r.rest[n:]
+	return v
+}
+
+func (r *reader) fail() { r.bad, r.rest = true, nil }
+
+// length reads how many things follow, each of a byte at least.
+func (r *reader) length() int {
+	n := r.uvarint()
+	if n > uint64(len(r.rest)) {
+		r.fail()
+		return 0
+	}
+	return int(n)
+}
+
+// classes reads the names at the head. One that is not known any more, or not yet, is unknown.
+func (r *reader) classes() []probe.Class {
+	all := make([]probe.Class, r.length())
+	for i := range all {
+		n := r.length()
+		_ = all[i].UnmarshalText(r.rest[:n])
+		r.rest = r.rest[n:]
+	}
+	return all
+}
+
+func (r *reader) rollup(classes []probe.Class) *Rollup {
+	u := &Rollup{Count: r.uvarint()}
+	for range r.length() {
+		class, n := r.uvarint(), r.uvarint()
+		if class >= uint64(len(classes)) {
+			r.fail()
+			return u
+		}
+		u.fail(classes[class], n)
+	}
+	if u.Failed() >= u.Count {
+		return u
+	}
+	for _, s := range []*probe.Seconds{&u.Sum, &u.Min, &u.Max} {
+		*s = probe.Seconds(float64(r.uvarint()) / 1e6)
+	}
+	var index int16
+	for range r.length() {
+		index += int16(r.varint())
+		u.Sketch = append(u.Sketch, ledger.Bucket{Index: index, Count: uint32(r.uvarint())})
+	}
+	return u
+}

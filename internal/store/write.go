@@ -1,0 +1,278 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"netwatchd/internal/diagnose"
+	"netwatchd/internal/incident"
+	"netwatchd/internal/ledger"
+	"netwatchd/internal/probe"
+	"netwatchd/internal/redact"
+	"netwatchd/internal/watch"
+)
+
+// A Key names a series of attempts that are rolled up together.
+type Key = ledger.Key
+
+// A Batch is what is written together.
+type Batch struct {
+	Incidents []*incident.Incident
+	Entries   []Entry
+	Minutes   []Minute
+	Run       *Run
+}
+
+// An Entry is one thing that happened.
+type Entry interface {
+	write(ctx context.Context, tx *sql.Tx) error
+}
+
+// A Minute is the roll-ups of a minute, by series.
+type Minute struct {
+	At    time.Time
+	Parts []Part
+}
+
+// A Part is the roll-up of one series.
+type Part struct {
+	Key
+	Rollup
+}
+
+// A Run is one life of the daemon; it is known by when it started.
+type Run struct {
+	Version string    `json:"version"`
+	Started time.Time `json:"started"`
+	Seen    time.Time `json:"seen"`
+	Ended   time.Time `json:"ended,omitzero"` // zero: it still runs, or it was not given the time to say so
+}
+
+// Write writes all of the batch, or nothing of it. Secrets are taken out of whatever came from outside.
+func (s *Store) Write(ctx context.Context, b *Batch) error {
+	if err := s.there(); err != nil {
+		return err
+	}
+	known := len(s.series)
+	err := s.transact(ctx, func(tx *sql.Tx) error {
+		for _, i := range b.Incidents {
+			if err := writeIncident(ctx, tx, i); err != nil {
+				return err
+			}
+		}
+		for _, e := range b.Entries {
+			if err := e.write(ctx, tx); err != nil {
+				return err
+			}
+		}
+		for _, m := range b.Minutes {
+			if err := s.writeMinute(ctx, tx, m); err != nil {
+				return err
+			}
+		}
+		return writeRun(ctx, tx, b.Run)
+	})
+	if err != nil && len(s.series) > known {
+		s.series = make(map[Key]int64) // some of their numbers were never committed
+	}
+	if err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	return nil
+}
+
+// stored is v as JSON, without secrets.
+func stored(v any) (string, error) {
+	text, err := json.Marshal(v)
+	if err == nil {
+		text, err = redact.JSON(text)
+	}
+	return string(text), err
+}
+
+// writeIncident never writes over another incident of the same ID: two daemons on one store would destroy each other's.
+func writeIncident(ctx context.Context, tx *sql.Tx, i *incident.Incident) error {
+	body, err := stored(i)
+	if err != nil {
+		return err
+	}
+	var closed any
+	if i.Closed != nil {
+		closed = i.Closed.UnixMilli()
+	}
+	_, err = tx.ExecContext(ctx, `INSERT INTO incidents (id, service, day, number, opened, closed, body) VALUES (?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (id) DO UPDATE SET closed = excluded.closed, body = excluded.body WHERE opened = excluded.opened`,
+		i.ID, i.Service, i.Day, i.Number, i.Opened.UnixMilli(), closed, body)
+	return err
+}
+
+func writeRun(ctx context.Context, tx *sql.Tx, r *Run) error {
+	if r == nil {
+		return nil
+	}
+	var ended any
+	if !r.Ended.IsZero() {
+		ended = r.Ended.UnixMilli()
+	}
+	_, err := tx.ExecContext(ctx, `INSERT INTO runs (started, version, seen, ended) VALUES (?, ?, ?, ?)
+		ON CONFLICT (started) DO UPDATE SET seen = excluded.seen, ended = excluded.ended`,
+		r.Started.UnixMilli(), r.Version, r.Seen.UnixMilli(), ended)
+	return err
+}
+
+// A Verdict is one that moved.
+type Verdict struct {
+	At       time.Time      `json:"at"`
+	Was      diagnose.Cause `json:"was"`
+	Incident string         `json:"incident,omitempty"` // it belongs to; empty: none
+	Standing watch.Standing `json:"standing"`
+}
+
+func (v Verdict) write(ctx context.Context, tx *sql.Tx) error {
+	body, err := stored(v.Standing)
+	if err != nil {
+		return err
+	}
+	var of any
+	if v.Incident != "" {
+		of = v.Incident
+	}
+	_, err = tx.ExecContext(ctx, "INSERT INTO verdicts (service, at, was, cause, incident, body) VALUES (?, ?, ?, ?, ?, ?)",
+		v.Standing.Service, v.At.UnixMilli(), v.Was.String(), v.Standing.Cause.String(), of, body)
+	return err
+}
+
+// Evidence is a result that showed an incident. Those of one sign count as one: the first of them is kept.
+type Evidence struct {
+	Incident string
+	Sign     string
+	Result   probe.Result
+}
+
+func (e Evidence) write(ctx context.Context, tx *sql.Tx) error {
+	body, err := stored(e.Result)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, "INSERT INTO evidence (incident, sign, at, body) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+		e.Incident, e.Sign, e.Result.Start.UnixMilli(), body)
+	return err
+}
+
+// An Attempt is a run of an agent, or another attempt that is rare enough to be kept whole.
+type Attempt struct{ Result probe.Result }
+
+func (a Attempt) write(ctx context.Context, tx *sql.Tx) error {
+	body, err := stored(a.Result)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, "INSERT INTO attempts (service, at, body) VALUES (?, ?, ?)", a.Result.Service, a.Result.Start.UnixMilli(), body)
+	return err
+}
+
+// A Suspend is a time for which the host was away; At is when it was back.
+type Suspend struct {
+	At   time.Time     `json:"at"`
+	Away time.Duration `json:"-"`
+}
+
+func (s Suspend) write(ctx context.Context, tx *sql.Tx) error {
+	_, err := tx.ExecContext(ctx, "INSERT INTO suspends (at, away) VALUES (?, ?)", s.At.UnixMilli(), s.Away.Milliseconds())
+	return err
+}
+
+// Costs are what a service's costly runs have used of their budget.
+type Costs struct {
+	Service string
+	watch.Costs
+}
+
+func (c Costs) write(ctx context.Context, tx *sql.Tx) error {
+	body, err := stored(c.Costs)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, "INSERT INTO costs (service, body) VALUES (?, ?) ON CONFLICT (service) DO UPDATE SET body = excluded.body", c.Service, body)
+	return err
+}
+
+// A Snapshot is how this host was when an incident began, as the record wants it: any value that becomes JSON.
+type Snapshot struct {
+	Incident string
+	Body     any
+}
+
+func (s Snapshot) write(ctx context.Context, tx *sql.Tx) error {
+	body, err := stored(s.Body)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, "INSERT INTO snapshots (incident, body) VALUES (?, ?) ON CONFLICT DO NOTHING", s.Incident, body)
+	return err
+}
+
+// ErrNoIncident says that there is no incident of that ID.
+var ErrNoIncident = fmt.Errorf("there is no such incident: netwatchd incidents lists them")
+
+// Note writes a person's note beside an incident. The daemon may run meanwhile.
+func (s *Store) Note(ctx context.Context, id, text string, at time.Time) error {
+	err := s.transact(ctx, func(tx *sql.Tx) error {
+		var there int
+		if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM incidents WHERE id = ?", id).Scan(&there); err != nil {
+			return err
+		}
+		if there == 0 {
+			return fmt.Errorf("%q: %w", id, ErrNoIncident)
+		}
+		_, err := tx.ExecContext(ctx, "INSERT INTO notes (incident, at, text) VALUES (?, ?, ?)", id, at.UnixMilli(), redact.String(text))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	return nil
+}
+
+// IsFull reports whether there was no room on the disk: the store is as it was, and can be written to once there is.
+func IsFull(err error) bool {
+	said, ok := errors.AsType[*sqlite.Error](err)
+	return ok && said.Code()&0xff == sqlite3.SQLITE_FULL
+}
+
+// An Owned entry belongs to an incident, which may be given another ID before it is written.
+type Owned interface {
+	Entry
+	Of(from, to string) Entry // the entry, which belongs to the incident to if it belonged to from
+}
+
+// Of gives v to another incident.
+func (v Verdict) Of(from, to string) Entry {
+	if v.Incident == from {
+		v.Incident = to
+	}
+	return v
+}
+
+// Of gives e to another incident.
+func (e Evidence) Of(from, to string) Entry {
+	if e.Incident == from {
+		e.Incident = to
+	}
+	return e
+}
+
+// Of gives s to another incident.
+func (s Snapshot) Of(from, to string) Entry {
+	if s.Incident == from {
+		s.Incident = to
+	}
+	return s
+}
