@@ -8,6 +8,7 @@ import (
 	"context"
 	"iter"
 	"log/slog"
+	"runtime"
 	"slices"
 	"time"
 
@@ -128,6 +129,9 @@ func (e *Exporter) now(ctx context.Context) *moment {
 	}
 	m.series = make([]series, len(m.Records))
 	for i := range m.Records {
+		if i%turn == 0 {
+			runtime.Gosched()
+		}
 		rec := &m.Records[i]
 		labels := labelPairs("service", rec.Service, "probe", rec.Probe, "kind", rec.Kind.String(), "vantage", rec.Vantage.String())
 		m.series[i] = series{rec, labels, fresh(rec, now), e.Info}
@@ -157,6 +161,9 @@ func (e *Exporter) families(ctx context.Context) iter.Seq2[*dto.MetricFamily, er
 	}
 }
 
+// turn is after how many probes others have theirs: attempts that are due should not wait for a scrape.
+const turn = 100
+
 func (f *family) at(m *moment) *dto.MetricFamily {
 	out := &samples{kind: f.kind}
 	if f.of != nil {
@@ -164,6 +171,9 @@ func (f *family) at(m *moment) *dto.MetricFamily {
 	} else {
 		out.all = make([]*dto.Metric, 0, len(m.series))
 		for i := range m.series {
+			if i%turn == 0 {
+				runtime.Gosched()
+			}
 			f.ofProbe(&m.series[i], out)
 		}
 	}

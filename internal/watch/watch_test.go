@@ -374,6 +374,48 @@ func TestAProbeThatHangsIsNotOvertakenAndStopsNobodyElse(t *testing.T) {
 	})
 }
 
+// stall keeps the watcher from its work, once.
+type stall struct {
+	Indifferent
+	length  time.Duration
+	started int
+	late    time.Duration // the latest start that was made
+	missed  int
+}
+
+func (s *stall) Started(late time.Duration, missed int) {
+	if s.started++; s.started == 1000 {
+		time.Sleep(s.length)
+	}
+	if s.missed += missed; missed == 0 {
+		s.late = max(s.late, late)
+	}
+}
+
+func TestAfterAStallWhatIsLongOverdueIsLetGoBy(t *testing.T) {
+	const probes, every = 1000, time.Second
+	world := newWorld()
+	service := Service{Name: "many", Moves: Moves{Votes: 2, Of: 3}}
+	for i := range probes {
+		p := world.probe("many", fmt.Sprintf("p%d", i), probe.KindDNS, probe.OfService, probe.FromHost, probe.Resolve)
+		service.Tasks = append(service.Tasks, Task{Probe: p, Interval: every, Quick: p})
+	}
+	stalled := &stall{length: 800 * time.Millisecond}
+	watching(t, world.plan(service), Options{Observers: []Observer{stalled}}, func(t *testing.T, w *Watcher) {
+		time.Sleep(5*time.Second + every/2)
+		standing(t, w) // the watcher has answered: what it wrote before may be read
+		if stalled.missed < probes/3 || stalled.missed > probes {
+			t.Errorf("%d let go by, want about half of %d: those more than a quarter of a second late", stalled.missed, probes)
+		}
+		if stalled.late > every/tooLate {
+			t.Errorf("begun %v late, want at most %v", stalled.late, every/tooLate)
+		}
+		if got := stalled.started; got < 4*probes {
+			t.Errorf("%d turns in five seconds, want all of %d a second after the stall", got, probes)
+		}
+	})
+}
+
 type misses struct {
 	Indifferent
 	count int

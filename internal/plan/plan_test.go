@@ -1,0 +1,106 @@
+package plan
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"netwatchd/internal/config"
+	"netwatchd/internal/ledger"
+	"netwatchd/internal/probe"
+)
+
+func planned(t *testing.T, text string) *Plan {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "config.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	c, err := config.Load(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Of(c)
+}
+
+func TestTheBuiltinPlan(t *testing.T) {
+	c := config.Builtin()
+	p := Of(c)
+	if len(p.Services) != len(c.Services) {
+		t.Fatalf("%d services planned of %d", len(p.Services), len(c.Services))
+	}
+	s := p.Services[0]
+	if s.Every != 30*time.Second {
+		t.Errorf("looked at in full every %v, want as often as its cheap probes", s.Every)
+	}
+	for i, task := range s.Tasks {
+		configured := c.Services[0].Probes[i]
+		if task.Kind == probe.KindExec && (!task.Costly || task.Quick != nil || task.Daily != configured.Budget.RunsPerDay) {
+			t.Errorf("%s: costly %v, in rounds %v, %d a day", task.Name, task.Costly, task.Quick != nil, task.Daily)
+		}
+		if task.Kind == probe.KindStream && task.Quick.Timeout != configured.Timeout-configured.Hold {
+			t.Errorf("%s: its short form takes %v, want the timeout without the hold", task.Name, task.Quick.Timeout)
+		}
+		key := ledger.Key{Service: s.Name, Probe: task.Name, Kind: task.Kind, Vantage: probe.FromSandbox}
+		info, known := p.Info(key)
+		if !known || info.Target != configured.Target || info.Interval != configured.Interval.String() {
+			t.Errorf("%s: described as %+v", task.Name, info)
+		}
+		if !p.Knows(key) {
+			t.Errorf("%s is not known", task.Name)
+		}
+	}
+	for service, want := range map[string]bool{"resolvers": true, "controls": true, "host": true, "gone": false} {
+		if got := p.Knows(ledger.Key{Service: service, Probe: "x"}); got != want {
+			t.Errorf("a probe of %s: known %v, want %v", service, got, want)
+		}
+	}
+}
+
+func TestOnlyAFewServicesAreLookedAtInFull(t *testing.T) {
+	for _, tt := range []struct {
+		services, probes int
+		want             bool
+	}{{fewServices, 1, true}, {fewServices + 1, 1, false}, {1, fewProbes, true}, {1, fewProbes + 1, false}} {
+		var b strings.Builder
+		b.WriteString("services:\n")
+		for s := range tt.services {
+			fmt.Fprintf(&b, "  - name: s%d\n    probes:\n", s)
+			for p := range tt.probes {
+				fmt.Fprintf(&b, "      - {name: p%d, kind: dns, target: host-%d.example}\n", p, p)
+			}
+		}
+		if got := planned(t, b.String()).Services[0].Every > 0; got != tt.want {
+			t.Errorf("%d services of %d probes: in full %v, want %v", tt.services, tt.probes, got, tt.want)
+		}
+	}
+}
+
+func TestTheEnvironmentIsReadAnew(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "resolv.conf")
+	write := func(server string) {
+		if err := os.WriteFile(file, []byte("nameserver "+server+"\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("192.0.2.1")
+	p := planned(t, "resolvers: {files: ["+file+"], direct: []}\nservices:\n  - name: s\n    probes: [{name: p, kind: dns, target: host.example}]\n")
+	asks := func(server string) bool {
+		for _, look := range p.Environment() {
+			if strings.HasPrefix(look.Name, server+"/") {
+				return true
+			}
+		}
+		return false
+	}
+	if !asks("192.0.2.1") {
+		t.Error("the nameserver of resolv.conf is not asked")
+	}
+	write("192.0.2.2")
+	if asks("192.0.2.1") || !asks("192.0.2.2") {
+		t.Error("resolv.conf changed, and the round asks the nameserver of before")
+	}
+}
