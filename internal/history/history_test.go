@@ -94,14 +94,15 @@ func stored(t *testing.T, dir string) (found []string) {
 		t.Fatal(err)
 	}
 	for _, i := range all {
-		words := i.ID[len("20261123-"):]
+		var words strings.Builder
+		words.WriteString(i.ID[len("20261123-"):])
 		for _, span := range i.Causes {
-			words += " " + span.Cause.String()
+			words.WriteString(" " + span.Cause.String())
 		}
 		if i.IsOpen() {
-			words += " open"
+			words.WriteString(" open")
 		}
-		found = append(found, words)
+		found = append(found, words.String())
 	}
 	return found
 }

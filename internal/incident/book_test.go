@@ -17,7 +17,7 @@ var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 // enter enters "minutes:cause" one after the other, all of codex.
 func enter(t *testing.T, b *Book, all string) (opened []*Incident) {
 	t.Helper()
-	for _, step := range strings.Fields(all) {
+	for step := range strings.FieldsSeq(all) {
 		at, word, _ := strings.Cut(step, ":")
 		var minutes int
 		var c diagnose.Cause

@@ -191,23 +191,24 @@ func ended(r *probe.Result) string {
 
 // told is a result in a line.
 func told(r probe.Result) string {
-	words := fmt.Sprintf("%s %s %s from %v: **%v**", stamp(r.Start), code(r.Service+"/"+r.Name), code(r.Target), r.Vantage, r.Class)
+	var words strings.Builder
+	words.WriteString(fmt.Sprintf("%s %s %s from %v: **%v**", stamp(r.Start), code(r.Service+"/"+r.Name), code(r.Target), r.Vantage, r.Class))
 	if r.Phase != probe.NoPhase {
-		words += " at " + r.Phase.String()
+		words.WriteString(" at " + r.Phase.String())
 	}
-	words += fmt.Sprintf(" after %.0f ms", float64(r.Elapsed)*1000)
+	words.WriteString(fmt.Sprintf(" after %.0f ms", float64(r.Elapsed)*1000))
 	for _, fact := range []struct{ name, text string }{
 		{"nameserver", r.Server}, {"answer", r.RCode}, {"peer", r.Peer}, {"proxy", r.Proxy}, {"request", r.RequestID},
 		{"signals", strings.Join(r.Signals, ", ")}, {"output", r.Output}, {"why", r.Why},
 	} {
 		if fact.text != "" {
-			words += ", " + fact.name + " " + code(fact.text)
+			words.WriteString(", " + fact.name + " " + code(fact.text))
 		}
 	}
 	if r.Status != 0 {
-		words += fmt.Sprintf(", status %d", r.Status)
+		words.WriteString(fmt.Sprintf(", status %d", r.Status))
 	}
-	return words
+	return words.String()
 }
 
 func (r *Record) writeTransitions(p *page) {
