@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
@@ -82,17 +81,14 @@ func (a *app) run(ctx context.Context, c *config.Config) error {
 	s := &service{log: newLogger(c.Log, a.errs), load: a.load, ledger: ledger.New(), conf: c}
 	s.plan.Store(plan.Of(c))
 	s.keeper = statusfile.NewKeeper(c.StatusFile, s, s.log)
-	exporter, counters := metrics.NewExporter(
-		&metrics.Exporter{Ledger: s.ledger, Source: s, Info: s.info, Platform: host.WSL().Platform(), Log: s.log}, build(), s.codex)
-	s.counters = counters
-	s.counters.Reloaded(nil)
 	s.history = history.New(history.Options{
 		Dir: c.Storage.Path, Keep: s.keep, Version: build().Version, Log: s.log, Look: s.look,
 	})
 	s.history.Watch(names(c))
-	exporter.Register(prometheus.NewCounterFunc(prometheus.CounterOpts{
-		Name: "netwatchd_store_errors_total", Help: "How often the store could not be opened or written to.",
-	}, s.history.Errors))
+	exporter, counters := metrics.NewExporter(
+		&metrics.Exporter{Ledger: s.ledger, Source: s, Info: s.info, Platform: host.WSL().Platform(), StoreErrors: s.history.Errors, Log: s.log}, build(), s.codex)
+	s.counters = counters
+	s.counters.Reloaded(nil)
 	s.watcher = watch.New(s.plan.Load().Plan, watch.Options{
 		Version:   build().Version,
 		Observers: []watch.Observer{accountant{Ledger: s.ledger}, counters, newDiary(s.log), s.keeper, s.history},

@@ -33,6 +33,8 @@ type Exporter struct {
 	Info func(ledger.Key) (Info, bool)
 	// Platform is what this host runs on: rules tell by it a host that is asleep from one that is down.
 	Platform string
+	// StoreErrors is how often history could not be kept; nil is never.
+	StoreErrors func() float64
 	// Now is the clock by which gauges age; nil is time.Now.
 	Now func() time.Time
 	Log *slog.Logger
@@ -68,13 +70,20 @@ func NewExporter(e *Exporter, build Build, codex func() Codex) (*Exporter, *Coun
 			Name: "netwatchd_host_info", Help: "What this host runs on (linux, wsl1, wsl2); always 1.",
 			ConstLabels: prometheus.Labels{"platform": e.Platform},
 		}, func() float64 { return 1 }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "netwatchd_store_errors_total", Help: "How often the store could not be opened or written to.",
+		}, e.storeErrors),
 		codexInfo{codex},
 	)
 	return e, e.counters
 }
 
-// Register adds what others count.
-func (e *Exporter) Register(c prometheus.Collector) { e.others.MustRegister(c) }
+func (e *Exporter) storeErrors() float64 {
+	if e.StoreErrors == nil {
+		return 0
+	}
+	return e.StoreErrors()
+}
 
 var codexDesc = prometheus.NewDesc("netwatchd_codex_info",
 	"Which agent is installed, and how its sandbox is run; absent where none was found.", []string{"version", "path", "sandbox_mode"}, nil)

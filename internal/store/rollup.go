@@ -114,6 +114,10 @@ func (u *Rollup) Quantile(q float64) probe.Seconds {
 // of a minute are one row. Classes are named at the head of each pack, since their numbers are none of a file's business.
 const packFormat = 1
 
+// few is how many latencies are told by the least and the greatest of them: a probe that is made every half minute has no
+// more in a minute, and takes half the space for it.
+const few = 2
+
 // A packer packs roll-ups, each with the number it goes by.
 type packer struct {
 	classes []probe.Class
@@ -128,11 +132,12 @@ func (p *packer) add(number uint64, u *Rollup) {
 		p.body = binary.AppendUvarint(p.body, p.class(f.Class))
 		p.body = binary.AppendUvarint(p.body, f.Count)
 	}
-	if u.OK() == 0 {
-		return
-	}
-	for _, s := range []probe.Seconds{u.Sum, u.Min, u.Max} {
+	ok := u.OK()
+	for _, s := range []probe.Seconds{u.Min, u.Max, u.Sum}[:min(ok, 3)] {
 		p.body = binary.AppendUvarint(p.body, uint64(math.Round(max(float64(s), 0)*1e6)))
+	}
+	if ok <= few {
+		return
 	}
 	p.body = binary.AppendUvarint(p.body, uint64(len(u.Sketch)))
 	var before int16
@@ -244,8 +249,13 @@ func (r *reader) rollup(classes []probe.Class) *Rollup {
 	if u.Failed() >= u.Count {
 		return u
 	}
-	for _, s := range []*probe.Seconds{&u.Sum, &u.Min, &u.Max} {
+	ok := u.OK()
+	for _, s := range []*probe.Seconds{&u.Min, &u.Max, &u.Sum}[:min(ok, 3)] {
 		*s = probe.Seconds(float64(r.uvarint()) / 1e6)
+	}
+	if ok <= few {
+		u.complete(ok)
+		return u
 	}
 	var index int16
 	for range r.length() {
@@ -253,4 +263,17 @@ func (r *reader) rollup(classes []probe.Class) *Rollup {
 		u.Sketch = append(u.Sketch, ledger.Bucket{Index: index, Count: uint32(r.uvarint())})
 	}
 	return u
+}
+
+// complete derives what was not packed of a few latencies.
+func (u *Rollup) complete(ok uint64) {
+	if ok == 1 {
+		u.Max = u.Min
+	}
+	u.Sum = u.Min
+	u.sketch(ledger.IndexOf(float64(u.Min)), 1)
+	if ok > 1 {
+		u.Sum += u.Max
+		u.sketch(ledger.IndexOf(float64(u.Max)), 1)
+	}
 }

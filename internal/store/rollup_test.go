@@ -59,11 +59,14 @@ func TestPack(t *testing.T) {
 	var p packer
 	p.add(7, &first)
 	p.add(1<<40, &second)
+	third, fourth := rolled(probe.OK, probe.OK, probe.OK, probe.OK), rolled(probe.OK)
+	p.add(2, &third)
+	p.add(3, &fourth)
 	got := make(map[uint64]Rollup)
 	if err := unpack(p.pack(), func(n uint64, u *Rollup) { got[n] = *u }); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(map[uint64]Rollup{7: first, 1 << 40: second}, got); diff != "" {
+	if diff := cmp.Diff(map[uint64]Rollup{7: first, 1 << 40: second, 2: third, 3: fourth}, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

@@ -1,0 +1,95 @@
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"netwatchd/internal/diagnose"
+	"netwatchd/internal/incident"
+	"netwatchd/internal/record"
+	"netwatchd/internal/store"
+)
+
+type past struct {
+	asked store.Filter
+	err   error
+}
+
+func (p *past) incident() *incident.Incident {
+	i, _ := incident.NewBook().Enter(incident.Judgement{Service: "codex", Cause: diagnose.Upstream, Severity: diagnose.Page,
+		Title: "codex: down", At: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)})
+	return i
+}
+
+func (p *past) Incidents(_ context.Context, f store.Filter) ([]*incident.Incident, int, error) {
+	p.asked = f
+	if f.Offset > 0 || p.err != nil {
+		return nil, 1, p.err
+	}
+	return []*incident.Incident{p.incident()}, 1, nil
+}
+
+func (p *past) Record(_ context.Context, id string) (*record.Record, error) {
+	if i := p.incident(); id == i.ID {
+		return record.Of(&store.Told{Incident: i}), p.err
+	}
+	return nil, store.ErrNoIncident
+}
+
+func TestIncidents(t *testing.T) {
+	for path, want := range map[string]struct {
+		status int
+		has    string
+	}{
+		"/api/v1/incidents": {200, `{"incidents":[{"id":"20261123-codex-1","service":"codex","causes":[{"cause":"upstream",` +
+			`"from":"2026-11-23T12:00:00Z","to":null}],"opened":"2026-11-23T12:00:00Z","closed":null,"notes":[]`},
+		"/api/v1/incidents?service=codex&open=true&limit=5": {200, `"total":1`},
+		"/api/v1/incidents?offset=1":                        {200, `{"incidents":[],"total":1}`},
+		"/api/v1/incidents?opened=true":                     {400, `"code":"bad_parameter"`},
+		"/api/v1/incidents?open=yes":                        {400, `"code":"bad_parameter"`},
+		"/api/v1/incidents?limit=0":                         {400, `"code":"bad_parameter"`},
+		"/api/v1/incidents/20261123-codex-1":                {200, `"host_beside_sandbox"`},
+		"/api/v1/incidents/20261123-codex-2":                {404, `"code":"not_found"`},
+		"/api/v1/incidents/%00..%2f<script>":                {404, `"code":"not_found"`},
+	} {
+		s := newTestServer(t)
+		s.History = new(past)
+		status, body := fetch(t, at(t, s)+path)
+		if status != want.status || !strings.Contains(body, want.has) || !json.Valid([]byte(body)) {
+			t.Errorf("%s: %d %s; want %d with %s", path, status, body, want.status, want.has)
+		}
+	}
+}
+
+func TestNoHistory(t *testing.T) {
+	s := newTestServer(t)
+	broken := newTestServer(t)
+	broken.History = &past{err: errors.New("disk I/O error")}
+	for _, base := range []string{at(t, s), at(t, broken)} {
+		for _, path := range []string{"/api/v1/incidents", "/api/v1/incidents/20261123-codex-1"} {
+			if status, body := fetch(t, base+path); status != 503 || !strings.Contains(body, `"code":"unavailable"`) {
+				t.Errorf("%s: %d %s; want 503", path, status, body)
+			}
+		}
+	}
+}
+
+func fetch(t *testing.T, url string) (int, string) {
+	t.Helper()
+	response, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(body)
+}
