@@ -64,10 +64,19 @@ func pick(t testing.TB, dice *rand.Rand, from []string) *Scene {
 	return named(t, from[dice.IntN(len(from))])
 }
 
+// precedence is that of the scene's cause. A link that is down comes before all: what sends nothing is refused nothing, so
+// not even this host's own firewall shows.
+func precedence(s *Scene) int {
+	if s.Name == "the link is down" {
+		return -1
+	}
+	return slices.Index(order, s.Cause)
+}
+
 // laid is the scene of two faults at once.
 func laid(one, other *Scene) *Scene {
 	first := one
-	if slices.Index(order, other.Cause) < slices.Index(order, one.Cause) {
+	if precedence(other) < precedence(one) {
 		first = other
 	}
 	both := &Scene{Cause: first.Cause, Bend: func(w *world.World) {
