@@ -183,8 +183,10 @@ func (o Outcome) judge(t testing.TB) {
 const promised = 2 * time.Second
 
 // waitsForTimeout reports whether the failed attempt that showed the cause had to run into its timeout first.
-func (o Outcome) waitsForTimeout() bool {
-	switch o.Daemon.decisive() {
+func (o Outcome) waitsForTimeout() bool { return timedOut(o.Daemon.decisive()) }
+
+func timedOut(class string) bool {
+	switch class {
 	case "dns.timeout", "tcp.timed_out", "tls.timed_out", "http.timed_out":
 		return true
 	}
@@ -201,7 +203,7 @@ func (o Outcome) lateness() time.Duration {
 		return 0
 	}
 	late := time.Duration(o.Daemon.Delay * float64(time.Second))
-	if o.waitsForTimeout() {
+	if slices.ContainsFunc(o.Daemon.Results, func(r result) bool { return timedOut(r.Class) }) {
 		late -= world.TimeoutOf(o.Scene.Config)
 	}
 	return late
