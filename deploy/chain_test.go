@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -34,9 +35,10 @@ type chain struct {
 	dir      string
 	managers []*manager
 
-	mu    sync.Mutex
-	shown map[string]string // value by series
-	told  []notice
+	mu       sync.Mutex
+	shown    map[string]string // value by series
+	told     []notice
+	messages int
 }
 
 type manager struct {
@@ -79,6 +81,7 @@ func TestChain(t *testing.T) {
 	c.show("healthy")
 	c.awaitNotice(notice{"pager", "resolved", "CodexUpstreamOutage"})
 
+	c.await("the pair to agree on what was told", c.agreed)
 	c.kill(0)
 	c.show("upstream", "upstream")
 	c.awaitNotice(notice{"pager", "firing", "CodexUpstreamOutage"})
@@ -127,7 +130,7 @@ func (c *chain) startManager(i int, own, other string) {
 	m.cmd = c.start(fmt.Sprintf("alertmanager%d", i), "alertmanager", "--config.file=am.yml", fmt.Sprintf("--storage.path=am%d", i),
 		"--web.listen-address="+m.address, "--cluster.listen-address="+own, "--cluster.advertise-address="+own, "--cluster.peer="+other,
 		// the one that speaks second waits so long for word of the first
-		"--cluster.peer-timeout=3s", "--cluster.settle-timeout=3s", "--cluster.gossip-interval=50ms")
+		"--cluster.peer-timeout=5s", "--cluster.settle-timeout=3s", "--cluster.gossip-interval=50ms")
 	c.managers = append(c.managers, m)
 }
 
@@ -262,6 +265,7 @@ func (c *chain) receive(_ http.ResponseWriter, r *http.Request) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.messages++
 	for _, a := range message.Alerts {
 		c.told = append(c.told, notice{message.Receiver, a.Status, a.Labels["alertname"]})
 	}
@@ -317,6 +321,35 @@ func (c *chain) silenced(alert string) bool {
 		}
 	}
 	return true
+}
+
+const passedOn = "alertmanager_nflog_gossip_messages_propagated_total "
+
+// agreed reports whether of each message that was sent by one Alertmanager the other has heard: one that is killed before
+// takes its knowledge along, and what it told would be told again.
+func (c *chain) agreed() bool {
+	heard := 0
+	for _, m := range c.managers {
+		answer, err := http.Get("http://" + m.address + "/metrics")
+		if err != nil {
+			return false
+		}
+		text, err := io.ReadAll(answer.Body)
+		answer.Body.Close()
+		_, after, found := strings.Cut(string(text), "\n"+passedOn)
+		if err != nil || !found {
+			return false
+		}
+		value, _, _ := strings.Cut(after, "\n")
+		n, err := strconv.Atoi(value)
+		if err != nil {
+			return false
+		}
+		heard += n
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return heard >= c.messages
 }
 
 func get(url string, into any) bool {
