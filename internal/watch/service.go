@@ -38,6 +38,11 @@ type seenKey struct {
 // ten thousand. Every ladder is smaller than that.
 const sampleSize = 16
 
+// again is how many times over a confirming round makes an attempt that has failed: on a line that loses a third of its
+// packets one attempt in five is lost although everything is up, and so are two in a row now and then; of three at
+// once some get through, and then the service is not down.
+const again = 3
+
 // roundProbes are the service's own probes to be made in a round: all of a ladder; of a large service those that failed
 // last and others in turn. The short form of a long probe is made on suspicion only.
 func (s *service) roundProbes(confirming bool) []*probe.Probe {
@@ -55,6 +60,9 @@ func (s *service) roundProbes(confirming bool) []*probe.Probe {
 	if len(failing)+len(fine) > sampleSize && len(fine) > 0 {
 		s.turn = (s.turn + sampleSize) % len(fine)
 		fine = append(slices.Clone(fine[s.turn:]), fine[:s.turn]...)
+	}
+	if confirming && again*len(failing)+len(fine) <= sampleSize {
+		failing = slices.Repeat(failing, again)
 	}
 	all := append(failing, fine...)
 	return all[:min(len(all), sampleSize)]

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -18,11 +19,12 @@ import (
 
 // A world decides how every attempt in it ends.
 type world struct {
-	mu    sync.Mutex
-	ends  map[string]end
-	begun map[string][]time.Time
-	open  map[string]int
-	over  []string // attempts that overlapped another of the same probe
+	mu     sync.Mutex
+	ends   map[string]end
+	begun  map[string][]time.Time
+	open   map[string]int
+	losses map[string]int
+	over   []string // attempts that overlapped another of the same probe
 }
 
 type end struct {
@@ -31,7 +33,7 @@ type end struct {
 }
 
 func newWorld() *world {
-	return &world{ends: make(map[string]end), begun: make(map[string][]time.Time), open: make(map[string]int)}
+	return &world{ends: make(map[string]end), begun: make(map[string][]time.Time), open: make(map[string]int), losses: make(map[string]int)}
 }
 
 func (w *world) set(name string, class probe.Class, after time.Duration) {
@@ -50,11 +52,28 @@ func (w *world) begin(name string) end {
 	if w.open[name]++; w.open[name] > 1 {
 		w.over = append(w.over, name)
 	}
+	if w.losses[name] > 0 {
+		w.losses[name]--
+		return end{probe.TCPTimedOut, usually}
+	}
 	e, bent := w.ends[name]
 	if !bent {
 		e = end{probe.OK, usually}
 	}
 	return e
+}
+
+// lose has the next n attempts of a probe end in silence.
+func (w *world) lose(name string, n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.losses[name] = n
+}
+
+func (w *world) lost(name string) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.losses[name]
 }
 
 func (w *world) finish(name string) {
@@ -201,6 +220,22 @@ func TestOneLostAttemptMovesNothing(t *testing.T) {
 		wantCause(t, w, diagnose.Healthy)
 		if diff := cmp.Diff([]string{"starting -> healthy"}, moved.seen); diff != "" {
 			t.Errorf("moves (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestALineThatLosesAttemptsIsNoOutage(t *testing.T) {
+	world := newWorld()
+	moved := new(moves)
+	watching(t, world.plan(world.ladder()), Options{Observers: []Observer{moved}}, func(t *testing.T, w *Watcher) {
+		world.lose("head", 3) // the first attempt, and two of the three that are to confirm it
+		time.Sleep(2 * interval)
+		synctest.Wait()
+		if slices.ContainsFunc(moved.seen, func(m string) bool { return strings.Contains(m, "upstream") }) {
+			t.Errorf("moves: %v, want no outage among them", moved.seen)
+		}
+		if left := world.lost("head"); left > 0 {
+			t.Errorf("%d attempts fewer were made than should have been lost", left)
 		}
 	})
 }

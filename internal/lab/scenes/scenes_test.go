@@ -44,7 +44,7 @@ type pool struct {
 
 func newPool(t testing.TB) *pool {
 	t.Helper()
-	if asked := *table || *one != "" || *soak > 0; asked {
+	if asked := *table || *one != "" || *soak > shortSoak; asked {
 		t.Cleanup(func() {
 			if t.Skipped() {
 				t.Fail() // who asks for the laboratory is not told that all went well without one
