@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -20,7 +21,8 @@ import (
 const sizeLimit = 32 << 20
 
 // Write replaces the file at path with s, at once: a reader sees either the old status or the new one, whole. Everyone may
-// read it, whatever the umask. The directory has to be there.
+// read it, whatever the umask. A directory that is not there is made: /run is empty after a boot, and only a unit has it
+// made beforehand.
 //
 // The new content goes to path + ".new" first, always by that name, so that a crash leaves no more than one such file and
 // the next Write takes it over. There may be one writer at a time.
@@ -30,7 +32,11 @@ func Write(path string, s *watch.Status) error {
 		return fmt.Errorf("status file: %w", err)
 	}
 	next := path + ".new"
-	if err := create(next, append(content, '\n')); err != nil {
+	err = create(next, append(content, '\n'))
+	if errors.Is(err, fs.ErrNotExist) && makeDirectory(filepath.Dir(path)) == nil {
+		err = create(next, append(content, '\n'))
+	}
+	if err != nil {
 		os.Remove(next)
 		return fmt.Errorf("status file: %w%s", err, hint(err))
 	}
@@ -40,6 +46,14 @@ func Write(path string, s *watch.Status) error {
 		return fmt.Errorf("status file: %w%s", err, hint(err))
 	}
 	return nil
+}
+
+// makeDirectory makes one that everyone may enter, whatever the umask: the status is for all.
+func makeDirectory(path string) error {
+	if err := os.MkdirAll(path, 0o755); err != nil {
+		return err
+	}
+	return os.Chmod(path, 0o755)
 }
 
 // create makes the file anew: one left behind, or planted there as a link, is removed rather than written through.
@@ -62,7 +76,7 @@ func create(path string, content []byte) (err error) {
 func hint(err error) string {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "; make its directory (RuntimeDirectory= in a unit), or set status_file to another path"
+		return "; a directory on the way is missing and cannot be made: make it, or set status_file to another path"
 	case errors.Is(err, fs.ErrPermission):
 		return "; let the daemon's user write there, or set status_file to another path"
 	}

@@ -84,8 +84,11 @@ func TestReadersSeeWholeFilesOnly(t *testing.T) {
 	done := make(chan struct{})
 	var readers sync.WaitGroup
 	sizes := make(chan int, 4)
+	var waiting atomic.Int32 // readers that have not seen both yet
+	waiting.Store(int32(cap(sizes)))
 	for range cap(sizes) {
 		readers.Go(func() {
+			var served sync.Once
 			seen := map[int]bool{}
 			for {
 				select {
@@ -101,11 +104,14 @@ func TestReadersSeeWholeFilesOnly(t *testing.T) {
 					sizes <- 0
 					return
 				}
-				seen[len(s.Services)] = true
+				if seen[len(s.Services)] = true; len(seen) == 2 {
+					served.Do(func() { waiting.Add(-1) })
+				}
 			}
 		})
 	}
-	for i := range 100 { // each a chance to be caught half way
+	enough := time.Now().Add(10 * time.Second)                                    // for the busiest machine
+	for i := 0; i < 100 || waiting.Load() > 0 && time.Now().Before(enough); i++ { // each a chance to be caught half way
 		if err := Write(path, statusOf(1+i%2*10)); err != nil {
 			t.Fatal(err)
 		}
@@ -139,9 +145,20 @@ func TestACrashLeavesNothingForLong(t *testing.T) {
 }
 
 func TestWriteSaysWhatToDo(t *testing.T) {
-	err := Write(filepath.Join(t.TempDir(), "absent", "status.json"), statusOf(1))
-	if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "RuntimeDirectory=") {
+	err := Write("/proc/no-directory-can-be-made-here/status.json", statusOf(1))
+	if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "set status_file to another path") {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestWriteMakesTheDirectory(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run", "netwatchd")
+	if err := Write(filepath.Join(dir, "status.json"), statusOf(1)); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(dir)
+	if err != nil || info.Mode().Perm() != 0o755 {
+		t.Errorf("%v, %v: want a directory that everyone may enter", info, err)
 	}
 }
 
@@ -298,7 +315,10 @@ func TestKeeperWritesOftenEnoughAndNoMore(t *testing.T) {
 }
 
 func TestKeeperLogsChangesOnly(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "absent")
+	dir := filepath.Join(t.TempDir(), "taken")
+	if err := os.WriteFile(dir, nil, 0o600); err != nil { // a file where the directory should be
+		t.Fatal(err)
+	}
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
 		k := NewKeeper(filepath.Join(dir, "status.json"), &source{}, slog.New(slog.NewTextHandler(&log, nil)))
@@ -306,7 +326,7 @@ func TestKeeperLogsChangesOnly(t *testing.T) {
 		var running sync.WaitGroup
 		running.Go(func() { k.Run(ctx) })
 		time.Sleep(5 * time.Minute)
-		if err := os.Mkdir(dir, 0o755); err != nil {
+		if err := os.Remove(dir); err != nil {
 			t.Error(err)
 		}
 		time.Sleep(time.Minute)
