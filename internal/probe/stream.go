@@ -23,7 +23,7 @@ import (
 // connection is held all the same. What a stream then fears is asked of it: to be still there, and to answer.
 type Stream struct {
 	URL    *url.URL // ws, wss
-	Status []int    // answers of an application that saw the upgrade; empty: 401, 403, 405, 426
+	Status []int    // answers of an application that saw the upgrade; empty: 400, 401, 403, 404, 405, 426
 	Hold   time.Duration
 
 	// Timeout bounds everything but the hold; zero does not. A Spec's Timeout must be no shorter than this and Hold together.
@@ -31,9 +31,13 @@ type Stream struct {
 	Reach
 }
 
-// refusals are what an application without a sign-in answers to an upgrade. Codex 0.169 falls back to plain HTTP at once
-// after a 426, and after five attempts for the others.
-var refusals = []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusMethodNotAllowed, http.StatusUpgradeRequired}
+// refusals are what an application may answer to an upgrade without a sign-in. Codex 0.169 falls back to plain HTTP at once
+// after a 426, and after five attempts for the others. Which of them the real service gives a stranger was never measured,
+// so that all that are likely count as seen: to miss a middlebox that says 400 is better than to page everyone.
+var refusals = []int{
+	http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound,
+	http.StatusMethodNotAllowed, http.StatusUpgradeRequired,
+}
 
 // Probe implements Prober.
 func (s *Stream) Probe(ctx context.Context) (Facts, error) {

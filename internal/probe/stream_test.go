@@ -119,8 +119,8 @@ func TestStreamRefused(t *testing.T) {
 		{"by the edge", nil, answering(403, "<title>Just a moment...", cloudflare...), HTTPEdgeBlocked, "Cloudflare"},
 		{"limited", nil, answering(429, ""), HTTPRateLimited, ""},
 		{"down", nil, answering(503, ""), HTTPServerError, ""},
-		{"ignored", nil, answering(200, "hello"), StreamUpgradeRefused, "got 200, want 101 or 401 or 403 or 405 or 426"},
-		{"not found", nil, answering(404, ""), StreamUpgradeRefused, ""},
+		{"ignored", nil, answering(200, "hello"), StreamUpgradeRefused, "got 200, want 101 or 400 or 401 or 403 or 404 or 405 or 426"},
+		{"gone", nil, answering(410, ""), StreamUpgradeRefused, ""},
 		{"redirected", nil, answering(302, "", "Location", "http://portal.test/"), StreamUpgradeRefused, "portal.test"},
 		{"only 101 will do", []int{101}, answering(426, ""), StreamUpgradeRefused, "got 426"},
 		{"101 in name only", nil, func(w http.ResponseWriter, _ *http.Request) {
