@@ -141,10 +141,11 @@ func (w *Watcher) environmentResult(e *envRun, r probe.Result, valid bool) {
 		e.results = append(e.results, r)
 	}
 	if e.open == 0 {
-		for _, rd := range e.rounds {
+		waiting := e.rounds
+		e.rounds = nil // from here on the results are each round's own
+		for _, rd := range waiting {
 			w.environmentEnded(rd, e)
 		}
-		e.rounds = nil
 	}
 }
 

@@ -224,6 +224,26 @@ func TestOneLostAttemptMovesNothing(t *testing.T) {
 	})
 }
 
+func TestARoundHoldsEveryAttemptOnce(t *testing.T) {
+	world := newWorld()
+	watching(t, world.plan(world.ladder()), Options{}, func(t *testing.T, w *Watcher) {
+		world.set("one", probe.OK, time.Second) // the environment is the last to come in
+		time.Sleep(2 * interval)
+		seen := make(map[string]int)
+		for _, r := range standing(t, w).Results {
+			seen[r.Service+"/"+r.Name]++
+		}
+		for name, times := range seen {
+			if times != 1 {
+				t.Errorf("%s is in the round %d times", name, times)
+			}
+		}
+		if len(seen) != len(world.environment())+len(world.ladder().Tasks) {
+			t.Errorf("the round holds %v", seen)
+		}
+	})
+}
+
 func TestALineThatLosesAttemptsIsNoOutage(t *testing.T) {
 	world := newWorld()
 	moved := new(moves)
