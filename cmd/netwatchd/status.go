@@ -1,6 +1,9 @@
 package main
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -23,6 +26,9 @@ an agent's sandbox included.`,
 				return err
 			}
 			status, _, err := statusfile.Latest(c.StatusFiles()...)
+			if errors.Is(err, fs.ErrNotExist) {
+				err = fmt.Errorf("%w: no daemon keeps it; start one with 'netwatchd run', or look now with 'netwatchd check'", err)
+			}
 			if err != nil {
 				return &exitError{exitInconclusive, err}
 			}
