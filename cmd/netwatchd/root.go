@@ -80,7 +80,6 @@ Exit codes of check, probe and status: 0 healthy, 1 a fault, 2 inconclusive, 3 u
 		Args:          cobra.NoArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.CompletionOptions.DisableDefaultCmd = false
 	a.overrides = config.BindFlags(root.PersistentFlags())
 	root.AddCommand(
 		a.runCommand(), a.checkCommand(), a.probeCommand(), a.statusCommand(), a.backtestCommand(),

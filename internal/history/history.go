@@ -33,6 +33,8 @@ type Options struct {
 
 // A Keeper keeps history. It is an observer of the watcher, and its purse.
 type Keeper struct {
+	watch.Indifferent
+
 	Options
 	errors atomic.Uint64
 	wake   chan struct{} // there is something to write
@@ -98,9 +100,6 @@ func (k *Keeper) Attempted(r probe.Result, interval time.Duration) {
 // rare is how seldom a command is run whose every run is kept whole: an agent's is, hourly by default; a script run each
 // half minute is rolled up like any probe.
 const rare = 5 * time.Minute
-
-// Started keeps nothing.
-func (k *Keeper) Started(time.Duration, int) {}
 
 // Resumed keeps that the host was away.
 func (k *Keeper) Resumed(away time.Duration, _ int) {

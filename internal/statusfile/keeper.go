@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"netwatchd/internal/diagnose"
-	"netwatchd/internal/probe"
 	"netwatchd/internal/watch"
 )
 
@@ -36,6 +35,8 @@ type Source interface {
 
 // A Keeper keeps the file at Path up to date. It is an observer of the watcher.
 type Keeper struct {
+	watch.Indifferent // what an attempt means is judged first
+
 	Path   string
 	Source Source
 	Log    *slog.Logger
@@ -54,12 +55,6 @@ func (k *Keeper) Judged(watch.Standing, diagnose.Cause) { k.mark() }
 
 // Resumed marks the file as out of date.
 func (k *Keeper) Resumed(time.Duration, int) { k.mark() }
-
-// Attempted changes no status by itself: what an attempt means is judged first.
-func (k *Keeper) Attempted(probe.Result, time.Duration) {}
-
-// Started changes no status.
-func (k *Keeper) Started(time.Duration, int) {}
 
 func (k *Keeper) mark() {
 	select {
