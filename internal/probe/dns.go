@@ -38,13 +38,17 @@ const (
 
 // Probe asks for every type at once, each by itself.
 func (d DNS) Probe(ctx context.Context) (Facts, error) {
-	facts := Facts{Phase: Resolve}
 	types, err := recordTypes(d.Types)
 	if err != nil {
-		return facts, Fail(Internal, err)
+		return Facts{Phase: Resolve}, Fail(Internal, err)
 	}
 	start := time.Now()
-	a := resolve(ctx, d.Nameservers, d.Name, types)
+	return d.conclude(start, resolve(ctx, d.Nameservers, d.Name, types))
+}
+
+// conclude says what came of a lookup that began at start.
+func (d DNS) conclude(start time.Time, a asked) (Facts, error) {
+	facts := Facts{Phase: Resolve}
 	facts.Phases[Resolve] = InSeconds(time.Since(start))
 	facts.Answers = a.texts()
 	decisive, verdict := d.judge(a)
@@ -52,9 +56,6 @@ func (d DNS) Probe(ctx context.Context) (Facts, error) {
 	facts.Warnings = a.warnings(verdict == nil)
 	return facts, verdict
 }
-
-// punctual is true unless the system is asked, whose ways are its own.
-func (d DNS) punctual() bool { return len(d.Nameservers) > 0 }
 
 func recordTypes(names []string) ([]uint16, error) {
 	if len(names) == 0 {

@@ -2,7 +2,6 @@ package probe
 
 import (
 	"bufio"
-	"context"
 	"fmt"
 	"net/netip"
 	"os"
@@ -55,28 +54,42 @@ func cpu() time.Duration {
 // flight at a time, as when thousands of targets are due within a second.
 func BenchmarkDNS(b *testing.B) {
 	server := nameserverProcess(b)
-	for _, bench := range []struct {
-		name  string
-		types []string
-	}{{"A", []string{"A"}}, {"A twice", []string{"A", "A"}}} {
-		b.Run(bench.name, func(b *testing.B) {
-			d := &DNS{Name: "ok.test", Types: bench.types, Nameservers: []netip.AddrPort{server}}
-			b.ReportAllocs()
-			b.SetParallelism(inFlight)
-			before := cpu()
-			b.RunParallel(func(pb *testing.PB) {
-				for pb.Next() {
-					ctx, cancel := context.WithTimeout(b.Context(), 5*time.Second)
-					if _, err := d.Probe(ctx); err != nil {
-						b.Error(err)
-					}
-					cancel()
-				}
+	for _, types := range [][]string{{"A"}, {"A", "A"}} {
+		p := &Probe{Spec: Spec{Timeout: patience}, Prober: &DNS{Name: "ok.test", Types: types, Nameservers: []netip.AddrPort{server}}}
+		name := strings.Join(types, "+")
+		b.Run(name+" by itself", func(b *testing.B) {
+			price(b, func(done func(Result)) {
+				go func() {
+					r, _ := Do(b.Context(), p)
+					done(r)
+				}()
 			})
-			b.ReportMetric(float64((cpu()-before).Nanoseconds())/1e3/float64(b.N), "cpu-µs/op")
+		})
+		b.Run(name+" on a line", func(b *testing.B) {
+			lines := NewLines(b.Context())
+			price(b, func(done func(Result)) { lines.Start(p, done) })
 		})
 	}
 }
 
-// inFlight is what 10,000 attempts a second at a few milliseconds each come to.
-const inFlight = 32
+func price(b *testing.B, start func(done func(Result))) {
+	b.ReportAllocs()
+	room := make(chan struct{}, atOnce)
+	before := cpu()
+	for b.Loop() {
+		room <- struct{}{}
+		start(func(r Result) {
+			if !r.OK() {
+				b.Error(r.Why)
+			}
+			<-room
+		})
+	}
+	for range atOnce {
+		room <- struct{}{}
+	}
+	b.ReportMetric(float64((cpu()-before).Nanoseconds())/1e3/float64(b.N), "cpu-µs/op")
+}
+
+// atOnce is what 10,000 attempts a second at a few milliseconds each come to.
+const atOnce = 32

@@ -89,20 +89,21 @@ func TestDNS(t *testing.T) {
 		t.Run(test.ask+" "+test.types, func(t *testing.T) {
 			t.Parallel()
 			d := &DNS{Name: test.ask, Types: strings.Fields(test.types), Nameservers: []netip.AddrPort{server}, Expect: test.expect}
-			r := tryDNS(t, d)
-			got := []string{r.Class.String(), r.RCode, strings.Join(r.Answers, " "), strings.Join(r.Warnings, " ")}
-			want := []string{test.class.String(), test.rcode, test.answers, test.warnings}
-			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("class, rcode, answers, warnings (-want +got):\n%s\nwhy: %s", diff, r.Why)
-			}
-			if !strings.Contains(r.Why, test.why) {
-				t.Errorf("why = %q, want %q in it", r.Why, test.why)
-			}
-			if r.RCode != "" && r.Server != server.String() {
-				t.Errorf("server = %q, want %v", r.Server, server)
-			}
-			if r.Phase != Resolve || r.Class != Internal && r.Phases[Resolve] <= 0 {
-				t.Errorf("phase %v took %v, want some time in resolve", r.Phase, r.Phases[Resolve])
+			for how, r := range map[string]Result{"by itself": tryDNS(t, d), "on a line": tryOnLine(t, d)} {
+				got := []string{r.Class.String(), r.RCode, strings.Join(r.Answers, " "), strings.Join(r.Warnings, " ")}
+				want := []string{test.class.String(), test.rcode, test.answers, test.warnings}
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Errorf("%s: class, rcode, answers, warnings (-want +got):\n%s\nwhy: %s", how, diff, r.Why)
+				}
+				if !strings.Contains(r.Why, test.why) {
+					t.Errorf("%s: why = %q, want %q in it", how, r.Why, test.why)
+				}
+				if r.RCode != "" && r.Server != server.String() {
+					t.Errorf("%s: server = %q, want %v", how, r.Server, server)
+				}
+				if r.Phase != Resolve || r.Class != Internal && r.Phases[Resolve] <= 0 {
+					t.Errorf("%s: phase %v took %v, want some time in resolve", how, r.Phase, r.Phases[Resolve])
+				}
 			}
 		})
 	}
@@ -184,35 +185,6 @@ func TestDNSCancelled(t *testing.T) {
 	}
 	if err := goleak.Find(before); err != nil {
 		t.Error(err)
-	}
-}
-
-// A socket is used again only after an answer, and not for long.
-func TestDNSSocketsUsedAgain(t *testing.T) {
-	peers := make(chan string, 1)
-	server := nameserver(t, func(w dns.ResponseWriter, q *dns.Msg) { peers <- w.RemoteAddr().String(); behave(w, q) })
-	from := func(name string) string {
-		ctx, cancel := context.WithTimeout(t.Context(), freshFor/2)
-		defer cancel()
-		DNS{Name: name, Nameservers: []netip.AddrPort{server}}.Probe(ctx)
-		return <-peers
-	}
-	answered, again, unanswered := from("ok.com"), from("ok.com"), from("silent.com")
-	if answered != again || answered != unanswered {
-		t.Errorf("asked from %s, %s, then %s, want the same: all came at once", answered, again, unanswered)
-	}
-	if after := from("ok.com"); after == answered {
-		t.Errorf("asked again from %s, whose last question is still open", after)
-	}
-	pool := sockets{idle: make(map[netip.AddrPort][]*socket)}
-	old, err := pool.take(server)
-	if err != nil {
-		t.Fatal(err)
-	}
-	old.made = old.made.Add(-freshFor)
-	pool.give(old)
-	if s := pool.pop(server); s != nil {
-		t.Error("a socket was kept after its time")
 	}
 }
 

@@ -128,18 +128,14 @@ func exchange(ctx context.Context, server netip.AddrPort, deadline time.Time, q 
 }
 
 func overUDP(ctx context.Context, server netip.AddrPort, deadline time.Time, query, buf []byte, qtype uint16) (reply, error) {
-	conn, err := answeredSockets.take(server)
+	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(server)) // a port of its own for each question
 	if err != nil {
 		return reply{}, atDial(err)
 	}
+	defer conn.Close()
 	conn.SetDeadline(deadline)
-	stop := cutShort(ctx, conn)
+	defer cutShort(ctx, conn)()
 	n, err := roundTrip(ctx, conn, query, buf)
-	if stop() && err == nil {
-		answeredSockets.give(conn)
-	} else {
-		conn.Close()
-	}
 	if err != nil {
 		return reply{}, err
 	}
@@ -147,7 +143,7 @@ func overUDP(ctx context.Context, server netip.AddrPort, deadline time.Time, que
 }
 
 // roundTrip waits for the answer to query, whatever else comes before it.
-func roundTrip(ctx context.Context, conn *socket, query, buf []byte) (int, error) {
+func roundTrip(ctx context.Context, conn net.Conn, query, buf []byte) (int, error) {
 	if _, err := conn.Write(query); err != nil {
 		return 0, err
 	}

@@ -28,23 +28,25 @@ var errHung = errors.New("the prober ignored its deadline and is still running")
 //
 // A prober that hangs costs one goroutine, once: until it comes back, further attempts end as Internal without starting.
 func Do(ctx context.Context, p *Probe) (Result, bool) {
-	r := Result{Spec: p.Spec, Start: time.Now()}
+	start := time.Now()
 	facts, err := p.attempt(ctx)
 	if ctx.Err() != nil {
 		return Result{}, false
 	}
-	r.Elapsed = InSeconds(time.Since(r.Start))
-	r.Facts = facts
-	r.Class, r.Why = Classify(facts.Phase, err), why(err)
-	return r, true
+	return p.result(start, facts, err), true
+}
+
+// result is that of an attempt that began at start and ends now.
+func (p *Probe) result(start time.Time, facts Facts, err error) Result {
+	return Result{
+		Spec: p.Spec, Start: start, Elapsed: InSeconds(time.Since(start)), Facts: facts,
+		Class: Classify(facts.Phase, err), Why: why(err),
+	}
 }
 
 func (p *Probe) attempt(ctx context.Context) (Facts, error) {
 	if p.hung.Load() {
 		return Facts{}, Fail(Internal, errHung)
-	}
-	if prober, ok := p.Prober.(punctual); ok && prober.punctual() {
-		return recovered(until{ctx, time.Now().Add(p.Timeout), p.Timeout > 0}, p.Prober)
 	}
 	if p.Timeout > 0 {
 		var cancel context.CancelFunc
@@ -54,19 +56,6 @@ func (p *Probe) attempt(ctx context.Context) (Facts, error) {
 	return p.guarded(ctx)
 }
 
-// A punctual prober may say that it waits for nothing but sockets, which it gives its context's deadline: it cannot hang. It is spared the
-// goroutine that guards against that and the timer, which together are a fifth of what looking a name up costs.
-type punctual interface{ punctual() bool }
-
-// until is a context that says when it ends, but leaves it to others to see to it.
-type until struct {
-	context.Context
-	deadline time.Time
-	any      bool
-}
-
-func (u until) Deadline() (time.Time, bool) { return u.deadline, u.any }
-
 func (p *Probe) guarded(ctx context.Context) (Facts, error) {
 	type end struct {
 		facts Facts
@@ -74,7 +63,7 @@ func (p *Probe) guarded(ctx context.Context) (Facts, error) {
 	}
 	ended := make(chan end, 1)
 	go func() {
-		facts, err := recovered(ctx, p.Prober)
+		facts, err := survived(func() (Facts, error) { return p.Probe(ctx) })
 		ended <- end{facts, err}
 		p.hung.Store(false)
 	}()
@@ -100,14 +89,14 @@ func (p *Probe) guarded(ctx context.Context) (Facts, error) {
 	}
 }
 
-// recovered turns a panic into an error, so that a single buggy prober does not end the monitoring of everything else.
-func recovered(ctx context.Context, p Prober) (facts Facts, err error) {
+// survived turns a panic into an error, so that a single buggy prober does not end the monitoring of everything else.
+func survived(attempt func() (Facts, error)) (facts Facts, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = Fail(Internal, fmt.Errorf("the prober panicked: %v\n%s", v, debug.Stack()))
 		}
 	}()
-	return p.Probe(ctx)
+	return attempt()
 }
 
 // whyLimit keeps a server's page or a stack out of every place a Result is shown; two terminal lines say enough.

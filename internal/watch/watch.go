@@ -51,10 +51,9 @@ type Watcher struct {
 	inbox    chan func()
 	stopped  chan struct{}
 	attempts sync.WaitGroup
-	rest     chan func() // to goroutines that rest
-	resting  atomic.Int32
 	waiting  atomic.Int32    // attempts handed on that have not begun
 	ctx      context.Context // of the attempts
+	lines    *probe.Lines    // make those that need no goroutine
 
 	schedule         schedule
 	services         []*service
@@ -82,7 +81,6 @@ func New(plan Plan, o Options) *Watcher {
 		// As many as start within one slot of the grid at ten thousand a second, so that none of them waits to be heard.
 		inbox:   make(chan func(), 64),
 		stopped: make(chan struct{}),
-		rest:    make(chan func()),
 		usual:   make(map[usualKey]time.Duration),
 		ready:   make(chan struct{}),
 	}
@@ -99,7 +97,8 @@ func (w *Watcher) Ready() <-chan struct{} { return w.ready }
 func (w *Watcher) Run(ctx context.Context) {
 	defer close(w.stopped)
 	defer w.attempts.Wait()
-	w.ctx = ctx
+	w.ctx, w.lines = ctx, probe.NewLines(ctx)
+	defer w.lines.Wait()
 	for _, s := range w.ladders() {
 		w.startRound(s, false)
 	}
@@ -184,50 +183,25 @@ func (w *Watcher) ask(ctx context.Context, question func()) error {
 // which the host was away: its times mean nothing.
 func (w *Watcher) attempt(p *probe.Probe, then func(r probe.Result, valid bool)) {
 	begun := time.Now()
-	w.waiting.Add(1)
-	w.hand(func() {
-		// The runtime prefers new goroutines to those whose answer has come: begun in that order, attempts would be sent and
-		// sent while the answers to earlier ones grow old. Behind those it is fair.
-		runtime.Gosched()
-		w.waiting.Add(-1)
-		r, ok := probe.Do(w.ctx, p)
-		if !ok {
-			return // we are stopping
-		}
+	ended := func(r probe.Result) {
 		select {
 		case w.inbox <- func() { then(r, w.stillValid(begun)) }:
 		case <-w.ctx.Done():
 		}
+	}
+	if w.lines.Start(p, ended) {
+		return
+	}
+	w.waiting.Add(1)
+	w.attempts.Go(func() {
+		// The runtime prefers new goroutines to those whose answer has come: begun in that order, attempts would be sent and
+		// sent while the answers to earlier ones grow old. Behind those it is fair.
+		runtime.Gosched()
+		w.waiting.Add(-1)
+		if r, ok := probe.Do(w.ctx, p); ok { // else we are stopping
+			ended(r)
+		}
 	})
-}
-
-// restMost is how many goroutines are kept for the next attempts: as many as start in one slot of the grid at ten thousand
-// a second. The stack of a new one has to be grown first, which costs an eighth of looking a name up.
-const restMost = 64
-
-// hand has job done by a goroutine that rests, or by a new one.
-func (w *Watcher) hand(job func()) {
-	select {
-	case w.rest <- job:
-	default:
-		w.attempts.Go(func() { w.work(job) })
-	}
-}
-
-func (w *Watcher) work(job func()) {
-	for {
-		job()
-		if w.resting.Add(1) > restMost {
-			w.resting.Add(-1)
-			return
-		}
-		select {
-		case job = <-w.rest:
-			w.resting.Add(-1)
-		case <-w.ctx.Done():
-			return
-		}
-	}
 }
 
 func (w *Watcher) stillValid(begun time.Time) bool {
@@ -252,13 +226,17 @@ func (w *Watcher) after(d time.Duration, f func()) {
 // by, rather than all begun at once and made late by one another. The next is due soon.
 const tooLate = 4
 
-// mostWaiting bounds the attempts that wait for a processor to begin: three times what falls on one slot of the grid at ten
-// thousand a second. Without a bound, a daemon that was kept from its work for a second begins ten thousand attempts at
-// once, all of them run out of time in the queue, and a failed one costs more than a good one: it never recovers.
+// mostWaiting bounds the attempts that wait for a processor to begin, and those begun in one turn: three times what falls
+// on one slot of the grid at ten thousand a second. Without a bound, a daemon that was kept from its work for a second
+// begins ten thousand attempts at once, the answers are lost or run out of time in the queue, and a failed attempt costs
+// more than a good one: it never recovers.
 const mostWaiting = 128
 
 func (w *Watcher) startDue(now time.Time) {
-	for w.waiting.Load() < mostWaiting {
+	for range mostWaiting {
+		if w.waiting.Load() >= mostWaiting {
+			return
+		}
 		l, planned, missed := w.schedule.due(now)
 		if l == nil {
 			return
