@@ -97,7 +97,7 @@ func (a *app) run(ctx context.Context, c *config.Config) error {
 	})
 	server := &web.Server{
 		Source: s.watcher, Results: s.ledger.Latest, History: s.history, Ready: s.watcher.Ready(), Reload: s.reload,
-		Metrics: exporter, Version: build().Version, Log: s.log,
+		Metrics: exporter, Version: build().Version, Log: s.log, Profiling: c.Web.Profiling,
 	}
 	s.log.Info("watching", "version", build().Version, "configuration", c.Origin(), "services", len(c.Services), "listen", addresses(listeners))
 	s.note()

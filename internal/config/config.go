@@ -34,6 +34,7 @@ type Config struct {
 type Web struct {
 	Listen     []string // host:port
 	ConfigFile string   // exporter-toolkit's web configuration: TLS, basic auth
+	Profiling  bool     // serve /debug/pprof/
 }
 
 // Storage says where history is kept, and for how long.

@@ -46,12 +46,13 @@ func (r *reader) decode(c *Config, document *yaml.Node) {
 func (r *reader) settings(c *Config, f fields) {
 	f.text("status_file", &c.StatusFile, nil)
 	if p, ok := f.has("web"); ok {
-		w := p.object("listen", "config_file")
+		w := p.object("listen", "config_file", "profiling")
 		w.texts("listen", &c.Web.Listen, checkListen)
 		if p, ok := w.has("listen"); ok && len(c.Web.Listen) == 0 {
 			p.fault("is empty: write an address, like 127.0.0.1:19405")
 		}
 		w.path("config_file", &c.Web.ConfigFile, checkWebConfig)
+		w.boolean("profiling", &c.Web.Profiling)
 	}
 	if p, ok := f.has("storage"); ok {
 		s := p.object("path", "keep")

@@ -24,6 +24,7 @@ const fileFlag = "config.file"
 var settings = []setting{
 	{"web.listen", "web.listen-address", "`host:port` to serve the page, the API and the metrics on; may be repeated (default 127.0.0.1:19405)", checkListen},
 	{"web.config_file", "web.config.file", "`file` that configures TLS and authentication, as exporter-toolkit reads it", checkWebConfig},
+	{"web.profiling", "web.profiling", "serve /debug/pprof/: `true` or false (default false)", oneOf("true", "false")},
 	{"storage.path", "storage.path", "`directory` for history (default /var/lib/netwatchd, or $XDG_STATE_HOME/netwatchd)", checkNotEmpty},
 	{"status_file", "status.file", "`file` that always holds the latest verdict (default /run/netwatchd/status.json, or under $XDG_RUNTIME_DIR)", anything},
 	{"log.level", "log.level", "log from this `level` on: debug, info, warn, error (default info)", checkLevel},
@@ -90,7 +91,7 @@ func (o *Overrides) apply(c *Config) []Fault {
 	}
 	v := viper.New()
 	_ = v.MergeConfigMap(map[string]any{ // fails on nothing that has no nested maps of its own types
-		"web":         map[string]any{"listen": c.Web.Listen, "config_file": c.Web.ConfigFile},
+		"web":         map[string]any{"listen": c.Web.Listen, "config_file": c.Web.ConfigFile, "profiling": c.Web.Profiling},
 		"storage":     map[string]any{"path": c.Storage.Path},
 		"status_file": c.StatusFile,
 		"log":         map[string]any{"level": c.Log.Level, "format": c.Log.Format},
@@ -102,7 +103,7 @@ func (o *Overrides) apply(c *Config) []Fault {
 			faults = append(faults, s.faults(v, from)...)
 		}
 	}
-	c.Web = Web{Listen: addresses(v), ConfigFile: v.GetString("web.config_file")}
+	c.Web = Web{Listen: addresses(v), ConfigFile: v.GetString("web.config_file"), Profiling: v.GetBool("web.profiling")}
 	c.Storage.Path = v.GetString("storage.path")
 	c.StatusFile = v.GetString("status_file")
 	c.Log = Log{Level: v.GetString("log.level"), Format: v.GetString("log.format")}

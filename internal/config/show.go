@@ -55,7 +55,7 @@ func (s shown) when(has bool, key string, value any) shown {
 
 func (c *Config) shown() shown {
 	return shown{
-		{"web", shown{{"listen", c.Web.Listen}, {"config_file", c.Web.ConfigFile}}},
+		{"web", shown{{"listen", c.Web.Listen}, {"config_file", c.Web.ConfigFile}, {"profiling", c.Web.Profiling}}},
 		{"storage", shown{{"path", c.Storage.Path}, {"keep", formatDuration(c.Storage.Keep)}}},
 		{"status_file", c.StatusFile},
 		{"log", shown{{"level", c.Log.Level}, {"format", c.Log.Format}}},
