@@ -1,12 +1,16 @@
 package parts
 
 import (
+	"context"
 	"fmt"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"runtime"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -104,6 +108,9 @@ func (n *Namespace) NFT(script string) error {
 // Do calls f on a thread that is in the namespace: a socket opened there stays there. The thread comes back: if it were
 // left to end, the kernel would kill every process it started (Pdeathsig, see prctl(2)).
 func (n *Namespace) Do(f func() error) error {
+	if n == nil {
+		return f()
+	}
 	there, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", n.PID()))
 	if err != nil {
 		return err
@@ -124,6 +131,27 @@ func (n *Namespace) Do(f func() error) error {
 	}
 	runtime.UnlockOSThread()
 	return failed
+}
+
+// Listen opens a port there.
+func (n *Namespace) Listen(network, address string) (l net.Listener, err error) {
+	err = n.Do(func() error {
+		l, err = net.Listen(network, address)
+		return err
+	})
+	return l, err
+}
+
+// Client speaks HTTP from there, to addresses rather than names.
+func (n *Namespace) Client() *http.Client {
+	dial := func(ctx context.Context, network, address string) (conn net.Conn, err error) {
+		err = n.Do(func() error {
+			conn, err = new(net.Dialer).DialContext(ctx, network, address)
+			return err
+		})
+		return conn, err
+	}
+	return &http.Client{Transport: &http.Transport{DialContext: dial}, Timeout: 10 * time.Second}
 }
 
 // UnlimitedICMP has the namespace say of every closed port that it is closed. By default it says so six times at once and

@@ -57,6 +57,9 @@ func (s *Server) Stop() {
 	s.cmd = nil
 }
 
+// Said is all that it has said.
+func (s *Server) Said() string { return s.said.String() }
+
 // Await asks until the server answers.
 func (s *Server) Await(t testing.TB, answers func() error) {
 	t.Helper()

@@ -102,11 +102,8 @@ func (w *World) Bend(b wire.Bend) {
 // Listen opens a port beyond the gateway. It is closed when the test ends.
 func (w *World) Listen(address string) net.Listener {
 	w.t.Helper()
-	var listener net.Listener
-	w.must(w.Beyond.Do(func() (err error) {
-		listener, err = net.Listen("tcp", address)
-		return err
-	}))
+	listener, err := w.Beyond.Listen("tcp", address)
+	w.must(err)
 	w.t.Cleanup(func() { listener.Close() })
 	return listener
 }

@@ -1,0 +1,85 @@
+package prom
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"testing"
+
+	"netwatchd/internal/lab/parts"
+)
+
+// An Alertmanager is a running one.
+type Alertmanager struct {
+	Address string // of its API, as Prometheus is told of it
+	client  *http.Client
+	server  *parts.Server
+}
+
+// StartAlertmanagers starts an Alertmanager at each of the IP addresses, on the usual ports, and returns when all of them are
+// ready and know each other. They agree among themselves who speaks. They end with the test; dir is for their data.
+func StartAlertmanagers(t testing.TB, in *parts.Namespace, program, config, dir string, ips []string, flags ...string) []*Alertmanager {
+	t.Helper()
+	var all []*Alertmanager
+	for _, ip := range ips {
+		a := &Alertmanager{Address: ip + ":9093", client: in.Client()}
+		a.server = &parts.Server{In: in, Path: program, Args: append([]string{
+			"--config.file=" + config, "--storage.path=" + filepath.Join(dir, ip), "--web.listen-address=" + a.Address,
+			"--cluster.listen-address=" + ip + ":9094", "--cluster.advertise-address=" + ip + ":9094"}, flags...)}
+		for _, peer := range ips {
+			a.server.Args = append(a.server.Args, "--cluster.peer="+peer+":9094")
+		}
+		all = append(all, a)
+	}
+	for _, a := range all {
+		serve(t, a.server, func() error { return a.Get("/-/ready", nil) })
+	}
+	for _, a := range all {
+		if err := parts.Eventually(startLimit, func() error { return a.settled(len(ips)) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return all
+}
+
+// settled is nil once the Alertmanager has found its peers. Until then it tells nobody anything, ready or not, and 0.25 loses
+// what it was to tell.
+func (a *Alertmanager) settled(size int) error {
+	var status struct {
+		Cluster struct {
+			Status string
+			Peers  []struct{ Name string }
+		}
+	}
+	if err := a.Get("/api/v2/status", &status); err != nil {
+		return err
+	}
+	if c := status.Cluster; c.Status != "ready" || len(c.Peers) != size {
+		return fmt.Errorf("%s is %s with %d peers, want %d", a.Address, c.Status, len(c.Peers), size)
+	}
+	return nil
+}
+
+// Get reads JSON at a path of its API into what is not nil.
+func (a *Alertmanager) Get(path string, into any) error {
+	return answers(a.client, "http://"+a.Address+path, into)
+}
+
+// Kill ends it as kill -9 does.
+func (a *Alertmanager) Kill() { a.server.Stop() }
+
+func answers(client *http.Client, url string, into any) error {
+	answer, err := client.Get(url)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s: %s", url, answer.Status)
+	}
+	if into == nil {
+		return nil
+	}
+	return json.NewDecoder(answer.Body).Decode(into)
+}

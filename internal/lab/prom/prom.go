@@ -1,0 +1,121 @@
+// Package prom runs Prometheus and Alertmanager for tests: the real ones.
+package prom
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/api"
+	apiv1 "github.com/prometheus/client_golang/api/prometheus/v1"
+	"github.com/prometheus/common/model"
+
+	"netwatchd/internal/lab/parts"
+)
+
+// A Release is a Prometheus and an Alertmanager of one time.
+type Release struct{ Prometheus, Alertmanager string }
+
+// Newest is what `make tools` builds. It skips the test where that has not been built.
+func Newest(t testing.TB) Release {
+	t.Helper()
+	return Release{Tool(t, "prometheus"), Tool(t, "alertmanager")}
+}
+
+// Oldest is the oldest release that the rules and routes are for, which is Debian 12's: 2.42 and 0.25. It skips the test
+// where that is not installed.
+func Oldest(t testing.TB) Release {
+	t.Helper()
+	return Release{
+		parts.Program(t, "/usr/bin/prometheus", "prometheus"),
+		parts.Program(t, "/usr/bin/prometheus-alertmanager", "prometheus-alertmanager"),
+	}
+}
+
+// Tool is the path of a program that `make tools` builds: prometheus, promtool, alertmanager, amtool. It skips the test
+// where that has not been built.
+func Tool(t testing.TB, name string) string {
+	t.Helper()
+	path := filepath.Join(Root(t), ".cache", "bin", name)
+	if _, err := os.Stat(path); err != nil {
+		t.Skipf("needs %s: make tools", name)
+	}
+	return path
+}
+
+// Root is the directory of go.mod.
+func Root(t testing.TB) string {
+	t.Helper()
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for ; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir
+		}
+	}
+	t.Fatal("not inside the repository")
+	return ""
+}
+
+// startLimit only tells slow from stuck: a Prometheus is ready in a third of a second, a pair of Alertmanagers in three,
+// on a machine that does nothing else.
+const startLimit = time.Minute
+
+// A Prometheus is a running server, its API at hand.
+type Prometheus struct {
+	apiv1.API
+	URL    string
+	server *parts.Server
+}
+
+// StartPrometheus starts a Prometheus in a namespace (nil: where the tests run) and returns when it is ready. Address is
+// where it listens, as in 127.0.0.1:9090; dir is for its data. It ends with the test.
+func StartPrometheus(t testing.TB, in *parts.Namespace, program, config, dir, address string, flags ...string) *Prometheus {
+	t.Helper()
+	p := &Prometheus{URL: "http://" + address, server: &parts.Server{In: in, Path: program, Args: append([]string{
+		"--config.file=" + config, "--storage.tsdb.path=" + dir, "--web.listen-address=" + address}, flags...)}}
+	client := in.Client()
+	serve(t, p.server, func() error { return answers(client, p.URL+"/-/ready", nil) })
+	c, err := api.NewClient(api.Config{Address: p.URL, Client: client})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.API = apiv1.NewAPI(c)
+	return p
+}
+
+// Ask is the answer to a query at this moment; one that is refused fails the test.
+func (p *Prometheus) Ask(t testing.TB, query string) model.Vector {
+	t.Helper()
+	value, _, _, err := p.Query(context.Background(), query, time.Now())
+	if err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+	vector, is := value.(model.Vector)
+	if !is {
+		t.Fatalf("%s: a %v, want a vector", query, value.Type())
+	}
+	return vector
+}
+
+// Stop kills it.
+func (p *Prometheus) Stop() { p.server.Stop() }
+
+// serve runs a server until the test ends and waits until it is ready.
+func serve(t testing.TB, s *parts.Server, ready func() error) {
+	t.Helper()
+	s.Start(t)
+	t.Cleanup(func() {
+		s.Stop()
+		if t.Failed() {
+			t.Logf("%s said:\n%s", filepath.Base(s.Path), s.Said())
+		}
+	})
+	if err := parts.Eventually(startLimit, ready); err != nil {
+		t.Fatalf("%s is not ready: %v", filepath.Base(s.Path), err)
+	}
+}
