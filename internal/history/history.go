@@ -52,10 +52,10 @@ type Keeper struct {
 	minutes []store.Minute
 	costs   map[string]watch.Costs
 	open    *store.Store // nil: it could not be opened
+	fault   string       // why history is not kept, which was logged; empty: it is
 
 	// Of the writing goroutine alone.
 	run      store.Run
-	fault    string // that was logged last
 	retry    time.Duration
 	tidied   time.Time
 	begun    time.Time
@@ -80,6 +80,19 @@ func New(o Options) *Keeper {
 
 // Errors is how often the store could not be opened or written to.
 func (k *Keeper) Errors() float64 { return float64(k.errors.Load()) }
+
+// Fault says why history is not being kept, and what to do; empty while it is.
+func (k *Keeper) Fault() string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.fault
+}
+
+func (k *Keeper) setFault(fault string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.fault = fault
+}
 
 // Attempted rolls r up, and keeps it whole if it is a run of an agent.
 func (k *Keeper) Attempted(r probe.Result, interval time.Duration) {

@@ -354,3 +354,51 @@ func TestTrusts(t *testing.T) {
 		t.Error("a clock that was set is trusted")
 	}
 }
+
+// What was measured can be read at once, written or not, with a store or without.
+func TestSeriesIsKnownBeforeItIsWritten(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		broken bool
+	}{{"with a store", false}, {"without", true}} {
+		t.Run(test.name, func(t *testing.T) {
+			dir := t.TempDir()
+			if test.broken {
+				dir = filepath.Join(dir, "file")
+				if err := os.WriteFile(dir, nil, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			l := New(Options{Dir: dir, Log: slog.New(slog.DiscardHandler)}) // it does not run: nothing is written
+			defer l.close()
+			r := probe.Result{Spec: probe.Spec{Service: "codex", Name: "head", Kind: probe.KindHTTP}, Start: time.Now(), Class: probe.OK, Elapsed: .1}
+			l.Attempted(r, time.Second)
+			keys, err := l.Keys(t.Context(), "codex")
+			if err != nil || len(keys) != 1 {
+				t.Fatalf("keys %v, %v; want one", keys, err)
+			}
+			read := func() uint64 {
+				c := store.NewCurves(keys, time.Now().Add(-time.Hour), time.Now().Add(time.Hour), time.Hour)
+				if err := l.Series(t.Context(), c); err != nil {
+					t.Error(err)
+				}
+				var all uint64
+				for _, p := range c.Points(keys[0]) {
+					all += p.Count
+				}
+				return all
+			}
+			if got := read(); got != 1 {
+				t.Errorf("%d attempts, want the one", got)
+			}
+			l.endMinute(time.Now())
+			l.Attempted(r, time.Second)
+			if got := read(); got != 2 {
+				t.Errorf("%d attempts after the minute's end, want both", got)
+			}
+			if fault := l.Fault(); (fault != "") != test.broken {
+				t.Errorf("fault %q", fault)
+			}
+		})
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"netwatchd/internal/incident"
 	"netwatchd/internal/record"
@@ -86,4 +87,63 @@ func (k *Keeper) heldRecord(id string) (*record.Record, error) {
 		}
 	}
 	return nil, errAway
+}
+
+// Keys lists the series of services, or every one there is if none is named, those not written yet included.
+func (k *Keeper) Keys(ctx context.Context, services ...string) (keys []store.Key, err error) {
+	if s := k.store(); s != nil {
+		keys, err = s.Keys(ctx, services...)
+	}
+	known := make(map[store.Key]bool, len(keys))
+	for _, key := range keys {
+		known[key] = true
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	add := func(key store.Key) {
+		if !known[key] && (len(services) == 0 || slices.Contains(services, key.Service)) {
+			known[key] = true
+			keys = append(keys, key)
+		}
+	}
+	for key := range k.current {
+		add(key)
+	}
+	for _, m := range k.minutes {
+		for _, p := range m.Parts {
+			add(p.Key)
+		}
+	}
+	slices.SortFunc(keys, store.Key.Compare)
+	return keys, err
+}
+
+// Series adds to curves what is stored and what has not been written yet. For the moment in which a minute is being
+// written it is in neither.
+func (k *Keeper) Series(ctx context.Context, c *store.Curves) (err error) {
+	if s := k.store(); s != nil {
+		err = s.Series(ctx, c)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, m := range k.minutes {
+		for _, p := range m.Parts {
+			c.Add(p.Key, m.At, &p.Rollup)
+		}
+	}
+	now := time.Now().Truncate(time.Minute)
+	for key := range c.Keys() { // not the other way round: there may be ten thousand others
+		if u := k.current[key]; u != nil {
+			c.Add(key, now, u)
+		}
+	}
+	return err
+}
+
+// Absences lists the spans in which nothing was watched. While the store cannot be used none is known.
+func (k *Keeper) Absences(ctx context.Context, from, to time.Time) ([]store.Absence, error) {
+	if s := k.store(); s != nil {
+		return s.Absences(ctx, from, to)
+	}
+	return nil, nil
 }

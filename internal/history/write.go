@@ -310,18 +310,19 @@ func (k *Keeper) restore(past *store.Past) {
 
 // report counts every failure, and logs one that is new, or that is over: a disk that stays full is one line.
 func (k *Keeper) report(err error) {
-	switch {
-	case err == nil && k.fault != "":
+	switch was := k.Fault(); {
+	case err == nil && was != "":
 		k.Log.Info("history is kept again", "store", k.Dir)
-		k.fault, k.retry = "", 0
+		k.setFault("")
+		k.retry = 0
 	case err == nil:
 		k.retry = 0
 	case errors.Is(err, context.Canceled):
 	default:
 		k.errors.Add(1)
 		k.retry = min(max(2*k.retry, firstRetry), lastRetry)
-		if err.Error() != k.fault {
-			k.fault = err.Error()
+		if err.Error() != was {
+			k.setFault(err.Error())
 			k.Log.Error("history is not kept; probing goes on", "error", err)
 		}
 	}

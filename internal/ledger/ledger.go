@@ -22,7 +22,8 @@ type Key struct {
 // KeyOf is the key r is counted under.
 func KeyOf(r probe.Spec) Key { return Key{r.Service, r.Name, r.Kind, r.Vantage} }
 
-func (k Key) compare(other Key) int {
+// Compare orders keys by service, probe, kind and vantage.
+func (k Key) Compare(other Key) int {
 	return cmp.Or(
 		strings.Compare(k.Service, other.Service), strings.Compare(k.Probe, other.Probe),
 		int(k.Kind)-int(other.Kind), int(k.Vantage)-int(other.Vantage),
@@ -90,7 +91,7 @@ func (l *Ledger) record(k Key) *Record {
 // sort puts the records in order, which is done when somebody looks: a start brings ten thousand new ones.
 func (l *Ledger) sort() {
 	if l.news {
-		slices.SortFunc(l.ordered, func(a, b *Record) int { return a.compare(b.Key) })
+		slices.SortFunc(l.ordered, func(a, b *Record) int { return a.Compare(b.Key) })
 		l.news = false
 	}
 }

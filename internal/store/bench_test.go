@@ -95,9 +95,9 @@ func BenchmarkWeek(b *testing.B) {
 	}
 	k := samples[0].Parts[manyProbes/2].Key
 	for b.Loop() {
-		points, err := s.Series(b.Context(), k, noon, noon.Add(time.Duration(hours)*time.Hour), 10*time.Minute)
-		if err != nil || len(points) != hours*6 {
-			b.Fatalf("%d points, %v", len(points), err)
+		c := NewCurves([]Key{k}, noon, noon.Add(time.Duration(hours)*time.Hour), 10*time.Minute)
+		if err := s.Series(b.Context(), c); err != nil || len(c.Points(k)) != hours*6 {
+			b.Fatalf("%d points, %v", len(c.Points(k)), err)
 		}
 	}
 	b.ReportMetric(float64(info.Size())/float64(hours)*168/1e6, "MB/week")

@@ -170,14 +170,23 @@ var errPack = errors.New("a roll-up in the store is damaged")
 
 // unpack hands every roll-up of a pack to each, with its number.
 func unpack(pack []byte, each func(number uint64, u *Rollup)) error {
+	return unpackSome(pack, func(uint64) bool { return true }, each)
+}
+
+// unpackSome hands those on that are wanted. The others cost a tenth: a minute of ten thousand probes is read for one.
+func unpackSome(pack []byte, wanted func(number uint64) bool, each func(number uint64, u *Rollup)) error {
 	if len(pack) == 0 || pack[0] != packFormat {
 		return fmt.Errorf("%w: it is of an unknown format", errPack)
 	}
 	r := &reader{rest: pack[1:]}
 	classes := r.classes()
 	for len(r.rest) > 0 && !r.bad {
-		number, u := r.uvarint(), r.rollup(classes)
-		if !r.bad {
+		number := r.uvarint()
+		if !wanted(number) {
+			r.skip()
+			continue
+		}
+		if u := r.rollup(classes); !r.bad {
 			each(number, u)
 		}
 	}
@@ -263,6 +272,30 @@ func (r *reader) rollup(classes []probe.Class) *Rollup {
 		u.Sketch = append(u.Sketch, ledger.Bucket{Index: index, Count: uint32(r.uvarint())})
 	}
 	return u
+}
+
+// skip reads past a roll-up.
+func (r *reader) skip() {
+	count := r.uvarint()
+	var failed uint64
+	for range r.length() {
+		r.uvarint()
+		failed += r.uvarint()
+	}
+	if failed >= count {
+		return
+	}
+	ok := count - failed
+	for range min(ok, 3) {
+		r.uvarint()
+	}
+	if ok <= few {
+		return
+	}
+	for range r.length() {
+		r.varint()
+		r.uvarint()
+	}
 }
 
 // complete derives what was not packed of a few latencies.

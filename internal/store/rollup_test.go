@@ -87,12 +87,12 @@ func minuteAt(minute int, classes ...probe.Class) Minute {
 
 func counts(t *testing.T, s *Store, from, to int, step time.Duration) map[int]uint64 {
 	t.Helper()
-	points, err := s.Series(t.Context(), head, noon.Add(time.Duration(from)*time.Minute), noon.Add(time.Duration(to)*time.Minute), step)
-	if err != nil {
+	c := NewCurves([]Key{head}, noon.Add(time.Duration(from)*time.Minute), noon.Add(time.Duration(to)*time.Minute), step)
+	if err := s.Series(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
 	got := make(map[int]uint64)
-	for _, p := range points {
+	for _, p := range c.Points(head) {
 		got[int(p.At.Sub(noon)/time.Minute)] = p.Count
 	}
 	return got
@@ -143,8 +143,65 @@ func TestSeries(t *testing.T) {
 	if got := counts(t, s, 0, 60, time.Minute); got[0] != 7 {
 		t.Errorf("a week later: %v, want the hour's 7 at its beginning", got)
 	}
-	keys, err := s.Keys(t.Context())
-	if err != nil || len(keys) != 1 || keys[0] != head {
-		t.Errorf("keys %v, %v; want %v", keys, err, head)
+	for _, services := range [][]string{nil, {head.Service}, {"absent", head.Service}} {
+		keys, err := s.Keys(t.Context(), services...)
+		if err != nil || len(keys) != 1 || keys[0] != head {
+			t.Errorf("keys of %v: %v, %v; want %v", services, keys, err, head)
+		}
+	}
+	if keys, err := s.Keys(t.Context(), "absent"); err != nil || len(keys) > 0 {
+		t.Errorf("keys of a service that is not there: %v, %v", keys, err)
+	}
+}
+
+// A pack read for one series tells of it what a pack read whole does.
+func TestUnpackSome(t *testing.T) {
+	var p packer
+	all := map[uint64]Rollup{}
+	for n, classes := range [][]probe.Class{
+		{probe.OK}, {probe.TCPRefused}, {}, {probe.OK, probe.OK, probe.DNSTimeout}, {probe.OK, probe.OK, probe.OK, probe.OK, probe.TCPReset, probe.TCPRefused},
+		{probe.OK, probe.OK},
+	} {
+		u := rolled(classes...)
+		p.add(uint64(n), &u)
+	}
+	pack := p.pack()
+	if err := unpack(pack, func(n uint64, u *Rollup) { all[n] = *u }); err != nil || len(all) != 6 {
+		t.Fatalf("%d of 6, %v", len(all), err)
+	}
+	for n, want := range all {
+		got := map[uint64]Rollup{}
+		err := unpackSome(pack, func(number uint64) bool { return number == n }, func(n uint64, u *Rollup) { got[n] = *u })
+		if diff := cmp.Diff(map[uint64]Rollup{n: want}, got); diff != "" || err != nil {
+			t.Errorf("%d: %v (-want +got):\n%s", n, err, diff)
+		}
+	}
+}
+
+func TestAbsences(t *testing.T) {
+	s := opened(t, t.TempDir())
+	at := func(minute int) time.Time { return noon.Add(time.Duration(minute) * time.Minute) }
+	run := func(started, seen, ended int) *Run {
+		r := &Run{Version: "1", Started: at(started), Seen: at(seen)}
+		if ended > 0 {
+			r.Ended = at(ended)
+		}
+		return r
+	}
+	for _, b := range []Batch{
+		{Run: run(-30, -10, 0)}, // over before
+		{Run: run(5, 20, 21)},
+		{Run: run(30, 40, 0)}, // killed
+		{Run: run(45, 50, 0), Entries: []Entry{Suspend{At: at(60), Away: 7 * time.Minute}}},
+	} {
+		write(t, s, b)
+	}
+	got, err := s.Absences(t.Context(), at(0), at(90))
+	want := []Absence{{at(0), at(5), false}, {at(21), at(30), false}, {at(40), at(45), false}, {at(53), at(60), true}}
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+	if got, err := s.Absences(t.Context(), at(46), at(50)); err != nil || len(got) > 0 {
+		t.Errorf("while it runs: %v, %v; want none", got, err)
 	}
 }
