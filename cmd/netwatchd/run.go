@@ -89,14 +89,15 @@ func (a *app) run(ctx context.Context, c *config.Config) error {
 		&metrics.Exporter{Ledger: s.ledger, Source: s, Info: s.info, Platform: host.WSL().Platform(), StoreErrors: s.history.Errors, Log: s.log}, build(), s.codex)
 	s.counters = counters
 	s.counters.Reloaded(nil)
+	events := web.NewEvents()
 	s.watcher = watch.New(s.plan.Load().Plan, watch.Options{
 		Version:   build().Version,
-		Observers: []watch.Observer{accountant{Ledger: s.ledger}, counters, newDiary(s.log), s.keeper, s.history},
+		Observers: []watch.Observer{accountant{Ledger: s.ledger}, counters, newDiary(s.log), s.keeper, s.history, events},
 		Clock:     new(host.Clock),
 		Purse:     s.history,
 	})
 	server := &web.Server{
-		Source: s.watcher, Results: s.ledger.Latest, History: s.history, Ready: s.watcher.Ready(), Reload: s.reload,
+		Source: s.watcher, Results: s.ledger.Latest, History: s.history, Events: events, Ready: s.watcher.Ready(), Reload: s.reload,
 		Metrics: exporter, Version: build().Version, Log: s.log, Profiling: c.Web.Profiling,
 	}
 	s.log.Info("watching", "version", build().Version, "configuration", c.Origin(), "services", len(c.Services), "listen", addresses(listeners))

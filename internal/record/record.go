@@ -381,6 +381,19 @@ func (r *Record) JSON() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
+// Clean is the record as its JSON has it: without secrets, should any have been stored all the same.
+func (r *Record) Clean() (*Record, error) {
+	text, err := r.JSON()
+	if err != nil {
+		return nil, err
+	}
+	clean := new(Record)
+	return clean, json.Unmarshal(text, clean)
+}
+
+// Incident is the incident it is about.
+func (r *Record) Incident() *incident.Incident { return (*incident.Incident)(&r.facts) }
+
 // equal reports whether two documents say the same.
 func equal(a, b []byte) bool {
 	var x, y any

@@ -19,6 +19,8 @@ func (s *Server) routeAPI(mux *http.ServeMux) {
 	for path, get := range map[string]http.HandlerFunc{
 		"/api/v1/status":  s.apiStatus,
 		"/api/v1/results": s.apiResults,
+		"/api/v1/events":  s.apiEvents,
+		"/api/v1/history": s.apiHistory,
 
 		"/api/v1/incidents":      s.apiIncidents,
 		"/api/v1/incidents/{id}": s.apiIncident,

@@ -9,6 +9,10 @@ import (
 	"strings"
 )
 
+// policy lets a page have what comes from here and nothing else: no inline script or style, no frame, nothing of others.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+
 // guard keeps web pages of others from reading what is here, or reloading it, through the user's browser.
 func (s *Server) guard(next http.Handler) http.Handler {
 	sameOrigin := http.NewCrossOriginProtection()
@@ -35,8 +39,7 @@ func (s *Server) guard(next http.Handler) http.Handler {
 // 127.0.0.1 once it is loaded, would be of our own origin (DNS rebinding). Whoever exposes the server beyond this host
 // has names of their own, which are not known here.
 func (s *Server) mayBeAskedAs(r *http.Request) bool {
-	local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
-	if !ok || !local.IP.IsLoopback() {
+	if !askedOnLoopback(r) {
 		return true
 	}
 	host := r.Host
@@ -45,6 +48,11 @@ func (s *Server) mayBeAskedAs(r *http.Request) bool {
 	}
 	host = strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
 	return ownedByNobody(host) || slices.Contains(s.Hosts, host)
+}
+
+func askedOnLoopback(r *http.Request) bool {
+	local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+	return ok && local.IP.IsLoopback()
 }
 
 // ownedByNobody reports whether host is an address or a name that public DNS never answers for: one without a dot, under

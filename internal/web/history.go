@@ -1,9 +1,18 @@
 package web
 
 import (
+	"context"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
 	"time"
 
+	"netwatchd/internal/ledger"
 	"netwatchd/internal/probe"
+	"netwatchd/internal/store"
 )
 
 // /api/v1/history answers with what was measured, for charts: latency and failures of each matching probe over a range that
@@ -18,7 +27,7 @@ type chart struct {
 	From   time.Time     `json:"from"`
 	To     time.Time     `json:"to"`
 	Step   probe.Seconds `json:"step_seconds"` // what one point stands for: 60, 300, 1800 or 21600
-	Series []series      `json:"series"`       // by service, probe and vantage
+	Series []series      `json:"series"`       // by service, probe, kind and vantage
 	Total  int           `json:"total"`        // that match, beyond the limit too
 }
 
@@ -32,7 +41,7 @@ type series struct {
 	Failed   uint64         `json:"failed"`
 	P50      *probe.Seconds `json:"p50_seconds"` // quantiles are within 5 %
 	P95      *probe.Seconds `json:"p95_seconds"`
-	Points   []point        `json:"points"` // at most 360, in order; none where nothing was attempted
+	Points   []point        `json:"points"` // at most 361, in order; none where nothing was attempted
 	Gaps     []gap          `json:"gaps"`   // in order; a chart must not draw over one
 }
 
@@ -51,5 +60,206 @@ type point struct {
 type gap struct {
 	From time.Time `json:"from"`
 	To   time.Time `json:"to"`
-	Why  string    `json:"why"` // suspended: this host slept; not_running: netwatchd did; not_probed: neither
+	Why  string    `json:"why"` // suspended: this host slept; not_running: netwatchd did not run; unknown
+}
+
+// A span is how far back a chart goes, and in which steps: some three hundred of them, which is a pixel or two each.
+type span struct {
+	name       string
+	long, step time.Duration
+}
+
+const day = 24 * time.Hour
+
+var spans = []span{{"1h", time.Hour, time.Minute}, {"1d", day, 5 * time.Minute}, {"7d", 7 * day, 30 * time.Minute}, {"90d", 90 * day, 6 * time.Hour}}
+
+// spanOf finds the span of that name.
+func spanOf(name string) (span, error) {
+	names := make([]string, len(spans))
+	for i, s := range spans {
+		if s.name == name {
+			return s, nil
+		}
+		names[i] = s.name
+	}
+	return spans[0], fmt.Errorf("unknown range %q: use %s", name, strings.Join(names, ", "))
+}
+
+// from is where a chart that ends at to begins: at a whole step.
+func (s span) from(to time.Time) time.Time { return to.Add(-s.long).Truncate(s.step) }
+
+// A series costs some hundred points, and up to two thousand rows of the store.
+const (
+	usualSeries = 24
+	mostSeries  = 100
+)
+
+func (s *Server) apiHistory(w http.ResponseWriter, r *http.Request) {
+	q, err := parseWanted(r.URL.Query())
+	if err != nil {
+		refuse(w, r, http.StatusBadRequest, "bad_parameter", err.Error())
+		return
+	}
+	if s.History == nil {
+		refuse(w, r, http.StatusServiceUnavailable, "unavailable", "no history is kept")
+		return
+	}
+	c, err := s.chart(r.Context(), q, time.Now())
+	if err != nil {
+		refuse(w, r, http.StatusServiceUnavailable, "unavailable", err.Error())
+		return
+	}
+	answer(w, http.StatusOK, c)
+}
+
+// wanted is which series a chart is of.
+type wanted struct {
+	services, probes []string
+	vantages         []probe.Vantage
+	span             span
+	limit, offset    int
+}
+
+func (q wanted) matches(k ledger.Key) bool {
+	return among(q.probes, k.Probe) && among(q.vantages, k.Vantage)
+}
+
+// parseWanted refuses what it does not know: a misspelt filter would otherwise pass everything.
+func parseWanted(v url.Values) (wanted, error) {
+	q := wanted{services: v["service"], probes: v["probe"], span: spans[0], limit: usualSeries}
+	var err error
+	parsers := map[string]func() error{
+		"service": func() error { return nil },
+		"probe":   func() error { return nil },
+		"vantage": func() error { q.vantages, err = words[probe.Vantage](v["vantage"]); return err },
+		"range":   func() error { q.span, err = spanOf(v.Get("range")); return err },
+		"limit":   func() error { q.limit, err = number(v.Get("limit"), 1, mostSeries); return err },
+		"offset":  func() error { q.offset, err = number(v.Get("offset"), 0, 1<<31-1); return err },
+	}
+	for name := range v {
+		parse := parsers[name]
+		if parse == nil {
+			return q, fmt.Errorf("unknown parameter %q: use %s", name, strings.Join(slices.Sorted(maps.Keys(parsers)), ", "))
+		}
+		if err := parse(); err != nil {
+			return q, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return q, nil
+}
+
+func (s *Server) chart(ctx context.Context, q wanted, now time.Time) (*chart, error) {
+	keys, err := s.History.Keys(ctx, q.services...)
+	if err != nil {
+		return nil, err
+	}
+	keys = slices.DeleteFunc(keys, func(k ledger.Key) bool { return !q.matches(k) })
+	c := &chart{Range: q.span.name, From: q.span.from(now), To: now, Step: probe.InSeconds(q.span.step), Series: []series{}, Total: len(keys)}
+	from := min(q.offset, len(keys))
+	keys = keys[from:min(from+q.limit, len(keys))]
+	curves := store.NewCurves(keys, c.From, c.To, q.span.step)
+	if err := s.History.Series(ctx, curves); err != nil {
+		return nil, err
+	}
+	absences, err := s.History.Absences(ctx, c.From, c.To)
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range keys {
+		c.Series = append(c.Series, seriesOf(k, curves, absences))
+	}
+	return c, nil
+}
+
+func seriesOf(k ledger.Key, c *store.Curves, absences []store.Absence) series {
+	points := c.Points(k)
+	s := series{Service: k.Service, Probe: k.Probe, Kind: k.Kind, Vantage: k.Vantage,
+		Points: make([]point, len(points)), Gaps: gaps(points, c, absences)}
+	var all store.Rollup
+	for i, p := range points {
+		s.Points[i] = pointOf(p)
+		all.Merge(&p.Rollup)
+	}
+	s.Attempts, s.Failed = all.Count, all.Failed()
+	if all.OK() > 0 {
+		s.P50, s.P95 = new(all.Quantile(.5)), new(all.Quantile(.95))
+	}
+	return s
+}
+
+func pointOf(p store.Point) point {
+	shown := point{At: p.At, Attempts: p.Count}
+	if p.OK() > 0 {
+		shown.Min, shown.P50, shown.P95, shown.Max = new(p.Min), new(p.Quantile(.5)), new(p.Quantile(.95)), new(p.Max)
+	}
+	if len(p.Failures) > 0 {
+		shown.Failed = make(map[probe.Class]uint64, len(p.Failures))
+		for _, f := range p.Failures {
+			shown.Failed[f.Class] = f.Count
+		}
+	}
+	return shown
+}
+
+// gaps are the empty stretches between points that are no mere pause between two attempts: nothing was watched then, or
+// the stretch is far longer than such pauses are.
+func gaps(points []store.Point, c *store.Curves, absences []store.Absence) []gap {
+	found := []gap{}
+	pause := usualPause(points)
+	empty := func(from, to time.Time) {
+		if to.Sub(from) < c.Step {
+			return
+		}
+		known := false
+		for _, a := range absences {
+			g := gap{latest(from, a.From), earliest(to, a.To), "not_running"}
+			if a.Asleep {
+				g.Why = "suspended"
+			}
+			// Less than half a step is a restart between two attempts.
+			if g.To.Sub(g.From) >= c.Step/2 {
+				found, known = append(found, g), true
+			}
+		}
+		if !known && pause > 0 && to.Sub(from) > 2*pause {
+			found = append(found, gap{from, to, "unknown"})
+		}
+	}
+	end := c.From
+	for _, p := range points {
+		empty(end, p.At)
+		end = p.At.Add(c.Step)
+	}
+	empty(end, c.To)
+	return found
+}
+
+// fewPoints are too few to say how far apart points usually are.
+const fewPoints = 4
+
+// usualPause is the median distance of points; zero if there are too few.
+func usualPause(points []store.Point) time.Duration {
+	if len(points) < fewPoints {
+		return 0
+	}
+	apart := make([]time.Duration, len(points)-1)
+	for i := range apart {
+		apart[i] = points[i+1].At.Sub(points[i].At)
+	}
+	slices.Sort(apart)
+	return apart[len(apart)/2]
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+func earliest(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
 }

@@ -9,8 +9,10 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"netwatchd/internal/incident"
+	"netwatchd/internal/ledger"
 	"netwatchd/internal/record"
 	"netwatchd/internal/store"
 )
@@ -20,6 +22,16 @@ type History interface {
 	Incidents(context.Context, store.Filter) (found []*incident.Incident, total int, err error)
 	// Record's error is [store.ErrNoIncident] if there is none of that ID.
 	Record(ctx context.Context, id string) (*record.Record, error)
+
+	// Keys lists the series of services, all of them if none is named.
+	Keys(ctx context.Context, services ...string) ([]ledger.Key, error)
+	// Series adds what was measured to curves.
+	Series(context.Context, *store.Curves) error
+	// Absences are the spans in which nothing was watched.
+	Absences(ctx context.Context, from, to time.Time) ([]store.Absence, error)
+
+	// Fault says why history is not being kept, and what to do; empty: it is.
+	Fault() string
 }
 
 // apiIncidents answers with incidents, the latest first; total counts those that match, beyond the limit too.

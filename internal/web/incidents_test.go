@@ -6,28 +6,44 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/incident"
+	"netwatchd/internal/ledger"
 	"netwatchd/internal/record"
 	"netwatchd/internal/store"
 )
 
-type past struct {
+type memory struct {
 	asked store.Filter
 	err   error
+
+	keys     []ledger.Key
+	minutes  []minute // of each of them
+	absences []store.Absence
+	fault    string
+	said     string // in the title of its incident, and in a note
 }
 
-func (p *past) incident() *incident.Incident {
+type minute struct {
+	at     time.Time
+	rollup store.Rollup
+}
+
+func (p *memory) incident() *incident.Incident {
 	i, _ := incident.NewBook().Enter(incident.Judgement{Service: "codex", Cause: diagnose.Upstream, Severity: diagnose.Page,
-		Title: "codex: down", At: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)})
+		Title: "codex: down" + p.said, At: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)})
+	if p.said != "" {
+		i.Notes = []incident.Note{{Text: p.said}}
+	}
 	return i
 }
 
-func (p *past) Incidents(_ context.Context, f store.Filter) ([]*incident.Incident, int, error) {
+func (p *memory) Incidents(_ context.Context, f store.Filter) ([]*incident.Incident, int, error) {
 	p.asked = f
 	if f.Offset > 0 || p.err != nil {
 		return nil, 1, p.err
@@ -35,12 +51,31 @@ func (p *past) Incidents(_ context.Context, f store.Filter) ([]*incident.Inciden
 	return []*incident.Incident{p.incident()}, 1, nil
 }
 
-func (p *past) Record(_ context.Context, id string) (*record.Record, error) {
+func (p *memory) Record(_ context.Context, id string) (*record.Record, error) {
 	if i := p.incident(); id == i.ID {
 		return record.Of(&store.Told{Incident: i}), p.err
 	}
 	return nil, store.ErrNoIncident
 }
+
+func (p *memory) Keys(_ context.Context, services ...string) ([]ledger.Key, error) {
+	return slices.DeleteFunc(slices.Clone(p.keys), func(k ledger.Key) bool { return !among(services, k.Service) }), p.err
+}
+
+func (p *memory) Series(_ context.Context, c *store.Curves) error {
+	for k := range c.Keys() {
+		for _, m := range p.minutes {
+			c.Add(k, m.at, &m.rollup)
+		}
+	}
+	return p.err
+}
+
+func (p *memory) Absences(context.Context, time.Time, time.Time) ([]store.Absence, error) {
+	return p.absences, p.err
+}
+
+func (p *memory) Fault() string { return p.fault }
 
 func TestIncidents(t *testing.T) {
 	for path, want := range map[string]struct {
@@ -59,7 +94,7 @@ func TestIncidents(t *testing.T) {
 		"/api/v1/incidents/%00..%2f<script>":                {404, `"code":"not_found"`},
 	} {
 		s := newTestServer(t)
-		s.History = new(past)
+		s.History = new(memory)
 		status, body := fetch(t, at(t, s)+path)
 		if status != want.status || !strings.Contains(body, want.has) || !json.Valid([]byte(body)) {
 			t.Errorf("%s: %d %s; want %d with %s", path, status, body, want.status, want.has)
@@ -70,7 +105,7 @@ func TestIncidents(t *testing.T) {
 func TestNoHistory(t *testing.T) {
 	s := newTestServer(t)
 	broken := newTestServer(t)
-	broken.History = &past{err: errors.New("disk I/O error")}
+	broken.History = &memory{err: errors.New("disk I/O error")}
 	for _, base := range []string{at(t, s), at(t, broken)} {
 		for _, path := range []string{"/api/v1/incidents", "/api/v1/incidents/20261123-codex-1"} {
 			if status, body := fetch(t, base+path); status != 503 || !strings.Contains(body, `"code":"unavailable"`) {

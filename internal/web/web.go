@@ -23,6 +23,7 @@ type Server struct {
 	Source  Source
 	Results func() []probe.Result           // the latest of every probe
 	History History                         // nil: none is kept
+	Events  *Events                         // an observer of what Source knows
 	Ready   <-chan struct{}                 // closed after the first full round
 	Reload  func(ctx context.Context) error // nil: there is nothing to reload
 	Metrics http.Handler
@@ -46,11 +47,21 @@ func (s *Server) Handler() http.Handler {
 		mux.HandleFunc("PUT /-/reload", s.reload) // as Prometheus has it
 	}
 	s.routeAPI(mux)
-	mux.HandleFunc("GET /{$}", s.page)
+	s.routePages(mux)
 	if s.Profiling {
 		profile(mux)
 	}
 	return s.guard(mux)
+}
+
+func (s *Server) routePages(mux *http.ServeMux) {
+	mux.HandleFunc("GET /{$}", s.page)
+	mux.HandleFunc("GET /services/{service}", s.page)
+	mux.HandleFunc("GET /incidents", s.incidentsPage)
+	mux.HandleFunc("GET /incidents/{id}", s.incidentPage)
+	mux.HandleFunc("GET /incidents/{id}/{file}", s.download)
+	mux.HandleFunc("GET /badge/{picture}", s.badge)
+	routeAssets(mux)
 }
 
 func profile(mux *http.ServeMux) {

@@ -1,0 +1,2 @@
+// Package browser tests the status page in a real browser, before a real daemon on a bent network.
+package browser

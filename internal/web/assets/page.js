@@ -1,0 +1,396 @@
+// What the page does beyond what the server wrote: it keeps itself up to date, draws charts, and lets colours be chosen.
+// Everything that is said comes from the server's own page, which is asked for anew when something has moved.
+"use strict";
+(() => {
+  const byId = (id) => document.getElementById(id);
+
+  // ---- Colours ----
+
+  const root = document.documentElement;
+  const systemIsDark = matchMedia("(prefers-color-scheme: dark)");
+  const isDark = () => root.dataset.colours ? root.dataset.colours === "dark" : systemIsDark.matches;
+
+  function showColours() {
+    const button = byId("theme");
+    button.hidden = false;
+    button.setAttribute("aria-label", "Dark colours");
+    button.setAttribute("aria-pressed", String(isDark()));
+    charts.redraw();
+  }
+
+  function toggleColours() {
+    const wanted = isDark() ? "light" : "dark";
+    const asSystem = (wanted === "dark") === systemIsDark.matches;
+    if (asSystem) delete root.dataset.colours; else root.dataset.colours = wanted;
+    try {
+      if (asSystem) localStorage.removeItem("netwatchd-colours"); else localStorage.setItem("netwatchd-colours", wanted);
+    } catch { /* storage is forbidden: the choice lasts as long as the page */ }
+    showColours();
+  }
+
+  // ---- Live ----
+
+  // Two heartbeats and a half of silence: one may be late.
+  const silence = 25_000;
+  let heard = 0; // when, by performance.now
+  let heardAt = new Date();
+  let lost = false;
+
+  function hear() {
+    heard = performance.now();
+    heardAt = new Date();
+    setLink(false);
+  }
+
+  function setLink(isLost) {
+    lost = isLost;
+    const link = byId("link");
+    const words = isLost ? `as of ${clock(heardAt)}, connection lost` : "live";
+    link.hidden = false;
+    link.classList.toggle("lost", isLost);
+    if (byId("link-words").textContent !== words) byId("link-words").textContent = words;
+  }
+
+  const clock = (t) => t.toLocaleTimeString("en-GB");
+
+  function listen() {
+    const events = new EventSource("/api/v1/events"); // it connects again by itself
+    let first = true;
+    events.addEventListener("snapshot", () => {
+      hear();
+      if (!first) refresh();
+      first = false;
+    });
+    events.addEventListener("heartbeat", () => {
+      hear();
+      refresh();
+    });
+    events.addEventListener("verdict", (event) => {
+      hear();
+      const v = JSON.parse(event.data);
+      byId("said").textContent = `${v.service}: ${v.cause.replaceAll("_", " ")}. ${v.title}`;
+      charts.age = Infinity;
+      refresh();
+    });
+    events.addEventListener("error", () => {
+      setLink(true);
+      // A refusal ends it for good, as when there are too many pages; any other end does not.
+      if (events.readyState === EventSource.CLOSED) setTimeout(listen, 10_000);
+    });
+  }
+
+  let refreshing = null;
+  let again = false;
+
+  // refresh has the server's page anew. Asked for while it is under way, it is done once more.
+  async function refresh() {
+    if (refreshing) {
+      again = true;
+      return;
+    }
+    refreshing = (async () => {
+      const response = await fetch(location.href, { cache: "no-store" });
+      if (response.ok) adopt(new DOMParser().parseFromString(await response.text(), "text/html"));
+      await charts.load();
+    })();
+    try {
+      await refreshing;
+    } catch { // the connection: the stream will say so
+    }
+    refreshing = null;
+    if (again) {
+      again = false;
+      refresh();
+    }
+  }
+
+  const livesOf = (doc) => [...doc.querySelectorAll("[data-live]")];
+  const asServed = new Map(); // by id
+
+  // adopt takes over what is new. A page that has other parts than this one is taken over whole.
+  function adopt(fresh) {
+    document.title = fresh.title;
+    const icon = fresh.getElementById("icon").getAttribute("href");
+    if (byId("icon").getAttribute("href") !== icon) byId("icon").setAttribute("href", icon);
+    const lives = livesOf(fresh);
+    if (lives.map((e) => e.id).join() !== livesOf(document).map((e) => e.id).join()) {
+      byId("main").replaceChildren(...fresh.getElementById("main").childNodes);
+      lives.forEach((e) => asServed.set(e.id, e.outerHTML));
+      charts.forget();
+      return;
+    }
+    for (const e of lives) {
+      const html = e.outerHTML;
+      if (asServed.get(e.id) === html || isBeingRead(byId(e.id))) continue;
+      asServed.set(e.id, html);
+      replace(byId(e.id), e);
+    }
+  }
+
+  // isBeingRead reports whether someone is selecting text in it, to copy it.
+  function isBeingRead(element) {
+    const selection = getSelection();
+    return !selection.isCollapsed && selection.containsNode(element, true);
+  }
+
+  const touched = new Set(); // ids of what a person has opened or closed
+
+  function replace(old, fresh) {
+    const reachable = (e) => [...e.querySelectorAll("a, button, input, summary")];
+    const focus = reachable(old).indexOf(document.activeElement);
+    for (const d of fresh.querySelectorAll("details[id]")) {
+      if (touched.has(d.id) && byId(d.id)) d.open = byId(d.id).open;
+    }
+    old.replaceWith(fresh);
+    if (focus >= 0) reachable(fresh)[focus]?.focus({ preventScroll: true });
+  }
+
+  // ---- Charts ----
+
+  const spans = {
+    "1h": { every: 20_000, tick: { hour: "2-digit", minute: "2-digit" } },
+    "1d": { every: 120_000, tick: { hour: "2-digit", minute: "2-digit" } },
+    "7d": { every: 600_000, tick: { weekday: "short", day: "numeric" } },
+    "90d": { every: 3600_000, tick: { day: "numeric", month: "short" } },
+  };
+  const gapWords = { suspended: "this host slept", not_running: "netwatchd did not run", unknown: "nothing is known" };
+
+  const charts = {
+    age: Infinity,
+    loaded: 0,
+    drawn: [], // { plot, track, series, chart }
+    data: null,
+
+    forget() {
+      this.drawn.forEach((d) => d.plot.destroy());
+      this.drawn = [];
+      this.age = Infinity;
+    },
+
+    // load asks for what was measured, if what is shown is old enough to differ.
+    async load() {
+      const box = byId("tracks");
+      if (!box || !box.children.length) return;
+      const span = spans[box.dataset.range];
+      if (this.age !== Infinity && performance.now() - this.loaded < span.every) return;
+      const query = new URLSearchParams({ service: box.dataset.service, range: box.dataset.range, limit: 100 });
+      new Set([...box.children].map((t) => t.dataset.probe)).forEach((probe) => query.append("probe", probe));
+      const response = await fetch("/api/v1/history?" + query, { cache: "no-store" });
+      if (!response.ok) return;
+      this.data = await response.json();
+      this.loaded = performance.now();
+      this.age = 0;
+      this.draw();
+    },
+
+    redraw() {
+      if (this.data) this.draw();
+    },
+
+    draw() {
+      this.drawn.forEach((d) => d.plot.destroy());
+      this.drawn = [];
+      for (const track of byId("tracks")?.children ?? []) {
+        const { probe, kind, vantage } = track.dataset;
+        const s = this.data.series.find((s) => s.probe === probe && s.kind === kind && s.vantage === vantage);
+        if (s) this.drawn.push(drawTrack(track, s, this.data));
+      }
+      drawLegend(this.data);
+    },
+
+    resize() {
+      for (const d of this.drawn) {
+        const width = d.track.querySelector(".plot").clientWidth;
+        if (width && width !== d.plot.width) d.plot.setSize({ width, height: d.plot.height });
+      }
+    },
+  };
+
+  const probeInk = document.createElement("span"); // colours of the style sheet, as the canvas wants them
+  probeInk.hidden = true;
+
+  function ink(name) {
+    probeInk.style.color = `var(--${name})`;
+    return getComputedStyle(probeInk).color;
+  }
+
+  const faded = (colour, share) => colour.replace(/^rgba?\(([^)]+)\)$/, (_, c) => `rgba(${c.split(",").slice(0, 3)}, ${share})`);
+
+  const layers = ["local", "dns", "tcp", "tls", "proxy", "http", "stream", "exec"];
+  const layerOf = (cls) => {
+    const layer = cls.split(".")[0];
+    return "layer-" + (layers.includes(layer) ? layer : "other");
+  };
+
+  const epoch = (text) => Date.parse(text) / 1000;
+  const percent = (share) => share === 1 || share === 0 ? share * 100 + " %" : (Math.floor(share * 1e4) / 100).toFixed(share < 0.9995 && share > 0.1 ? 1 : 2) + " %";
+  const duration = (s) => s < 0.0095 ? (s * 1000).toFixed(1) + " ms" : s < 1 ? Math.round(s * 1000) + " ms" : s < 10 ? s.toFixed(1) + " s" : Math.round(s) + " s";
+
+  function drawTrack(track, s, chart) {
+    const box = track.querySelector(".plot");
+    const from = epoch(chart.from), to = epoch(chart.to), step = chart.step_seconds;
+    const [x, least, most, middle, points] = columns(s, step);
+    const gaps = s.gaps.map((g) => ({ from: epoch(g.from), to: epoch(g.to), why: g.why }));
+
+    const sum = track.querySelector(".sum");
+    sum.replaceChildren();
+    if (s.attempts) {
+      const b = document.createElement("b");
+      b.textContent = percent((s.attempts - s.failed) / s.attempts);
+      sum.append(b, ` of ${s.attempts.toLocaleString("en")}`);
+      if (s.p50_seconds !== null) sum.append(document.createElement("br"), `median ${duration(s.p50_seconds)}, 95 % in ${duration(s.p95_seconds)}`);
+    }
+    box.setAttribute("role", "img");
+    box.setAttribute("aria-label", `${s.probe}, ${s.vantage}: ` + (s.attempts ? `${sum.innerText.replace("\n", ", ")}; ` : "no attempts; ") +
+      (gaps.length ? gaps.length + (gaps.length > 1 ? " gaps" : " gap") : "no gaps"));
+
+    const soft = ink("soft"), line = ink("line"), accent = ink("accent");
+    const read = document.createElement("div");
+    read.className = "read";
+    read.setAttribute("aria-hidden", "true");
+    const tick = new Intl.DateTimeFormat("en-GB", spans[chart.range].tick);
+    const axis = { stroke: soft, font: "11px system-ui, sans-serif", ticks: { show: false }, gap: 4 };
+    const plot = new uPlot({
+      width: box.clientWidth || 300,
+      height: 104,
+      padding: [8, 0, 0, 0],
+      legend: { show: false },
+      cursor: { y: false, drag: { x: false, y: false }, points: { show: false }, sync: { key: "netwatchd" } },
+      scales: { x: { time: true, range: [from, to] }, y: { range: (_, low, high) => [0, Math.max((high || 0) * 1.12, 0.001)] } },
+      axes: [
+        { ...axis, size: 20, space: 70, grid: { show: false }, values: (_, at) => at.map((t) => tick.format(t * 1000)) },
+        { ...axis, size: 52, space: 34, grid: { stroke: line, width: 1 }, values: (_, at) => at.map((v) => s.p50_seconds === null ? "" : v ? duration(v) : "0") },
+      ],
+      series: [
+        {},
+        { stroke: "transparent", points: { show: false } },
+        { stroke: "transparent", points: { show: false } },
+        { stroke: accent, width: 1.6, points: { show: points.length < 30, size: 4, fill: accent, width: 0 } },
+      ],
+      bands: [{ series: [2, 1], fill: faded(accent, 0.16) }],
+      hooks: {
+        drawClear: [(u) => drawGaps(u, gaps)],
+        draw: [(u) => drawFailures(u, points, step)],
+        setCursor: [(u) => { read.textContent = u.cursor.left >= 0 ? readAt(u.posToVal(u.cursor.left, "x"), points, gaps, step, chart.range) : ""; }],
+      },
+    }, [x, least, most, middle], box);
+    box.querySelectorAll(".read").forEach((e) => e.remove());
+    box.append(read);
+    return { plot, track };
+  }
+
+  // columns lays points out as the chart wants them, with nothing where a gap lies between two of them.
+  function columns(s, step) {
+    const x = [], least = [], most = [], middle = [], points = [];
+    const put = (at, p) => {
+      x.push(at);
+      least.push(p?.min_seconds ?? null);
+      most.push(p?.p95_seconds ?? null);
+      middle.push(p?.p50_seconds ?? null);
+    };
+    const gaps = s.gaps.map((g) => epoch(g.from));
+    let before = -Infinity;
+    for (const p of s.points) {
+      const at = epoch(p.at);
+      const gap = gaps.find((g) => g >= before && g <= at + step);
+      if (gap !== undefined && x.length) put((x.at(-1) + at + step / 2) / 2, null);
+      before = at + step / 2;
+      put(before, p);
+      points.push({ ...p, from: at });
+    }
+    return [x, least, most, middle, points];
+  }
+
+  function drawGaps(u, gaps) {
+    const { ctx, bbox } = u;
+    ctx.save();
+    for (const g of gaps) {
+      const left = Math.max(u.valToPos(g.from, "x", true), bbox.left);
+      const right = Math.min(u.valToPos(g.to, "x", true), bbox.left + bbox.width);
+      if (right <= left) continue;
+      ctx.save();
+      ctx.beginPath();
+      ctx.rect(left, bbox.top, right - left, bbox.height);
+      ctx.clip();
+      ctx.strokeStyle = ink("gap");
+      ctx.lineWidth = devicePixelRatio;
+      ctx.beginPath();
+      for (let at = left - bbox.height; at < right; at += 6 * devicePixelRatio) {
+        ctx.moveTo(at, bbox.top + bbox.height);
+        ctx.lineTo(at + bbox.height, bbox.top);
+      }
+      ctx.stroke();
+      ctx.restore();
+    }
+    ctx.restore();
+  }
+
+  // drawFailures puts what failed in a step on the ground line, as high as its share of the attempts.
+  function drawFailures(u, points, step) {
+    const { ctx, bbox } = u;
+    const ground = bbox.top + bbox.height;
+    ctx.save();
+    for (const p of points) {
+      if (!p.failed) continue;
+      const left = u.valToPos(p.from, "x", true), right = u.valToPos(p.from + step, "x", true);
+      const width = Math.max(right - left - devicePixelRatio, 2 * devicePixelRatio);
+      let at = ground;
+      for (const [cls, n] of Object.entries(p.failed)) {
+        const height = Math.max(bbox.height * n / p.attempts, 4 * devicePixelRatio);
+        ctx.fillStyle = faded(ink(layerOf(cls)), 0.82);
+        ctx.fillRect(Math.max(left, bbox.left), at - height, width, height);
+        at -= height;
+      }
+    }
+    ctx.restore();
+  }
+
+  function readAt(x, points, gaps, step, range) {
+    const gap = gaps.find((g) => x >= g.from && x <= g.to);
+    if (gap) return gapWords[gap.why];
+    const p = points.find((p) => x >= p.from && x < p.from + step);
+    if (!p) return "";
+    const at = new Date(p.from * 1000);
+    const words = [at.toLocaleString("en-GB", range === "1h" || range === "1d" ? { hour: "2-digit", minute: "2-digit" } :
+      { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" })];
+    if (p.p50_seconds !== undefined) words.push(duration(p.p50_seconds));
+    for (const [cls, n] of Object.entries(p.failed ?? {})) words.push(`${n} of ${p.attempts} ${cls}`);
+    return words.join(" · ");
+  }
+
+  function drawLegend(chart) {
+    const classes = new Map(), gaps = new Set();
+    for (const s of chart.series) {
+      for (const p of s.points) for (const [cls, n] of Object.entries(p.failed ?? {})) classes.set(cls, (classes.get(cls) ?? 0) + n);
+      s.gaps.forEach((g) => gaps.add(g.why));
+    }
+    const entry = (className, words) => {
+      const e = document.createElement("span"), b = document.createElement("b");
+      e.className = className;
+      b.textContent = words;
+      e.append(document.createElement("i"), b);
+      return e;
+    };
+    const legend = byId("legend");
+    legend.replaceChildren(
+      ...[...classes].sort((a, b) => b[1] - a[1]).map(([cls, n]) => entry(layerOf(cls), `${cls} ${n.toLocaleString("en")}`)),
+      ...[...gaps].sort().map((why) => entry("none", gapWords[why])));
+    legend.hidden = !legend.children.length;
+  }
+
+  // ---- Begin ----
+
+  document.body.append(probeInk);
+  livesOf(document).forEach((e) => asServed.set(e.id, e.outerHTML));
+  document.addEventListener("click", (event) => {
+    const details = event.target.closest?.("summary")?.parentElement;
+    if (details?.id) touched.add(details.id);
+  });
+  byId("theme").addEventListener("click", toggleColours);
+  systemIsDark.addEventListener("change", showColours);
+  showColours();
+  listen();
+  charts.load().catch(() => {});
+  setInterval(() => { if (!lost && heard && performance.now() - heard > silence) setLink(true); }, 1000);
+  addEventListener("resize", () => charts.resize());
+})();

@@ -1,0 +1,138 @@
+package web
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"netwatchd/internal/ledger"
+	"netwatchd/internal/probe"
+	"netwatchd/internal/store"
+)
+
+var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+
+func rollup(latency probe.Seconds, classes ...probe.Class) (u store.Rollup) {
+	for _, c := range classes {
+		u.Add(c, latency)
+	}
+	return u
+}
+
+func minutesAt(minutes ...int) (points []store.Point) {
+	for _, m := range minutes {
+		points = append(points, store.Point{At: noon.Add(time.Duration(m) * time.Minute)})
+	}
+	return points
+}
+
+func TestGaps(t *testing.T) {
+	at := func(minute float64) time.Time { return noon.Add(time.Duration(minute * float64(time.Minute))) }
+	absent := func(from, to float64, asleep bool) store.Absence {
+		return store.Absence{From: at(from), To: at(to), Asleep: asleep}
+	}
+	span := func(from, to float64, why string) gap { return gap{at(from), at(to), why} }
+	for _, test := range []struct {
+		name     string
+		points   []store.Point
+		absences []store.Absence
+		want     []gap
+	}{
+		{"none", minutesAt(0, 1, 2, 3, 4, 5, 6, 7, 8, 9), nil, []gap{}},
+		{"a probe made every third minute", minutesAt(0, 3, 6, 9), nil, []gap{}},
+		{"the host slept", minutesAt(0, 1, 2, 8, 9), []store.Absence{absent(2.5, 7.8, true)}, []gap{span(3, 7.8, "suspended")}},
+		{"the daemon was down, then the host slept", minutesAt(0, 1, 8, 9), []store.Absence{absent(1.9, 4, false), absent(5, 8, true)},
+			[]gap{span(2, 4, "not_running"), span(5, 8, "suspended")}},
+		{"a restart between two attempts", minutesAt(0, 1, 2, 3, 4, 5, 6, 7, 8, 9), []store.Absence{absent(4.4, 4.6, false)}, []gap{}},
+		{"a restart that a rare probe does not notice", minutesAt(0, 9), []store.Absence{absent(4.4, 4.6, false)}, []gap{}},
+		{"nobody knows why", minutesAt(0, 1, 2, 3, 9), nil, []gap{span(4, 9, "unknown")}},
+		{"before it began", minutesAt(7, 8, 9), []store.Absence{absent(0, 7, false)}, []gap{span(0, 7, "not_running")}},
+		{"after it ended", minutesAt(0, 1, 2, 3), nil, []gap{span(4, 10, "unknown")}},
+		{"never", nil, []store.Absence{absent(-5, 20, false)}, []gap{span(0, 10, "not_running")}},
+	} {
+		c := store.NewCurves(nil, at(0), at(10), time.Minute)
+		if diff := cmp.Diff(test.want, gaps(test.points, c, test.absences)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", test.name, diff)
+		}
+	}
+}
+
+func TestHistory(t *testing.T) {
+	now := time.Now().Truncate(time.Minute)
+	s := newTestServer(t)
+	head := ledger.Key{Service: "codex", Probe: "head", Kind: probe.KindHTTP}
+	inside := head
+	inside.Vantage = probe.FromSandbox
+	s.History = &memory{keys: []ledger.Key{head, inside, {Service: "shop", Probe: "head", Kind: probe.KindHTTP}},
+		minutes: []minute{
+			{now.Add(-20 * time.Minute), rollup(.040, probe.OK, probe.OK)},
+			{now.Add(-19 * time.Minute), rollup(.040, probe.OK, probe.TCPRefused)},
+			{now.Add(-5 * time.Minute), rollup(.080, probe.TCPRefused)},
+		},
+		absences: []store.Absence{{From: now.Add(-18 * time.Minute), To: now.Add(-6 * time.Minute), Asleep: true}}}
+	base := at(t, s)
+	got := get(t, http.DefaultClient, base+"/api/v1/history?service=codex&vantage=host")
+	var c struct {
+		Range  string
+		From   time.Time
+		To     time.Time
+		Step   float64 `json:"step_seconds"`
+		Total  int
+		Series []struct {
+			Service, Probe, Kind, Vantage string
+			Attempts, Failed              int
+			P50                           *float64 `json:"p50_seconds"`
+			Points                        []struct {
+				Attempts int
+				Failed   map[string]int
+				P50      *float64 `json:"p50_seconds"`
+			}
+			Gaps []struct{ Why string }
+		}
+	}
+	if err := json.Unmarshal([]byte(got.body), &c); err != nil || got.status != 200 {
+		t.Fatalf("%d %s: %v", got.status, got.body, err)
+	}
+	if c.Range != "1h" || c.Step != 60 || c.Total != 1 || len(c.Series) != 1 || c.To.Sub(c.From) < time.Hour || c.To.Sub(c.From) > time.Hour+time.Minute {
+		t.Fatalf("got %s", got.body)
+	}
+	one := c.Series[0]
+	if one.Attempts != 5 || one.Failed != 2 || one.P50 == nil || len(one.Points) != 3 || one.Points[1].Failed["tcp.refused"] != 1 ||
+		one.Points[0].P50 == nil || one.Points[2].P50 != nil || len(one.Gaps) != 1 || one.Gaps[0].Why != "suspended" {
+		t.Errorf("got %s", got.body)
+	}
+	for query, want := range map[string]struct {
+		status int
+		has    string
+	}{
+		"":                            {200, `"total":3`},
+		"service=codex":               {200, `"total":2`},
+		"service=absent":              {200, `"series":[],"total":0`},
+		"probe=head&limit=1&offset=2": {200, `"service":"shop"`},
+		"range=90d":                   {200, `"step_seconds":21600`},
+		"range=7d":                    {200, `"step_seconds":1800`},
+		"range=1d":                    {200, `"step_seconds":300`},
+		"range=5m":                    {400, `range: unknown range \"5m\": use 1h, 1d, 7d, 90d`},
+		"range=":                      {400, `bad_parameter`},
+		"limit=101":                   {400, `from 1 to 100`},
+		"vantage=moon":                {400, `bad_parameter`},
+		"sevice=codex":                {400, `unknown parameter \"sevice\"`},
+	} {
+		if got := get(t, http.DefaultClient, base+"/api/v1/history?"+query); got.status != want.status || !strings.Contains(got.body, want.has) {
+			t.Errorf("%s: %d %s; want %d with %s", query, got.status, got.body, want.status, want.has)
+		}
+	}
+	s.History = &memory{err: errors.New("disk I/O error")}
+	if got := get(t, http.DefaultClient, base+"/api/v1/history"); got.status != 503 || !strings.Contains(got.body, `"code":"unavailable"`) {
+		t.Errorf("a broken store: %d %s", got.status, got.body)
+	}
+	s.History = nil
+	if got := get(t, http.DefaultClient, base+"/api/v1/history"); got.status != 503 {
+		t.Errorf("without a store: %d", got.status)
+	}
+}

@@ -1,0 +1,269 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"netwatchd/internal/diagnose"
+	"netwatchd/internal/incident"
+	"netwatchd/internal/record"
+	"netwatchd/internal/store"
+)
+
+// A past is what was with one service over a span.
+type past struct {
+	Span      span
+	Spans     []span
+	Incidents []entry // the latest first
+	More      int     // incidents beyond those
+	Bars      []bar
+	Fault     string // why it cannot be told
+}
+
+// Name and In are what a span is called.
+func (s span) Name() string { return s.name }
+func (s span) In() string {
+	return map[string]string{"1h": "hour", "1d": "day", "7d": "week", "90d": "90 days"}[s.name]
+}
+
+// An entry is an incident in a list.
+type entry struct {
+	*incident.Incident
+	At time.Time
+}
+
+func (e entry) Path() string { return "/incidents/" + url.PathEscape(e.ID) }
+
+// Lasts is how long it lasted, or has lasted so far.
+func (e entry) Lasts() time.Duration { return e.end().Sub(e.Opened) }
+
+func (e entry) end() time.Time {
+	if e.Closed != nil {
+		return *e.Closed
+	}
+	return e.At
+}
+
+// Chain is its causes in order, a cause that comes again right after itself once.
+func (e entry) Chain() []diagnose.Cause {
+	chain := make([]diagnose.Cause, len(e.Causes))
+	for i, c := range e.Causes {
+		chain[i] = c.Cause
+	}
+	return slices.Compact(chain)
+}
+
+// A bar is a stretch of the strip that shows when something was wrong; it is a thousand wide.
+type bar struct {
+	X, Width float64
+	Tone     string // or gap
+	Words    string
+}
+
+const (
+	stripWidth = 1000
+	barLeast   = 3 // so that a short incident is seen
+
+	listedIncidents = 6
+	stripIncidents  = 200 // within a span; a strip of more is red all over
+)
+
+func (s *Server) past(ctx context.Context, service string, over span, at time.Time) *past {
+	if s.History == nil {
+		return nil
+	}
+	p := &past{Span: over, Spans: spans}
+	found, total, err := s.History.Incidents(ctx, store.Filter{Services: []string{service}, Limit: stripIncidents})
+	if err != nil {
+		p.Fault = capital(fit(err.Error()))
+		return p
+	}
+	from := over.from(at)
+	absences, err := s.History.Absences(ctx, from, at)
+	if err != nil {
+		p.Fault = capital(fit(err.Error()))
+	}
+	for _, a := range absences {
+		words := "netwatchd did not run"
+		if a.Asleep {
+			words = "this host slept"
+		}
+		p.bar(from, at, a.From, a.To, "gap", words)
+	}
+	for i, one := range found {
+		e := entry{one, at}
+		for _, c := range one.Causes {
+			until := e.end()
+			if c.To != nil {
+				until = *c.To
+			}
+			p.bar(from, at, c.From, until, tone(c.Cause), inWords(c.Cause))
+		}
+		if i < listedIncidents {
+			p.Incidents = append(p.Incidents, e)
+		}
+	}
+	p.More = total - len(p.Incidents)
+	return p
+}
+
+func (p *past) bar(from, to, begin, end time.Time, tone, words string) {
+	begin, end = latest(from, begin), earliest(to, end)
+	if end.Before(begin) {
+		return
+	}
+	scale := stripWidth / to.Sub(from).Seconds()
+	b := bar{begin.Sub(from).Seconds() * scale, max(end.Sub(begin).Seconds()*scale, barLeast), tone, words}
+	b.X = min(b.X, stripWidth-b.Width)
+	p.Bars = append(p.Bars, b)
+}
+
+// Summary is the strip for those who do not see it.
+func (p *past) Summary() string {
+	faults, gaps := 0, 0
+	for _, b := range p.Bars {
+		if b.Tone == "gap" {
+			gaps++
+		} else {
+			faults++
+		}
+	}
+	words := "nothing was wrong"
+	if faults > 0 {
+		words = count(faults, "fault")
+	}
+	if gaps > 0 {
+		words += ", " + count(gaps, "gap")
+	}
+	return "The last " + p.Span.In() + ": " + words
+}
+
+// incidentsMost is how many are listed on a page.
+const incidentsMost = 50
+
+func (s *Server) incidentsPage(w http.ResponseWriter, r *http.Request) {
+	v := struct {
+		frame
+		Service      string
+		Days         []dayOf
+		Total, Last  int
+		Older, Newer string // addresses; empty: there are none
+		Fault        string
+	}{frame: s.frame("incidents", "incidents", time.Now()), Service: search(r, "service")}
+	from, err := number(r.FormValue("from"), 0, 1<<31-1)
+	if err != nil {
+		from = 0
+	}
+	f := store.Filter{Limit: incidentsMost, Offset: from}
+	if v.Service != "" {
+		f.Services = []string{v.Service}
+	}
+	var found []*incident.Incident
+	if s.History == nil {
+		v.Fault = "No history is kept."
+	} else if found, v.Total, err = s.History.Incidents(r.Context(), f); err != nil {
+		v.Fault = capital(fit(err.Error()))
+	}
+	address := func(from int) string {
+		return "/incidents?" + url.Values{"service": f.Services, "from": {fmt.Sprint(from)}}.Encode()
+	}
+	if v.Last = from + len(found); v.Last < v.Total {
+		v.Older = address(v.Last)
+	}
+	if from > 0 {
+		v.Newer = address(max(from-incidentsMost, 0))
+	}
+	v.Days = byDay(found, v.At)
+	s.show(w, http.StatusOK, "incidents", v)
+}
+
+// A dayOf is the incidents that were opened on one day.
+type dayOf struct {
+	Day     string
+	Entries []entry
+}
+
+func byDay(found []*incident.Incident, at time.Time) (days []dayOf) {
+	for _, i := range found {
+		day := i.Opened.Local().Format("Monday, 2 January 2006")
+		if len(days) == 0 || days[len(days)-1].Day != day {
+			days = append(days, dayOf{Day: day})
+		}
+		last := &days[len(days)-1]
+		last.Entries = append(last.Entries, entry{i, at})
+	}
+	return days
+}
+
+// incidentPage shows the record of one incident.
+func (s *Server) incidentPage(w http.ResponseWriter, r *http.Request) {
+	found := s.recordOf(w, r)
+	if found == nil {
+		return
+	}
+	v := struct {
+		frame
+		Record *record.Record
+		Entry  entry
+	}{s.frame("incident", "incident "+found.ID, time.Now()), found, entry{found.Incident(), time.Now()}}
+	v.Tone = tone(found.Verdict.Cause)
+	if found.Closed != nil {
+		v.Tone = "good"
+	}
+	s.show(w, http.StatusOK, "incident", v)
+}
+
+// recordOf finds the record that is asked for, without secrets; if there is none, it answers so and returns nil.
+func (s *Server) recordOf(w http.ResponseWriter, r *http.Request) *record.Record {
+	id := r.PathValue("id")
+	err := store.ErrNoIncident
+	var found *record.Record
+	if s.History != nil {
+		found, err = s.History.Record(r.Context(), id)
+	}
+	if err == nil {
+		found, err = found.Clean()
+	}
+	switch {
+	case errors.Is(err, store.ErrNoIncident):
+		s.missing(w, fmt.Sprintf("There is no incident %q.", short(fit(id), badgeLetters)))
+		return nil
+	case err != nil:
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return nil
+	}
+	return found
+}
+
+// download hands the record over as a file.
+func (s *Server) download(w http.ResponseWriter, r *http.Request) {
+	found := s.recordOf(w, r)
+	if found == nil {
+		return
+	}
+	file := r.PathValue("file")
+	body, contentType := []byte(found.Markdown()), "text/markdown; charset=utf-8"
+	switch file {
+	case "record.md":
+	case "record.json":
+		var err error
+		if body, err = found.JSON(); err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		contentType = "application/json"
+	default:
+		http.NotFound(w, r)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", contentType)
+	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": "netwatchd-" + found.ID + file[len("record"):]}))
+	_, _ = w.Write(body)
+}
