@@ -143,10 +143,12 @@ func (d *dialer) connect(ctx context.Context, addrs []netip.AddrPort) (net.Conn,
 func endeavourTo(ctx context.Context, addr netip.AddrPort) endeavour {
 	// Keep-alive off: its packets every 15 s would keep a middlebox's memory of the connection fresh, and a stream held
 	// idle would never show that it is cut. Codex's own client sends none either.
-	dialer := net.Dialer{KeepAlive: -1}
+	var w witness
+	defer w.leave()
+	dialer := net.Dialer{KeepAlive: -1, Control: w.attend}
 	conn, err := dialer.DialContext(ctx, "tcp", addr.String())
 	if err != nil {
-		return endeavour{addr: addr, err: connectError(addr, err)}
+		return endeavour{addr: addr, err: connectError(addr, err, &w)}
 	}
 	return endeavour{addr: addr, conn: conn}
 }
@@ -184,11 +186,11 @@ func (d *dialer) lost(failed []endeavour) error {
 	return &worded{strings.Join(said, "; "), failed[0].err}
 }
 
-// telling ranks how much a failure to connect says. This host's own refusal says that nothing was tried at all; an answer
-// says more than silence; a family without a route says nothing about the other.
+// telling ranks how much a failure to connect says: an answer says more than silence, and a family that this host keeps to
+// itself, for want of a route or by a firewall, says nothing about the other. To have run out of sockets says it of both.
 func telling(err error) int {
-	return slices.Index([]Class{LocalNoInterface, LocalNoRoute, TCPTimedOut, TCPAddressUnreachable, TCPReset, TCPRefused,
-		LocalResources, LocalDenied}, Classify(Connect, err))
+	return slices.Index([]Class{LocalNoInterface, LocalNoRoute, LocalDenied, TCPTimedOut, TCPAddressUnreachable, TCPReset,
+		TCPRefused, LocalResources}, Classify(Connect, err))
 }
 
 // inTurn interleaves the families, IPv6 first, as RFC 8305 asks. A family that this host has no route for is left out if
@@ -248,25 +250,44 @@ func neighbourMissing(addr netip.Addr) bool {
 	})
 }
 
-// connectError words a failed connect for people, keeps its errno in the chain, and tells who found the address
-// unreachable: ENETUNREACH and EHOSTUNREACH come from this host's routes as well as from a router's ICMP.
-func connectError(addr netip.AddrPort, err error) error {
+// connectError words a failed connect for people, keeps its errno in the chain, and tells who spoke: ENETUNREACH and
+// EHOSTUNREACH come from this host's routes as well as from a router's ICMP, EACCES from its policy as well as from
+// ICMPv6, and silence from its own firewall as well as from afar.
+func connectError(addr netip.AddrPort, err error, w *witness) error {
 	errno, _ := errors.AsType[syscall.Errno](err)
 	said := fmt.Sprintf("connect to %s: %s", addr, inWords(err))
+	because := func(c Class, reason string) error {
+		return Fail(c, &worded{said + " (" + reason + ")", err})
+	}
 	switch errno {
-	case syscall.ENETUNREACH, syscall.EHOSTUNREACH, syscall.EADDRNOTAVAIL:
-	default:
-		return &worded{said, err}
+	case syscall.ENETUNREACH, syscall.EHOSTUNREACH, syscall.EADDRNOTAVAIL, syscall.EINVAL: // the last from a "blackhole" route
+		if !routed(addr) {
+			return because(LocalNoRoute, "this host has no route to it")
+		}
 	}
-	switch {
-	case !routed(addr):
-		return Fail(LocalNoRoute, &worded{said + " (this host has no route to it)", err})
+	switch kept := w.keptIn(); {
+	case kept && !routed(addr): // the link went down meanwhile
+		return because(LocalNoRoute, "this host has no route to it")
+	case kept:
+		return because(LocalDenied, "this host drops the packets itself: a rule of its own firewall")
 	case errno == syscall.EADDRNOTAVAIL:
-		return Fail(LocalResources, &worded{said + " (no free port on this host)", err})
+		return because(LocalResources, "no free port on this host")
 	case errno == syscall.EHOSTUNREACH && neighbourMissing(addr.Addr()):
-		return Fail(LocalNoRoute, &worded{said + " (its neighbour on this link, the router perhaps, does not answer)", err})
+		return because(LocalNoRoute, "its neighbour on this link, the router perhaps, does not answer")
 	}
-	return Fail(TCPAddressUnreachable, &worded{said + " (the network's answer)", err})
+	switch errno {
+	case syscall.ECONNREFUSED, syscall.ENETUNREACH, syscall.EHOSTUNREACH, syscall.EACCES:
+		if refusedHere(addr) {
+			return because(LocalDenied, "this host refuses it itself: a rule of its own firewall or policy")
+		}
+	}
+	switch errno {
+	case syscall.EACCES: // ICMPv6 "administratively prohibited"
+		return because(TCPAddressUnreachable, "the network's answer: it is prohibited")
+	case syscall.ENETUNREACH, syscall.EHOSTUNREACH:
+		return because(TCPAddressUnreachable, "the network's answer")
+	}
+	return &worded{said, err}
 }
 
 // worded is an error said in other words; what it wraps is there for Classify.

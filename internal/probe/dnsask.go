@@ -199,8 +199,8 @@ func atDial(err error) error {
 	switch {
 	case errors.Is(err, syscall.EHOSTUNREACH): // an "unreachable" route
 		return Fail(LocalNoRoute, err)
-	case errors.Is(err, syscall.EINVAL): // a link-local address without its zone, or a "blackhole" route
-		return Fail(LocalNoRoute, fmt.Errorf("%w: a link-local nameserver needs its zone, like fe80::1%%eth0", err))
+	case errors.Is(err, syscall.EINVAL):
+		return Failf(LocalNoRoute, "%w: a \"blackhole\" route, or a link-local nameserver without its zone, as in fe80::1%%eth0", err)
 	}
 	return err
 }

@@ -68,7 +68,8 @@ func TestUnreachable(t *testing.T) {
 		ip link add va type veth peer name vb; ip link set va up; ip link set vb up
 		ip address add 192.0.2.1/24 dev va; ip -6 address add 2001:db8::1/64 dev va nodad
 		ip route add 192.0.3.0/24 via 192.0.2.254
-		ip route add unreachable 198.51.100.0/25; ip route add prohibit 198.51.100.128/25`)
+		ip route add unreachable 198.51.100.0/25; ip route add prohibit 198.51.100.128/25
+		ip route add blackhole 203.0.113.9`)
 	for _, tt := range []struct {
 		name       string
 		hook, rule string
@@ -79,7 +80,8 @@ func TestUnreachable(t *testing.T) {
 	}{
 		{name: "no route", to: "203.0.113.1", class: LocalNoRoute, why: "network is unreachable (this host has no route to it)"},
 		{name: "a route that says no", to: "198.51.100.1", class: LocalNoRoute, why: "no route to host (this host has no route to it)"},
-		{name: "a route that forbids", to: "198.51.100.129", class: LocalDenied, why: "permission denied"},
+		{name: "a route that forbids", to: "198.51.100.129", class: LocalDenied, why: "permission denied (this host refuses it itself"},
+		{name: "a route into nothing", to: "203.0.113.9", class: LocalNoRoute, why: "invalid argument (this host has no route to it)"},
 		{name: "no neighbour", to: "192.0.2.2", class: LocalNoRoute, why: "does not answer"},
 		{name: "no neighbour, IPv6", to: "2001:db8::2", class: LocalNoRoute, why: "does not answer"},
 		{name: "the router is gone", to: "192.0.3.1", class: LocalNoRoute, why: "the router perhaps, does not answer"},
@@ -136,18 +138,49 @@ func TestRouterGone(t *testing.T) {
 	}
 }
 
-// TestLocalFirewall has this host's own firewall drop what asks to connect. Linux does not tell connect(2), though it does
-// tell a datagram socket's write (EPERM): by TCP alone, a rule of this host looks like silence.
+// TestLocalFirewall has this host's own firewall stop what asks to connect. Linux tells a datagram socket's write (EPERM),
+// but not connect(2): there, a rule of this host looks like silence or a refusal from afar.
 func TestLocalFirewall(t *testing.T) {
 	if !inOwnNetwork(t) {
 		return
 	}
-	inShell(t, "ip link set lo up")
-	addr := listening(t, silent)
-	filter(t, "output", "tcp dport "+portText(addr)+" drop")
-	p := &HTTP{}
-	p.URL, p.Reach = at(t, "http", addr, "/")
-	wantEnd(t, attempt(t, p, quick), TCPTimedOut, Connect, "no answer in time")
+	inShell(t, `ip link set lo up
+		ip link add va type veth peer name vb; ip link set va up; ip link set vb up
+		ip address add 192.0.2.1/24 dev va; ip -6 address add 2001:db8::1/64 dev va nodad
+		ip neighbour add 192.0.2.9 lladdr 02:00:00:00:00:09 dev va; ip neighbour add 2001:db8::9 lladdr 02:00:00:00:00:09 dev va`)
+	for _, tt := range []struct {
+		name, rule string
+		class      Class
+		why        string
+	}{
+		{"nobody stops it, and nobody answers", "tcp dport 1 accept", TCPTimedOut, "no answer in time"},
+		{"drops", "tcp dport 443 drop", LocalDenied, "this host drops the packets itself"},
+		{"resets", "tcp dport 443 reject with tcp reset", LocalDenied, "connection refused (this host refuses it itself"},
+		{"rejects", "tcp dport 443 reject", LocalDenied, "connection refused (this host "},
+		{"rejects as prohibited", "tcp dport 443 reject with icmpx admin-prohibited", LocalDenied, "(this host "},
+	} {
+		for _, to := range []string{"192.0.2.9", "2001:db8::9"} {
+			t.Run(tt.name+", "+to, func(t *testing.T) {
+				filter(t, "output", tt.rule)
+				p := &HTTP{URL: mustURL(t, "https://service.test/")}
+				p.Address = netip.MustParseAddr(to)
+				wantEnd(t, attempt(t, p, 1500*time.Millisecond), tt.class, Connect, tt.why) // the SYN is sent again after a second
+			})
+		}
+	}
+}
+
+// TestFirewallBeforeOurselves has a port of this very host reset: there, whoever refuses is the server.
+func TestFirewallBeforeOurselves(t *testing.T) {
+	if !inOwnNetwork(t) {
+		return
+	}
+	inShell(t, "ip link set lo up; ip address add 192.0.2.1/32 dev lo")
+	p := &HTTP{URL: mustURL(t, "https://service.test/")}
+	for _, to := range []string{"127.0.0.1", "192.0.2.1"} {
+		p.Address = netip.MustParseAddr(to)
+		wantEnd(t, attempt(t, p, quick), TCPRefused, Connect, "connection refused")
+	}
 }
 
 // TestNoSockets runs where a seccomp filter makes socket fail with EPERM but for unix sockets, as Codex's sandbox does.
