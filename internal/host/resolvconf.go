@@ -28,5 +28,5 @@ func (r ResolvConf) Probe(context.Context) (facts probe.Facts, err error) {
 	if len(r.Files) == 0 || len(facts.Answers) > 0 {
 		return facts, nil
 	}
-	return facts, probe.Fail(probe.DNSNoNameserver, errors.Join(faults...))
+	return facts, probe.NoNameserver(errors.Join(faults...))
 }

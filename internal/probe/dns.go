@@ -27,13 +27,14 @@ type DNSExpect struct {
 	NXDomain bool     // the name must not exist: whoever makes up an answer rewrites
 }
 
-// Warnings of a lookup that succeeded.
+// Warnings of a lookup.
 const (
 	warnNoAAAA      = "dns_no_aaaa"                 // the name has IPv4 addresses only
 	warnAFailed     = "dns_a_failed"                // the other family's addresses had to do
 	warnAAAAFailed  = "dns_aaaa_failed"             // likewise
 	warnFirstFailed = "dns_first_nameserver_failed" // works, but each lookup waits for a dead nameserver first
 	warnHostsFile   = "dns_hosts_file"              // no nameserver was asked: /etc/hosts has the name
+	warnNotAsked    = "dns_not_asked"               // no nameserver was asked, and /etc/hosts has it not: nsswitch.conf
 )
 
 // Probe asks for every type at once, each by itself.
@@ -157,6 +158,9 @@ func (a asked) warnings(fine bool) []string {
 	}
 	if slices.ContainsFunc(a, func(o outcome) bool { return o.err == nil && o.server == "" }) {
 		warnings = append(warnings, warnHostsFile)
+	}
+	if slices.ContainsFunc(a, func(o outcome) bool { return errors.Is(o.err, errNotAsked) }) {
+		warnings = append(warnings, warnNotAsked)
 	}
 	if six, ok := a.of(dns.TypeAAAA); ok && len(a) > 1 && fine && isNoData(six.err) {
 		warnings = append(warnings, warnNoAAAA)

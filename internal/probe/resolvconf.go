@@ -26,6 +26,15 @@ func Nameservers(file string) ([]netip.AddrPort, error) {
 	return nil, fmt.Errorf("%s has no nameserver line with an address: add one", file)
 }
 
+// NoNameserver is the end of an attempt that found no nameserver in a file, by the error of [Nameservers]: that there is
+// none, unless this host lacks what it takes to open the file.
+func NoNameserver(err error) error {
+	if Classify(Resolve, err) == LocalResources {
+		return Fail(LocalResources, err)
+	}
+	return Fail(DNSNoNameserver, err)
+}
+
 // ParseNameservers reads the nameserver lines, as resolv.conf(5) has them: the keyword starts the line. What is not an
 // address is passed over, as resolvers do.
 func ParseNameservers(text []byte) (found []netip.AddrPort) {

@@ -83,7 +83,7 @@ func resolveAsSystem(ctx context.Context, name string, types []uint16) asked {
 		if qtype == dns.TypeA || qtype == dns.TypeAAAA {
 			families = append(families, qtype)
 		} else if fileErr != nil {
-			a = append(a, outcome{qtype: qtype, err: Fail(DNSNoNameserver, fileErr)})
+			a = append(a, outcome{qtype: qtype, err: NoNameserver(fileErr)})
 		} else {
 			a = append(a, resolve(ctx, servers, name, []uint16{qtype})...)
 		}
@@ -373,10 +373,15 @@ func (l *listener) about(q question, found bool) []*exchanged {
 	return all
 }
 
+var errNotAsked = errors.New("no nameserver is asked: the hosts line of /etc/nsswitch.conf needs dns")
+
 // unheard explains a lookup in which no nameserver was asked.
 func unheard(q question, lookupErr error) error {
 	if _, wrongFamily := errors.AsType[*net.AddrError](lookupErr); lookupErr == nil || wrongFamily {
 		return Failf(DNSNoData, "%s has no %v record in /etc/hosts", q.name, dns.Type(q.qtype))
+	}
+	if missing, ok := errors.AsType[*net.DNSError](lookupErr); ok && missing.IsNotFound {
+		return Failf(DNSNameNotResolved, "%s is not in /etc/hosts, and %w", q.name, errNotAsked)
 	}
 	return lookupErr
 }
@@ -395,7 +400,7 @@ func (l *listener) verdict(q question, x *exchanged) error {
 	}
 	err = fmt.Errorf("asking %s for %v: %w", x.server, q, err)
 	if l.fileErr != nil && Classify(Resolve, err) != LocalDenied {
-		return Failf(DNSNoNameserver, "%w; the local host was asked in its place: %w", l.fileErr, err)
+		return NoNameserver(fmt.Errorf("%w; the local host was asked in its place: %w", l.fileErr, err))
 	}
 	return err
 }

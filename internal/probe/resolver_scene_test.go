@@ -24,6 +24,7 @@ type scene struct {
 	Name       string
 	ResolvConf string // "missing", "dangling", or the file's text
 	Hosts      string
+	NSSwitch   string   // empty: "hosts: files dns"
 	Setup      []string // commands run before the attempt; nameservers answer at 192.0.2.53 and .54, silence is at .55
 	DNS        DNS
 	Lookup     string // a family: lookup is called instead
@@ -94,6 +95,9 @@ var scenes = []scene{
 		class: DNSNoData, why: "no AAAA record in /etc/hosts"},
 	{Name: "hosts file blocks", ResolvConf: fine, Hosts: "0.0.0.0 ok.com\n", DNS: DNS{Name: "ok.com", Types: both},
 		class: DNSWrongAnswer, answers: "0.0.0.0", warnings: "dns_hosts_file"},
+
+	{Name: "nobody is asked", ResolvConf: fine, NSSwitch: "hosts: files\n", DNS: DNS{Name: "ok.com"},
+		class: DNSNameNotResolved, warnings: "dns_not_asked", why: "the hosts line of /etc/nsswitch.conf needs dns"},
 
 	{Name: "first silent", ResolvConf: mute + fine, DNS: DNS{Name: "ok.com", Types: both},
 		class: OK, server: "192.0.2.53:53", rcode: "NOERROR", answers: "192.0.2.80 2001:db8::80", warnings: "dns_first_nameserver_failed"},
@@ -179,7 +183,10 @@ func TestSystemResolver(t *testing.T) {
 func (s scene) run(t *testing.T) Result {
 	t.Helper()
 	etc := t.TempDir()
-	for name, text := range map[string]string{"nsswitch.conf": "hosts: files dns\n", "hosts": s.Hosts, "resolv.conf": s.ResolvConf} {
+	if s.NSSwitch == "" {
+		s.NSSwitch = "hosts: files dns\n"
+	}
+	for name, text := range map[string]string{"nsswitch.conf": s.NSSwitch, "hosts": s.Hosts, "resolv.conf": s.ResolvConf} {
 		var err error
 		switch file := filepath.Join(etc, name); text {
 		case "missing":
