@@ -66,6 +66,10 @@ func TestAnswers(t *testing.T) {
 		{"challenge page with 503", HTTP{}, answering(503, page, cloudflare...), HTTPEdgeBlocked, ""},
 		{"the service is down behind its CDN", HTTP{}, answering(503, "<html>Service Unavailable", cloudflare...), HTTPServerError, ""},
 		{"the service is down, no body", HTTP{Method: "HEAD"}, answering(503, "", cloudflare...), HTTPServerError, ""},
+		{"refused by a rule of its CDN, no HTML wanted", HTTP{Method: "HEAD", Status: []int{405}}, answering(403, "", "Server", "cloudflare",
+			"Cf-Ray", "8c1-FRA", "Content-Type", "text/plain; charset=UTF-8"), HTTPEdgeBlocked, "cf-ray 8c1-FRA"},
+		{"a network wants a sign-in", HTTP{}, answering(511, ""), HTTPUnexpectedStatus, "got 511, want 2xx: a network on the way wants a sign-in"},
+		{"a proxy that nobody configured", HTTP{}, answering(407, ""), HTTPUnexpectedStatus, "got 407, want 2xx: a proxy on the way"},
 		{"Akamai", HTTP{}, answering(403, "<H1>Access Denied</H1> Reference&#32;&#35;18&#46;2d", html...), HTTPEdgeBlocked, "Akamai"},
 		{"CloudFront", HTTP{}, answering(403, "<H1>403 ERROR</H1>", append(html, "X-Amz-Cf-Id", "x1")...), HTTPEdgeBlocked, "CloudFront"},
 		{"the application's own 403", HTTP{}, answering(403, `{"detail":"no"}`, "Content-Type", "application/json", "Server", "cloudflare",
@@ -242,7 +246,7 @@ func TestHTTP2Misbehaviour(t *testing.T) {
 			case <-late:
 			}
 		}, HTTPTimedOut},
-		{"aborts the stream", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, HTTPProtocolError},
+		{"aborts the stream", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, HTTPClosed},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := &HTTP{}

@@ -33,6 +33,10 @@ func unexpected(a answer, want []int) error {
 	switch {
 	case a.StatusCode == http.StatusUnauthorized:
 		return Failf(HTTPUnauthorized, "%s", said)
+	case a.StatusCode == http.StatusNetworkAuthenticationRequired: // RFC 6585, 6: no server answers so about itself
+		return Failf(HTTPUnexpectedStatus, "%s: a network on the way wants a sign-in", said)
+	case a.StatusCode == http.StatusProxyAuthRequired:
+		return Failf(HTTPUnexpectedStatus, "%s: a proxy on the way, which is not configured here, wants credentials", said)
 	case a.StatusCode/100 == 5:
 		return Failf(HTTPServerError, "%s", said)
 	case a.StatusCode/100 == 3:
@@ -68,12 +72,15 @@ func edgeRefusal(a answer) string {
 		return "Cloudflare refuses this address (cf-mitigated: " + mitigated + ")"
 	}
 	forbidden := a.StatusCode == http.StatusForbidden
-	if !forbidden && a.StatusCode != http.StatusServiceUnavailable || !isHTML(a) {
+	server := strings.ToLower(a.Header.Get("Server"))
+	ray := a.Header.Get("Cf-Ray")
+	if forbidden && server == "cloudflare" && ray != "" && isType(a, "text/plain") { // "error code: 1020", for who takes no HTML
+		return "Cloudflare refuses this address (cf-ray " + ray + ")"
+	}
+	if !forbidden && a.StatusCode != http.StatusServiceUnavailable || !isType(a, "text/html") {
 		return ""
 	}
 	says := func(what string) bool { return bytes.Contains(a.body, []byte(what)) }
-	server := strings.ToLower(a.Header.Get("Server"))
-	ray := a.Header.Get("Cf-Ray")
 	switch {
 	case server == "cloudflare" && (says("Just a moment") || says("Attention Required!")),
 		ray != "" && forbidden:
@@ -86,9 +93,9 @@ func edgeRefusal(a answer) string {
 	return ""
 }
 
-// isHTML goes by the header alone, which an answer to HEAD has too.
-func isHTML(a answer) bool {
-	return strings.HasPrefix(strings.ToLower(a.Header.Get("Content-Type")), "text/html")
+// isType goes by the header alone, which an answer to HEAD has too.
+func isType(a answer, media string) bool {
+	return strings.HasPrefix(strings.ToLower(a.Header.Get("Content-Type")), media)
 }
 
 // judge looks for the token in the list; a token's parameters, as in "text/html; charset=utf-8", may be left out.

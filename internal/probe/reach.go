@@ -117,7 +117,7 @@ func (l *line) askFailed(err error) error {
 	if Classify(l.progress.phase(), err) != Unknown {
 		return said
 	}
-	for _, end := range []string{"server closed idle connection", "GOAWAY", "client connection lost"} {
+	for _, end := range []string{"server closed idle connection", "GOAWAY", "client connection lost", "received from peer"} {
 		if strings.Contains(err.Error(), end) {
 			return Fail(HTTPClosed, said)
 		}
