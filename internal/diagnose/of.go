@@ -116,7 +116,9 @@ func (v *view) missing(f *finding) []string {
 	}
 	unsure := f.cause == Inconclusive
 	note("host", f.cause == SelfSandboxed || len(v.own) == 0)
-	note("controls", v.control() == nil && (unsure || len(v.controls) > 0))
+	unproven := unsure && v.fails(v.viaUnprovenProxy) != nil
+	note("controls", unproven || v.control() == nil && (unsure || len(v.controls) > 0))
+	note("time", unsure && v.fails(hasty) != nil)
 	note("direct", unsure && v.fails(nameFailed) != nil)
 	_, dated := v.skew()
 	note("date", unsure && v.failsAs(probe.TLSDateInvalid) != nil && !dated)

@@ -1,8 +1,11 @@
 package diagnose
 
 import (
+	"cmp"
+	"net/http"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -86,24 +89,30 @@ func hostOffline(v *view) *finding {
 	if broken == nil {
 		return nil
 	}
-	if r := v.failsAs(probe.LocalNoRoute, probe.LocalNoInterface); r != nil && v.control() != nil && v.missesFamily() == 0 {
+	if r := v.fails(routeless); r != nil && r.Phase > probe.Resolve && v.control() != nil && v.missesFamily() == 0 {
 		return &finding{title: "this host has no route to the service, though it reaches others",
 			evidence: []*probe.Result{r, v.hostCheck(probe.LookRoute), v.control()}}
 	}
-	if v.reached() != nil {
+	if v.reached() != nil || v.control() != nil {
 		return nil
 	}
-	if v.control() == nil {
-		for _, check := range []string{probe.LookLink, probe.LookRoute} {
-			if r := v.hostFault(check); r != nil {
-				return &finding{title: offlineTitle(r), evidence: []*probe.Result{r, broken, first(v.controls, not(ok))}}
-			}
+	for _, check := range []string{probe.LookLink, probe.LookRoute} {
+		if r := v.hostFault(check); r != nil {
+			return &finding{title: offlineTitle(v, r), evidence: []*probe.Result{r, broken, first(v.controls, not(ok))}}
 		}
 	}
-	if r := v.failsAs(probe.LocalNoRoute, probe.LocalNoInterface); r != nil && v.missesFamily() == 0 {
-		return &finding{title: offlineTitle(r), evidence: []*probe.Result{r, v.hostCheck(probe.LookRoute), first(v.controls, not(ok))}}
+	if r := v.fails(routeless); r != nil && v.missesFamily() == 0 {
+		return &finding{title: offlineTitle(v, r), evidence: []*probe.Result{r, v.hostCheck(probe.LookRoute), first(v.controls, not(ok))}}
 	}
-	return nothingOutside(v, broken)
+	if f := nothingOutside(v, broken); f != nil {
+		return f
+	}
+	return webClosed(v)
+}
+
+// routeless reports whether r could not even be sent.
+func routeless(r *probe.Result) bool {
+	return onWire(r) && (r.Class == probe.LocalNoRoute || r.Class == probe.LocalNoInterface)
 }
 
 // nothingOutside is the finding that no one outside answers: no control, no public resolver, not the service. How they
@@ -132,6 +141,27 @@ func nothingOutside(v *view, broken *probe.Result) *finding {
 		evidence: []*probe.Result{silent, broken, direct, v.hostCheck(probe.LookRoute)}}
 }
 
+// webClosed is the finding that the network lets lookups pass and no connection: of the controls, unrelated to each other
+// and to the service, all end as it does before anyone could speak. One control alone may be down by itself.
+func webClosed(v *view) *finding {
+	r := v.fails(func(r *probe.Result) bool { return onWire(r) && r.Class.Layer() == "tcp" && r.Phase == probe.Connect })
+	if r == nil {
+		return nil
+	}
+	alike := func(c *probe.Result) bool { return c.Class == r.Class && c.Phase == probe.Connect }
+	one := first(v.controls, alike)
+	if one == nil || slices.ContainsFunc(v.controls, func(c *probe.Result) bool { return !alike(c) && !routeless(c) }) {
+		return nil
+	}
+	another := first(v.controls, func(c *probe.Result) bool { return alike(c) && hostOf(c) != hostOf(one) })
+	if another == nil {
+		return nil
+	}
+	return &finding{title: "this network lets no connection out: unrelated sites fail alike, though names resolve",
+		evidence: []*probe.Result{one, another, r, v.hostCheck(probe.LookRoute)},
+		advice:   "Sign in to the network if it wants that, or find out which proxy or VPN it wants: ask for its rules on ports 80 and 443."}
+}
+
 // someoneThere reports whether someone at the other end of r answered, be it a stranger. A nameserver's no is not counted:
 // a stub on this very host says SERVFAIL when it is offline.
 func someoneThere(r *probe.Result) bool { return answered(r) || stranger(r) }
@@ -144,17 +174,26 @@ func spoke(r *probe.Result) bool {
 func viaProxy(r *probe.Result) bool { return r.Class.Layer() == "proxy" }
 
 func deadProxy(v *view) *finding {
-	r := v.fails(viaProxy)
-	if r == nil {
+	past := first(v.past, ok)
+	if r := v.fails(viaProxy); r != nil {
+		return &finding{title: proxyTitle(v, r), evidence: []*probe.Result{r, past, v.sameWay(r, ok), v.control()}}
+	}
+	// It says that the connection stands, and whoever speaks at the other end is nobody's server.
+	r := v.fails(func(r *probe.Result) bool { return r.Proxy != "" && secure(r) && r.Class.Layer() == "tls" })
+	if r == nil || v.sameWay(r, ok) != nil {
 		return nil
 	}
-	return &finding{title: proxyTitle(r), evidence: []*probe.Result{r, first(v.past, ok), v.control()}}
+	if other := v.sameWay(r, not(ok)); other != nil || past != nil {
+		return &finding{title: "the proxy " + r.Proxy + " takes connections and does not pass them on",
+			evidence: []*probe.Result{r, other, past, v.control()}}
+	}
+	return nil
 }
 
 func brokenResolver(v *view) *finding {
 	r := v.fails(nameFailed)
 	if r == nil {
-		return wrongAddress(v)
+		return cmp.Or(noWayToResolver(v), wrongAddress(v))
 	}
 	conf := v.hostFault(probe.LookResolvConf)
 	switch elsewhere := v.elsewhere(r); {
@@ -162,12 +201,22 @@ func brokenResolver(v *view) *finding {
 		return &finding{title: "no nameserver is configured", evidence: []*probe.Result{either(conf, r), r, elsewhere, v.control()},
 			advice: "Put a nameserver into /etc/resolv.conf: the file is missing, empty or unreadable."}
 	case elsewhere != nil:
-		return &finding{title: resolverTitle(v, r) + othersKnow(r), evidence: []*probe.Result{r, elsewhere, v.control()}}
+		return &finding{title: resolverTitle(v, r) + othersKnow(r), evidence: []*probe.Result{r, elsewhere, v.control()}, advice: resolverAdvice(r)}
 	case r.Class == probe.DNSWrongAnswer && blockListed(r) && v.asks(probe.Direct, probe.ResolverAsksService, spoke) == nil:
 		// nobody publishes 0.0.0.0 for a service: the answer itself is the sign of a block list
-		return &finding{title: resolverTitle(v, r), evidence: []*probe.Result{r, v.control()}}
+		return &finding{title: resolverTitle(v, r), evidence: []*probe.Result{r, v.control()}, advice: resolverAdvice(r)}
 	}
 	return deadResolver(v, r)
+}
+
+// noWayToResolver is the finding that this host reaches others, but has no route to its own nameserver.
+func noWayToResolver(v *view) *finding {
+	r := v.fails(func(r *probe.Result) bool { return routeless(r) && r.Phase == probe.Resolve })
+	if r == nil || v.control() == nil {
+		return nil
+	}
+	return &finding{title: "this host has no route to " + resolverName(v, r), evidence: []*probe.Result{r,
+		v.asks(probe.Direct, probe.ResolverAsksService, ok), v.control()}, advice: resolverAdvice(r)}
 }
 
 // elsewhere is a nameserver that resolves the service's name while r could not. One that gives the very answer that was
@@ -200,7 +249,7 @@ func deadResolver(v *view, r *probe.Result) *finding {
 	if dead == nil || contrast == nil {
 		return nil
 	}
-	return &finding{title: resolverTitle(v, r), evidence: []*probe.Result{r, dead, contrast}}
+	return &finding{title: resolverTitle(v, r), evidence: []*probe.Result{r, dead, contrast}, advice: resolverAdvice(r)}
 }
 
 // blockListed reports whether every answer is an address nobody else can have: 0.0.0.0, ::, or this host's own loopback.
@@ -218,6 +267,9 @@ func wrongAddress(v *view) *finding {
 		return &finding{title: familyTitle(v, family), evidence: []*probe.Result{v.brokenWire(), v.configured(),
 			v.asks(probe.Direct, probe.ResolverAsksService, ok), v.control()}}
 	}
+	if f := strayAddress(v); f != nil {
+		return f
+	}
 	// A CDN may give every resolver another address, but no address of its own shows a certificate for another name.
 	here, there := v.answers(probe.FromHost), v.answers(probe.Direct)
 	if r := v.failsAs(probe.TLSNameInvalid); r != nil && len(here) > 0 && len(there) > 0 && !overlap(here, there) {
@@ -225,6 +277,44 @@ func wrongAddress(v *view) *finding {
 			v.configured(), v.asks(probe.Direct, probe.ResolverAsksService, ok), v.control()}}
 	}
 	return nil
+}
+
+// strayAddress is the finding that the service is not where this host is told to look for it: it fails there, and was
+// reached by the address others give; or the address is written in /etc/hosts and no nameserver gives it; or it is a
+// private one, as a VPN leaves it behind, while the world is given public ones.
+func strayAddress(v *view) *finding {
+	r := v.fails(func(r *probe.Result) bool {
+		return onWire(r) && r.Proxy == "" && r.Phase > probe.Resolve && len(r.Answers) > 0 && r.Class.Layer() != "local"
+	})
+	if r == nil || v.control() == nil {
+		return nil
+	}
+	here := addresses(r)
+	stray := func(other *probe.Result) bool {
+		there := addresses(other)
+		return other.OK() && len(there) > 0 && !overlap(here, there)
+	}
+	past, told := first(v.past, stray), v.asks(probe.Direct, probe.ResolverAsksService, stray)
+	if told == nil && byHand(r) {
+		told = v.asks(probe.FromHost, probe.ResolverAsksService, stray)
+	}
+	if past == nil && (told == nil || !byHand(r) && (!allPrivate(here) || allPrivate(addresses(told)))) {
+		return nil
+	}
+	return &finding{title: strayTitle(v, r), evidence: []*probe.Result{r, past, told, v.control()}, advice: strayAdvice(r)}
+}
+
+func addresses(r *probe.Result) (all []netip.Addr) {
+	for _, text := range r.Answers {
+		if addr, err := netip.ParseAddr(text); err == nil {
+			all = append(all, addr.Unmap())
+		}
+	}
+	return all
+}
+
+func allPrivate(all []netip.Addr) bool {
+	return !slices.ContainsFunc(all, func(a netip.Addr) bool { return !nearby(a) })
 }
 
 // configured is what a configured nameserver said of the service's name.
@@ -273,11 +363,40 @@ func interception(v *view) *finding {
 		return &finding{title: issuerTitle(r), evidence: []*probe.Result{r, v.control()}, advice: "If your company inspects TLS, " +
 			"install its CA here and name its issuer in the configuration; if the issuer is a well-known one, update ca-certificates."}
 	}
+	if r := v.fails(asksSignIn); r != nil {
+		return &finding{title: "someone on the way answers in its place: " + strconv.Itoa(r.Status) + " asks for a sign-in",
+			evidence: []*probe.Result{r, v.control()}}
+	}
+	if r, other := v.impersonated(); r != nil {
+		return &finding{title: "someone on the way answers TLS in the place of others: an unrelated site shows a wrong certificate as well",
+			evidence: []*probe.Result{r, other, v.control()}}
+	}
 	if r, canary := rewritten(v); r != nil {
 		return &finding{title: resolverName(v, canary) + " invents addresses, and gave one for this name",
 			evidence: []*probe.Result{canary, r, v.control()}}
 	}
 	return nil
+}
+
+// asksSignIn reports whether r met a network's or a proxy's own request for a sign-in. No server answers so about itself
+// (RFC 6585, 6; RFC 9110, 15.5.8), and no proxy is configured: that one has classes of its own.
+func asksSignIn(r *probe.Result) bool {
+	return onWire(r) && r.Class == probe.HTTPUnexpectedStatus &&
+		(r.Status == http.StatusNetworkAuthenticationRequired || r.Status == http.StatusProxyAuthRequired)
+}
+
+// impersonated is a request that met a wrong certificate, with a control that did so too, if no control met its own.
+func (v *view) impersonated() (r, control *probe.Result) {
+	wrong := func(r *probe.Result) bool {
+		return secure(r) && (r.Class == probe.TLSNameInvalid || r.Class == probe.TLSAuthorityInvalid || r.Class == probe.TLSUnexpectedIssuer)
+	}
+	r = v.fails(func(r *probe.Result) bool { return onWire(r) && wrong(r) })
+	control = first(v.controls, wrong)
+	right := func(c *probe.Result) bool { return secure(c) && answered(c) }
+	if r == nil || control == nil || slices.ContainsFunc(v.controls, right) {
+		return nil, nil
+	}
+	return r, control
 }
 
 // controlsMostlyWrong reports whether more controls gave an answer that is not theirs than their own. One alone may have
@@ -378,7 +497,7 @@ func upstream(v *view) *finding {
 		}
 		return v.serviceFault(r) && r.Phase > probe.Resolve && (onWire(r) || v.nameResolved())
 	})
-	if r != nil && (v.alike(r) != nil || silent(r) && v.lossy() != nil) {
+	if r != nil && v.doubtful(r) {
 		return nil // see unexplainedWire
 	}
 	if r != nil {
@@ -413,46 +532,6 @@ func (v *view) serviceFault(r *probe.Result) bool {
 		return true
 	}
 	return false
-}
-
-// alike is a control that ends by TLS just as r did, if none gets further: then it is the way for TLS that is broken, not
-// the service. A tunnel that swallows large packets looks like that, since plain requests are small, and so does a
-// firewall that passes port 80 alone.
-func (v *view) alike(r *probe.Result) *probe.Result {
-	layer := r.Class.Layer()
-	if !secure(r) || layer != "tcp" && layer != "tls" {
-		return nil
-	}
-	if slices.ContainsFunc(v.controls, func(c *probe.Result) bool { return secure(c) && someoneThere(c) }) {
-		return nil
-	}
-	return first(v.controls, func(c *probe.Result) bool { return secure(c) && c.Class == r.Class })
-}
-
-func silent(r *probe.Result) bool {
-	return r.Class == probe.TCPTimedOut || r.Class == probe.TLSTimedOut || r.Class == probe.HTTPTimedOut
-}
-
-// synAgain is when a SYN that got no answer is sent again (RFC 6298): a connection that stood only then has lost a packet.
-const synAgain = time.Second
-
-// lossy is a control that was reached only at the second try, if it is not the only one with trouble while others are
-// reached at once: then packets get lost on the way, and a service that is silent for once may merely have drawn the lot.
-func (v *view) lossy() *probe.Result {
-	again := func(r *probe.Result) bool { return r.OK() && r.Phases[probe.Connect].Duration() >= synAgain }
-	troubled, quick := 0, 0
-	for _, r := range v.controls {
-		switch {
-		case again(r), silent(r):
-			troubled++
-		case r.OK():
-			quick++
-		}
-	}
-	if troubled < 2 || quick == 0 {
-		return nil
-	}
-	return first(v.controls, again)
 }
 
 // secure reports whether r was to be made by TLS.
@@ -534,6 +613,10 @@ func unexplainedWire(v *view) *finding {
 			advice: "Look for what stands in the way of port 443, or swallows large packets as a VPN's tunnel may: " +
 				"try ip link set dev NAME mtu 1280."}
 	}
+	if hasty(r) && v.control() != nil {
+		return &finding{title: "the way is too slow for the time an attempt has: " + tripTitle(r), evidence: []*probe.Result{r, v.control()},
+			advice: "Look at the link first (Wi-Fi, VPN, a busy uplink); if it cannot be faster, give the probe a longer timeout."}
+	}
 	if again := v.lossy(); again != nil && silent(r) {
 		return &finding{title: "packets get lost, on the way to unrelated sites as well", evidence: []*probe.Result{r, again, v.control()},
 			advice: "Look at the link first (Wi-Fi, VPN, cable), then for loss on the way with mtr."}
@@ -566,7 +649,7 @@ func tooLittle(v *view) *finding {
 	switch {
 	case strange != nil:
 		return unexplained(v, strange)
-	case first(v.own, ok) == nil:
+	case first(v.own, ok) == nil && len(v.excused) == 0:
 		return &finding{title: "cannot tell: nothing was tried from this host", evidence: []*probe.Result{first(v.twins, not(ok))}}
 	case v.unexplainedTwin() != nil:
 		return unexplained(v, v.unexplainedTwin())
@@ -795,7 +878,8 @@ func (v *view) worksOverOther(r *probe.Result) *probe.Result {
 
 func degraded(v *view) *finding {
 	for _, r := range v.excused {
-		if works := first(v.own, func(other *probe.Result) bool { return other.OK() && sameProbe(r, other) }); works != nil {
+		again := func(other *probe.Result) bool { return other.OK() && sameProbe(r, other) }
+		if works := either(first(v.own, again), first(v.past, again)); works != nil {
 			return &finding{title: "not always reachable: of attempts at one moment some fail",
 				evidence: []*probe.Result{r, works, v.control()}}
 		}

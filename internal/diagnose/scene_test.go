@@ -205,13 +205,17 @@ func set(t testing.TB, r *probe.Result, fact string) {
 	case "proxy":
 		r.Proxy = value
 	case "server":
-		r.Server = value
+		r.Server = strings.TrimSuffix(value, "-")
+	case "rcode":
+		r.RCode = value
 	case "why":
 		r.Why = strings.ReplaceAll(value, ".", " ")
 	case "took":
 		r.Elapsed = probe.InSeconds(duration())
 	case "connect":
 		r.Phases[probe.Connect] = probe.InSeconds(duration())
+	case "waited":
+		r.Phases[r.Phase] = probe.InSeconds(duration())
 	case "date":
 		r.Date = r.Start.Add(duration())
 	case "issuer":

@@ -99,12 +99,21 @@ func (v *view) excuses(r *probe.Result) bool {
 	if inexplicable(r) {
 		return false
 	}
-	return slices.ContainsFunc(v.own, func(other *probe.Result) bool {
+	if slices.ContainsFunc(v.own, func(other *probe.Result) bool {
 		return other.OK() && (sameProbe(r, other) || byName(r, other) || otherFamily(r, other))
-	})
+	}) {
+		return true
+	}
+	return slices.ContainsFunc(v.past, func(other *probe.Result) bool { return other.OK() && sameAttempt(r, other) })
 }
 
 func sameProbe(r, other *probe.Result) bool { return r.Name == other.Name && r.Kind == other.Kind }
+
+// sameAttempt reports whether other, past the system's resolver and proxy, was made at the same addresses as r by the same
+// way after all: then it is one more attempt of the same kind.
+func sameAttempt(r, other *probe.Result) bool {
+	return sameProbe(r, other) && r.Proxy == "" && r.Phase > probe.Resolve && r.Class.Layer() != "local" && overlap(addresses(r), addresses(other))
+}
 
 // byName reports whether r is a lookup that failed for a name that was reached by other all the same: behind a proxy, or
 // with the name in /etc/hosts, nobody needs the nameserver. A wrong answer has no such excuse: it was asked for as such.

@@ -3,6 +3,7 @@ package diagnose
 import (
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,7 +19,11 @@ func says(r *probe.Result) string {
 	case probe.HTTPUnexpectedStatus:
 		return withStatus("answers with another status", "answers", r.Status)
 	case probe.TLSDateInvalid:
-		if r.TLS != nil && !r.TLS.NotAfter.IsZero() {
+		switch {
+		case r.TLS == nil || r.TLS.NotAfter.IsZero():
+		case r.TLS.NotAfter.After(r.Start):
+			return "shows a certificate that is not valid yet"
+		default:
 			return "shows a certificate that is out of date since " + r.TLS.NotAfter.UTC().Format(time.DateOnly)
 		}
 	}
@@ -77,17 +82,24 @@ func policyTitle(v *view, r *probe.Result) string {
 	return LocalPolicy.About().Title
 }
 
-func offlineTitle(r *probe.Result) string {
-	switch r.Class {
-	case probe.LocalNoInterface:
+// offlineTitle says what is missing; the look at the interfaces has said it better.
+func offlineTitle(v *view, r *probe.Result) string {
+	missing, _, explained := strings.Cut(r.Why, ":")
+	route := v.hostCheck(probe.LookRoute)
+	switch {
+	case r.Role == probe.OfHost && r.Name == probe.LookLink && explained:
+		return "this host is offline: " + missing
+	case r.Class == probe.LocalNoInterface:
 		return "this host is offline: no network interface is up"
-	case probe.LocalNoRoute:
+	case r.Class == probe.LocalNoRoute && route != nil && route.OK() && r.Phase > probe.Resolve:
+		return "this host is offline: its router does not answer on this link"
+	case r.Class == probe.LocalNoRoute:
 		return "this host is offline: there is no default route"
 	}
 	return HostOffline.About().Title
 }
 
-func proxyTitle(r *probe.Result) string {
+func proxyTitle(v *view, r *probe.Result) string {
 	proxy := "the proxy"
 	if r.Proxy != "" {
 		proxy += " " + r.Proxy
@@ -99,6 +111,9 @@ func proxyTitle(r *probe.Result) string {
 		return proxy + " cannot be reached"
 	case probe.ProxyAuthRequired:
 		return proxy + " wants credentials"
+	}
+	if v.sameWay(r, ok) != nil {
+		return proxy + " does not pass the request on, though it does for others"
 	}
 	return proxy + " does not pass the request on"
 }
@@ -122,10 +137,52 @@ func resolverTitle(v *view, r *probe.Result) string {
 	switch {
 	case r.Class == probe.DNSWrongAnswer && len(r.Answers) > 0:
 		words = "answers " + r.Answers[0]
+	case r.Class == probe.DNSFailed && r.RCode != "":
+		words = "fails (" + r.RCode + ")"
 	case !known || r.Class.Layer() != "dns":
 		words = "does not work (" + r.Class.String() + ")"
+	case slices.Contains(r.Warnings, "dns_not_asked"):
+		return "no nameserver is asked for its name"
+	}
+	if byHand(r) {
+		return "/etc/hosts " + words
 	}
 	return resolverName(v, r) + " " + words
+}
+
+// byHand reports whether r's addresses are from /etc/hosts.
+func byHand(r *probe.Result) bool { return slices.Contains(r.Warnings, "dns_hosts_file") }
+
+// resolverAdvice is empty if the cause's own says all there is to say.
+func resolverAdvice(r *probe.Result) string {
+	host, _, _ := net.SplitHostPort(r.Server)
+	switch {
+	case byHand(r):
+		return "Take the name out of /etc/hosts."
+	case slices.Contains(r.Warnings, "dns_not_asked"):
+		return "Write \"hosts: files dns\" into /etc/nsswitch.conf."
+	case host == "127.0.0.53":
+		return "Start the stub on this host again: systemctl restart systemd-resolved; then resolvectl status."
+	case host == "10.255.255.254":
+		return "It is WSL's DNS tunnel: wsl --shutdown from Windows, or dnsTunneling=false in .wslconfig."
+	}
+	return ""
+}
+
+// strayTitle says who gave the address at which the service is not.
+func strayTitle(v *view, r *probe.Result) string {
+	who := resolverName(v, r)
+	if byHand(r) {
+		who = "/etc/hosts"
+	}
+	return who + " gives " + r.Answers[0] + " for its name, where the service is not; others give another address"
+}
+
+func strayAdvice(r *probe.Result) string {
+	if byHand(r) {
+		return resolverAdvice(r)
+	}
+	return "Ask another nameserver, or wait until this one has forgotten the address; after a VPN has ended, restart what it configured."
 }
 
 func othersKnow(r *probe.Result) string {
@@ -240,6 +297,10 @@ func agentAdvice(r *probe.Result) string {
 	return Agent.About().Advice
 }
 
+func tripTitle(r *probe.Result) string {
+	return "connecting alone took " + r.Phases[probe.Connect].Duration().Round(100*time.Millisecond).String()
+}
+
 func goneTitle(r *probe.Result) string {
 	if r.Class == probe.DNSServfail {
 		return "no resolver can resolve the service's name " + hostOf(r) + ", while all resolve others"
@@ -269,6 +330,8 @@ func unexplainedTitle(v *view, r *probe.Result) string {
 		return "cannot tell: its name is not resolved, and nothing shows by whose fault"
 	case v.control() == nil:
 		return "cannot tell: " + where + " failed (" + r.Class.String() + "), and no control was reached"
+	case v.viaUnprovenProxy(r):
+		return "cannot tell: " + where + " failed (" + r.Class.String() + "), and no control was reached through its proxy"
 	}
 	return "cannot tell: " + where + " failed (" + r.Class.String() + ")"
 }

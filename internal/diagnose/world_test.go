@@ -104,9 +104,62 @@ func sandboxWorld(t testing.TB) iter.Seq[Round] {
 		states(t, ``, `s.exec:ok`, `s.exec:exec.network`, `s.exec:local.denied`, `s.exec:exec.usage_limit`, `s.exec:exec.not_found`))
 }
 
+// wayWorld is about what lies between: where the name leads, whom the request goes through, how long the way is, and
+// what the same request meets past all that.
+func wayWorld(t testing.TB) iter.Seq[Round] {
+	const there, elsewhere = "104.18.32.47", "198.51.100.9"
+	return rounds([]Want{WantAny},
+		everyEnd(t, "head"),
+		states(t, ``, `route:ok dns:ok ns1.ctl:ok ns1.svc:ok(answers=`+there+`) pub.ctl:ok pub.svc:ok(answers=`+there+`)`,
+			`dns:ok ns1.ctl:ok ns1.svc:ok(answers=`+elsewhere+`) pub.ctl:ok pub.svc:ok(answers=`+there+`)`,
+			`dns:ok ns1.ctl:ok ns1.svc:ok(answers=10.1.2.3) pub.ctl:ok pub.svc:ok(answers=`+there+`)`,
+			`dns:dns.name_not_resolved(warn=dns_not_asked) ns1.ctl:ok ns1.svc:ok(answers=`+there+`)`),
+		states(t, ``, `d.head:ok(answers=`+there+`)`, `d.head:tcp.timed_out(answers=`+there+`)`),
+		states(t, // controls
+			``,
+			`c1:ok(date=0s,connect=20ms,target=http://alpha.example/) a1:ok c3:ok(target=https://gamma.example/)`,
+			`c1:ok(date=0s,connect=1200ms,target=http://alpha.example/) a1:ok(connect=1200ms)`,
+			`c1:tcp.refused(target=http://alpha.example/) c2:tcp.refused(target=http://beta.example/) a1:local.no_route`,
+			`c1:ok(target=http://alpha.example/) c3:tls.cert.name_invalid(target=https://gamma.example/)`,
+			`c1:ok(target=http://alpha.example/) c3:tls.closed(target=https://gamma.example/,proxy=http://10.0.0.1:3128) a3:ok(target=https://gamma.example/)`,
+			`c1:local.no_route@resolve a1:ok(target=http://alpha.example/)`))
+}
+
+// ways are how the request itself is made, in every round of the part.
+func ways(part iter.Seq[Round]) iter.Seq[Round] {
+	changes := []func(*probe.Result){
+		func(*probe.Result) {},
+		func(r *probe.Result) { r.Answers = []string{"104.18.32.47"} },
+		func(r *probe.Result) { r.Answers = []string{"198.51.100.9"} },
+		func(r *probe.Result) { r.Answers, r.Warnings = []string{"198.51.100.9"}, []string{"dns_hosts_file"} },
+		func(r *probe.Result) { r.Answers = []string{"10.1.2.3"} },
+		func(r *probe.Result) { r.Proxy = "http://10.0.0.1:3128" },
+		func(r *probe.Result) { r.Status = 511 },
+		func(r *probe.Result) { r.Phases[probe.Connect], r.Phases[probe.Response] = 1.2, 1.4 },
+	}
+	return func(yield func(Round) bool) {
+		for round := range part {
+			head := slices.IndexFunc(round.Results, func(r probe.Result) bool { return r.Kind == probe.KindHTTP && ofHost(&r) })
+			if head < 0 {
+				continue
+			}
+			for _, change := range changes {
+				changed := round
+				changed.Results = slices.Clone(round.Results)
+				change(&changed.Results[head])
+				if !yield(changed) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func onTheWay(t testing.TB) iter.Seq[Round] { return ways(wayWorld(t)) }
+
 func world(t testing.TB) iter.Seq[Round] {
 	return func(yield func(Round) bool) {
-		for _, part := range []iter.Seq[Round]{hostWorld(t), sandboxWorld(t)} {
+		for _, part := range []iter.Seq[Round]{hostWorld(t), sandboxWorld(t), onTheWay(t)} {
 			for round := range part {
 				if !yield(round) {
 					return
@@ -156,7 +209,16 @@ func everyoneSaysGone(round Round) bool {
 // requestFails reports whether a request from the host fails, an agent's run not counted, and no other one shows that it
 // works another way.
 func requestFails(round Round) bool {
-	return has(round, func(r *probe.Result) bool { return ofHost(r) && r.Kind == probe.KindHTTP && !r.OK() })
+	return has(round, func(r *probe.Result) bool {
+		again := has(round, func(other *probe.Result) bool {
+			return ofServicePast(other) && other.OK() && len(r.Answers) > 0 && slices.Equal(r.Answers, other.Answers)
+		})
+		return ofHost(r) && r.Kind == probe.KindHTTP && !r.OK() && !again
+	})
+}
+
+func ofServicePast(r *probe.Result) bool {
+	return r.Role == probe.OfService && r.Vantage == probe.Direct
 }
 
 func serviceAnswers(round Round) bool {
@@ -226,6 +288,45 @@ var laws = []law{
 			}
 		}),
 		hostWorld,
+	},
+	{
+		"nothing pages that was reached past this host's resolver and proxy in the same moment",
+		func(round Round, v Verdict) bool {
+			past := has(round, func(r *probe.Result) bool {
+				return ofServicePast(r) && r.OK() && len(r.Answers) > 0
+			})
+			pinned := has(round, func(r *probe.Result) bool {
+				return ofHost(r) && r.Kind == probe.KindHTTP && r.Phase > probe.Resolve && len(r.Answers) > 0
+			})
+			return v.Severity != Page || !past || !pinned
+		},
+		func(round Round) Verdict {
+			round.Results = slices.DeleteFunc(slices.Clone(round.Results), func(r probe.Result) bool { return ofServicePast(&r) })
+			return Of(round)
+		},
+		onTheWay,
+	},
+	{
+		"nothing pages through a proxy that passed no control on, unless a certificate vouches for who answered",
+		func(round Round, v Verdict) bool {
+			unproven := has(round, func(r *probe.Result) bool {
+				return ofHost(r) && r.Kind == probe.KindHTTP && r.Proxy != "" && !r.OK() && r.Phase <= probe.Handshake && r.Phase > probe.Resolve
+			})
+			proven := has(round, func(r *probe.Result) bool { return r.Role == probe.ControlByName && r.Proxy != "" && r.OK() })
+			return v.Severity != Page || !unproven || proven
+		},
+		tampered(func(r *probe.Result) { r.Proxy = "" }),
+		onTheWay,
+	},
+	{
+		"nothing pages that was given up before an answer could be there",
+		func(round Round, v Verdict) bool {
+			return v.Severity != Page || !has(round, func(r *probe.Result) bool {
+				return ofHost(r) && r.Class == probe.HTTPTimedOut && r.Phases[probe.Connect] > 0 && r.Phases[r.Phase] < 2*r.Phases[probe.Connect]
+			})
+		},
+		tampered(func(r *probe.Result) { r.Phases[probe.Connect] = 0 }),
+		onTheWay,
 	},
 	{
 		"what was seen in the sandbox is never put down to the host or the service",
@@ -307,7 +408,7 @@ var laws = []law{
 	{
 		"nothing is healthy that was not tried from the host",
 		func(round Round, v Verdict) bool {
-			return v.Cause < ResolverDegraded || has(round, func(r *probe.Result) bool { return ofHost(r) && r.OK() })
+			return v.Cause < ResolverDegraded || has(round, func(r *probe.Result) bool { return (ofHost(r) || ofServicePast(r)) && r.OK() })
 		},
 		misspoken(func(v *Verdict) {
 			if len(v.Evidence) == 0 {

@@ -144,8 +144,8 @@ func land(all *[rungs]landing, r probe.Result) {
 	switch {
 	case r.Role == probe.OfHost:
 		all[Host].add(r)
-	case r.Vantage == probe.Direct && (r.Kind == probe.KindDNS || r.Role != probe.OfService):
-		if r.OK() {
+	case r.Vantage == probe.Direct:
+		if r.OK() && r.Kind == probe.KindDNS { // a request past the system is not how the service is used
 			all[Resolver].direct = append(all[Resolver].direct, r)
 		}
 	case r.Role == probe.ControlByName, r.Role == probe.ControlByAddress:

@@ -130,6 +130,7 @@ func service(c *config.Config, s config.Service) watch.Service {
 	if around := aroundService(c, s); len(around.names) > 0 {
 		planned.Around = around.probes
 	}
+	planned.Past = past(c, s)
 	if planned.Twin = twin(c, s); planned.Twin != nil {
 		planned.Expect.Sandbox = s.Sandbox.Want
 	}
@@ -182,6 +183,24 @@ func made(c *config.Config, s config.Service, p config.Probe, hold time.Duration
 		},
 		Prober: Prober(c, p, hold),
 	}
+}
+
+// past are the service's requests as the world makes them, by public nameservers and without a proxy.
+func past(c *config.Config, s config.Service) []*probe.Probe {
+	var all []*probe.Probe
+	if len(c.Resolvers.Direct) == 0 || len(s.Probes) > fewProbes {
+		return nil
+	}
+	for _, p := range s.Probes {
+		if p.Kind != probe.KindHTTP || len(p.Nameservers) > 0 || hostOf(p) == "" {
+			continue
+		}
+		p.Nameservers, p.Proxy = c.Resolvers.Direct, "none"
+		one := made(c, s, p, 0)
+		one.Vantage = probe.Direct
+		all = append(all, one)
+	}
+	return all
 }
 
 func target(p config.Probe) string {

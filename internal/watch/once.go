@@ -47,7 +47,7 @@ func (s *Service) quick() []*probe.Probe {
 	if s.Around != nil {
 		quick = append(quick, s.Around()...)
 	}
-	return quick
+	return append(quick, s.Past...)
 }
 
 // together starts every attempt and returns where its results will be once all has been waited for.

@@ -28,6 +28,10 @@ type Service struct {
 	// name. It may be nil.
 	Around func() []*probe.Probe
 
+	// Past are the service's requests made past the system's nameservers and proxy. They are made on suspicion only: one
+	// that gets through shows that the service is there, and that this host is sent elsewhere.
+	Past []*probe.Probe
+
 	// Twin makes the service's own attempts inside the agent's sandbox as well; nil: there is none.
 	Twin *Twin
 

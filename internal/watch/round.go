@@ -35,6 +35,9 @@ func (w *Watcher) startRound(s *service, confirming bool) {
 	rd := &round{service: s, confirming: confirming, begun: time.Now()}
 	s.rounds, s.reviewed = append(s.rounds, rd), rd.begun
 	own := s.roundProbes(confirming)
+	if confirming {
+		own = append(own, s.Past...)
+	}
 	if s.Around != nil {
 		own = append(own, s.Around()...)
 	}
