@@ -2,12 +2,9 @@
 package deploy
 
 import (
-	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
-	"strings"
 	"testing"
 )
 
@@ -56,61 +53,4 @@ func rootWith(t *testing.T, unit string) string {
 		}
 	}
 	return root
-}
-
-type dashboard struct {
-	UID, Title string
-	Editable   bool
-	Panels     []struct {
-		ID                       int
-		Title, Description, Type string
-		Datasource               struct{ UID string }
-		Targets                  []struct{ Expr, LegendFormat string }
-		FieldConfig              struct {
-			Defaults struct{ Unit string }
-		}
-	}
-}
-
-var metricName = regexp.MustCompile(`netwatchd_\w+`)
-
-func TestDashboards(t *testing.T) {
-	documented, err := os.ReadFile("../docs/metrics.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	files, err := filepath.Glob("grafana/*.json")
-	if err != nil || len(files) == 0 {
-		t.Fatal("no dashboards", err)
-	}
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var d dashboard
-		if err := json.Unmarshal(text, &d); err != nil {
-			t.Fatalf("%s: %v", file, err)
-		}
-		if d.UID == "" || d.Title == "" || d.Editable {
-			t.Errorf("%s: uid %q, title %q, editable %v; want both, and not editable", file, d.UID, d.Title, d.Editable)
-		}
-		ids := make(map[int]bool)
-		for _, p := range d.Panels {
-			if ids[p.ID] || p.Title == "" || p.Description == "" || p.FieldConfig.Defaults.Unit == "" || p.Datasource.UID != "${datasource}" {
-				t.Errorf("%s: panel %d %q: want its own id, title, description, unit, and the data source chosen above", file, p.ID, p.Title)
-			}
-			ids[p.ID] = true
-			for _, target := range p.Targets {
-				if strings.Contains(target.Expr, "rate(") && !strings.Contains(target.Expr, "[$__rate_interval]") {
-					t.Errorf("%s: panel %q: a rate over a fixed range: %s", file, p.Title, target.Expr)
-				}
-			}
-		}
-		for _, name := range metricName.FindAllString(string(text), -1) {
-			if !strings.Contains(string(documented), "`"+name+"`") {
-				t.Errorf("%s: %s is not in docs/metrics.md", file, name)
-			}
-		}
-	}
 }

@@ -1,0 +1,105 @@
+package deploy
+
+import (
+	"bytes"
+	"os"
+	"path"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"netwatchd/internal/dashboard"
+)
+
+// The dashboards are those of internal/dashboard, where they are tested, and no others lie beside them.
+func TestDashboardsAreGenerated(t *testing.T) {
+	made := make(map[string]bool)
+	for _, d := range dashboard.All() {
+		var text bytes.Buffer
+		if err := d.Write(&text); err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join("grafana", "dashboards", d.UID+".json")
+		golden(t, file, text.String())
+		made[file] = true
+	}
+	files, err := filepath.Glob("grafana/dashboards/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		if !made[file] {
+			t.Errorf("%s: nobody makes it", file)
+		}
+	}
+}
+
+// decode reads a file of ours in which every key must be known.
+func decode(t *testing.T, file string, into any) {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := yaml.NewDecoder(bytes.NewReader(text))
+	d.KnownFields(true)
+	if err := d.Decode(into); err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+}
+
+// Grafana ignores a key it does not know: what it is given must be spelled as its documentation has it.
+func TestProvisioning(t *testing.T) {
+	var dashboards struct {
+		APIVersion int `yaml:"apiVersion"`
+		Providers  []struct {
+			Name, Type, Folder    string
+			AllowUIUpdates        bool `yaml:"allowUiUpdates"`
+			UpdateIntervalSeconds int  `yaml:"updateIntervalSeconds"`
+			Options               struct{ Path string }
+		}
+	}
+	decode(t, "grafana/provisioning/dashboards/netwatchd.yaml", &dashboards)
+	if p := dashboards.Providers; dashboards.APIVersion != 1 || len(p) != 1 || p[0].Type != "file" || !path.IsAbs(p[0].Options.Path) {
+		t.Errorf("not one provider of files: %+v", dashboards)
+	}
+
+	var sources struct {
+		APIVersion  int `yaml:"apiVersion"`
+		Datasources []struct {
+			Name, Type, Access, URL string
+			IsDefault               bool `yaml:"isDefault"`
+			JSONData                struct {
+				TimeInterval string `yaml:"timeInterval"`
+				HTTPMethod   string `yaml:"httpMethod"`
+			} `yaml:"jsonData"`
+		}
+	}
+	decode(t, "grafana/provisioning/datasources/prometheus.yaml", &sources)
+	if s := sources.Datasources; sources.APIVersion != 1 || len(s) != 1 || s[0].Type != "prometheus" {
+		t.Fatalf("not one Prometheus: %+v", sources)
+	}
+	every, err := time.ParseDuration(sources.Datasources[0].JSONData.TimeInterval)
+	if err != nil || every != scrapeInterval(t) {
+		t.Errorf("timeInterval is %v (%v), deploy/prometheus scrapes every %v", every, err, scrapeInterval(t))
+	}
+}
+
+func scrapeInterval(t *testing.T) time.Duration {
+	t.Helper()
+	text, err := os.ReadFile("prometheus/prometheus.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var c struct {
+		Global struct {
+			ScrapeInterval time.Duration `yaml:"scrape_interval"`
+		}
+	}
+	if err := yaml.Unmarshal(text, &c); err != nil {
+		t.Fatal(err)
+	}
+	return c.Global.ScrapeInterval
+}

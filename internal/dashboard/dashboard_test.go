@@ -1,0 +1,273 @@
+package dashboard
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql/parser"
+
+	"netwatchd/internal/diagnose"
+	"netwatchd/internal/ledger"
+	"netwatchd/internal/metrics"
+	"netwatchd/internal/probe"
+	"netwatchd/internal/watch"
+)
+
+// Grafana's own variables stand where PromQL has a duration; these are told apart from any other.
+const (
+	rateInterval = 61 * time.Second
+	wholeRange   = 62 * time.Second
+)
+
+var durations = strings.NewReplacer("$__rate_interval", "61s", "$__range", "62s")
+
+// An expression is a query of a dashboard, wherever it stands there.
+type expression struct {
+	where   string
+	text    string
+	instant bool
+}
+
+func expressions() []expression {
+	var all []expression
+	for _, d := range All() {
+		for _, v := range d.Variables {
+			all = append(all, expression{d.UID + ", variable " + v.Label, v.Series, true})
+		}
+		for _, a := range d.Annotations {
+			all = append(all, expression{d.UID + ", annotation " + a.Name, a.Expr, false})
+		}
+		for _, row := range d.Rows {
+			for _, p := range row.Panels {
+				for _, q := range p.Queries {
+					all = append(all, expression{d.UID + ", panel " + p.Title, q.Expr, p.View.Instant()})
+				}
+			}
+		}
+	}
+	return all
+}
+
+func TestQueries(t *testing.T) {
+	exported := exported(t)
+	promql := parser.NewParser(parser.Options{})
+	for _, e := range expressions() {
+		expr, err := promql.ParseExpr(durations.Replace(e.text))
+		if err != nil {
+			t.Errorf("%s: %v: %s", e.where, err, e.text)
+			continue
+		}
+		parser.Inspect(expr, func(node parser.Node, path []parser.Node) error {
+			switch node := node.(type) {
+			case *parser.VectorSelector:
+				if !exported[node.Name] {
+					t.Errorf("%s: the daemon exports no %s", e.where, node.Name)
+				}
+				e.chosen(t, node)
+				if strings.HasSuffix(node.Name, "_total") && !within(path, "rate", "increase") && !strings.Contains(e.where, "variable") {
+					t.Errorf("%s: %s counts since the daemon started: take its rate", e.where, node.Name)
+				}
+			case *parser.Call:
+				e.rate(t, node, path)
+			}
+			return nil
+		})
+	}
+}
+
+// chosen wants a selector to follow what is chosen at the top. The fleet's dashboard holds one host against all.
+func (e expression) chosen(t *testing.T, s *parser.VectorSelector) {
+	t.Helper()
+	want := map[string]bool{"job": true, "instance": !strings.HasPrefix(e.where, "netwatchd-fleet")}
+	if strings.Contains(e.where, "variable job") {
+		return
+	}
+	if strings.Contains(e.where, "variable instance") {
+		want["instance"] = false
+	}
+	for _, m := range s.LabelMatchers {
+		if m.Type == labels.MatchRegexp && m.Value == "$"+m.Name {
+			want[m.Name] = false
+		}
+	}
+	for label, missing := range want {
+		if missing {
+			t.Errorf(`%s: %s does not follow the choice: %s=~"$%[3]s"`, e.where, s, label)
+		}
+	}
+}
+
+// rate wants a rate over as much time as Grafana says, and summed up: of one process alone it begins anew with each restart.
+func (e expression) rate(t *testing.T, call *parser.Call, path []parser.Node) {
+	t.Helper()
+	if call.Func.Name != "rate" && call.Func.Name != "increase" {
+		return
+	}
+	over := call.Args[0].(*parser.MatrixSelector).Range
+	if over != rateInterval && !(e.instant && over == wholeRange) {
+		t.Errorf("%s: %s over a time of its own: use $__rate_interval", e.where, call)
+	}
+	aggregated := false
+	for _, node := range path {
+		_, is := node.(*parser.AggregateExpr)
+		aggregated = aggregated || is
+	}
+	if !aggregated {
+		t.Errorf("%s: %s is not aggregated", e.where, call)
+	}
+}
+
+func within(path []parser.Node, functions ...string) bool {
+	for _, node := range path {
+		if call, is := node.(*parser.Call); is {
+			for _, name := range functions {
+				if call.Func.Name == name {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// A known is a watcher with a service.
+type known struct{}
+
+func (known) Status(context.Context) (*watch.Status, error) {
+	budget := 24
+	return &watch.Status{Services: []watch.Standing{{Verdict: diagnose.Verdict{Service: "codex"}, Budget: &budget}}}, nil
+}
+
+// exported are the names in a scrape of a daemon that has made an attempt that failed and one that did not.
+func exported(t *testing.T) map[string]bool {
+	t.Helper()
+	attempts := ledger.New()
+	for _, class := range []probe.Class{probe.TCPRefused, probe.OK} {
+		r := probe.Result{Spec: probe.Spec{Service: "codex", Name: "head"}, Start: time.Now(), Class: class}
+		r.Phases[probe.Connect] = 0.1
+		attempts.Add(r, time.Minute)
+	}
+	exporter, _ := metrics.NewExporter(&metrics.Exporter{
+		Ledger: attempts, Source: known{}, Log: slog.New(slog.DiscardHandler),
+		Info: func(ledger.Key) (metrics.Info, bool) { return metrics.Info{}, true },
+	}, metrics.Build{}, func() metrics.Codex { return metrics.Codex{Version: "1"} })
+	scrape := httptest.NewRecorder()
+	exporter.ServeHTTP(scrape, httptest.NewRequest("GET", "/metrics", nil))
+
+	names := make(map[string]bool)
+	for _, m := range regexp.MustCompile(`(?m)^(\w+)[ {]`).FindAllStringSubmatch(scrape.Body.String(), -1) {
+		names[m[1]] = true
+		names[strings.TrimSuffix(m[1], "_bucket")] = true // as it is called where native histograms are scraped
+	}
+	if !names["netwatchd_probe_success"] {
+		t.Fatalf("nothing was exported:\n%s", scrape.Body)
+	}
+	return names
+}
+
+// written is what Grafana reads of a dashboard.
+type written struct {
+	UID, Title string
+	Editable   bool
+	Templating struct {
+		List []struct {
+			Name, Type, AllValue string
+			Refresh              int
+			Datasource           struct{ UID string }
+		}
+	}
+	Panels []struct {
+		ID                       int
+		Title, Description, Type string
+		Datasource               struct{ UID string }
+		GridPos                  place
+		FieldConfig              struct {
+			Defaults struct{ Unit string }
+		}
+		Targets []struct{ Datasource struct{ UID string } }
+	}
+}
+
+func read(t *testing.T, d Dashboard) written {
+	t.Helper()
+	var text bytes.Buffer
+	if err := d.Write(&text); err != nil {
+		t.Fatal(err)
+	}
+	var w written
+	if err := json.Unmarshal(text.Bytes(), &w); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+func TestPanels(t *testing.T) {
+	const chosen = "${datasource}"
+	for _, d := range All() {
+		w := read(t, d)
+		if w.UID == "" || w.Title == "" || w.Editable {
+			t.Errorf("uid %q, title %q, editable %v; want both, and not editable", w.UID, w.Title, w.Editable)
+		}
+		ids, taken := make(map[int]bool), make(map[[2]int]string)
+		for _, p := range w.Panels {
+			if ids[p.ID] || p.Title == "" {
+				t.Errorf("%s: panel %d %q: want an id of its own and a title", d.UID, p.ID, p.Title)
+			}
+			ids[p.ID] = true
+			for x := p.GridPos.X; x < p.GridPos.X+p.GridPos.W; x++ {
+				for y := p.GridPos.Y; y < p.GridPos.Y+p.GridPos.H; y++ {
+					if other := taken[[2]int{x, y}]; other != "" || x >= 24 {
+						t.Fatalf("%s: panel %q lies over %q at %d, %d, or beyond the edge", d.UID, p.Title, other, x, y)
+					}
+					taken[[2]int{x, y}] = p.Title
+				}
+			}
+			if p.Type == "row" {
+				continue
+			}
+			if p.Description == "" || p.FieldConfig.Defaults.Unit == "" || p.Datasource.UID != chosen || len(p.Targets) == 0 {
+				t.Errorf("%s: panel %q: want a description, a unit, queries, and the data source chosen above", d.UID, p.Title)
+			}
+			for _, target := range p.Targets {
+				if target.Datasource.UID != chosen {
+					t.Errorf("%s: panel %q asks %q", d.UID, p.Title, target.Datasource.UID)
+				}
+			}
+		}
+	}
+}
+
+func TestVariables(t *testing.T) {
+	for _, d := range All() {
+		want := map[string]bool{"datasource": true, "job": true, "instance": true, "service": true}
+		for _, v := range read(t, d).Templating.List {
+			delete(want, v.Name)
+			if v.Type == "query" && (v.AllValue != ".+" || v.Refresh != 2 || v.Datasource.UID != "${datasource}") {
+				t.Errorf("%s: variable %s: all is %q, refresh %d, of %q", d.UID, v.Name, v.AllValue, v.Refresh, v.Datasource.UID)
+			}
+		}
+		for name := range want {
+			t.Errorf("%s: no variable %s", d.UID, name)
+		}
+	}
+}
+
+// Whose fault it is shows in the colour: no cause may look like health, and only what wakes someone is red.
+func TestColors(t *testing.T) {
+	for c := range diagnose.Causes() {
+		if (color(c) == "green") != (c == diagnose.Healthy) {
+			t.Errorf("%v is %s", c, color(c))
+		}
+		if red := color(c) == "red"; red != (c == diagnose.SandboxOpen || c.About().Severity == diagnose.Page) {
+			t.Errorf("%v is %s", c, color(c))
+		}
+	}
+}
