@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http/httptest"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -34,21 +35,29 @@ type expression struct {
 	where   string
 	text    string
 	instant bool
+	counts  bool     // it wants values, not only labels
+	follows []string // the choices at the top that it must heed
 }
 
 func expressions() []expression {
 	var all []expression
 	for _, d := range All() {
+		var before []string
 		for _, v := range d.Variables {
-			all = append(all, expression{d.UID + ", variable " + v.Label, v.Series, true})
+			all = append(all, expression{where: d.UID + ", variable " + v.Label, text: v.Series, follows: slices.Clone(before)})
+			before = append(before, v.Label)
+		}
+		follows := []string{"job", "instance"}
+		if d.UID == fleet().UID {
+			follows = []string{"job"} // it holds the hosts chosen against all
 		}
 		for _, a := range d.Annotations {
-			all = append(all, expression{d.UID + ", annotation " + a.Name, a.Expr, false})
+			all = append(all, expression{d.UID + ", annotation " + a.Name, a.Expr, false, true, follows})
 		}
 		for _, row := range d.Rows {
 			for _, p := range row.Panels {
 				for _, q := range p.Queries {
-					all = append(all, expression{d.UID + ", panel " + p.Title, q.Expr, p.View.Instant()})
+					all = append(all, expression{d.UID + ", panel " + p.Title, q.Expr, p.View.Instant(), true, follows})
 				}
 			}
 		}
@@ -72,7 +81,7 @@ func TestQueries(t *testing.T) {
 					t.Errorf("%s: the daemon exports no %s", e.where, node.Name)
 				}
 				e.chosen(t, node)
-				if strings.HasSuffix(node.Name, "_total") && !within(path, "rate", "increase") && !strings.Contains(e.where, "variable") {
+				if strings.HasSuffix(node.Name, "_total") && e.counts && !within(path, "rate", "increase") {
 					t.Errorf("%s: %s counts since the daemon started: take its rate", e.where, node.Name)
 				}
 			case *parser.Call:
@@ -83,23 +92,12 @@ func TestQueries(t *testing.T) {
 	}
 }
 
-// chosen wants a selector to follow what is chosen at the top. The fleet's dashboard holds one host against all.
 func (e expression) chosen(t *testing.T, s *parser.VectorSelector) {
 	t.Helper()
-	want := map[string]bool{"job": true, "instance": !strings.HasPrefix(e.where, "netwatchd-fleet")}
-	if strings.Contains(e.where, "variable job") {
-		return
-	}
-	if strings.Contains(e.where, "variable instance") {
-		want["instance"] = false
-	}
-	for _, m := range s.LabelMatchers {
-		if m.Type == labels.MatchRegexp && m.Value == "$"+m.Name {
-			want[m.Name] = false
-		}
-	}
-	for label, missing := range want {
-		if missing {
+	for _, label := range e.follows {
+		if !slices.ContainsFunc(s.LabelMatchers, func(m *labels.Matcher) bool {
+			return m.Name == label && m.Type == labels.MatchRegexp && m.Value == "$"+label
+		}) {
 			t.Errorf(`%s: %s does not follow the choice: %s=~"$%[3]s"`, e.where, s, label)
 		}
 	}
@@ -115,27 +113,16 @@ func (e expression) rate(t *testing.T, call *parser.Call, path []parser.Node) {
 	if over != rateInterval && !(e.instant && over == wholeRange) {
 		t.Errorf("%s: %s over a time of its own: use $__rate_interval", e.where, call)
 	}
-	aggregated := false
-	for _, node := range path {
-		_, is := node.(*parser.AggregateExpr)
-		aggregated = aggregated || is
-	}
-	if !aggregated {
+	if !slices.ContainsFunc(path, func(node parser.Node) bool { _, is := node.(*parser.AggregateExpr); return is }) {
 		t.Errorf("%s: %s is not aggregated", e.where, call)
 	}
 }
 
 func within(path []parser.Node, functions ...string) bool {
-	for _, node := range path {
-		if call, is := node.(*parser.Call); is {
-			for _, name := range functions {
-				if call.Func.Name == name {
-					return true
-				}
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(path, func(node parser.Node) bool {
+		call, is := node.(*parser.Call)
+		return is && slices.Contains(functions, call.Func.Name)
+	})
 }
 
 // A known is a watcher with a service.

@@ -23,23 +23,22 @@ func probeDetail() Dashboard {
 }
 
 func aim() Panel {
-	const by = "max by (job, instance, service, probe, kind, vantage) ("
+	const (
+		probe = "on (job, instance, service, probe, kind, vantage)"
+		share = "avg_over_time(netwatchd_probe_success{" + chosenProbe + "}[$__range])"
+		aims  = "netwatchd_probe_info{" + chosenProbe + "}"
+	)
 	return Panel{
 		Title: "What is probed", Width: 24, Unit: "none", View: Table,
-		Description: "Each probe with what it is aimed at and what it expects, the share of attempts in the time shown that ended " +
-			"as expected, and how long ago one last did.",
-		Queries: []Query{
-			{Expr: "topk(100, max by (job, instance, service, probe, kind, vantage, target, interval, expectation) (netwatchd_probe_info{" + chosenProbe + "}))"},
-			{Expr: by + "avg_over_time(netwatchd_probe_success{" + chosenProbe + "}[$__range]))"},
-			{Expr: "time() - " + by + "netwatchd_probe_last_success_timestamp_seconds{" + chosenProbe + "})"},
-		},
+		Description: "Each probe with what it is aimed at and what it expects, and the share of the time shown in which its latest attempt " +
+			"was as expected: of many, the hundred worst. Nameservers, controls and the host itself have no aim of their own.",
+		Queries: []Query{{Expr: "bottomk(100,\n  " + share + " * " + probe + " group_left (target, interval, expectation) " + aims + "\n  or " + probe + " " + share + "\n)"}},
 		Columns: []Column{
+			{Field: "Value", Name: "as expected", Unit: "percentunit", Scale: right, Width: 110},
 			{Field: "instance", Name: "host"}, {Field: "service"}, {Field: "probe"}, {Field: "kind", Width: 80},
 			{Field: "vantage", Name: "from", Width: 80}, {Field: "target"}, {Field: "interval", Width: 80}, {Field: "expectation"},
-			{Field: "Value #B", Name: "as expected", Unit: "percentunit", Scale: right, Width: 110},
-			{Field: "Value #C", Name: "last", Unit: "dtdurations", Width: 110},
 		},
-		Hidden: []string{"Time", "job", "Value #A"},
+		Hidden: []string{"Time", "job"},
 	}
 }
 
