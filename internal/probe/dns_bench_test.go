@@ -74,7 +74,7 @@ func BenchmarkDNS(b *testing.B) {
 
 func price(b *testing.B, start func(done func(Result))) {
 	b.ReportAllocs()
-	room := make(chan struct{}, atOnce)
+	room := make(chan struct{}, inBench)
 	before := cpu()
 	for b.Loop() {
 		room <- struct{}{}
@@ -85,11 +85,11 @@ func price(b *testing.B, start func(done func(Result))) {
 			<-room
 		})
 	}
-	for range atOnce {
+	for range inBench {
 		room <- struct{}{}
 	}
 	b.ReportMetric(float64((cpu()-before).Nanoseconds())/1e3/float64(b.N), "cpu-µs/op")
 }
 
-// atOnce is what 10,000 attempts a second at a few milliseconds each come to.
-const atOnce = 32
+// inBench is what 10,000 attempts a second at a few milliseconds each come to.
+const inBench = 32
