@@ -275,19 +275,29 @@ func connectError(addr netip.AddrPort, err error, w *witness) error {
 	case errno == syscall.EHOSTUNREACH && neighbourMissing(addr.Addr()):
 		return because(LocalNoRoute, "its neighbour on this link, the router perhaps, does not answer")
 	}
+	return refusal(addr, errno, because, &worded{said, err})
+}
+
+// refusal is who refused a connect that ended in errno: this host itself, or the network.
+func refusal(addr netip.AddrPort, errno syscall.Errno, because func(Class, string) error, otherwise error) error {
 	switch errno {
-	case syscall.ECONNREFUSED, syscall.ENETUNREACH, syscall.EHOSTUNREACH, syscall.EACCES:
-		if refusedHere(addr) {
-			return because(LocalDenied, "this host refuses it itself: a rule of its own firewall or policy")
+	case syscall.ECONNREFUSED, syscall.ENETUNREACH, syscall.EHOSTUNREACH:
+	case syscall.EACCES:
+		if denied, _ := connectNow(addr); denied || addr.Addr().Is4() { // only ICMPv6 has a "prohibited" that ends in EACCES
+			return otherwise
 		}
+	default:
+		return otherwise
 	}
-	switch errno {
-	case syscall.EACCES: // ICMPv6 "administratively prohibited"
+	switch {
+	case refusedHere(addr):
+		return because(LocalDenied, "this host refuses it itself: a rule of its own firewall")
+	case errno == syscall.EACCES:
 		return because(TCPAddressUnreachable, "the network's answer: it is prohibited")
-	case syscall.ENETUNREACH, syscall.EHOSTUNREACH:
-		return because(TCPAddressUnreachable, "the network's answer")
+	case errno == syscall.ECONNREFUSED:
+		return otherwise
 	}
-	return &worded{said, err}
+	return because(TCPAddressUnreachable, "the network's answer")
 }
 
 // worded is an error said in other words; what it wraps is there for Classify.

@@ -80,7 +80,7 @@ func TestUnreachable(t *testing.T) {
 	}{
 		{name: "no route", to: "203.0.113.1", class: LocalNoRoute, why: "network is unreachable (this host has no route to it)"},
 		{name: "a route that says no", to: "198.51.100.1", class: LocalNoRoute, why: "no route to host (this host has no route to it)"},
-		{name: "a route that forbids", to: "198.51.100.129", class: LocalDenied, why: "permission denied (this host refuses it itself"},
+		{name: "a route that forbids", to: "198.51.100.129", class: LocalDenied, why: "permission denied"},
 		{name: "a route into nothing", to: "203.0.113.9", class: LocalNoRoute, why: "invalid argument (this host has no route to it)"},
 		{name: "no neighbour", to: "192.0.2.2", class: LocalNoRoute, why: "does not answer"},
 		{name: "no neighbour, IPv6", to: "2001:db8::2", class: LocalNoRoute, why: "does not answer"},

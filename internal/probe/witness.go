@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"math/rand/v2"
 	"net/netip"
 	"runtime"
 	"syscall"
@@ -41,49 +42,55 @@ func (w *witness) keptIn() bool {
 	return err == nil && info.Total_retrans > 0 && info.Retrans == 0
 }
 
-// A connect must be refused at once this many times in a row to be refused here, each time without this thread having had
-// to wait: then an answer from elsewhere may have come meanwhile. On a busy machine some tries are lost to that.
-const (
-	atOnce = 3
-	tries  = 10
-)
-
 // refusedHere reports whether this host itself refuses connections to addr, on another machine: the refusal is there when
-// connect(2) returns, before anything could have come back.
+// connect(2) returns, before anything could have come back, and nothing went out by the interface that leads there.
+//
+// Nothing less will do. A process that is made to wait for its turn just then finds an answer that came from elsewhere
+// meanwhile, so a try counts only if this thread did not wait; and a container on this machine answers at once as well,
+// through an interface.
 func refusedHere(addr netip.AddrPort) bool {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	if near(addr.Addr()) {
+	routes, err := netlink.RouteGet(addr.Addr().AsSlice())
+	if err != nil || len(routes) == 0 || routes[0].Type == unix.RTN_LOCAL { // at an address of ours the server refuses
 		return false
 	}
-	refused := 0
-	for range tries {
-		before := switches()
-		at := refusedAtOnce(addr)
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	// A few tries are lost where much is sent by the interface, or many want the processor.
+	for range 10 {
+		sent := sentBy(routes[0].LinkIndex)
+		waited := waits()
+		denied, refused := connectNow(addr)
 		switch {
-		case switches() != before:
-		case !at:
+		case waits() != waited:
+		case !denied && !refused:
 			return false
-		default:
-			refused++
-		}
-		if refused == atOnce {
+		case sentBy(routes[0].LinkIndex) == sent:
 			return true
 		}
 	}
 	return false
 }
 
-// switches is how often this thread has had to wait so far, for its turn or for something else.
-func switches() int64 {
+// sentBy is how many packets an interface has sent so far. A physical one may say so late, but nobody answers at once there.
+func sentBy(index int) uint64 {
+	link, err := netlink.LinkByIndex(index)
+	if err != nil || link.Attrs().Statistics == nil {
+		return rand.Uint64() // not the same as before: who cannot tell does not accuse
+	}
+	return link.Attrs().Statistics.TxPackets
+}
+
+// waits is how often this thread has had to wait so far, for its turn or for something else.
+func waits() int64 {
 	var usage unix.Rusage
 	if unix.Getrusage(unix.RUSAGE_THREAD, &usage) != nil {
-		return -1
+		return rand.Int64()
 	}
 	return usage.Nvcsw + usage.Nivcsw
 }
 
-func refusedAtOnce(addr netip.AddrPort) bool {
+// connectNow begins to connect, and reports whether connect(2) itself denied it, or else a refusal is there already.
+func connectNow(addr netip.AddrPort) (denied, refused bool) {
 	family := unix.AF_INET6
 	var to unix.Sockaddr = &unix.SockaddrInet6{Port: int(addr.Port()), Addr: addr.Addr().As16()}
 	if addr.Addr().Is4() {
@@ -91,21 +98,12 @@ func refusedAtOnce(addr netip.AddrPort) bool {
 	}
 	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return false
+		return false, false
 	}
 	defer unix.Close(fd)
 	if err := unix.Connect(fd, to); err != unix.EINPROGRESS {
-		return err != nil
+		return err != nil, false
 	}
 	pending, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
-	return err == nil && pending != 0
-}
-
-// near reports whether addr may be on this very machine, a container's perhaps: whoever refuses there is the server.
-func near(addr netip.Addr) bool {
-	if addr.IsPrivate() || addr.IsLinkLocalUnicast() {
-		return true
-	}
-	routes, err := netlink.RouteGet(addr.AsSlice())
-	return err == nil && len(routes) > 0 && routes[0].Type == unix.RTN_LOCAL
+	return false, err == nil && pending != 0
 }
