@@ -80,6 +80,10 @@ func builtinControls() []Control {
 		{Name: "google-dns", URL: mustURL("https://dns.google/resolve?name=example.com"),
 			Expect:    Expect{Status: []int{200}, Body: regexp.MustCompile(`"Status":`)},
 			Addresses: []netip.Addr{netip.MustParseAddr("8.8.8.8"), netip.MustParseAddr("2001:4860:4860::8888")}},
+		{Name: "quad9-dns", URL: mustURL("https://dns.quad9.net/dns-query?dns=AAABAAABAAAAAAAAA3d3dwdleGFtcGxlA2NvbQAAAQAB"),
+			Expect: Expect{Status: []int{200}, Headers: []Header{{"Content-Type", "application/dns-message"}},
+				Body: regexp.MustCompile(`www\x07example\x03com`)},
+			Addresses: []netip.Addr{netip.MustParseAddr("9.9.9.9")}},
 	}
 }
 
