@@ -23,7 +23,8 @@ type round struct {
 	begun      time.Time
 	open       int // attempts not back yet
 	results    []probe.Result
-	twin       bool // its attempts are made inside the sandbox as well
+	twin       twinState
+	ended      bool // judged for good; results are what it was judged by
 	void       bool // the host was away, or the service is no longer watched
 }
 
@@ -51,8 +52,27 @@ func (w *Watcher) startRound(s *service, confirming bool) {
 		w.startTwin(rd)
 	}
 	w.joinEnvironment(rd)
-	if confirming {
-		w.after(patience, func() { w.judge(rd, false) })
+	if confirming || rd.twin == twinOut {
+		w.after(patience, func() { w.hurry(rd) })
+	}
+}
+
+// hurry is called when patience is over: a confirming round is judged by what it has, and no round waits for its twin any
+// more. A sandbox's wrapper that hangs must not keep the host's verdict, nor the rounds after this one.
+func (w *Watcher) hurry(rd *round) {
+	if rd.twin == twinOut {
+		rd.twin = twinLate
+		w.endIfDone(rd)
+	}
+	if rd.confirming {
+		w.judge(rd, false)
+	}
+}
+
+// endIfDone judges rd for good when all it waits for has come back.
+func (w *Watcher) endIfDone(rd *round) {
+	if rd.open == 0 && rd.twin != twinOut && !rd.ended {
+		w.judge(rd, true)
 	}
 }
 
@@ -65,9 +85,7 @@ func (w *Watcher) roundResult(rd *round, r probe.Result, valid bool) {
 			w.suspect(rd.service, r)
 		}
 	}
-	if rd.open == 0 {
-		w.judge(rd, true)
-	}
+	w.endIfDone(rd)
 }
 
 // heard tells the observers of r, and remembers how long a good answer took.
@@ -155,9 +173,7 @@ func (w *Watcher) environmentResult(e *envRun, r probe.Result, valid bool) {
 func (w *Watcher) environmentEnded(rd *round, e *envRun) {
 	rd.results = append(rd.results, e.results...)
 	rd.open--
-	if rd.open == 0 {
-		w.judge(rd, true)
-	}
+	w.endIfDone(rd)
 }
 
 // soFar is what the round knows: its own results, those of the environment that have come in, and the latest of the
@@ -195,9 +211,13 @@ func (w *Watcher) judge(rd *round, ended bool) {
 		return
 	}
 	if ended {
+		rd.ended = true
 		s.rounds = slices.DeleteFunc(s.rounds, func(other *round) bool { return other == rd })
 	}
 	results := rd.soFar(w.envRun)
+	if ended {
+		rd.results = results
+	}
 	verdict := diagnose.Of(diagnose.Round{Service: s.Name, Results: results, Expect: s.Expect})
 	if !ended && (verdict.Cause == diagnose.Inconclusive || !verdict.Cause.Fault()) {
 		return

@@ -7,8 +7,19 @@ import (
 	"netwatchd/internal/probe"
 )
 
+// twinState is how far a round's attempts inside the sandbox are.
+type twinState int
+
+const (
+	noTwin   twinState = iota
+	twinOut            // under way, and waited for
+	twinLate           // under way, and no longer waited for: what they show counts for the rounds to come
+	twinBack
+)
+
 // inside is what is known from within the agent's sandbox.
 type inside struct {
+	out     bool           // attempts are under way in there: one start of the sandbox at a time
 	due     time.Time      // when a regular round is to have twins again
 	made    time.Time      // when those of results were made
 	results []probe.Result // as far as they may stand in for those of a later round
@@ -21,14 +32,13 @@ const keptFor = 2
 // withTwin reports whether a round about to begin is to have twins. The sum of the rounds' lateness must not make a twin
 // that is due with every tenth of them come with the eleventh.
 func (s *service) withTwin(confirming bool, now time.Time) bool {
-	return s.Twin != nil && (confirming || !now.Before(s.inside.due.Add(-s.Every/2)))
+	return s.Twin != nil && !s.inside.out && (confirming || !now.Before(s.inside.due.Add(-s.Every/2)))
 }
 
 // startTwin makes rd's attempts inside the sandbox.
 func (w *Watcher) startTwin(rd *round) {
 	s := rd.service
-	rd.twin = true
-	rd.open++
+	rd.twin, s.inside.out = twinOut, true
 	s.inside.due = rd.begun.Add(s.Twin.Interval)
 	run, limit, interval := s.Twin.Run, w.twinLimit(rd), s.Twin.Interval
 	w.attempts.Go(func() {
@@ -56,20 +66,30 @@ func (w *Watcher) twinLimit(rd *round) time.Duration {
 }
 
 func (w *Watcher) twinResults(rd *round, results []probe.Result, interval time.Duration, valid bool) {
-	rd.open--
+	s := rd.service
+	s.inside.out = false
+	rd.twin = twinBack
+	if !valid || rd.void {
+		results = nil
+	}
+	if rd.ended && results != nil {
+		s.keepInside(rd, append(outside(rd.results), results...))
+	}
 	for _, r := range results {
-		if !valid || rd.void {
-			break
-		}
 		w.heard(r, interval)
-		rd.results = append(rd.results, r)
-		if r.Role == probe.OfService && !rd.confirming {
-			w.suspectTwin(rd.service, r)
+		if !rd.ended {
+			rd.results = append(rd.results, r)
+		}
+		if r.Role == probe.OfService && (rd.ended || !rd.confirming) {
+			w.suspectTwin(s, r)
 		}
 	}
-	if rd.open == 0 {
-		w.judge(rd, true)
-	}
+	w.endIfDone(rd)
+}
+
+// outside are the results that are not from within the sandbox, in a list of their own.
+func outside(results []probe.Result) []probe.Result {
+	return slices.DeleteFunc(slices.Clone(results), func(r probe.Result) bool { return r.Vantage == probe.FromSandbox })
 }
 
 // suspectTwin is suspect for a result from within. The first one is no news: a sandbox may well be closed.
@@ -81,7 +101,7 @@ func (w *Watcher) suspectTwin(s *service, r probe.Result) {
 
 // keepInside keeps what a round with twins showed, for those without.
 func (s *service) keepInside(rd *round, results []probe.Result) {
-	if !rd.twin {
+	if rd.twin != twinBack || rd.void {
 		return
 	}
 	s.inside.made, s.inside.results = rd.begun, nil
@@ -108,7 +128,7 @@ func lasting(r probe.Result, results []probe.Result) bool {
 
 // standIn are the results from within that stand in for those rd does not make.
 func (s *service) standIn(rd *round) []probe.Result {
-	if rd.twin || s.Twin == nil || rd.begun.Sub(s.inside.made) > keptFor*s.Twin.Interval {
+	if rd.twin == twinBack || s.Twin == nil || rd.begun.Sub(s.inside.made) > keptFor*s.Twin.Interval {
 		return nil
 	}
 	return s.inside.results

@@ -156,6 +156,44 @@ func TestASandboxThatHangsDoesNotDelayAVerdict(t *testing.T) {
 	})
 }
 
+// A wrapper that hangs takes until its own timeout; the service goes down and comes back twice over meanwhile.
+func TestASandboxThatHangsDelaysNoLaterRound(t *testing.T) {
+	world := newWorld()
+	world.set("inside", probe.LocalDenied, 20*time.Second)
+	watching(t, world.plan(world.withTwin(diagnose.WantClosed)), Options{}, func(t *testing.T, w *Watcher) {
+		time.Sleep(time.Minute)
+		wantCause(t, w, diagnose.Healthy)
+		becomes := func(class probe.Class, cause diagnose.Cause) {
+			world.set("head", class, 0)
+			time.Sleep(interval + time.Second)
+			if got := wantCause(t, w, cause); got.Delay > probe.InSeconds(2*time.Second) {
+				t.Errorf("%v: delay: got %v s, want at most two", cause, got.Delay)
+			}
+		}
+		becomes(probe.TCPRefused, diagnose.Upstream)
+		becomes(probe.OK, diagnose.Healthy)
+		becomes(probe.HTTPEdgeBlocked, diagnose.EdgeBlocked)
+		becomes(probe.OK, diagnose.Healthy)
+		if most := len(world.starts("inside")); most > 6 {
+			t.Errorf("the sandbox was started %d times, one start beside another", most)
+		}
+	})
+}
+
+// What a slow sandbox shows late counts: for the rounds that come.
+func TestASlowSandboxIsHeardAfterItsRound(t *testing.T) {
+	world := newWorld()
+	world.set("inside", probe.OK, 10*time.Second)
+	watching(t, world.plan(world.withTwin(diagnose.WantClosed)), Options{}, func(t *testing.T, w *Watcher) {
+		time.Sleep(5 * time.Second)
+		wantCause(t, w, diagnose.Healthy) // as far as is known: the first round did not wait
+		time.Sleep(2*interval + 5*time.Second)
+		wantCause(t, w, diagnose.SandboxOpen)
+		time.Sleep(time.Hour)
+		wantCause(t, w, diagnose.SandboxOpen)
+	})
+}
+
 func TestAReloadKeepsWhatWasSeenInside(t *testing.T) {
 	world, seen := newWorld(), new(moves)
 	world.set("inside", probe.LocalDenied, 200*time.Millisecond)
