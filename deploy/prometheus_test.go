@@ -363,6 +363,20 @@ func TestEveryAlertIsTested(t *testing.T) {
 	}
 }
 
+func TestEveryRecordingIsTested(t *testing.T) {
+	tests, err := os.ReadFile("prometheus/objective_test.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, g := range shipped().Groups {
+		for _, r := range g.Rules {
+			if asked := regexp.MustCompile(`expr: '[^']*\b` + regexp.QuoteMeta(r.Record) + `\b`); r.Record != "" && !asked.Match(tests) {
+				t.Errorf("%s is asked for in no test", r.Record)
+			}
+		}
+	}
+}
+
 func TestRulesKnowTheirMetrics(t *testing.T) {
 	documented, err := os.ReadFile("../docs/metrics.md")
 	if err != nil {
