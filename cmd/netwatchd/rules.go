@@ -41,7 +41,7 @@ print the inhibit_rules of Alertmanager instead: which cause explains, and so si
 		},
 	}
 	cmd.Flags().StringVar(&o.Job, "job", o.Job, "the job label under which Prometheus scrapes netwatchd")
-	cmd.Flags().StringVar(&o.Runbooks, "runbooks", o.Runbooks, "where docs/runbooks can be read")
+	cmd.Flags().StringVar(&o.Runbooks, "runbooks", o.Runbooks, "where docs/runbooks can be read by whoever is paged, for runbook_url: a URL without a slash at its end")
 	cmd.Flags().Float64Var(&percent, "objective", percent, "percentage of the time in which a service should be available")
 	cmd.Flags().BoolVar(&inhibit, "inhibit", false, "print the inhibit_rules of Alertmanager's configuration")
 	return cmd

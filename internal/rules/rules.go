@@ -25,9 +25,11 @@ type Options struct {
 
 // Default are the options of the rules in deploy/prometheus.
 //
-// 99.5 % leaves 3.6 hours a month: about what one bad afternoon of a cloud service takes.
+// 99.5 % leaves 3.6 hours a month: about what one bad afternoon of a cloud service takes. The runbooks are those that the
+// packages install, on the host that the alert is about: they are of the version that wrote the rules, and can be read when
+// the network cannot be reached.
 func Default() Options {
-	return Options{Job: "netwatchd", Objective: .995, Runbooks: "https://github.com/netwatchd/netwatchd/blob/main/docs/runbooks"}
+	return Options{Job: "netwatchd", Objective: .995, Runbooks: "file:///usr/share/doc/netwatchd/docs/runbooks"}
 }
 
 // A File is what Prometheus reads under rule_files.
