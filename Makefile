@@ -24,16 +24,16 @@ setup: ## install what the tests need (Debian, as root or with sudo); quiet if a
 codex: ## fetch the versions of codex that the tests run, into .cache/codex
 	@hack/codex
 
-tools: ## build promtool, prometheus, amtool and alertmanager for the tests, into .cache/bin (four minutes the first time)
+tools: ## build promtool, prometheus, amtool and alertmanager for the tests, into .cache/bin (four minutes the first time on a machine)
 	@$(MAKE) --no-print-directory -s $(cache)/bin/promtool $(cache)/bin/amtool || \
 	  echo "Prometheus or Alertmanager cannot be built: the tests that need them are skipped" >&2
 
 # Without its cloud discoveries Prometheus is half as large and builds in half the time.
 $(cache)/bin/promtool: hack/tools-prom/go.mod hack/tools-prom/go.sum
-	@go -C hack/tools-prom build -tags remove_all_sd -trimpath -ldflags='-s -w' -o $(cache)/bin/ tool
+	@hack/tool hack/tools-prom -tags remove_all_sd
 
 $(cache)/bin/amtool: hack/tools-am/go.mod hack/tools-am/go.sum
-	@go -C hack/tools-am build -trimpath -ldflags='-s -w' -o $(cache)/bin/ tool
+	@hack/tool hack/tools-am
 
 test: setup codex tools ## every test, then one list of what was skipped and why
 	@go run ./hack/testsummary -race -count=1 $(TESTFLAGS) ./...
@@ -63,7 +63,7 @@ lint: $(cache)/bin/staticcheck ## gofmt, go vet, go fix, staticcheck
 	@$(cache)/bin/staticcheck ./...
 
 $(cache)/bin/staticcheck: hack/tools/go.mod hack/tools/go.sum
-	@go -C hack/tools build -o $(cache)/bin/ tool
+	@hack/tool hack/tools
 
 clean: ## remove what was built and fetched
 	@rm -rf bin dist .cache
