@@ -36,7 +36,8 @@ func NewNamespace(name string, mounts bool) (*Namespace, error) {
 	return n, n.Batch([]string{"link set lo up"}, "ip")
 }
 
-// start starts the holder from a thread that is never let go: Pdeathsig is sent when the thread ends that started it.
+// start starts the holder from a thread that is kept as long as it: Pdeathsig is sent when the thread ends that started a
+// process. It is let go, not ended, since it may have started others before.
 func (n *Namespace) start() error {
 	started := make(chan error)
 	go func() {
@@ -45,6 +46,7 @@ func (n *Namespace) start() error {
 		if n.holder.Process != nil {
 			n.holder.Wait()
 		}
+		runtime.UnlockOSThread()
 	}()
 	return <-started
 }

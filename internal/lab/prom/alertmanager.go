@@ -1,16 +1,19 @@
 package prom
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 
 	"netwatchd/internal/lab/parts"
 )
 
-// An Alertmanager is a running one.
+// An Alertmanager is a running one. Its messages carry its address as externalURL.
 type Alertmanager struct {
 	Address string // of its API, as Prometheus is told of it
 	client  *http.Client
@@ -25,7 +28,7 @@ func StartAlertmanagers(t testing.TB, in *parts.Namespace, program, config, dir 
 	for _, ip := range ips {
 		a := &Alertmanager{Address: ip + ":9093", client: in.Client()}
 		a.server = &parts.Server{In: in, Path: program, Args: append([]string{
-			"--config.file=" + config, "--storage.path=" + filepath.Join(dir, ip), "--web.listen-address=" + a.Address,
+			"--config.file=" + config, "--storage.path=" + filepath.Join(dir, ip), "--web.listen-address=" + a.Address, "--web.external-url=http://" + a.Address,
 			"--cluster.listen-address=" + ip + ":9094", "--cluster.advertise-address=" + ip + ":9094"}, flags...)}
 		for _, peer := range ips {
 			a.server.Args = append(a.server.Args, "--cluster.peer="+peer+":9094")
@@ -43,19 +46,48 @@ func StartAlertmanagers(t testing.TB, in *parts.Namespace, program, config, dir 
 	return all
 }
 
+// status is what an Alertmanager says of its cluster.
+type status struct {
+	Cluster struct {
+		Name   string
+		Status string
+		Peers  []struct{ Name string }
+	}
+}
+
+// Name is what the others know it by. They speak in the order of their names.
+func (a *Alertmanager) Name(t testing.TB) string {
+	t.Helper()
+	var s status
+	if err := a.Get("/api/v2/status", &s); err != nil {
+		t.Fatal(err)
+	}
+	return s.Cluster.Name
+}
+
+// Metric is the value of one of its own series.
+func (a *Alertmanager) Metric(series string) (float64, error) {
+	answer, err := a.client.Get("http://" + a.Address + "/metrics")
+	if err != nil {
+		return 0, err
+	}
+	defer answer.Body.Close()
+	for lines := bufio.NewScanner(answer.Body); lines.Scan(); {
+		if value, is := strings.CutPrefix(lines.Text(), series+" "); is {
+			return strconv.ParseFloat(value, 64)
+		}
+	}
+	return 0, fmt.Errorf("%s exports no %s", a.Address, series)
+}
+
 // settled is nil once the Alertmanager has found its peers. Until then it tells nobody anything, ready or not, and 0.25 loses
 // what it was to tell.
 func (a *Alertmanager) settled(size int) error {
-	var status struct {
-		Cluster struct {
-			Status string
-			Peers  []struct{ Name string }
-		}
-	}
-	if err := a.Get("/api/v2/status", &status); err != nil {
+	var s status
+	if err := a.Get("/api/v2/status", &s); err != nil {
 		return err
 	}
-	if c := status.Cluster; c.Status != "ready" || len(c.Peers) != size {
+	if c := s.Cluster; c.Status != "ready" || len(c.Peers) != size {
 		return fmt.Errorf("%s is %s with %d peers, want %d", a.Address, c.Status, len(c.Peers), size)
 	}
 	return nil

@@ -73,7 +73,10 @@ func (w *World) UseProxy() {
 func (p *Proxy) Stop() { p.listener.Close() }
 
 // Demand has the proxy ask for a password.
-func (p *Proxy) Demand() { p.demanding.Store(true) }
+func (p *Proxy) Demand() {
+	p.w.t.Cleanup(func() { p.demanding.Store(false) })
+	p.demanding.Store(true)
+}
 
 // hangUp ends what it passes on.
 func (p *Proxy) hangUp() {
