@@ -6,7 +6,7 @@ SHELL := bash
 cache := $(CURDIR)/.cache
 version := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
-.PHONY: help build run test lab lab-soak bench lint codex tools setup clean
+.PHONY: help build run test e2e e2e-full lab lab-soak bench lint codex tools setup clean
 
 help: ## say what there is
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -37,6 +37,17 @@ $(cache)/bin/amtool: hack/tools-am/go.mod hack/tools-am/go.sum
 
 test: setup codex tools ## every test, then one list of what was skipped and why
 	@go run ./hack/testsummary -race -count=1 $(TESTFLAGS) ./...
+
+# What is seen only when the parts are put together. Each package leaves what came of it in $NETWATCHD_TABLES: parts.Table.
+e2e_packages := ./internal/lab/chain
+
+e2e: setup codex tools ## from a fault to a page, in real programs: who is told what, and how soon
+	@rm -rf $(cache)/e2e && mkdir -p $(cache)/e2e
+	@NETWATCHD_TABLES=$(cache)/e2e go run ./hack/testsummary -race -count=1 $(TESTFLAGS) $(e2e_packages) && cat $(cache)/e2e/*
+
+e2e-full: e2e ## the same, and what takes longer: the oldest releases, a crowd
+	@NETWATCHD_TABLES=$(cache)/e2e go run ./hack/testsummary -count=1 ./internal/lab/chain -oldest
+	@go run ./hack/testsummary -count=1 -run Crowd ./internal/lab/chain -crowd 200
 
 lab: setup $(cache)/bin/lab ## bend a small internet in every way, as root; SCENE='503' for one, left open to look around
 	@cd internal/lab/scenes && $(if $(SCENE),$(cache)/bin/lab -test.run '^TestOpen$$' -scene $(call quoted,$(SCENE)), \

@@ -3,6 +3,7 @@ package parts
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -79,6 +80,22 @@ func Write(t testing.TB, path string, tmpl *template.Template, data any) {
 	if err := os.WriteFile(path, text.Bytes(), 0o600); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// Table is where a test writes what it saw, for `make e2e` to print in the end; to nowhere if nobody asks. It is written over
+// what was there under that name.
+func Table(t testing.TB, name string) io.Writer {
+	t.Helper()
+	dir := os.Getenv("NETWATCHD_TABLES")
+	if dir == "" {
+		return io.Discard
+	}
+	f, err := os.Create(filepath.Join(dir, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
 }
 
 // Eventually asks again and again until is says nil or the time is over; then it returns what was said last.

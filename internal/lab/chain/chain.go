@@ -1,0 +1,160 @@
+package chain
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"netwatchd/internal/lab/parts"
+	"netwatchd/internal/lab/prom"
+	"netwatchd/internal/lab/world"
+)
+
+// A Chain is an office with a Prometheus, a pair of Alertmanagers and an inbox, which watches desks elsewhere.
+type Chain struct {
+	Hurry      Hurry
+	Inbox      *Inbox
+	Pair       []*prom.Alertmanager
+	Prometheus *prom.Prometheus
+
+	dir    string
+	office *parts.Namespace
+}
+
+// patience only tells slow from stuck: the longest hold is a quarter of an hour, and a ticket's end is told within five minutes
+// more; what cannot be hurried takes some seconds.
+func (c *Chain) patience() time.Duration { return c.Hurry.shorten("25m") + time.Minute }
+
+// inboxAddress is where the shipped routes lead to.
+const inboxAddress = "127.0.0.1:19500"
+
+// Start starts a chain. Of the desks it is told the names; each is connected later.
+func Start(t testing.TB, release prom.Release, h Hurry, desks []string) *Chain {
+	t.Helper()
+	parts.Need(t)
+	c := &Chain{Hurry: h, Inbox: NewInbox(), dir: t.TempDir()}
+	var err error
+	if c.office, err = parts.NewNamespace("netwatchd-office", false); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.office.Close)
+	door, err := c.office.Listen("tcp", inboxAddress)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: c.Inbox}
+	go server.Serve(door)
+	t.Cleanup(func() { server.Close() })
+
+	deploy := filepath.Join(prom.Root(t), "deploy")
+	routes := h.File(t, filepath.Join(deploy, "alertmanager", "alertmanager.yml"))
+	alwaysOpen(routes)
+	c.Pair = prom.StartAlertmanagers(t, c.office, release.Alertmanager, c.write(t, "alertmanager.yml", routes), c.dir,
+		[]string{"127.0.0.1", "127.0.0.2"}, h.Flags(pairFlags)...)
+
+	c.write(t, "netwatchd.rules.yml", h.File(t, filepath.Join(deploy, "prometheus", "netwatchd.rules.yml")))
+	config := h.File(t, filepath.Join(deploy, "prometheus", "prometheus.yml"))
+	c.aim(config, desks)
+	c.Prometheus = prom.StartPrometheus(t, c.office, release.Prometheus, c.write(t, "prometheus.yml", config),
+		filepath.Join(c.dir, "tsdb"), "127.0.0.1:9090", h.Flags(promFlags)...)
+	return c
+}
+
+// KillOne kills the Alertmanager of the pair that speaks first, as soon as the other knows all that it has told. What one
+// alone knows to have told dies with it, and would be told again: that is as Alertmanager is made.
+func (c *Chain) KillOne(t testing.TB) {
+	t.Helper()
+	slices.SortFunc(c.Pair, func(a, b *prom.Alertmanager) int { return cmp.Compare(a.Name(t), b.Name(t)) })
+	first, second := c.Pair[0], c.Pair[1]
+	err := parts.Eventually(c.patience(), func() error {
+		known, err := second.Metric(`alertmanager_nflog_gossip_messages_propagated_total`)
+		if sent := c.Inbox.From(first.Address); err == nil && int(known) < sent {
+			err = fmt.Errorf("%s has told %d, of which %s knows %v", first.Address, sent, second.Address, known)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	first.Kill()
+}
+
+// alwaysOpen has the working hours of the routes never end: a test does not choose when it is run.
+func alwaysOpen(routes map[string]any) {
+	for _, each := range routes["time_intervals"].([]any) {
+		each.(map[string]any)["time_intervals"] = []any{map[string]any{}}
+	}
+}
+
+// aim points Prometheus at the desks and at the pair.
+func (c *Chain) aim(config map[string]any, desks []string) {
+	var managers, targets []any
+	for _, a := range c.Pair {
+		managers = append(managers, a.Address)
+	}
+	for i, desk := range desks {
+		targets = append(targets, map[string]any{"targets": []any{deskAddress(i)}, "labels": map[string]any{"instance": desk}})
+	}
+	alerting := config["alerting"].(map[string]any)["alertmanagers"].([]any)[0].(map[string]any)
+	alerting["static_configs"] = []any{map[string]any{"targets": managers}}
+	config["scrape_configs"].([]any)[0].(map[string]any)["static_configs"] = targets
+}
+
+// deskAddress is where the office reaches a desk's netwatchd.
+func deskAddress(desk int) string { return fmt.Sprintf("127.0.1.%d:19405", desk+1) }
+
+// Connect makes a desk's netwatchd, which listens on its own host only, reachable from the office, as `ssh -L` does: over
+// a way of its own, which stays when the desk's network is bent.
+func (c *Chain) Connect(t testing.TB, desk int, w *world.World) {
+	t.Helper()
+	listener, err := c.office.Listen("tcp", deskAddress(desk))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	go func() {
+		for {
+			here, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go forward(here, w.Host)
+		}
+	}()
+}
+
+func forward(here net.Conn, host *parts.Namespace) {
+	defer here.Close()
+	var there net.Conn
+	err := host.Do(func() (err error) {
+		there, err = net.DialTimeout("tcp", "127.0.0.1:19405", time.Second)
+		return err
+	})
+	if err != nil {
+		return
+	}
+	defer there.Close()
+	go func() { io.Copy(there, here); there.Close() }()
+	io.Copy(here, there)
+}
+
+func (c *Chain) write(t testing.TB, name string, file map[string]any) string {
+	t.Helper()
+	text, err := json.Marshal(file) // which is YAML
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(c.dir, name)
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}

@@ -1,0 +1,91 @@
+package chain
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"maps"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"netwatchd/internal/lab/parts"
+)
+
+var services = flag.Int("crowd", 0, "how many services fail in TestCrowd; it takes a hundred seconds")
+
+// A crowd is what a netwatchd exports that watches many services, each of which is down for a while.
+type crowd struct {
+	down []struct{ from, to time.Time } // by service
+}
+
+func (c *crowd) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
+	var b strings.Builder
+	now := time.Now()
+	for i, d := range c.down {
+		down := 0
+		if now.After(d.from) && now.Before(d.to) {
+			down = 1
+		}
+		for _, name := range []string{"verdict", "finding"} {
+			fmt.Fprintf(&b, "netwatchd_%s{service=\"s%d\",cause=\"upstream\"} %d\n", name, i, down)
+		}
+		fmt.Fprintf(&b, "netwatchd_verdict{service=\"s%d\",cause=\"healthy\"} %d\n", i, 1-down)
+	}
+	w.Header().Set("Content-Type", "text/plain; version=0.0.4")
+	io.WriteString(w, b.String())
+}
+
+// Many services fail and recover, each at a moment of its own: each is told once, whatever the moment. A pair of
+// Alertmanagers does not promise that by itself; the shipped waits make it so.
+func TestCrowd(t *testing.T) {
+	if *services == 0 {
+		return // TestChain has eight times fewer
+	}
+	// Half as hurried: the rules of a crowd take some tenths of a second, and the waits must be longer than that.
+	h := Hurry(*hurry) / 2
+	const outage, apart = "4m", "2m"
+	c := Start(t, release(t), h, []string{"crowd"})
+	var all crowd
+	begin := time.Now().Add(c.Hurry.shorten("1m"))
+	for range *services {
+		from := begin.Add(rand.N(h.shorten(apart)))
+		all.down = append(all.down, struct{ from, to time.Time }{from, from.Add(h.shorten(outage) + rand.N(h.shorten(apart)))})
+	}
+	door, err := c.office.Listen("tcp", deskAddress(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: &all}
+	go server.Serve(door)
+	t.Cleanup(func() { server.Close() })
+
+	want := map[string]int{firing: *services, resolved: *services}
+	told := func() map[string]int {
+		got := make(map[string]int)
+		for _, n := range c.Inbox.Of("crowd") {
+			got[n.Status]++
+		}
+		return got
+	}
+	awaitErr := parts.Eventually(c.patience(), func() error {
+		if got := told(); !maps.Equal(want, got) {
+			return fmt.Errorf("told are %v, want %v", got, want)
+		}
+		return nil
+	})
+	if awaitErr != nil {
+		t.Error(awaitErr)
+	}
+	c.silence()
+	if diff := cmp.Diff(want, told()); diff != "" {
+		t.Errorf("(-want +told):\n%s", diff)
+	}
+	for _, fault := range c.Inbox.Faults() {
+		t.Errorf("a message that should not have come: %s", fault)
+	}
+}
