@@ -586,6 +586,8 @@ func brokenStream(v *view) *finding {
 		switch {
 		case inexplicable(r) || r.Phase <= probe.Resolve && r.Class != probe.ExecStreamCut:
 			return false
+		case silent(r) && v.lossy() != nil:
+			return false // see unexplainedWire
 		case r.Class == probe.ExecStreamCut: // the service began to answer the agent, and its answer was cut
 			return v.fine() != nil && v.nameResolved()
 		case r.Kind != probe.KindStream:

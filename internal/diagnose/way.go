@@ -39,7 +39,8 @@ func (v *view) alike(r *probe.Result) *probe.Result {
 }
 
 func silent(r *probe.Result) bool {
-	return r.Class == probe.TCPTimedOut || r.Class == probe.TLSTimedOut || r.Class == probe.HTTPTimedOut
+	return r.Class == probe.TCPTimedOut || r.Class == probe.TLSTimedOut || r.Class == probe.HTTPTimedOut ||
+		r.Class == probe.StreamStalled
 }
 
 // synAgain is when a SYN that got no answer is sent again (RFC 6298): a connection that stood only then has lost a packet.

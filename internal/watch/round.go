@@ -185,19 +185,23 @@ func (rd *round) soFar(e *envRun) []probe.Result {
 	}
 	results = append(results, rd.service.standIn(rd)...)
 	for _, r := range rd.service.carried {
-		if !r.OK() || !slices.ContainsFunc(results, func(other probe.Result) bool { return sameProbe(r, other) }) {
+		if onlyLong(r) || !slices.ContainsFunc(results, func(other probe.Result) bool { return sameProbe(r, other) }) {
 			results = append(results, r)
 		}
 	}
 	return results
 }
 
-// saysLess reports whether r is the short form of a probe whose latest long one failed: an upgrade that gets through says
+// saysLess reports whether r is the short form of a probe whose latest long one was cut: an upgrade that gets through says
 // nothing of a connection that is cut when it is held.
 func (s *service) saysLess(r probe.Result) bool {
 	long, carried := s.carried[r.Name]
-	return carried && !long.OK() && sameProbe(long, r)
+	return carried && onlyLong(long) && sameProbe(long, r)
 }
+
+// onlyLong reports whether r failed as only a long attempt can. One that did not come so far is as old as it is: a short
+// one made since tells more.
+func onlyLong(r probe.Result) bool { return !r.OK() && r.Phase >= probe.Streaming }
 
 func sameProbe(a, b probe.Result) bool {
 	return a.Role == b.Role && a.Service == b.Service && a.Name == b.Name && a.Vantage == b.Vantage
@@ -219,8 +223,8 @@ func (w *Watcher) judge(rd *round, ended bool) {
 		rd.results = results
 	}
 	verdict := diagnose.Of(diagnose.Round{Service: s.Name, Results: results, Expect: s.Expect})
-	if !ended && (verdict.Cause == diagnose.Inconclusive || !verdict.Cause.Fault()) {
-		return
+	if !ended && (!verdict.Cause.Fault() || verdict.Cause == diagnose.Inconclusive || verdict.Cause == diagnose.Stream) {
+		return // Stream too: it stands on plain requests being answered
 	}
 	w.settle(rd, verdict, results, ended)
 }

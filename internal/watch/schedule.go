@@ -17,7 +17,8 @@ type lane struct {
 	interval time.Duration
 	next     time.Time
 	running  bool
-	gone     bool // no longer planned: dropped at its next turn
+	cut      time.Time // when the attempt began that is being made once more; zero: none. See cutAnew
+	gone     bool      // no longer planned: dropped at its next turn
 	start    func(*lane)
 }
 

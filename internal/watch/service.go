@@ -89,6 +89,8 @@ func (w *Watcher) startTask(s *service, t Task, l *lane) {
 	l.running = true
 	w.attempt(t.Probe, func(r probe.Result, valid bool) {
 		l.running = false
+		cut := l.cut
+		l.cut = time.Time{}
 		if t.Costly {
 			w.paid(s, r)
 		}
@@ -96,11 +98,30 @@ func (w *Watcher) startTask(s *service, t Task, l *lane) {
 			return
 		}
 		w.heard(r, t.Interval)
-		if t.Quick != t.Probe {
+		switch {
+		case t.Quick == t.Probe:
+		case cut.IsZero() && s.cutAnew(t, r):
+			l.cut = r.Start
+			w.startTask(s, t, l)
+			return
+		case !r.OK() && s.standing.Cause.OfNetwork():
+			return // the network explains it: it says nothing of the time when that is well again
+		default:
 			s.carried[t.Name] = r
+		}
+		if !r.OK() && !cut.IsZero() {
+			s.doubted = cut
 		}
 		w.suspect(s, r)
 	})
+}
+
+// cutAnew reports whether r is a connection that was cut while it was held, and the one before it was not. Such a one is
+// held once more before anything is made of it: a server that is restarted cuts every connection, and so does a line that
+// is gone for a moment.
+func (s *service) cutAnew(t Task, r probe.Result) bool {
+	last, known := s.carried[t.Name]
+	return !r.OK() && r.Phase == probe.Streaming && (!known || last.OK())
 }
 
 // reviewAfter is how long a fault of a service without regular rounds stands before a further failure, though no news,

@@ -145,6 +145,20 @@ func (w *world) withExec(daily int, every time.Duration) Service {
 	return s
 }
 
+// held is how long the ladder's stream is held; it is often asked for, so that a test is short.
+const held = time.Minute
+
+func (w *world) withStream() Service {
+	s := w.ladder()
+	long := w.probe("codex", "stream", probe.KindStream, probe.OfService, probe.FromHost, probe.Streaming)
+	long.Timeout += held
+	quick := w.probe("codex", "upgrade", probe.KindStream, probe.OfService, probe.FromHost, probe.Streaming)
+	quick.Name = long.Name
+	s.Tasks = append(s.Tasks, Task{Probe: long, Interval: 5 * time.Minute, Quick: quick})
+	w.set("stream", probe.OK, held)
+	return s
+}
+
 func (w *world) plan(services ...Service) Plan {
 	return Plan{Environment: w.environment, Services: services}
 }
@@ -256,6 +270,58 @@ func TestALineThatLosesAttemptsIsNoOutage(t *testing.T) {
 		}
 		if left := world.lost("head"); left > 0 {
 			t.Errorf("%d attempts fewer were made than should have been lost", left)
+		}
+	})
+}
+
+// A server that is restarted cuts what it holds.
+func TestOneCutIsNoBrokenStream(t *testing.T) {
+	world := newWorld()
+	moved := new(moves)
+	watching(t, world.plan(world.withStream()), Options{Observers: []Observer{moved}}, func(t *testing.T, w *Watcher) {
+		time.Sleep(10 * time.Minute)
+		world.lose("stream", 1)
+		time.Sleep(30 * time.Minute)
+		synctest.Wait()
+		if diff := cmp.Diff([]string{"starting -> healthy"}, moved.seen); diff != "" {
+			t.Errorf("moves after one cut (-want +got):\n%s", diff)
+		}
+		world.set("stream", probe.StreamIdleCut, held)
+		time.Sleep(5*time.Minute + 2*held + 2*time.Second)
+		if got := wantCause(t, w, diagnose.Stream); got.Delay.Duration() < 2*held || got.Delay.Duration() > 2*held+2*time.Second {
+			t.Errorf("delay: got %v, want that of two connections held, from the first on", got.Delay.Duration())
+		}
+		before := len(world.starts("stream"))
+		time.Sleep(30 * time.Minute)
+		if again := len(world.starts("stream")) - before; again > 6 {
+			t.Errorf("held %d times in half an hour while it is known to be cut, want every five minutes", again)
+		}
+		world.set("stream", probe.OK, held)
+		time.Sleep(5*time.Minute + held + 2*time.Second)
+		wantCause(t, w, diagnose.Healthy)
+	})
+}
+
+// Whatever became of a stream while the network was gone says nothing once that is back.
+func TestAnOutageLeavesNoBrokenStream(t *testing.T) {
+	world := newWorld()
+	moved := new(moves)
+	watching(t, world.plan(world.withStream()), Options{Observers: []Observer{moved}}, func(t *testing.T, w *Watcher) {
+		for range 40 { // beginning and end meet the stream in every state
+			for _, name := range []string{"head", "stream", "upgrade"} {
+				world.set(name, probe.TCPTimedOut, 5*time.Second)
+			}
+			time.Sleep(3*time.Minute + 7*time.Second)
+			wantCause(t, w, diagnose.Upstream)
+			world.set("head", probe.OK, usually)
+			world.set("stream", probe.OK, held)
+			world.set("upgrade", probe.OK, usually)
+			time.Sleep(4*time.Minute + 11*time.Second)
+			wantCause(t, w, diagnose.Healthy)
+		}
+		synctest.Wait()
+		if slices.ContainsFunc(moved.seen, func(m string) bool { return strings.HasSuffix(m, "-> stream") }) {
+			t.Errorf("moves: %v, want no broken stream among them", moved.seen)
 		}
 	})
 }
