@@ -302,6 +302,23 @@ func TestOneCutIsNoBrokenStream(t *testing.T) {
 	})
 }
 
+// On a line with a long delay a good upgrade takes longer than anything else.
+func TestASlowUpgradeIsNoBrokenStream(t *testing.T) {
+	world := newWorld()
+	moved := new(moves)
+	watching(t, world.plan(world.withStream()), Options{Observers: []Observer{moved}}, func(t *testing.T, w *Watcher) {
+		world.set("upgrade", probe.OK, patience+time.Second)
+		for range 10 {
+			world.lose("head", 1)
+			time.Sleep(2 * interval)
+		}
+		synctest.Wait()
+		if diff := cmp.Diff([]string{"starting -> healthy"}, moved.seen); diff != "" {
+			t.Errorf("moves (-want +got):\n%s", diff)
+		}
+	})
+}
+
 // Whatever became of a stream while the network was gone says nothing once that is back.
 func TestAnOutageLeavesNoBrokenStream(t *testing.T) {
 	world := newWorld()
