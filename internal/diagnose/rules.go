@@ -276,7 +276,44 @@ func wrongAddress(v *view) *finding {
 		return &finding{title: resolverName(v, v.configured()) + " gives an address that is not the service's", evidence: []*probe.Result{r,
 			v.configured(), v.asks(probe.Direct, probe.ResolverAsksService, ok), v.control()}}
 	}
-	return nil
+	return ledAstray(v)
+}
+
+// ledAstray is the finding that the connection that failed was not made to any of the addresses that nameservers give: the
+// hosts file or a search domain has the name lead elsewhere. Since a CDN may give another one each time it is asked, it takes
+// a certificate for another name as well, or an address that nobody publishes.
+func ledAstray(v *view) *finding {
+	r := v.fails(func(r *probe.Result) bool {
+		peer, err := netip.ParseAddrPort(r.Peer)
+		addr := peer.Addr().Unmap()
+		unpublished := addr.IsLoopback() || addr.IsPrivate() || addr.IsUnspecified()
+		return err == nil && onWire(r) && r.Proxy == "" && (r.Class == probe.TLSNameInvalid || unpublished) && v.deny(addr)
+	})
+	if r == nil {
+		return nil
+	}
+	return &finding{title: "its name leads to " + r.Peer + " here, which no nameserver says",
+		evidence: []*probe.Result{r, v.asks(probe.FromHost, probe.ResolverAsksService, ok),
+			v.asks(probe.Direct, probe.ResolverAsksService, ok), v.control()},
+		advice: "Look at /etc/hosts, and at search and ndots in /etc/resolv.conf: they lead programs elsewhere."}
+}
+
+// deny reports whether nameservers give the service addresses of addr's family, and not this one.
+func (v *view) deny(addr netip.Addr) bool {
+	others := false
+	for _, r := range v.asked {
+		for _, text := range r.Answers {
+			given, err := netip.ParseAddr(text)
+			if r.Role != probe.ResolverAsksService || err != nil || given.Unmap().Is4() != addr.Is4() {
+				continue
+			}
+			if given.Unmap() == addr {
+				return false
+			}
+			others = true
+		}
+	}
+	return others
 }
 
 // strayAddress is the finding that the service is not where this host is told to look for it: it fails there, and was
