@@ -49,11 +49,11 @@ e2e-full: e2e ## the same, and what takes longer: the oldest releases, a crowd
 	@NETWATCHD_TABLES=$(cache)/e2e go run ./hack/testsummary -count=1 ./internal/lab/chain -oldest
 	@go run ./hack/testsummary -count=1 -run Crowd ./internal/lab/chain -crowd 200
 
-lab: setup $(cache)/bin/lab ## bend a small internet in every way, as root; SCENE='503' for one, left open to look around
+lab: setup codex $(cache)/bin/lab ## bend a small internet in every way, as root; SCENE='503' for one, left open to look around
 	@cd internal/lab/scenes && $(if $(SCENE),$(cache)/bin/lab -test.run '^TestOpen$$' -scene $(call quoted,$(SCENE)), \
 	  $(cache)/bin/lab -test.run '^TestScenes$$' -table $(LABFLAGS))
 
-lab-soak: setup $(cache)/bin/lab ## bend it at random for SOAK=10m, as root, and want no false page
+lab-soak: setup codex $(cache)/bin/lab ## bend it at random for SOAK=10m, as root, and want no false page
 	@cd internal/lab/scenes && $(cache)/bin/lab -test.timeout 0 -test.run '^TestSoak$$' -soak $(or $(SOAK),10m) $(LABFLAGS)
 
 .PHONY: $(cache)/bin/lab

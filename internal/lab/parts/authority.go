@@ -27,6 +27,8 @@ const (
 
 // An Authority signs certificates.
 type Authority struct {
+	Behind time.Duration // its clock
+
 	t    testing.TB
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
@@ -42,7 +44,7 @@ func NewAuthority(t testing.TB, name string) *Authority {
 	a := &Authority{t: t, key: key}
 	a.cert = &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name, Organization: []string{name}},
-		NotBefore: time.Now().AddDate(-1, 0, 0), NotAfter: time.Now().AddDate(1, 0, 0),
+		NotBefore: time.Now().AddDate(-10, 0, 0), NotAfter: time.Now().AddDate(10, 0, 0), // as long as real ones last
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, a.cert, a.cert, &key.PublicKey, key)
@@ -64,16 +66,17 @@ func (a *Authority) Write(path string) {
 // Issue writes stem.pem and stem.key, for the names given.
 func (a *Authority) Issue(stem string, kind Certificate, names ...string) {
 	a.t.Helper()
+	now := time.Now().Add(-a.Behind)
 	leaf := &x509.Certificate{
 		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: names[0]}, DNSNames: names,
-		NotBefore: time.Now().AddDate(0, -1, 0), NotAfter: time.Now().AddDate(0, 1, 0),
+		NotBefore: now.AddDate(0, -1, 0), NotAfter: now.AddDate(0, 1, 0),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
 	switch kind {
 	case Expired:
-		leaf.NotAfter = time.Now().AddDate(0, 0, -1)
+		leaf.NotAfter = now.AddDate(0, 0, -1)
 	case NotYetValid:
-		leaf.NotBefore = time.Now().AddDate(0, 0, 1)
+		leaf.NotBefore = now.AddDate(0, 0, 1)
 	case OfAnotherName:
 		leaf.DNSNames = []string{"another.example"}
 	}

@@ -18,6 +18,10 @@ var unavailable string
 
 // Main is a TestMain. It builds netwatchd, enters namespaces of its own, furnishes them and runs the tests there.
 func Main(m *testing.M, furnish func(dir string) error) {
+	if len(os.Args) > 3 && os.Args[1] == filtered {
+		fmt.Fprintln(os.Stderr, runFiltered(os.Args[2], os.Args[3:]))
+		os.Exit(1)
+	}
 	if dir := Dir(); dir != "" {
 		if err := enclose(dir, furnish); err != nil {
 			unavailable = "needs root: network namespaces: " + err.Error()

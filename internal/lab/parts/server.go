@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -30,6 +31,7 @@ func Program(t testing.TB, name, pkg string) string {
 // A Server is a process in a namespace.
 type Server struct {
 	In   *Namespace
+	Via  []string // a command that runs it; empty: none
 	Path string
 	Args []string
 	cmd  *exec.Cmd
@@ -39,7 +41,7 @@ type Server struct {
 // Start starts the server.
 func (s *Server) Start(t testing.TB) {
 	t.Helper()
-	command := s.In.Command(append([]string{s.Path}, s.Args...)...)
+	command := s.In.Command(slices.Concat(s.Via, []string{s.Path}, s.Args)...)
 	s.cmd = exec.Command(command[0], command[1:]...)
 	s.cmd.Stdout, s.cmd.Stderr = &s.said, &s.said
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

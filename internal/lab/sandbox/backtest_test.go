@@ -3,11 +3,11 @@ package sandbox
 import (
 	"encoding/json"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"netwatchd/internal/lab/parts"
 	"netwatchd/internal/lab/responses"
 )
 
@@ -45,7 +45,7 @@ func (b backtest) classes(vantage string) []string {
 // three, and says OK outside, three times out of three. Then the same sentence, and this time it is the service.
 func TestTheIncident(t *testing.T) {
 	inside := map[string]string{"0.104.0": "exec.network", "0.169.0": "exec.home_unwritable"}
-	for _, version := range versions {
+	for _, version := range parts.CodexVersions {
 		t.Run(version, func(t *testing.T) {
 			s := play(t, version)
 			config := s.watching(closed)
@@ -79,64 +79,13 @@ func TestTheIncident(t *testing.T) {
 	}
 }
 
-// Where the sandbox is open, the agent runs inside as it does outside.
-func TestBacktestInAnOpenSandbox(t *testing.T) {
-	for _, version := range versions {
-		t.Run(version, func(t *testing.T) {
-			s := play(t, version)
-			s.configure(opened)
-			e, got := s.backtest(t, "1", s.watching(wantOpen))
-			if e.Code != 0 || got.Sandbox == nil || got.Sandbox.OK != 1 || got.Verdict.Cause != "healthy" {
-				t.Errorf("exit code %d, sandbox %+v, %s (%s): %+v", e.Code, got.Sandbox, got.Verdict.Cause, got.Verdict.Title, got.Runs)
-			}
-		})
+// Where the account says no, nothing is learned inside, and a sign-in might be renewed where it cannot be saved.
+func TestBacktestOfAnAccountThatSaysNo(t *testing.T) {
+	s := play(t, "0.169.0")
+	s.service.Behave(responses.UsageLimit)
+	if e, got := s.backtest(t, "1", s.watching(closed)); e.Code != 1 || got.Verdict.Cause != "account" || got.Sandbox != nil {
+		t.Errorf("exit code %d, %s (%s), inside %+v", e.Code, got.Verdict.Cause, got.Verdict.Title, got.Sandbox)
 	}
-}
-
-// What is wrong with the agent or its account is neither the network's fault nor the sandbox's.
-func TestBacktestOfAnAgentInTrouble(t *testing.T) {
-	type trouble struct {
-		name, cause, class string
-		bend               func(*scene)
-	}
-	troubles := []trouble{
-		{"signed out", "account", "exec.not_logged_in", func(s *scene) { s.without = "CODEX_API_KEY" }},
-		{"token refused", "account", "exec.unauthorized", func(s *scene) { s.service.Behave(responses.Unauthorized) }},
-		{"usage limit", "account", "exec.usage_limit", func(s *scene) { s.service.Behave(responses.UsageLimit) }},
-		{"model refused", "agent", "exec.model_rejected", func(s *scene) { s.service.Behave(responses.ModelRefused) }},
-		{"another answer", "unexpected_answer", "exec.unexpected_output", func(s *scene) { s.service.Behave(responses.Other) }},
-		{"its own config broken", "agent", "exec.config_invalid", func(s *scene) {
-			home := filepath.Join(s.dir, "storage", "codex-home")
-			if err := os.MkdirAll(home, 0o700); err != nil {
-				s.t.Fatal(err)
-			}
-			if err := os.WriteFile(filepath.Join(home, "config.toml"), []byte("x = ["), 0o600); err != nil {
-				s.t.Fatal(err)
-			}
-		}},
-	}
-	for _, version := range versions {
-		for _, tt := range troubles {
-			t.Run(slug(version, tt.name), func(t *testing.T) {
-				s := play(t, version)
-				tt.bend(s)
-				e, got := s.backtest(t, "1", s.watching(closed))
-				if classes := got.classes("host"); e.Code != 1 || got.Verdict.Cause != tt.cause || !slices.Equal(classes, []string{tt.class}) {
-					t.Errorf("exit code %d, %s (%s), on the host %v; want %s, %s", e.Code, got.Verdict.Cause, got.Verdict.Title, classes, tt.cause, tt.class)
-				}
-				if tt.cause == "account" && got.Sandbox != nil {
-					t.Errorf("run inside although the account says no: %+v", got.Runs)
-				}
-			})
-		}
-	}
-	t.Run("missing", func(t *testing.T) {
-		s := play(t, "")
-		e, got := s.backtest(t, "1", s.watching(closed))
-		if e.Code != 1 || got.Verdict.Cause != "agent" || !slices.Equal(got.classes("host"), []string{"exec.not_found"}) {
-			t.Errorf("exit code %d, %s (%s), %v", e.Code, got.Verdict.Cause, got.Verdict.Title, got.classes("host"))
-		}
-	})
 }
 
 func TestBacktestInsideRefuses(t *testing.T) {

@@ -9,12 +9,13 @@ import (
 	"testing"
 	"time"
 
+	"netwatchd/internal/lab/parts"
 	"netwatchd/internal/lab/stack"
 )
 
 // The daemon's rounds are more frequent than its twins: the verdict stays, and moves when the sandbox does.
 func TestDaemon(t *testing.T) {
-	for _, version := range versions {
+	for _, version := range parts.CodexVersions {
 		t.Run(version, func(t *testing.T) {
 			s := play(t, version)
 			d := s.Daemon(s.watching("sandbox: {want: open, interval: 1m}"), "--storage.path="+s.dir+"/storage")

@@ -1,2 +1,3 @@
-// Package sandbox tests netwatchd with real sandboxes: those of two versions of codex, bubblewrap, and seccomp filters.
+// Package sandbox tests what netwatchd says to whom around the real sandboxes of two versions of codex; which causes they
+// lead to is told by package scenes.
 package sandbox

@@ -6,12 +6,13 @@ import (
 	"strings"
 	"testing"
 
+	"netwatchd/internal/lab/parts"
 	"netwatchd/internal/lab/stack"
 )
 
 // netwatchd run by the agent in its own sandbox: it cannot see for itself, and says whose word it goes by.
 func TestCheckInside(t *testing.T) {
-	for _, version := range versions {
+	for _, version := range parts.CodexVersions {
 		t.Run(version, func(t *testing.T) {
 			s := play(t, version)
 			config := s.watching(closed)
@@ -52,7 +53,7 @@ func TestCheckInsideWithAProxy(t *testing.T) {
 	s := play(t, "0.169.0")
 	config := s.watching(closed)
 	s.daemon(t, config)
-	sandbox := s.sandbox("0.169.0")
+	sandbox := parts.CodexSandbox(t, "0.169.0")
 	proxied := append(sandbox[:2:2], "--enable", "network_proxy", "-c", `sandbox_mode="workspace-write"`,
 		"-c", "sandbox_workspace_write.network_access=true", "--", s.program)
 	check := append(proxied, s.stored([]string{"check", config})...)

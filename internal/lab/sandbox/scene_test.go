@@ -7,76 +7,31 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
-	"unsafe"
 
-	"golang.org/x/sys/unix"
-
+	"netwatchd/internal/lab/parts"
 	"netwatchd/internal/lab/responses"
 	"netwatchd/internal/lab/stack"
-	"netwatchd/internal/probe"
 )
 
-// TestMain is the stack's, except that this binary also wraps commands in a filter: filtered ERRNO COMMAND ...
-func TestMain(m *testing.M) {
-	if len(os.Args) > 3 && os.Args[1] == "filtered" {
-		fmt.Fprintln(os.Stderr, filtered(os.Args[2], os.Args[3:]))
-		os.Exit(1)
-	}
-	stack.Main(m)
-}
-
-// filtered runs a command to which socket(2) answers errno for every family but AF_UNIX. It returns only if it could not.
-func filtered(errno string, command []string) error {
-	runtime.LockOSThread() // a filter holds for a thread and what it executes
-	answer := map[string]unix.Errno{"eperm": unix.EPERM, "eacces": unix.EACCES}[errno]
-	const (
-		load  = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS
-		equal = unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K
-		ret   = unix.BPF_RET | unix.BPF_K
-	)
-	program := []unix.SockFilter{ // over struct seccomp_data: the number at 0, the low half of the first argument at 16
-		{Code: load, K: 0},
-		{Code: equal, K: unix.SYS_SOCKET, Jt: 0, Jf: 3},
-		{Code: load, K: 16},
-		{Code: equal, K: unix.AF_UNIX, Jt: 1, Jf: 0},
-		{Code: ret, K: unix.SECCOMP_RET_ERRNO | uint32(answer)},
-		{Code: ret, K: unix.SECCOMP_RET_ALLOW},
-	}
-	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-		return err
-	}
-	filter := unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]}
-	if err := unix.Prctl(unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&filter)), 0, 0); err != nil {
-		return err
-	}
-	path, err := exec.LookPath(command[0])
-	if err != nil {
-		return err
-	}
-	return unix.Exec(path, command, os.Environ())
-}
-
-// versions of codex whose sandboxes differ: Landlock and seccomp in the host's network, and bubblewrap with one of its own.
-var versions = []string{"0.104.0", "0.169.0"}
+func TestMain(m *testing.M) { stack.Main(m) }
 
 // A scene is a host on the stack, with a codex, its user, and a service that answers turns.
 type scene struct {
 	*stack.Stack
 	t       *testing.T
 	dir     string // of the user and of netwatchd's storage; outside $TMPDIR, where codex's sandbox refuses to have a home
-	codex   string // the directory of npm's launcher; empty: there is no codex
+	codex   string // the directory of npm's launcher
 	program string // netwatchd
 	service *responses.Server
 	without string // a variable that is not set
 	as      uint32 // the user
 }
 
-// play prepares a scene with that codex; version "": with none.
+// play prepares a scene with that codex.
 func play(t *testing.T, version string) *scene {
 	t.Helper()
 	s := &scene{Stack: stack.Start(t), t: t, service: responses.Start()}
@@ -91,29 +46,9 @@ func play(t *testing.T, version string) *scene {
 	if err := os.MkdirAll(s.home(), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if version != "" {
-		s.codex = installed(t, version)
-		s.needsSandbox(version)
-	}
+	s.codex = filepath.Dir(parts.Codex(t, version))
+	s.needsSandbox(version)
 	return s
-}
-
-// slug is the name of a test that may stand in YAML and in unbound's configuration: its directory's does.
-func slug(parts ...string) string {
-	return strings.NewReplacer(" ", "_", ",", "").Replace(strings.Join(parts, "_"))
-}
-
-// installed is the directory of npm's launcher of that version, where `make codex` puts it.
-func installed(t *testing.T, version string) string {
-	t.Helper()
-	dir, err := filepath.Abs(filepath.Join("../../../.cache/codex", version, "node_modules/.bin"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(filepath.Join(dir, "codex")); err != nil {
-		t.Skipf("needs codex %s: make codex", version)
-	}
-	return dir
 }
 
 // needsSandbox skips the test where codex cannot set its sandbox up.
@@ -138,10 +73,7 @@ func (s *scene) configure(toml string) {
 // watching is the --config.file of a service with these keys, and with a run of the agent.
 func (s *scene) watching(keys ...string) string {
 	s.t.Helper()
-	codex := fmt.Sprintf("home: %q, base_url: %q", s.home(), s.service.BaseURL())
-	if s.codex != "" {
-		codex += fmt.Sprintf(", path: %q", filepath.Join(s.codex, "codex")) // the daemon's PATH is the stack's
-	}
+	codex := fmt.Sprintf("home: %q, base_url: %q, path: %q", s.home(), s.service.BaseURL(), filepath.Join(s.codex, "codex"))
 	run := "      - {name: exec, kind: exec, preset: codex, timeout: 40s, codex: {" + codex + "}}"
 	for i, key := range keys {
 		keys[i] = "    " + key
@@ -169,18 +101,7 @@ func (s *scene) stored(args []string) []string {
 // inside runs a command as that codex runs the agent's.
 func (s *scene) inside(version string, command ...string) ending {
 	s.t.Helper()
-	return s.run(append(s.sandbox(version), command...)...)
-}
-
-func (s *scene) sandbox(version string) []string {
-	path, err := probe.FindCodex(filepath.Join(s.codex, "codex"))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	if version == "0.104.0" {
-		return []string{path, "sandbox", "linux", "--full-auto", "--"}
-	}
-	return []string{path, "sandbox", "-c", `sandbox_mode="workspace-write"`, "--"}
+	return s.run(append(parts.CodexSandbox(s.t, version), command...)...)
 }
 
 func (s *scene) run(argv ...string) ending {
@@ -204,11 +125,7 @@ func (s *scene) run(argv ...string) ending {
 }
 
 func (s *scene) environment() []string {
-	path := "/usr/sbin:/usr/bin:/sbin:/bin"
-	if s.codex != "" {
-		path = s.codex + ":" + path
-	}
-	all := []string{"PATH=" + path, "HOME=" + filepath.Dir(s.home()), "CODEX_HOME=" + s.home(), "CODEX_API_KEY=sk-test"}
+	all := []string{"PATH=" + s.codex + ":/usr/sbin:/usr/bin:/sbin:/bin", "HOME=" + filepath.Dir(s.home()), "CODEX_HOME=" + s.home(), "CODEX_API_KEY=sk-test"}
 	kept := all[:0]
 	for _, entry := range all {
 		if name, _, _ := strings.Cut(entry, "="); name != s.without {

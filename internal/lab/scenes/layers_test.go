@@ -95,17 +95,14 @@ func laid(one, other *Scene) *Scene {
 // holds checks what is true of every verdict, whatever was bent.
 func (o Outcome) holds(t testing.TB) {
 	t.Helper()
-	for _, v := range []verdict{o.Check, o.Daemon} {
+	for _, v := range []verdict{o.Asked, o.Daemon} {
 		control := slices.ContainsFunc(v.Results, func(r result) bool {
 			return (r.Role == "control.name" || r.Role == "control.address") && r.Class == "ok"
 		})
 		if v.Severity == "page" && len(v.Results) > 0 && !control {
 			t.Errorf("%q pages, and no control was reached", v.Cause)
 		}
-		failed := slices.ContainsFunc(v.Results, func(r result) bool {
-			return r.Role == "" && r.Probe == "head" && r.Class != "ok"
-		})
-		if v.Cause == "healthy" && failed {
+		if head := v.of("head", "host"); v.Cause == "healthy" && head != "" && head != "ok" {
 			t.Errorf("healthy, though the service was not reached: %+v", v.Results)
 		}
 		if v.Cause != "healthy" && len(v.Evidence) == 0 {

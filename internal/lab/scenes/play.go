@@ -16,6 +16,7 @@ import (
 type status struct {
 	At       time.Time
 	Services []verdict
+	Verdict  verdict // of a backtest
 }
 
 type verdict struct {
@@ -26,13 +27,28 @@ type verdict struct {
 	Since    time.Time
 	Delay    float64 `json:"delay_seconds"`
 	Also     []struct{ Cause string }
-	Evidence []struct{ Probe, Class, Why string }
+	Evidence []evidence
 	Results  []result
 }
 
+type evidence struct {
+	Probe, Class, Why string
+	Elapsed           float64 `json:"elapsed_seconds"`
+}
+
 type result struct {
-	Start                    time.Time
-	Role, Probe, Class, Peer string
+	Start                       time.Time
+	Role, Probe, Class, Vantage string
+}
+
+// of is the class of the service's own probe of that name from there; empty: it was not made.
+func (v verdict) of(probe, vantage string) string {
+	for _, r := range v.Results {
+		if r.Role == "" && r.Probe == probe && r.Vantage == vantage {
+			return r.Class
+		}
+	}
+	return ""
 }
 
 // after reports whether every attempt the verdict stands on was made after that time.
@@ -62,6 +78,9 @@ func parse(text []byte) (verdict, error) {
 	if err := json.Unmarshal(text, &s); err != nil {
 		return verdict{}, err
 	}
+	if s.Verdict.Cause != "" {
+		return s.Verdict, nil
+	}
 	if len(s.Services) != 1 {
 		return verdict{}, fmt.Errorf("%d services, want one", len(s.Services))
 	}
@@ -71,7 +90,7 @@ func parse(text []byte) (verdict, error) {
 // An Outcome is what came of a scene.
 type Outcome struct {
 	Scene  *Scene
-	Check  verdict       // of netwatchd check
+	Asked  verdict       // of the command
 	Daemon verdict       // of the daemon that was running when the world was bent
 	Waited time.Duration // from the bend to the daemon's verdict, the wait for its next round included
 }
@@ -83,20 +102,28 @@ const patience = 20 * time.Second
 func play(t testing.TB, w *world.World, s *Scene) Outcome {
 	t.Helper()
 	d := begin(t, w, s)
-	bent := time.Now()
 	if s.Bend != nil {
 		s.Bend(w)
 	}
+	bent := time.Now() // while it is being bent a server is gone for a moment
 	o := Outcome{Scene: s}
-	checked := make(chan parts.Exit, 1)
-	go func() { checked <- w.Netwatchd().Run(t, "check", "--config.file="+w.WriteConfig(), "--json") }()
+	asked := make(chan parts.Exit, 1)
+	go func() { asked <- ask(t, w, s.asked()) }()
 	o.Daemon, o.Waited = await(t, w, s, d, bent)
-	exit := <-checked
+	exit := <-asked
 	var err error
-	if o.Check, err = parse([]byte(exit.Stdout)); err != nil {
-		t.Fatalf("check --json: %v\nstdout: %s\nstderr: %s", err, exit.Stdout, exit.Stderr)
+	if o.Asked, err = parse([]byte(exit.Stdout)); err != nil {
+		t.Fatalf("%v --json: %v\nstdout: %s\nstderr: %s", s.asked().Command, err, exit.Stdout, exit.Stderr)
 	}
 	return o
+}
+
+func ask(t testing.TB, w *world.World, a Asked) parts.Exit {
+	n := w.Netwatchd()
+	if a.Inside {
+		n.Via = w.Agent.Sandbox()
+	}
+	return n.Run(t, append(a.Command[:len(a.Command):len(a.Command)], "--config.file="+w.WriteConfig(), "--json")...)
 }
 
 // begin has a daemon find all well.
@@ -146,6 +173,10 @@ func await(t testing.TB, w *world.World, s *Scene, d *parts.Daemon, bent time.Ti
 		switch {
 		case !v.after(bent):
 			return fmt.Errorf("cause %q is of before the bend", v.Cause)
+		case s.Inside != "" && v.of("head", "sandbox") != s.Inside:
+			return fmt.Errorf("inside the sandbox %q, want %q", v.of("head", "sandbox"), s.Inside)
+		case s.Cause == "healthy" && v.of("stream", "host") != "ok":
+			return fmt.Errorf("no stream has been held yet")
 		case v.Cause != s.Cause && !slices.Contains(s.Or, v.Cause):
 			return fmt.Errorf("cause %q (%s), want %q", v.Cause, v.Title, s.Cause)
 		}
@@ -160,19 +191,24 @@ func await(t testing.TB, w *world.World, s *Scene, d *parts.Daemon, bent time.Ti
 // judge compares what came of a scene with what must.
 func (o Outcome) judge(t testing.TB) {
 	t.Helper()
-	s := o.Scene
-	if o.Check.Cause != s.Cause && !slices.Contains(s.Or, o.Check.Cause) {
-		t.Errorf("check: cause %q (%s), want %q: %+v", o.Check.Cause, o.Check.Title, s.Cause, o.Check.Evidence)
+	s, asked := o.Scene, o.Scene.asked()
+	by := asked.Command[0]
+	if o.Asked.Cause != asked.Cause && !slices.Contains(s.Or, o.Asked.Cause) {
+		t.Errorf("%s: cause %q (%s), want %q: %+v", by, o.Asked.Cause, o.Asked.Title, asked.Cause, o.Asked.Evidence)
 	}
-	for _, name := range o.Check.names() {
+	for _, name := range o.Asked.names() {
 		if slices.Contains(s.Forbidden(), name) {
-			t.Errorf("check names %q, which must not be named here: %+v", name, o.Check.Evidence)
+			t.Errorf("%s names %q, which must not be named here: %+v", by, name, o.Asked.Evidence)
 		}
 	}
-	for by, v := range map[string]verdict{"check": o.Check, "the daemon": o.Daemon} {
-		if s.Class != "" && v.decisive() != s.Class {
-			t.Errorf("%s: decisive class %q, want %q: %+v", by, v.decisive(), s.Class, v.Evidence)
-		}
+	if asked.Class != "" && o.Asked.decisive() != asked.Class {
+		t.Errorf("%s: decisive class %q, want %q: %+v", by, o.Asked.decisive(), asked.Class, o.Asked.Evidence)
+	}
+	if s.Class != "" && o.Daemon.decisive() != s.Class {
+		t.Errorf("the daemon: decisive class %q, want %q: %+v", o.Daemon.decisive(), s.Class, o.Daemon.Evidence)
+	}
+	if s.Inside != "" && len(o.Asked.Results) > 0 && o.Asked.of("head", "sandbox") != s.Inside {
+		t.Errorf("%s: inside the sandbox %q, want %q", by, o.Asked.of("head", "sandbox"), s.Inside)
 	}
 	if late := o.lateness(); late > promised {
 		t.Errorf("the verdict came %v after the first failed attempt, timeouts aside: want at most %v", late, promised)
@@ -182,8 +218,25 @@ func (o Outcome) judge(t testing.TB) {
 // promised is how soon after the first failed attempt the cause is named, timeouts of the failing kind aside.
 const promised = 2 * time.Second
 
-// waitsForTimeout reports whether the failed attempt that showed the cause had to run into its timeout first.
-func (o Outcome) waitsForTimeout() bool { return timedOut(o.Daemon.decisive()) }
+// effort is what the failed attempt takes by itself that shows the cause, in words as well: nobody can know sooner.
+func (o Outcome) effort() (words string, takes time.Duration) {
+	timeout := world.TimeoutOf(o.Scene.Config)
+	switch decisive := o.Daemon.decisive(); {
+	case decisive == "stream.stalled": // a stream is held again before it is called cut
+		return "2 × (hold + timeout) + ", 2 * (world.Hold + timeout)
+	case decisive == "stream.idle_cut", decisive == "stream.cut":
+		return "2 × hold + ", 2 * world.Hold
+	case decisive == "exec.timed_out":
+		return "timeout + ", world.SandboxTimeout
+	case timedOut(decisive):
+		return "timeout + ", timeout
+	case o.Daemon.Evidence[0].Probe == "exec":
+		return "run + ", time.Duration(o.Daemon.Evidence[0].Elapsed * float64(time.Second))
+	case slices.ContainsFunc(o.Daemon.Results, func(r result) bool { return timedOut(r.Class) }):
+		return "", timeout
+	}
+	return "", 0
+}
 
 func timedOut(class string) bool {
 	switch class {
@@ -195,18 +248,16 @@ func timedOut(class string) bool {
 
 // slow reports whether nothing failed that could be timed: good answers took their time, or chance decides.
 func (o Outcome) slow() bool {
-	return o.Daemon.decisive() == "" || o.Daemon.decisive() == "ok" || len(o.Scene.Or) > 0
+	late := o.Daemon.decisive() == "ok" && o.Scene.Cause != "sandbox_open"
+	return o.Daemon.decisive() == "" || late || len(o.Scene.Or) > 0
 }
 
 func (o Outcome) lateness() time.Duration {
 	if o.slow() {
 		return 0
 	}
-	late := time.Duration(o.Daemon.Delay * float64(time.Second))
-	if slices.ContainsFunc(o.Daemon.Results, func(r result) bool { return timedOut(r.Class) }) {
-		late -= world.TimeoutOf(o.Scene.Config)
-	}
-	return late
+	_, takes := o.effort()
+	return time.Duration(o.Daemon.Delay*float64(time.Second)) - takes
 }
 
 // delay is how long the verdict takes, so coarsely that it says the same tomorrow.
@@ -216,8 +267,7 @@ func (o Outcome) delay() string {
 		return "–"
 	case o.slow():
 		return "two rounds"
-	case o.waitsForTimeout():
-		return "timeout + < 2 s"
 	}
-	return "< 2 s"
+	words, _ := o.effort()
+	return words + "< 2 s"
 }

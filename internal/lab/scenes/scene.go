@@ -4,6 +4,7 @@ package scenes
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/miekg/dns"
@@ -19,21 +20,64 @@ type Scene struct {
 	Config world.Config       // what the configuration says otherwise
 	Before func(*world.World) // how the world is while all is well
 	Bend   func(*world.World) // nil: it stays so
-	Cause  string
-	Class  string   // of the decisive evidence; empty: not looked at
-	Or     []string // causes that are right as well, where chance decides
-	Never  []string // causes that must not be named, beside those that Forbidden knows
-	Allow  []string // of those that Forbidden knows
+	Cause  string             // that the daemon names
+	Class  string             // of the decisive evidence; empty: not looked at
+	Inside string             // the class of the request made in the agent's sandbox; empty: not looked at
+	Asked  Asked              // what is asked by hand meanwhile
+	Or     []string           // causes that are right as well, where chance decides
+	Never  []string           // causes that must not be named, beside those that Forbidden knows
+	Allow  []string           // of those that Forbidden knows
+}
+
+// Asked is a command that is run while the world is bent, and what it must say.
+type Asked struct {
+	Command []string // of netwatchd; empty: check
+	Inside  bool     // it is the agent that runs it, in its sandbox
+	Cause   string   // empty: what the daemon says
+	Class   string
+}
+
+// String is empty where check says what the daemon says.
+func (a Asked) String() string {
+	if a.Cause == "" && len(a.Command) == 0 {
+		return ""
+	}
+	text := "`" + strings.Join(append([]string{"netwatchd"}, a.command()...), " ") + "`"
+	if a.Inside {
+		text += " inside"
+	}
+	if a.Cause != "" {
+		text += ": `" + a.Cause + "`"
+	}
+	if a.Class != "" {
+		text += ", `" + a.Class + "`"
+	}
+	return text
+}
+
+func (a Asked) command() []string {
+	if len(a.Command) == 0 {
+		return []string{"check"}
+	}
+	return a.Command
+}
+
+// asked is what must come of the command.
+func (s *Scene) asked() Asked {
+	a := s.Asked
+	a.Command = a.command()
+	if a.Cause == "" {
+		a.Cause, a.Class = s.Cause, s.Class
+	}
+	return a
 }
 
 // Forbidden are the causes that must never be named in this scene, neither as the cause nor beside it: who is not at
 // fault must not be woken, and who was not asked must not be blamed.
 func (s *Scene) Forbidden() []string {
-	all := append([]string{"stream", "account", "agent", "sandbox", "sandbox_open", "self_sandboxed"}, s.Never...)
-	if s.Cause != "upstream" {
-		all = append(all, "upstream")
-	}
-	return slices.DeleteFunc(all, func(cause string) bool { return slices.Contains(s.Allow, cause) })
+	all := append([]string{"upstream", "stream", "account", "agent", "sandbox", "sandbox_open", "self_sandboxed"}, s.Never...)
+	right := append([]string{s.Cause, s.asked().Cause}, s.Allow...)
+	return slices.DeleteFunc(all, func(cause string) bool { return slices.Contains(right, cause) })
 }
 
 const (
@@ -46,13 +90,28 @@ const (
 	namesByTCP     = "tcp dport 53"
 	resolverByUDP  = "ip daddr " + world.Resolver + " udp dport 53"
 	resolverByTCP  = "ip daddr " + world.Resolver + " tcp dport 53"
+	vpnResolver    = "10.8.0.1"
+	searching      = "search corp.example\noptions ndots:3\nnameserver " + world.Resolver + "\n"
 	patientTimeout = 3 * time.Second
+	year           = 365 * 24 * time.Hour
 )
 
 var patient = world.Config{Interval: 4 * time.Second, Timeout: patientTimeout}
 
-// All are the scenes, from the host outwards.
-var All = []Scene{
+// A Part is scenes of one kind.
+type Part struct {
+	Title  string
+	Scenes []Scene
+}
+
+// Parts are all there is.
+var Parts = []Part{{"The network", network}, {"Streams", streams}, {"The agent", agents}}
+
+// All are the scenes of every part.
+var All = slices.Concat(network, streams, agents)
+
+// The network, from the host outwards.
+var network = []Scene{
 	{Name: "nothing is wrong", Cause: "healthy"},
 
 	{Name: "the link is down", Bend: (*world.World).Unplug, Cause: "host_offline", Class: "local.no_interface"},
@@ -103,6 +162,21 @@ var All = []Scene{
 	{Name: "resolv.conf is missing", Bend: (*world.World).LoseResolvConf, Cause: "resolver", Class: "dns.no_nameserver"},
 	{Name: "resolv.conf is unreadable", Bend: (*world.World).HideResolvConf, Cause: "resolver", Class: "dns.no_nameserver"},
 
+	{Name: "resolv.conf still names the nameserver of a VPN that is gone", Bend: func(w *world.World) { w.Nameservers(vpnResolver) },
+		Cause: "resolver", Class: "dns.timeout"},
+	{Name: "resolv.conf names another nameserver as the first one goes", Bend: func(w *world.World) {
+		w.Nameservers(world.SecondResolver)
+		w.StopResolver()
+	}, Cause: "healthy"},
+	{Name: "a search domain", Bend: func(w *world.World) { w.ResolvConf(searching) }, Cause: "healthy"},
+	{Name: "a search domain has an answer for every name", Before: func(w *world.World) { w.TwistResolver(world.Answers(".corp.example.")) },
+		Bend: func(w *world.World) { w.ResolvConf(searching) }, Cause: "resolver", Class: "tls.cert.name_invalid"},
+
+	{Name: "the hosts file sends the service's name home", Bend: func(w *world.World) { w.Hosts("127.0.0.1 " + world.ServiceName) },
+		Cause: "resolver", Class: "dns.wrong_answer"},
+	{Name: "the hosts file sends the service's name to a stranger", Bend: func(w *world.World) { w.Hosts(world.PortalAddress + " " + world.ServiceName) },
+		Cause: "resolver", Class: "tls.cert.name_invalid"},
+
 	{Name: "a captive portal answers 200", Bend: func(w *world.World) { w.Portal(`200 "<html>sign in</html>"`) },
 		Cause: "interception", Class: "http.unexpected_status"},
 	{Name: "a captive portal redirects", Bend: func(w *world.World) { w.Portal("302 http://portal.example/") },
@@ -110,6 +184,12 @@ var All = []Scene{
 	{Name: "TLS is inspected", Bend: func(w *world.World) { w.Inspect(true) }, Cause: "interception", Class: "tls.cert.authority_invalid"},
 	{Name: "TLS of the service alone is inspected", Bend: func(w *world.World) { w.Inspect(false) },
 		Cause: "interception", Class: "tls.cert.authority_invalid"},
+
+	{Name: "this host's clock is a year ahead", Bend: func(w *world.World) { w.HostAhead(year) },
+		Cause: "clock", Class: "tls.cert.date_invalid"},
+	{Name: "this host's clock is a year behind", Bend: func(w *world.World) { w.HostAhead(-year) },
+		Cause: "clock", Class: "tls.cert.date_invalid"},
+	{Name: "this host's clock is ten minutes ahead", Bend: func(w *world.World) { w.HostAhead(10 * time.Minute) }, Cause: "healthy"},
 
 	{Name: "the CDN challenges", Bend: func(w *world.World) { w.ServiceAnswers(403, "cf-mitigated: challenge") },
 		Cause: "edge_blocked", Class: "http.edge_blocked"},

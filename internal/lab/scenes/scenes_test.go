@@ -109,10 +109,10 @@ func TestScenes(t *testing.T) {
 
 func print(outcomes map[string]Outcome) {
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "SCENE\tEXPECTED\tCHECK\tDAEMON\tCLASS\tDELAY\tFROM BEND")
+	fmt.Fprintln(w, "SCENE\tEXPECTED\tASKED\tDAEMON\tCLASS\tDELAY\tFROM BEND")
 	for _, s := range All {
 		if o, played := outcomes[s.Name]; played {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%.1f s\t%.1f s\n", s.Name, s.Cause, o.Check.Cause, o.Daemon.Cause,
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%.1f s\t%.1f s\n", s.Name, s.Cause, o.Asked.Cause, o.Daemon.Cause,
 				o.Daemon.decisive(), o.Daemon.Delay, o.Waited.Seconds())
 		}
 	}
@@ -124,12 +124,16 @@ func truth(t *testing.T, outcomes map[string]Outcome) {
 	t.Helper()
 	var text bytes.Buffer
 	text.WriteString("# What netwatchd makes of what\n\n" +
-		"Played in a small internet of real servers (`make lab`), by the daemon and by `netwatchd check`. The class is that of the\n" +
-		"decisive evidence; the delay is from the first failed attempt to the verdict.\n\n" +
-		"| when | verdict | shown by | after |\n|---|---|---|---|\n")
-	for _, s := range All {
-		o := outcomes[s.Name]
-		fmt.Fprintf(&text, "| %s | %s | %s | %s |\n", s.Name, code(append([]string{s.Cause}, s.Or...)...), code(s.Class), o.delay())
+		"Played in a small internet of real servers (`make lab`), by the daemon, and by a command meanwhile: `netwatchd check` says\n" +
+		"the same unless another word is given. The class is that of the decisive evidence; the delay is from the first failed attempt\n" +
+		"to the verdict.\n")
+	for _, part := range Parts {
+		fmt.Fprintf(&text, "\n## %s\n\n| when | verdict | shown by | after | asked by hand |\n|---|---|---|---|---|\n", part.Title)
+		for _, s := range part.Scenes {
+			o := outcomes[s.Name]
+			fmt.Fprintf(&text, "| %s | %s | %s | %s | %s |\n",
+				s.Name, code(append([]string{s.Cause}, s.Or...)...), code(s.Class), o.delay(), s.Asked)
+		}
 	}
 	path := filepath.Join("..", "..", "..", "docs", "truth-table.md")
 	if *update {
@@ -166,10 +170,15 @@ func TestOpen(t *testing.T) {
 			w := newPool(t).borrow(t)
 			o := play(t, w, s)
 			print(map[string]Outcome{s.Name: o})
-			fmt.Printf("\n%s\n\n", o.Check.Title)
+			fmt.Printf("\n%s\n\n", o.Asked.Title)
 			fmt.Printf("on the host:         nsenter -t $(pgrep -fx '%s infinity') -n -m -p\n", w.Host.Name)
 			fmt.Printf("beyond the gateway:  nsenter -t $(pgrep -fx '%s infinity') -n\n", w.Beyond.Name)
-			fmt.Printf("netwatchd:           SSL_CERT_FILE=%s/ca.pem %s/netwatchd check --config.file=%[1]s/config.yaml\n", w.Dir, parts.Dir())
+			n := w.Netwatchd()
+			fmt.Printf("netwatchd there:     env %s %s/netwatchd %s --config.file=%s\n",
+				strings.Join(n.Env, " "), parts.Dir(), strings.Join(s.Asked.command(), " "), w.WriteConfig())
+			if s.Asked.Inside {
+				fmt.Printf("in the sandbox:      %s COMMAND\n", strings.Join(w.Agent.Sandbox(), " "))
+			}
 			fmt.Print("\nEnter ends it. ")
 			bufio.NewReader(os.Stdin).ReadString('\n')
 			io.WriteString(os.Stdout, "\n")

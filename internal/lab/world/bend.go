@@ -41,6 +41,13 @@ func (w *World) HideResolvConf() {
 	w.must(os.Chmod(w.Host.Path("/etc/resolv.conf"), 0))
 }
 
+// Hosts adds a line to the host's hosts file.
+func (w *World) Hosts(line string) {
+	w.t.Helper()
+	w.t.Cleanup(func() { w.write("hosts", usualHosts) })
+	w.write("hosts", usualHosts+line+"\n")
+}
+
 func (w *World) restoreResolvConf() {
 	w.t.Cleanup(func() { w.write("resolv.conf", "nameserver "+Resolver+"\n") })
 }

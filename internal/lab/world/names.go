@@ -2,6 +2,7 @@ package world
 
 import (
 	"net"
+	"strings"
 
 	"github.com/miekg/dns"
 
@@ -125,9 +126,19 @@ func OnlyAAAA(question dns.Question, answer *dns.Msg) {
 // Rewrites is the twist that sends whoever asks for a name that does not exist to the portal; and who asks for the
 // service as well, if its name is to be missing.
 func Rewrites(service bool) Twist {
+	return toPortal(func(question dns.Question, answer *dns.Msg) bool {
+		return answer.Rcode == dns.RcodeNameError || service && question.Name == ServiceName+"."
+	})
+}
+
+// Answers is the twist that sends whoever asks for any name of that domain to the portal.
+func Answers(domain string) Twist {
+	return toPortal(func(question dns.Question, _ *dns.Msg) bool { return strings.HasSuffix(question.Name, domain) })
+}
+
+func toPortal(is func(dns.Question, *dns.Msg) bool) Twist {
 	return func(question dns.Question, answer *dns.Msg) {
-		missing := answer.Rcode == dns.RcodeNameError || service && question.Name == ServiceName+"."
-		if !missing {
+		if !is(question, answer) {
 			return
 		}
 		answer.Answer, answer.Rcode = nil, dns.RcodeSuccess

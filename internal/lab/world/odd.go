@@ -54,6 +54,7 @@ type Proxy struct {
 	w         *World
 	listener  net.Listener
 	demanding atomic.Bool
+	idle      atomic.Int64 // see CutIdle
 	mu        sync.Mutex
 	conns     []net.Conn
 }
@@ -62,7 +63,7 @@ type Proxy struct {
 func (w *World) UseProxy() {
 	w.t.Helper()
 	p := &Proxy{w: w, listener: w.Listen(ProxyAddress)}
-	w.Env = []string{"HTTPS_PROXY=http://" + ProxyAddress, "HTTP_PROXY=http://" + ProxyAddress}
+	w.Env = append(w.Env, "HTTPS_PROXY=http://"+ProxyAddress, "HTTP_PROXY=http://"+ProxyAddress)
 	server := &http.Server{Handler: p}
 	go server.Serve(p.listener)
 	w.t.Cleanup(func() { server.Close(); p.hangUp() })
@@ -132,7 +133,7 @@ func (p *Proxy) tunnel(rw http.ResponseWriter, r *http.Request) {
 	}
 	io.WriteString(here, "HTTP/1.1 200 Connection established\r\n\r\n")
 	go func() { io.Copy(there, here); there.Close() }()
-	io.Copy(here, there)
+	io.Copy(here, patient{there, &p.idle})
 	here.Close()
 }
 

@@ -19,12 +19,15 @@ type site struct {
 	Open    bool // the service's port
 	Answer  string
 	Headers []string
+	Upgrade string          // the service's nginx's own answer to a request for an upgrade; empty: it passes it on
+	Idle    time.Duration   // after which the service's nginx cuts a stream
 	Down    map[string]bool // controls, by name
 	Portal  string
+	Behind  time.Duration // everyone's clock
 }
 
 // usual: the service's answers are the stand-in's own.
-var usual = site{Open: true, Portal: "200 \"<html><title>Welcome to our wireless network</title></html>\""}
+var usual = site{Open: true, Idle: 30 * time.Second, Portal: "200 \"<html><title>Welcome to our wireless network</title></html>\""}
 
 const nginxHead = `
 daemon off;
@@ -62,8 +65,15 @@ var controlsConf = template.Must(template.New("").Parse("pid {{.Dir}}/controls.p
 }
 `))
 
-// The service, and beside it a port that tells when nginx is ready.
+// The service, and beside it a port that tells when nginx is ready. What it passes on may be a stream.
 var serviceConf = template.Must(template.New("").Parse("pid {{.Dir}}/service.pid;" + nginxHead + `
+  map $http_upgrade $connection_or_upgrade { default upgrade; "" close; }
+  proxy_http_version 1.1;
+  proxy_set_header Host $host;
+  proxy_set_header Upgrade $http_upgrade;
+  proxy_set_header Connection $connection_or_upgrade;
+  proxy_buffering off;
+  proxy_read_timeout {{.Site.Idle.Milliseconds}}ms;
   server { listen {{.IPv4}}:81; }
 {{- if .Site.Open}}
   server {
@@ -73,13 +83,16 @@ var serviceConf = template.Must(template.New("").Parse("pid {{.Dir}}/service.pid
 {{- range .Site.Headers}}
       add_header {{.}} always;
 {{- end}}
+{{- if .Site.Upgrade}}
+      if ($http_upgrade) { return {{.Site.Upgrade}}; }
+{{- end}}
 {{- if .Site.Answer}}
       return {{.Site.Answer}};
 {{- else}}
       proxy_pass http://unix:{{.Dir}}/mock.sock;
-      proxy_read_timeout 30s;
 {{- end}}
     }
+    location / { proxy_pass http://unix:{{.Dir}}/mock.sock; }
   }
 {{- end}}
 }
@@ -124,6 +137,7 @@ func (w *World) serveService() {
 func (w *World) serveWeb(server *parts.Server, conf string, tmpl *template.Template, sign string) {
 	w.t.Helper()
 	server.Stop()
+	server.Via = w.behind()
 	parts.Write(w.t, w.file(conf), tmpl, map[string]any{"Dir": w.Dir, "Controls": Controls, "Site": w.site,
 		"IPv4": ServiceIPv4, "IPv6": ServiceIPv6, "Path": ServicePath, "PortalAddress": PortalAddress})
 	server.Start(w.t)
@@ -159,7 +173,7 @@ func (w *World) answerBehind() {
 	server := &http.Server{Handler: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		select {
 		case <-time.After(time.Duration(w.delay.Load())):
-			w.Mock.ServeHTTP(rw, r)
+			w.answer(rw, r)
 		case <-r.Context().Done():
 		}
 	})}

@@ -60,6 +60,7 @@ type World struct {
 	Mock         *responses.Server // behind the service's nginx
 	Env          []string          // of netwatchd, beside what it always has
 	Proxy        *Proxy            // see UseProxy
+	Agent        *Agent            // see Config
 
 	t                      testing.TB // of the test that has begun
 	between                *parts.Namespace
@@ -68,6 +69,7 @@ type World struct {
 	authority, stranger    *parts.Authority
 	site                   site
 	delay                  slowness
+	streams                streams
 	config                 Config
 	tables                 int // of nftables, made so far
 }
@@ -152,12 +154,14 @@ func (w *World) plug() {
 	}, "ip"))
 }
 
+const usualHosts = "127.0.0.1 localhost\n::1 localhost\n"
+
 // furnish gives the host an /etc of its own, over the machine's, in which files can be changed and taken away.
 func (w *World) furnish() {
 	w.t.Helper()
 	w.must(w.Host.Run("", "sh", "-ec", `mount -t tmpfs tmpfs /mnt; mkdir /mnt/upper /mnt/work
 		mount -t overlay overlay -o lowerdir=/etc,upperdir=/mnt/upper,workdir=/mnt/work /etc`))
-	w.write("hosts", "127.0.0.1 localhost\n::1 localhost\n")
+	w.write("hosts", usualHosts)
 	w.Nameservers(Resolver)
 }
 
@@ -179,6 +183,10 @@ func (w *World) must(err error) {
 // A Config is what a test's configuration says otherwise than the usual one here.
 type Config struct {
 	Interval, Timeout, Late time.Duration
+
+	Agent   string // the version of codex that is installed and run; empty: none
+	Sandbox string // how the agent's sandbox is wanted; empty: none is looked into
+	Wrapper string // a shell's line that runs "$@" in the sandbox; empty: it is codex's own. See Agent.Wrap
 }
 
 // usualConfig is hasty, so that a scene takes seconds. Healthy answers take milliseconds here.
@@ -194,14 +202,25 @@ func (w *World) Begin(t testing.TB, c Config) {
 	if c.Timeout > 0 {
 		w.config.Timeout = c.Timeout
 	}
-	w.config.Late = c.Late
+	w.config.Late, w.config.Agent, w.config.Sandbox, w.config.Wrapper = c.Late, c.Agent, c.Sandbox, c.Wrapper
+	w.install()
 }
+
+// Hold is how long a stream is held idle here: longer than the shortest memory a NAT can be given, a second.
+const Hold = 1500 * time.Millisecond
 
 // Lend lends the world, as it is, to a test: what that bends is well again when it ends.
 func (w *World) Lend(t testing.TB) { w.t = t }
 
 // StatusFile is where the daemon keeps its verdict.
 func (w *World) StatusFile() string { return filepath.Join(w.Dir, "status.json") }
+
+func (w *World) storage() string {
+	if w.config.Agent != "" {
+		return w.Agent.storage()
+	}
+	return filepath.Join(w.Dir, "storage")
+}
 
 // Netwatchd is netwatchd on this host. Like a service it has no right to read what its user may not: root's is taken away.
 func (w *World) Netwatchd() *parts.Netwatchd {
@@ -214,7 +233,7 @@ func (w *World) Netwatchd() *parts.Netwatchd {
 func (w *World) WriteConfig() string {
 	w.t.Helper()
 	var text strings.Builder
-	fmt.Fprintf(&text, "storage: {path: %s/storage}\nstatus_file: %s\n", w.Dir, w.StatusFile())
+	fmt.Fprintf(&text, "storage: {path: %s}\nstatus_file: %s\n", w.storage(), w.StatusFile())
 	fmt.Fprintf(&text, "defaults: {interval: %v, timeout: %v}\n", w.config.Interval, w.config.Timeout)
 	fmt.Fprintf(&text, "resolvers: {direct: [\"%s:53\", \"%s:53\"]}\ncontrols:\n", DirectResolvers[0], DirectResolvers[1])
 	for _, site := range Controls {
@@ -226,8 +245,10 @@ func (w *World) WriteConfig() string {
     late: %v
     probes:
       - {name: dns,  kind: dns,  target: %s, types: [A, AAAA]}
-      - {name: head, kind: http, target: "https://%[2]s%s", method: HEAD, expect: {status: [405], headers: {Allow: POST}}}
-`, w.config.Late, ServiceName, ServicePath)
+      - {name: head, kind: http, target: "https://%[2]s%[3]s", method: HEAD, expect: {status: [405], headers: {Allow: POST}}}
+      - {name: stream, kind: stream, target: "wss://%[2]s%[3]s", hold: %[4]v, interval: %[5]v}
+`, w.config.Late, ServiceName, ServicePath, Hold, 2*w.config.Interval)
+	text.WriteString(w.Agent.config())
 	path := filepath.Join(w.Dir, "config.yaml")
 	w.must(os.WriteFile(path, []byte(text.String()), 0o644))
 	return path

@@ -1,0 +1,125 @@
+package world
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"netwatchd/internal/lab/parts"
+	"netwatchd/internal/lab/responses"
+)
+
+// An Agent is codex as a user of the host has it, signed in to the service that is here; or, without a version, nothing but
+// a place for netwatchd's storage.
+type Agent struct {
+	w       *World
+	version string
+	dir     string // not under $TMPDIR, where codex's sandbox refuses to have a home
+}
+
+// install gives the host the agent that is configured, for the test that has begun.
+func (w *World) install() {
+	w.t.Helper()
+	w.Agent = nil
+	if w.config.Agent == "" && w.config.Sandbox == "" {
+		return
+	}
+	dir, err := os.MkdirTemp("/var/tmp", "netwatchd-agent-")
+	w.must(err)
+	w.t.Cleanup(func() { os.RemoveAll(dir) })
+	a := &Agent{w: w, version: w.config.Agent, dir: dir}
+	w.Agent = a
+	if w.config.Wrapper != "" {
+		a.Wrap(w.config.Wrapper)
+	}
+	if a.version == "" {
+		return
+	}
+	w.must(os.MkdirAll(a.home(), 0o755))
+	w.must(os.Symlink(parts.Codex(w.t, a.version), a.launcher()))
+	w.must(responses.SignIn(a.home()))
+	w.Env = append(w.Env, "HOME="+filepath.Dir(a.home()), "CODEX_HOME="+a.home(),
+		"CODEX_REFRESH_TOKEN_URL_OVERRIDE=https://"+ServiceName+"/oauth/token")
+}
+
+func (a *Agent) home() string     { return filepath.Join(a.dir, "home", ".codex") }
+func (a *Agent) launcher() string { return filepath.Join(a.dir, "codex") }
+func (a *Agent) wrapper() string  { return filepath.Join(a.dir, "wrap") }
+func (a *Agent) signIn() string   { return filepath.Join(a.home(), "auth.json") }
+
+// storage is netwatchd's.
+func (a *Agent) storage() string { return filepath.Join(a.dir, "storage") }
+
+// SandboxTimeout is how long an attempt inside the sandbox may take here, its start included.
+const SandboxTimeout = 2500 * time.Millisecond
+
+// config are the lines of the service's configuration that are about the agent. It runs often, and the sandbox is looked
+// into often: a scene should take seconds.
+func (a *Agent) config() string {
+	if a == nil {
+		return ""
+	}
+	text := ""
+	if a.version != "" {
+		every := 3 * a.w.config.Interval
+		text = fmt.Sprintf("      - {name: exec, kind: exec, preset: codex, interval: %v, timeout: %v, codex: {path: %q, home: %q}}\n",
+			every, every-time.Second, a.launcher(), a.home())
+	}
+	if a.w.config.Sandbox != "" {
+		text += "    sandbox: {want: " + a.w.config.Sandbox + ", interval: 3s, timeout: " + SandboxTimeout.String()
+		if a.w.config.Wrapper != "" {
+			text += fmt.Sprintf(", command: [%q]", a.wrapper())
+		}
+		text += "}\n"
+	}
+	return text
+}
+
+// Sandbox is the command that runs the rest of its arguments as the agent runs its commands.
+func (a *Agent) Sandbox() []string { return parts.CodexSandbox(a.w.t, a.version) }
+
+// Configure writes the user's config.toml.
+func (a *Agent) Configure(toml string) { a.write(a.home(), toml) }
+
+// ConfigureOurs writes the config.toml of netwatchd's own runs.
+func (a *Agent) ConfigureOurs(toml string) { a.write(filepath.Join(a.storage(), "codex-home"), toml) }
+
+func (a *Agent) write(home, toml string) {
+	a.w.t.Helper()
+	a.w.must(os.MkdirAll(home, 0o700))
+	a.w.must(os.WriteFile(filepath.Join(home, "config.toml"), []byte(toml), 0o644))
+}
+
+// Wrap changes the command that stands for the sandbox: a shell's line that runs "$@" in it.
+func (a *Agent) Wrap(line string) {
+	a.w.t.Helper()
+	next := a.wrapper() + ".next" // renamed into place: a script that is being run cannot be written
+	a.w.must(os.WriteFile(next, []byte("#!/bin/sh\n"+line+"\n"), 0o755))
+	a.w.must(os.Rename(next, a.wrapper()))
+}
+
+// Unwrap takes that command away.
+func (a *Agent) Unwrap() { a.w.must(os.Remove(a.wrapper())) }
+
+// Uninstall takes codex away.
+func (a *Agent) Uninstall() { a.w.must(os.Remove(a.launcher())) }
+
+// SignOut takes the sign-in away.
+func (a *Agent) SignOut() { a.w.must(os.Remove(a.signIn())) }
+
+// Protect takes the right to write the sign-in away.
+func (a *Agent) Protect() { a.w.must(os.Chmod(a.signIn(), 0o400)) }
+
+// RefuseSignIn has the service refuse the sign-in, and to renew it.
+func (w *World) RefuseSignIn() {
+	w.TurnsEnd(responses.Unauthorized)
+	w.t.Cleanup(func() { w.Mock.RefusesRenewal.Store(false) })
+	w.Mock.RefusesRenewal.Store(true)
+}
+
+// TurnsEnd changes what the service does with the agent's turns; all else goes on.
+func (w *World) TurnsEnd(how responses.Behaviour) {
+	w.t.Cleanup(func() { w.Mock.Behave(responses.OK) })
+	w.Mock.Behave(how)
+}
