@@ -576,10 +576,11 @@ func secure(r *probe.Result) bool {
 	return strings.HasPrefix(r.Target, "https://") || strings.HasPrefix(r.Target, "wss://")
 }
 
-// httpFine reports whether plain requests are answered as expected.
+// httpFine reports whether plain requests reach the service and are answered, as expected or not.
 func (v *view) httpFine() bool {
 	isHTTP := func(r *probe.Result) bool { return r.Kind == probe.KindHTTP }
-	return first(v.own, func(r *probe.Result) bool { return isHTTP(r) && r.OK() }) != nil && v.fails(isHTTP) == nil
+	return first(v.own, func(r *probe.Result) bool { return isHTTP(r) && answered(r) }) != nil &&
+		v.fails(func(r *probe.Result) bool { return isHTTP(r) && (v.serviceFault(r) || !answered(r)) }) == nil
 }
 
 // allAgreeGone is a public resolver's word that the service's name is gone, if that resolver works and no other one

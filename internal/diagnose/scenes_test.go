@@ -183,6 +183,7 @@ var scenes = []struct {
 	{"429", well + ` head:http.rate_limited(status=429)`, EdgeBlocked, nil, "http.rate_limited", WantAny},
 	{"upgrade refused", well + ` stream:stream.upgrade_refused`, Stream, nil, "stream.upgrade_refused", WantAny},
 	{"stream cut when idle", well + ` stream:stream.idle_cut exec:exec.network`, Stream, nil, "stream.idle_cut", WantAny},
+	{"upgrade refused, and HTTP not as configured", well + ` head:http.unauthorized(status=401) stream:http.server_error(status=501)`, UnexpectedAnswer, nil, "http.unauthorized", WantAny},
 	{"stream's port filtered, HTTP fine", well + ` stream:tcp.timed_out`, Stream, nil, "tcp.timed_out", WantAny},
 	{"the agent's answer is cut, HTTP fine", well + ` exec:exec.stream_cut`, Stream, nil, "exec.stream_cut", WantAny},
 	{"stream cut, no control reached", well + ` c*:tcp.timed_out a*:tcp.timed_out stream:stream.cut`, Inconclusive, nil, "stream.cut", WantAny},
