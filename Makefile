@@ -6,7 +6,7 @@ SHELL := bash
 cache := $(CURDIR)/.cache
 version := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
-.PHONY: help build run test e2e e2e-full lab lab-soak bench lint codex tools setup clean
+.PHONY: help build run test e2e e2e-full lab lab-soak lab-full bench lint codex tools setup clean
 
 help: ## say what there is
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -55,6 +55,10 @@ lab: setup codex $(cache)/bin/lab ## bend a small internet in every way, as root
 
 lab-soak: setup codex $(cache)/bin/lab ## bend it at random for SOAK=10m, as root, and want no false page
 	@cd internal/lab/scenes && $(cache)/bin/lab -test.timeout 0 -test.run '^TestSoak$$' -soak $(or $(SOAK),10m) $(LABFLAGS)
+
+lab-full: setup ## set the clock of an emulated machine a year ahead and have it sleep for an hour, as root; some minutes
+	@hack/machine
+	@go run ./internal/lab/machine -dir $(cache)/machine $(LABFLAGS)
 
 .PHONY: $(cache)/bin/lab
 $(cache)/bin/lab:

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -96,7 +97,7 @@ type Outcome struct {
 }
 
 // patience only tells slow from stuck; a verdict takes an interval, a timeout and less than two seconds.
-const patience = 20 * time.Second
+var patience = 20 * time.Second
 
 // play plays a scene: a daemon that finds all well, the bend, then a check and the daemon's own verdict.
 func play(t testing.TB, w *world.World, s *Scene) Outcome {
@@ -165,7 +166,7 @@ func await(t testing.TB, w *world.World, s *Scene, d *parts.Daemon, bent time.Ti
 		}
 		v = latest
 		for _, name := range v.names() {
-			if slices.Contains(s.Forbidden(), name) && !said[name] {
+			if slices.Contains(s.Forbidden(s.Cause), name) && !said[name] {
 				said[name] = true
 				t.Errorf("the daemon names %q (%s), which must not be named here: %+v", name, v.Title, v.Evidence)
 			}
@@ -197,7 +198,7 @@ func (o Outcome) judge(t testing.TB) {
 		t.Errorf("%s: cause %q (%s), want %q: %+v", by, o.Asked.Cause, o.Asked.Title, asked.Cause, o.Asked.Evidence)
 	}
 	for _, name := range o.Asked.names() {
-		if slices.Contains(s.Forbidden(), name) {
+		if slices.Contains(s.Forbidden(asked.Cause), name) {
 			t.Errorf("%s names %q, which must not be named here: %+v", by, name, o.Asked.Evidence)
 		}
 	}
@@ -230,7 +231,7 @@ func (o Outcome) effort() (words string, takes time.Duration) {
 		return "timeout + ", world.SandboxTimeout
 	case timedOut(decisive):
 		return "timeout + ", timeout
-	case o.Daemon.Evidence[0].Probe == "exec":
+	case strings.HasPrefix(decisive, "exec.") && len(o.Scene.Asked.Command) > 0: // only a run of the agent shows it
 		return "run + ", time.Duration(o.Daemon.Evidence[0].Elapsed * float64(time.Second))
 	case slices.ContainsFunc(o.Daemon.Results, func(r result) bool { return timedOut(r.Class) }):
 		return "", timeout

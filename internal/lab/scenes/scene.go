@@ -72,12 +72,11 @@ func (s *Scene) asked() Asked {
 	return a
 }
 
-// Forbidden are the causes that must never be named in this scene, neither as the cause nor beside it: who is not at
-// fault must not be woken, and who was not asked must not be blamed.
-func (s *Scene) Forbidden() []string {
+// Forbidden are the causes that must never be named in this scene where named is right, neither as the cause nor beside it:
+// who is not at fault must not be woken, and who was not asked must not be blamed.
+func (s *Scene) Forbidden(named string) []string {
 	all := append([]string{"upstream", "stream", "account", "agent", "sandbox", "sandbox_open", "self_sandboxed"}, s.Never...)
-	right := append([]string{s.Cause, s.asked().Cause}, s.Allow...)
-	return slices.DeleteFunc(all, func(cause string) bool { return slices.Contains(right, cause) })
+	return slices.DeleteFunc(all, func(cause string) bool { return cause == named || slices.Contains(s.Allow, cause) })
 }
 
 const (

@@ -10,8 +10,8 @@ import (
 	"netwatchd/internal/lab/responses"
 )
 
-// An Agent is codex as a user of the host has it, signed in to the service that is here; or, without a version, nothing but
-// a place for netwatchd's storage.
+// An Agent is codex as a user of the host has it, signed in to the service that is here; or, without a version, only the
+// command that stands for its sandbox.
 type Agent struct {
 	w       *World
 	version string
@@ -67,11 +67,12 @@ func (a *Agent) config() string {
 			every, every-time.Second, a.launcher(), a.home())
 	}
 	if a.w.config.Sandbox != "" {
-		text += "    sandbox: {want: " + a.w.config.Sandbox + ", interval: 3s, timeout: " + SandboxTimeout.String()
+		command := ""
 		if a.w.config.Wrapper != "" {
-			text += fmt.Sprintf(", command: [%q]", a.wrapper())
+			command = fmt.Sprintf(", command: [%q]", a.wrapper())
 		}
-		text += "}\n"
+		text += fmt.Sprintf("    sandbox: {want: %s, interval: %v, timeout: %v%s}\n",
+			a.w.config.Sandbox, SandboxTimeout+pause, SandboxTimeout, command)
 	}
 	return text
 }

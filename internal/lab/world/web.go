@@ -1,6 +1,7 @@
 package world
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -161,8 +162,11 @@ func (w *World) bend(serve func(), change func(*site)) {
 	serve()
 }
 
-// A slowness is how long the service behind nginx thinks.
-type slowness struct{ atomic.Int64 }
+// A slowness is how long the service behind nginx thinks, about how many requests so far.
+type slowness struct {
+	atomic.Int64
+	asked atomic.Int64
+}
 
 // answerBehind has the stand-in listen where the service's nginx passes requests on to.
 func (w *World) answerBehind() {
@@ -171,6 +175,7 @@ func (w *World) answerBehind() {
 	listener, err := net.Listen("unix", w.file("mock.sock"))
 	w.must(err)
 	server := &http.Server{Handler: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		w.delay.asked.Add(1)
 		select {
 		case <-time.After(time.Duration(w.delay.Load())):
 			w.answer(rw, r)
@@ -197,6 +202,18 @@ func (w *World) ServiceAnswers(status int, headers ...string) {
 func (w *World) ServiceThinks(d time.Duration) {
 	w.delay.Store(int64(d))
 	w.t.Cleanup(func() { w.delay.Store(0) })
+}
+
+// AwaitRequest waits until the service is asked something.
+func (w *World) AwaitRequest() {
+	w.t.Helper()
+	before := w.delay.asked.Load()
+	w.must(parts.Eventually(time.Minute, func() error {
+		if w.delay.asked.Load() == before {
+			return errors.New("nobody has asked the service")
+		}
+		return nil
+	}))
 }
 
 // CloseService closes the service's port; the controls go on.

@@ -209,6 +209,9 @@ func (w *World) Begin(t testing.TB, c Config) {
 // Hold is how long a stream is held idle here: longer than the shortest memory a NAT can be given, a second.
 const Hold = 1500 * time.Millisecond
 
+// pause is between two attempts of what is made as often as can be.
+const pause = 100 * time.Millisecond
+
 // Lend lends the world, as it is, to a test: what that bends is well again when it ends.
 func (w *World) Lend(t testing.TB) { w.t = t }
 
@@ -247,7 +250,7 @@ func (w *World) WriteConfig() string {
       - {name: dns,  kind: dns,  target: %s, types: [A, AAAA]}
       - {name: head, kind: http, target: "https://%[2]s%[3]s", method: HEAD, expect: {status: [405], headers: {Allow: POST}}}
       - {name: stream, kind: stream, target: "wss://%[2]s%[3]s", hold: %[4]v, interval: %[5]v}
-`, w.config.Late, ServiceName, ServicePath, Hold, 2*w.config.Interval)
+`, w.config.Late, ServiceName, ServicePath, Hold, Hold+w.config.Timeout+pause)
 	text.WriteString(w.Agent.config())
 	path := filepath.Join(w.Dir, "config.yaml")
 	w.must(os.WriteFile(path, []byte(text.String()), 0o644))
