@@ -237,7 +237,8 @@ type accountant struct {
 
 func (a accountant) Attempted(r probe.Result, interval time.Duration) { a.Add(r, interval) }
 
-// tellSystemd says when the first round is over, and from then on feeds the watchdog, but only while the watcher answers.
+// tellSystemd says when the first round is over, and from then on feeds the watchdog, but only while the watcher begins
+// what it has planned.
 func (s *service) tellSystemd(ctx context.Context) {
 	select {
 	case <-s.watcher.Ready():
@@ -265,7 +266,7 @@ func (s *service) tellSystemd(ctx context.Context) {
 func (s *service) feedWatchdog(ctx context.Context, within time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	if _, err := s.watcher.Status(ctx); err == nil {
+	if late, err := s.watcher.Behind(ctx); err == nil && late < within {
 		_, _ = daemon.SdNotify(false, daemon.SdNotifyWatchdog)
 	}
 }

@@ -159,6 +159,17 @@ func (w *Watcher) Status(ctx context.Context) (*Status, error) {
 	return status, err
 }
 
+// Behind is how late the earliest of the starts is that are due. Answers that do not come make no start late: on a slow
+// network it stays at zero. A watcher that no longer begins what it has planned gets ever later, or does not answer.
+func (w *Watcher) Behind(ctx context.Context) (late time.Duration, err error) {
+	err = w.ask(ctx, func() {
+		if next, any := w.schedule.next(); any {
+			late = max(time.Since(next), 0)
+		}
+	})
+	return late, err
+}
+
 // ask has the owning goroutine run question, and waits for it.
 func (w *Watcher) ask(ctx context.Context, question func()) error {
 	done := make(chan struct{})

@@ -554,6 +554,32 @@ func TestAfterAStallWhatIsLongOverdueIsLetGoBy(t *testing.T) {
 	})
 }
 
+// The watchdog stands on this: it must kill a daemon that begins nothing, and spare one whose network is slow.
+func TestBehindIsWhoBeginsNothing(t *testing.T) {
+	world := newWorld()
+	for _, name := range []string{"dns", "head", "one", "two", "three"} {
+		world.set(name, probe.OK, time.Hour) // until its time is over
+	}
+	watching(t, world.plan(world.ladder()), Options{}, func(t *testing.T, w *Watcher) {
+		behind := func() time.Duration {
+			time.Sleep(2 * interval)
+			late, err := w.Behind(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return late
+		}
+		if late := behind(); late > grid {
+			t.Errorf("nothing answers: %v behind, want less than %v", late, grid)
+		}
+		w.waiting.Add(mostWaiting) // as if no processor were left for them
+		if late := behind(); late < interval {
+			t.Errorf("nothing can be begun: %v behind, want %v at least", late, interval)
+		}
+		w.waiting.Add(-mostWaiting)
+	})
+}
+
 type misses struct {
 	Indifferent
 	count int
