@@ -5,10 +5,11 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"os/user"
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
+	"strings"
 	"time"
 
 	"netwatchd/internal/diagnose"
@@ -54,7 +55,7 @@ func Builtin() *Config { return builtin(hostPlaces()) }
 
 func builtin(at places) *Config {
 	return &Config{
-		Web:        Web{Listen: []string{"127.0.0.1:19405"}},
+		Web:        Web{Listen: []string{"127.0.0.1:19405"}, ConfigFile: at.web},
 		Storage:    Storage{Path: at.state, Keep: 90 * day},
 		StatusFile: filepath.Join(at.run, "status.json"),
 		Log:        Log{Level: "info", Format: "auto"},
@@ -115,21 +116,30 @@ func mustURL(s string) *url.URL {
 type places struct {
 	files      []string // configuration files, the first that exists is read
 	state, run string
+	web        string // the web configuration that systemd hands over; empty: none
 }
 
 // StatusFiles are where a daemon may keep its status for this user to read: where this configuration says, and if that is
-// the usual place, where the system's daemon keeps it, and the user's own when this process lacks XDG_RUNTIME_DIR.
+// the usual place, where the system's daemon keeps it, the instance of netwatchd@.service that runs as this user (for root:
+// every instance), and the user's own when this process lacks XDG_RUNTIME_DIR.
 func (c *Config) StatusFiles() []string {
-	return statusFiles(c.StatusFile, hostPlaces(), os.Geteuid())
+	me := &user.User{}
+	if found, err := user.Current(); err == nil {
+		me = found
+	}
+	return statusFiles(c.StatusFile, hostPlaces(), me)
 }
 
-func statusFiles(configured string, at places, uid int) []string {
+func statusFiles(configured string, at places, me *user.User) []string {
 	if configured != filepath.Join(at.run, "status.json") {
 		return []string{configured}
 	}
 	all := []string{configured, systemRun + "/status.json"}
-	if uid != 0 {
-		all = append(all, filepath.Join("/run/user", strconv.Itoa(uid), "netwatchd/status.json"))
+	if me.Uid == "0" {
+		instances, _ := filepath.Glob(systemRun + "@*/status.json") // the pattern is well formed
+		all = append(all, instances...)
+	} else {
+		all = append(all, filepath.Join("/run/user", me.Uid, "netwatchd/status.json"), systemRun+"@"+me.Username+"/status.json")
 	}
 	slices.Sort(all)
 	return slices.Compact(all)
@@ -141,10 +151,31 @@ const systemFile = "/etc/netwatchd/config.yaml"
 
 func hostPlaces() places {
 	if os.Geteuid() == 0 {
-		return places{[]string{systemFile}, "/var/lib/netwatchd", systemRun}
+		return places{files: []string{systemFile}, state: "/var/lib/netwatchd", run: systemRun}.inUnit(os.Getenv)
 	}
 	home, _ := os.UserHomeDir() // without one, what follows is relative to the root and cannot be written: the store says so
-	return userPlaces(os.Getenv, home)
+	return userPlaces(os.Getenv, home).inUnit(os.Getenv)
+}
+
+// webCredential is the name under which a unit may be handed a web configuration: LoadCredential= in systemd.exec(5).
+const webCredential = "netwatchd.web.yml"
+
+// inUnit is at with what systemd has made for the unit that this process belongs to, if it does: StateDirectory=,
+// RuntimeDirectory= (the first of several) and LoadCredential= in systemd.exec(5).
+func (at places) inUnit(getenv func(string) string) places {
+	if state, _, _ := strings.Cut(getenv("STATE_DIRECTORY"), ":"); state != "" {
+		at.state = state
+	}
+	if run, _, _ := strings.Cut(getenv("RUNTIME_DIRECTORY"), ":"); run != "" {
+		at.run = run
+	}
+	if credentials := getenv("CREDENTIALS_DIRECTORY"); credentials != "" {
+		web := filepath.Join(credentials, webCredential)
+		if _, err := os.Stat(web); err == nil {
+			at.web = web
+		}
+	}
+	return at
 }
 
 // userPlaces follows the XDG base directory specification. Without a runtime directory (no session, no lingering) the
@@ -159,5 +190,5 @@ func userPlaces(getenv func(string) string, home string) places {
 	state := filepath.Join(absolute("XDG_STATE_HOME", filepath.Join("/", home, ".local/state")), "netwatchd")
 	config := filepath.Join(absolute("XDG_CONFIG_HOME", filepath.Join("/", home, ".config")), "netwatchd/config.yaml")
 	run := cmp.Or(absolute("XDG_RUNTIME_DIR", ""), filepath.Dir(state))
-	return places{[]string{systemFile, config}, state, filepath.Join(run, "netwatchd")}
+	return places{files: []string{systemFile, config}, state: state, run: filepath.Join(run, "netwatchd")}
 }

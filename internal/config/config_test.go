@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"os/user"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -211,10 +212,32 @@ func TestWhereTheFileIsLookedFor(t *testing.T) {
 	}
 }
 
+// nothing is an environment without variables.
+func nothing(string) string { return "" }
+
 func TestWithoutARuntimeDirectoryTheStatusIsBesideTheStore(t *testing.T) {
-	at := userPlaces(func(string) string { return "" }, "/home/u")
+	at := userPlaces(nothing, "/home/u")
 	if want := "/home/u/.local/state/netwatchd"; at.run != want || at.state != want {
 		t.Errorf("got %+v, want both in %s", at, want)
+	}
+}
+
+// Under systemd the directories are those of the unit, whatever the user: one made for the unit has no home.
+func TestInAUnit(t *testing.T) {
+	credentials := t.TempDir()
+	env := map[string]string{
+		"STATE_DIRECTORY": "/var/lib/netwatchd@u:/var/lib/more", "RUNTIME_DIRECTORY": "/run/netwatchd@u", "CREDENTIALS_DIRECTORY": credentials,
+	}
+	unit := func() places { return userPlaces(nothing, "/").inUnit(func(name string) string { return env[name] }) }
+	if at := unit(); at.state != "/var/lib/netwatchd@u" || at.run != "/run/netwatchd@u" || at.web != "" {
+		t.Errorf("got %+v", at)
+	}
+	web := filepath.Join(credentials, webCredential)
+	if err := os.WriteFile(web, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if c := builtin(unit()); c.Web.ConfigFile != web || c.Storage.Path != "/var/lib/netwatchd@u" || c.StatusFile != "/run/netwatchd@u/status.json" {
+		t.Errorf("got %+v, %+v, %s", c.Web, c.Storage, c.StatusFile)
 	}
 }
 
@@ -473,22 +496,24 @@ services: [{name: s, probes: [{name: p, kind: http, target: "https://a.example/"
 }
 
 func TestStatusFiles(t *testing.T) {
-	user := places{run: "/run/user/1000/netwatchd"}
+	u := &user.User{Uid: "1000", Username: "u"}
+	session := places{run: "/run/user/1000/netwatchd"}
 	bare := places{run: "/home/u/.local/state/netwatchd"} // no XDG_RUNTIME_DIR: inside some sandboxes, under cron
 	for _, test := range []struct {
 		configured string
 		at         places
-		uid        int
+		me         *user.User
 		want       []string
 	}{
-		{"/run/netwatchd/status.json", system, 0, []string{"/run/netwatchd/status.json"}},
-		{"/run/user/1000/netwatchd/status.json", user, 1000, []string{"/run/netwatchd/status.json", "/run/user/1000/netwatchd/status.json"}},
-		{"/home/u/.local/state/netwatchd/status.json", bare, 1000, []string{"/home/u/.local/state/netwatchd/status.json",
-			"/run/netwatchd/status.json", "/run/user/1000/netwatchd/status.json"}},
-		{"/elsewhere.json", user, 1000, []string{"/elsewhere.json"}},
+		{"/run/netwatchd/status.json", system, &user.User{Uid: "0", Username: "root"}, []string{"/run/netwatchd/status.json"}},
+		{"/run/user/1000/netwatchd/status.json", session, u, []string{"/run/netwatchd/status.json", "/run/netwatchd@u/status.json",
+			"/run/user/1000/netwatchd/status.json"}},
+		{"/home/u/.local/state/netwatchd/status.json", bare, u, []string{"/home/u/.local/state/netwatchd/status.json",
+			"/run/netwatchd/status.json", "/run/netwatchd@u/status.json", "/run/user/1000/netwatchd/status.json"}},
+		{"/elsewhere.json", session, u, []string{"/elsewhere.json"}},
 	} {
-		if diff := cmp.Diff(test.want, statusFiles(test.configured, test.at, test.uid)); diff != "" {
-			t.Errorf("%s as user %d (-want +got):\n%s", test.configured, test.uid, diff)
+		if diff := cmp.Diff(test.want, statusFiles(test.configured, test.at, test.me)); diff != "" {
+			t.Errorf("%s as %s (-want +got):\n%s", test.configured, test.me.Username, diff)
 		}
 	}
 }
