@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -168,9 +169,15 @@ func notInside(e ending) error {
 	return Failf(ExecUnexpectedOutput, "the sandbox's command ended well, but what was heard is not from netwatchd: %s", words)
 }
 
+// panicked is how a Rust program says that it gave up; what is wrong stands on the line after.
+var panicked = regexp.MustCompile(`(?m)^thread '.*' .*panicked at .*:\n(.+)$`)
+
 // complaint is the line of a program's last words that says what is wrong: codex ends with a stack of <unknown> frames,
-// and begins with warnings.
+// or with advice on how to see one, and begins with warnings.
 func complaint(text string) string {
+	if m := panicked.FindStringSubmatch(text); m != nil {
+		return said(m[1])
+	}
 	for line := range strings.Lines(text) {
 		if strings.HasPrefix(line, "Error") || strings.HasPrefix(line, "error:") {
 			return said(line)

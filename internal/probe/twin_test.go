@@ -157,3 +157,18 @@ var comparers = cmp.Options{
 	cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b }),
 	cmp.Comparer(func(a, b func() time.Time) bool { return a == nil && b == nil }),
 }
+
+func TestComplaint(t *testing.T) {
+	for _, tt := range []struct{ text, want string }{
+		{"WARNING: proceeding\nError: no such profile\n   0: <unknown>\n", "Error: no such profile"},
+		{"\nthread 'main' (63) panicked at linux-sandbox/src/linux_run_main.rs:138:9:\n" +
+			"error applying legacy Linux sandbox restrictions: Sandbox(LandlockRestrict)\n" +
+			"note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace\n",
+			"error applying legacy Linux sandbox restrictions: Sandbox(LandlockRestrict)"},
+		{"first\nbwrap: Failed to make / slave: Operation not permitted\n", "bwrap: Failed to make / slave: Operation not permitted"},
+	} {
+		if got := complaint(tt.text); got != tt.want {
+			t.Errorf("got %q, want %q", got, tt.want)
+		}
+	}
+}
