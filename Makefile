@@ -6,7 +6,7 @@ SHELL := bash
 cache := $(CURDIR)/.cache
 version := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
-.PHONY: help build run test e2e e2e-full lab lab-soak lab-full bench lint codex tools setup clean
+.PHONY: help build run test e2e e2e-full lab lab-soak lab-full dist rootfs bench lint codex tools setup clean
 
 help: ## say what there is
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -35,7 +35,16 @@ $(cache)/bin/promtool: hack/tools-prom/go.mod hack/tools-prom/go.sum
 $(cache)/bin/amtool: hack/tools-am/go.mod hack/tools-am/go.sum
 	@hack/tool hack/tools-am
 
-test: setup codex tools ## every test, then one list of what was skipped and why
+rootfs: ## make a small Debian to boot in the tests, as root (20 seconds the first time on a machine)
+	@hack/rootfs
+
+dist: $(cache)/bin/nfpm ## make the packages: .deb, .rpm, .tar.gz, in dist
+	@hack/dist dist
+
+$(cache)/bin/nfpm: hack/tools-nfpm/go.mod hack/tools-nfpm/go.sum
+	@hack/tool hack/tools-nfpm
+
+test: setup codex tools rootfs $(cache)/bin/nfpm ## every test, then one list of what was skipped and why
 	@go run ./hack/testsummary -race -count=1 $(TESTFLAGS) ./...
 
 # What is seen only when the parts are put together. Each package leaves what came of it in $NETWATCHD_TABLES: parts.Table.

@@ -5,50 +5,57 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
-// exposureLimit is ten times what systemd-analyze security may say: 1.6 is what a daemon with network sockets gets.
-const exposureLimit = "20"
+// exposureLimits are ten times what systemd-analyze security may say of a unit; docs/service.md says what it does say. An
+// agent brings its own sandbox: what that is made of cannot be forbidden.
+var exposureLimits = map[string]string{"netwatchd.service": "11", "netwatchd@.service": "20"}
 
 func TestUnits(t *testing.T) {
 	analyze, err := exec.LookPath("systemd-analyze")
 	if err != nil {
 		t.Skip("needs systemd-analyze: apt-get install systemd")
 	}
-	units, err := filepath.Glob("systemd/*.service")
+	units, err := filepath.Glob("systemd/*")
 	if err != nil || len(units) == 0 {
 		t.Fatal("no units", err)
 	}
+	root := rootWithUnits(t)
 	for _, unit := range units {
-		root := rootWith(t, unit)
+		name := filepath.Base(unit)
 		// Without --recursive-errors an unknown key is told and forgiven; without --man=no a missing page is not.
-		verify := exec.Command(analyze, "--root="+root, "--man=no", "--recursive-errors=no", "verify", filepath.Base(unit))
+		verify := exec.Command(analyze, "--root="+root, "--man=no", "--recursive-errors=no", "verify", strings.Replace(name, "@.", "@alice.", 1))
 		if out, err := verify.CombinedOutput(); err != nil || len(out) > 0 {
 			t.Errorf("%s: %v\n%s", unit, err, out)
 		}
-		security := exec.Command(analyze, "security", "--offline=yes", "--no-pager", "--threshold="+exposureLimit, "./"+unit)
+		limit, limited := exposureLimits[name]
+		if !limited {
+			if filepath.Ext(name) == ".service" {
+				t.Errorf("%s has no limit to its exposure", unit)
+			}
+			continue
+		}
+		security := exec.Command(analyze, "security", "--offline=yes", "--no-pager", "--threshold="+limit, "./"+unit)
 		if out, err := security.CombinedOutput(); err != nil {
 			t.Errorf("%s: %v\n%s", unit, err, out)
 		}
 	}
 }
 
-// rootWith is a file system with just the unit and the programs that it names.
-func rootWith(t *testing.T, unit string) string {
+// rootWithUnits is a file system with just the units and the programs that they name.
+func rootWithUnits(t *testing.T) string {
 	root := t.TempDir()
-	text, err := os.ReadFile(unit)
-	if err != nil {
+	if err := os.CopyFS(filepath.Join(root, "etc/systemd/system"), os.DirFS("systemd")); err != nil {
 		t.Fatal(err)
 	}
-	for path, mode := range map[string]os.FileMode{
-		"usr/bin/netwatchd": 0o755, "bin/kill": 0o755, "etc/systemd/system/" + filepath.Base(unit): 0o644,
-	} {
-		path = filepath.Join(root, path)
+	for _, program := range []string{"usr/bin/netwatchd", "bin/kill"} {
+		path := filepath.Join(root, program)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(path, text, mode); err != nil {
+		if err := os.WriteFile(path, nil, 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"flag"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/cobra/doc"
+)
+
+var manual = flag.String("man", "", "write the manual pages into this directory, dated by $SOURCE_DATE_EPOCH")
+
+// The manual is made of the commands themselves: one page for each. It is made by a test so that what renders it is no part
+// of the program.
+func TestManual(t *testing.T) {
+	dir := *manual
+	if dir == "" {
+		dir = t.TempDir()
+		t.Setenv("SOURCE_DATE_EPOCH", "0")
+	}
+	root := (&app{out: io.Discard, errs: io.Discard}).rootCommand()
+	root.DisableAutoGenTag = true // its date would be today's
+	if err := doc.GenManTree(root, &doc.GenManHeader{Section: "1", Source: "netwatchd", Manual: "netwatchd"}, dir); err != nil {
+		t.Fatal(err)
+	}
+	epoch := time.Unix(0, 0).UTC().Format("Jan 2006")
+	for _, cmd := range visible(root) {
+		page := filepath.Join(dir, strings.ReplaceAll(cmd.CommandPath(), " ", "-")+".1")
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{".SH NAME", cmd.Short, ".SH SYNOPSIS"} {
+			if !strings.Contains(string(text), want) {
+				t.Errorf("%s has no %q", page, want)
+			}
+		}
+		if *manual == "" && !strings.Contains(string(text), epoch) {
+			t.Errorf("%s is not dated by SOURCE_DATE_EPOCH", page)
+		}
+	}
+}
+
+// visible are cmd and all commands below it that have a page.
+func visible(cmd *cobra.Command) []*cobra.Command {
+	all := []*cobra.Command{cmd}
+	for _, below := range cmd.Commands() {
+		if below.IsAvailableCommand() && !below.IsAdditionalHelpTopicCommand() {
+			all = append(all, visible(below)...)
+		}
+	}
+	return all
+}

@@ -1,0 +1,103 @@
+package deploy
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// dist makes every package of one version.
+func dist(t *testing.T) string {
+	t.Helper()
+	if _, err := os.Stat("../.cache/bin/nfpm"); err != nil {
+		t.Skip("needs nfpm: make test builds it")
+	}
+	dir := t.TempDir()
+	cmd := exec.Command("../hack/dist", dir)
+	cmd.Env = append(os.Environ(), "VERSION=1.2.3")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("hack/dist: %v\n%s", err, out)
+	}
+	return dir
+}
+
+func TestPackages(t *testing.T) {
+	dir := dist(t)
+	t.Run("are the same made twice", func(t *testing.T) {
+		again := dist(t)
+		files, err := os.ReadDir(dir)
+		if err != nil || len(files) != 3 {
+			t.Fatalf("got %v, %v, want three packages", files, err)
+		}
+		for _, file := range files {
+			first, _ := os.ReadFile(filepath.Join(dir, file.Name()))
+			second, err := os.ReadFile(filepath.Join(again, file.Name()))
+			if err != nil || !bytes.Equal(first, second) {
+				t.Errorf("%s differs: %v", file.Name(), err)
+			}
+		}
+	})
+	t.Run("are clean under lintian", func(t *testing.T) {
+		out := output(t, "lintian", "lintian", "--fail-on=error,warning,info", "--allow-root", find(t, dir, "*.deb"))
+		if out != "" {
+			t.Error(out)
+		}
+	})
+	t.Run("hold the same", func(t *testing.T) {
+		deb := listed(output(t, "dpkg-deb", "dpkg-deb", "--contents", find(t, dir, "*.deb")))
+		rpm := listed(output(t, "rpm", "rpm", "--query", "--queryformat=[%{FILEMODES:perms} %{FILENAMES}\\n]", "--package", find(t, dir, "*.rpm")))
+		if diff := cmp.Diff(deb, rpm); diff != "" {
+			t.Errorf("(-deb +rpm):\n%s", diff)
+		}
+	})
+	t.Run("run from the archive", func(t *testing.T) {
+		root := t.TempDir()
+		output(t, "tar", "tar", "-xzf", find(t, dir, "*.tar.gz"), "-C", root)
+		if out := output(t, "", filepath.Join(root, "netwatchd-1.2.3/netwatchd"), "version"); !strings.HasPrefix(out, "netwatchd 1.2.3 ") {
+			t.Errorf("it says it is %s", out)
+		}
+	})
+}
+
+// listed are the files in a list with modes and names, and their modes, but for those that each kind of package has in a
+// place of its own.
+func listed(list string) map[string]string {
+	all := make(map[string]string)
+	own := regexp.MustCompile(`zsh|lintian|licenses|/copyright$|/changelog`)
+	for line := range strings.Lines(list) {
+		fields := strings.Fields(line)
+		name := strings.TrimPrefix(fields[len(fields)-1], ".")
+		if strings.HasPrefix(line, "-") && !own.MatchString(name) {
+			all[name] = fields[0]
+		}
+	}
+	return all
+}
+
+func find(t *testing.T, dir, pattern string) string {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(dir, pattern))
+	if err != nil || len(found) != 1 {
+		t.Fatalf("%s: got %v, %v, want one", pattern, found, err)
+	}
+	return found[0]
+}
+
+// output is what a command says that succeeds; the test is skipped if what it needs is not there.
+func output(t *testing.T, needs string, command ...string) string {
+	t.Helper()
+	if _, err := exec.LookPath(needs); needs != "" && err != nil {
+		t.Skipf("needs %s: apt-get install %[1]s", needs)
+	}
+	out, err := exec.Command(command[0], command[1:]...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", strings.Join(command, " "), err, out)
+	}
+	return string(out)
+}
