@@ -136,8 +136,16 @@ func (s *Stack) Config(further ...string) string {
 // WriteConfig writes it to path, over what was there.
 func (s *Stack) WriteConfig(path string, further ...string) {
 	s.t.Helper()
+	places := fmt.Sprintf("storage: {path: %s/storage}\nstatus_file: %s/status.json\n", s.Dir, s.Dir)
+	if err := os.WriteFile(path, []byte(places+s.Watching(further...)), 0o644); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// Watching is a configuration that watches the service here and leaves it open where things are kept. Further top-level
+// YAML may follow.
+func (s *Stack) Watching(further ...string) string {
 	var text strings.Builder
-	fmt.Fprintf(&text, "storage: {path: %s/storage}\nstatus_file: %s/status.json\n", s.Dir, s.Dir)
 	fmt.Fprintf(&text, "defaults: {interval: 2s, timeout: 1s}\n")
 	fmt.Fprintf(&text, "resolvers: {system: true, files: [/etc/resolv.conf], direct: [\"%s:53\"]}\n", DirectResolver)
 	text.WriteString("controls:\n")
@@ -155,7 +163,5 @@ func (s *Stack) WriteConfig(path string, further ...string) {
 	for _, more := range further {
 		text.WriteString(more + "\n")
 	}
-	if err := os.WriteFile(path, []byte(text.String()), 0o644); err != nil {
-		s.t.Fatal(err)
-	}
+	return text.String()
 }
