@@ -6,7 +6,7 @@ SHELL := bash
 cache := $(CURDIR)/.cache
 version := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
-.PHONY: help build run test e2e e2e-full lab lab-soak lab-full dist rootfs bench lint codex tools setup clean
+.PHONY: help build run test e2e e2e-full lab lab-soak lab-full dist rootfs axe screenshots bench lint codex tools setup parts clean
 
 help: ## say what there is
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -24,9 +24,15 @@ setup: ## install what the tests need (Debian, as root or with sudo); quiet if a
 codex: ## fetch the versions of codex that the tests run, into .cache/codex
 	@hack/codex
 
-tools: ## build promtool, prometheus, amtool and alertmanager for the tests, into .cache/bin (four minutes the first time on a machine)
-	@$(MAKE) --no-print-directory -s $(cache)/bin/promtool $(cache)/bin/amtool || \
-	  echo "Prometheus or Alertmanager cannot be built: the tests that need them are skipped" >&2
+axe: $(cache)/axe/node_modules/axe-core/axe.min.js ## fetch axe-core, which tests the status page for accessibility, into .cache/axe
+
+$(cache)/axe/node_modules/axe-core/axe.min.js:
+	@npm install --prefix $(cache)/axe --no-save --no-audit --no-fund --loglevel=error axe-core@4.10.3 >/dev/null || \
+	  echo "axe-core cannot be fetched: the tests that need it are skipped" >&2
+
+tools: ## build promtool, prometheus, amtool, alertmanager and nfpm for the tests, into .cache/bin (four minutes the first time on a machine)
+	@$(MAKE) --no-print-directory -s $(cache)/bin/promtool $(cache)/bin/amtool $(cache)/bin/nfpm || \
+	  echo "Prometheus, Alertmanager or nfpm cannot be built: the tests that need them are skipped" >&2
 
 # Without its cloud discoveries Prometheus is half as large and builds in half the time.
 $(cache)/bin/promtool: hack/tools-prom/go.mod hack/tools-prom/go.sum
@@ -35,22 +41,28 @@ $(cache)/bin/promtool: hack/tools-prom/go.mod hack/tools-prom/go.sum
 $(cache)/bin/amtool: hack/tools-am/go.mod hack/tools-am/go.sum
 	@hack/tool hack/tools-am
 
+$(cache)/bin/nfpm: hack/tools-nfpm/go.mod hack/tools-nfpm/go.sum
+	@hack/tool hack/tools-nfpm
+
 rootfs: ## make a small Debian to boot in the tests, as root (20 seconds the first time on a machine)
 	@hack/rootfs
 
 dist: $(cache)/bin/nfpm ## make the packages: .deb, .rpm, .tar.gz, in dist
 	@hack/dist dist
 
-$(cache)/bin/nfpm: hack/tools-nfpm/go.mod hack/tools-nfpm/go.sum
-	@hack/tool hack/tools-nfpm
+parts: setup codex axe tools rootfs
 
-test: setup codex tools rootfs $(cache)/bin/nfpm ## every test, then one list of what was skipped and why
+test: parts ## every test, then one list of what was skipped and why
 	@go run ./hack/testsummary -race -count=1 $(TESTFLAGS) ./...
 
-# What is seen only when the parts are put together. Each package leaves what came of it in $NETWATCHD_TABLES: parts.Table.
-e2e_packages := ./internal/lab/chain
+screenshots: setup ## take the pictures of the status page anew, into docs/screenshots
+	@mkdir -p docs/screenshots
+	@go test ./internal/lab/browser -run '^TestScreenshots$$' -screenshots $(CURDIR)/docs/screenshots
 
-e2e: setup codex tools ## from a fault to a page, in real programs: who is told what, and how soon
+# What is seen only when the parts are put together. Each package leaves what came of it in $NETWATCHD_TABLES: parts.Table.
+e2e_packages := ./internal/lab/boot ./internal/lab/browser ./internal/lab/chain ./internal/lab/panels
+
+e2e: parts ## from a fault to a page, in real programs: who is told what, and how soon
 	@rm -rf $(cache)/e2e && mkdir -p $(cache)/e2e
 	@NETWATCHD_TABLES=$(cache)/e2e go run ./hack/testsummary -race -count=1 $(TESTFLAGS) $(e2e_packages) && cat $(cache)/e2e/*
 

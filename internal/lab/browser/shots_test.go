@@ -1,15 +1,18 @@
 package browser
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 
-	"netwatchd/internal/lab/stack"
+	"netwatchd/internal/lab/parts"
 )
 
 var shots = flag.String("screenshots", "", "the directory that TestScreenshots writes its pictures to")
@@ -17,46 +20,57 @@ var shots = flag.String("screenshots", "", "the directory that TestScreenshots w
 // shotMost bounds a picture: they are in the repository, and anew with each change of the page.
 const shotMost = 200 << 10
 
-// TestScreenshots takes the pictures of the documentation.
+// TestScreenshots takes the pictures of the documentation, with the sandbox of a real codex.
 func TestScreenshots(t *testing.T) {
 	if *shots == "" {
 		return
 	}
-	s := stack.Start(t)
-	config := watched(t, s)
-	remember(t, filepath.Join(s.Dir, "storage"))
-	d := s.Daemon("--config.file=" + config)
-	d.AwaitReady()
-	b := open(t)
+	codex, err := filepath.Abs(filepath.Join(cache, "codex", "0.104.0", "node_modules", ".bin", "codex"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(codex); err != nil {
+		t.Fatal("no codex: make codex")
+	}
+	h := build(t, fmt.Sprintf("    sandbox: {command: [%q, sandbox, linux, --], want: closed, interval: 10s, timeout: 5s}", codex))
+	b := open(t, h.browser)
 
 	b.goTo("/")
-	b.says("h1", "as configured")
+	// So that it looks as it does when someone comes to look.
+	err = parts.Eventually(2*time.Minute, func() error {
+		if since := value[string](b, `document.querySelector(".since").innerText`); !strings.Contains(since, "for 1 min") {
+			return errors.New(since)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.goTo("/")
 	b.shoot("healthy", 1280, 900)
 
 	b.colours("dark")
-	b.shoot("dark", 1280, 900)
-	b.goTo("/services/codex?range=7d")
-	b.shoot("week", 1280, 900)
+	b.goTo("/services/codex?range=7d#past")
+	b.shoot("history", 1280, 900)
 	b.colours("light")
 
-	b.goTo("/incidents")
-	b.shoot("incidents", 1280, 900)
-
 	b.goTo("/")
-	s.CloseService()
+	h.CloseService()
 	b.says("#verdict .whose", "upstream")
+	b.says(".since", "for 1")
 	b.shoot("outage", 1280, 900)
 	b.size(390, 844)
+	b.goTo("/")
 	b.shoot("phone", 390, 844)
 	b.goTo(value[string](b, `document.querySelector(".since a").getAttribute("href")`))
 	b.shoot("incident", 1280, 1000)
 }
 
-// shoot writes a picture of the window at that size, at twice the resolution for a phone's.
+// shoot writes a picture of the window at that size.
 func (b *tab) shoot(name string, width, height int64) {
 	b.t.Helper()
 	b.size(width, height)
-	b.await("the charts to follow", `[...document.querySelectorAll(".plot canvas")].every((c) => Math.abs(c.clientWidth + c.parentElement.parentElement.offsetLeft) > 0)`)
+	b.await("the charts to follow", `[...document.querySelectorAll(".plot")].every((p) => p.querySelector("canvas").clientWidth === p.clientWidth)`)
 	picture, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
 	if err != nil {
 		b.t.Fatal(err)
@@ -67,13 +81,4 @@ func (b *tab) shoot(name string, width, height int64) {
 	if err := os.WriteFile(filepath.Join(*shots, name+".png"), picture, 0o644); err != nil {
 		b.t.Fatal(err)
 	}
-	full, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	if os.Getenv("FULL") != "" {
-		os.WriteFile(filepath.Join(*shots, name+"-full.png"), full, 0o644)
-	}
 }
-
-var _ = fmt.Sprint

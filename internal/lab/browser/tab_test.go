@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -26,20 +27,8 @@ func TestMain(m *testing.M) { stack.Main(m) }
 // patience is how long anything may take while other tests keep the machine busy.
 const patience = 30 * time.Second
 
-// A tab is a browser with one page. When the test ends, nothing may have been wrong with what it loaded: no error or
-// warning on the console, no violation of the content security policy, no request to anyone but the daemon.
-type tab struct {
-	t   *testing.T
-	ctx context.Context
-
-	mu      sync.Mutex
-	wrong   []string
-	asked   []string // addresses
-	pardons []string // parts of complaints that are expected
-}
-
-// open starts a browser.
-func open(t *testing.T) *tab {
+// launch starts a browser, for all tests of a binary are one too many: it takes seconds.
+func launch(t *testing.T) context.Context {
 	t.Helper()
 	allocator, stop := chromedp.NewExecAllocator(t.Context(), append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(parts.Program(t, "chromium", "chromium")),
@@ -49,10 +38,31 @@ func open(t *testing.T) *tab {
 		chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("no-pings", true),
 		chromedp.Flag("hide-scrollbars", true),
-		chromedp.WindowSize(1280, 900),
 	)...)
 	t.Cleanup(stop)
-	ctx, cancel := chromedp.NewContext(allocator)
+	browser, cancel := chromedp.NewContext(allocator)
+	t.Cleanup(cancel)
+	if err := chromedp.Do(browser); err != nil {
+		t.Fatal(err)
+	}
+	return browser
+}
+
+// A tab is one page of a browser that remembers nothing of others. When the test ends, nothing may have been wrong with
+// what it loaded: no word on the console, no violation of the content security policy, no request to anyone but the daemon.
+type tab struct {
+	t       *testing.T
+	ctx     context.Context
+	pardons []string // parts of complaints that are expected
+
+	mu    sync.Mutex
+	wrong []string
+	asked []string // addresses
+}
+
+func open(t *testing.T, browser context.Context) *tab {
+	t.Helper()
+	ctx, cancel := chromedp.NewContext(browser, chromedp.WithNewBrowserContext())
 	t.Cleanup(cancel)
 	b := &tab{t: t, ctx: ctx}
 	t.Cleanup(b.complain)
@@ -60,6 +70,7 @@ func open(t *testing.T) *tab {
 		t.Fatal(err)
 	}
 	b.colours("light")
+	b.size(1280, 900)
 	return b
 }
 
@@ -68,8 +79,8 @@ func (b *tab) hear(event any) {
 	defer b.mu.Unlock()
 	switch e := event.(type) {
 	case *runtime.EventConsoleAPICalled:
-		if e.Type != runtime.ConsoleAPICalledTypeDebug {
-			b.wrong = append(b.wrong, fmt.Sprintf("the console was used: %s %v", e.Type, e.Args))
+		for _, a := range e.Args {
+			b.wrong = append(b.wrong, fmt.Sprintf("console.%s: %s", e.Type, a.Value))
 		}
 	case *runtime.EventExceptionThrown:
 		b.wrong = append(b.wrong, "uncaught: "+e.ExceptionDetails.Text+" "+e.ExceptionDetails.Exception.Description)
@@ -80,42 +91,32 @@ func (b *tab) hear(event any) {
 	}
 }
 
-func (b *tab) complain() {
+// complaints are what was wrong so far.
+func (b *tab) complaints() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for _, w := range b.wrong {
-		if !containsAny(w, b.pardons) {
-			b.t.Error(w)
+	all := slices.Clone(b.wrong)
+	for _, a := range b.asked {
+		if u, err := url.Parse(a); err != nil || u.Scheme+"://"+u.Host != stack.URL {
+			all = append(all, "it asked someone else than the daemon: "+a)
 		}
 	}
 	if len(b.asked) == 0 {
-		b.t.Error("no request was seen at all")
+		all = append(all, "no request was seen at all")
 	}
-	for _, a := range b.asked {
-		if u, err := url.Parse(a); err != nil || u.Scheme != "blob" && u.Scheme+"://"+u.Host != stack.URL {
-			b.t.Errorf("it asked for %s, of someone else than the daemon", a)
-		}
-	}
-	if b.t.Failed() {
-		b.t.Logf("the browser asked for\n%s", strings.Join(b.asked, "\n"))
-	}
+	return slices.DeleteFunc(all, func(complaint string) bool {
+		return slices.ContainsFunc(b.pardons, func(part string) bool { return strings.Contains(complaint, part) })
+	})
 }
 
-func containsAny(text string, words []string) bool {
-	for _, w := range words {
-		if strings.Contains(text, w) {
-			return true
-		}
+func (b *tab) complain() {
+	for _, c := range b.complaints() {
+		b.t.Error(c)
 	}
-	return false
 }
 
 // pardon expects a complaint.
-func (b *tab) pardon(part string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.pardons = append(b.pardons, part)
-}
+func (b *tab) pardon(part string) { b.pardons = append(b.pardons, part) }
 
 func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
@@ -189,11 +190,18 @@ func (b *tab) axe(what string) {
 		b.t.Skip("needs axe-core: make axe")
 	}
 	value[bool](b, string(script)+"; true")
-	for _, v := range value[[]string](b, `axe.run().then((r) => r.violations.flatMap((v) => v.nodes.map((n) => v.id + ": " + n.failureSummary + " " + n.html)))`) {
+	found := value[struct {
+		Passes     int
+		Violations []string
+	}](b, `axe.run().then((r) => ({
+		passes: r.passes.length,
+		violations: r.violations.flatMap((v) => v.nodes.map((n) => v.id + ": " + n.failureSummary + " " + n.html)),
+	}))`)
+	for _, v := range found.Violations {
 		b.t.Errorf("%s: %s", what, v)
 	}
-	if n := value[int](b, `axe.run().then((r) => r.passes.length)`); n < 10 {
-		b.t.Errorf("%s: only %d rules applied", what, n)
+	if found.Passes < 10 {
+		b.t.Errorf("%s: only %d rules applied", what, found.Passes)
 	}
 }
 

@@ -252,7 +252,7 @@
     const axis = { stroke: soft, font: "11px system-ui, sans-serif", ticks: { show: false }, gap: 4 };
     const plot = new uPlot({
       width: box.clientWidth || 300,
-      height: 104,
+      height: s.p50_seconds === null ? 56 : 104, // without a latency there is only what failed
       padding: [8, 0, 0, 0],
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { show: false }, sync: { key: "netwatchd" } },
