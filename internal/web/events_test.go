@@ -158,13 +158,14 @@ func (m *moving) Status(context.Context) (*watch.Status, error) {
 func TestEventsGoOn(t *testing.T) {
 	s := newTestServer(t)
 	server := httptest.NewUnstartedServer(s.Handler())
-	server.Config.ReadTimeout, server.Config.WriteTimeout = 30*time.Millisecond, 30*time.Millisecond
+	const deadline = time.Second
+	server.Config.ReadTimeout, server.Config.WriteTimeout = deadline, deadline
 	server.Start()
 	defer server.Close()
 	l := listen(t, server.URL, "")
 	l.wants("snapshot")
 	l.wants("heartbeat")
-	for begun := time.Now(); time.Since(begun) < 300*time.Millisecond; {
+	for begun := time.Now(); time.Since(begun) < 3*deadline/2; {
 		moves(s.Events, "codex", diagnose.Healthy, diagnose.Upstream)
 		l.wants("verdict")
 	}
