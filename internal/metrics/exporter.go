@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"runtime"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -42,6 +43,7 @@ type Exporter struct {
 	counters *Counters
 	others   *prometheus.Registry // what is counted as it happens, and the process itself
 	slots    chan struct{}
+	scraped  atomic.Pointer[time.Time] // when someone last read all of it; nil: nobody has
 }
 
 // Info is the part of a probe that never changes while it runs.
@@ -105,6 +107,8 @@ type moment struct {
 	series []series
 	status *watch.Status // nil if the watcher did not answer
 	moves  map[move]float64
+
+	scraped *time.Time // when someone last read all of this; nil: nobody has
 }
 
 // A series is one probe's part of it.
@@ -122,17 +126,21 @@ func (p *series) with(namesAndValues ...string) []*dto.LabelPair {
 	return all
 }
 
+func (e *Exporter) clock() time.Time {
+	if e.Now == nil {
+		return time.Now()
+	}
+	return e.Now()
+}
+
 // scrapeWait bounds how long a scrape waits for the watcher, which answers within microseconds unless it is stuck.
 const scrapeWait = time.Second
 
 func (e *Exporter) now(ctx context.Context) *moment {
 	ctx, cancel := context.WithTimeout(ctx, scrapeWait)
 	defer cancel()
-	now := time.Now()
-	if e.Now != nil {
-		now = e.Now()
-	}
-	m := &moment{Snapshot: e.Ledger.Snapshot(), moves: e.counters.movesSoFar()}
+	now := e.clock()
+	m := &moment{Snapshot: e.Ledger.Snapshot(), moves: e.counters.movesSoFar(), scraped: e.scraped.Load()}
 	if status, err := e.Source.Status(ctx); err == nil {
 		m.status = status
 	}

@@ -135,6 +135,12 @@ var families = []family{
 				}
 			})
 		}},
+	{name: "netwatchd_last_scrape_timestamp_seconds", kind: gauge, help: "When the metrics were last read, before this time.",
+		of: func(m *moment, out *samples) {
+			if m.scraped != nil {
+				out.add(nil, unix(*m.scraped))
+			}
+		}},
 }
 
 func phases(p *series, out *samples) {

@@ -29,7 +29,14 @@ func (e *Exporter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		e.Log.Warn("a scrape was cut short", "error", err)
 		panic(http.ErrAbortHandler) // so that nobody takes a part for the whole
 	}
+	if r.UserAgent() != Doctor {
+		now := e.clock()
+		e.scraped.Store(&now)
+	}
 }
+
+// Doctor is the User-Agent of `netwatchd doctor`: who asks whether anyone reads the metrics is not counted.
+const Doctor = "netwatchd-doctor"
 
 // write writes every family. What cannot be gathered is logged, and costs its own metrics only.
 func (e *Exporter) write(out io.WriteCloser, r *http.Request, format expfmt.Format) error {

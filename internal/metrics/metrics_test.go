@@ -107,6 +107,7 @@ func everything() *trial {
 	t.counters.Started(300*time.Microsecond, 2)
 	t.counters.Resumed(time.Hour, 3)
 	t.counters.Reloaded(nil)
+	t.scraped.Store(&noon)
 	return t
 }
 
@@ -550,6 +551,27 @@ func TestCompressionIsNegotiated(t *testing.T) {
 		if got := acceptsGzip(r); got != want {
 			t.Errorf("%q: got %v, want %v", accepted, got, want)
 		}
+	}
+}
+
+// Whether anyone reads the metrics is known from the second scrape on; the doctor's does not count.
+func TestLastScrape(t *testing.T) {
+	trial := newTrial()
+	const name = "netwatchd_last_scrape_timestamp_seconds"
+	ask := func(who string) {
+		request := httptest.NewRequest("GET", "/metrics", nil)
+		request.Header.Set("User-Agent", who)
+		trial.ServeHTTP(httptest.NewRecorder(), request)
+	}
+	ask(Doctor)
+	if f := gathered(t, trial.Exporter)[name]; f != nil {
+		t.Errorf("read by the doctor alone: %v", f)
+	}
+	ask("Prometheus/3.1.0")
+	trial.now = trial.now.Add(time.Minute)
+	ask(Doctor)
+	if got, want := value(one(t, gathered(t, trial.Exporter), name)), unix(noon.Add(time.Second)); got != want {
+		t.Errorf("read at %v, want %v", got, want)
 	}
 }
 
