@@ -193,6 +193,17 @@ func (c Codex) usersHome() (string, error) {
 // helpTimeout bounds what codex answers without a network, in 15 ms: a machine that needs ten seconds is swapping.
 const helpTimeout = 10 * time.Second
 
+// SignedIn asks the codex at path, as FindCodex returns it, whether a run of it would have credentials: CODEX_API_KEY, or a
+// sign-in in home (empty: the user's). It needs no network. Nil says that there are some, or that codex would not say.
+func SignedIn(ctx context.Context, path, home string) error {
+	var added []string
+	if home != "" {
+		added = append(added, "CODEX_HOME="+home)
+	}
+	_, err := signedIn(ctx, path, environment(added))
+	return err
+}
+
 // signedIn asks whether a run would have credentials, and reports whether they are an API key.
 func signedIn(ctx context.Context, path string, env []string) (withKey bool, err error) {
 	if lastValue(env, "CODEX_API_KEY") != "" {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"netwatchd/internal/diagnose"
+	"netwatchd/internal/doctor"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/watch"
 )
@@ -253,4 +254,21 @@ func many(n int) []watch.Standing {
 	all[n/2].Service = "payments.internal.example.com"
 	all[1].Verdict = diagnose.Verdict{Service: "search", Cause: diagnose.Degraded, Title: "slow, or not always reachable", Severity: diagnose.Info}
 	return all
+}
+
+var wellInstalled = []doctor.Finding{
+	{Check: "configuration", Says: "the one built in: there is no file, and none is needed"},
+	{Check: "codex", Says: "0.169.0, /usr/local/bin/codex"},
+	{Check: "unit", Outcome: doctor.Note, Says: "systemd does not run here: netwatchd is started by something else, or by hand"},
+}
+
+var badlyInstalled = []doctor.Finding{
+	{Check: "configuration", Says: "/etc/netwatchd/config.yaml has no faults"},
+	{Check: "daemon", Outcome: doctor.Fault, Says: "127.0.0.1:19405 is taken by another program (HTTP 404 Not Found); networking is mirrored, so it may be a program of Windows",
+		Do: []doctor.Change{{In: "/etc/netwatchd/config.yaml", Lines: []string{`web: {listen: ["127.0.0.1:19406"]}`}}}},
+	{Check: "prometheus", Outcome: doctor.Advice, Says: "nobody has read /metrics since the daemon started",
+		Do: []doctor.Change{{In: "prometheus.yml", Lines: []string{"scrape_configs:", "  - job_name: netwatchd"}}}},
+	{Check: "wsl kept awake", Outcome: doctor.Unknown, Says: "the settings of Windows cannot be seen from here",
+		Do: []doctor.Change{{In: `%USERPROFILE%\.wslconfig`, Lines: []string{"[general]", "instanceIdleTimeout=-1"}},
+			{Lines: []string{"wsl.exe --shutdown # in Windows"}}}},
 }

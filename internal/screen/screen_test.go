@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"netwatchd/internal/diagnose"
+	"netwatchd/internal/doctor"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/watch"
 )
@@ -54,6 +55,10 @@ func insideWithProxy(r probe.Result) func(*bytes.Buffer, Options) error {
 	}
 }
 
+func examined(all ...doctor.Finding) func(*bytes.Buffer, Options) error {
+	return func(b *bytes.Buffer, o Options) error { return Doctor(b, all, o) }
+}
+
 func result(r probe.Result) func(*bytes.Buffer, Options) error {
 	return func(b *bytes.Buffer, o Options) error { return Result(b, r, o) }
 }
@@ -72,6 +77,8 @@ func scenes() []scene {
 	renamed := healthy()
 	renamed.Service = "registry"
 	return []scene{
+		{"doctor-well", examined(wellInstalled...)},
+		{"doctor-faults", examined(badlyInstalled...)},
 		{"check-healthy", check(healthy())},
 		{"check-healthy-verbose", verbose(check(healthyClosed()))},
 		{"check-healthy-closed", check(healthyClosed())},

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"netwatchd/internal/doctor"
+	"netwatchd/internal/plan"
+	"netwatchd/internal/screen"
+)
+
+func (a *app) doctorCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "Say whether this installation is well, and what to change",
+		Long: `Say whether this installation is well: the agent and its sandbox, the unit, the daemon and what it keeps, Prometheus,
+the clock, proxies, and under WSL its settings. For what is not it prints the line to change. It changes nothing, and
+costs no tokens.
+
+Run it as the user whose agent is watched. Exit code: 0 well, 1 a fault, 2 something cannot be told, 3 usage or
+configuration.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := a.load()
+			if err != nil {
+				return err
+			}
+			found := doctor.Examine(cmd.Context(), doctor.Installation{
+				Host: doctor.Here(), Config: c, Plan: plan.Of(c), Version: build().Version})
+			if err := cmd.Context().Err(); err != nil {
+				return failed(err)
+			}
+			if asJSON {
+				err = printJSON(a.out, found)
+			} else {
+				err = screen.Doctor(a.out, found, screenOptions(a.out, false))
+			}
+			if err != nil {
+				return failed(err)
+			}
+			return done(doctorExit(found))
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print what was found as JSON")
+	return cmd
+}
+
+func doctorExit(found []doctor.Finding) int {
+	switch doctor.Worst(found) {
+	case doctor.Fault:
+		return exitFault
+	case doctor.Unknown:
+		return exitInconclusive
+	}
+	return exitHealthy
+}

@@ -1,0 +1,67 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"netwatchd/internal/redact"
+)
+
+// proxyNames are what decides by which way requests leave, in either spelling.
+var proxyNames = []string{"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"}
+
+func proxiesOf(environ []string) map[string]string {
+	all := make(map[string]string)
+	for _, name := range proxyNames {
+		value := lookup(environ, name)
+		if value == "" {
+			value = lookup(environ, strings.ToLower(name))
+		}
+		if value != "" {
+			all[name] = value
+		}
+	}
+	return all
+}
+
+// proxies holds the daemon's environment against the shell's: WSL's autoProxy, and /etc/profile, give proxies to shells and
+// not to services, so that an agent and the daemon leave by different ways.
+func (e *examination) proxies(context.Context) []Finding {
+	const check = "proxy"
+	if e.daemon == nil {
+		return nil
+	}
+	text, err := fs.ReadFile(e.Root, fmt.Sprintf("proc/%d/environ", e.daemon.pid))
+	if err != nil {
+		return []Finding{{check, Unknown, "the daemon's environment cannot be seen by this user", []Change{run("sudo --preserve-env netwatchd doctor")}}}
+	}
+	shell, daemon := proxiesOf(e.Environ), proxiesOf(strings.Split(string(text), "\x00"))
+	var differ, lines []string
+	for _, name := range proxyNames {
+		if shell[name] == daemon[name] {
+			continue
+		}
+		differ = append(differ, fmt.Sprintf("%s is %s here and %s there", name, shown(name, shell[name]), shown(name, daemon[name])))
+		lines = append(lines, fmt.Sprintf("Environment=%s=%s", name, redact.Named(name, shell[name])))
+	}
+	if len(differ) == 0 {
+		says := "neither this shell nor the daemon has one"
+		if len(shell) > 0 {
+			says = "this shell and the daemon have the same"
+		}
+		return []Finding{{check, Well, says, nil}}
+	}
+	return []Finding{{check, Advice, "an agent of this shell and the daemon leave by different ways: " + strings.Join(differ, "; "), []Change{
+		write("/etc/systemd/system/"+e.own.name+".d/proxy.conf", append([]string{"[Service]"}, lines...)...),
+		run("systemctl daemon-reload", e.own.command("restart")),
+	}}}
+}
+
+func shown(name, value string) string {
+	if value == "" {
+		return "not set"
+	}
+	return redact.Named(name, value)
+}
