@@ -6,10 +6,10 @@ SHELL := bash
 cache := $(CURDIR)/.cache
 version := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
-.PHONY: help build run test e2e e2e-full lab lab-soak lab-full dist rootfs axe screenshots bench lint codex tools setup parts clean
+.PHONY: help build run test e2e e2e-full lab lab-soak lab-full dist rootfs axe screenshots grafana bench lint codex tools setup parts clean
 
 help: ## say what there is
-	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 build: ## build bin/netwatchd
 	@go build -trimpath -ldflags='-X main.version=$(version)' -o bin/netwatchd ./cmd/netwatchd
@@ -29,6 +29,9 @@ axe: $(cache)/axe/node_modules/axe-core/axe.min.js ## fetch axe-core, which test
 $(cache)/axe/node_modules/axe-core/axe.min.js:
 	@npm install --prefix $(cache)/axe --no-save --no-audit --no-fund --loglevel=error axe-core@4.10.3 >/dev/null || \
 	  echo "axe-core cannot be fetched: the tests that need it are skipped" >&2
+
+grafana: ## fetch Grafana's own types, which the dashboards are held against, into .cache/grafana
+	@hack/grafana
 
 tools: ## build promtool, prometheus, amtool, alertmanager and nfpm for the tests, into .cache/bin (four minutes the first time on a machine)
 	@$(MAKE) --no-print-directory -s $(cache)/bin/promtool $(cache)/bin/amtool $(cache)/bin/nfpm || \
@@ -50,7 +53,7 @@ rootfs: ## make a small Debian to boot in the tests, as root (20 seconds the fir
 dist: $(cache)/bin/nfpm ## make the packages: .deb, .rpm, .tar.gz, in dist
 	@hack/dist dist
 
-parts: setup codex axe tools rootfs
+parts: setup codex axe grafana tools rootfs
 
 test: parts ## every test, then one list of what was skipped and why
 	@go run ./hack/testsummary -race -count=1 $(TESTFLAGS) ./...
