@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"netwatchd/internal/lab/parts"
 )
 
 // A checkup is what `netwatchd doctor --json` prints.
@@ -49,7 +51,7 @@ func wants(t *testing.T, got map[string]string, want map[string]string) {
 
 // The doctor of an installation that is well, and then of what becomes of it.
 func TestDoctor(t *testing.T) {
-	for _, version := range versions {
+	for _, version := range parts.CodexVersions {
 		t.Run(version, func(t *testing.T) {
 			s := play(t, version)
 			config := s.watching(closed)
@@ -64,7 +66,7 @@ func TestDoctor(t *testing.T) {
 			wants(t, s.doctor(t, config), map[string]string{"prometheus": "well"})
 
 			s.without = "CODEX_API_KEY"
-			s.configure(inModes + opened)
+			s.configure("sandbox_mode = 'workspace-write'\n" + opened)
 			wants(t, s.doctor(t, config), map[string]string{"sign-in": "fault", "sandbox": "fault"})
 		})
 	}
@@ -76,7 +78,7 @@ func TestDoctor(t *testing.T) {
 
 // Inside its sandbox an agent learns that it must ask elsewhere.
 func TestDoctorInside(t *testing.T) {
-	for _, version := range versions {
+	for _, version := range parts.CodexVersions {
 		s := play(t, version)
 		e := s.inside(version, append([]string{s.program}, s.stored([]string{"doctor", s.watching(closed)})...)...)
 		if e.Code != 2 || !strings.Contains(e.Stdout, "from inside a sandbox") {
