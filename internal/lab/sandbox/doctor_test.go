@@ -71,7 +71,8 @@ func TestDoctor(t *testing.T) {
 		})
 	}
 	t.Run("no codex", func(t *testing.T) {
-		s := play(t, "")
+		s := play(t, "0.169.0")
+		s.codex = filepath.Join(s.dir, "nowhere")
 		wants(t, s.doctor(t, s.watching(closed)), map[string]string{"codex": "fault"})
 	})
 }
