@@ -81,36 +81,53 @@ func (a *Agent) config() string {
 func (a *Agent) Sandbox() []string { return parts.CodexSandbox(a.w.t, a.version) }
 
 // Configure writes the user's config.toml.
-func (a *Agent) Configure(toml string) { a.write(a.home(), toml) }
+func (a *Agent) Configure(toml string) {
+	a.replace(filepath.Join(a.home(), "config.toml"), toml, 0o644)
+}
 
 // ConfigureOurs writes the config.toml of netwatchd's own runs.
-func (a *Agent) ConfigureOurs(toml string) { a.write(filepath.Join(a.storage(), "codex-home"), toml) }
-
-func (a *Agent) write(home, toml string) {
-	a.w.t.Helper()
-	a.w.must(os.MkdirAll(home, 0o700))
-	a.w.must(os.WriteFile(filepath.Join(home, "config.toml"), []byte(toml), 0o644))
+func (a *Agent) ConfigureOurs(toml string) {
+	a.replace(filepath.Join(a.storage(), "codex-home", "config.toml"), toml, 0o644)
 }
 
 // Wrap changes the command that stands for the sandbox: a shell's line that runs "$@" in it.
-func (a *Agent) Wrap(line string) {
-	a.w.t.Helper()
-	next := a.wrapper() + ".next" // renamed into place: a script that is being run cannot be written
-	a.w.must(os.WriteFile(next, []byte("#!/bin/sh\n"+line+"\n"), 0o755))
-	a.w.must(os.Rename(next, a.wrapper()))
-}
+func (a *Agent) Wrap(line string) { a.replace(a.wrapper(), "#!/bin/sh\n"+line+"\n", 0o755) }
 
 // Unwrap takes that command away.
-func (a *Agent) Unwrap() { a.w.must(os.Remove(a.wrapper())) }
+func (a *Agent) Unwrap() { a.hide(a.wrapper()) }
 
 // Uninstall takes codex away.
-func (a *Agent) Uninstall() { a.w.must(os.Remove(a.launcher())) }
+func (a *Agent) Uninstall() { a.hide(a.launcher()) }
 
 // SignOut takes the sign-in away.
-func (a *Agent) SignOut() { a.w.must(os.Remove(a.signIn())) }
+func (a *Agent) SignOut() { a.hide(a.signIn()) }
 
 // Protect takes the right to write the sign-in away.
-func (a *Agent) Protect() { a.w.must(os.Chmod(a.signIn(), 0o400)) }
+func (a *Agent) Protect() {
+	a.w.t.Helper()
+	a.w.t.Cleanup(func() { os.Chmod(a.signIn(), 0o600) })
+	a.w.must(os.Chmod(a.signIn(), 0o400))
+}
+
+// hide takes a file away until the test ends.
+func (a *Agent) hide(path string) {
+	a.w.t.Helper()
+	a.w.t.Cleanup(func() { os.Rename(path+".hidden", path) })
+	a.w.must(os.Rename(path, path+".hidden"))
+}
+
+// replace writes a file, until the test ends; what was there may be running.
+func (a *Agent) replace(path, text string, mode os.FileMode) {
+	a.w.t.Helper()
+	a.w.must(os.MkdirAll(filepath.Dir(path), 0o700))
+	if _, err := os.Lstat(path); err == nil {
+		a.hide(path)
+	} else {
+		a.w.t.Cleanup(func() { os.Remove(path) })
+	}
+	a.w.must(os.WriteFile(path+".next", []byte(text), mode))
+	a.w.must(os.Rename(path+".next", path))
+}
 
 // RefuseSignIn has the service refuse the sign-in, and to renew it.
 func (w *World) RefuseSignIn() {

@@ -109,8 +109,16 @@ func (w *World) Bend(b wire.Bend) {
 // Listen opens a port beyond the gateway. It is closed when the test ends.
 func (w *World) Listen(address string) net.Listener {
 	w.t.Helper()
-	listener, err := w.Beyond.Listen("tcp", address)
-	w.must(err)
+	listener := w.listen(address)
 	w.t.Cleanup(func() { listener.Close() })
+	return listener
+}
+
+func (w *World) listen(address string) (listener net.Listener) {
+	w.t.Helper()
+	w.must(w.Beyond.Do(func() (err error) {
+		listener, err = net.Listen("tcp", address)
+		return err
+	}))
 	return listener
 }

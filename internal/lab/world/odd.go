@@ -53,6 +53,7 @@ func HalfShake(conn net.Conn) {
 type Proxy struct {
 	w         *World
 	listener  net.Listener
+	open      func() // its port
 	demanding atomic.Bool
 	idle      atomic.Int64 // see CutIdle
 	mu        sync.Mutex
@@ -62,16 +63,23 @@ type Proxy struct {
 // UseProxy starts a proxy, w.Proxy, and sends netwatchd through it, by its environment.
 func (w *World) UseProxy() {
 	w.t.Helper()
-	p := &Proxy{w: w, listener: w.Listen(ProxyAddress)}
+	p := &Proxy{w: w}
 	w.Env = append(w.Env, "HTTPS_PROXY=http://"+ProxyAddress, "HTTP_PROXY=http://"+ProxyAddress)
 	server := &http.Server{Handler: p}
-	go server.Serve(p.listener)
+	p.open = func() {
+		p.listener = w.listen(ProxyAddress)
+		go server.Serve(p.listener)
+	}
+	p.open()
 	w.t.Cleanup(func() { server.Close(); p.hangUp() })
 	w.Proxy = p
 }
 
 // Stop closes the proxy's port.
-func (p *Proxy) Stop() { p.listener.Close() }
+func (p *Proxy) Stop() {
+	p.w.t.Cleanup(p.open)
+	p.listener.Close()
+}
 
 // Demand has the proxy ask for a password.
 func (p *Proxy) Demand() {

@@ -91,7 +91,10 @@ const (
 )
 
 // CutIdle has the proxy end tunnels in which nothing was said for so long.
-func (p *Proxy) CutIdle(after time.Duration) { p.idle.Store(int64(after)) }
+func (p *Proxy) CutIdle(after time.Duration) {
+	p.w.t.Cleanup(func() { p.idle.Store(0) })
+	p.idle.Store(int64(after))
+}
 
 // patient is a connection that is read as long as something comes in time.
 type patient struct {
