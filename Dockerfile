@@ -1,28 +1,27 @@
-# docker build -t netwatchd . && docker run -p 127.0.0.1:19405:19405 netwatchd
+# docker build -t netwatchd . && docker run --network=host --read-only --cap-drop=all netwatchd
 #
-# A container sees its own network and its own resolv.conf, not the host's, and has no agent: it can tell whether the service
-# is up, but not what is wrong on the host. Run it with --network=host, or better as a service of the host.
+# On the host's own network, since a container's is another: its resolver, its routes and its firewall are not those that the agent
+# has. There is no agent in here; deploy/compose has netwatchd with Prometheus, Alertmanager and Grafana around it.
 ARG GO_IMAGE=docker.io/library/golang:1.26-bookworm
 FROM ${GO_IMAGE} AS build
 WORKDIR /src
 COPY go.mod go.sum ./
-RUN go mod download
 COPY cmd cmd
 COPY internal internal
 ARG VERSION=
-RUN CGO_ENABLED=0 go build -trimpath -ldflags="-s -w -X main.version=${VERSION}" -o /out/netwatchd ./cmd/netwatchd
-RUN mkdir -p /out/var/lib/netwatchd /out/run/netwatchd
+RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
+  CGO_ENABLED=0 go build -trimpath -ldflags="-s -w -X main.version=${VERSION}" -o /out/netwatchd ./cmd/netwatchd
+RUN mkdir -p /out/var/lib/netwatchd
 
 FROM scratch
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=build /out/netwatchd /usr/bin/netwatchd
 COPY --from=build --chown=65534:65534 /out/var/lib/netwatchd /var/lib/netwatchd
-COPY --from=build --chown=65534:65534 /out/run/netwatchd /run/netwatchd
 USER 65534:65534
-# Inside a container loopback is nobody's but its own; what is published is up to whoever runs it.
-ENV NETWATCHD_WEB_LISTEN_ADDRESS=:19405
-EXPOSE 19405
+# All that is written goes to one place, so that the root may be read-only; the status file too, for whoever shares the volume.
+ENV NETWATCHD_STORAGE_PATH=/var/lib/netwatchd NETWATCHD_STATUS_FILE=/var/lib/netwatchd/status.json
 VOLUME /var/lib/netwatchd
+EXPOSE 19405
 # Whether the daemon is alive, not whether the service is: restarting netwatchd repairs no outage.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=15s \
   CMD ["/usr/bin/netwatchd", "probe", "http", "http://127.0.0.1:19405/-/healthy"]
