@@ -165,13 +165,19 @@ func start(t *testing.T, s *stack.Stack, further ...string) {
 		"--volume=" + config + ":/etc/netwatchd/config.yaml:ro", "--volume=" + s.Dir + "/ca.pem:/etc/netwatchd/ca.pem:ro"}
 	must(t, append(append(args, further...), netwatchd)...)
 	t.Cleanup(func() {
-		if t.Failed() {
-			out, err := exec.Command("podman", podman("logs", "netwatchd")[1:]...).CombinedOutput()
-			t.Logf("the container said: %s, %v", out, err)
-		}
+		logs(t, "netwatchd")
 		must(t, "rm", "--force", "--volumes", "netwatchd")
 	})
 	await(t, func() error { return answers(stack.URL + "/-/ready") })
+}
+
+// logs shows what a container said, if the test has failed.
+func logs(t *testing.T, container string) {
+	if t.Failed() {
+		command := podman("logs", container)
+		out, err := exec.Command(command[0], command[1:]...).CombinedOutput()
+		t.Logf("%s said: %s, %v", container, out, err)
+	}
 }
 
 func await(t *testing.T, is func() error) {
