@@ -25,28 +25,28 @@ configuration.`,
 			if err != nil {
 				return err
 			}
-			found := doctor.Examine(cmd.Context(), doctor.Installation{
+			report := doctor.Examine(cmd.Context(), doctor.Installation{
 				Host: doctor.Here(), Config: c, Plan: plan.Of(c), Version: build().Version})
 			if err := cmd.Context().Err(); err != nil {
 				return failed(err)
 			}
 			if asJSON {
-				err = printJSON(a.out, found)
+				err = printJSON(a.out, report)
 			} else {
-				err = screen.Doctor(a.out, found, screenOptions(a.out, false))
+				err = screen.Doctor(a.out, report, screenOptions(a.out, false))
 			}
 			if err != nil {
 				return failed(err)
 			}
-			return done(doctorExit(found))
+			return done(doctorExit(report))
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print what was found as JSON")
 	return cmd
 }
 
-func doctorExit(found []doctor.Finding) int {
-	switch doctor.Worst(found) {
+func doctorExit(r doctor.Report) int {
+	switch r.Worst() {
 	case doctor.Fault:
 		return exitFault
 	case doctor.Unknown:

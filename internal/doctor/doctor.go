@@ -5,7 +5,6 @@ package doctor
 
 import (
 	"context"
-	"fmt"
 	"io/fs"
 	"net/http"
 	"os"
@@ -51,10 +50,16 @@ type Change struct {
 	Lines []string `json:"lines"`
 }
 
+// A Report is what an examination came to.
+type Report struct {
+	Version  string    `json:"version"` // of the program that examined
+	Findings []Finding `json:"findings"`
+}
+
 // Worst is the worst outcome of all.
-func Worst(all []Finding) Outcome {
+func (r Report) Worst() Outcome {
 	worst := Well
-	for _, f := range all {
+	for _, f := range r.Findings {
 		worst = max(worst, f.Outcome)
 	}
 	return worst
@@ -115,23 +120,24 @@ type Installation struct {
 }
 
 // Examine makes every check that there is to make here. It starts the agent's sandbox, and takes a second or two.
-func Examine(ctx context.Context, in Installation) []Finding {
+func Examine(ctx context.Context, in Installation) Report {
+	r := Report{Version: in.Version}
 	if in.Denied {
-		return []Finding{{"sandbox", Unknown, "this runs where the network is denied: an installation cannot be seen from inside a sandbox",
+		r.Findings = []Finding{{"sandbox", Unknown, "this runs where the network is denied: an installation cannot be seen from inside a sandbox",
 			[]Change{run("netwatchd doctor # outside of it")}}}
+		return r
 	}
 	e := &examination{Installation: in, wsl: host.WSLIn(in.Root)}
 	e.daemon = e.findDaemon()
 	if e.answer = e.ask(ctx); e.answer.free {
 		e.daemon, e.stray = nil, e.daemon
 	}
-	var all []Finding
 	for _, check := range []func(context.Context) []Finding{
 		e.configuration, e.codex, e.sandbox, e.unit, e.running, e.statusFile, e.storage, e.prometheus, e.clock, e.proxies, e.windows,
 	} {
-		all = append(all, check(ctx)...)
+		r.Findings = append(r.Findings, check(ctx)...)
 	}
-	return all
+	return r
 }
 
 // An examination is an installation with what several checks want to know.
@@ -158,25 +164,4 @@ func lookup(environ []string, name string) string {
 func (e *examination) exists(name string) bool {
 	_, err := fs.Stat(e.Root, name)
 	return err == nil
-}
-
-// configFile is where a setting goes: into the file in force, or the one that would be read first.
-func (e *examination) configFile() string {
-	if e.Config.Path != "" {
-		return e.Config.Path
-	}
-	return "/etc/netwatchd/config.yaml"
-}
-
-func (e *examination) configuration(context.Context) []Finding {
-	const check = "configuration"
-	if e.Config.Path == "" {
-		return []Finding{{check, Well, "the one built in: there is no file, and none is needed", nil}}
-	}
-	info, err := fs.Stat(e.Root, strings.TrimPrefix(e.Config.Path, "/"))
-	if err == nil && e.daemon != nil && !readableBy(info, e.daemon.uid) {
-		return []Finding{{check, Fault, fmt.Sprintf("%s has no faults, but user %d, whom the daemon runs as, may not read it (mode %v)",
-			e.Config.Path, e.daemon.uid, info.Mode().Perm()), []Change{run("chmod a+r " + e.Config.Path)}}}
-	}
-	return []Finding{{check, Well, e.Config.Path + " has no faults", nil}}
 }

@@ -274,6 +274,15 @@ func TestProxies(t *testing.T) {
 			t.Errorf("it is told: %s", got)
 		}
 	})
+	t.Run("of the user's own manager", func(t *testing.T) {
+		e := on(t, fstest.MapFS{"proc/7/environ": file("")}, nil)
+		e.Environ, e.daemon, e.own.user = []string{"NO_PROXY=lan"}, &process{7, 1000}, true
+		want := []string{"proxy: advice | ~/.config/systemd/user/netwatchd.service.d/proxy.conf> [Service]; Environment=NO_PROXY=lan" +
+			" | > systemctl --user daemon-reload; systemctl --user restart netwatchd.service"}
+		if diff := cmp.Diff(want, brief(e.proxies(t.Context()))); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	})
 	t.Run("another user's", func(t *testing.T) {
 		e := on(t, fstest.MapFS{}, nil)
 		e.daemon = &process{7, 1000}
@@ -458,7 +467,7 @@ func TestStatusFile(t *testing.T) {
 // Inside a sandbox nothing of the installation can be seen, and nothing is guessed.
 func TestInside(t *testing.T) {
 	in := Installation{Host: Host{Denied: true, Root: os.DirFS("/nowhere")}}
-	if all := Examine(t.Context(), in); len(all) != 1 || Worst(all) != Unknown {
-		t.Errorf("%+v, want one thing that cannot be told", all)
+	if r := Examine(t.Context(), in); len(r.Findings) != 1 || r.Worst() != Unknown {
+		t.Errorf("%+v, want one thing that cannot be told", r)
 	}
 }

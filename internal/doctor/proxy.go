@@ -53,10 +53,8 @@ func (e *examination) proxies(context.Context) []Finding {
 		}
 		return []Finding{{check, Well, says, nil}}
 	}
-	return []Finding{{check, Advice, "an agent of this shell and the daemon leave by different ways: " + strings.Join(differ, "; "), []Change{
-		write("/etc/systemd/system/"+e.own.name+".d/proxy.conf", append([]string{"[Service]"}, lines...)...),
-		run("systemctl daemon-reload", e.own.command("restart")),
-	}}}
+	return []Finding{{check, Advice, "an agent of this shell and the daemon leave by different ways: " + strings.Join(differ, "; "),
+		e.own.dropIn("proxy.conf", append([]string{"[Service]"}, lines...)...)}}
 }
 
 func shown(name, value string) string {

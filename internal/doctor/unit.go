@@ -50,11 +50,23 @@ func readUnits(said string, user bool) []unit {
 	return all
 }
 
-func (u unit) command(words string) string {
+// manager is how the unit's systemd is talked to.
+func (u unit) manager() string {
 	if u.user {
-		return "systemctl --user " + words + " " + u.name
+		return "systemctl --user"
 	}
-	return "systemctl " + words + " " + u.name
+	return "systemctl"
+}
+
+func (u unit) command(words string) string { return u.manager() + " " + words + " " + u.name }
+
+// dropIn is lines added to the unit, and what makes them hold.
+func (u unit) dropIn(file string, lines ...string) []Change {
+	dir := "/etc/systemd/system/"
+	if u.user {
+		dir = "~/.config/systemd/user/"
+	}
+	return []Change{write(dir+u.name+".d/"+file, lines...), run(u.manager()+" daemon-reload", u.command("restart"))}
 }
 
 // findUnit chooses the one under which netwatchd runs, or would. It reports false if none is installed.

@@ -10,14 +10,14 @@ import (
 )
 
 // Doctor writes a line for each check, below it what to change, word for word, and at the end whether all is well.
-func Doctor(w io.Writer, all []doctor.Finding, o Options) error {
+func Doctor(w io.Writer, r doctor.Report, o Options) error {
 	p := &paper{Options: o}
 	width := 0
-	for _, f := range all {
+	for _, f := range r.Findings {
 		width = max(width, length(f.Check))
 	}
 	count := make(map[doctor.Outcome]int)
-	for _, f := range all {
+	for _, f := range r.Findings {
 		count[f.Outcome]++
 		p.finding(f, width)
 	}

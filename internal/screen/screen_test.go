@@ -56,7 +56,7 @@ func insideWithProxy(r probe.Result) func(*bytes.Buffer, Options) error {
 }
 
 func examined(all ...doctor.Finding) func(*bytes.Buffer, Options) error {
-	return func(b *bytes.Buffer, o Options) error { return Doctor(b, all, o) }
+	return func(b *bytes.Buffer, o Options) error { return Doctor(b, doctor.Report{Findings: all}, o) }
 }
 
 func result(r probe.Result) func(*bytes.Buffer, Options) error {

@@ -10,11 +10,14 @@ import (
 )
 
 // A checkup is what `netwatchd doctor --json` prints.
-type checkup []struct {
-	Check, Outcome, Says string
-	Do                   []struct {
-		In    string
-		Lines []string
+type checkup struct {
+	Version  string
+	Findings []struct {
+		Check, Outcome, Says string
+		Do                   []struct {
+			In    string
+			Lines []string
+		}
 	}
 }
 
@@ -27,7 +30,7 @@ func (s *scene) doctor(t *testing.T, args ...string) map[string]string {
 		t.Fatalf("%v\n%s\n%s", err, e.Stdout, e.Stderr)
 	}
 	outcomes, worst := make(map[string]string), 0
-	for _, f := range found {
+	for _, f := range found.Findings {
 		outcomes[f.Check] = f.Outcome + ": " + f.Says
 		worst = max(worst, map[string]int{"fault": 2, "unknown": 1}[f.Outcome])
 		if f.Outcome == "fault" && len(f.Do) == 0 {
