@@ -69,7 +69,7 @@
       hear();
       const v = JSON.parse(event.data);
       byId("said").textContent = `${v.service}: ${v.cause.replaceAll("_", " ")}. ${v.title}`;
-      charts.age = Infinity;
+      charts.stale = true;
       refresh();
     });
     events.addEventListener("error", () => {
@@ -79,6 +79,8 @@
     });
   }
 
+  // A thousand services that fail at once are a thousand events: the page follows twice a second.
+  const breath = 500;
   let refreshing = null;
   let again = false;
 
@@ -97,6 +99,7 @@
       await refreshing;
     } catch { // the connection: the stream will say so
     }
+    if (again) await new Promise((then) => setTimeout(then, breath));
     refreshing = null;
     if (again) {
       again = false;
@@ -156,15 +159,15 @@
   const gapWords = { suspended: "this host slept", not_running: "netwatchd did not run", unknown: "nothing is known" };
 
   const charts = {
-    age: Infinity,
-    loaded: 0,
-    drawn: [], // { plot, track, series, chart }
+    stale: true, // whatever was drawn last
+    loaded: 0, // when, by performance.now
+    drawn: [], // { plot, track }
     data: null,
 
     forget() {
       this.drawn.forEach((d) => d.plot.destroy());
       this.drawn = [];
-      this.age = Infinity;
+      this.stale = true;
     },
 
     // load asks for what was measured, if what is shown is old enough to differ.
@@ -172,14 +175,14 @@
       const box = byId("tracks");
       if (!box || !box.children.length) return;
       const span = spans[box.dataset.range];
-      if (this.age !== Infinity && performance.now() - this.loaded < span.every) return;
+      if (!this.stale && performance.now() - this.loaded < span.every) return;
       const query = new URLSearchParams({ service: box.dataset.service, range: box.dataset.range, limit: 100 });
       new Set([...box.children].map((t) => t.dataset.probe)).forEach((probe) => query.append("probe", probe));
       const response = await fetch("/api/v1/history?" + query, { cache: "no-store" });
       if (!response.ok) return;
       this.data = await response.json();
       this.loaded = performance.now();
-      this.age = 0;
+      this.stale = false;
       this.draw();
     },
 
