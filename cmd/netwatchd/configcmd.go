@@ -23,6 +23,9 @@ func (a *app) configCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
+				if err := c.Secrets(); err != nil {
+					return err
+				}
 				probes := 0
 				for _, s := range c.Services {
 					probes += len(s.Probes)

@@ -8,6 +8,8 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"path/filepath"
+	"reflect"
 	"runtime/debug"
 	"slices"
 	"sync"
@@ -16,6 +18,7 @@ import (
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
@@ -26,6 +29,7 @@ import (
 	"netwatchd/internal/metrics"
 	"netwatchd/internal/plan"
 	"netwatchd/internal/probe"
+	"netwatchd/internal/push"
 	"netwatchd/internal/snapshot"
 	"netwatchd/internal/statusfile"
 	"netwatchd/internal/watch"
@@ -43,6 +47,9 @@ func (a *app) runCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if err := c.Secrets(); err != nil {
+				return err
+			}
 			return a.run(cmd.Context(), c)
 		},
 	}
@@ -57,6 +64,8 @@ type service struct {
 	counters *metrics.Counters
 	keeper   *statusfile.Keeper
 	history  *history.Keeper
+	pusher   *push.Pusher
+	exporter *metrics.Exporter
 
 	plan atomic.Pointer[plan.Plan]
 
@@ -85,20 +94,24 @@ func (a *app) run(ctx context.Context, c *config.Config) error {
 		Dir: c.Storage.Path, Keep: s.keep, Version: build().Version, Log: s.log, Look: s.look,
 	})
 	s.history.Watch(names(c))
-	exporter, counters := metrics.NewExporter(
-		&metrics.Exporter{Ledger: s.ledger, Source: s, Info: s.info, Platform: host.WSL().Platform(), StoreErrors: s.history.Errors, Log: s.log}, build(), s.codex)
-	s.counters = counters
+	s.pusher = push.New(c.Push, push.Options{
+		Dir: filepath.Join(c.Storage.Path, "push"), Version: build().Version, Started: time.Now(), Log: s.log,
+	})
+	s.exporter, s.counters = metrics.NewExporter(&metrics.Exporter{
+		Ledger: s.ledger, Source: s, Info: s.info, Platform: host.WSL().Platform(), StoreErrors: s.history.Errors,
+		Beside: []prometheus.Collector{s.pusher}, Log: s.log,
+	}, build(), s.codex)
 	s.counters.Reloaded(nil)
 	events := web.NewEvents()
 	s.watcher = watch.New(s.plan.Load().Plan, watch.Options{
 		Version:   build().Version,
-		Observers: []watch.Observer{accountant{Ledger: s.ledger}, counters, newDiary(s.log), s.keeper, s.history, events},
+		Observers: []watch.Observer{accountant{Ledger: s.ledger}, s.counters, newDiary(s.log), s.keeper, s.history, events},
 		Clock:     new(host.Clock),
 		Purse:     s.history,
 	})
 	server := &web.Server{
 		Source: s.watcher, Results: s.ledger.Latest, History: s.history, Events: events, Ready: s.watcher.Ready(), Reload: s.reload,
-		Metrics: exporter, Version: build().Version, Log: s.log, Profiling: c.Web.Profiling,
+		Metrics: s.exporter, Version: build().Version, Log: s.log, Profiling: c.Web.Profiling,
 	}
 	s.log.Info("watching", "version", build().Version, "configuration", c.Origin(), "services", len(c.Services), "listen", addresses(listeners))
 	s.note()
@@ -135,6 +148,7 @@ func (s *service) serve(ctx context.Context, page func(context.Context) error) e
 	ctx, stop := context.WithCancel(ctx)
 	rest.Go(func() { s.reloadOnHangup(ctx) })
 	rest.Go(func() { s.tellSystemd(ctx) })
+	rest.Go(func() { s.pusher.Run(ctx, s.exporter.Families) })
 	err := page(ctx)
 	stop()
 	rest.Wait()
@@ -216,6 +230,7 @@ func unchangeable(was, is *config.Config) error {
 		{"status_file", was.StatusFile != is.StatusFile},
 		{"storage.path", was.Storage.Path != is.Storage.Path},
 		{"log", was.Log != is.Log},
+		{"push", !reflect.DeepEqual(was.Push, is.Push)},
 	} {
 		if fixed.changed {
 			return errors.New(fixed.key + " changed: that takes a restart")

@@ -28,6 +28,7 @@ type Config struct {
 	Resolvers  Resolvers
 	Controls   []Control
 	Services   []Service
+	Push       Push
 }
 
 // Web says where the daemon listens.

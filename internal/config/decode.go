@@ -26,7 +26,7 @@ const (
 // decode reads the document into c, over the defaults that stand there.
 func (r *reader) decode(c *Config, document *yaml.Node) {
 	root := &place{r: r, key: "the file", line: document.Line, node: document}
-	f := root.object("web", "storage", "status_file", "log", "defaults", "resolvers", "controls", "services")
+	f := root.object("web", "storage", "status_file", "log", "defaults", "resolvers", "controls", "services", "push")
 	r.settings(c, f)
 	if p, ok := f.has("defaults"); ok {
 		p.defaults(&c.Defaults)
@@ -39,6 +39,9 @@ func (r *reader) decode(c *Config, document *yaml.Node) {
 	}
 	if p, ok := f.has("services"); ok {
 		c.Services, c.Assumed = p.services(c.Defaults), false
+	}
+	if p, ok := f.has("push"); ok {
+		p.push(&c.Push)
 	}
 }
 

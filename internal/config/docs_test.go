@@ -15,16 +15,14 @@ import (
 const reference = "../../docs/configuration.md"
 
 func TestTheReferenceHasTheKeysOfTheExample(t *testing.T) {
-	text, err := os.ReadFile(example)
-	if err != nil {
-		t.Fatal(err)
-	}
 	var document yaml.Node
-	if err := yaml.Unmarshal(text, &document); err != nil {
+	if err := yaml.Unmarshal([]byte(exampleWithReceivers(t)), &document); err != nil {
 		t.Fatal(err)
 	}
-	// Not in the example because there they would say something else: the body of an answer to an upgrade, a proxy's file.
-	want := []string{"expect.status", "expect.headers", "expect.body", "proxy_file"}
+	// Not in the example because there they would say something else: the body of an answer to an upgrade, a proxy's file,
+	// another place for a secret.
+	want := []string{"expect.status", "expect.headers", "expect.body", "proxy_file",
+		"basic_auth.password_env", "bearer_token_file", "bearer_token_env"}
 	collect(document.Content[0], "", &want)
 	slices.Sort(want)
 	if diff := cmp.Diff(slices.Compact(want), documented(t)); diff != "" {
@@ -52,16 +50,20 @@ func documented(t *testing.T) []string {
 	return slices.Compact(keys)
 }
 
-// collect gathers the paths of the leaves below node as the reference writes them: a probe's without what leads to it.
+// collect gathers the paths of the leaves below node as the reference writes them: a probe's and a receiver's without what
+// leads to it.
 func collect(node *yaml.Node, path string, keys *[]string) {
-	path = strings.TrimPrefix(path, "services[].probes[].")
+	for _, list := range []string{"services[].probes", "push.remote_write", "push.otlp"} {
+		path = strings.TrimPrefix(path, list+"[].")
+	}
+	mappings := []string{"controls[].expect", "expect.headers", "labels"} // that are values
 	switch leaf := len(node.Content) == 0 || node.Content[0].Kind == yaml.ScalarNode; {
-	case node.Kind == yaml.MappingNode && len(node.Content) > 0 && path != "controls[].expect" && path != "expect.headers":
+	case node.Kind == yaml.MappingNode && len(node.Content) > 0 && !slices.Contains(mappings, path):
 		for i := 0; i < len(node.Content); i += 2 {
 			collect(node.Content[i+1], strings.TrimPrefix(path+"."+node.Content[i].Value, "."), keys)
 		}
 	case node.Kind == yaml.SequenceNode && !leaf:
-		if path == "services[].probes" {
+		if path == "services[].probes" || strings.HasPrefix(path, "push.") {
 			*keys = append(*keys, path)
 		}
 		for _, item := range node.Content {

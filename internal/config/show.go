@@ -64,6 +64,7 @@ func (c *Config) shown() shown {
 			{"direct", written(c.Resolvers.Direct, netip.AddrPort.String)}}},
 		{"controls", written(c.Controls, Control.shown)},
 		{"services", written(c.Services, Service.shown)},
+		{"push", c.Push.shown()},
 	}
 }
 

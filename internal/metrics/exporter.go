@@ -36,6 +36,8 @@ type Exporter struct {
 	Platform string
 	// StoreErrors is how often history could not be kept; nil is never.
 	StoreErrors func() float64
+	// Beside are exported as well.
+	Beside []prometheus.Collector
 	// Now is the clock by which gauges age; nil is time.Now.
 	Now func() time.Time
 	Log *slog.Logger
@@ -77,6 +79,7 @@ func NewExporter(e *Exporter, build Build, codex func() Codex) (*Exporter, *Coun
 		}, e.storeErrors),
 		codexInfo{codex},
 	)
+	e.others.MustRegister(e.Beside...)
 	return e, e.counters
 }
 
@@ -156,9 +159,9 @@ func (e *Exporter) now(ctx context.Context) *moment {
 	return m
 }
 
-// families yields all there is to export, one family after the other: all samples of ten thousand probes at once would
-// take more memory than everything else the daemon does.
-func (e *Exporter) families(ctx context.Context) iter.Seq2[*dto.MetricFamily, error] {
+// Families yields all there is to export, one family after the other: all samples of ten thousand probes at once would
+// take more memory than everything else the daemon does. An error costs its own metrics only.
+func (e *Exporter) Families(ctx context.Context) iter.Seq2[*dto.MetricFamily, error] {
 	return func(yield func(*dto.MetricFamily, error) bool) {
 		m := e.now(ctx)
 		others, err := e.others.Gather() // has what there is even if some of it failed

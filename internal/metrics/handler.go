@@ -41,7 +41,7 @@ const Doctor = "netwatchd-doctor"
 // write writes every family. What cannot be gathered is logged, and costs its own metrics only.
 func (e *Exporter) write(out io.WriteCloser, r *http.Request, format expfmt.Format) error {
 	encoder := expfmt.NewEncoder(polite{out}, format)
-	for family, err := range e.families(r.Context()) {
+	for family, err := range e.Families(r.Context()) {
 		if err != nil {
 			e.Log.Error("some metrics are missing", "error", err)
 			continue

@@ -24,10 +24,12 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 
+	"netwatchd/internal/config"
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/host"
 	"netwatchd/internal/ledger"
 	"netwatchd/internal/probe"
+	"netwatchd/internal/push"
 	"netwatchd/internal/watch"
 )
 
@@ -62,7 +64,8 @@ func newTrial() *trial {
 		Info: func(k ledger.Key) (Info, bool) {
 			return Info{Target: k.Probe + ".example", Interval: "30s", Expectation: "OK"}, k.Service == "codex"
 		},
-		Log: slog.New(slog.NewTextHandler(&t.log, nil)),
+		Beside: []prometheus.Collector{push.New(config.Push{RemoteWrite: []config.Receiver{{Name: "central"}}}, push.Options{Log: slog.Default()})},
+		Log:    slog.New(slog.NewTextHandler(&t.log, nil)),
 	}, Build{Version: "1.4.0", Revision: "abc", GoVersion: "go1.26"}, func() Codex {
 		return Codex{Version: "0.104.0", Path: "/usr/bin/codex", SandboxMode: "closed"}
 	})
@@ -115,7 +118,7 @@ func everything() *trial {
 func gathered(tb testing.TB, e *Exporter) map[string]*dto.MetricFamily {
 	tb.Helper()
 	all := make(map[string]*dto.MetricFamily)
-	for f, err := range e.families(tb.Context()) {
+	for f, err := range e.Families(tb.Context()) {
 		if err != nil {
 			tb.Fatal(err)
 		}

@@ -1,0 +1,213 @@
+package push
+
+import (
+	"bytes"
+	"cmp"
+	"compress/gzip"
+	"context"
+	"fmt"
+	"math"
+	"net/http"
+	"slices"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+	collectorpb "go.opentelemetry.io/proto/slim/otlp/collector/metrics/v1"
+	commonpb "go.opentelemetry.io/proto/slim/otlp/common/v1"
+	metricspb "go.opentelemetry.io/proto/slim/otlp/metrics/v1"
+	resourcepb "go.opentelemetry.io/proto/slim/otlp/resource/v1"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"netwatchd/internal/config"
+)
+
+// otlp sends by OpenTelemetry's protocol, as protobuf over HTTP (https://opentelemetry.io/docs/specs/otlp/#otlphttp).
+type otlp struct {
+	url      string
+	resource *resourcepb.Resource
+	beside   []*commonpb.KeyValue // of every point
+	client   *http.Client
+	line     *transport
+}
+
+func newOTLP(c config.Receiver, o Options) *otlp {
+	s := &otlp{url: c.URL, resource: new(resourcepb.Resource), line: newTransport(c, o)}
+	s.client = s.line.client()
+	for _, l := range c.Labels {
+		switch l.Name {
+		case "job": // what Prometheus makes of the names it gives these two
+			s.resource.Attributes = append(s.resource.Attributes, attribute("service.name", l.Value))
+		case "instance":
+			s.resource.Attributes = append(s.resource.Attributes, attribute("service.instance.id", l.Value))
+		default: // attributes of a resource would not become labels
+			s.beside = append(s.beside, attribute(l.Name, l.Value))
+		}
+	}
+	s.resource.Attributes = append(s.resource.Attributes, attribute("service.version", o.Version))
+	return s
+}
+
+func attribute(key, value string) *commonpb.KeyValue {
+	return &commonpb.KeyValue{Key: key, Value: &commonpb.AnyValue{Value: &commonpb.AnyValue_StringValue{StringValue: value}}}
+}
+
+func (s *otlp) wait() time.Duration { return s.line.waiting }
+
+func (s *otlp) send(ctx context.Context, moments []moment) (int, error) {
+	samples, body, err := s.encode(moments)
+	if err != nil {
+		return 0, err
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url, bytes.NewReader(body))
+	if err != nil {
+		return 0, err
+	}
+	request.Header.Set("Content-Type", "application/x-protobuf")
+	request.Header.Set("Content-Encoding", "gzip")
+	s.line.begin()
+	answer, err := s.client.Do(request)
+	if err != nil {
+		return 0, err
+	}
+	var text bytes.Buffer
+	_, _ = text.ReadFrom(answer.Body) // is in memory
+	if answer.StatusCode != http.StatusOK {
+		return 0, s.line.judge(fmt.Errorf("the answer is %s: %.200s", answer.Status, text.Bytes()))
+	}
+	var said collectorpb.ExportMetricsServiceResponse
+	if err := proto.Unmarshal(text.Bytes(), &said); err != nil {
+		return 0, fmt.Errorf("the answer is none of a collector: %w", err) // a captive portal's page, say
+	}
+	if part := said.PartialSuccess; part.GetRejectedDataPoints() > 0 {
+		// Of a histogram one point is many samples; which were rejected is not said.
+		return max(0, samples-int(part.RejectedDataPoints)), &refusal{answer.StatusCode, fmt.Errorf("%s", part.GetErrorMessage())}
+	}
+	return samples, nil
+}
+
+func (s *otlp) encode(moments []moment) (samples int, body []byte, err error) {
+	scope := &metricspb.ScopeMetrics{Scope: &commonpb.InstrumentationScope{Name: "netwatchd"}}
+	byName := make(map[string]*metricspb.Metric)
+	for _, m := range moments {
+		for _, f := range m.families {
+			samples += samplesOf(f)
+			metric := byName[f.GetName()]
+			if metric == nil {
+				if metric = s.metric(f); metric == nil {
+					continue
+				}
+				byName[f.GetName()] = metric
+				scope.Metrics = append(scope.Metrics, metric)
+			}
+			for _, p := range f.Metric {
+				s.point(metric, p, uint64(m.at)*uint64(time.Millisecond))
+			}
+		}
+	}
+	message, err := proto.Marshal(&collectorpb.ExportMetricsServiceRequest{ResourceMetrics: []*metricspb.ResourceMetrics{
+		{Resource: s.resource, ScopeMetrics: []*metricspb.ScopeMetrics{scope}},
+	}})
+	if err != nil {
+		return 0, nil, err
+	}
+	var zipped bytes.Buffer
+	z := gzip.NewWriter(&zipped)
+	_, err = z.Write(message)
+	if err = cmp.Or(err, z.Close()); err != nil {
+		return 0, nil, err
+	}
+	return samples, zipped.Bytes(), nil
+}
+
+// metric is f without its points; nil if it is nothing that OTLP knows.
+func (s *otlp) metric(f *dto.MetricFamily) *metricspb.Metric {
+	m := &metricspb.Metric{Name: f.GetName(), Description: f.GetHelp()}
+	switch f.GetType() {
+	case dto.MetricType_COUNTER:
+		m.Data = &metricspb.Metric_Sum{Sum: &metricspb.Sum{IsMonotonic: true, AggregationTemporality: cumulative}}
+	case dto.MetricType_GAUGE, dto.MetricType_UNTYPED:
+		m.Data = &metricspb.Metric_Gauge{Gauge: new(metricspb.Gauge)}
+	case dto.MetricType_HISTOGRAM:
+		m.Data = &metricspb.Metric_Histogram{Histogram: &metricspb.Histogram{AggregationTemporality: cumulative}}
+	case dto.MetricType_SUMMARY:
+		m.Data = &metricspb.Metric_Summary{Summary: new(metricspb.Summary)}
+	default:
+		return nil
+	}
+	return m
+}
+
+const cumulative = metricspb.AggregationTemporality_AGGREGATION_TEMPORALITY_CUMULATIVE
+
+// point adds p as it was at a time, in nanoseconds.
+func (s *otlp) point(to *metricspb.Metric, p *dto.Metric, at uint64) {
+	attributes := slices.Clone(s.beside)
+	for _, l := range p.Label {
+		attributes = append(attributes, attribute(l.GetName(), l.GetValue()))
+	}
+	switch data := to.Data.(type) {
+	case *metricspb.Metric_Sum:
+		data.Sum.DataPoints = append(data.Sum.DataPoints, value(p.GetCounter().GetValue(), attributes, at, began(p.GetCounter())))
+	case *metricspb.Metric_Gauge:
+		v := cmp.Or(p.GetGauge().GetValue(), p.GetUntyped().GetValue())
+		data.Gauge.DataPoints = append(data.Gauge.DataPoints, value(v, attributes, at, 0))
+	case *metricspb.Metric_Histogram:
+		data.Histogram.DataPoints = append(data.Histogram.DataPoints, histogramPoint(p.GetHistogram(), attributes, at))
+	case *metricspb.Metric_Summary:
+		data.Summary.DataPoints = append(data.Summary.DataPoints, summaryPoint(p.GetSummary(), attributes, at))
+	}
+}
+
+func began(m interface{ GetCreatedTimestamp() *timestamppb.Timestamp }) uint64 {
+	return uint64(m.GetCreatedTimestamp().AsTime().UnixNano())
+}
+
+// ended is the flag of a point that says that there is none any more; it becomes a staleness marker.
+const ended = uint32(metricspb.DataPointFlags_DATA_POINT_FLAGS_NO_RECORDED_VALUE_MASK)
+
+func flags(v float64) uint32 {
+	if isGone(v) {
+		return ended
+	}
+	return 0
+}
+
+func value(v float64, attributes []*commonpb.KeyValue, at, since uint64) *metricspb.NumberDataPoint {
+	p := &metricspb.NumberDataPoint{Attributes: attributes, TimeUnixNano: at, StartTimeUnixNano: since, Flags: flags(v)}
+	if p.Flags == 0 {
+		p.Value = &metricspb.NumberDataPoint_AsDouble{AsDouble: v}
+	}
+	return p
+}
+
+// histogramPoint counts each bucket by itself, where Prometheus counts all below its bound.
+func histogramPoint(h *dto.Histogram, attributes []*commonpb.KeyValue, at uint64) *metricspb.HistogramDataPoint {
+	p := &metricspb.HistogramDataPoint{Attributes: attributes, TimeUnixNano: at, StartTimeUnixNano: began(h), Flags: flags(h.GetSampleSum())}
+	if p.Flags != 0 {
+		return p
+	}
+	var below uint64
+	for _, b := range bounded(h) {
+		p.ExplicitBounds = append(p.ExplicitBounds, b.GetUpperBound())
+		p.BucketCounts = append(p.BucketCounts, b.GetCumulativeCount()-below)
+		below = b.GetCumulativeCount()
+	}
+	p.BucketCounts = append(p.BucketCounts, h.GetSampleCount()-below)
+	p.Count, p.Sum = h.GetSampleCount(), h.SampleSum
+	return p
+}
+
+func summaryPoint(m *dto.Summary, attributes []*commonpb.KeyValue, at uint64) *metricspb.SummaryDataPoint {
+	p := &metricspb.SummaryDataPoint{Attributes: attributes, TimeUnixNano: at, StartTimeUnixNano: began(m), Flags: flags(m.GetSampleSum())}
+	if p.Flags != 0 {
+		return p
+	}
+	p.Count, p.Sum = m.GetSampleCount(), m.GetSampleSum()
+	for _, q := range m.Quantile {
+		if !math.IsNaN(q.GetValue()) { // of a summary that has seen nothing
+			p.QuantileValues = append(p.QuantileValues, &metricspb.SummaryDataPoint_ValueAtQuantile{Quantile: q.GetQuantile(), Value: q.GetValue()})
+		}
+	}
+	return p
+}
