@@ -41,7 +41,7 @@ func TestAmtoolCheck(t *testing.T) {
 func TestRoutes(t *testing.T) {
 	amtool := tool(t, "amtool")
 	receivers := map[string]string{"page": "pager", "ticket": "tickets", "info": "nobody", "none": "nobody"}
-	for _, r := range alerts(shipped()) {
+	for _, r := range alerts(both()) {
 		labels := []string{"alertname=" + r.Alert, "job=netwatchd", "instance=desk:19405", "service=codex"}
 		for name, value := range r.Labels {
 			labels = append(labels, name+"="+value)

@@ -61,6 +61,11 @@ func run(t *testing.T, program string, args ...string) {
 
 func shipped() rules.File { return rules.For(config.Builtin(), rules.Default()) }
 
+func fleet() rules.File { return rules.Fleet(config.Builtin(), rules.Default()) }
+
+// both are the rules of each host and those of many.
+func both() rules.File { return rules.File{Groups: slices.Concat(shipped().Groups, fleet().Groups)} }
+
 func alerts(f rules.File) []rules.Rule {
 	var all []rules.Rule
 	for _, g := range f.Groups {
@@ -73,18 +78,20 @@ func alerts(f rules.File) []rules.Rule {
 	return all
 }
 
-// deploy/prometheus/netwatchd.rules.yml is what `netwatchd rules` prints without a configuration.
+// deploy/prometheus/netwatchd.rules.yml is what `netwatchd rules` prints without a configuration, fleet.rules.yml with --fleet.
 func TestRulesAreGenerated(t *testing.T) {
-	var b bytes.Buffer
-	if err := shipped().Write(&b); err != nil {
-		t.Fatal(err)
+	for path, file := range map[string]rules.File{"netwatchd.rules.yml": shipped(), "fleet.rules.yml": fleet()} {
+		var b bytes.Buffer
+		if err := file.Write(&b); err != nil {
+			t.Fatal(err)
+		}
+		golden(t, "prometheus/"+path, b.String())
 	}
-	golden(t, "prometheus/netwatchd.rules.yml", b.String())
 }
 
 func TestPromtoolCheck(t *testing.T) {
 	promtool := tool(t, "promtool")
-	run(t, promtool, "check", "rules", "--lint=all", "--lint-fatal", "prometheus/netwatchd.rules.yml")
+	run(t, promtool, "check", "rules", "--lint=all", "--lint-fatal", "prometheus/netwatchd.rules.yml", "prometheus/fleet.rules.yml")
 	run(t, promtool, "check", "config", "--lint=all", "--lint-fatal", "prometheus/prometheus.yml")
 }
 
@@ -101,15 +108,17 @@ func TestPromtoolCheckOfAConfiguration(t *testing.T) {
 		}
 		c.Services = append(c.Services, s)
 	}
-	var b bytes.Buffer
-	if err := rules.For(c, rules.Default()).Write(&b); err != nil {
-		t.Fatal(err)
+	for _, file := range []rules.File{rules.For(c, rules.Default()), rules.Fleet(c, rules.Default())} {
+		var b bytes.Buffer
+		if err := file.Write(&b); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(t.TempDir(), "rules.yml")
+		if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		run(t, promtool, "check", "rules", "--lint=all", "--lint-fatal", path)
 	}
-	path := filepath.Join(t.TempDir(), "rules.yml")
-	if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	run(t, promtool, "check", "rules", "--lint=all", "--lint-fatal", path)
 }
 
 func TestPromtoolRules(t *testing.T) {
@@ -356,7 +365,7 @@ func TestEveryAlertIsTested(t *testing.T) {
 			}
 		}
 	}
-	for _, r := range alerts(shipped()) {
+	for _, r := range alerts(both()) {
 		if !fires[r.Alert] {
 			t.Errorf("%s fires in no test", r.Alert)
 		}
@@ -383,7 +392,7 @@ func TestRulesKnowTheirMetrics(t *testing.T) {
 		t.Fatal(err)
 	}
 	suffix := regexp.MustCompile(`_bucket$`)
-	for _, g := range shipped().Groups {
+	for _, g := range both().Groups {
 		for _, r := range g.Rules {
 			for _, name := range regexp.MustCompile(`(^|[^:\w])(netwatchd_\w+)`).FindAllStringSubmatch(r.Expr, -1) {
 				if metric := suffix.ReplaceAllString(name[2], ""); !bytes.Contains(documented, []byte("`"+metric+"`")) {
@@ -396,7 +405,7 @@ func TestRulesKnowTheirMetrics(t *testing.T) {
 
 // What silences must have spoken before what it silences.
 func TestSourcesComeFirst(t *testing.T) {
-	all := alerts(shipped())
+	all := alerts(both())
 	longest := make(map[string]rules.Duration) // by alert
 	for _, r := range all {
 		longest[r.Alert] = max(longest[r.Alert], r.For)

@@ -25,7 +25,7 @@ const madeFrom = "\n## When it fires\n"
 
 func TestRunbooks(t *testing.T) {
 	byName := make(map[string][]rules.Rule)
-	for _, r := range alerts(shipped()) {
+	for _, r := range alerts(both()) {
 		byName[r.Alert] = append(byName[r.Alert], r)
 	}
 	for name, all := range byName {
@@ -131,7 +131,7 @@ func index(t *testing.T, byName map[string][]rules.Rule) string {
 		"The rules are in\n[deploy/prometheus](../../deploy/prometheus); their order is that of the [causes](../causes.md). " +
 		"The command is for the host in the\nlabel `instance`; the service is in `service`: the names of alerts say Codex whatever it is.\n\n" +
 		"| alert | severity | |\n|---|---|---|\n")
-	for _, r := range alerts(shipped()) {
+	for _, r := range alerts(both()) {
 		forms := byName[r.Alert]
 		if forms == nil {
 			continue // its other forms have been listed

@@ -11,12 +11,13 @@ import (
 func (a *app) rulesCommand() *cobra.Command {
 	o := rules.Default()
 	percent := o.Objective * 100
-	var inhibit bool
+	var inhibit, fleet bool
 	cmd := &cobra.Command{
 		Use:   "rules",
 		Short: "Print alerting rules for Prometheus, or inhibitions for Alertmanager",
 		Long: `Print alerting rules for Prometheus that follow from the configuration: its severities and its intervals. With --inhibit
-print the inhibit_rules of Alertmanager instead: which cause explains, and so silences, which.
+print the inhibit_rules of Alertmanager instead: which cause explains, and so silences, which. With --fleet print the rules
+that hold many hosts against each other, to be loaded beside the others.
 
     netwatchd rules > /etc/prometheus/netwatchd.rules.yml && promtool check rules /etc/prometheus/netwatchd.rules.yml`,
 		Args: cobra.NoArgs,
@@ -29,9 +30,12 @@ print the inhibit_rules of Alertmanager instead: which cause explains, and so si
 				return err
 			}
 			o.Objective = percent / 100
-			if inhibit {
+			switch {
+			case inhibit:
 				err = rules.Inhibit().Write(a.out)
-			} else {
+			case fleet:
+				err = rules.Fleet(c, o).Write(a.out)
+			default:
 				err = rules.For(c, o).Write(a.out)
 			}
 			if err != nil {
@@ -44,5 +48,7 @@ print the inhibit_rules of Alertmanager instead: which cause explains, and so si
 	cmd.Flags().StringVar(&o.Runbooks, "runbooks", o.Runbooks, "where docs/runbooks can be read by whoever is paged, for runbook_url: a URL without a slash at its end")
 	cmd.Flags().Float64Var(&percent, "objective", percent, "percentage of the time in which a service should be available")
 	cmd.Flags().BoolVar(&inhibit, "inhibit", false, "print the inhibit_rules of Alertmanager's configuration")
+	cmd.Flags().BoolVar(&fleet, "fleet", false, "print the rules that hold many hosts against each other")
+	cmd.MarkFlagsMutuallyExclusive("inhibit", "fleet")
 	return cmd
 }

@@ -23,7 +23,7 @@ type Inhibition struct {
 var equal = []string{"job", "instance", "service"}
 
 // Inhibit returns the inhibitions: each cause silences what it hides. They stand on NetwatchdVerdict, which fires at once;
-// the last one on the sandbox alert of a host that is fine, which is held less than every page.
+// one on the sandbox alert of a host that is fine, which is held less than every page; the last ones on the fleet's alerts.
 func Inhibit() Inhibitions {
 	var all []Inhibition
 	for c := range diagnose.Causes() {
@@ -41,11 +41,12 @@ func Inhibit() Inhibitions {
 			Equal:  equal,
 		})
 	}
-	return Inhibitions{append(all, Inhibition{
+	all = append(all, Inhibition{
 		Source: []string{match("alertname", "=", Name(diagnose.Sandbox)), match(hostLabel, "=", "")},
 		Target: []string{match("severity", "=", diagnose.Page.String())},
 		Equal:  equal,
-	})}
+	})
+	return Inhibitions{append(all, inhibitFleet()...)}
 }
 
 func match(label, how, value string) string { return fmt.Sprintf("%s%s%q", label, how, value) }

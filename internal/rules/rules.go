@@ -35,6 +35,8 @@ func Default() Options {
 // A File is what Prometheus reads under rule_files.
 type File struct {
 	Groups []Group `yaml:"groups"`
+
+	made string // by this command
 }
 
 // A Group is evaluated together.
@@ -89,7 +91,7 @@ func (d Duration) String() string {
 // For returns the rules for a configuration.
 func For(c *config.Config, o Options) File {
 	b := &builder{Options: o, services: c.Services}
-	return File{Groups: []Group{
+	return File{made: "netwatchd rules", Groups: []Group{
 		{Name: "netwatchd.causes", Rules: b.causes()},
 		{Name: "netwatchd.self", Rules: b.self()},
 		{Name: "netwatchd.availability", Interval: Duration(sampled), Rules: b.availability()},
@@ -120,7 +122,7 @@ func (b *builder) alert(name string, severity diagnose.Severity, r Rule, summary
 const heading = "# Made by `%s`: change the configuration or the table of causes, and make it again.\n"
 
 // Write writes the rules as Prometheus reads them.
-func (f File) Write(w io.Writer) error { return write(w, "netwatchd rules", f) }
+func (f File) Write(w io.Writer) error { return write(w, f.made, f) }
 
 // Write writes the section as it stands in Alertmanager's configuration.
 func (i Inhibitions) Write(w io.Writer) error { return write(w, "netwatchd rules --inhibit", i) }

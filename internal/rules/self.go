@@ -10,7 +10,7 @@ import (
 
 // self are the alerts on netwatchd itself.
 func (b *builder) self() []Rule {
-	return append(b.absent(), b.stale(), b.reloadFailed(), b.fallingBehind())
+	return append(b.absent(), b.stale(), b.reloadFailed(), b.fallingBehind(), b.pushFailing())
 }
 
 // outage and gap are the two kinds of silence.

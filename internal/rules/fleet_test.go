@@ -1,0 +1,63 @@
+package rules
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"netwatchd/internal/config"
+	"netwatchd/internal/diagnose"
+)
+
+// The fleet speaks before its hosts, and is silent only after them: else it could not silence them.
+func TestTheFleetSpeaksFirstAndLast(t *testing.T) {
+	c := config.Builtin()
+	hosts, fleet := For(c, Default()), Fleet(c, Default())
+	for _, cause := range paging() {
+		host := named(hosts, Name(cause))[0]
+		for _, name := range []string{fleetName, singleName} {
+			found := false
+			for _, r := range named(fleet, name) {
+				if r.Labels["cause"] != cause.String() {
+					continue
+				}
+				found = true
+				if lead := time.Duration(host.For - r.For); lead < 30*time.Second { // two evaluations of the shipped example
+					t.Errorf("%s of %v speaks %v before %s", name, cause, lead, host.Alert)
+				}
+				if r.KeepFiringFor <= host.KeepFiringFor {
+					t.Errorf("%s of %v is silent %v after the last host, %s after %v", name, cause, r.KeepFiringFor, host.Alert, host.KeepFiringFor)
+				}
+				if r.KeepFiringFor <= r.For {
+					t.Errorf("%s of %v is silent after %v, before the next one speaks after %v", name, cause, r.KeepFiringFor, r.For)
+				}
+			}
+			if !found {
+				t.Errorf("no %s of %v", name, cause)
+			}
+		}
+	}
+}
+
+// A service that the configuration makes a ticket is one for the fleet as well.
+func TestSeveritiesOfTheFleet(t *testing.T) {
+	c := config.Builtin()
+	s := c.Services[0]
+	s.Name, s.Severity = "toy", map[diagnose.Cause]diagnose.Severity{diagnose.Upstream: diagnose.Ticket}
+	c.Services = append(c.Services, s)
+	got := make(map[string]string)
+	for _, r := range named(Fleet(c, Default()), fleetName) {
+		if r.Labels["cause"] == "upstream" && r.Labels[scopeLabel] == everyone {
+			got[r.Labels["severity"]] = r.Expr
+		}
+	}
+	const also = "\nand service_cause:netwatchd_hosts:count > 1"
+	want := map[string]string{
+		"page":   `service_cause:netwatchd_hosts:ratio{cause="upstream",service!~"toy"} >= 0.5` + also,
+		"ticket": `service_cause:netwatchd_hosts:ratio{cause="upstream",service=~"toy"} >= 0.5` + also,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
