@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -112,10 +113,16 @@ func serve(t testing.TB, s *parts.Server, ready func() error) {
 	t.Cleanup(func() {
 		s.Stop()
 		if t.Failed() {
-			t.Logf("%s said:\n%s", filepath.Base(s.Path), s.Said())
+			t.Logf("%s said last:\n%s", filepath.Base(s.Path), last(s.Said()))
 		}
 	})
 	if err := parts.Eventually(startLimit, ready); err != nil {
 		t.Fatalf("%s is not ready: %v", filepath.Base(s.Path), err)
 	}
+}
+
+// last is the end of a log: a server that is in trouble repeats itself.
+func last(said string) string {
+	lines := strings.SplitAfter(said, "\n")
+	return strings.Join(lines[max(0, len(lines)-20):], "")
 }
