@@ -7,7 +7,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/prometheus/common/model"
 	"go.yaml.in/yaml/v3"
 
 	"netwatchd/internal/rules"
@@ -69,29 +71,66 @@ func routed(t *testing.T, amtool string, labels ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// Quiet hours are for what can wait, and for nothing else.
-func TestQuietHours(t *testing.T) {
-	text, err := os.ReadFile(alertmanagerFile)
+type route struct {
+	Receiver string
+	Active   []string        `yaml:"active_time_intervals"`
+	Mute     []string        `yaml:"mute_time_intervals"`
+	Wait     *model.Duration `yaml:"group_wait"`
+	Interval *model.Duration `yaml:"group_interval"`
+	Routes   []route
+}
+
+func routes(t *testing.T) route {
+	t.Helper()
+	var file struct{ Route route }
+	parse(t, alertmanagerFile, &file)
+	return file.Route
+}
+
+func parse(t *testing.T, path string, into any) {
+	t.Helper()
+	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	type route struct {
-		Receiver string
-		Active   []string `yaml:"active_time_intervals"`
-		Mute     []string `yaml:"mute_time_intervals"`
-		Routes   []route
+	if err := yaml.Unmarshal(text, into); err != nil {
+		t.Fatalf("%s: %v", path, err)
 	}
-	var file struct{ Route route }
-	if err := yaml.Unmarshal(text, &file); err != nil {
-		t.Fatal(err)
+}
+
+// A pair of Alertmanagers tells everything once as long as each group is looked at between two evaluations: docs/alerting.md.
+func TestWaitsFallBetweenEvaluations(t *testing.T) {
+	var p struct {
+		Global struct {
+			Evaluation model.Duration `yaml:"evaluation_interval"`
+		}
 	}
-	for _, r := range file.Route.Routes {
+	parse(t, "prometheus/prometheus.yml", &p)
+	every := p.Global.Evaluation
+	const (
+		peerTimeout = model.Duration(8 * time.Second)  // that the example asks for
+		resend      = model.Duration(75 * time.Second) // how often Prometheus says again that an alert has ended
+	)
+	top := routes(t)
+	for _, r := range append(top.Routes, top) {
+		if r.Wait != nil && (*r.Wait%every <= peerTimeout || *r.Wait%every > every*4/5) {
+			t.Errorf("%s waits %v: %v after an evaluation, want more than the peer timeout of %v, and well before the next", r.Receiver, r.Wait, *r.Wait%every, peerTimeout)
+		}
+		if r.Interval != nil && (*r.Interval%every != 0 || *r.Interval <= resend) {
+			t.Errorf("%s is looked at every %v, want a multiple of %v over %v", r.Receiver, r.Interval, every, resend)
+		}
+	}
+}
+
+// Quiet hours are for what can wait, and for nothing else.
+func TestQuietHours(t *testing.T) {
+	for _, r := range routes(t).Routes {
 		quiet := len(r.Active)+len(r.Mute) > 0
 		if want := r.Receiver == "tickets"; quiet != want {
 			t.Errorf("%s has quiet hours: %v, want %v", r.Receiver, quiet, want)
 		}
 	}
-	if !slices.ContainsFunc(file.Route.Routes, func(r route) bool { return r.Receiver == "pager" }) {
+	if !slices.ContainsFunc(routes(t).Routes, func(r route) bool { return r.Receiver == "pager" }) {
 		t.Error("nobody is paged")
 	}
 }
