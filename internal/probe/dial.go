@@ -145,6 +145,8 @@ func endeavourTo(ctx context.Context, addr netip.AddrPort) endeavour {
 	// idle would never show that it is cut. Codex's own client sends none either.
 	var w witness
 	defer w.leave()
+	ctx, stop := w.impatient(ctx)
+	defer stop()
 	dialer := net.Dialer{KeepAlive: -1, Control: w.attend}
 	conn, err := dialer.DialContext(ctx, "tcp", addr.String())
 	if err != nil {
@@ -255,7 +257,11 @@ func neighbourMissing(addr netip.Addr) bool {
 // ICMPv6, and silence from its own firewall as well as from afar.
 func connectError(addr netip.AddrPort, err error, w *witness) error {
 	errno, _ := errors.AsType[syscall.Errno](err)
-	said := fmt.Sprintf("connect to %s: %s", addr, inWords(err))
+	ended, kept := inWords(err), w.keptIn()
+	if kept && errno == 0 { // given up early
+		ended = "no answer"
+	}
+	said := fmt.Sprintf("connect to %s: %s", addr, ended)
 	because := func(c Class, reason string) error {
 		return Fail(c, &worded{said + " (" + reason + ")", err})
 	}
@@ -265,7 +271,7 @@ func connectError(addr netip.AddrPort, err error, w *witness) error {
 			return because(LocalNoRoute, "this host has no route to it")
 		}
 	}
-	switch kept := w.keptIn(); {
+	switch {
 	case kept && !routed(addr): // the link went down meanwhile
 		return because(LocalNoRoute, "this host has no route to it")
 	case kept:

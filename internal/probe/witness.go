@@ -1,10 +1,13 @@
 package probe
 
 import (
+	"context"
 	"math/rand/v2"
 	"net/netip"
 	"runtime"
+	"sync"
 	"syscall"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -14,27 +17,49 @@ import (
 // packets: the kernel knows that this host's own firewall drops them, but connect(2) does not say so, it waits as it
 // would for someone far away who is silent.
 type witness struct {
+	mu   sync.Mutex
 	fd   int
 	here bool
+}
+
+// again is when a SYN that got no answer has been sent again, after a second (RFC 6298), and a little more.
+const again = 1100 * time.Millisecond
+
+// impatient returns a context that ends as soon as it is seen that nothing leaves this host: to wait on would be in vain.
+func (w *witness) impatient(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	late := time.AfterFunc(again, func() {
+		if w.keptIn() {
+			cancel()
+		}
+	})
+	return ctx, func() { late.Stop(); cancel() }
 }
 
 // attend is a net.Dialer's Control.
 func (w *witness) attend(_, _ string, c syscall.RawConn) error {
 	return c.Control(func(fd uintptr) {
 		own, err := unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0)
+		w.mu.Lock()
+		defer w.mu.Unlock()
 		w.fd, w.here = own, err == nil
 	})
 }
 
 func (w *witness) leave() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if w.here {
 		unix.Close(w.fd)
 	}
+	w.here = false
 }
 
-// keptIn reports whether the SYN was sent again, after a second (RFC 6298), and did not leave this host: only one that did
-// counts as retransmitted and on its way (tcp_retransmit_skb in Linux's net/ipv4/tcp_output.c).
+// keptIn reports whether the SYN was sent again and did not leave this host: only one that did counts as retransmitted and
+// on its way (tcp_retransmit_skb in Linux's net/ipv4/tcp_output.c).
 func (w *witness) keptIn() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if !w.here {
 		return false
 	}
