@@ -180,10 +180,10 @@ func deadProxy(v *view) *finding {
 	}
 	// It says that the connection stands, and whoever speaks at the other end is nobody's server.
 	r := v.fails(func(r *probe.Result) bool { return r.Proxy != "" && secure(r) && r.Class.Layer() == "tls" })
-	if r == nil || v.sameWay(r, ok) != nil {
+	if r == nil || v.passedOn(r) != nil {
 		return nil
 	}
-	if other := v.sameWay(r, not(ok)); other != nil || past != nil {
+	if other := v.sameWay(r, func(c *probe.Result) bool { return secure(c) && !c.OK() || stranger(c) }); other != nil || past != nil {
 		return &finding{title: "the proxy " + r.Proxy + " takes connections and does not pass them on",
 			evidence: []*probe.Result{r, other, past, v.control()}}
 	}

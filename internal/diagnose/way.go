@@ -19,9 +19,15 @@ func (v *view) sameWay(r *probe.Result, is func(*probe.Result) bool) *probe.Resu
 	return first(v.controls, func(c *probe.Result) bool { return c.Proxy == r.Proxy && is(c) })
 }
 
-// viaUnprovenProxy reports whether r went through a proxy that passed no control on, and nobody vouches for who answered.
+// viaUnprovenProxy reports whether r went through a proxy that passed no such control on, and nobody vouches for who answered.
 func (v *view) viaUnprovenProxy(r *probe.Result) bool {
-	return r.Proxy != "" && v.sameWay(r, ok) == nil && !(secure(r) && r.Phase > probe.Handshake)
+	return r.Proxy != "" && v.passedOn(r) == nil && !(secure(r) && r.Phase > probe.Handshake)
+}
+
+// passedOn is a control that r's proxy passed on, by TLS if r was to be made by TLS: that takes a tunnel, a plain request
+// does not.
+func (v *view) passedOn(r *probe.Result) *probe.Result {
+	return v.sameWay(r, func(c *probe.Result) bool { return c.OK() && (secure(c) || !secure(r)) })
 }
 
 // alike is a control that ends by TLS just as r did, if none gets further: then it is the way for TLS that is broken, not

@@ -136,7 +136,8 @@ const sameMoment = 500 * time.Millisecond
 
 func (w *Watcher) joinEnvironment(rd *round) {
 	e := w.envRun
-	if e == nil || time.Since(e.begun) > sameMoment || rd.confirming && !e.confirming && e.open > 0 {
+	// A suspicion is not held against controls that were asked before it: they may have been cut off with the service.
+	if e == nil || time.Since(e.begun) > sameMoment || rd.confirming && !e.confirming {
 		e = w.startEnvironment(rd.confirming)
 	}
 	if e.open == 0 {
