@@ -231,6 +231,8 @@ func (o Outcome) effort() (words string, takes time.Duration) {
 		return "timeout + ", world.SandboxTimeout
 	case timedOut(decisive):
 		return "timeout + ", timeout
+	case decisive == "local.denied" && o.Daemon.Evidence[0].Elapsed >= 1: // what is dropped shows when it is sent again (RFC 6298)
+		return "1 s + ", time.Second
 	case strings.HasPrefix(decisive, "exec.") && len(o.Scene.Asked.Command) > 0: // only a run of the agent shows it
 		return "run + ", time.Duration(o.Daemon.Evidence[0].Elapsed * float64(time.Second))
 	case slices.ContainsFunc(o.Daemon.Results, func(r result) bool { return timedOut(r.Class) }):

@@ -89,6 +89,7 @@ const (
 	namesByTCP     = "tcp dport 53"
 	resolverByUDP  = "ip daddr " + world.Resolver + " udp dport 53"
 	resolverByTCP  = "ip daddr " + world.Resolver + " tcp dport 53"
+	reset          = " reject with tcp reset"
 	vpnResolver    = "10.8.0.1"
 	searching      = "search corp.example\noptions ndots:3\nnameserver " + world.Resolver + "\n"
 	patientTimeout = 3 * time.Second
@@ -120,6 +121,18 @@ var network = []Scene{
 	{Name: "a firewall on this host drops lookups", Bend: func(w *world.World) { w.Firewall(namesByUDP + " drop") },
 		Cause: "local_policy", Class: "local.denied"},
 
+	{Name: "a firewall on this host drops the service", Config: patient,
+		Bend: func(w *world.World) { w.Firewall(dropsService+" drop", dropsService6+" drop") }, Cause: "local_policy", Class: "local.denied"},
+	{Name: "a firewall on this host resets the service",
+		Bend:  func(w *world.World) { w.Firewall(dropsService+reset, dropsService6+reset) },
+		Cause: "local_policy", Class: "local.denied"},
+	{Name: "DHCP has not answered", Bend: func(w *world.World) { w.Reroute("addr flush dev wan0") }, Cause: "host_offline", Class: "local.no_interface"},
+	{Name: "a route leads the service into nothing", Bend: func(w *world.World) {
+		w.Reroute("route add blackhole "+world.ServiceIPv4, "-6 route add blackhole "+world.ServiceIPv6)
+	}, Cause: "host_offline", Class: "local.no_route"},
+	{Name: "the network lets no connection out", Bend: func(w *world.World) { w.Reject("tcp dport { 80, 443 }" + reset) },
+		Cause: "host_offline", Class: "tcp.refused"},
+
 	{Name: "only IPv6 is broken", Bend: func(w *world.World) { w.Lose(abroad6) }, Cause: "ipv6", Class: "tcp.timed_out"},
 	{Name: "only IPv4 is broken", Bend: func(w *world.World) { w.Lose(abroad) }, Cause: "ipv4", Class: "tcp.timed_out"},
 	{Name: "no IPv6 at all", Bend: func(w *world.World) { w.Unroute("-6") }, Cause: "healthy"},
@@ -128,6 +141,8 @@ var network = []Scene{
 		Cause: "proxy", Class: "proxy.refused"},
 	{Name: "the proxy wants credentials", Before: func(w *world.World) { w.UseProxy() }, Bend: func(w *world.World) { w.Proxy.Demand() },
 		Cause: "proxy", Class: "proxy.auth_required"},
+	{Name: "the proxy answers for everyone", Before: func(w *world.World) { w.UseProxy() }, Bend: func(w *world.World) { w.Proxy.Pose() },
+		Cause: "proxy", Class: "tls.protocol.error"},
 
 	{Name: "the resolver is stopped", Bend: (*world.World).StopResolver, Cause: "resolver", Class: "dns.unreachable"},
 	{Name: "the resolver is silent", Bend: func(w *world.World) { w.Lose(resolverByUDP, resolverByTCP) },
@@ -176,10 +191,20 @@ var network = []Scene{
 	{Name: "the hosts file sends the service's name to a stranger", Bend: func(w *world.World) { w.Hosts(world.PortalAddress + " " + world.ServiceName) },
 		Cause: "resolver", Class: "tls.cert.name_invalid"},
 
+	{Name: "a route leads lookups into nothing", Bend: func(w *world.World) { w.Reroute("route add blackhole " + world.Resolver) },
+		Cause: "resolver", Class: "local.no_route"},
+	{Name: "the resolver implements nothing", Bend: func(w *world.World) { w.TwistResolver(world.Says(dns.RcodeNotImplemented)) },
+		Cause: "resolver", Class: "dns.failed"},
+	{Name: "nsswitch.conf names no nameserver", Bend: (*world.World).AskNobody, Cause: "resolver", Class: "dns.name_not_resolved"},
+	{Name: "the resolver gives a private address", Bend: func(w *world.World) { w.TwistResolver(world.Places("10.1.2.3")) },
+		Cause: "resolver", Class: "tcp.timed_out"},
+
 	{Name: "a captive portal answers 200", Bend: func(w *world.World) { w.Portal(`200 "<html>sign in</html>"`) },
 		Cause: "interception", Class: "http.unexpected_status"},
 	{Name: "a captive portal redirects", Bend: func(w *world.World) { w.Portal("302 http://portal.example/") },
 		Cause: "interception", Class: "http.redirected"},
+	{Name: "a captive portal answers TLS alone", Bend: (*world.World).PortalForTLS, Cause: "interception", Class: "tls.cert.name_invalid"},
+	{Name: "511", Bend: answers(511), Cause: "interception", Class: "http.unexpected_status"},
 	{Name: "TLS is inspected", Bend: func(w *world.World) { w.Inspect(true) }, Cause: "interception", Class: "tls.cert.authority_invalid"},
 	{Name: "TLS of the service alone is inspected", Bend: func(w *world.World) { w.Inspect(false) },
 		Cause: "interception", Class: "tls.cert.authority_invalid"},
@@ -218,6 +243,12 @@ var network = []Scene{
 		Cause: "upstream", Class: "http.timed_out"},
 	{Name: "the service's name is gone everywhere", Bend: func(w *world.World) { w.EveryoneSays(parts.Missing) },
 		Cause: "upstream", Class: "dns.name_not_resolved"},
+	{Name: "its certificate is not valid yet", Bend: func(w *world.World) { w.ServiceShows(parts.NotYetValid) },
+		Cause: "upstream", Class: "tls.cert.date_invalid"},
+	{Name: "the network prohibits the service", Bend: func(w *world.World) {
+		w.Reject(dropsService+" reject with icmp admin-prohibited", dropsService6+" reject with icmpv6 admin-prohibited")
+	}, Cause: "upstream", Class: "tcp.address_unreachable"},
+	{Name: "521 of its CDN", Bend: answers(521, "Server: cloudflare", "Cf-Ray: 8c1-FRA"), Cause: "upstream", Class: "http.server_error"},
 
 	{Name: "200 instead of 405", Bend: answers(200), Cause: "unexpected_answer", Class: "http.unexpected_status"},
 	{Name: "405 without Allow", Bend: answers(405), Cause: "unexpected_answer", Class: "http.unexpected_header"},

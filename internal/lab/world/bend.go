@@ -68,6 +68,24 @@ func (w *World) Unroute(families ...string) {
 	}
 }
 
+// AskNobody has the host's nsswitch.conf name no nameserver.
+func (w *World) AskNobody() {
+	w.t.Helper()
+	w.t.Cleanup(func() { w.write("nsswitch.conf", "hosts: files dns\n") })
+	w.write("nsswitch.conf", "hosts: files\n")
+}
+
+// Reroute changes the host's addresses and routes by lines for ip: "route add blackhole 203.0.113.10".
+func (w *World) Reroute(lines ...string) {
+	w.t.Helper()
+	w.t.Cleanup(func() {
+		w.must(w.Host.Batch([]string{"route flush type blackhole", "-6 route flush type blackhole", "addr flush dev " + hostEnd,
+			"link set " + hostEnd + " down"}, "ip"))
+		w.plug()
+	})
+	w.must(w.Host.Batch(lines, "ip"))
+}
+
 // Firewall adds rules to the host, on what leaves it: "udp dport 53 drop".
 func (w *World) Firewall(rules ...string) {
 	w.t.Helper()
@@ -78,6 +96,12 @@ func (w *World) Firewall(rules ...string) {
 func (w *World) Lose(matches ...string) {
 	w.t.Helper()
 	w.filter(w.Beyond, "type filter hook input priority 0", "iif "+gatewayEnd+" ", matches, " drop")
+}
+
+// Reject has the gateway refuse by its rules: "tcp dport 443 reject with tcp reset".
+func (w *World) Reject(rules ...string) {
+	w.t.Helper()
+	w.filter(w.Beyond, "type filter hook input priority 0", "iif "+gatewayEnd+" ", rules, "")
 }
 
 // nat adds rules to the gateway on where things that come from the host go.

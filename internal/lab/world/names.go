@@ -136,6 +136,20 @@ func Answers(domain string) Twist {
 	return toPortal(func(question dns.Question, _ *dns.Msg) bool { return strings.HasSuffix(question.Name, domain) })
 }
 
+// Places is the twist that has the service be at one IPv4 address alone.
+func Places(address string) Twist {
+	return func(question dns.Question, answer *dns.Msg) {
+		if question.Name != ServiceName+"." {
+			return
+		}
+		answer.Answer, answer.Rcode = nil, dns.RcodeSuccess
+		if question.Qtype == dns.TypeA {
+			rr, _ := dns.NewRR(question.Name + " A " + address)
+			answer.Answer = []dns.RR{rr}
+		}
+	}
+}
+
 func toPortal(is func(dns.Question, *dns.Msg) bool) Twist {
 	return func(question dns.Question, answer *dns.Msg) {
 		if !is(question, answer) {

@@ -55,6 +55,7 @@ type Proxy struct {
 	listener  net.Listener
 	open      func() // its port
 	demanding atomic.Bool
+	posing    atomic.Bool
 	idle      atomic.Int64 // see CutIdle
 	mu        sync.Mutex
 	conns     []net.Conn
@@ -87,6 +88,12 @@ func (p *Proxy) Demand() {
 	p.demanding.Store(true)
 }
 
+// Pose has the proxy answer for everyone itself.
+func (p *Proxy) Pose() {
+	p.w.t.Cleanup(func() { p.posing.Store(false) })
+	p.posing.Store(true)
+}
+
 // hangUp ends what it passes on.
 func (p *Proxy) hangUp() {
 	p.mu.Lock()
@@ -101,6 +108,8 @@ func (p *Proxy) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	case p.demanding.Load():
 		rw.Header().Set("Proxy-Authenticate", `Basic realm="office"`)
 		http.Error(rw, "who are you?", http.StatusProxyAuthRequired)
+	case p.posing.Load():
+		io.WriteString(rw, "<html>The office wishes you a good day.</html>")
 	case r.Method == http.MethodConnect:
 		p.tunnel(rw, r)
 	default:

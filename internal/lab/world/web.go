@@ -266,3 +266,9 @@ func (w *World) Portal(answer string) {
 	w.bend(w.serveControls, func(s *site) { s.Portal = answer })
 	w.nat("tcp dport 80 redirect to :8080", "tcp dport 443 redirect to :8443")
 }
+
+// PortalForTLS has the gateway answer for everyone, but by TLS alone.
+func (w *World) PortalForTLS() {
+	w.t.Helper()
+	w.nat("tcp dport 443 redirect to :8443")
+}
