@@ -85,6 +85,7 @@ func TestAgent(t *testing.T) {
 					m.cannotHave(h)
 				}
 			}
+			m.upgradeAndPurge()
 		})
 	}
 }
@@ -101,6 +102,29 @@ func (m *agentMachine) checkInside(version string) {
 		if !strings.Contains(out, want) {
 			m.t.Errorf("check inside the sandbox: want %q in\n%s\n%s", want, out, errs)
 		}
+	}
+}
+
+// upgradeAndPurge wants the package to have the instance in mind, too.
+func (m *agentMachine) upgradeAndPurge() {
+	m.t.Helper()
+	m.install(newer)
+	m.await(func() error {
+		if s, err := m.ask(); err != nil || s.Version != newer {
+			return fmt.Errorf("version %q, want %q: %v", s.Version, newer, err)
+		}
+		return nil
+	})
+	if state := m.show(unit, "ActiveState") + ", " + m.show(unit, "UnitFileState"); state != "inactive, disabled" {
+		m.t.Errorf("the upgrade has made %s %s", unit, state)
+	}
+	m.must("dpkg", "--purge", "netwatchd")
+	if _, _, err := m.get("/-/healthy", nil); err == nil {
+		m.t.Error("the package is purged and the instance still answers")
+	}
+	left := m.must("sh", "-c", "ls -d /var/lib/netwatchd* /run/netwatchd* /etc/systemd/system/*/netwatchd@dev.service 2>/dev/null || true")
+	if left != "" {
+		m.t.Errorf("purged, and still there: %s", left)
 	}
 }
 

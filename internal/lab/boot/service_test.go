@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"netwatchd/internal/lab/parts"
 	"netwatchd/internal/lab/stack"
 )
 
@@ -27,6 +29,8 @@ func installed(t *testing.T, further ...string) *machine {
 // From the first installation to the last trace.
 func TestPackage(t *testing.T) {
 	m := installed(t)
+	took := m.moment("ActiveEnterTimestampMonotonic") - m.moment("InactiveExitTimestampMonotonic")
+	fmt.Fprintf(parts.Table(t, "systemd-ready"), "systemd: started to ready: %v\n", took)
 	if got := m.must("systemctl", "is-enabled", unit); got != "enabled" {
 		t.Errorf("after the installation it is %s, want enabled", got)
 	}
@@ -82,6 +86,16 @@ func TestPackage(t *testing.T) {
 	}
 }
 
+// moment is one of the service's timestamps, since the boot.
+func (m *machine) moment(property string) time.Duration {
+	m.t.Helper()
+	microseconds, err := strconv.Atoi(m.show(unit, property))
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return time.Duration(microseconds) * time.Microsecond
+}
+
 // It runs as nobody that is anybody else, and what it keeps is its own.
 func TestConfinement(t *testing.T) {
 	m := installed(t)
@@ -119,9 +133,11 @@ func TestWatchdog(t *testing.T) {
 	}
 
 	hung := m.show(unit, "MainPID")
+	stopped := time.Now()
 	m.must("kill", "-STOP", hung)
 	m.wants(unit, "NRestarts", "1")
 	m.wants(unit, "ActiveState", "active")
+	fmt.Fprintf(parts.Table(t, "systemd-watchdog"), "systemd: hung to replaced and ready, WatchdogSec=2s: %.1f s\n", time.Since(stopped).Seconds())
 	journal := m.journal(unit)
 	for _, want := range []string{"Watchdog timeout", "SIGABRT: abort", "internal/watch.(*Watcher).Run"} {
 		if !strings.Contains(journal, want) {
