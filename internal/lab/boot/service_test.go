@@ -1,9 +1,11 @@
 package boot
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -152,7 +154,7 @@ func TestWatchdog(t *testing.T) {
 func TestReload(t *testing.T) {
 	m := installed(t)
 	pid := m.show(unit, "MainPID")
-	m.configure("log: {level: info}", "controls_: []")
+	m.configure("unknown: key")
 	m.must("systemctl", "reload", unit)
 	m.await(func() error { return m.logged("the configuration was not reloaded") })
 	m.stands("healthy")
@@ -191,9 +193,6 @@ func TestSocket(t *testing.T) {
 	answered()
 	m.must("systemctl", "kill", "--signal=KILL", unit)
 	answered()
-	if err := m.logged("127.0.0.1:19405"); err != nil {
-		t.Error(err)
-	}
 }
 
 // kill -9, and a start limit for what does not get up at all.
@@ -255,8 +254,8 @@ func TestFullDisk(t *testing.T) {
 	})
 	m.await(func() error {
 		_, text, err := m.get("/metrics", nil)
-		if err == nil && !strings.Contains(string(text), "netwatchd_store_errors_total") {
-			err = fmt.Errorf("no store errors in the metrics")
+		if err == nil && !regexp.MustCompile(`netwatchd_store_errors_total [1-9]`).Match(text) {
+			err = errors.New("no store errors in the metrics")
 		}
 		return err
 	})

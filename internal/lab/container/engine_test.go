@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -187,8 +188,8 @@ func await(t *testing.T, is func() error) {
 	}
 }
 
-// answers reports whether url answers 200, with these words in it.
-func answers(url string, words ...string) error {
+// answers reports whether url answers 200, and what it says matches every one of these regular expressions.
+func answers(url string, patterns ...string) error {
 	client := http.Client{Timeout: 5 * time.Second}
 	response, err := client.Get(url)
 	if err != nil {
@@ -199,9 +200,9 @@ func answers(url string, words ...string) error {
 	if err != nil || response.StatusCode != http.StatusOK {
 		return fmt.Errorf("%s: %s, %w", url, response.Status, err)
 	}
-	for _, word := range words {
-		if !strings.Contains(string(body), word) {
-			return fmt.Errorf("%s lacks %q: %s", url, word, body)
+	for _, pattern := range patterns {
+		if !regexp.MustCompile(pattern).Match(body) {
+			return fmt.Errorf("%s lacks %q: %s", url, pattern, body)
 		}
 	}
 	return nil
