@@ -174,32 +174,35 @@ func (e *examination) prometheus(ctx context.Context) []Finding {
 		return nil
 	}
 	scrape := write("prometheus.yml", "scrape_configs:", "  - job_name: netwatchd", "    static_configs:", fmt.Sprintf("      - targets: [%q]", e.answer.address))
-	at, err := e.lastScrape(ctx)
+	at, read, err := e.metric(ctx, "netwatchd_last_scrape_timestamp_seconds")
+	ago := e.Now().Sub(time.UnixMilli(int64(1000 * at))).Round(time.Second)
 	switch {
 	case err != nil:
 		return []Finding{{check, Unknown, err.Error(), nil}}
-	case at.IsZero():
+	case !read:
 		return []Finding{{check, Advice, "nobody has read /metrics since the daemon started", []Change{scrape}}}
+	case ago > unread:
+		return []Finding{{check, Advice, fmt.Sprintf("/metrics was last read %v ago", ago), []Change{scrape}}}
 	}
-	// three scrapes at the longest interval that is usual, a minute
-	if ago := e.Now().Sub(at); ago > 3*time.Minute {
-		return []Finding{{check, Advice, fmt.Sprintf("/metrics was last read %v ago", ago.Round(time.Second)), []Change{scrape}}}
-	}
-	return []Finding{{check, Well, fmt.Sprintf("/metrics was read %v ago", e.Now().Sub(at).Round(time.Second)), nil}}
+	return []Finding{{check, Well, fmt.Sprintf("/metrics was read %v ago", ago), nil}}
 }
 
-// lastScrape is when someone read the metrics; zero: nobody has. An older daemon does not say.
-func (e *examination) lastScrape(ctx context.Context) (time.Time, error) {
+// unread is three scrapes at the longest interval that is usual, a minute.
+const unread = 3 * time.Minute
+
+// metric is the value of one of the daemon's that has no labels; an older daemon may not have it.
+func (e *examination) metric(ctx context.Context, name string) (value float64, there bool, err error) {
 	response, err := e.get(ctx, e.answer.address, "/metrics")
 	if err != nil {
-		return time.Time{}, err
+		return 0, false, err
 	}
 	defer response.Body.Close()
-	for lines := bufio.NewScanner(response.Body); lines.Scan(); {
-		if value, is := strings.CutPrefix(lines.Text(), "netwatchd_last_scrape_timestamp_seconds "); is {
-			seconds, err := strconv.ParseFloat(value, 64)
-			return time.UnixMilli(int64(1000 * seconds)), err
+	lines := bufio.NewScanner(response.Body)
+	for lines.Scan() {
+		if text, is := strings.CutPrefix(lines.Text(), name+" "); is {
+			value, err = strconv.ParseFloat(text, 64)
+			return value, err == nil, err
 		}
 	}
-	return time.Time{}, nil
+	return 0, false, lines.Err()
 }

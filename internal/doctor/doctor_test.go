@@ -218,10 +218,15 @@ func TestUnit(t *testing.T) {
 		{"no systemd", fstest.MapFS{}, "", "", []string{"unit: note"}},
 		{"systemctl fails", booted, "", "", []string{"unit: unknown | > systemctl status netwatchd"}},
 		{"none", booted, "", none + "\n" + noInstance, []string{"unit: advice | > cp deploy/systemd/netwatchd.service /etc/systemd/system/; " +
-			"systemctl daemon-reload; systemctl enable --now netwatchd"}},
+			"systemctl daemon-reload; systemctl enable --now netwatchd.service"}},
 		{"active", booted, "", said("netwatchd.service", "loaded", "active", "enabled", "success", "yes") + "\n" + noInstance, []string{"unit: well"}},
 		{"the instance is active", booted, "", said("netwatchd.service", "loaded", "inactive", "disabled", "success", "yes") + "\n" +
 			said("netwatchd@root.service", "loaded", "active", "enabled", "success", "no"), []string{"unit: well"}},
+		{"another's instance is active", booted, "", said("netwatchd.service", "loaded", "inactive", "disabled", "success", "yes") + "\n" + noInstance + "\n" +
+			said("netwatchd@ann.service", "loaded", "active", "enabled", "success", "no"), []string{"unit: well"}},
+		{"the instance has failed", booted, "", said("netwatchd.service", "loaded", "inactive", "disabled", "success", "yes") + "\n" +
+			said("netwatchd@root.service", "loaded", "failed", "enabled", "exit-code", "no"),
+			[]string{"unit: fault | > journalctl -u netwatchd@root.service -n 20; systemctl restart netwatchd@root.service"}},
 		{"not started", booted, "", said("netwatchd.service", "loaded", "inactive", "disabled", "success", "yes") + "\n" + noInstance,
 			[]string{"unit: fault | > systemctl enable --now netwatchd.service"}},
 		{"failed", booted, "", said("netwatchd.service", "loaded", "failed", "enabled", "watchdog", "yes") + "\n" + noInstance,
@@ -236,7 +241,7 @@ func TestUnit(t *testing.T) {
 		const show = "systemctl %sshow --property=Id,LoadState,UnitFileState,ActiveState,Result,DynamicUser netwatchd.service"
 		p := programs{}
 		if tt.all != "" {
-			p[fmt.Sprintf(show, "")+" netwatchd@root.service"] = tt.all
+			p[fmt.Sprintf(show, "")+" netwatchd@root.service netwatchd@*.service"] = tt.all
 		}
 		if tt.own != "" {
 			p[fmt.Sprintf(show, "--user ")] = tt.own
@@ -283,13 +288,26 @@ func TestProxies(t *testing.T) {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
 	})
-	t.Run("another user's", func(t *testing.T) {
+	request := func(by string) *watch.Status {
+		return &watch.Status{Services: []watch.Standing{{Results: []probe.Result{{Spec: probe.Spec{Kind: probe.KindHTTP}, Facts: probe.Facts{Proxy: by}}}}}}
+	}
+	for _, tt := range []struct {
+		name   string
+		shell  []string
+		status *watch.Status
+		want   Outcome
+	}{
+		{"another user's", nil, nil, Unknown},
+		{"another user's, whose requests go straight", nil, request(""), Well},
+		{"another user's, whose requests go by a proxy", nil, request("http://proxy:3128"), Unknown},
+		{"another user's, and the shell has a proxy", []string{"HTTPS_PROXY=http://proxy:3128"}, request(""), Unknown},
+	} {
 		e := on(t, fstest.MapFS{}, nil)
-		e.daemon = &process{7, 1000}
-		if got := e.proxies(t.Context())[0].Outcome; got != Unknown {
-			t.Errorf("%v, want unknown", got)
+		e.daemon, e.Environ, e.answer.status = &process{7, 1000}, tt.shell, tt.status
+		if got := e.proxies(t.Context())[0].Outcome; got != tt.want {
+			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
 		}
-	})
+	}
 }
 
 // listening has e ask a server at the address it is configured with.
@@ -370,6 +388,30 @@ func TestPrometheus(t *testing.T) {
 		})
 		if got := e.prometheus(t.Context())[0]; got.Outcome != tt.want {
 			t.Errorf("%s: %v (%s), want %v", tt.name, got.Outcome, got.Says, tt.want)
+		}
+	}
+}
+
+func TestStorage(t *testing.T) {
+	for failures, want := range map[int]Outcome{0: Well, 3: Fault} {
+		e := on(t, fstest.MapFS{}, nil)
+		listening(t, e, func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/metrics" {
+				fmt.Fprintf(w, "netwatchd_store_errors_total %d\n", failures)
+				return
+			}
+			fmt.Fprint(w, `{"at":"2026-02-20T12:00:00Z"}`)
+		})
+		if got := e.storage(t.Context())[0]; got.Outcome != want {
+			t.Errorf("a daemon that failed to write %d times: %v (%s), want %v", failures, got.Outcome, got.Says, want)
+		}
+	}
+	e := on(t, os.DirFS("/"), nil)
+	e.Config.Storage.Path = t.TempDir()
+	for uid, want := range map[int]Outcome{os.Getuid(): Well, os.Getuid() + 1: Fault} {
+		e.UID = uid
+		if got := e.storage(t.Context())[0]; got.Outcome != want {
+			t.Errorf("without a daemon, by user %d: %v (%s), want %v", uid, got.Outcome, got.Says, want)
 		}
 	}
 }

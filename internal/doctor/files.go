@@ -47,36 +47,54 @@ func readableBy(info fs.FileInfo, uid int) bool {
 
 func (e *examination) statusFile(context.Context) []Finding {
 	const check = "status file"
-	for _, file := range e.Config.StatusFiles() {
-		info, err := fs.Stat(e.Root, strings.TrimPrefix(file, "/"))
-		if errors.Is(err, fs.ErrNotExist) {
+	file, status, age, err := e.youngest()
+	switch {
+	case err != nil:
+		return []Finding{{check, Fault, err.Error(), []Change{run("ls -ld "+path.Dir(file), "ls -l "+file)}}}
+	case status == nil:
+		return e.noStatusFile()
+	case age > staleStatus:
+		return []Finding{{check, Fault, fmt.Sprintf("%s is %v old: the daemon that kept it has stopped", file, age.Round(time.Second)),
+			[]Change{run(e.own.command("restart"))}}}
+	}
+	if info, err := fs.Stat(e.Root, strings.TrimPrefix(file, "/")); err == nil && info.Mode()&0o004 == 0 {
+		return []Finding{{check, Fault, fmt.Sprintf("%s may not be read by everyone (mode %v): an agent's sandbox can ask nothing else", file, info.Mode().Perm()),
+			[]Change{run("chmod a+r " + file)}}}
+	}
+	return []Finding{{check, Well, file + " is there for everyone to read, an agent's sandbox included", nil}}
+}
+
+// youngest is the status file that was written last; none, if there is none. An error is told only where no other can be read.
+func (e *examination) youngest() (file string, latest *watch.Status, age time.Duration, err error) {
+	for _, candidate := range e.Config.StatusFiles() {
+		if !e.exists(strings.TrimPrefix(candidate, "/")) {
 			continue
 		}
-		status, age, err := statusfile.Read(file)
+		status, old, failed := statusfile.Read(candidate)
 		switch {
-		case err != nil:
-			return []Finding{{check, Fault, err.Error(), []Change{run("ls -ld "+path.Dir(file), "ls -l "+file)}}}
-		case info != nil && info.Mode()&0o004 == 0:
-			return []Finding{{check, Fault, fmt.Sprintf("%s may not be read by everyone (mode %v): an agent's sandbox can ask nothing else", file, info.Mode().Perm()),
-				[]Change{run("chmod a+r " + file)}}}
-		case age > staleStatus:
-			return []Finding{{check, Fault, fmt.Sprintf("%s is %v old: the daemon that kept it (%s) has stopped", file, age.Round(time.Second), status.Version),
-				[]Change{run(e.own.command("restart"))}}}
+		case failed != nil && latest == nil:
+			file, err = candidate, failed
+		case failed == nil && (latest == nil || old < age):
+			file, latest, age, err = candidate, status, old, nil
 		}
-		return []Finding{{check, Well, file + " is there for everyone to read, an agent's sandbox included", nil}}
 	}
-	if !e.runs() {
-		return nil // that has been told
-	}
-	if e.Config.StatusFile == "" {
-		return []Finding{{check, Advice, "none is kept: netwatchd check cannot tell an agent in its sandbox what the host sees",
-			[]Change{write(e.configFile(), "status_file: /run/netwatchd/status.json")}}}
-	}
-	if e.starting() {
+	return file, latest, age, err
+}
+
+// noStatusFile tells why there is none, unless it is that no daemon runs, which has been told.
+func (e *examination) noStatusFile() []Finding {
+	const check = "status file"
+	keep := write(e.configFile(), "status_file: /run/netwatchd/status.json")
+	switch {
+	case !e.runs():
+		return nil
+	case e.Config.StatusFile == "":
+		return []Finding{{check, Advice, "none is kept: netwatchd check cannot tell an agent in its sandbox what the host sees", []Change{keep}}}
+	case e.starting():
 		return []Finding{{check, Note, e.Config.StatusFile + " is not there yet: the first round is not over", nil}}
 	}
 	return []Finding{{check, Fault, "there is none, although a daemon runs: not " + strings.Join(e.Config.StatusFiles(), ", nor "),
-		[]Change{write(e.configFile(), "status_file: /run/netwatchd/status.json"), run(e.own.command("restart"))}}}
+		[]Change{keep, run(e.own.command("restart"))}}}
 }
 
 // starting reports whether the daemon has not judged anything yet.
@@ -88,34 +106,32 @@ func (e *examination) starting() bool {
 // staleStatus is four renewals missed: the file is written anew every 15 s.
 const staleStatus = time.Minute
 
-// daemonUser is whom the daemon runs as, or would if this user started it.
-func (e *examination) daemonUser() int {
-	if e.daemon != nil && e.daemon.uid >= 0 {
-		return e.daemon.uid
-	}
-	return e.UID
-}
-
-func (e *examination) storage(context.Context) []Finding {
+// storage goes by what the daemon says: where it keeps its history, and as whom, is its unit's affair. Where none runs there
+// is only the directory to look at.
+func (e *examination) storage(ctx context.Context) []Finding {
 	const check = "storage"
-	if e.daemon != nil && e.UID != 0 && e.daemon.uid != e.UID {
-		return []Finding{{check, Note, "it is user " + account(e.daemon.uid) + "'s, who runs the daemon: sudo netwatchd doctor looks at it", nil}}
-	}
 	dir := e.Config.Storage.Path
+	if e.answer.status != nil {
+		failures, _, err := e.metric(ctx, "netwatchd_store_errors_total")
+		switch {
+		case err != nil:
+			return []Finding{{check, Unknown, err.Error(), nil}}
+		case failures > 0:
+			return []Finding{{check, Fault, fmt.Sprintf("history could not be kept %.0f times since the daemon started", failures),
+				[]Change{run("journalctl -u "+e.own.name+" -n 100 | grep store", "netwatchd store check")}}}
+		}
+		return []Finding{{check, Well, "the daemon has kept its history without an error", nil}}
+	}
 	info, err := fs.Stat(e.Root, strings.TrimPrefix(dir, "/"))
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && !e.runs():
-		return []Finding{{check, Note, dir + " is not there yet: the daemon makes it", nil}}
 	case errors.Is(err, fs.ErrNotExist):
-		return []Finding{{check, Fault, dir + " is not there although a daemon runs: no history is kept, or it is kept elsewhere",
-			[]Change{run("install -d -m 0700 -o " + account(e.daemonUser()) + " " + dir)}}}
+		return []Finding{{check, Note, dir + " is not there yet: the daemon makes it", nil}}
 	case err != nil:
 		return []Finding{{check, Unknown, err.Error(), []Change{run("sudo netwatchd doctor")}}}
 	}
-	uid := e.daemonUser()
-	if stat, is := info.Sys().(*syscall.Stat_t); is && uid != 0 && int(stat.Uid) != uid {
-		return []Finding{{check, Fault, fmt.Sprintf("%s belongs to %s, and the daemon runs as %s: no history is kept", dir, account(int(stat.Uid)), account(uid)),
-			[]Change{run("chown -R " + account(uid) + " " + dir)}}}
+	if stat, is := info.Sys().(*syscall.Stat_t); is && e.UID != 0 && int(stat.Uid) != e.UID {
+		return []Finding{{check, Fault, fmt.Sprintf("%s belongs to %s: a daemon of this user's keeps no history", dir, account(int(stat.Uid))),
+			[]Change{run("sudo chown -R " + account(e.UID) + " " + dir)}}}
 	}
-	return []Finding{{check, Well, dir + " belongs to the daemon's user", nil}}
+	return []Finding{{check, Well, dir + " is there", nil}}
 }

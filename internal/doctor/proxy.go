@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"strings"
 
+	"netwatchd/internal/probe"
 	"netwatchd/internal/redact"
 )
 
@@ -34,10 +35,14 @@ func (e *examination) proxies(context.Context) []Finding {
 		return nil
 	}
 	text, err := fs.ReadFile(e.Root, fmt.Sprintf("proc/%d/environ", e.daemon.pid))
-	if err != nil {
+	shell := proxiesOf(e.Environ)
+	switch {
+	case err != nil && len(shell) == 0 && e.straight():
+		return []Finding{{check, Well, "neither this shell nor the daemon's requests use one", nil}}
+	case err != nil: // another user's, or one of a unit with users of its own
 		return []Finding{{check, Unknown, "the daemon's environment cannot be seen by this user", []Change{run("sudo --preserve-env netwatchd doctor")}}}
 	}
-	shell, daemon := proxiesOf(e.Environ), proxiesOf(strings.Split(string(text), "\x00"))
+	daemon := proxiesOf(strings.Split(string(text), "\x00"))
 	var differ, lines []string
 	for _, name := range proxyNames {
 		if shell[name] == daemon[name] {
@@ -55,6 +60,24 @@ func (e *examination) proxies(context.Context) []Finding {
 	}
 	return []Finding{{check, Advice, "an agent of this shell and the daemon leave by different ways: " + strings.Join(differ, "; "),
 		e.own.dropIn("proxy.conf", append([]string{"[Service]"}, lines...)...)}}
+}
+
+// straight reports whether the daemon's requests to its services are seen to go by no proxy.
+func (e *examination) straight() bool {
+	seen := false
+	if e.answer.status != nil {
+		for _, s := range e.answer.status.Services {
+			for _, r := range s.Results {
+				if r.Kind != probe.KindHTTP || r.Role != probe.OfService || r.Vantage != probe.FromHost {
+					continue
+				}
+				if seen = true; r.Proxy != "" {
+					return false
+				}
+			}
+		}
+	}
+	return seen
 }
 
 func shown(name, value string) string {

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -23,7 +24,8 @@ var unitProperties = []string{"Id", "LoadState", "UnitFileState", "ActiveState",
 func (e *examination) units(ctx context.Context) ([]unit, error) {
 	name := account(e.UID)
 	show := []string{"systemctl", "show", "--property=" + strings.Join(unitProperties, ",")}
-	said, err := e.Run(ctx, append(show, "netwatchd.service", "netwatchd@"+name+".service")...)
+	// the pattern matches those that run, whosever they are
+	said, err := e.Run(ctx, append(show, "netwatchd.service", "netwatchd@"+name+".service", "netwatchd@*.service")...)
 	if err != nil {
 		return nil, err
 	}
@@ -79,10 +81,20 @@ func (e *examination) findUnit(ctx context.Context) (own unit, found bool, err e
 	if len(all) == 0 {
 		return own, false, err
 	}
-	if i := slices.IndexFunc(all, func(u unit) bool { return u.active == "active" }); i >= 0 {
-		return all[i], true, nil
+	return slices.MaxFunc(all, func(a, b unit) int { return cmp.Compare(a.rank(), b.rank()) }), true, nil
+}
+
+// rank tells the unit that is meant: one that runs, else one that has failed, else one that is to start with the host.
+func (u unit) rank() int {
+	switch {
+	case u.active == "active":
+		return 3
+	case u.active != "inactive":
+		return 2
+	case u.file == "enabled":
+		return 1
 	}
-	return all[0], true, nil
+	return 0
 }
 
 func (e *examination) unit(ctx context.Context) []Finding {
@@ -94,8 +106,12 @@ func (e *examination) unit(ctx context.Context) []Finding {
 		return []Finding{{check, Unknown, fmt.Sprintf("systemctl does not answer: %v", err), []Change{run("systemctl status netwatchd")}}}
 	case found:
 	case e.exists("run/systemd/system"):
+		file, instance := "netwatchd.service", "netwatchd.service"
+		if e.hasAgent() {
+			file, instance = "netwatchd@.service", "netwatchd@"+account(e.UID)+".service"
+		}
 		return []Finding{{check, Advice, "none is installed: netwatchd does not start with this host",
-			[]Change{run("cp deploy/systemd/netwatchd.service /etc/systemd/system/", "systemctl daemon-reload", "systemctl enable --now netwatchd")}}}
+			[]Change{run("cp deploy/systemd/"+file+" /etc/systemd/system/", "systemctl daemon-reload", "systemctl enable --now "+instance)}}}
 	default:
 		return []Finding{{check, Note, "systemd does not run here: netwatchd is started by something else, or by hand", nil}}
 	}
