@@ -114,8 +114,10 @@ func millis(s probe.Seconds) string {
 		return ""
 	case d < time.Millisecond:
 		return "<1 ms"
-	case d < 10*time.Second:
+	case d < time.Second:
 		return fmt.Sprintf("%d ms", d.Milliseconds())
+	case d < 10*time.Second:
+		return fmt.Sprintf("%.1f s", d.Seconds())
 	default:
 		return fmt.Sprintf("%.0f s", d.Seconds())
 	}

@@ -195,6 +195,8 @@ func anIncident(t *testing.T, h *house, b *tab) {
 		}
 	}
 
+	h.ServiceAnswers(405, "Allow: POST")
+	b.says("#record", "upstream → healthy") // by itself
 	b.goTo("/incidents")
 	b.axe("the list of incidents")
 	b.do(chromedp.Click(`//a[text()="Someone answers in the place of others"]`))

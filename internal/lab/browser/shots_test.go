@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -32,7 +33,10 @@ func TestScreenshots(t *testing.T) {
 	if _, err := os.Stat(codex); err != nil {
 		t.Fatal("no codex: make codex")
 	}
-	h := build(t, fmt.Sprintf("    sandbox: {command: [%q, sandbox, linux, --], want: closed, interval: 10s, timeout: 5s}", codex))
+	wanting := func(want string) string {
+		return fmt.Sprintf("    sandbox: {command: [%q, sandbox, linux, --], want: %s, interval: 10s, timeout: 5s}", codex, want)
+	}
+	h := build(t, wanting("closed"))
 	b := open(t, h.browser)
 
 	b.goTo("/")
@@ -55,6 +59,15 @@ func TestScreenshots(t *testing.T) {
 	b.colours("light")
 
 	b.goTo("/")
+	h.Config(wanting("open"))
+	h.daemon.Signal(syscall.SIGHUP)
+	b.says("#verdict .whose", "sandbox")
+	b.says(".since", "for 1")
+	b.shoot("sandbox", 1280, 900)
+	h.Config(wanting("closed"))
+	h.daemon.Signal(syscall.SIGHUP)
+	b.says("#verdict .whose", "healthy")
+
 	h.CloseService()
 	b.says("#verdict .whose", "upstream")
 	b.says(".since", "for 1")
