@@ -29,7 +29,6 @@ cd /lab
 NETWATCHD_BINARY=/lab/netwatchd ./scenes -test.run '^TestMachine$' -machine -test.v
 echo "` + endedWith + `$?"
 sync
-echo o >/proc/sysrq-trigger
 sleep 60
 `
 
@@ -142,6 +141,7 @@ func (m *machine) listen(serial io.Reader) int {
 			}
 		} else if text, is := strings.CutPrefix(line, endedWith); is {
 			fmt.Sscan(text, &code)
+			m.ask("quit") // once it has slept it does not always go off by itself
 		} else if tests {
 			fmt.Println(line)
 		}

@@ -164,7 +164,9 @@ func await(t testing.TB, w *world.World, s *Scene, d *parts.Daemon, bent time.Ti
 		if err != nil {
 			return err
 		}
-		v = latest
+		if v = latest; !v.after(bent) {
+			return fmt.Errorf("cause %q is of before the bend", v.Cause)
+		}
 		for _, name := range v.names() {
 			if slices.Contains(s.Forbidden(s.Cause), name) && !said[name] {
 				said[name] = true
@@ -172,8 +174,6 @@ func await(t testing.TB, w *world.World, s *Scene, d *parts.Daemon, bent time.Ti
 			}
 		}
 		switch {
-		case !v.after(bent):
-			return fmt.Errorf("cause %q is of before the bend", v.Cause)
 		case s.Inside != "" && v.of("head", "sandbox") != s.Inside:
 			return fmt.Errorf("inside the sandbox %q, want %q", v.of("head", "sandbox"), s.Inside)
 		case s.Cause == "healthy" && v.of("stream", "host") != "ok":
