@@ -64,7 +64,8 @@ var abouts = [...]About{
 	LocalPolicy: {
 		Title: "this host's own firewall or security policy refuses the connection",
 		Means: "The kernel answered \"operation not permitted\" or \"permission denied\" although sockets as such are " +
-			"allowed: a firewall's OUTPUT rule, SELinux, AppArmor, a unit's address filter. It is not the agent's sandbox.",
+			"allowed, or what asks to connect does not leave this host: a firewall's OUTPUT rule, SELinux, AppArmor, a unit's " +
+			"address filter. It is not the agent's sandbox.",
 		Advice:   "Look for the rule that refuses it: nft list ruleset, IPAddressDeny= of the unit, the security module's log.",
 		Severity: Ticket,
 		Hold:     time.Minute, // loading a new rule set empties and refills the tables for some seconds
@@ -73,7 +74,7 @@ var abouts = [...]About{
 	HostOffline: {
 		Title: "this host is offline",
 		Means: "No interface is up, there is no default route, or nothing outside answers: no control, no public " +
-			"resolver, not the service.",
+			"resolver, not the service; or the network lets lookups pass and no connection, to whomever.",
 		Advice:   "Check the cable, the Wi-Fi or the VPN, and then the gateway: ip route; ping the gateway.",
 		Severity: Ticket,
 		Hold:     5 * time.Minute, // a laptop changing networks or a router restarting is back within about three minutes
@@ -91,8 +92,9 @@ var abouts = [...]About{
 	Resolver: {
 		Title: "names do not resolve here",
 		Means: "The service's name fails on the nameservers this host is configured with, while other nameservers " +
-			"resolve it or controls answer by address. A missing resolv.conf, a block list's 0.0.0.0 and answers without " +
-			"the one address family that works belong here too.",
+			"resolve it or controls answer by address. A missing resolv.conf, a block list's 0.0.0.0, answers without " +
+			"the one address family that works, and an address at which the service is not (of /etc/hosts, of a VPN that " +
+			"is gone) belong here too.",
 		Advice:   "Look at /etc/resolv.conf and try another nameserver: dig @1.1.1.1 NAME.",
 		Severity: Ticket,
 		Hold:     2 * time.Minute, // a router's resolver that restarts, or WSL rewriting resolv.conf, takes up to a minute
