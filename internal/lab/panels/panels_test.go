@@ -126,10 +126,9 @@ func agent(t *testing.T, storage string) string {
 	if err := os.Mkdir(home, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	return fmt.Sprintf(`      - {name: stream, kind: stream, target: "wss://%s%s", hold: 1s, interval: 4s}
-      - {name: exec, kind: exec, preset: codex, interval: 10s, timeout: 9s, codex: {path: %q, home: %q}}
+	return fmt.Sprintf(`      - {name: exec, kind: exec, preset: codex, interval: 10s, timeout: 9s, codex: {path: %q, home: %q}}
     sandbox: {interval: 4s, timeout: 3s}
-`, world.ServiceName, world.ServicePath, codex, home)
+`, codex, home)
 }
 
 func write(t *testing.T, path, text string) {
