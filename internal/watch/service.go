@@ -105,7 +105,9 @@ func (w *Watcher) startTask(s *service, t Task, l *lane) {
 			w.startTask(s, t, l)
 			return
 		case !r.OK() && s.standing.Cause.OfNetwork():
-			return // the network explains it: it says nothing of the time when that is well again
+			// The network explains it: it says nothing of the time when that is well again, and what went well before no more.
+			delete(s.carried, t.Name)
+			return
 		default:
 			s.carried[t.Name] = r
 		}
