@@ -26,7 +26,7 @@ const first = `#!/bin/sh
 for dir in /tmp /var/tmp /dev/shm; do mkdir -p $dir; mount -t tmpfs tmpfs $dir; done
 ip link set lo up
 cd /lab
-NETWATCHD_BINARY=/lab/netwatchd ./scenes -test.run '^TestMachine$' -machine -test.v
+NETWATCHD_BINARY=/lab/netwatchd ./scenes -test.run '^TestMachine$/%s' -machine -test.v
 echo "` + endedWith + `$?"
 sync
 sleep 60
@@ -35,8 +35,9 @@ sleep 60
 func main() {
 	dir := flag.String("dir", ".cache/machine", "where hack/machine put it")
 	log := flag.Bool("log", false, "show the kernel's words as well")
+	pattern := flag.String("run", "", "only the scenes that match, as go test has it")
 	flag.Parse()
-	code, err := run(*dir, *log)
+	code, err := run(*dir, *pattern, *log)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		code = 1
@@ -44,13 +45,13 @@ func main() {
 	os.Exit(code)
 }
 
-func run(dir string, log bool) (int, error) {
+func run(dir, pattern string, log bool) (int, error) {
 	temp, err := os.MkdirTemp("", "netwatchd-machine-")
 	if err != nil {
 		return 0, err
 	}
 	defer os.RemoveAll(temp)
-	if err := payload(temp); err != nil {
+	if err := payload(temp, pattern); err != nil {
 		return 0, err
 	}
 	m := &machine{clock: filepath.Join(temp, "clock"), monitor: filepath.Join(temp, "monitor"), log: log}
@@ -61,12 +62,12 @@ func run(dir string, log bool) (int, error) {
 }
 
 // payload makes the disk with what is tested.
-func payload(temp string) error {
+func payload(temp, pattern string) error {
 	lab := filepath.Join(temp, "lab")
 	if err := os.Mkdir(lab, 0o755); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(lab, "first"), []byte(first), 0o755); err != nil {
+	if err := os.WriteFile(filepath.Join(lab, "first"), fmt.Appendf(nil, first, pattern), 0o755); err != nil {
 		return err
 	}
 	for _, command := range [][]string{

@@ -71,7 +71,7 @@ func (d watched) until(cause string) {
 	d.Await(patience, func() error {
 		v, err := read(d.w)
 		if err == nil && (v.Cause != cause || !v.after(from)) {
-			err = fmt.Errorf("cause %q: %s: %+v", v.Cause, v.Title, v.Evidence)
+			err = fmt.Errorf("cause %q: %s: %+v", v.Cause, v.Title, v.Results)
 		}
 		return err
 	})

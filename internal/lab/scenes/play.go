@@ -38,7 +38,7 @@ type evidence struct {
 }
 
 type result struct {
-	Start                       time.Time
+	Start, Date                 time.Time // Date is what the other side said
 	Role, Probe, Class, Vantage string
 }
 
@@ -52,9 +52,10 @@ func (v verdict) of(probe, vantage string) string {
 	return ""
 }
 
-// after reports whether every attempt the verdict stands on was made after that time.
+// after reports whether every attempt the verdict stands on was made after that time. Runs of the agent are rare: one that
+// was under way then shows as much.
 func (v verdict) after(at time.Time) bool {
-	return len(v.Results) > 0 && !slices.ContainsFunc(v.Results, func(r result) bool { return r.Start.Before(at) })
+	return len(v.Results) > 0 && !slices.ContainsFunc(v.Results, func(r result) bool { return r.Probe != "exec" && r.Start.Before(at) })
 }
 
 // decisive is the class of the result that shows the cause best; what shows health is not asked for.

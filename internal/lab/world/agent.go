@@ -39,6 +39,7 @@ func (w *World) install() {
 	w.must(os.MkdirAll(a.home(), 0o755))
 	w.must(os.Symlink(parts.Codex(w.t, a.version), a.launcher()))
 	w.must(responses.SignIn(a.home()))
+	w.ServiceStreams(Refuses) // codex would take turns on a WebSocket, which the stand-in does not speak
 	w.Env = append(w.Env, "HOME="+filepath.Dir(a.home()), "CODEX_HOME="+a.home(),
 		"CODEX_REFRESH_TOKEN_URL_OVERRIDE=https://"+ServiceName+"/oauth/token")
 }
