@@ -22,7 +22,7 @@ const (
 const (
 	scopeLabel = "scope"
 	everyone   = "everyone"
-	some       = "some"
+	several    = "several" // everyone or not
 )
 
 const (
@@ -31,16 +31,19 @@ const (
 	shareThatSays    = "service_cause:netwatchd_hosts:ratio"
 )
 
-const (
-	// half of the hosts have no more in common than the service.
-	half = 0.5
-	// ahead is how much sooner the fleet speaks than its hosts, whom it silences: two evaluations of the shipped example. It is
-	// not so soon that the sandbox alert, which silences pages of its host, would come after it.
-	ahead = 30 * time.Second
-)
+// half of the hosts have no more in common than the service.
+const half = 0.5
 
-// aftermath is how long an alert of the fleet outlasts what it says: until the next one speaks, when everyone becomes some or
-// some become one, or the other way, and longer than the hosts' own. A gap would be a page for each host.
+// ahead is how much sooner the fleet speaks than its hosts, whom it silences: two evaluations of the shipped example. It is not so
+// soon that the sandbox alert, which silences pages of its host, would come after that of a single one.
+const ahead = 30 * time.Second
+
+// sooner is when everyone is spoken of: what half of all hosts see needs less time to be believed than what one does, and the
+// hosts have not all seen it at once when the page of several is due.
+func sooner(c diagnose.Cause) time.Duration { return c.About().Hold / 2 }
+
+// aftermath is how long an alert of the fleet outlasts what it says: until the next one speaks, when several become one or one
+// becomes several, and longer than the hosts' own. A gap would be a page for each host.
 func aftermath(c diagnose.Cause) Duration { return Duration(c.About().Hold + ahead) }
 
 // Fleet returns the rules for a Prometheus that hears of many hosts, to be loaded beside those of [For].
@@ -90,26 +93,34 @@ func (b *builder) outages() []Rule {
 	var all []Rule
 	for _, c := range paging() {
 		for _, of := range b.severities(c, diagnose.Page) {
-			all = append(all, b.outage(c, of, everyone, ">="), b.outage(c, of, some, "<"), b.single(c, of))
+			all = append(all, b.everyone(c, of), b.several(c, of), b.single(c, of))
 		}
 	}
 	return all
 }
 
-func (b *builder) outage(c diagnose.Cause, of selection, scope, share string) Rule {
-	r := Rule{
-		Expr: fmt.Sprintf("%s{cause=%q%s} %s %g\nand %s > 1", shareThatSays, c, of.matcher, share, half, hostsThatSay),
-		For:  Duration(c.About().Hold - ahead), KeepFiringFor: aftermath(c),
-		// The cause is on the series as well; here it tells the rules apart.
-		Labels: map[string]string{scopeLabel: scope, "cause": c.String()},
-	}
-	who, advice := "everyone", "It is the service: look at its status page, and tell those who wait for it."
-	if scope == some {
-		who, advice = "some hosts, not most", "Look for what those hosts have in common: a network, a provider, a VPN, an address family."
+func (b *builder) everyone(c diagnose.Cause, of selection) Rule {
+	r := Rule{Expr: fmt.Sprintf("%s{cause=%q%s} >= %g\nand %s > 1", shareThatSays, c, of.matcher, half, hostsThatSay), For: Duration(sooner(c))}
+	return b.outage(c, of, everyone, r, "It is the service: look at its status page, and tell those who wait for it.")
+}
+
+// several fires beside everyone, which silences it: when the others recover, it is there already.
+func (b *builder) several(c diagnose.Cause, of selection) Rule {
+	r := Rule{Expr: fmt.Sprintf("%s{cause=%q%s}\nand %s > 1", shareThatSays, c, of.matcher, hostsThatSay), For: Duration(c.About().Hold - ahead)}
+	return b.outage(c, of, several, r, "Look for what those hosts have in common: a network, a provider, a VPN, an address family.")
+}
+
+func (b *builder) outage(c diagnose.Cause, of selection, scope string, r Rule, advice string) Rule {
+	r.KeepFiringFor = aftermath(c)
+	// The cause is on the series as well; here it tells the rules apart.
+	r.Labels = map[string]string{scopeLabel: scope, "cause": c.String()}
+	who := scope
+	if scope == several {
+		who += " hosts"
 	}
 	return b.alert(fleetName, of.severity, r, "{{ $labels.service }}: "+c.About().Title+" ("+who+")",
-		fmt.Sprintf("%s of the hosts that can tell (%s) say %s of {{ $labels.service }}.",
-			"{{ $value | humanizePercentage }}", counted, c), namedHosts, advice)
+		fmt.Sprintf("{{ $value | humanizePercentage }} of the hosts that can tell (%s) say %s of {{ $labels.service }}.", counted, c),
+		namedHosts, advice)
 }
 
 // single is the page of a host that stands alone with what it says. Where there is no other host to ask, its own page says all.
@@ -139,7 +150,7 @@ func inhibitFleet() []Inhibition {
 	return []Inhibition{
 		{
 			Source: []string{match("alertname", "=", fleetName), match(scopeLabel, "=", everyone)},
-			Target: []string{match("alertname", "=", fleetName), match(scopeLabel, "=", some)},
+			Target: []string{match("alertname", "=", fleetName), match(scopeLabel, "=", several)},
 			Equal:  perCause,
 		},
 		{

@@ -23,6 +23,9 @@ func TestTheFleetSpeaksFirstAndLast(t *testing.T) {
 					continue
 				}
 				found = true
+				if r.Labels[scopeLabel] == everyone && r.For >= ofScope(fleet, cause, several).For {
+					t.Errorf("of %v, everyone is spoken of after %v, no sooner than several", cause, r.For)
+				}
 				if lead := time.Duration(host.For - r.For); lead < 30*time.Second { // two evaluations of the shipped example
 					t.Errorf("%s of %v speaks %v before %s", name, cause, lead, host.Alert)
 				}
@@ -60,4 +63,13 @@ func TestSeveritiesOfTheFleet(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
+}
+
+func ofScope(f File, c diagnose.Cause, scope string) Rule {
+	for _, r := range named(f, fleetName) {
+		if r.Labels["cause"] == c.String() && r.Labels[scopeLabel] == scope {
+			return r
+		}
+	}
+	return Rule{}
 }
