@@ -63,7 +63,7 @@ screenshots: setup ## take the pictures of the status page anew, into docs/scree
 	@go test ./internal/lab/browser -run '^TestScreenshots$$' -screenshots $(CURDIR)/docs/screenshots
 
 # What is seen only when the parts are put together. Each package leaves what came of it in $NETWATCHD_TABLES: parts.Table.
-e2e_packages := ./internal/lab/boot ./internal/lab/browser ./internal/lab/chain ./internal/lab/container ./internal/lab/panels
+e2e_packages := $(addprefix ./internal/lab/, boot browser chain container fleet panels)
 
 e2e: parts ## from a fault to a page, in real programs: who is told what, and how soon
 	@rm -rf $(cache)/e2e && mkdir -p $(cache)/e2e
