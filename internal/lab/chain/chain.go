@@ -39,6 +39,19 @@ const inboxAddress = "127.0.0.1:19500"
 // Start starts a chain. Of the desks it is told the names; each is connected later.
 func Start(t testing.TB, release prom.Release, h Hurry, desks []string) *Chain {
 	t.Helper()
+	c := open(t, h)
+	c.pair(t, release, always, "127.0.0.1", "127.0.0.2")
+	c.write(t, "netwatchd.rules.yml", h.File(t, shippedFile(t, "prometheus/netwatchd.rules.yml")))
+	config := h.File(t, shippedFile(t, "prometheus/prometheus.yml"))
+	c.aim(config, desks)
+	c.Prometheus = prom.StartPrometheus(t, c.office, release.Prometheus, c.write(t, "prometheus.yml", config),
+		filepath.Join(c.dir, "tsdb"), "127.0.0.1:9090", h.Flags(promFlags)...)
+	return c
+}
+
+// open opens the office, with nothing but the inbox.
+func open(t testing.TB, h Hurry) *Chain {
+	t.Helper()
 	parts.Need(t)
 	c := &Chain{Hurry: h, Inbox: NewInbox(), dir: t.TempDir()}
 	var err error
@@ -53,19 +66,33 @@ func Start(t testing.TB, release prom.Release, h Hurry, desks []string) *Chain {
 	server := &http.Server{Handler: c.Inbox}
 	go server.Serve(door)
 	t.Cleanup(func() { server.Close() })
-
-	deploy := filepath.Join(prom.Root(t), "deploy")
-	routes := h.File(t, filepath.Join(deploy, "alertmanager", "alertmanager.yml"))
-	alwaysOpen(routes)
-	c.Pair = prom.StartAlertmanagers(t, c.office, release.Alertmanager, c.write(t, "alertmanager.yml", routes), c.dir,
-		[]string{"127.0.0.1", "127.0.0.2"}, h.Flags(pairFlags)...)
-
-	c.write(t, "netwatchd.rules.yml", h.File(t, filepath.Join(deploy, "prometheus", "netwatchd.rules.yml")))
-	config := h.File(t, filepath.Join(deploy, "prometheus", "prometheus.yml"))
-	c.aim(config, desks)
-	c.Prometheus = prom.StartPrometheus(t, c.office, release.Prometheus, c.write(t, "prometheus.yml", config),
-		filepath.Join(c.dir, "tsdb"), "127.0.0.1:9090", h.Flags(promFlags)...)
 	return c
+}
+
+func shippedFile(t testing.TB, name string) string {
+	return filepath.Join(prom.Root(t), "deploy", name)
+}
+
+// pair starts Alertmanagers with the shipped routes, but for the hours.
+func (c *Chain) pair(t testing.TB, release prom.Release, working hours, ips ...string) {
+	t.Helper()
+	c.Pair = prom.StartAlertmanagers(t, c.office, release.Alertmanager, c.routes(t, working), c.dir, ips, c.Hurry.Flags(pairFlags)...)
+}
+
+// hours are when tickets are told: a time interval of Alertmanager.
+type hours map[string]any
+
+// always is when they are told in a test that does not choose when it is run.
+var always = hours{}
+
+// routes writes the shipped routes with those working hours, and returns where.
+func (c *Chain) routes(t testing.TB, working hours) string {
+	t.Helper()
+	file := c.Hurry.File(t, shippedFile(t, "alertmanager/alertmanager.yml"))
+	for _, each := range file["time_intervals"].([]any) {
+		each.(map[string]any)["time_intervals"] = []any{working}
+	}
+	return c.write(t, "alertmanager.yml", file)
 }
 
 // KillOne kills the Alertmanager of the pair that speaks first, as soon as the other knows all that it has told. What one
@@ -85,13 +112,6 @@ func (c *Chain) KillOne(t testing.TB) {
 		t.Error(err)
 	}
 	first.Kill()
-}
-
-// alwaysOpen has the working hours of the routes never end: a test does not choose when it is run.
-func alwaysOpen(routes map[string]any) {
-	for _, each := range routes["time_intervals"].([]any) {
-		each.(map[string]any)["time_intervals"] = []any{map[string]any{}}
-	}
 }
 
 // aim points Prometheus at the desks and at the pair.

@@ -2,6 +2,7 @@ package prom
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -96,6 +97,23 @@ func (a *Alertmanager) settled(size int) error {
 // Get reads JSON at a path of its API into what is not nil.
 func (a *Alertmanager) Get(path string, into any) error {
 	return answers(a.client, "http://"+a.Address+path, into)
+}
+
+// Post sends JSON to a path of its API.
+func (a *Alertmanager) Post(path string, what any) error {
+	body, err := json.Marshal(what)
+	if err != nil {
+		return err
+	}
+	answer, err := a.client.Post("http://"+a.Address+path, "application/json", bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s: %s", path, answer.Status)
+	}
+	return nil
 }
 
 // Kill ends it as kill -9 does.
