@@ -70,7 +70,7 @@ e2e: parts ## from a fault to a page, in real programs: who is told what, and ho
 	@NETWATCHD_TABLES=$(cache)/e2e go run ./hack/testsummary -race -count=1 $(TESTFLAGS) $(e2e_packages) && cat $(cache)/e2e/*
 
 e2e-full: e2e ## the same, and what takes longer: the oldest releases, a crowd
-	@NETWATCHD_TABLES=$(cache)/e2e go run ./hack/testsummary -count=1 ./internal/lab/chain -oldest
+	@NETWATCHD_TABLES=$(cache)/e2e go run ./hack/testsummary -count=1 ./internal/lab/chain -oldest && cat $(cache)/e2e/chain
 	@go run ./hack/testsummary -count=1 -run Crowd ./internal/lab/chain -crowd 200
 
 lab: setup codex $(cache)/bin/lab ## bend a small internet in every way, as root; SCENE='503' for one, left open to look around

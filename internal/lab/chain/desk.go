@@ -19,7 +19,8 @@ type Desk struct {
 // Told is who is told what.
 type Told struct{ Receiver, Alert string }
 
-// Desks are one for each cause that someone is told of, and what may go wrong on the way.
+// Desks are one for each cause that someone is told of, and what may go wrong on the way. Of several scenes that show a cause
+// it is one that costs little: they are all played at once, and package scenes plays each by itself.
 var Desks = []Desk{
 	{Scene: "a firewall on this host drops lookups", Told: []Told{{tickets, "CodexLocalPolicy"}}},
 	{Scene: "the link is down", Told: []Told{{tickets, "CodexHostOffline"}}},
@@ -33,9 +34,9 @@ var Desks = []Desk{
 	{Scene: "200 instead of 405", Told: []Told{{tickets, "CodexUnexpectedAnswer"}}},
 	{Scene: "a load balancer cuts streams that idle", Told: []Told{{pager, "CodexStreamBroken"}}},
 	{Scene: "codex 0.104.0: the usage limit is reached", Told: []Told{{tickets, "CodexAccount"}}, Stays: true},
-	{Scene: "codex 0.104.0: the model is refused", Told: []Told{{tickets, "CodexAgentBroken"}}},
-	{Scene: "codex 0.169.0: the sandbox is closed, though wanted open", Told: []Told{{tickets, "CodexSandboxNetworkBlocked"}}},
-	{Scene: "codex 0.169.0: the sandbox is opened, though wanted closed", Told: []Told{{security, "CodexSandboxNetworkOpen"}}},
+	{Scene: "the sandbox's command refuses", Told: []Told{{tickets, "CodexAgentBroken"}}},
+	{Scene: "bubblewrap without network, wanted open", Told: []Told{{tickets, "CodexSandboxNetworkBlocked"}}},
+	{Scene: "bubblewrap with network, wanted closed", Told: []Told{{security, "CodexSandboxNetworkOpen"}}},
 	// The sandbox is a ticket, and the service the page: one, and not held back.
 	{Scene: "bubblewrap without network, wanted open", With: "503",
 		Told: []Told{{pager, "CodexUpstreamOutage"}, {tickets, "CodexSandboxNetworkBlocked"}}},

@@ -164,7 +164,7 @@ func shipped(t *testing.T) *files {
 
 // shownBy is the probe whose attempts show what the alert is about, where that is not head.
 var shownBy = map[string]string{
-	"CodexStreamBroken": "stream", "CodexAccount": "exec", "CodexAgentBroken": "exec",
+	"CodexStreamBroken": "stream", "CodexAccount": "exec", "CodexAgentBroken": "sandbox",
 	"CodexSandboxNetworkBlocked": "sandbox", "CodexSandboxNetworkOpen": "sandbox",
 }
 
