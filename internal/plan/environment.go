@@ -12,6 +12,7 @@ import (
 	"netwatchd/internal/config"
 	"netwatchd/internal/host"
 	"netwatchd/internal/probe"
+	"netwatchd/internal/redact"
 )
 
 // environment returns what is looked at in every round, whatever the service: this host, each of its nameservers, the
@@ -95,7 +96,7 @@ func controls(c *config.Config, control config.Control) []*probe.Probe {
 func controlProbe(c *config.Config, control config.Control, name string, role probe.Role, address netip.Addr) *probe.Probe {
 	return &probe.Probe{
 		Spec: probe.Spec{
-			Service: "controls", Name: name, Kind: probe.KindHTTP, Target: control.URL.String(),
+			Service: "controls", Name: name, Kind: probe.KindHTTP, Target: redact.String(control.URL.String()),
 			Role: role, Timeout: c.Defaults.Timeout,
 		},
 		Prober: &probe.HTTP{

@@ -15,6 +15,7 @@ import (
 	"netwatchd/internal/ledger"
 	"netwatchd/internal/metrics"
 	"netwatchd/internal/probe"
+	"netwatchd/internal/redact"
 	"netwatchd/internal/snapshot"
 	"netwatchd/internal/watch"
 )
@@ -110,7 +111,7 @@ func installed(ctx context.Context, path string, sandbox *config.Sandbox) metric
 func (p *Plan) describe(s config.Service) {
 	for _, c := range s.Probes {
 		key := ledger.Key{Service: s.Name, Probe: c.Name, Kind: c.Kind, Vantage: probe.FromHost}
-		p.about[key] = metrics.Info{Target: c.Target, Interval: c.Interval.String(), Expectation: c.Expect.String()}
+		p.about[key] = metrics.Info{Target: target(c), Interval: c.Interval.String(), Expectation: c.Expect.String()}
 	}
 }
 
@@ -207,7 +208,7 @@ func target(p config.Probe) string {
 	if p.Kind == probe.KindExec {
 		return cmp.Or(p.Preset, firstOf(p.Command))
 	}
-	return p.Target
+	return redact.String(p.Target) // a URL may have a key among its parameters
 }
 
 func firstOf(list []string) string {

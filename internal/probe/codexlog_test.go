@@ -117,7 +117,7 @@ func TestRecordings(t *testing.T) {
 		if facts.Tokens != nil {
 			tokens = fmt.Sprintf("%d/%d/%d", facts.Tokens.Input, facts.Tokens.CachedInput, facts.Tokens.Output)
 		}
-		got.WriteString(strings.Join([]string{r.version, r.name, Classify(Executing, err).String(), Shorten(why(err), 130),
+		got.WriteString(strings.Join([]string{r.version, r.name, Classify(Executing, err).String(), Shorten(new(Probe).why(err), 130),
 			strings.Join(facts.Warnings, ","), strings.Join(facts.Signals, ","), tokens}, "\t") + "\n")
 	}
 	golden := "testdata/codex/golden.tsv"
@@ -251,7 +251,7 @@ func FuzzCodexLog(f *testing.F) {
 		if err == nil && (exit > 0 || !strings.Contains(facts.Output, "OK") && len(facts.Output) < whyLimit) {
 			t.Errorf("a success with exit %d and output %q", exit, facts.Output)
 		}
-		for _, text := range append(facts.Signals, facts.Output, why(err)) {
+		for _, text := range append(facts.Signals, facts.Output, new(Probe).why(err)) {
 			if len(text) > whyLimit+len("…") || strings.ContainsFunc(text, unicode.IsControl) {
 				t.Errorf("said %q", text)
 			}

@@ -7,6 +7,8 @@ import (
 	"runtime/debug"
 	"sync/atomic"
 	"time"
+
+	"netwatchd/internal/redact"
 )
 
 // A Probe is a prober with the attempt it makes. It is safe for concurrent use if its Prober is.
@@ -40,7 +42,7 @@ func Do(ctx context.Context, p *Probe) (Result, bool) {
 func (p *Probe) result(start time.Time, facts Facts, err error) Result {
 	return Result{
 		Spec: p.Spec, Start: start, Elapsed: InSeconds(time.Since(start)), Facts: facts,
-		Class: Classify(facts.Phase, err), Why: why(err),
+		Class: Classify(facts.Phase, err), Why: p.why(err),
 	}
 }
 
@@ -102,9 +104,16 @@ func survived(attempt func() (Facts, error)) (facts Facts, err error) {
 // whyLimit keeps a server's page or a stack out of every place a Result is shown; two terminal lines say enough.
 const whyLimit = 300
 
-func why(err error) string {
-	if err == nil {
+func (p *Probe) why(err error) string {
+	switch {
+	case err == nil:
 		return ""
+	case p.Kind == KindDNS: // is given no secrets, and may fail ten thousand times a second
+		return Shorten(err.Error(), whyLimit)
 	}
-	return Shorten(err.Error(), whyLimit)
+	return quote(err.Error(), whyLimit)
 }
+
+// quote is what others said, fit to be kept and shown: on one line, without secrets, since what fails likes to tell what it
+// was given. They go first: half a secret is hard to know.
+func quote(text string, limit int) string { return Shorten(redact.String(text), limit) }

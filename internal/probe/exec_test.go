@@ -252,7 +252,7 @@ func TestEnvironmentKeepsOurSecrets(t *testing.T) {
 
 func TestSaid(t *testing.T) {
 	got := said("\x1b[31mred\x1b[0m \x1b]8;;http://x\x07link\x1b]8;;\x07\r\nkey sk-proj-abcdefgh, Bearer eyJhbGciOiJub25lIn0.e30.x task-force")
-	want := "red link key [secret], [secret] task-force"
+	want := "red link key [secret], Bearer [secret] task-force"
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}

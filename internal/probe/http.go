@@ -64,7 +64,7 @@ const quoteLimit = 200
 // quote keeps the answer's own words if they are part of why it was not as expected.
 func (l *line) quote(err error) {
 	if err != nil && len(l.answer.body) > 0 {
-		l.progress.learn(func(f *Facts) { f.Output = Shorten(string(l.answer.body), quoteLimit) })
+		l.progress.learn(func(f *Facts) { f.Output = quote(string(l.answer.body), quoteLimit) })
 	}
 }
 

@@ -206,14 +206,10 @@ func isPassed(name string) bool {
 		slices.ContainsFunc(passedPrefixes, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
 }
 
-var (
-	escapes = regexp.MustCompile(`\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])`)
-	secrets = regexp.MustCompile(`\b(?:sk-[A-Za-z0-9_-]{4}|eyJ[A-Za-z0-9_-]{8}|Bearer +[A-Za-z0-9_-]{4})[A-Za-z0-9._*~+/=-]*`)
-)
+var escapes = regexp.MustCompile(`\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])`)
 
 // said makes words of a command fit to be stored and shown: a short line without colours, and without what looks like a
 // key or a token, since results are readable by everyone on the host.
 func said(text string) string {
-	text = secrets.ReplaceAllString(escapes.ReplaceAllString(text, ""), "[secret]")
-	return Shorten(text, whyLimit)
+	return quote(escapes.ReplaceAllString(text, ""), whyLimit)
 }

@@ -104,7 +104,7 @@ func (l *line) heard(r *http.Request, response *http.Response) {
 	}
 	l.progress.learn(func(f *Facts) {
 		f.Status = response.StatusCode
-		f.RequestID = cmp.Or(response.Header.Get("X-Request-Id"), response.Header.Get("Cf-Ray"))
+		f.RequestID = quote(cmp.Or(response.Header.Get("X-Request-Id"), response.Header.Get("Cf-Ray")), quoteLimit)
 		f.Date, _ = http.ParseTime(response.Header.Get("Date")) // zero if there is none
 	})
 }

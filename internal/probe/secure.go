@@ -70,7 +70,7 @@ func (s *security) shake(ctx context.Context, conn net.Conn, name string, protoc
 
 func shown(state tls.ConnectionState) *TLS {
 	leaf := state.PeerCertificates[0] // a server that shows none fails the handshake before
-	return &TLS{Version: tls.VersionName(state.Version), Subject: leaf.Subject.String(), Issuer: leaf.Issuer.String(),
+	return &TLS{Version: tls.VersionName(state.Version), Subject: Shorten(leaf.Subject.String(), whyLimit), Issuer: Shorten(leaf.Issuer.String(), whyLimit),
 		NotAfter: leaf.NotAfter}
 }
 

@@ -12,18 +12,25 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Mark stands where a secret was.
 const Mark = "[secret]"
 
-// A pattern finds secrets; with is what stands there instead, as in [regexp.Regexp.ReplaceAllString]. It is tried only on
-// texts that hold one of the signs, in lower case: a millisecond for a line of text would be too long otherwise, and nearly
-// no line holds any.
+// A pattern finds secrets; with is what stands there instead, as in [regexp.Regexp.ReplaceAllString]. It is tried, and compiled, only
+// for texts that hold one of the signs, in lower case: a millisecond for a line of text would be too long otherwise, and nearly no
+// line holds any.
 type pattern struct {
-	*regexp.Regexp
+	find  func() *regexp.Regexp
 	with  string
 	signs []string
+}
+
+// lazily compiles an expression when it is first needed: a daemon whose services are well needs few of these, and together they
+// take a third of a megabyte.
+func lazily(expression string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expression) })
 }
 
 // What the name of a secret ends in: OPENAI_API_KEY, refresh_token, x-api-key, accesstoken. Some words do so by themselves
@@ -37,26 +44,26 @@ const (
 // patterns are tried in order: those that know where a secret ends come before those that guess.
 var patterns = []pattern{
 	// A key in PEM, also where its end was cut off.
-	{regexp.MustCompile(`(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|\z)`), Mark, []string{"private key"}},
+	{lazily(`(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|\z)`), Mark, []string{"private key"}},
 	// Credentials in a URL; the user's name goes as well, since tokens are put there. The last @ before the path ends them.
-	{regexp.MustCompile(`([A-Za-z][A-Za-z0-9+.-]*:\\?/\\?/)[^\s/?#"'<>\x60]*@`), "${1}" + Mark + "@", []string{"@"}},
+	{lazily(`([A-Za-z][A-Za-z0-9+.-]*:\\?/\\?/)[^\s/?#"'<>\x60]*@`), "${1}" + Mark + "@", []string{"@"}},
 	// Cookies and authorization, to the end of the header: they hold blanks, semicolons and several values.
-	{regexp.MustCompile(`(?i)\b((?:set-)?cookie2?|(?:proxy-)?authorization)(["']?\s*[:=]\s*)(?:\[secret\]|\\?"[^"\n]*"?|'[^'\n]*'?|[^\n"']+)`), "${1}${2}" + Mark, []string{"cookie", "authorization"}},
+	{lazily(`(?i)\b((?:set-)?cookie2?|(?:proxy-)?authorization)(["']?\s*[:=]\s*)(?:\[secret\]|\\?"[^"\n]*"?|'[^'\n]*'?|[^\n"']+)`), "${1}${2}" + Mark, []string{"cookie", "authorization"}},
 	// Schemes of authorization wherever they stand. "Basic authentication" is no secret: the others must hold a digit or end
 	// in padding.
-	{regexp.MustCompile(`(?i)\b(bearer)(\s+)["']?[A-Za-z0-9._~+/=-]{8,}["']?`), "${1}${2}" + Mark, []string{"bearer"}},
-	{regexp.MustCompile(`(?i)\b(basic|digest|negotiate|token)(\s+)["']?[A-Za-z._~+/-]*[0-9=][A-Za-z0-9._~+/=-]{5,}["']?`), "${1}${2}" + Mark, []string{"basic", "digest", "negotiate", "token"}},
+	{lazily(`(?i)\b(bearer)(\s+|\+)["']?[A-Za-z0-9._~+/=-]{8,}["']?`), "${1}${2}" + Mark, []string{"bearer"}},
+	{lazily(`(?i)\b(basic|digest|negotiate|token)(\s+)["']?[A-Za-z._~+/-]*[0-9=][A-Za-z0-9._~+/=-]{5,}["']?`), "${1}${2}" + Mark, []string{"basic", "digest", "negotiate", "token"}},
 	// Keys and tokens that show what they are.
-	{regexp.MustCompile(`\bsk-[A-Za-z0-9_-]{4,}[A-Za-z0-9._*~+/=-]*`), Mark, []string{"sk-"}},
-	{regexp.MustCompile(`\beyJ[A-Za-z0-9_-]{5,}(?:\.[A-Za-z0-9_-]*){0,4}`), Mark, []string{"eyj"}}, // a JWT, or the first part of one
-	{regexp.MustCompile(`\b(?:gh[pousr]_|github_pat_|glpat-|npm_|xox[a-z]-|sess-|rt_|rt\.|AIza|ya29\.|hf_|pypi-|dop_v1_|shp[a-z]{2}_)[A-Za-z0-9._-]{6,}`), Mark, []string{"gh", "glpat-", "npm_", "xox", "sess-", "rt_", "rt.", "aiza", "ya29.", "hf_", "pypi-", "dop_v1_", "shp"}},
-	{regexp.MustCompile(`\b(?:AKIA|ASIA)[A-Z0-9]{12,}`), Mark, []string{"akia", "asia"}},
+	{lazily(`\bsk-[A-Za-z0-9_-]{4,}[A-Za-z0-9._*~+/=-]*`), Mark, []string{"sk-"}},
+	{lazily(`\beyJ[A-Za-z0-9_-]{5,}(?:\.[A-Za-z0-9_-]*){0,4}`), Mark, []string{"eyj"}}, // a JWT, or the first part of one
+	{lazily(`\b(?:gh[pousr]_|github_pat_|glpat-|npm_|xox[a-z]-|sess-|rt_|rt\.|AIza|ya29\.|hf_|pypi-|dop_v1_|shp[a-z]{2}_)[A-Za-z0-9._-]{6,}`), Mark, []string{"gh", "glpat-", "npm_", "xox", "sess-", "rt_", "rt.", "aiza", "ya29.", "hf_", "pypi-", "dop_v1_", "shp"}},
+	{lazily(`\b(?:AKIA|ASIA)[A-Z0-9]{12,}`), Mark, []string{"akia", "asia"}},
 	// name = value, name: value, "name": "value", --name value, ?name=value&: by the end of the name.
-	{regexp.MustCompile(`(?i)(\b` + names + `\\?["']?\s*(?:=>|[:=])\s*)` + quotedValue), "${1}" + Mark, nameSigns},
-	{regexp.MustCompile(`(?i)(\B--?` + names + `\s+)` + quotedValue), "${1}" + Mark, nameSigns},
-	{regexp.MustCompile(`(?i)(["']--?` + names + `["']\s*,\s*)` + quotedValue), "${1}" + Mark, nameSigns},
-	{regexp.MustCompile(`(?i)([?&;](?:key|sig|auth|code|state)=)[^&\s"'#;]+`), "${1}" + Mark, []string{"key=", "sig=", "auth=", "code=", "state="}},
-	{regexp.MustCompile(`(?i)(\b(?:key|auth)\s*[:=]\s*)` + longValue), "${1}" + Mark, []string{"key", "auth"}},
+	{lazily(`(?i)(\b` + names + `\\?["']?\s*(?:=>|[:=])\s*)` + quotedValue), "${1}" + Mark, nameSigns},
+	{lazily(`(?i)(\B--?` + names + `\s+)` + quotedValue), "${1}" + Mark, nameSigns},
+	{lazily(`(?i)(["']--?` + names + `["']\s*,\s*)` + quotedValue), "${1}" + Mark, nameSigns},
+	{lazily(`(?i)([?&;](?:key|sig|auth|code|state)=)[^&\s"'#;]+`), "${1}" + Mark, []string{"key=", "sig=", "auth=", "code=", "state="}},
+	{lazily(`(?i)(\b(?:key|auth)\s*[:=]\s*)` + longValue), "${1}" + Mark, []string{"key", "auth"}},
 }
 
 // A value ends where its quotes do, at a blank, or at what separates it from the next. An escaped quote does not end one.
@@ -69,15 +76,18 @@ const (
 var nameSigns = []string{"key", "secret", "token", "passw", "passphrase", "credential", "authorization", "cookie", "passcode",
 	"pwd", "session", "signature", "bearer", "jwt", "pat", "csrf", "xsrf"}
 
-// String is text without what looks like a secret.
-func String(text string) string {
+// String is text without what looks like a secret, or is one of this process's own environment, in whatever form.
+func String(text string) string { return withoutEncoded(plain(text)) }
+
+// plain takes out what stands there as it is.
+func plain(text string) string {
 	low := strings.ToLower(text)
 	for _, p := range patterns {
 		if holds(low, p.signs) {
-			text = p.ReplaceAllString(text, p.with)
+			text = p.find().ReplaceAllString(text, p.with)
 		}
 	}
-	return text
+	return withoutOwn(text)
 }
 
 func holds(low string, signs []string) bool {
@@ -92,11 +102,11 @@ func Named(name, value string) string {
 	return String(value)
 }
 
-var secretName = regexp.MustCompile(`(?i)^` + names + `$`)
+var secretName = lazily(`(?i)^` + names + `$`)
 
 // Secret reports whether what goes by this name is a secret.
 func Secret(name string) bool {
-	return holds(strings.ToLower(name), nameSigns) && secretName.MatchString(name)
+	return holds(strings.ToLower(name), nameSigns) && secretName().MatchString(name)
 }
 
 // textLimit bounds each text: a result's own are short, and a server's header of a megabyte shows nothing that its first

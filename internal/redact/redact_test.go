@@ -1,6 +1,10 @@
 package redact
 
 import (
+	"encoding/base64"
+	"encoding/json"
+	"net/url"
+	"os"
 	"strings"
 	"testing"
 )
@@ -61,6 +65,39 @@ func TestString(t *testing.T) {
 	}
 }
 
+// A secret in another form is a secret; so is what the environment calls one, whatever it looks like.
+func TestOtherForms(t *testing.T) {
+	const odd = `odd "value" / of ` + planted
+	t.Setenv("DEPLOY_PASSWORD", odd)
+	t.Setenv("HTTPS_PROXY", "http://me:"+planted+"Proxy@proxy:3128")
+	t.Setenv("SHORT_TOKEN", "word")
+	before := own
+	own = func() []string { return secretsOf(os.Environ()) }
+	t.Cleanup(func() { own = before })
+	quoted, _ := json.Marshal(odd)
+	for _, secret := range []string{"Bearer " + planted + "abc", `{"refresh_token":"` + planted + `xyz"}`, "OPENAI_API_KEY=sk-" + planted, odd, "me:" + planted + "Proxy"} {
+		for form, text := range map[string]string{
+			"base64":     base64.StdEncoding.EncodeToString([]byte(secret)),
+			"base64url":  base64.RawURLEncoding.EncodeToString([]byte(secret)),
+			"cut short":  base64.StdEncoding.EncodeToString([]byte(secret + " and more"))[:len(secret)*4/3+5],
+			"in a query": "https://h/?q=" + url.QueryEscape(secret) + "&x=1",
+			"in a path":  "https://h/" + url.PathEscape(secret),
+			"in JSON":    `{"said":` + string(quoted) + `}`,
+		} {
+			got := String("before " + text + " after")
+			if strings.Contains(got, text) || strings.Contains(got, planted) {
+				t.Errorf("%s of %s: %q", form, secret, got)
+			}
+			if !strings.HasPrefix(got, "before ") || !strings.HasSuffix(got, " after") {
+				t.Errorf("%s of %s: %q; what stands beside it is gone", form, secret, got)
+			}
+		}
+	}
+	if got := String("a word"); got != "a word" {
+		t.Errorf("%q: a short value tears holes", got)
+	}
+}
+
 // What a record is for must stay readable.
 func TestKeepsTheRest(t *testing.T) {
 	for _, text := range []string{
@@ -73,7 +110,9 @@ func TestKeepsTheRest(t *testing.T) {
 		"CODEX_SANDBOX_NETWORK_DISABLED=1", "SSL_CERT_FILE=/etc/ssl/ca.pem", "allow: POST", "me@example.com",
 		"model_max_output_tokens = 1000", "env_key = \"OPENAI_API_KEY\"", "path: /home/me", "monkey: 12", "compat: yes",
 		"your access token could not be refreshed", "unexpected token at line 3", "status 401: token expired",
-		"basic authentication is required", "the token refreshed",
+		"basic authentication is required", "the token refreshed", "100% of 20%25", "https://h/a%20b?q=%2Fetc%2Fhosts",
+		"sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", "aGVsbG8gd29ybGQsIGhvdyBhcmUgeW91",
+		"/usr/lib/node_modules/@openai/codex/bin/codex.js",
 	} {
 		if got := String(text); got != text {
 			t.Errorf("String(%q) = %q: nothing in it is a secret", text, got)
