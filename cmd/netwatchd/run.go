@@ -110,7 +110,7 @@ func (a *app) run(ctx context.Context, c *config.Config) error {
 		Purse:     s.history,
 	})
 	server := &web.Server{
-		Source: s.watcher, Results: s.ledger.Latest, History: s.history, Events: events, Ready: s.watcher.Ready(), Reload: s.reload,
+		Source: s, Results: s.ledger.Latest, History: s.history, Events: events, Ready: s.watcher.Ready(), Reload: s.reload,
 		Metrics: s.exporter, Version: build().Version, Log: s.log, Profiling: c.Web.Profiling,
 	}
 	s.log.Info("watching", "version", build().Version, "configuration", c.Origin(), "services", len(c.Services), "listen", addresses(listeners))
@@ -239,8 +239,14 @@ func unchangeable(was, is *config.Config) error {
 	return nil
 }
 
-// Status is what the watcher says; it makes the service a source of metrics.
-func (s *service) Status(ctx context.Context) (*watch.Status, error) { return s.watcher.Status(ctx) }
+// Status is what the watcher says, and that history is not being kept if so; it makes the service a source for who shows it.
+func (s *service) Status(ctx context.Context) (*watch.Status, error) {
+	status, err := s.watcher.Status(ctx)
+	if fault := s.history.Fault(); err == nil && fault != "" {
+		status.Trouble = []string{"history is not being kept, probing goes on: " + fault}
+	}
+	return status, err
+}
 
 func (s *service) info(k ledger.Key) (metrics.Info, bool) { return s.plan.Load().Info(k) }
 

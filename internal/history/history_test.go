@@ -278,15 +278,55 @@ func TestDiskFull(t *testing.T) {
 	})
 	judged(l, "codex", diagnose.Upstream, diagnose.Resolver)
 	judged(l, "codex", diagnose.Healthy, diagnose.Upstream)
+	judged(l, "shop", diagnose.Upstream, diagnose.Healthy)
+	unwritten(t, l)
 	if err := os.Remove(big); err != nil {
 		t.Fatal(err)
 	}
 	if out, err := exec.Command("mount", "-o", "remount,size=64m", dir).CombinedOutput(); err != nil {
 		t.Fatalf("%s", out)
 	}
-	wants(t, dir, "codex-1 resolver upstream")
+	wants(t, dir, "shop-1 upstream open", "codex-1 resolver upstream")
 	if h, err := store.Check(t.Context(), dir); err != nil || len(h.Faults) > 0 {
 		t.Errorf("%+v, %v", h, err)
+	}
+}
+
+// unwritten looks at what is known beyond what is stored: codex is well again, shop is not.
+func unwritten(t *testing.T, l *life) {
+	t.Helper()
+	for _, test := range []struct {
+		filter store.Filter
+		want   string
+		total  int
+	}{
+		{store.Filter{}, "shop upstream open; codex resolver upstream", 2},
+		{store.Filter{OpenOnly: true}, "shop upstream open", 1},
+		{store.Filter{Limit: 1}, "shop upstream open", 2},
+		{store.Filter{Limit: 1, Offset: 1}, "codex resolver upstream", 2},
+		{store.Filter{Limit: 1, Offset: 2}, "", 2},
+		{store.Filter{Services: []string{"codex"}}, "codex resolver upstream", 1},
+	} {
+		found, total, err := l.Incidents(t.Context(), test.filter)
+		var words []string
+		for _, i := range found {
+			var word strings.Builder
+			word.WriteString(i.Service)
+			for _, span := range i.Causes {
+				word.WriteString(" " + span.Cause.String())
+			}
+			if i.IsOpen() {
+				word.WriteString(" open")
+			}
+			words = append(words, word.String())
+		}
+		if got := strings.Join(words, "; "); got != test.want || total != test.total || err != nil {
+			t.Errorf("%+v: %q of %d, %v; want %q of %d", test.filter, got, total, err, test.want, test.total)
+		}
+	}
+	found, _, _ := l.Incidents(t.Context(), store.Filter{Services: []string{"shop"}})
+	if r, err := l.Record(t.Context(), found[0].ID); err != nil || len(r.Evidence) == 0 || len(r.Transitions) == 0 {
+		t.Errorf("the record of what could not be written: %+v, %v", r, err)
 	}
 }
 

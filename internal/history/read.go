@@ -3,7 +3,9 @@ package history
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -12,81 +14,129 @@ import (
 	"netwatchd/internal/store"
 )
 
-// Incidents returns those that match, the latest first, and how many match in all. While the store cannot be used it is
-// those that are known in memory.
+// Incidents returns those that match, the latest first, and how many match in all: what is stored, and over it what could
+// not be written yet. While the store cannot be used it is those that are known in memory.
 func (k *Keeper) Incidents(ctx context.Context, f store.Filter) (found []*incident.Incident, total int, err error) {
-	if s := k.store(); s != nil {
-		found, total, err = s.Incidents(ctx, f)
+	s := k.store()
+	if s == nil {
+		return k.remembered(f)
 	}
-	held := k.held(f)
-	if k.store() == nil || err != nil {
-		total = len(held)
-		from := min(f.Offset, total)
-		return held[from:], total, nil
+	unwritten := k.held(f.Services, false)
+	wide := f // each of those may move the others by one
+	wide.Offset = max(f.Offset-len(unwritten), 0)
+	if f.Limit > 0 {
+		wide.Limit += len(unwritten)
 	}
-	return overlay(found, held), total, nil
+	found, total, err = s.Incidents(ctx, wide)
+	if err != nil {
+		return k.remembered(f)
+	}
+	for _, i := range unwritten {
+		if stored, err := s.Incident(ctx, i.ID); err == nil {
+			i.Notes = stored.Notes
+			found = slices.DeleteFunc(found, func(other *incident.Incident) bool { return other.ID == i.ID })
+			if matches(f, stored) {
+				total--
+			}
+		}
+		if matches(f, i) {
+			found = append(found, i)
+			total++
+		}
+	}
+	f.Offset -= wide.Offset
+	return page(found, f), total, nil
 }
 
-// held are the incidents in memory that match, the latest first.
-func (k *Keeper) held(f store.Filter) (held []*incident.Incident) {
+func matches(f store.Filter, i *incident.Incident) bool { return i.IsOpen() || !f.OpenOnly }
+
+// remembered are those in memory that match.
+func (k *Keeper) remembered(f store.Filter) (found []*incident.Incident, total int, err error) {
+	found = slices.DeleteFunc(k.held(f.Services, true), func(i *incident.Incident) bool { return !matches(f, i) })
+	return page(found, f), len(found), nil
+}
+
+// page is the part of all that f wants, the latest first.
+func page(all []*incident.Incident, f store.Filter) []*incident.Incident {
+	slices.SortFunc(all, func(a, b *incident.Incident) int { return cmp.Or(b.Opened.Compare(a.Opened), cmp.Compare(b.ID, a.ID)) })
+	all = all[min(f.Offset, len(all)):]
+	if f.Limit > 0 {
+		all = all[:min(f.Limit, len(all))]
+	}
+	return all
+}
+
+// held are the incidents of services, of all if none is named, that wait to be written; and those that are open, if written
+// ones are asked for.
+func (k *Keeper) held(services []string, written bool) (held []*incident.Incident) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	known := make(map[*incident.Incident]bool)
-	for _, i := range k.book.Open() {
-		known[i] = true
-	}
-	for i := range k.dirty {
-		known[i] = true
+	known := maps.Clone(k.dirty)
+	if written {
+		for _, i := range k.book.Open() {
+			known[i] = true
+		}
 	}
 	for i := range known {
-		if (len(f.Services) == 0 || slices.Contains(f.Services, i.Service)) && (i.IsOpen() || !f.OpenOnly) {
+		if len(services) == 0 || slices.Contains(services, i.Service) {
 			held = append(held, i.Clone())
 		}
 	}
-	slices.SortFunc(held, func(a, b *incident.Incident) int { return cmp.Or(b.Opened.Compare(a.Opened), cmp.Compare(b.ID, a.ID)) })
 	return held
-}
-
-// overlay puts what is in memory over what was found in the store, which may be a moment behind.
-func overlay(found, held []*incident.Incident) []*incident.Incident {
-	for _, h := range held {
-		if i := slices.IndexFunc(found, func(s *incident.Incident) bool { return s.ID == h.ID }); i >= 0 {
-			h.Notes = found[i].Notes
-			found[i] = h
-		}
-	}
-	return found
 }
 
 // errAway says that nothing can be read.
 var errAway = errors.New("the store cannot be used now; the log says why")
 
-// Record returns the record of an incident; its error is [store.ErrNoIncident] if there is none.
+// Record returns the record of an incident, of what is stored and of what could not be written yet; its error is
+// [store.ErrNoIncident] if there is none.
 func (k *Keeper) Record(ctx context.Context, id string) (*record.Record, error) {
-	s := k.store()
-	if s == nil {
-		return k.heldRecord(id)
+	told, err := (*store.Told)(nil), errAway
+	if s := k.store(); s != nil {
+		told, err = s.Tell(ctx, id)
 	}
-	told, err := s.Tell(ctx, id)
-	if errors.Is(err, store.ErrNoIncident) {
-		if r, held := k.heldRecord(id); held == nil {
-			return r, nil
+	for _, i := range k.held(nil, told == nil) {
+		switch {
+		case i.ID != id:
+		case told == nil:
+			told, err = &store.Told{Incident: i}, nil
+		default:
+			i.Notes = told.Incident.Notes
+			told.Incident = i
 		}
 	}
 	if err != nil {
 		return nil, err
 	}
+	k.addUnwritten(told)
 	return record.Of(told), nil
 }
 
-// heldRecord is the little that is known in memory.
-func (k *Keeper) heldRecord(id string) (*record.Record, error) {
-	for _, i := range k.held(store.Filter{}) {
-		if i.ID == id {
-			return record.Of(&store.Told{Incident: i}), nil
+// addUnwritten adds what is to be written of the incident.
+func (k *Keeper) addUnwritten(t *store.Told) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	id := t.Incident.ID
+	for _, e := range k.entries {
+		switch e := e.(type) {
+		case store.Verdict:
+			if e.Incident == id {
+				t.Verdicts = append(t.Verdicts, e)
+			}
+		case store.Evidence:
+			if e.Incident == id {
+				t.Evidence = append(t.Evidence, e.Result)
+			}
+		case store.Attempt:
+			if e.Result.Service == t.Incident.Service && !e.Result.Start.Before(t.Incident.Opened) {
+				t.Attempts = append(t.Attempts, e.Result)
+			}
+		case store.Snapshot:
+			if e.Incident == id && len(t.Snapshot) == 0 {
+				t.Snapshot, _ = json.Marshal(e.Body) // one that has no JSON is missed in the record, which says so
+			}
 		}
 	}
-	return nil, errAway
 }
 
 // Keys lists the series of services, or every one there is if none is named, those not written yet included.

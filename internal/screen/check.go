@@ -20,8 +20,11 @@ func Check(w io.Writer, s *watch.Status, o Options) error {
 	return p.to(w)
 }
 
-// remarks are what is not watched although one would expect it.
+// remarks are what is wrong with netwatchd itself, and what is not watched although one would expect it.
 func (p *paper) remarks(s *watch.Status) {
+	for i, trouble := range s.Trouble {
+		p.labelled(first(i, "trouble:"), amber, trouble)
+	}
 	for i, note := range s.Notes {
 		p.labelled(first(i, "note:"), faint, note)
 	}

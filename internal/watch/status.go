@@ -13,7 +13,8 @@ type Status struct {
 	Version   string     `json:"version"`
 	Sandboxed Sandboxed  `json:"sandboxed"`
 	Services  []Standing `json:"services"`
-	Notes     []string   `json:"notes,omitempty"` // what is not watched although one would expect it, and why
+	Notes     []string   `json:"notes,omitempty"`   // what is not watched although one would expect it, and why
+	Trouble   []string   `json:"trouble,omitempty"` // what is wrong with netwatchd itself, and what to do
 	// Outside is the word of the daemon on the host, for one who cannot see for themselves: a check inside a sandbox has it.
 	Outside *Outside `json:"outside,omitempty"`
 }
