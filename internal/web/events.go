@@ -157,6 +157,9 @@ func (e *Events) id(number uint64) string { return fmt.Sprintf("%s-%d", e.epoch,
 
 // apiEvents streams until the client goes, is too slow, or the server stops.
 func (s *Server) apiEvents(w http.ResponseWriter, r *http.Request) {
+	if !(parameters{}).read(w, r) {
+		return
+	}
 	c, missed, last, known := s.Events.join(r.Header.Get("Last-Event-ID"))
 	if c == nil {
 		w.Header().Set("Retry-After", "10")

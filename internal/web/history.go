@@ -3,9 +3,7 @@ package web
 import (
 	"context"
 	"fmt"
-	"maps"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -28,7 +26,7 @@ type chart struct {
 	To     time.Time     `json:"to"`
 	Step   probe.Seconds `json:"step_seconds"` // what one point stands for: 60, 300, 1800 or 21600
 	Series []series      `json:"series"`       // by service, probe, kind and vantage
-	Total  int           `json:"total"`        // that match, beyond the limit too
+	list
 }
 
 // A series is one probe from one vantage. Its latencies are those of attempts that succeeded, and null if none did.
@@ -95,9 +93,11 @@ const (
 )
 
 func (s *Server) apiHistory(w http.ResponseWriter, r *http.Request) {
-	q, err := parseWanted(r.URL.Query())
-	if err != nil {
-		refuse(w, r, http.StatusBadRequest, "bad_parameter", err.Error())
+	q := wanted{span: spans[0]}
+	known := q.with(usualSeries, mostSeries, parameters{
+		"service": anyOf(&q.services), "probe": anyOf(&q.probes), "vantage": wordsOf(&q.vantages), "range": one(func(name string) (err error) { q.span, err = spanOf(name); return err }),
+	})
+	if !known.read(w, r) {
 		return
 	}
 	if s.History == nil {
@@ -109,6 +109,7 @@ func (s *Server) apiHistory(w http.ResponseWriter, r *http.Request) {
 		refuse(w, r, http.StatusServiceUnavailable, "unavailable", err.Error())
 		return
 	}
+	c.list = listOf(r, q.window, len(c.Series), c.Total)
 	answer(w, http.StatusOK, c)
 }
 
@@ -117,35 +118,11 @@ type wanted struct {
 	services, probes []string
 	vantages         []probe.Vantage
 	span             span
-	limit, offset    int
+	window
 }
 
 func (q wanted) matches(k ledger.Key) bool {
 	return among(q.probes, k.Probe) && among(q.vantages, k.Vantage)
-}
-
-// parseWanted refuses what it does not know: a misspelt filter would otherwise pass everything.
-func parseWanted(v url.Values) (wanted, error) {
-	q := wanted{services: v["service"], probes: v["probe"], span: spans[0], limit: usualSeries}
-	var err error
-	parsers := map[string]func() error{
-		"service": func() error { return nil },
-		"probe":   func() error { return nil },
-		"vantage": func() error { q.vantages, err = words[probe.Vantage](v["vantage"]); return err },
-		"range":   func() error { q.span, err = spanOf(v.Get("range")); return err },
-		"limit":   func() error { q.limit, err = number(v.Get("limit"), 1, mostSeries); return err },
-		"offset":  func() error { q.offset, err = number(v.Get("offset"), 0, 1<<31-1); return err },
-	}
-	for name := range v {
-		parse := parsers[name]
-		if parse == nil {
-			return q, fmt.Errorf("unknown parameter %q: use %s", name, strings.Join(slices.Sorted(maps.Keys(parsers)), ", "))
-		}
-		if err := parse(); err != nil {
-			return q, fmt.Errorf("%s: %w", name, err)
-		}
-	}
-	return q, nil
 }
 
 func (s *Server) chart(ctx context.Context, q wanted, now time.Time) (*chart, error) {
@@ -154,7 +131,7 @@ func (s *Server) chart(ctx context.Context, q wanted, now time.Time) (*chart, er
 		return nil, err
 	}
 	keys = slices.DeleteFunc(keys, func(k ledger.Key) bool { return !q.matches(k) })
-	c := &chart{Range: q.span.name, From: q.span.from(now), To: now, Step: probe.InSeconds(q.span.step), Series: []series{}, Total: len(keys)}
+	c := &chart{Range: q.span.name, From: q.span.from(now), To: now, Step: probe.InSeconds(q.span.step), Series: []series{}, list: list{Total: len(keys)}}
 	from := min(q.offset, len(keys))
 	keys = keys[from:min(from+q.limit, len(keys))]
 	curves := store.NewCurves(keys, c.From, c.To, q.span.step)

@@ -3,12 +3,8 @@ package web
 import (
 	"context"
 	"errors"
-	"fmt"
-	"maps"
+	"io"
 	"net/http"
-	"net/url"
-	"slices"
-	"strings"
 	"time"
 
 	"netwatchd/internal/incident"
@@ -34,17 +30,19 @@ type History interface {
 	Fault() string
 }
 
-// apiIncidents answers with incidents, the latest first; total counts those that match, beyond the limit too.
+// apiIncidents answers with the incidents that match, the latest first.
 func (s *Server) apiIncidents(w http.ResponseWriter, r *http.Request) {
-	f, err := parseFilter(r.URL.Query())
-	if err != nil {
-		refuse(w, r, http.StatusBadRequest, "bad_parameter", err.Error())
+	var f store.Filter
+	var part window
+	var open string
+	if !part.with(usualLimit, mostLimit, parameters{"service": anyOf(&f.Services), "open": oneOf(&open, "true", "false")}).read(w, r) {
 		return
 	}
 	if s.History == nil {
 		refuse(w, r, http.StatusServiceUnavailable, "unavailable", "no history is kept")
 		return
 	}
+	f.OpenOnly, f.Limit, f.Offset = open == "true", part.limit, part.offset
 	found, total, err := s.History.Incidents(r.Context(), f)
 	if err != nil {
 		refuse(w, r, http.StatusServiceUnavailable, "unavailable", err.Error())
@@ -52,12 +50,16 @@ func (s *Server) apiIncidents(w http.ResponseWriter, r *http.Request) {
 	}
 	answer(w, http.StatusOK, struct {
 		Incidents []*incident.Incident `json:"incidents"`
-		Total     int                  `json:"total"`
-	}{append([]*incident.Incident{}, found...), total})
+		list
+	}{append([]*incident.Incident{}, found...), listOf(r, part, len(found), total)})
 }
 
 // apiIncident answers with the record of one incident.
 func (s *Server) apiIncident(w http.ResponseWriter, r *http.Request) {
+	format := "json"
+	if !(parameters{"format": oneOf(&format, "json", "markdown")}).read(w, r) {
+		return
+	}
 	if s.History == nil {
 		refuse(w, r, http.StatusServiceUnavailable, "unavailable", "no history is kept")
 		return
@@ -66,11 +68,17 @@ func (s *Server) apiIncident(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case errors.Is(err, store.ErrNoIncident):
 		refuse(w, r, http.StatusNotFound, "not_found", "there is no incident "+r.PathValue("id"))
-		return
 	case err != nil:
 		refuse(w, r, http.StatusServiceUnavailable, "unavailable", err.Error())
-		return
+	case format == "markdown":
+		w.Header().Set("Content-Type", "text/markdown; charset=utf-8")
+		_, _ = io.WriteString(w, found.Markdown())
+	default:
+		answerRecord(w, r, found)
 	}
+}
+
+func answerRecord(w http.ResponseWriter, r *http.Request, found *record.Record) {
 	body, err := found.JSON()
 	if err != nil {
 		refuse(w, r, http.StatusInternalServerError, "internal", err.Error())
@@ -78,36 +86,4 @@ func (s *Server) apiIncident(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = w.Write(body)
-}
-
-// parseFilter refuses what it does not know: a misspelt filter would otherwise pass everything.
-func parseFilter(v url.Values) (store.Filter, error) {
-	f := store.Filter{Services: v["service"], Limit: usualLimit}
-	var err error
-	parsers := map[string]func() error{
-		"service": func() error { return nil },
-		"open":    func() error { f.OpenOnly, err = flag(v.Get("open")); return err },
-		"limit":   func() error { f.Limit, err = number(v.Get("limit"), 1, mostLimit); return err },
-		"offset":  func() error { f.Offset, err = number(v.Get("offset"), 0, 1<<31-1); return err },
-	}
-	for name := range v {
-		parse := parsers[name]
-		if parse == nil {
-			return f, fmt.Errorf("unknown parameter %q: use %s", name, strings.Join(slices.Sorted(maps.Keys(parsers)), ", "))
-		}
-		if err := parse(); err != nil {
-			return f, fmt.Errorf("%s: %w", name, err)
-		}
-	}
-	return f, nil
-}
-
-func flag(text string) (bool, error) {
-	switch text {
-	case "true":
-		return true, nil
-	case "false":
-		return false, nil
-	}
-	return false, fmt.Errorf("%q is neither true nor false", text)
 }

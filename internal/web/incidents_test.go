@@ -90,6 +90,7 @@ func TestIncidents(t *testing.T) {
 		"/api/v1/incidents?open=yes":                        {400, `"code":"bad_parameter"`},
 		"/api/v1/incidents?limit=0":                         {400, `"code":"bad_parameter"`},
 		"/api/v1/incidents/20261123-codex-1":                {200, `"host_beside_sandbox"`},
+		"/api/v1/incidents/20261123-codex-1?format=pdf":     {400, `"code":"bad_parameter"`},
 		"/api/v1/incidents/20261123-codex-2":                {404, `"code":"not_found"`},
 		"/api/v1/incidents/%00..%2f<script>":                {404, `"code":"not_found"`},
 	} {
@@ -99,6 +100,15 @@ func TestIncidents(t *testing.T) {
 		if status != want.status || !strings.Contains(body, want.has) || !json.Valid([]byte(body)) {
 			t.Errorf("%s: %d %s; want %d with %s", path, status, body, want.status, want.has)
 		}
+	}
+}
+
+func TestRecordForPeople(t *testing.T) {
+	s := newTestServer(t)
+	s.History = new(memory)
+	got := get(t, http.DefaultClient, at(t, s)+"/api/v1/incidents/20261123-codex-1?format=markdown")
+	if got.status != 200 || got.header.Get("Content-Type") != "text/markdown; charset=utf-8" || !strings.HasPrefix(got.body, "# Incident `20261123-codex-1`") {
+		t.Errorf("got %d %s\n%s", got.status, got.header.Get("Content-Type"), got.body)
 	}
 }
 

@@ -39,29 +39,44 @@ type Server struct {
 // Handler returns the whole of it.
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", s.Metrics)
-	mux.HandleFunc("GET /-/healthy", s.healthy)
-	mux.HandleFunc("GET /-/ready", s.ready)
-	if s.Reload != nil {
-		mux.HandleFunc("POST /-/reload", s.reload)
-		mux.HandleFunc("PUT /-/reload", s.reload) // as Prometheus has it
+	for pattern, serve := range s.routes() {
+		mux.HandleFunc(pattern, serve)
 	}
-	s.routeAPI(mux)
-	s.routePages(mux)
+	s.refuseTheRest(mux)
+	routeAssets(mux)
 	if s.Profiling {
 		profile(mux)
 	}
 	return s.guard(mux)
 }
 
-func (s *Server) routePages(mux *http.ServeMux) {
-	mux.HandleFunc("GET /{$}", s.page)
-	mux.HandleFunc("GET /services/{service}", s.page)
-	mux.HandleFunc("GET /incidents", s.incidentsPage)
-	mux.HandleFunc("GET /incidents/{id}", s.incidentPage)
-	mux.HandleFunc("GET /incidents/{id}/{file}", s.download)
-	mux.HandleFunc("GET /badge/{picture}", s.badge)
-	routeAssets(mux)
+// routes are all that is served, assets aside. openapi.yaml describes those that are not pages.
+func (s *Server) routes() map[string]http.HandlerFunc {
+	all := map[string]http.HandlerFunc{
+		"GET /{$}":                   s.page,
+		"GET /services/{service}":    s.page,
+		"GET /incidents":             s.incidentsPage,
+		"GET /incidents/{id}":        s.incidentPage,
+		"GET /incidents/{id}/{file}": s.download,
+		"GET /badge/{picture}":       s.badge,
+
+		"GET /metrics":   s.Metrics.ServeHTTP,
+		"GET /-/healthy": s.healthy,
+		"GET /-/ready":   s.ready,
+
+		"GET /api/v1/status":         s.apiStatus,
+		"GET /api/v1/results":        s.apiResults,
+		"GET /api/v1/events":         s.apiEvents,
+		"GET /api/v1/history":        s.apiHistory,
+		"GET /api/v1/incidents":      s.apiIncidents,
+		"GET /api/v1/incidents/{id}": s.apiIncident,
+		"GET /api/v1/openapi.yaml":   s.apiDocument,
+	}
+	if s.Reload != nil {
+		all["POST /-/reload"] = s.reload
+		all["PUT /-/reload"] = s.reload // as Prometheus has it
+	}
+	return all
 }
 
 func profile(mux *http.ServeMux) {

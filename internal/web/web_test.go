@@ -98,6 +98,8 @@ func TestEveryPath(t *testing.T) {
 		{"GET", "/api/v1/status", 200, "application/json", `"cause":"upstream"`},
 		{"GET", "/api/v1/results", 200, "application/json", `"total":4`},
 		{"POST", "/api/v1/status", 405, "application/json", `{"error":{"code":"method_not_allowed",`},
+		{"GET", "/api/v1/status?service=codex", 400, "application/json", `{"error":{"code":"bad_parameter","message":"unknown parameter`},
+		{"GET", "/api/v1/openapi.yaml", 200, "application/yaml", "openapi: 3.1"},
 		{"GET", "/api/v2/status", 404, "application/json", `{"error":{"code":"not_found",`},
 		{"GET", "/absent", 404, "text/plain; charset=utf-8", ""},
 		{"GET", "/debug/pprof/", 404, "text/plain; charset=utf-8", ""},
@@ -175,6 +177,8 @@ func TestResultsAreFiltered(t *testing.T) {
 		{"limit=0", nil, 0, `limit: "0" is not a whole number from 1 to 10000`},
 		{"limit=10001", nil, 0, "from 1 to 10000"},
 		{"offset=-1", nil, 0, "offset"},
+		{"limit=1&limit=2", nil, 0, "limit: it is given more than once"},
+		{"service=%zz", nil, 0, "the query cannot be read"},
 		{"servce=codex", nil, 0, `unknown parameter "servce": use class, limit, offset, probe, service, vantage`},
 	} {
 		t.Run(test.query, func(t *testing.T) {
@@ -201,6 +205,29 @@ func TestResultsAreFiltered(t *testing.T) {
 				t.Errorf("got a total of %d, want %d (-want +got):\n%s", page.Total, test.total, diff)
 			}
 		})
+	}
+}
+
+// Whoever follows next sees everything once, in order.
+func TestPages(t *testing.T) {
+	base := at(t, newTestServer(t))
+	var names []string
+	for next := "/api/v1/results?limit=2&service=codex&service=shop"; next != ""; {
+		var page struct {
+			Results []probe.Result
+			Next    string
+		}
+		got := get(t, http.DefaultClient, base+next)
+		if err := json.Unmarshal([]byte(got.body), &page); err != nil || len(page.Results) == 0 {
+			t.Fatalf("%s: %v: %s", next, err, got.body)
+		}
+		for _, r := range page.Results {
+			names = append(names, r.Service+"/"+r.Name+"/"+r.Vantage.String())
+		}
+		next = page.Next
+	}
+	if diff := cmp.Diff([]string{"codex/dns/host", "codex/head/host", "codex/head/sandbox", "shop/head/host"}, names); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

@@ -1,0 +1,89 @@
+package web
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v3"
+
+	"netwatchd/internal/diagnose"
+	"netwatchd/internal/probe"
+)
+
+// described is as much of the document as is compared with the program; that real answers are as it says is tested from
+// outside.
+func described(t *testing.T) (d struct {
+	Paths      map[string]map[string]any
+	Components struct {
+		Schemas map[string]struct{ Enum []string }
+	}
+}) {
+	t.Helper()
+	if err := yaml.Unmarshal(document, &d); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// pages are for people, and are described by what they show.
+var pages = []string{"GET /{$}", "GET /services/{service}", "GET /incidents", "GET /incidents/{id}", "GET /incidents/{id}/{file}"}
+
+// What is served is described, and what is described is served.
+func TestEveryRouteIsDescribed(t *testing.T) {
+	var served, told []string
+	for pattern := range newTestServer(t).routes() {
+		if !slices.Contains(pages, pattern) {
+			served = append(served, strings.Replace(pattern, "{picture}", "{service}.svg", 1))
+		}
+	}
+	for path, methods := range described(t).Paths {
+		for method := range methods {
+			told = append(told, strings.ToUpper(method)+" "+path)
+		}
+	}
+	slices.Sort(served)
+	slices.Sort(told)
+	if diff := cmp.Diff(served, told); diff != "" {
+		t.Errorf("(-served +described):\n%s", diff)
+	}
+}
+
+// The closed lists are the program's own.
+func TestListsAreDescribed(t *testing.T) {
+	schemas := described(t).Components.Schemas
+	known := map[string][]string{
+		"Cause":    all(diagnose.Causes()),
+		"Severity": named(diagnose.None, diagnose.Page),
+		"Class":    all(probe.Classes()),
+		"Kind":     named(probe.KindHost, probe.KindExec),
+		"Vantage":  named(probe.FromHost, probe.Direct),
+		"Role":     named(probe.OfService, probe.ControlByAddress),
+		"Phase":    named(probe.NoPhase, probe.Executing),
+	}
+	for _, name := range slices.Sorted(maps.Keys(known)) {
+		if diff := cmp.Diff(known[name], schemas[name].Enum); diff != "" {
+			t.Errorf("%s (-known +described):\n%s", name, diff)
+		}
+	}
+}
+
+func all[T fmt.Stringer](values func(func(T) bool)) (names []string) {
+	for v := range values {
+		names = append(names, v.String())
+	}
+	return names
+}
+
+func named[T interface {
+	~uint8
+	fmt.Stringer
+}](first, last T) (names []string) {
+	for v := first; v <= last; v++ {
+		names = append(names, v.String())
+	}
+	return names
+}
