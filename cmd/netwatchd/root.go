@@ -83,7 +83,7 @@ Exit codes of check, probe and status: 0 healthy, 1 a fault, 2 inconclusive, 3 u
 	a.overrides = config.BindFlags(root.PersistentFlags())
 	root.AddCommand(
 		a.runCommand(), a.checkCommand(), a.probeCommand(), a.statusCommand(), a.backtestCommand(),
-		a.incidentsCommand(), a.explainCommand(), a.storeCommand(),
+		a.topCommand(), a.incidentsCommand(), a.explainCommand(), a.storeCommand(),
 		a.configCommand(), a.rulesCommand(), a.doctorCommand(), versionCommand(a.out),
 	)
 	return root

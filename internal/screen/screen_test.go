@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"flag"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -17,6 +18,7 @@ import (
 
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/doctor"
+	"netwatchd/internal/incident"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/watch"
 )
@@ -63,6 +65,50 @@ func result(r probe.Result) func(*bytes.Buffer, Options) error {
 	return func(b *bytes.Buffer, o Options) error { return Result(b, r, o) }
 }
 
+// top is a screen of so many lines with an hour of a probe that was well, then slow, then away, then half well, then down.
+func top(s watch.Standing, height int) func(*bytes.Buffer, Options) error {
+	scene := &Scene{Status: status(s), From: "http://127.0.0.1:19405", Service: s.Service, More: 7}
+	for _, r := range s.Results {
+		if r.Role == probe.OfService {
+			scene.Latest = append(scene.Latest, r)
+		}
+	}
+	steps := make([]Step, Hour)
+	for n := range steps {
+		switch {
+		case n < 20:
+			steps[n] = Step{2, 0, probe.Seconds(.01 + float64(n%3)*.001)}
+		case n < 40:
+			steps[n] = Step{2, 0, probe.Seconds(n) * .002}
+		case n >= 45 && n < 55:
+			steps[n] = Step{2, 1, .01}
+		case n >= 55:
+			steps[n] = Step{2, 2, 0}
+		}
+	}
+	for _, r := range scene.Latest {
+		scene.Traces = append(scene.Traces, Trace{r.Name, r.Vantage, steps})
+	}
+	b := incident.NewBook()
+	for n, cause := range []diagnose.Cause{diagnose.Resolver, diagnose.Upstream, diagnose.Healthy, diagnose.Upstream} {
+		i, _ := b.Enter(incident.Judgement{Service: s.Service, Cause: cause, At: noon.Add(time.Duration(n-4) * time.Hour)})
+		if cause != diagnose.Upstream {
+			scene.Incidents = append([]*incident.Incident{i}, scene.Incidents...)
+		}
+	}
+	scene.Incidents[0] = b.Latest(s.Service)
+	return func(b *bytes.Buffer, o Options) error { return topOf(b, scene, height, o) }
+}
+
+func topOf(b *bytes.Buffer, s *Scene, height int, o Options) error {
+	o.Now = noon.Add(4 * time.Second)
+	b.WriteString(Top(s, height, o) + "\n")
+	if lines := strings.Count(b.String(), "\n"); lines != height {
+		return fmt.Errorf("%d lines, want %d", lines, height)
+	}
+	return nil
+}
+
 func verbose(show func(*bytes.Buffer, Options) error) func(*bytes.Buffer, Options) error {
 	return func(b *bytes.Buffer, o Options) error {
 		o.Verbose = true
@@ -101,6 +147,21 @@ func scenes() []scene {
 		{"status-upstream", stands(upstream())},
 		{"status-healthy", stands(healthyClosed())},
 		{"status-many", stands(many(40)...)},
+		{"top-upstream", top(upstream(), 24)},
+		{"top-sandbox", top(sandboxed(), 24)},
+		{"top-low", top(resolver(), 12)},
+		{"top-many", func(b *bytes.Buffer, o Options) error {
+			return topOf(b, &Scene{Status: status(many(40)...), Service: "shop7"}, 24, o)
+		}},
+		{"top-hostile", top(hostile(), 24)},
+		{"top-trouble", func(b *bytes.Buffer, o Options) error {
+			s := &Scene{Status: status(healthyClosed()), From: "http://127.0.0.1:19405", Trouble: "No daemon answers at http://127.0.0.1:19405: connect: connection refused. This is from the status file, as of 12s ago."}
+			s.Status.Trouble = []string{"history is not being kept, probing goes on: store: database or disk is full; make room on its disk"}
+			return topOf(b, s, 24, o)
+		}},
+		{"top-nothing", func(b *bytes.Buffer, o Options) error {
+			return topOf(b, &Scene{From: "http://127.0.0.1:19405", Trouble: "No daemon answers."}, 24, o)
+		}},
 		{"inside-fine", inside(denied, status(healthyClosed()), 6*time.Second, nil)},
 		{"inside-trouble", inside(denied, status(upstream()), 8*time.Second, nil)},
 		{"inside-stale", inside(denied, status(healthyClosed()), 7*time.Minute, nil)},

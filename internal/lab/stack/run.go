@@ -3,6 +3,7 @@ package stack
 import (
 	"fmt"
 	"net/http"
+	"os/exec"
 	"time"
 
 	"netwatchd/internal/lab/parts"
@@ -20,7 +21,12 @@ func (s *Stack) Run(args ...string) Exit {
 	return s.netwatchd().Run(s.t, args...)
 }
 
-func (s *Stack) netwatchd() *parts.Netwatchd { return &parts.Netwatchd{In: host, Dir: s.Dir} }
+// Command is netwatchd on this host, not started yet.
+func (s *Stack) Command(args ...string) *exec.Cmd { return s.netwatchd().Command(args...) }
+
+func (s *Stack) netwatchd() *parts.Netwatchd {
+	return &parts.Netwatchd{In: host, Dir: s.Dir, Env: s.Env}
+}
 
 // A Daemon is a running `netwatchd run`.
 type Daemon struct{ *parts.Daemon }

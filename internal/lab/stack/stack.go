@@ -12,7 +12,8 @@ import (
 
 // A Stack is the network of one test. It starts well; its methods bend it, and each has taken effect when it returns.
 type Stack struct {
-	Dir string // of its files; ca.pem among them
+	Dir string   // of its files; ca.pem among them
+	Env []string // of netwatchd, beside HOME and PATH
 
 	t              testing.TB
 	system, direct *parts.Nameserver

@@ -1,0 +1,155 @@
+// Package client asks a running daemon by its API.
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"netwatchd/internal/incident"
+	"netwatchd/internal/probe"
+	"netwatchd/internal/watch"
+)
+
+// A Client asks one daemon.
+type Client struct {
+	base           *url.URL
+	user, password string
+	http           http.Client
+}
+
+// patience bounds one request: a daemon answers from memory, within milliseconds.
+const patience = 5 * time.Second
+
+// answerLimit bounds what is read: ten thousand services take about 4 MB.
+const answerLimit = 64 << 20
+
+// New returns the client that o asks for. It asks nobody yet.
+func New(o Options) (*Client, error) {
+	base, err := url.Parse(o.URL)
+	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
+		return nil, fmt.Errorf("%q is not the address of a daemon: it is like http://127.0.0.1:19405", o.URL)
+	}
+	secure, err := o.tls()
+	if err != nil {
+		return nil, err
+	}
+	c := &Client{base: base, user: o.User, password: o.Password}
+	if base.User != nil {
+		password, _ := base.User.Password()
+		c.user, c.password, base.User = base.User.Username(), password, nil
+	}
+	// Not by the environment's proxy: that is for the internet, and perhaps what is broken.
+	c.http = http.Client{Timeout: patience, Transport: &http.Transport{
+		TLSClientConfig: secure, DialContext: (&net.Dialer{}).DialContext, ForceAttemptHTTP2: true, IdleConnTimeout: time.Minute}}
+	return c, nil
+}
+
+// Address is whom it asks.
+func (c *Client) Address() string { return c.base.String() }
+
+// Status is what the daemon says now.
+func (c *Client) Status(ctx context.Context) (*watch.Status, error) {
+	var s watch.Status
+	return &s, c.get(ctx, &s, "api/v1/status", nil)
+}
+
+// Incidents are the latest, at most limit, and how many there are in all.
+func (c *Client) Incidents(ctx context.Context, limit int) (latest []*incident.Incident, total int, err error) {
+	var answer struct {
+		Incidents []*incident.Incident `json:"incidents"`
+		Total     int                  `json:"total"`
+	}
+	err = c.get(ctx, &answer, "api/v1/incidents", url.Values{"limit": {strconv.Itoa(limit)}})
+	return answer.Incidents, answer.Total, err
+}
+
+// Results are the latest of the service's probes, a thousand at most.
+func (c *Client) Results(ctx context.Context, service string) ([]probe.Result, error) {
+	var answer struct {
+		Results []probe.Result `json:"results"`
+	}
+	err := c.get(ctx, &answer, "api/v1/results", url.Values{"service": {service}})
+	return answer.Results, err
+}
+
+// A Series is how one probe has been over a time.
+type Series struct {
+	Probe   string        `json:"probe"`
+	Vantage probe.Vantage `json:"vantage"`
+	Points  []Point       `json:"points"` // in order; where nothing was attempted there is none
+}
+
+// A Point is what was attempted within one step.
+type Point struct {
+	At       time.Time              `json:"at"`
+	Attempts uint64                 `json:"attempts"`
+	Failed   map[probe.Class]uint64 `json:"failed"`
+	P50      *probe.Seconds         `json:"p50_seconds"` // of the attempts that succeeded; nil: none did
+}
+
+// Hour is how the probes of a service have been in the last hour, minute by minute; to is the end of it.
+func (c *Client) Hour(ctx context.Context, service string) (all []Series, to time.Time, err error) {
+	var answer struct {
+		Series []Series  `json:"series"`
+		To     time.Time `json:"to"`
+	}
+	err = c.get(ctx, &answer, "api/v1/history", url.Values{"service": {service}, "range": {"1h"}})
+	return answer.Series, answer.To, err
+}
+
+func (c *Client) get(ctx context.Context, into any, path string, query url.Values) error {
+	at := c.base.JoinPath(path)
+	at.RawQuery = query.Encode()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, at.String(), nil)
+	if err != nil {
+		return err
+	}
+	if c.user != "" {
+		request.SetBasicAuth(c.user, c.password)
+	}
+	response, err := c.http.Do(request)
+	if err != nil {
+		return explained(err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return refused(response)
+	}
+	if err := json.NewDecoder(io.LimitReader(response.Body, answerLimit)).Decode(into); err != nil {
+		return fmt.Errorf("%s does not answer as netwatchd does: %w", c.base, err)
+	}
+	return nil
+}
+
+// explained leaves out what the caller knows: the method and the address.
+func explained(err error) error {
+	if asked, ok := errors.AsType[*url.Error](err); ok {
+		err = asked.Err
+	}
+	return withHint(err)
+}
+
+// ErrUnauthorized says that the daemon wants a user, or another one.
+var ErrUnauthorized = errors.New("it wants a user and a password: give --user, and NETWATCHD_PASSWORD in the environment")
+
+func refused(response *http.Response) error {
+	if response.StatusCode == http.StatusUnauthorized {
+		return ErrUnauthorized
+	}
+	var fault struct {
+		Error struct{ Message string }
+	}
+	_ = json.NewDecoder(io.LimitReader(response.Body, 64<<10)).Decode(&fault)
+	if fault.Error.Message == "" {
+		return fmt.Errorf("it answers %s", response.Status)
+	}
+	return errors.New(fault.Error.Message)
+}
