@@ -34,10 +34,10 @@ Exit code: 0 listed, 1 the store cannot be read, 3 usage.`,
 					return err
 				}
 				if asJSON {
-					return printJSON(a.out, struct {
-						Incidents []*incident.Incident `json:"incidents"`
-						Total     int                  `json:"total"`
-					}{append([]*incident.Incident{}, found...), total})
+					if more := total - len(found); more > 0 {
+						fmt.Fprintf(a.errs, "netwatchd: and %d more: --limit=0 lists all\n", more)
+					}
+					return printJSON(a.out, listed(found))
 				}
 				o := screenOptions(a.out, false)
 				o.Now = time.Now()
@@ -51,6 +51,28 @@ Exit code: 0 listed, 1 the store cannot be read, 3 usage.`,
 	cmd.Flags().IntVar(&f.Limit, "limit", 50, "list at most this many; 0 is all")
 	cmd.AddCommand(a.noteCommand())
 	return cmd
+}
+
+// listing is what --json prints: what scripts rely on, and no more; the API has the rest.
+type listing struct {
+	Incidents []listedIncident `json:"incidents"`
+}
+
+type listedIncident struct {
+	ID      string          `json:"id"`
+	Service string          `json:"service"`
+	Causes  []incident.Span `json:"causes"`
+	Opened  time.Time       `json:"opened"`
+	Closed  *time.Time      `json:"closed"` // null: it is not over
+	Notes   []incident.Note `json:"notes"`
+}
+
+func listed(all []*incident.Incident) listing {
+	l := listing{Incidents: make([]listedIncident, len(all))} // an empty list is [], never null
+	for n, i := range all {
+		l.Incidents[n] = listedIncident{i.ID, i.Service, append([]incident.Span{}, i.Causes...), i.Opened, i.Closed, append([]incident.Note{}, i.Notes...)}
+	}
+	return l
 }
 
 func (a *app) noteCommand() *cobra.Command {
