@@ -51,9 +51,9 @@ func BenchmarkMinute(b *testing.B) {
 	}
 }
 
-// BenchmarkWeek writes the roll-ups of ten thousand probes, and reads one of them. It writes a few hours and says what a
-// week comes to; NETWATCHD_BENCH_HOURS=168 writes the week.
-func BenchmarkWeek(b *testing.B) {
+// BenchmarkHistory writes the roll-ups of ten thousand probes, hour by hour as the daemon does, and reads what a page shows of
+// them. It writes a few hours; NETWATCHD_BENCH_HOURS=720 writes a month, which takes a quarter of an hour.
+func BenchmarkHistory(b *testing.B) {
 	hours := 3
 	if text := os.Getenv("NETWATCHD_BENCH_HOURS"); text != "" {
 		if _, err := fmt.Sscan(text, &hours); err != nil {
@@ -65,27 +65,7 @@ func BenchmarkWeek(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer s.Close()
-	r := rand.New(rand.NewPCG(1, 2))
-	samples := make([]Minute, 10) // making them takes longer than writing them
-	for i := range samples {
-		samples[i] = manyMinutes(i, r)
-	}
-	var gathering, longest time.Duration
-	for n := range hours * 60 {
-		m := samples[r.IntN(len(samples))]
-		m.At = noon.Add(time.Duration(n) * time.Minute)
-		if err := s.Write(b.Context(), &Batch{Minutes: []Minute{m}}); err != nil {
-			b.Fatal(err)
-		}
-		if n%60 == 59 {
-			begun := time.Now()
-			if err := s.Tidy(b.Context(), m.At.Add(time.Minute), 90*24*time.Hour); err != nil {
-				b.Fatal(err)
-			}
-			gathering += time.Since(begun)
-			longest = max(longest, time.Since(begun))
-		}
-	}
+	writing, gathering := writeHours10k(b, s, hours)
 	if _, err := s.db.Exec("PRAGMA wal_checkpoint(TRUNCATE)"); err != nil {
 		b.Fatal(err)
 	}
@@ -93,15 +73,54 @@ func BenchmarkWeek(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	k := samples[0].Parts[manyProbes/2].Key
-	for b.Loop() {
-		c := NewCurves([]Key{k}, noon, noon.Add(time.Duration(hours)*time.Hour), 10*time.Minute)
-		if err := s.Series(b.Context(), c); err != nil || len(c.Points(k)) != hours*6 {
-			b.Fatalf("%d points, %v", len(c.Points(k)), err)
+	b.Run("written", func(b *testing.B) {
+		for b.Loop() {
+		}
+		b.ReportMetric(float64(info.Size())/1e6, "MB")
+		b.ReportMetric(writing.Seconds()*1000/float64(hours*60), "ms/minute")
+		b.ReportMetric(gathering.Seconds()*1000/float64(hours), "ms/hour")
+	})
+	var keys []Key // as many as one page shows
+	for i := range 24 {
+		keys = append(keys, Key{Service: "shop", Probe: fmt.Sprint("probe", i*manyProbes/24), Kind: probe.KindDNS})
+	}
+	now := noon.Add(time.Duration(hours) * time.Hour)
+	for _, r := range []struct{ span, step time.Duration }{
+		{time.Hour, time.Minute}, {24 * time.Hour, 5 * time.Minute}, {7 * 24 * time.Hour, 30 * time.Minute}, {90 * 24 * time.Hour, 6 * time.Hour},
+	} {
+		b.Run(fmt.Sprint("read ", r.span), func(b *testing.B) {
+			for b.Loop() {
+				c := NewCurves(keys, now.Add(-r.span), now, r.step)
+				if err := s.Series(b.Context(), c); err != nil || len(c.Points(keys[1])) == 0 {
+					b.Fatalf("%d points, %v", len(c.Points(keys[1])), err)
+				}
+			}
+		})
+	}
+}
+
+// writeHours10k writes them, and returns how long that took, and how long it took to gather and forget.
+func writeHours10k(b *testing.B, s *Store, hours int) (writing, gathering time.Duration) {
+	r := rand.New(rand.NewPCG(1, 2))
+	samples := make([]Minute, 10) // making them takes longer than writing them
+	for i := range samples {
+		samples[i] = manyMinutes(i, r)
+	}
+	for n := range hours * 60 {
+		m := samples[r.IntN(len(samples))]
+		m.At = noon.Add(time.Duration(n) * time.Minute)
+		begun := time.Now()
+		if err := s.Write(b.Context(), &Batch{Minutes: []Minute{m}}); err != nil {
+			b.Fatal(err)
+		}
+		writing += time.Since(begun)
+		if n%60 == 59 {
+			begun := time.Now()
+			if err := s.Tidy(b.Context(), m.At.Add(time.Minute), 90*24*time.Hour); err != nil {
+				b.Fatal(err)
+			}
+			gathering += time.Since(begun)
 		}
 	}
-	b.ReportMetric(float64(info.Size())/float64(hours)*168/1e6, "MB/week")
-	b.ReportMetric(float64(info.Size())/float64(hours)/60/manyProbes, "B/minute/probe")
-	b.ReportMetric(gathering.Seconds()*1000/float64(hours), "ms/gathered-hour")
-	b.ReportMetric(longest.Seconds()*1000, "ms/longest-gather")
+	return writing, gathering
 }

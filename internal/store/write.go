@@ -222,8 +222,10 @@ func (s Snapshot) write(ctx context.Context, tx *sql.Tx) error {
 // ErrNoIncident says that there is no incident of that ID.
 var ErrNoIncident = fmt.Errorf("there is no such incident: netwatchd incidents lists them")
 
-// Note writes a person's note beside an incident. The daemon may run meanwhile.
+// Note writes a person's note beside an incident, on one line as whatever is shown. The daemon may run meanwhile.
 func (s *Store) Note(ctx context.Context, id, text string, at time.Time) error {
+	text = redact.String(text)
+	text = probe.Shorten(text, len(text))
 	err := s.transact(ctx, func(tx *sql.Tx) error {
 		var there int
 		if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM incidents WHERE id = ?", id).Scan(&there); err != nil {
@@ -232,7 +234,7 @@ func (s *Store) Note(ctx context.Context, id, text string, at time.Time) error {
 		if there == 0 {
 			return fmt.Errorf("%q: %w", id, ErrNoIncident)
 		}
-		_, err := tx.ExecContext(ctx, "INSERT INTO notes (incident, at, text) VALUES (?, ?, ?)", id, at.UnixMilli(), redact.String(text))
+		_, err := tx.ExecContext(ctx, "INSERT INTO notes (incident, at, text) VALUES (?, ?, ?)", id, at.UnixMilli(), text)
 		return err
 	})
 	if err != nil {

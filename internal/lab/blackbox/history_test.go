@@ -2,6 +2,7 @@ package blackbox
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
@@ -11,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"netwatchd/internal/lab/stack"
 )
@@ -25,7 +28,10 @@ type episode struct {
 	}
 	Opened *time.Time
 	Closed *time.Time
-	Notes  []struct{ Text string }
+	Notes  []struct {
+		At   time.Time
+		Text string
+	}
 }
 
 // causes are those of the episode, in a line.
@@ -42,7 +48,9 @@ func incidents(t *testing.T, s *stack.Stack) []episode {
 	t.Helper()
 	exit := s.Run("incidents", "--json", "--limit=0", "--config.file="+s.Config())
 	var got struct{ Incidents []episode }
-	if err := json.Unmarshal([]byte(exit.Stdout), &got); err != nil || exit.Code != 0 {
+	exactly := json.NewDecoder(strings.NewReader(exit.Stdout))
+	exactly.DisallowUnknownFields()
+	if err := exactly.Decode(&got); err != nil || exit.Code != 0 {
 		t.Fatalf("incidents --json: exit code %d, %v\n%s%s", exit.Code, err, exit.Stdout, exit.Stderr)
 	}
 	return got.Incidents
@@ -146,10 +154,15 @@ func TestIncident(t *testing.T) {
 // kills is how often the daemon is killed while it writes.
 const kills = 6
 
-// The daemon is killed again and again while the service comes and goes: what was told of an incident is kept, once.
+// The daemon is killed again and again while the service comes and goes, beside a hundred lookups a second: what was told of an
+// incident is kept, once.
 func TestKilledWhileItWrites(t *testing.T) {
 	s := stack.Start(t)
-	config := "--config.file=" + s.Config()
+	load := []string{"  - name: many", "    probes:"}
+	for n := range 200 {
+		load = append(load, fmt.Sprintf("      - {name: dns%d, kind: dns, target: chatgpt.com, types: [A]}", n))
+	}
+	config := "--config.file=" + s.Config(load...)
 	var seen []string
 	for n := range kills {
 		d := s.Daemon(config)
@@ -215,6 +228,63 @@ func TestStoreDeleted(t *testing.T) {
 	if v, _ := scrape(t).value("netwatchd_store_errors_total"); v == 0 {
 		t.Error("store_errors_total is 0: nobody would know")
 	}
+	checkStore(t, s)
+}
+
+// The disk is full for a while: probing goes on, it is said wherever someone would look, and what was heard meanwhile is
+// written once there is room.
+func TestDiskFull(t *testing.T) {
+	s := stack.Start(t)
+	storage := filepath.Join(s.Dir, "storage")
+	if err := os.Mkdir(storage, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("tmpfs", storage, "tmpfs", 0, "size=1m"); err != nil {
+		t.Skipf("needs a small file system: mount: %v", err)
+	}
+	t.Cleanup(func() { unix.Unmount(storage, unix.MNT_DETACH) })
+	config := "--config.file=" + s.Config()
+	d := s.Daemon(config)
+	d.AwaitReady()
+	awaitCause(t, d, "healthy")
+	big := filepath.Join(storage, "big")
+	if err := os.WriteFile(big, make([]byte, 2<<20), 0o600); err == nil {
+		t.Fatal("the file system is larger than it should be")
+	}
+	s.ServiceAnswers(503)
+	awaitCause(t, d, "upstream")
+	d.Await(patience, func() error {
+		if v, _ := scrape(t).value("netwatchd_store_errors_total"); v == 0 {
+			return errors.New("store_errors_total is 0")
+		}
+		return nil
+	})
+	const said = "history is not being kept"
+	if status := string(get(t, "/api/v1/status")); !strings.Contains(status, said) || !strings.Contains(status, "make room") {
+		t.Errorf("the status does not say so: %s", status)
+	}
+	d.Await(patience, func() error { // the status file is renewed every few seconds
+		if exit := s.Run("status", config); !strings.Contains(exit.Stdout, said) {
+			return fmt.Errorf("the command does not say so:\n%s", exit.Stdout)
+		}
+		return nil
+	})
+	var listed struct{ Incidents []episode }
+	if err := json.Unmarshal(get(t, "/api/v1/incidents?open=true"), &listed); err != nil || len(listed.Incidents) != 1 {
+		t.Errorf("/api/v1/incidents: %+v, %v; want the one in memory", listed, err)
+	}
+	if err := os.Remove(big); err != nil {
+		t.Fatal(err)
+	}
+	d.Await(time.Minute, func() error { // it is tried again ever more rarely
+		if got := incidents(t, s); len(got) != 1 || got[0].causes() != "upstream" {
+			return fmt.Errorf("incidents %+v, want the one of meanwhile", got)
+		}
+		if strings.Contains(string(get(t, "/api/v1/status")), said) {
+			return errors.New("the status still says that nothing is kept")
+		}
+		return nil
+	})
 	checkStore(t, s)
 }
 
