@@ -43,14 +43,15 @@ func (l *listener) send(_ context.Context, moments []moment) (int, error) {
 		}
 	}
 	for _, m := range moments {
-		text := fmt.Sprint(time.UnixMilli(m.at).Sub(l.began).Round(time.Second).Seconds(), ":")
+		var text strings.Builder
+		text.WriteString(fmt.Sprint(time.UnixMilli(m.at).Sub(l.began).Round(time.Second).Seconds(), ":"))
 		for _, f := range m.families {
-			text += " " + f.GetName()
+			text.WriteString(" " + f.GetName())
 			if isGone(f.Metric[0].Gauge.GetValue()) {
-				text += " gone"
+				text.WriteString(" gone")
 			}
 		}
-		l.heard = append(l.heard, text)
+		l.heard = append(l.heard, text.String())
 	}
 	return samples, nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -28,11 +29,11 @@ func body(code int, text string) func(http.ResponseWriter) {
 }
 
 func attributes(all []*commonpb.KeyValue) string {
-	text := ""
+	var text strings.Builder
 	for _, a := range all {
-		text += a.Key + "=" + a.Value.GetStringValue() + " "
+		text.WriteString(a.Key + "=" + a.Value.GetStringValue() + " ")
 	}
-	return text
+	return text.String()
 }
 
 func TestOTLP(t *testing.T) {

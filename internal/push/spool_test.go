@@ -45,7 +45,7 @@ func TestTheQueueSurvives(t *testing.T) {
 	var l losses
 	s := opened(t, dir, 1<<20, &l)
 	for i := range 12 { // more than nine: names must sort as numbers do
-		s.put(time.UnixMilli(int64(1000-i)), 5, []byte(fmt.Sprint("body", i))) // a clock may step back
+		s.put(time.UnixMilli(int64(1000-i)), 5, fmt.Append(nil, "body", i)) // a clock may step back
 	}
 	s.done(s.oldest(10)[1]) // two of them
 	if err := os.WriteFile(filepath.Join(dir, "0000000000000063-9-9"+unfinished), []byte("half"), 0o600); err != nil {
