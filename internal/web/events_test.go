@@ -77,9 +77,13 @@ func (l *listener) next() (h heard, ok bool) {
 	return h, false
 }
 
+// wants returns the next event; a heartbeat may come before any other.
 func (l *listener) wants(event string) heard {
 	l.t.Helper()
 	h, ok := l.next()
+	for ok && h.event == "heartbeat" && event != "heartbeat" {
+		h, ok = l.next()
+	}
 	if !ok || h.event != event {
 		l.t.Fatalf("heard %+v, %v; want %s", h, ok, event)
 	}
