@@ -918,7 +918,7 @@ func (v *view) worksOverOther(r *probe.Result) *probe.Result {
 
 func degraded(v *view) *finding {
 	for _, r := range v.excused {
-		again := func(other *probe.Result) bool { return other.OK() && sameProbe(r, other) }
+		again := func(other *probe.Result) bool { return other.OK() && (sameProbe(r, other) || sameDoor(r, other)) }
 		if works := either(first(v.own, again), first(v.past, again)); works != nil {
 			return &finding{title: "not always reachable: of attempts at one moment some fail",
 				evidence: []*probe.Result{r, works, v.control()}}

@@ -100,7 +100,7 @@ func (v *view) excuses(r *probe.Result) bool {
 		return false
 	}
 	if slices.ContainsFunc(v.own, func(other *probe.Result) bool {
-		return other.OK() && (sameProbe(r, other) || byName(r, other) || otherFamily(r, other))
+		return other.OK() && (sameProbe(r, other) || sameDoor(r, other) || byName(r, other) || otherFamily(r, other))
 	}) {
 		return true
 	}
@@ -113,6 +113,13 @@ func sameProbe(r, other *probe.Result) bool { return r.Name == other.Name && r.K
 // way after all: then it is one more attempt of the same kind.
 func sameAttempt(r, other *probe.Result) bool {
 	return sameProbe(r, other) && r.Proxy == "" && r.Phase > probe.Resolve && r.Class.Layer() != "local" && overlap(addresses(r), addresses(other))
+}
+
+// sameDoor reports whether r is a stream whose connection did not come about where other's did. Until both have connected
+// nobody on the way can tell them apart: it is luck that divides them, as where packets get lost.
+func sameDoor(r, other *probe.Result) bool {
+	return r.Kind == probe.KindStream && r.Phase == probe.Connect && r.Class.Layer() == "tcp" &&
+		other.Kind == probe.KindHTTP && authority(r) == authority(other)
 }
 
 // byName reports whether r is a lookup that failed for a name that was reached by other all the same: behind a proxy, or
@@ -141,14 +148,20 @@ func familyOf(r *probe.Result) int {
 
 // hostOf is the host of the URL r was made at.
 func hostOf(r *probe.Result) string {
+	host := authority(r)
+	if name, _, numbered := strings.Cut(host, ":"); numbered && !strings.HasPrefix(host, "[") {
+		return name
+	}
+	return host
+}
+
+// authority is the host, with its port where that is not the scheme's, of the URL r was made at.
+func authority(r *probe.Result) string {
 	_, rest, isURL := strings.Cut(r.Target, "://")
 	if !isURL {
 		return r.Target
 	}
 	host, _, _ := strings.Cut(rest, "/")
-	if name, _, numbered := strings.Cut(host, ":"); numbered && !strings.HasPrefix(host, "[") {
-		return name
-	}
 	return host
 }
 
