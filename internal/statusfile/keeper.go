@@ -63,8 +63,12 @@ func (k *Keeper) mark() {
 	}
 }
 
-// Run writes the file until ctx ends, then removes it: a daemon that has stopped must not look alive.
+// Run writes the file until ctx ends, then removes it: a daemon that has stopped must not look alive. Without a Path it
+// does nothing: nobody wants the file.
 func (k *Keeper) Run(ctx context.Context) {
+	if k.Path == "" {
+		return
+	}
 	defer k.remove()
 	idle := time.NewTicker(atLeast)
 	defer idle.Stop()

@@ -340,6 +340,17 @@ func TestKeeperLogsChangesOnly(t *testing.T) {
 
 var _ watch.Observer = (*Keeper)(nil)
 
+func TestKeeperOfNoFile(t *testing.T) {
+	var log bytes.Buffer
+	src := &source{}
+	k := NewKeeper("", src, slog.New(slog.NewTextHandler(&log, nil)))
+	k.Judged(watch.Standing{}, diagnose.Healthy)
+	k.Run(t.Context()) // returns at once
+	if src.asked.Load() > 0 || log.Len() > 0 {
+		t.Errorf("asked %d times and logged %q, want neither", src.asked.Load(), &log)
+	}
+}
+
 func TestLatest(t *testing.T) {
 	dir := t.TempDir()
 	old, young, broken, absent := filepath.Join(dir, "old"), filepath.Join(dir, "young"), filepath.Join(dir, "broken"), filepath.Join(dir, "absent")
