@@ -89,9 +89,9 @@ func (f *fleet) toPrometheus(queue int64) config.Receiver {
 		Interval: f.interval, Timeout: 5 * time.Second, Protocol: config.AnyProtocol, Queue: queue}
 }
 
-func (f *fleet) toVictoria() config.Receiver {
+func (f *fleet) toVictoria(v *Victoria) config.Receiver {
 	r := f.toPrometheus(64 << 20)
-	r.Name, r.URL = "victoria", "http://"+receivers+":8428/api/v1/write"
+	r.Name, r.URL = "victoria", v.URL+"/api/v1/write"
 	return r
 }
 
@@ -207,9 +207,7 @@ func TestNothingIsLost(t *testing.T) {
 		if i%10 != 0 {
 			return nil
 		}
-		r := f.toPrometheus(64 << 20)
-		r.Name, r.URL = "victoria", victoria.URL+"/api/v1/write"
-		return []config.Receiver{r}
+		return []config.Receiver{f.toVictoria(victoria)}
 	})
 	small := StartHost(t, "small", f.toPrometheus(2<<10)) // a queue that holds a few moments
 
