@@ -3,6 +3,7 @@ package blackbox
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"regexp"
@@ -63,7 +64,7 @@ func openTerminal(t *testing.T, s *stack.Stack, env []string, args ...string) *t
 		<-x.exited
 		slave.Close()
 		master.Close()
-		x.screen.Close()
+		x.screen.InputPipe().(io.Closer).Close() // its own Close races with a Read that waits
 		if t.Failed() {
 			t.Logf("the screen:\n%s", x.text())
 		}
