@@ -98,7 +98,7 @@ type Outcome struct {
 }
 
 // patience only tells slow from stuck; a verdict takes an interval, a timeout and less than two seconds.
-var patience = 20 * time.Second
+var patience = 30 * time.Second
 
 // play plays a scene: a daemon that finds all well, the bend, then a check and the daemon's own verdict.
 func play(t testing.TB, w *world.World, s *Scene) Outcome {
@@ -212,7 +212,7 @@ func (o Outcome) judge(t testing.TB) {
 	if s.Inside != "" && len(o.Asked.Results) > 0 && o.Asked.of("head", "sandbox") != s.Inside {
 		t.Errorf("%s: inside the sandbox %q, want %q", by, o.Asked.of("head", "sandbox"), s.Inside)
 	}
-	if late := o.lateness(); late > promised {
+	if late := o.lateness(); *table && late > promised { // on a machine that does nothing else (make lab): elsewhere it times the others
 		t.Errorf("the verdict came %v after the first failed attempt, timeouts aside: want at most %v", late, promised)
 	}
 }
