@@ -1,3 +1,5 @@
+//go:build !race
+
 package fleet
 
 import (
@@ -105,7 +107,6 @@ func (f *fleet) write(name, text string) string {
 
 // One host says that the service is down: a page, of this host. Then all say so: one page, for all of them, and none for any one.
 func TestOneHostOrEveryone(t *testing.T) {
-	t.Parallel()
 	const hurry = 15 // times as fast as in life, where hosts push every 30s
 	f := newFleet(t, 9190, 30*time.Second/hurry)
 	pages := new(inbox)
@@ -196,8 +197,7 @@ func inhibited(a *prom.Alertmanager, name string, want int) error {
 // Prometheus is away for a while, a host is cut off, a daemon is killed meanwhile: every sample arrives, in its place. What a queue
 // could not hold is missing, and counted.
 func TestNothingIsLost(t *testing.T) {
-	t.Parallel()
-	f := newFleet(t, 9090, time.Second)
+	f := newFleet(t, 9090, 2*time.Second)
 	f.write("prometheus.yml", "storage: {tsdb: {out_of_order_time_window: 1h}}") // as docs/fleet.md has it
 	f.startPrometheus()
 	victoria := StartVictoria(t, filepath.Join(f.dir, "victoria"), receivers+":8428")
