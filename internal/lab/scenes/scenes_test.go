@@ -92,6 +92,9 @@ func TestScenes(t *testing.T) {
 				o := play(t, p.borrow(t), s)
 				o.judge(t)
 				o.holds(t)
+				if *table {
+					o.punctual(t)
+				}
 				mu.Lock()
 				defer mu.Unlock()
 				outcomes[s.Name] = o
