@@ -104,9 +104,9 @@ func Named(name, value string) string {
 
 var secretName = lazily(`(?i)^` + names + `$`)
 
-// Secret reports whether what goes by this name is a secret.
+// Secret reports whether what goes by this name is a secret. A shell's PWD and OLDPWD are directories.
 func Secret(name string) bool {
-	return holds(strings.ToLower(name), nameSigns) && secretName().MatchString(name)
+	return name != "PWD" && name != "OLDPWD" && holds(strings.ToLower(name), nameSigns) && secretName().MatchString(name)
 }
 
 // textLimit bounds each text: a result's own are short, and a server's header of a megabyte shows nothing that its first

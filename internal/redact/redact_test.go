@@ -71,6 +71,7 @@ func TestOtherForms(t *testing.T) {
 	t.Setenv("DEPLOY_PASSWORD", odd)
 	t.Setenv("HTTPS_PROXY", "http://me:"+planted+"Proxy@proxy:3128")
 	t.Setenv("SHORT_TOKEN", "word")
+	t.Setenv("OLDPWD", "/home/alice/project")
 	before := own
 	own = func() []string { return secretsOf(os.Environ()) }
 	t.Cleanup(func() { own = before })
@@ -95,6 +96,9 @@ func TestOtherForms(t *testing.T) {
 	}
 	if got := String("a word"); got != "a word" {
 		t.Errorf("%q: a short value tears holes", got)
+	}
+	if path := "/home/alice/project/bin/codex"; String(path) != path {
+		t.Errorf("%q: the working directory is no password", String(path))
 	}
 }
 
