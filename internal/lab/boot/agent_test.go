@@ -7,13 +7,11 @@ import (
 	"strings"
 	"testing"
 
+	"netwatchd/internal/lab/parts"
 	"netwatchd/internal/lab/responses"
 )
 
 const agentUnit = "netwatchd@dev.service"
-
-// versions of codex whose sandboxes differ: Landlock and seccomp in the host's network, and bubblewrap with one of its own.
-var versions = []string{"0.104.0", "0.169.0"}
 
 // An agentMachine has a user with a codex, a sign-in, and a service that answers turns.
 type agentMachine struct {
@@ -65,7 +63,7 @@ func (m *agentMachine) start() {
 
 // Codex runs inside the hardening as its user would have it: its sign-in, its turn, its sandbox.
 func TestAgent(t *testing.T) {
-	for _, version := range versions {
+	for _, version := range parts.CodexVersions {
 		t.Run(version, func(t *testing.T) {
 			m := withAgent(t, version)
 			m.start()
