@@ -41,13 +41,14 @@ func (w *Watcher) startTwin(rd *round) {
 	rd.twin, s.inside.out = twinOut, true
 	s.inside.due = rd.begun.Add(s.Twin.Interval)
 	run, limit, interval := s.Twin.Run, w.twinLimit(rd), s.Twin.Interval
+	w.underWay++
 	w.attempts.Go(func() {
 		results, ok := run(w.ctx, limit)
 		if !ok {
 			return // we are stopping
 		}
 		select {
-		case w.inbox <- func() { w.twinResults(rd, results, interval, w.stillValid(rd.begun)) }:
+		case w.inbox <- func() { w.underWay--; w.twinResults(rd, results, interval, rd.begun.After(w.resumed)) }:
 		case <-w.ctx.Done():
 		}
 	})

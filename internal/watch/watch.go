@@ -20,7 +20,7 @@ type Observer interface {
 	Started(late time.Duration, missed int)
 	// Judged hears of every verdict reached, moved or not; was is the cause that held before.
 	Judged(now Standing, was diagnose.Cause)
-	// Resumed hears that the host was away, and how many attempts under way were discarded for it.
+	// Resumed hears that the host was away, and how many attempts are under way, which will be discarded for it.
 	Resumed(away time.Duration, discarded int)
 }
 
@@ -64,10 +64,9 @@ type Watcher struct {
 	usual            map[usualKey]time.Duration // how long a good answer to an attempt took last
 	costly           bool                       // a costly attempt is under way
 	sandboxed        Sandboxed
+	underWay         int       // attempts that have not ended; of a twin's, all together are one
 	resumed          time.Time // attempts begun before are void
-	discarded        int
-	away             time.Duration
-	firstRounds      int // services with a ladder whose first round is not over
+	firstRounds      int       // services with a ladder whose first round is not over
 	ready            chan struct{}
 }
 
@@ -107,7 +106,6 @@ func (w *Watcher) Run(ctx context.Context) {
 	defer timer.Stop()
 	var armed time.Time
 	for {
-		w.checkClock()
 		now := time.Now()
 		w.startDue(now)
 		if next, any := w.schedule.next(); any && !next.Equal(armed) {
@@ -116,12 +114,16 @@ func (w *Watcher) Run(ctx context.Context) {
 			}
 			timer.Reset(time.Until(next))
 		}
+		var message func()
 		select {
 		case <-ctx.Done():
 			return
 		case <-timer.C:
 			armed = time.Time{}
-		case message := <-w.inbox:
+		case message = <-w.inbox:
+		}
+		w.checkClock() // first: what has come in may have been under way while the host was away
+		if message != nil {
 			message()
 			w.drain()
 		}
@@ -194,9 +196,10 @@ func (w *Watcher) ask(ctx context.Context, question func()) error {
 // which the host was away: its times mean nothing.
 func (w *Watcher) attempt(p *probe.Probe, then func(r probe.Result, valid bool)) {
 	begun := time.Now()
+	w.underWay++
 	ended := func(r probe.Result) {
 		select {
-		case w.inbox <- func() { then(r, w.stillValid(begun)) }:
+		case w.inbox <- func() { w.underWay--; then(r, begun.After(w.resumed)) }:
 		case <-w.ctx.Done():
 		}
 	}
@@ -213,14 +216,6 @@ func (w *Watcher) attempt(p *probe.Probe, then func(r probe.Result, valid bool))
 			ended(r)
 		}
 	})
-}
-
-func (w *Watcher) stillValid(begun time.Time) bool {
-	valid := begun.After(w.resumed)
-	if !valid {
-		w.discarded++
-	}
-	return valid
 }
 
 // after runs f on the owning goroutine, d from now.
@@ -298,16 +293,15 @@ func (w *Watcher) checkClock() {
 		return
 	}
 	now := time.Now()
-	w.resumed, w.away = now, away
+	w.resumed = now
 	w.schedule.replan(now.Add(resumeGrace))
 	for _, s := range w.services {
 		s.suspend(w, now)
 	}
+	for _, o := range w.Observers {
+		o.Resumed(away, w.underWay)
+	}
 	w.after(resumeGrace, func() {
-		for _, o := range w.Observers {
-			o.Resumed(w.away, w.discarded)
-		}
-		w.discarded = 0
 		for _, s := range w.ladders() {
 			w.startRound(s, false)
 		}
