@@ -106,7 +106,7 @@ func (d watched) wakesNobody() {
 
 // inARound waits until an attempt is under way that will be for some seconds.
 func (d watched) inARound() {
-	d.w.ServiceThinks(5 * time.Second)
+	d.w.ServiceThinks(10 * time.Second) // it takes a while to fall asleep
 	d.w.AwaitRequest()
 }
 

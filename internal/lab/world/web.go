@@ -34,6 +34,7 @@ const nginxHead = `
 daemon off;
 user root root; # the only user there is in a namespace of one
 master_process off; # one process: what is killed is gone
+env FAKETIME; # which it would forget, and the library that fakes its clock asks for every ten seconds
 error_log stderr warn;
 events {}
 http {
