@@ -35,6 +35,9 @@ var dnsTests = []struct {
 	{ask: "shouted.com", class: OK, rcode: "NOERROR", answers: "192.0.2.80"},
 	{ask: "forged.com", class: OK, rcode: "NOERROR", answers: "192.0.2.80"},
 	{ask: "large.com", class: OK, rcode: "NOERROR", answers: "192.0.2.80"}, // the datagram holds none of its addresses
+	{ask: "plain.com", class: OK, rcode: "NOERROR", answers: "192.0.2.80"},
+	{ask: "plainer.com", types: "A AAAA", class: OK, rcode: "NOERROR", answers: "192.0.2.80 2001:db8::80"},
+	{ask: "deaf.com", types: "A AAAA", class: OK, rcode: "NOERROR", answers: "192.0.2.80 2001:db8::80"},
 	{ask: "text.com", types: "TXT", class: OK, rcode: "NOERROR", answers: `"a" "v=1" "b"`},
 
 	{ask: "gone.com", class: DNSNameNotResolved, rcode: "NXDOMAIN", why: "gone.com does not exist"},
@@ -48,7 +51,7 @@ var dnsTests = []struct {
 	{ask: "formerr.com", class: DNSFailed, rcode: "FORMERR"},
 	{ask: "badvers.com", class: DNSFailed, rcode: "BADVERS"},
 	{ask: "malformed.com", class: DNSFailed, why: "malformed"},
-	{ask: "garbage.com", class: DNSFailed, why: "none of the 1 datagrams"},
+	{ask: "garbage.com", class: DNSFailed, why: "none of the 2 datagrams"},
 	{ask: "silent.com", class: DNSTimeout, why: "no answer"},
 	{ask: "a..b", class: DNSFailed, why: "not a domain name"},
 	{ask: "", class: DNSFailed, why: "not a domain name"},

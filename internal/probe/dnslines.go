@@ -54,7 +54,7 @@ func (ls *Lines) Start(p *Probe, done func(Result)) bool {
 		deadline = l.start.Add(p.Timeout)
 	}
 	for i, qtype := range types {
-		ls.put(&inFlight{lookup: l, index: i, question: question{d.Name, qtype}, deadline: deadline}, d.Nameservers[0])
+		ls.put(&inFlight{lookup: l, index: i, question: question{d.Name, qtype}, deadline: deadline, again: halfway(l.start, deadline)}, d.Nameservers[0])
 	}
 	return true
 }
@@ -76,7 +76,16 @@ type inFlight struct {
 	question  question
 	query     []byte // behind two octets of length, which only TCP wants
 	deadline  time.Time
-	strangers int // how many the line had met before
+	again     time.Time // when it is asked a second time, plainly; zero: it was
+	strangers int       // how many the line had met before
+}
+
+// wake is when something is due.
+func (q *inFlight) wake() time.Time {
+	if q.again.IsZero() {
+		return q.deadline
+	}
+	return q.again
 }
 
 // put sends a question. An end that comes at once comes from another goroutine as well: the caller may be the one who has
@@ -92,7 +101,7 @@ func (ls *Lines) put(q *inFlight, server netip.AddrPort) {
 	}
 	l, err := ls.enter(q, server)
 	if err == nil {
-		err = l.send(ls, q)
+		err = l.send(ls, q, q.query)
 	}
 	if err != nil {
 		ls.working.Go(func() { ls.settle(q, server.String(), reply{}, err) })
@@ -198,8 +207,8 @@ func (l *dnsLine) enter(q *inFlight) bool {
 	l.uses++
 	l.open[id] = q
 	q.strangers = l.strangers
-	if l.wake.IsZero() || q.deadline.Before(l.wake) {
-		l.wakeAt(q.deadline)
+	if l.wake.IsZero() || q.wake().Before(l.wake) {
+		l.wakeAt(q.wake())
 	}
 	return true
 }
@@ -211,18 +220,25 @@ func (l *dnsLine) wakeAt(at time.Time) {
 	l.conn.SetReadDeadline(at)
 }
 
-// send sends q. An error that an earlier question left behind is that one's, and the kernel has sent nothing.
-func (l *dnsLine) send(ls *Lines, q *inFlight) error {
-	_, err := l.conn.Write(q.query[2:])
+// send sends q's query. An error that an earlier question left behind is that one's, and the kernel has sent nothing.
+func (l *dnsLine) send(ls *Lines, q *inFlight, query []byte) error {
+	_, err := l.conn.Write(query[2:])
 	if errno, ok := errors.AsType[syscall.Errno](err); ok && ofNetwork(errno) {
 		earlier := err
 		ls.working.Go(func() { l.fail(ls, earlier, q) })
-		_, err = l.conn.Write(q.query[2:])
+		_, err = l.conn.Write(query[2:])
 	}
 	if err != nil && !l.take(q) {
 		return nil // the reader was first, and has said what there is to say
 	}
 	return err
+}
+
+// sendAgain asks q a second time, without EDNS0.
+func (l *dnsLine) sendAgain(ls *Lines, q *inFlight) {
+	if err := l.send(ls, q, plainly(q.query)); err != nil {
+		ls.settle(q, l.name, reply{}, err)
+	}
 }
 
 // ofNetwork reports whether errno may be the network's answer to an earlier datagram, an ICMP message: ip(7), IP_RECVERR.
@@ -280,7 +296,11 @@ func newBatch(size int) []ipv4.Message {
 
 // hear ends the question that msg answers. An answer that did not fit is asked for again, over TCP.
 func (l *dnsLine) hear(ls *Lines, msg []byte) {
-	q := l.match(msg)
+	q, again := l.match(msg)
+	if again {
+		l.sendAgain(ls, q)
+		return
+	}
 	if q == nil {
 		return
 	}
@@ -304,37 +324,47 @@ func readSafely(msg []byte, qtype uint16) (r reply, err error) {
 	return r, err
 }
 
-// match takes the question that msg answers out of what is open.
-func (l *dnsLine) match(msg []byte) *inFlight {
+// match takes the question that msg answers out of what is open, unless it is to be asked again.
+func (l *dnsLine) match(msg []byte) (q *inFlight, again bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(msg) < header {
 		l.strangers++
-		return nil
+		return nil, false
 	}
 	id := binary.BigEndian.Uint16(msg)
-	q := l.open[id]
+	q = l.open[id]
 	if q != nil && answers(q.query[2:], msg) {
-		delete(l.open, id)
-		return q
+		if again = !q.again.IsZero() && wantsItPlain(msg); again {
+			q.again = time.Time{}
+		} else {
+			delete(l.open, id)
+		}
+		return q, again
 	}
 	if q != nil || !l.wasUsed(id) { // else it comes too late, or a second time
 		l.strangers++
 	}
-	return nil
+	return nil, false
 }
 
-// expire ends the questions whose time is up, and reports whether the line is over.
+// expire ends the questions whose time is up, asks again those of which half is, and reports whether the line is over.
 func (l *dnsLine) expire(ls *Lines, now time.Time) bool {
 	l.mu.Lock()
-	var late []*inFlight
+	var late, silent []*inFlight
 	var next time.Time
 	for id, q := range l.open {
 		if !q.deadline.After(now) {
 			late = append(late, q)
 			delete(l.open, id)
-		} else if next.IsZero() || q.deadline.Before(next) {
-			next = q.deadline
+			continue
+		}
+		if !q.wake().After(now) {
+			silent = append(silent, q)
+			q.again = time.Time{}
+		}
+		if next.IsZero() || q.wake().Before(next) {
+			next = q.wake()
 		}
 	}
 	stale := l.made.Add(freshFor)
@@ -344,6 +374,9 @@ func (l *dnsLine) expire(ls *Lines, now time.Time) bool {
 	over, strangers := l.closed, l.strangers
 	l.wakeAt(next)
 	l.mu.Unlock()
+	for _, q := range silent {
+		l.sendAgain(ls, q)
+	}
 	for _, q := range late {
 		ls.settle(q, l.name, reply{}, atRead(ls.ctx, os.ErrDeadlineExceeded, strangers-q.strangers))
 	}

@@ -100,7 +100,7 @@ func TestLinesAreRenewed(t *testing.T) {
 
 // An answer that comes twice, or too late, is not taken for a stranger's.
 func TestLinesLateAnswers(t *testing.T) {
-	late := make(chan func(), 1)
+	late := make(chan func(), 2) // it is asked twice
 	server := nameserver(t, func(w dns.ResponseWriter, q *dns.Msg) {
 		m := new(dns.Msg).SetReply(q)
 		m.Answer = records(q.Question[0].Name, dns.TypeA, "192.0.2.80", "")

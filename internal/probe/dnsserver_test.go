@@ -58,6 +58,14 @@ func behave(w dns.ResponseWriter, q *dns.Msg) {
 		m.Rcode = dns.RcodeRefused
 	case "formerr":
 		m = &dns.Msg{MsgHdr: dns.MsgHdr{Id: q.Id, Response: true, Rcode: dns.RcodeFormatError}} // repeats no question
+	case "plain", "plainer": // before EDNS0 was known (RFC 6891, 7)
+		if m.Answer = records(name, qtype, "192.0.2.80", "2001:db8::80"); q.IsEdns0() != nil {
+			m.Answer, m.Rcode = nil, map[string]int{"plain": dns.RcodeFormatError, "plainer": dns.RcodeNotImplemented}[label]
+		}
+	case "deaf": // hears nothing that has EDNS0
+		if m.Answer = records(name, qtype, "192.0.2.80", "2001:db8::80"); q.IsEdns0() != nil {
+			return
+		}
 	case "silent":
 		return
 	case "large":

@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -21,8 +22,10 @@ const (
 
 	header = 12 // octets before the question (RFC 1035, 4.1.1)
 
-	// queryLimit has room for a TCP length, header, longest name, type and class, and an empty OPT record.
-	queryLimit = 2 + header + 255 + 4 + 11
+	optLength = 11 // octets of an OPT record without options (RFC 6891, 6.1.2)
+
+	// queryLimit has room for a TCP length, header, longest name, type and class, and an OPT record.
+	queryLimit = 2 + header + 255 + 4 + optLength
 )
 
 // A question is a name and a record type.
@@ -61,6 +64,20 @@ func packQuery(buf []byte, q question) ([]byte, error) {
 	buf = append(buf, 0, 0, byte(dns.TypeOPT), datagram>>8, datagram&0xff, 0, 0, 0, 0, 0, 0)
 	binary.BigEndian.PutUint16(buf, uint16(len(buf)-2))
 	return buf, nil
+}
+
+// plainly is a query that packQuery made, without EDNS0.
+func plainly(query []byte) []byte {
+	plain := bytes.Clone(query[:len(query)-optLength])
+	binary.BigEndian.PutUint16(plain, uint16(len(plain)-2))
+	plain[2+header-1] = 0 // additional records
+	return plain
+}
+
+// wantsItPlain reports whether a response is that of a server that does not know EDNS0 (RFC 6891, 7).
+func wantsItPlain(msg []byte) bool {
+	rcode := int(msg[3] & 0xf)
+	return rcode == dns.RcodeFormatError || rcode == dns.RcodeNotImplemented
 }
 
 // answers reports whether msg is a response to query: same id, same question. An error may come without the question:
