@@ -3,6 +3,8 @@
 //
 //	go run ./hack/testsummary -race ./...
 //
+// With -each as the first argument every package is followed by its tests, and what the comment of each says it is about.
+//
 // It exits 1 if something failed, and, where the environment says CI=true, if something was skipped: a test that never
 // runs proves nothing.
 package main
@@ -14,7 +16,11 @@ import (
 )
 
 func main() {
-	ok, err := run(os.Args[1:], os.Getenv("CI") == "true")
+	args, each := os.Args[1:], false
+	if len(args) > 0 && args[0] == "-each" {
+		args, each = args[1:], true
+	}
+	ok, err := run(args, each, os.Getenv("CI") == "true")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "testsummary:", err)
 	}
@@ -24,7 +30,7 @@ func main() {
 }
 
 // run passes args to go test and reports whether all is well.
-func run(args []string, ci bool) (bool, error) {
+func run(args []string, each, ci bool) (bool, error) {
 	test := exec.Command("go", append([]string{"test", "-json"}, args...)...)
 	test.Stderr = os.Stderr
 	events, err := test.StdoutPipe()
@@ -35,6 +41,7 @@ func run(args []string, ci bool) (bool, error) {
 		return false, fmt.Errorf("starting go test: %w", err)
 	}
 	s := newSummary(os.Stdout)
+	s.each = each
 	if err := s.read(events); err != nil {
 		return false, err
 	}

@@ -15,6 +15,7 @@ var files = map[string]string{
 	"go.mod": "module example.test\n\ngo 1.26\n",
 	"good/good_test.go": `package good
 import "testing"
+// It holds. In every way.
 func TestPasses(t *testing.T) { t.Run("inside", func(*testing.T) {}) }
 func TestSkips(t *testing.T)  { t.Skip("needs root: network namespaces") }
 `,
@@ -33,10 +34,10 @@ func TestNever(t *testing.T) {}
 
 func TestSummary(t *testing.T) {
 	tests := []struct {
-		packages string
-		ci       bool
-		ok       bool
-		want     []string
+		args string
+		ci   bool
+		ok   bool
+		want []string
 	}{
 		{"./good", false, true, []string{
 			"Skipped:\n  needs root: network namespaces\n    example.test/good.TestSkips\n",
@@ -48,16 +49,17 @@ func TestSummary(t *testing.T) {
 		{"./empty", true, true, []string{"\n0 passed, 0 failed, 0 skipped\n"}},
 		{"./...", false, false, []string{"\n2 passed, 3 failed, 1 skipped\n"}},
 		{"./absent", false, false, []string{"1 failed"}},
+		{"-each ./good", false, true, []string{"  pass TestPasses/1 ", "  It holds.\n", "  skip TestSkips "}},
 	}
 	t.Chdir(module(t))
 	for _, tt := range tests {
-		got, ok := summarised(t, tt.packages, tt.ci)
+		got, ok := summarised(t, tt.args, tt.ci)
 		if ok != tt.ok {
-			t.Errorf("%s, ci %v: ok is %v, want %v\n%s", tt.packages, tt.ci, ok, tt.ok, got)
+			t.Errorf("%s, ci %v: ok is %v, want %v\n%s", tt.args, tt.ci, ok, tt.ok, got)
 		}
 		for _, want := range tt.want {
 			if !strings.Contains(got, want) {
-				t.Errorf("%s, ci %v: got\n%s\nwithout\n%s", tt.packages, tt.ci, got, want)
+				t.Errorf("%s, ci %v: got\n%s\nwithout\n%s", tt.args, tt.ci, got, want)
 			}
 		}
 	}
@@ -78,9 +80,9 @@ func module(t *testing.T) string {
 }
 
 // summarised runs the program as make test does, and returns what it printed and whether it was content.
-func summarised(t *testing.T, packages string, ci bool) (string, bool) {
+func summarised(t *testing.T, args string, ci bool) (string, bool) {
 	var out bytes.Buffer
-	cmd := exec.Command(os.Args[0], packages)
+	cmd := exec.Command(os.Args[0], strings.Fields(args)...)
 	cmd.Env = append(os.Environ(), "TESTSUMMARY_AS_ITSELF=1", "CI=")
 	if ci {
 		cmd.Env = append(cmd.Env, "CI=true")

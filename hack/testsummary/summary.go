@@ -26,6 +26,8 @@ type test struct{ pkg, name string }
 
 type summary struct {
 	w       io.Writer
+	each    bool              // print a line for each test as well
+	ended   map[string][]line // those lines, of packages that have not ended yet
 	output  map[test][]string // of what has not ended yet
 	counts  map[string]*count // of packages that have not ended yet
 	skips   map[string][]test // by reason
@@ -37,7 +39,7 @@ type summary struct {
 type count struct{ passed, failed, skipped int }
 
 func newSummary(w io.Writer) *summary {
-	return &summary{w: w, output: map[test][]string{}, counts: map[string]*count{}, skips: map[string][]test{}}
+	return &summary{w: w, ended: map[string][]line{}, output: map[test][]string{}, counts: map[string]*count{}, skips: map[string][]test{}}
 }
 
 // read takes events until they end.
@@ -81,6 +83,9 @@ func (s *summary) line(line []byte) {
 }
 
 func (s *summary) endTest(at test, e event) {
+	if s.each {
+		s.endLine(at, e)
+	}
 	c := s.count(at.pkg)
 	switch e.Action {
 	case "pass":
@@ -107,8 +112,14 @@ func (s *summary) endPackage(at test, e event) {
 	if *c == (count{}) {
 		return // no test files: nothing to say
 	}
-	took := time.Duration(e.Elapsed * float64(time.Second)).Round(10 * time.Millisecond)
-	fmt.Fprintf(s.w, "%-4s %-40s %4d passed %3d failed %3d skipped %8s\n", e.Action, at.pkg, c.passed, c.failed, c.skipped, took)
+	fmt.Fprintf(s.w, "%-4s %-40s %4d passed %3d failed %3d skipped %8s\n", e.Action, at.pkg, c.passed, c.failed, c.skipped, e.took())
+	if s.each {
+		s.printLines(at.pkg)
+	}
+}
+
+func (e event) took() time.Duration {
+	return time.Duration(e.Elapsed * float64(time.Second)).Round(10 * time.Millisecond)
 }
 
 // unfinished is the output of the tests of pkg that never ended.
