@@ -29,6 +29,7 @@ const (
 	measured = "\n## Measured\n"
 )
 
+// docs/alerting.md says of each fault who is told when, as the shipped rules and routes have it.
 func TestDocs(t *testing.T) {
 	path, text := read(t)
 	_, made, _ := strings.Cut(text, inLife)

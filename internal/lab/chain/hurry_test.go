@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
+// Every wait is hurried, wherever it stands, and nothing else.
 func TestHurry(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file.yml")
 	text := `{scrape_interval: 15s, rules: [{for: 1m30s, expr: 'rate(a{b=~"wsl[12]"}[7d]) > 15', alert: 5m}], route: {group_wait: 10s}, name: 1d}`
