@@ -68,15 +68,15 @@ screenshots: setup ## take the pictures of the status page anew, into docs/scree
 	@go test ./internal/lab/browser -run '^TestScreenshots$$' -screenshots $(CURDIR)/docs/screenshots
 
 # What is seen only when the parts are put together. Each package leaves what came of it in $NETWATCHD_TABLES: parts.Table.
-e2e_packages := $(addprefix ./internal/lab/, boot browser chain container fleet panels)
+e2e_packages := ./deploy ./internal/dashboard $(addprefix ./internal/lab/, boot browser chain container fleet panels)
 
 e2e: parts ## from a fault to a page, in real programs: who is told what, and how soon
 	@rm -rf $(cache)/e2e && mkdir -p $(cache)/e2e
-	@NETWATCHD_TABLES=$(cache)/e2e go run ./hack/testsummary -count=1 $(TESTFLAGS) $(e2e_packages) && cat $(cache)/e2e/*
+	@NETWATCHD_TABLES=$(cache)/e2e go run ./hack/testsummary -each -count=1 $(TESTFLAGS) $(e2e_packages) && cat $(cache)/e2e/*
 
 e2e-full: e2e ## the same, and what takes longer: the oldest releases, a crowd
-	@NETWATCHD_TABLES=$(cache)/e2e go run ./hack/testsummary -count=1 ./internal/lab/chain -oldest && cat $(cache)/e2e/chain
-	@go run ./hack/testsummary -count=1 -run Crowd ./internal/lab/chain -crowd 200
+	@NETWATCHD_TABLES=$(cache)/e2e go run ./hack/testsummary -each -count=1 ./internal/lab/chain -oldest && cat $(cache)/e2e/chain
+	@go run ./hack/testsummary -each -count=1 -run Crowd ./internal/lab/chain -crowd 200
 
 lab: setup codex $(cache)/bin/lab ## bend a small internet in every way, as root; SCENE='503' for one, left open to look around
 	@cd internal/lab/scenes && $(if $(SCENE),$(cache)/bin/lab -test.run '^TestOpen$$' -scene $(call quoted,$(SCENE)), \

@@ -35,6 +35,7 @@ func TestInhibitionsAreGenerated(t *testing.T) {
 	golden(t, alertmanagerFile, byHand+b.String())
 }
 
+// Alertmanager takes the example.
 func TestAmtoolCheck(t *testing.T) {
 	run(t, tool(t, "amtool"), "check-config", alertmanagerFile)
 }

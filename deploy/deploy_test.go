@@ -13,6 +13,7 @@ import (
 // agent brings its own sandbox: what that is made of cannot be forbidden.
 var exposureLimits = map[string]string{"netwatchd.service": "11", "netwatchd@.service": "20"}
 
+// The units are right, and expose no more than docs/service.md says.
 func TestUnits(t *testing.T) {
 	analyze, err := exec.LookPath("systemd-analyze")
 	if err != nil {

@@ -27,6 +27,7 @@ func dist(t *testing.T) string {
 	return dir
 }
 
+// The packages have in them what they must, where it belongs, and are the same whenever they are made.
 func TestPackages(t *testing.T) {
 	dir := dist(t)
 	t.Run("are the same made twice", func(t *testing.T) {

@@ -89,6 +89,7 @@ func TestRulesAreGenerated(t *testing.T) {
 	}
 }
 
+// Prometheus takes rules and configuration, and finds nothing to improve.
 func TestPromtoolCheck(t *testing.T) {
 	promtool := tool(t, "promtool")
 	run(t, promtool, "check", "rules", "--lint=all", "--lint-fatal", "prometheus/netwatchd.rules.yml", "prometheus/fleet.rules.yml")
@@ -121,6 +122,7 @@ func TestPromtoolCheckOfAConfiguration(t *testing.T) {
 	}
 }
 
+// The rules fire, keep quiet and end as their tests have it.
 func TestPromtoolRules(t *testing.T) {
 	promtool := tool(t, "promtool")
 	files, err := filepath.Glob("prometheus/*_test.yml")
@@ -165,6 +167,7 @@ var announced = []struct {
 	{cause: diagnose.Inconclusive, alert: "CodexInconclusive", severity: "info", hold: 15 * time.Minute},
 }
 
+// Every cause that matters to someone has its alert, of its severity.
 func TestEveryCauseIsAnnounced(t *testing.T) {
 	var want, got []diagnose.Cause
 	for c := range diagnose.Causes() {
@@ -372,6 +375,7 @@ func TestEveryAlertIsTested(t *testing.T) {
 	}
 }
 
+// Every recording rule is asked for in some test.
 func TestEveryRecordingIsTested(t *testing.T) {
 	tests, err := os.ReadFile("prometheus/objective_test.yml")
 	if err != nil {
@@ -386,6 +390,7 @@ func TestEveryRecordingIsTested(t *testing.T) {
 	}
 }
 
+// The rules ask for no metric that is not documented.
 func TestRulesKnowTheirMetrics(t *testing.T) {
 	documented, err := os.ReadFile("../docs/metrics.md")
 	if err != nil {

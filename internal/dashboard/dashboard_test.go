@@ -65,6 +65,7 @@ func expressions() []expression {
 	return all
 }
 
+// Every query is PromQL, and asks for metrics and labels that the daemon exports.
 func TestQueries(t *testing.T) {
 	exported := exported(t)
 	promql := parser.NewParser(parser.Options{})
@@ -196,6 +197,7 @@ func read(t *testing.T, d Dashboard) written {
 	return w
 }
 
+// Every panel has a unit, a description, a place of its own and the chosen data source.
 func TestPanels(t *testing.T) {
 	const chosen = "${datasource}"
 	for _, d := range All() {
@@ -232,6 +234,7 @@ func TestPanels(t *testing.T) {
 	}
 }
 
+// What a dashboard is of can be chosen.
 func TestVariables(t *testing.T) {
 	for _, d := range All() {
 		want := map[string]bool{"datasource": true, "job": true, "instance": true, "service": true}

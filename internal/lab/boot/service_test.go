@@ -115,6 +115,7 @@ func TestConfinement(t *testing.T) {
 	m.stands("healthy")
 }
 
+// A network that answers nothing is not taken for a daemon that hangs; one that hangs is replaced.
 func TestWatchdog(t *testing.T) {
 	m := installed(t)
 	m.dropIn(unit, "Service", "WatchdogSec=2s", "RestartSec=0")
@@ -151,6 +152,7 @@ func TestWatchdog(t *testing.T) {
 	}
 }
 
+// A configuration that is wrong changes nothing; one that is right holds at once, in the same process.
 func TestReload(t *testing.T) {
 	m := installed(t)
 	pid := m.show(unit, "MainPID")

@@ -76,7 +76,7 @@ func newFleet(t *testing.T, port int, interval time.Duration) *fleet {
 // startPrometheus starts it, again too: what it had is still there.
 func (f *fleet) startPrometheus() {
 	f.prometheus = prom.StartPrometheus(f.t, here, prom.Newest(f.t).Prometheus, filepath.Join(f.dir, "prometheus.yml"),
-		filepath.Join(f.dir, "tsdb"), fmt.Sprint(receivers, ":", f.port), "--web.enable-remote-write-receiver")
+		filepath.Join(f.dir, "tsdb"), fmt.Sprint(receivers, ":", f.port), "--web.enable-remote-write-receiver", "--web.enable-otlp-receiver")
 }
 
 func (f *fleet) startHosts(more func(i int) []config.Receiver) {
@@ -194,11 +194,14 @@ func inhibited(a *prom.Alertmanager, name string, want int) error {
 	return nil
 }
 
+// takesWhatIsLate is what docs/fleet.md asks of Prometheus.
+const takesWhatIsLate = "storage: {tsdb: {out_of_order_time_window: 1h}}"
+
 // Prometheus is away for a while, a host is cut off, a daemon is killed meanwhile: every sample arrives, in its place. What a queue
 // could not hold is missing, and counted.
 func TestNothingIsLost(t *testing.T) {
 	f := newFleet(t, 9090, 2*time.Second)
-	f.write("prometheus.yml", "storage: {tsdb: {out_of_order_time_window: 1h}}") // as docs/fleet.md has it
+	f.write("prometheus.yml", takesWhatIsLate)
 	f.startPrometheus()
 	victoria := StartVictoria(t, filepath.Join(f.dir, "victoria"), receivers+":8428")
 	lost, killed := f.daemon(far, "lost"), f.daemon(here, "killed")
@@ -227,6 +230,7 @@ func TestNothingIsLost(t *testing.T) {
 	})
 	cut(t, "up")
 	f.startPrometheus()
+	returned := time.Now()
 
 	for _, d := range daemons {
 		eventually(t, func() error { return d.caughtUp(t, f.prometheus, victoria) })
@@ -234,6 +238,7 @@ func TestNothingIsLost(t *testing.T) {
 	killed.arrived(t, f.timesOf("killed"), "prometheus")
 	lost.arrived(t, victoria.TimesOf(t, "netwatchd_build_info", "lost"), "victoria")
 	f.countAll(victoria, small)
+	fmt.Fprintf(parts.Table(t, "fleet"), "%d hosts: the receiver's return to the last of what had waited: %.1f s\n", hosts, time.Since(returned).Seconds())
 }
 
 // cut takes the far host's link down, or up.
@@ -348,21 +353,27 @@ type daemon struct {
 	kept      []int64 // what waited at the worst moment, by its times
 }
 
+// daemon starts one that pushes to Prometheus and to VictoriaMetrics.
 func (f *fleet) daemon(in *parts.Namespace, name string) *daemon {
+	return f.pushing(in, name, fmt.Sprintf(`
+  remote_write:
+    - {name: prometheus, url: "http://%[1]s:%[2]d/api/v1/write", interval: 1s, timeout: 5s, labels: {instance: %[3]s}}
+    - {name: victoria, url: "http://%[1]s:8428/api/v1/write", interval: 1s, timeout: 5s, labels: {instance: %[3]s}}
+`, receivers, f.port, name))
+}
+
+// pushing starts a daemon with that value of push.
+func (f *fleet) pushing(in *parts.Namespace, name, push string) *daemon {
 	d := &daemon{name: name, dir: filepath.Join(f.dir, name)}
 	if err := os.Mkdir(d.dir, 0o700); err != nil {
 		f.t.Fatal(err)
 	}
 	d.as = &parts.Netwatchd{In: in, Dir: d.dir}
-	f.write(name+"/config.yaml", fmt.Sprintf(`
+	f.write(name+"/config.yaml", `
 web: {listen: ["127.0.0.1:0"]}
 storage: {path: store}
 status_file: status.json
-push:
-  remote_write:
-    - {name: prometheus, url: "http://%[1]s:%[2]d/api/v1/write", interval: 1s, timeout: 5s, labels: {instance: %[3]s}}
-    - {name: victoria, url: "http://%[1]s:8428/api/v1/write", interval: 1s, timeout: 5s, labels: {instance: %[3]s}}
-`, receivers, f.port, name))
+push:`+push)
 	d.start(f.t)
 	return d
 }

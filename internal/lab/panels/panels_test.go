@@ -39,6 +39,7 @@ const scrapes = 500 * time.Millisecond
 // bound is how many series a panel may show of two hosts; more than that nobody tells apart.
 const bound = 60
 
+// Every panel shows something while scenes are played, and not more series than can be told apart.
 func TestPanels(t *testing.T) {
 	w := world.New(t, "panels")
 	v := watch(t, w)
