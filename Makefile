@@ -48,7 +48,7 @@ $(cache)/bin/nfpm: hack/tools-nfpm/go.mod hack/tools-nfpm/go.sum
 	@hack/tool hack/tools-nfpm
 
 rootfs: ## make a small Debian to boot in the tests, as root (20 seconds the first time on a machine)
-	@hack/rootfs
+	@hack/rootfs rootfs
 
 dist: $(cache)/bin/nfpm ## make the packages: .deb, .rpm, .tar.gz, in dist
 	@hack/dist dist
@@ -74,9 +74,11 @@ e2e: parts ## from a fault to a page, in real programs: who is told what, and ho
 	@rm -rf $(cache)/e2e && mkdir -p $(cache)/e2e
 	@NETWATCHD_TABLES=$(cache)/e2e go run ./hack/testsummary -each -count=1 $(TESTFLAGS) $(e2e_packages) && cat $(cache)/e2e/*
 
-e2e-full: e2e ## the same, and what takes longer: the oldest releases, a crowd
+e2e-full: e2e ## the same, and what takes longer: the oldest releases, a crowd, a page as slow as in life
 	@NETWATCHD_TABLES=$(cache)/e2e go run ./hack/testsummary -each -count=1 ./internal/lab/chain -oldest && cat $(cache)/e2e/chain
 	@go run ./hack/testsummary -each -count=1 -run Crowd ./internal/lab/chain -crowd 200
+	@hack/rootfs rootfs-prometheus prometheus prometheus-alertmanager
+	@NETWATCHD_TABLES=$(cache)/e2e go run ./hack/testsummary -each -count=1 -run Phone ./internal/lab/boot -phone && cat $(cache)/e2e/phone
 
 lab: setup codex $(cache)/bin/lab ## bend a small internet in every way, as root; SCENE='503' for one, left open to look around
 	@cd internal/lab/scenes && $(if $(SCENE),$(cache)/bin/lab -test.run '^TestOpen$$' -scene $(call quoted,$(SCENE)), \

@@ -117,7 +117,7 @@ func exchange(ctx context.Context, server netip.AddrPort, deadline time.Time, q 
 	if err != nil {
 		return reply{}, Fail(DNSFailed, err)
 	}
-	r, err := overUDP(ctx, server, deadline, query, s.answer[:], q.qtype)
+	r, err := overUDP(ctx, server, deadline, query[2:], s.answer[:], q.qtype)
 	if err == nil && r.truncated {
 		r, err = overTCP(ctx, server, deadline, query, q.qtype)
 	}
@@ -129,53 +129,78 @@ func exchange(ctx context.Context, server netip.AddrPort, deadline time.Time, q 
 }
 
 func overUDP(ctx context.Context, server netip.AddrPort, deadline time.Time, query, buf []byte, qtype uint16) (reply, error) {
-	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(server)) // a port of its own for each question
+	socket, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(server)) // a port of its own for each question
 	if err != nil {
 		return reply{}, atDial(err)
 	}
-	defer conn.Close()
-	conn.SetDeadline(halfway(time.Now(), deadline))
-	defer cutShort(ctx, conn)()
-	n, err := roundTrip(ctx, conn, deadline, query, buf)
+	defer socket.Close()
+	conn := &askingTwice{Conn: socket, ctx: ctx}
+	conn.SetDeadline(deadline)
+	defer cutShort(ctx, socket)()
+	n, err := roundTrip(ctx, conn, query, buf)
 	if err != nil {
 		return reply{}, err
 	}
 	return readReply(buf[:n], qtype)
 }
 
+// roundTrip waits for the answer to query, whatever else comes before it.
+func roundTrip(ctx context.Context, conn net.Conn, query, buf []byte) (int, error) {
+	if _, err := conn.Write(query); err != nil {
+		return 0, err
+	}
+	for strangers := 0; ; strangers++ {
+		n, err := conn.Read(buf)
+		if err != nil {
+			return 0, atRead(ctx, err, strangers)
+		}
+		if answers(query, buf[:n]) {
+			return n, nil
+		}
+	}
+}
+
 // halfway is when a nameserver that has said nothing is asked once more: a datagram may be lost, and a question with EDNS0
 // may be dropped by a nameserver, or a firewall before it, that is older than that. It leaves as long for the second answer.
 func halfway(start, deadline time.Time) time.Time { return start.Add(deadline.Sub(start) / 2) }
 
-// roundTrip waits for the answer to query, whatever else comes before it. It asks a second time, without EDNS0, when conn's
-// deadline is reached, which is then moved to the last one, or when the nameserver does not understand the first question.
-func roundTrip(ctx context.Context, conn net.Conn, deadline time.Time, query, buf []byte) (int, error) {
-	if _, err := conn.Write(query[2:]); err != nil {
+// askingTwice is a socket to one nameserver, for one question. It asks a second time, without EDNS0, when half of the time is
+// over, or when the nameserver does not understand the first time.
+type askingTwice struct {
+	net.Conn
+	ctx      context.Context
+	deadline time.Time
+	query    []byte
+	again    bool // it has
+}
+
+// SetDeadline gives it its time.
+func (c *askingTwice) SetDeadline(at time.Time) error {
+	c.deadline = at
+	return c.Conn.SetDeadline(halfway(time.Now(), at))
+}
+
+func (c *askingTwice) Write(query []byte) (int, error) {
+	c.query = query
+	return c.Conn.Write(query)
+}
+
+func (c *askingTwice) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	silent := errors.Is(err, os.ErrDeadlineExceeded)
+	puzzled := err == nil && answers(c.query, b[:n]) && wantsItPlain(b[:n])
+	if c.again || !silent && !puzzled || c.ctx.Err() != nil {
+		return n, err
+	}
+	c.again = true
+	c.Conn.SetDeadline(c.deadline)
+	if c.ctx.Err() != nil { // and who cut it short meanwhile has been overruled
+		return 0, os.ErrDeadlineExceeded
+	}
+	if _, err := c.Conn.Write(plainly(c.query)); err != nil {
 		return 0, err
 	}
-	again := false
-	for strangers := 0; ; strangers++ {
-		n, err := conn.Read(buf)
-		answer := err == nil && answers(query[2:], buf[:n])
-		if silent := errors.Is(err, os.ErrDeadlineExceeded); !again && ctx.Err() == nil && (silent || answer && wantsItPlain(buf[:n])) {
-			again = true
-			conn.SetDeadline(deadline)
-			if ctx.Err() != nil {
-				return 0, atRead(ctx, os.ErrDeadlineExceeded, strangers) // it was cut short meanwhile, for which we have just lengthened it
-			}
-			if _, err := conn.Write(plainly(query)[2:]); err != nil {
-				return 0, atRead(ctx, err, strangers)
-			}
-			strangers--
-			continue
-		}
-		if answer {
-			return n, nil
-		}
-		if err != nil {
-			return 0, atRead(ctx, err, strangers)
-		}
-	}
+	return c.Conn.Read(b)
 }
 
 func overTCP(ctx context.Context, server netip.AddrPort, deadline time.Time, query []byte, qtype uint16) (reply, error) {

@@ -101,7 +101,7 @@ func (ls *Lines) put(q *inFlight, server netip.AddrPort) {
 	}
 	l, err := ls.enter(q, server)
 	if err == nil {
-		err = l.send(ls, q, q.query)
+		err = l.send(ls, q, q.query[2:])
 	}
 	if err != nil {
 		ls.working.Go(func() { ls.settle(q, server.String(), reply{}, err) })
@@ -220,13 +220,13 @@ func (l *dnsLine) wakeAt(at time.Time) {
 	l.conn.SetReadDeadline(at)
 }
 
-// send sends q's query. An error that an earlier question left behind is that one's, and the kernel has sent nothing.
+// send sends q, as that query. An error that an earlier question left behind is that one's, and the kernel has sent nothing.
 func (l *dnsLine) send(ls *Lines, q *inFlight, query []byte) error {
-	_, err := l.conn.Write(query[2:])
+	_, err := l.conn.Write(query)
 	if errno, ok := errors.AsType[syscall.Errno](err); ok && ofNetwork(errno) {
 		earlier := err
 		ls.working.Go(func() { l.fail(ls, earlier, q) })
-		_, err = l.conn.Write(query[2:])
+		_, err = l.conn.Write(query)
 	}
 	if err != nil && !l.take(q) {
 		return nil // the reader was first, and has said what there is to say
@@ -236,7 +236,7 @@ func (l *dnsLine) send(ls *Lines, q *inFlight, query []byte) error {
 
 // sendAgain asks q a second time, without EDNS0.
 func (l *dnsLine) sendAgain(ls *Lines, q *inFlight) {
-	if err := l.send(ls, q, plainly(q.query)); err != nil {
+	if err := l.send(ls, q, plainly(q.query[2:])); err != nil {
 		ls.settle(q, l.name, reply{}, err)
 	}
 }

@@ -66,11 +66,14 @@ func packQuery(buf []byte, q question) ([]byte, error) {
 	return buf, nil
 }
 
-// plainly is a query that packQuery made, without EDNS0.
+// plainly is a query without EDNS0, if it ends in an OPT record without options, as those of packQuery and of Go's resolver do.
 func plainly(query []byte) []byte {
-	plain := bytes.Clone(query[:len(query)-optLength])
-	binary.BigEndian.PutUint16(plain, uint16(len(plain)-2))
-	plain[2+header-1] = 0 // additional records
+	opt := len(query) - optLength
+	if opt < header || query[header-1] != 1 || query[opt] != 0 || binary.BigEndian.Uint16(query[opt+1:]) != dns.TypeOPT {
+		return query
+	}
+	plain := bytes.Clone(query[:opt])
+	plain[header-1] = 0 // additional records
 	return plain
 }
 

@@ -154,6 +154,7 @@ func (l *listener) dial(_ context.Context, network, address string) (net.Conn, e
 	}
 	t := &tap{Conn: conn, listener: l, exchange: x, deadline: deadline, stop: cutShort(l.ctx, conn)}
 	if packets, ok := conn.(net.PacketConn); ok {
+		t.Conn = &askingTwice{Conn: conn, ctx: l.ctx}
 		return &packetTap{t, packets}, nil // the resolver recognises UDP by this interface
 	}
 	t.stream = true

@@ -37,8 +37,14 @@ type machine struct {
 // boot starts a machine, with further arguments for systemd-nspawn.
 func boot(t *testing.T, further ...string) *machine {
 	t.Helper()
+	return bootFrom(t, "rootfs", further...)
+}
+
+// bootFrom starts a machine from one of the roots that hack/rootfs has made.
+func bootFrom(t *testing.T, root string, further ...string) *machine {
+	t.Helper()
 	nspawn := parts.Program(t, "systemd-nspawn", "systemd-container")
-	root, err := filepath.EvalSymlinks("../../../.cache/rootfs")
+	root, err := filepath.EvalSymlinks(filepath.Join("../../../.cache", root))
 	if err != nil {
 		t.Skip("needs a Debian to boot: make rootfs, as root")
 	}

@@ -87,6 +87,7 @@ const (
 	abroad6        = "ip6 daddr != 2001:db8:1::/64 meta l4proto tcp"
 	namesByUDP     = "udp dport 53"
 	namesByTCP     = "tcp dport 53"
+	hasEDNS0       = " @th,144,16 1" // after 8 octets of UDP and 10 of DNS: there is an additional record
 	resolverByUDP  = "ip daddr " + world.Resolver + " udp dport 53"
 	resolverByTCP  = "ip daddr " + world.Resolver + " tcp dport 53"
 	reset          = " reject with tcp reset"
@@ -171,6 +172,7 @@ var network = []Scene{
 	{Name: "the service's name leads to a portal", Bend: func(w *world.World) { w.TwistResolver(world.Rewrites(true)) },
 		Cause: "resolver", Class: "tls.cert.name_invalid"},
 	{Name: "UDP port 53 is blocked, TCP is not", Bend: func(w *world.World) { w.Lose(namesByUDP) }, Cause: "resolver", Class: "dns.timeout"},
+	{Name: "lookups with EDNS0 are lost", Bend: func(w *world.World) { w.Lose(namesByUDP + hasEDNS0) }, Cause: "healthy"},
 	{Name: "TCP port 53 is blocked, UDP is not", Bend: func(w *world.World) { w.Lose(namesByTCP) }, Cause: "healthy"},
 	{Name: "resolv.conf is empty", Bend: func(w *world.World) { w.ResolvConf("") }, Cause: "resolver", Class: "dns.no_nameserver"},
 	{Name: "resolv.conf is missing", Bend: (*world.World).LoseResolvConf, Cause: "resolver", Class: "dns.no_nameserver"},

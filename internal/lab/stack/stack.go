@@ -53,6 +53,9 @@ func (s *Stack) issue(signer *parts.Authority, kind Certificate) {
 	signer.Issue(filepath.Join(s.Dir, "service"), kind, "chatgpt.com")
 }
 
+// Certify writes stem.pem and stem.key, by which another server shows that it has that name: to whoever trusts ca.pem.
+func (s *Stack) Certify(stem, name string) { s.authority.Issue(stem, Valid, name) }
+
 // StopDNS stops the host's nameserver: its port is closed. The direct one goes on.
 func (s *Stack) StopDNS() { s.system.Stop() }
 

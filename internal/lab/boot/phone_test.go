@@ -1,0 +1,129 @@
+package boot
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"net"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"netwatchd/internal/lab/parts"
+)
+
+var phone = flag.Bool("phone", false, "play the README's way to a page on the phone, as slowly as in life: ten minutes")
+
+// The README's commands, on a Debian with its own Prometheus and Alertmanager, lead from an outage to a message at ntfy.sh.
+func TestPhone(t *testing.T) {
+	if !*phone {
+		return
+	}
+	m := bootFrom(t, "rootfs-prometheus")
+	app := m.ntfy()
+	m.must("sh", "-ec", m.readme())
+	m.configure() // what is watched is here
+	m.must("systemctl", "restart", unit)
+	for _, each := range []string{unit, "prometheus.service", "prometheus-alertmanager.service"} {
+		m.wants(each, "ActiveState", "active")
+	}
+	m.stands("healthy")
+
+	table := parts.Table(t, "phone")
+	m.ServiceAnswers(http.StatusServiceUnavailable)
+	fmt.Fprintf(table, "phone: fault to message: %.0f s\n", app.await(t, "CodexUpstreamOutage firing").Seconds())
+	m.ServiceAnswers(http.StatusMethodNotAllowed, "Allow POST")
+	fmt.Fprintf(table, "phone: repair to message: %.0f s\n", app.await(t, "CodexUpstreamOutage resolved").Seconds())
+	if got, want := app.messages(), []string{"CodexUpstreamOutage firing", "CodexUpstreamOutage resolved"}; !slices.Equal(got, want) {
+		t.Errorf("the phone was told %q, want %q", got, want)
+	}
+}
+
+// readme are the README's three commands, for someone who is root and has made the package elsewhere.
+func (m *machine) readme() string {
+	_, text, _ := strings.Cut(read(m.t, "../../../README.md"), "\n## To a page on the phone\n")
+	text, _, _ = strings.Cut(text, "\n## ")
+	var commands []string
+	for line := range strings.Lines(text) {
+		if command, is := strings.CutPrefix(line, "    "); is {
+			commands = append(commands, command)
+		}
+	}
+	if len(commands) != 3 {
+		m.t.Fatalf("the README has %d commands, want three: %q", len(commands), commands)
+	}
+	return strings.NewReplacer("make dist && ", "", "./dist/netwatchd_*", "/packages/netwatchd_"+older+"-1_*", "sudo ", "",
+		"apt install", "apt-get install --yes").Replace(strings.Join(commands, ""))
+}
+
+// An app is what stands in for ntfy.sh, and knows only what it was sent.
+type app struct {
+	mu   sync.Mutex
+	said []string
+}
+
+// ntfy makes ntfy.sh an address of this machine, whose certificate it trusts.
+func (m *machine) ntfy() *app {
+	m.t.Helper()
+	const address = "127.0.0.77"
+	m.write("/etc/hosts", "127.0.0.1 localhost\n"+address+" ntfy.sh\n")
+	m.write("/usr/local/share/ca-certificates/stack.crt", read(m.t, filepath.Join(m.Dir, "ca.pem")))
+	m.must("update-ca-certificates")
+	stem := filepath.Join(m.t.TempDir(), "ntfy")
+	m.Certify(stem, "ntfy.sh")
+	listener, err := net.Listen("tcp", address+":443")
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	a := new(app)
+	server := &http.Server{Handler: a}
+	go server.ServeTLS(listener, stem+".pem", stem+".key")
+	m.t.Cleanup(func() { server.Close() })
+	return a
+}
+
+// ServeHTTP takes what Alertmanager sends to a topic, as ntfy's template for it does.
+func (a *app) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	var message struct {
+		Alerts []struct {
+			Status string
+			Labels map[string]string
+		}
+	}
+	err := json.NewDecoder(r.Body).Decode(&message)
+	if err != nil || r.Method != http.MethodPost || r.RequestURI != "/MY-TOPIC?template=alertmanager" {
+		http.Error(w, fmt.Sprint(r.Method, r.RequestURI, err), http.StatusBadRequest)
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, alert := range message.Alerts {
+		a.said = append(a.said, alert.Labels["alertname"]+" "+alert.Status)
+	}
+}
+
+func (a *app) messages() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.said)
+}
+
+// await waits for a message, and returns how long.
+func (a *app) await(t *testing.T, text string) time.Duration {
+	t.Helper()
+	begun := time.Now()
+	err := parts.Eventually(10*time.Minute, func() error { // twice as long as docs/alerting.md says
+		if said := a.messages(); !slices.Contains(said, text) {
+			return fmt.Errorf("the phone was not told %q, but %q", text, said)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return time.Since(begun)
+}
