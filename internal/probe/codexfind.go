@@ -100,8 +100,11 @@ func CodexVersion(ctx context.Context, path string) (Version, error) {
 	ctx, cancel := context.WithTimeout(ctx, helpTimeout)
 	defer cancel()
 	e, err := command{[]string{path, "--version"}, environment(nil), ""}.run(ctx)
+	if err == nil {
+		err = e.cutShort(ctx)
+	}
 	if err != nil {
-		return Version{}, err
+		return Version{}, fmt.Errorf("codex --version: %w", err)
 	}
 	v, err := readVersion(e)
 	if err == nil {
