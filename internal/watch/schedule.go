@@ -15,7 +15,6 @@ const grid = 4 * time.Millisecond
 type lane struct {
 	key      string
 	interval time.Duration
-	next     time.Time
 	running  bool
 	cut      time.Time // when the attempt began that is being made once more; zero: none. See cutAnew
 	gone     bool      // no longer planned: dropped at its next turn
@@ -35,68 +34,78 @@ func offset(key string, interval time.Duration) time.Duration {
 // A schedule holds lanes by the time of their next start.
 type schedule struct {
 	epoch time.Time
-	lanes []*lane
+	heap  slots
 }
 
-func (s *schedule) Len() int           { return len(s.lanes) }
-func (s *schedule) Less(i, j int) bool { return s.lanes[i].next.Before(s.lanes[j].next) }
-func (s *schedule) Swap(i, j int)      { s.lanes[i], s.lanes[j] = s.lanes[j], s.lanes[i] }
-func (s *schedule) Push(l any)         { s.lanes = append(s.lanes, l.(*lane)) }
-func (s *schedule) Pop() any {
-	last := s.lanes[len(s.lanes)-1]
-	s.lanes = s.lanes[:len(s.lanes)-1]
-	return last
+// A slot is when a lane is started next, since the epoch. The time lies beside the lane, not in it: ten thousand lanes do
+// not fit into a processor's cache, and each start compares with dozens.
+type slot struct {
+	at time.Duration
+	*lane
+}
+
+type slots []slot
+
+func (s slots) Len() int           { return len(s) }
+func (s slots) Less(i, j int) bool { return s[i].at < s[j].at }
+func (s slots) Swap(i, j int)      { s[i], s[j] = s[j], s[i] }
+func (s *slots) Push(l any)        { *s = append(*s, l.(slot)) }
+func (s *slots) Pop() any {
+	last := len(*s) - 1
+	popped := (*s)[last]
+	(*s)[last] = slot{}
+	*s = (*s)[:last]
+	return popped
 }
 
 // add plans l from its first slot after now.
 func (s *schedule) add(l *lane, now time.Time) {
-	l.next = s.slotAfter(l, now)
-	heap.Push(s, l)
+	heap.Push(&s.heap, slot{slotAfter(l, now.Sub(s.epoch)), l})
 }
 
-// slotAfter is the first start of l after now: epoch + offset + a whole number of intervals, so that nothing drifts.
-func (s *schedule) slotAfter(l *lane, now time.Time) time.Time {
-	first := s.epoch.Add(offset(l.key, l.interval))
-	if first.After(now) {
+// slotAfter is the first start of l after a time: its offset + a whole number of intervals, so that nothing drifts.
+func slotAfter(l *lane, at time.Duration) time.Duration {
+	first := offset(l.key, l.interval)
+	if first > at {
 		return first
 	}
-	return first.Add((now.Sub(first)/l.interval + 1) * l.interval)
+	return first + ((at-first)/l.interval+1)*l.interval
 }
 
 // due takes the earliest lane if its time has come, and plans its next start. Missed says how many starts went by.
 func (s *schedule) due(now time.Time) (l *lane, planned time.Time, missed int) {
-	for len(s.lanes) > 0 && s.lanes[0].gone {
-		heap.Pop(s)
-	}
-	if len(s.lanes) == 0 || s.lanes[0].next.After(now) {
+	s.dropGone()
+	at := now.Sub(s.epoch)
+	if len(s.heap) == 0 || s.heap[0].at > at {
 		return nil, time.Time{}, 0
 	}
-	l = s.lanes[0]
-	planned = l.next
-	l.next = planned.Add(l.interval)
-	if !l.next.After(now) {
-		missed = int(now.Sub(planned) / l.interval)
-		l.next = planned.Add(time.Duration(missed+1) * l.interval)
-	}
-	heap.Fix(s, 0)
+	first := &s.heap[0]
+	l, planned = first.lane, s.epoch.Add(first.at)
+	missed = int((at - first.at) / l.interval)
+	first.at += time.Duration(missed+1) * l.interval
+	heap.Fix(&s.heap, 0)
 	return l, planned, missed
 }
 
 // next is when the next lane is due.
 func (s *schedule) next() (time.Time, bool) {
-	for len(s.lanes) > 0 && s.lanes[0].gone {
-		heap.Pop(s)
-	}
-	if len(s.lanes) == 0 {
+	s.dropGone()
+	if len(s.heap) == 0 {
 		return time.Time{}, false
 	}
-	return s.lanes[0].next, true
+	return s.epoch.Add(s.heap[0].at), true
+}
+
+func (s *schedule) dropGone() {
+	for len(s.heap) > 0 && s.heap[0].gone {
+		heap.Pop(&s.heap)
+	}
 }
 
 // replan moves every lane to its first slot after now: after a suspend nobody wants the missed ones.
 func (s *schedule) replan(now time.Time) {
-	for _, l := range s.lanes {
-		l.next = s.slotAfter(l, now)
+	for i := range s.heap {
+		s.heap[i].at = slotAfter(s.heap[i].lane, now.Sub(s.epoch))
 	}
-	heap.Init(s)
+	heap.Init(&s.heap)
 }

@@ -28,10 +28,16 @@ func TestPhone(t *testing.T) {
 	m.must("sh", "-ec", m.readme())
 	m.configure() // what is watched is here
 	m.must("systemctl", "restart", unit)
-	for _, each := range []string{unit, "prometheus.service", "prometheus-alertmanager.service"} {
-		m.wants(each, "ActiveState", "active")
-	}
 	m.stands("healthy")
+	for name, address := range map[string]string{"prometheus": "127.0.0.1:9090", "prometheus-alertmanager": "127.0.0.1:9093"} {
+		m.await(func() error {
+			answer, err := http.Get("http://" + address + "/-/ready")
+			if err != nil {
+				return fmt.Errorf("%w\n%s", err, m.journal(name))
+			}
+			return answer.Body.Close()
+		})
+	}
 
 	table := parts.Table(t, "phone")
 	m.ServiceAnswers(http.StatusServiceUnavailable)
