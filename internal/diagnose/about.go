@@ -84,7 +84,7 @@ var abouts = [...]About{
 		Title: "the configured proxy does not work",
 		Means: "Traffic goes through a proxy, and that one is dead, unreachable, wants credentials, or will not pass " +
 			"the request on.",
-		Advice:   "Check the proxy and its address in HTTPS_PROXY, or take it out of the configuration.",
+		Advice:   "Check the proxy and its address in HTTPS_PROXY or ALL_PROXY, or take it out of the configuration.",
 		Severity: Ticket,
 		Hold:     2 * time.Minute, // a proxy that reloads its rules is gone for some tens of seconds
 		Hides:    explainedByHost(Resolver),

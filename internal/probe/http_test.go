@@ -427,10 +427,17 @@ func TestSOCKSProxy(t *testing.T) {
 
 func TestProxyFromEnvironment(t *testing.T) {
 	way := &testProxy{refuse: answering(403, "")}
-	t.Setenv("https_proxy", "http://"+serving(t, nil, way.ServeHTTP).String())
 	p := &HTTP{URL: mustURL(t, "https://service.test/")}
 	p.Nameservers = naming(t)
+	t.Setenv("ALL_PROXY", "http://"+serving(t, nil, way.ServeHTTP).String())
 	wantEnd(t, attempt(t, p, quick), ProxyFailed, Connect)
+	t.Setenv("https_proxy", "http://"+nobody(t).String()) // is the one for it
+	wantEnd(t, attempt(t, p, quick), ProxyRefused, Connect)
+	t.Setenv("NO_PROXY", "service.test")
+	if r := attempt(t, p, quick); r.Proxy != "" {
+		t.Errorf("by way of %q, want past the proxy", r.Proxy)
+	}
+	t.Setenv("NO_PROXY", "")
 	p.Proxy = "none"
 	r := attempt(t, p, quick)
 	if r.Phase != Resolve || r.Proxy != "" {

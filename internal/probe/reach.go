@@ -12,6 +12,7 @@ import (
 	"net/http/httptrace"
 	"net/netip"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -208,7 +209,7 @@ func (l *line) proxyFor(u *url.URL) (*url.URL, error) {
 	case l.Proxy == "none", l.Address.IsValid():
 		return nil, nil
 	case l.Proxy == "", l.Proxy == "environment":
-		via, err = httpproxy.FromEnvironment().ProxyFunc()(u)
+		via, err = proxyOfEnvironment(u)
 	default:
 		via, err = url.Parse(l.Proxy)
 	}
@@ -220,6 +221,15 @@ func (l *line) proxyFor(u *url.URL) (*url.URL, error) {
 		l.progress.learn(func(f *Facts) { f.Proxy = naked(via) })
 	}
 	return via, nil
+}
+
+// proxyOfEnvironment is what codex takes from the environment: what net/http knows and, where that names none, ALL_PROXY
+// (measured with 0.104.0 and 0.169.0), as curl(1) does.
+func proxyOfEnvironment(u *url.URL) (*url.URL, error) {
+	c := httpproxy.FromEnvironment()
+	all := cmp.Or(os.Getenv("ALL_PROXY"), os.Getenv("all_proxy"))
+	c.HTTPProxy, c.HTTPSProxy = cmp.Or(c.HTTPProxy, all), cmp.Or(c.HTTPSProxy, all)
+	return c.ProxyFunc()(u)
 }
 
 // dialThrough connects to a proxy and asks it for a way to u's server. All of that is Connect: to the one behind it, a
