@@ -1,7 +1,6 @@
 package boot
 
 import (
-	"encoding/json"
 	"flag"
 	"fmt"
 	"net"
@@ -14,6 +13,7 @@ import (
 	"time"
 
 	"netwatchd/internal/lab/parts"
+	"netwatchd/internal/lab/prom"
 )
 
 var phone = flag.Bool("phone", false, "play the README's way to a page on the phone, as slowly as in life: ten minutes")
@@ -94,15 +94,12 @@ func (m *machine) ntfy() *app {
 
 // ServeHTTP takes what Alertmanager sends to a topic, as ntfy's template for it does.
 func (a *app) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	var message struct {
-		Alerts []struct {
-			Status string
-			Labels map[string]string
-		}
+	if r.Method != http.MethodPost || r.RequestURI != "/MY-TOPIC?template=alertmanager" {
+		http.Error(w, r.Method+" "+r.RequestURI, http.StatusBadRequest)
+		return
 	}
-	err := json.NewDecoder(r.Body).Decode(&message)
-	if err != nil || r.Method != http.MethodPost || r.RequestURI != "/MY-TOPIC?template=alertmanager" {
-		http.Error(w, fmt.Sprint(r.Method, r.RequestURI, err), http.StatusBadRequest)
+	message, err := prom.ReadMessage(w, r)
+	if err != nil {
 		return
 	}
 	a.mu.Lock()

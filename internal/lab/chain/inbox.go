@@ -1,7 +1,6 @@
 package chain
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"netwatchd/internal/lab/parts"
+	"netwatchd/internal/lab/prom"
 )
 
 // A Notice is what a message says of one alert that the one before it did not say.
@@ -39,21 +39,10 @@ func NewInbox() *Inbox {
 	return &Inbox{notices: make(map[string][]Notice), stands: make(map[string]string), from: make(map[string]int)}
 }
 
-// A message is Alertmanager's webhook, as far as it matters here.
-type message struct {
-	Receiver    string
-	ExternalURL string
-	Alerts      []struct {
-		Status string
-		Labels map[string]string
-	}
-}
-
 // ServeHTTP takes a message in.
-func (i *Inbox) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
+func (i *Inbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	at := time.Now()
-	var m message
-	err := json.NewDecoder(r.Body).Decode(&m)
+	m, err := prom.ReadMessage(w, r)
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if err != nil {

@@ -4,7 +4,6 @@ package fleet
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -444,14 +443,8 @@ func listen(t *testing.T, i *inbox) string {
 }
 
 func (i *inbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	var message struct {
-		Alerts []struct {
-			Status string
-			Labels map[string]string
-		}
-	}
-	if err := json.NewDecoder(r.Body).Decode(&message); err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
+	message, err := prom.ReadMessage(w, r)
+	if err != nil {
 		return
 	}
 	i.mu.Lock()

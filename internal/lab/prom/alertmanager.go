@@ -116,6 +116,26 @@ func (a *Alertmanager) Post(path string, what any) error {
 	return nil
 }
 
+// A Message is what it sends to a webhook, as far as it matters here.
+type Message struct {
+	Receiver    string
+	ExternalURL string // of the Alertmanager that speaks
+	Alerts      []struct {
+		Status string
+		Labels map[string]string
+	}
+}
+
+// ReadMessage reads one. What is none is refused.
+func ReadMessage(w http.ResponseWriter, r *http.Request) (Message, error) {
+	var m Message
+	err := json.NewDecoder(r.Body).Decode(&m)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+	}
+	return m, err
+}
+
 // Kill ends it as kill -9 does.
 func (a *Alertmanager) Kill() { a.server.Stop() }
 
