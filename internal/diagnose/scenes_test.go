@@ -141,6 +141,8 @@ var scenes = []struct {
 	{"self-signed certificate", well + ` head:tls.cert.authority_invalid(issuer=chatgpt.com,subject=chatgpt.com)`, Upstream, nil, "tls.cert.authority_invalid", WantAny},
 	{"large packets vanish", well + ` c3:tls.timed_out(target=https://gamma.example/) a3:tls.timed_out(target=https://gamma.example/) head:tls.timed_out stream:tls.timed_out`, Inconclusive, nil, "tls.timed_out", WantAny},
 	{"packets get lost", well + ` c1:ok(connect=1020ms) a2:tcp.timed_out head:tcp.timed_out`, Inconclusive, nil, "tcp.timed_out", WantAny},
+	{"packets get lost, in too short a time for a second try", well + ` c1:ok(peer=192.0.2.81:80) a1:tcp.timed_out(peer=192.0.2.81:80) a2:tcp.timed_out head:tcp.timed_out`, Inconclusive, nil, "tcp.timed_out", WantAny},
+	{"a control is silent to one attempt of two", well + ` c1:ok(peer=192.0.2.81:80) a1:tcp.timed_out(peer=192.0.2.81:80) head:tcp.timed_out`, Upstream, nil, "tcp.timed_out", WantAny},
 	{"packets get lost, and a stream stalls", well + ` c1:ok(connect=1020ms) a2:tcp.timed_out stream:stream.stalled`, Inconclusive, nil, "stream.stalled", WantAny},
 	{"packets get lost, and an upgrade is not answered", well + ` c1:ok(connect=1020ms) a2:tcp.timed_out stream:http.timed_out`, Inconclusive, nil, "http.timed_out", WantAny},
 	{"packets get lost, and a stream is cut when idle", well + ` c1:ok(connect=1020ms) a2:tcp.timed_out stream:stream.idle_cut`, Stream, nil, "stream.idle_cut", WantAny},

@@ -52,10 +52,16 @@ func silent(r *probe.Result) bool {
 // synAgain is when a SYN that got no answer is sent again (RFC 6298): a connection that stood only then has lost a packet.
 const synAgain = time.Second
 
-// lossy is a control that was reached only at the second try, if it is not the only one with trouble while others are
-// reached at once: then packets get lost on the way, and a service that is silent for once may merely have drawn the lot.
+// lossy is a control that was reached only at the second try, or was silent to one attempt and not to another in the same
+// moment, if it is not the only one with trouble while others are reached at once: then packets get lost on the way, and a
+// service that is silent for once may merely have drawn the lot.
 func (v *view) lossy() *probe.Result {
-	again := func(r *probe.Result) bool { return r.OK() && r.Phases[probe.Connect].Duration() >= synAgain }
+	again := func(r *probe.Result) bool {
+		if silent(r) {
+			return first(v.controls, func(c *probe.Result) bool { return c.OK() && samePeer(r, c) }) != nil
+		}
+		return r.OK() && r.Phases[probe.Connect].Duration() >= synAgain
+	}
 	troubled, quick := 0, 0
 	for _, r := range v.controls {
 		switch {
@@ -70,6 +76,8 @@ func (v *view) lossy() *probe.Result {
 	}
 	return first(v.controls, again)
 }
+
+func samePeer(r, other *probe.Result) bool { return r.Peer != "" && r.Peer == other.Peer }
 
 // hasty reports whether r was given up before an answer could be here: it waited for less than two of the round trips of
 // which connecting took one.
