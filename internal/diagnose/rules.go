@@ -657,6 +657,10 @@ func unexplainedWire(v *view) *finding {
 		return &finding{title: "the way is too slow for the time an attempt has: " + tripTitle(r), evidence: []*probe.Result{r, v.control()},
 			advice: "Look at the link first (Wi-Fi, VPN, a busy uplink); if it cannot be faster, give the probe a longer timeout."}
 	}
+	if forbidden(r) && v.control() != nil {
+		return &finding{title: "a firewall on the way forbids it", evidence: []*probe.Result{r, v.control()},
+			advice: "Ask whoever runs this network, at the address that speaks; or use another network."}
+	}
 	if again := v.lossy(); again != nil && silent(r) {
 		return &finding{title: "packets get lost, on the way to unrelated sites as well", evidence: []*probe.Result{r, again, v.control()},
 			advice: "Look at the link first (Wi-Fi, VPN, cable), then for loss on the way with mtr."}

@@ -155,6 +155,8 @@ var scenes = []struct {
 	{"the service is silent, a control by TLS is blocked otherwise", well + ` c3:tcp.refused(target=https://gamma.example/) a3:tcp.refused(target=https://gamma.example/) head:tls.timed_out`, Upstream, nil, "tls.timed_out", WantAny},
 	{"certificate for another name", well + ` head:tls.cert.name_invalid`, Upstream, nil, "tls.cert.name_invalid", WantAny},
 	{"service refuses its port", well + ` head:tcp.refused stream:tcp.refused exec:exec.network`, Upstream, nil, "tcp.refused", WantAny},
+	{"a firewall on the way rejects the service", well + ` head:tcp.address_unreachable(warn=forbidden_on_the_way) stream:tcp.address_unreachable(warn=forbidden_on_the_way)`, Inconclusive, nil, "tcp.address_unreachable", WantAny},
+	{"a router on the way knows no route to the service", well + ` head:tcp.address_unreachable stream:tcp.address_unreachable`, Upstream, nil, "tcp.address_unreachable", WantAny},
 	{"service drops SYN", well + ` head:tcp.timed_out stream:tcp.timed_out exec:exec.network`, Upstream, nil, "tcp.timed_out", WantAny},
 	{"service accepts and says nothing", well + ` head:tls.timed_out stream:tls.timed_out exec:exec.timed_out`, Upstream, nil, "tls.timed_out", WantAny},
 	{"service resets after ClientHello", well + ` head:tls.closed stream:tls.closed exec:exec.network`, Upstream, nil, "tls.closed", WantAny},

@@ -2,6 +2,7 @@ package diagnose
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"netwatchd/internal/probe"
@@ -11,8 +12,11 @@ import (
 
 // doubtful reports whether a failure that would be the service's own may as well be the way's.
 func (v *view) doubtful(r *probe.Result) bool {
-	return v.alike(r) != nil || hasty(r) || silent(r) && v.lossy() != nil || v.viaUnprovenProxy(r)
+	return v.alike(r) != nil || hasty(r) || silent(r) && v.lossy() != nil || v.viaUnprovenProxy(r) || forbidden(r)
 }
+
+// forbidden reports whether someone on the way said that it must not be gone.
+func forbidden(r *probe.Result) bool { return slices.Contains(r.Warnings, "forbidden_on_the_way") }
 
 // sameWay is a control that was made through the same proxy as r, or without one as r, for which is holds.
 func (v *view) sameWay(r *probe.Result, is func(*probe.Result) bool) *probe.Result {

@@ -177,7 +177,12 @@ func (d *dialer) won(winner netip.AddrPort, failed []endeavour, started []netip.
 // lost picks the most telling failure, and says all.
 func (d *dialer) lost(failed []endeavour) error {
 	slices.SortStableFunc(failed, func(a, b endeavour) int { return telling(b.err) - telling(a.err) })
-	d.progress.learn(func(f *Facts) { f.Peer = failed[0].addr.String() })
+	d.progress.learn(func(f *Facts) {
+		f.Peer = failed[0].addr.String()
+		if _, is := errors.AsType[*forbidden](failed[0].err); is {
+			f.Warnings = append(f.Warnings, "forbidden_on_the_way")
+		}
+	})
 	if len(failed) == 1 {
 		return failed[0].err
 	}
@@ -281,8 +286,17 @@ func connectError(addr netip.AddrPort, err error, w *witness) error {
 	case errno == syscall.EHOSTUNREACH && neighbourMissing(addr.Addr()):
 		return because(LocalNoRoute, "its neighbour on this link, the router perhaps, does not answer")
 	}
+	if o, heard := w.objection(); heard && o.from != addr.Addr() && !ours(o.from) {
+		if o.forbids {
+			return Fail(TCPAddressUnreachable, &forbidden{worded{fmt.Sprintf("%s (%s, on the way, forbids it)", said, o.from), err}})
+		}
+		return because(TCPAddressUnreachable, fmt.Sprintf("%s, on the way, says so", o.from))
+	}
 	return refusal(addr, errno, because, &worded{said, err})
 }
+
+// forbidden is an error by which someone on the way keeps us from where we wanted to go.
+type forbidden struct{ worded }
 
 // refusal is who refused a connect that ended in errno: this host itself, or the network.
 func refusal(addr netip.AddrPort, errno syscall.Errno, because func(Class, string) error, otherwise error) error {

@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -135,6 +136,55 @@ func TestRouterGone(t *testing.T) {
 	wantEnd(t, r, LocalNoRoute, Connect, "connect to 198.51.100.1:443: no route to host (its neighbour", "203.0.113.2")
 	if strings.Contains(r.Why, "the network's answer") {
 		t.Errorf("why = %q, but the network has answered nothing", r.Why)
+	}
+}
+
+// TestRouterForbids has a router on the way answer in the place of who is asked. A reset is forged in their name, and an ICMP
+// message is not.
+func TestRouterForbids(t *testing.T) {
+	if !inOwnNetwork(t) {
+		return
+	}
+	router := exec.CommandContext(t.Context(), "sleep", "60")
+	router.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
+	if err := router.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer router.Wait()
+	defer router.Process.Kill()
+	there := fmt.Sprintf("nsenter -n -t %d ", router.Process.Pid)
+	inShell(t, fmt.Sprintf(`ip link set lo up; ip link add near type veth peer name far netns %d
+		ip address add 192.0.2.2/24 dev near; ip -6 address add 2001:db8::2/64 dev near nodad; ip link set near up
+		`, router.Process.Pid)+there+`sh -ec 'ip link set lo up; ip link add beyond type veth peer name nowhere; ip link set nowhere up
+			ip address add 192.0.2.1/24 dev far; ip -6 address add 2001:db8::1/64 dev far nodad; ip link set far up
+			ip address add 198.51.100.1/24 dev beyond; ip -6 address add 2001:db8:b::1/64 dev beyond nodad; ip link set beyond up
+			echo 1 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/ipv6/conf/all/forwarding'
+		ip route add default via 192.0.2.1; ip -6 route add default via 2001:db8::1`)
+	for _, tt := range []struct {
+		rule     string
+		class    Class
+		warnings []string
+		why      string
+	}{
+		{"reject", TCPAddressUnreachable, []string{"forbidden_on_the_way"}, ", on the way, forbids it)"},
+		{"reject with icmpx admin-prohibited", TCPAddressUnreachable, []string{"forbidden_on_the_way"}, ", on the way, forbids it)"},
+		{"reject with icmpx host-unreachable", TCPAddressUnreachable, nil, ", on the way, says so)"},
+		{"reject with tcp reset", TCPRefused, nil, "connection refused"},
+	} {
+		for to, by := range map[string]string{"198.51.100.10": "192.0.2.1", "2001:db8:b::10": "2001:db8::1"} {
+			t.Run(tt.rule+", "+to, func(t *testing.T) {
+				inShell(t, there+"nft 'table inet t { chain c { type filter hook forward priority 0; tcp dport 443 "+tt.rule+"; }; }'")
+				defer inShell(t, there+"nft delete table inet t")
+				p := &HTTP{URL: mustURL(t, "https://service.test/")}
+				p.Address = netip.MustParseAddr(to)
+				r := attempt(t, p, 5*time.Second)
+				wantEnd(t, r, tt.class, Connect, tt.why)
+				wantWarnings(t, r, tt.warnings...)
+				if tt.class == TCPAddressUnreachable && !strings.Contains(r.Why, "("+by+", on the way") {
+					t.Errorf("why = %q, want it said by %s", r.Why, by)
+				}
+			})
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"runtime"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -39,6 +40,7 @@ func (w *witness) impatient(ctx context.Context) (context.Context, context.Cance
 // attend is a net.Dialer's Control.
 func (w *witness) attend(_, _ string, c syscall.RawConn) error {
 	return c.Control(func(fd uintptr) {
+		hearICMP(int(fd), 1)
 		own, err := unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0)
 		w.mu.Lock()
 		defer w.mu.Unlock()
@@ -46,10 +48,13 @@ func (w *witness) attend(_, _ string, c syscall.RawConn) error {
 	})
 }
 
+// leave lets go of the socket. A connection that stands is not to end for a passing ICMP message, as it would while that is
+// listened to.
 func (w *witness) leave() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.here {
+		hearICMP(w.fd, 0)
 		unix.Close(w.fd)
 	}
 	w.here = false
@@ -65,6 +70,68 @@ func (w *witness) keptIn() bool {
 	}
 	info, err := unix.GetsockoptTCPInfo(w.fd, unix.IPPROTO_TCP, unix.TCP_INFO)
 	return err == nil && info.Total_retrans > 0 && info.Retrans == 0
+}
+
+// hearICMP has the kernel keep what ICMP messages say of a socket, or not any more: ip(7), IP_RECVERR. A kernel that does not
+// (before 5.9, for TCP) leaves us as wise as before.
+func hearICMP(fd, on int) {
+	_ = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_RECVERR, on)
+	_ = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_RECVERR, on)
+}
+
+// An objection is an ICMP message that ended a connect.
+type objection struct {
+	from    netip.Addr
+	forbids bool // it is a rule's, not that of a router who knows no way
+}
+
+// objection is what the network said, if it did.
+func (w *witness) objection() (o objection, heard bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.here {
+		return o, false
+	}
+	control := make([]byte, 512) // a sock_extended_err and an address are 44 octets
+	_, n, _, _, err := unix.Recvmsg(w.fd, nil, control, unix.MSG_ERRQUEUE|unix.MSG_DONTWAIT)
+	if err != nil {
+		return o, false
+	}
+	messages, err := unix.ParseSocketControlMessage(control[:n])
+	if err != nil {
+		return o, false
+	}
+	for _, m := range messages {
+		if o, heard = readObjection(m.Data); heard {
+			return o, true
+		}
+	}
+	return o, false
+}
+
+// readObjection reads a struct sock_extended_err and the address behind it (linux/errqueue.h): the origin at 4, the ICMP code
+// at 6, the address from 16 on.
+func readObjection(b []byte) (o objection, is bool) {
+	const address = 16
+	switch {
+	case len(b) >= address+8 && b[4] == unix.SO_EE_ORIGIN_ICMP: // a sockaddr_in
+		o.from = netip.AddrFrom4([4]byte(b[address+4:]))
+		// RFC 792 and 1812, 5.2.7.1: port unreachable, and three kinds of prohibited.
+		o.forbids = slices.Contains([]byte{3, 9, 10, 13}, b[6])
+	case len(b) >= address+24 && b[4] == unix.SO_EE_ORIGIN_ICMP6: // a sockaddr_in6
+		o.from = netip.AddrFrom16([16]byte(b[address+8:]))
+		// RFC 4443, 3.1: prohibited, port unreachable, source address failed a policy, reject route.
+		o.forbids = slices.Contains([]byte{1, 4, 5, 6}, b[6])
+	default:
+		return o, false
+	}
+	return o, true
+}
+
+// ours reports whether an address is this host's own.
+func ours(addr netip.Addr) bool {
+	routes, err := netlink.RouteGet(addr.AsSlice())
+	return err == nil && len(routes) > 0 && routes[0].Type == unix.RTN_LOCAL
 }
 
 // refusedHere reports whether this host itself refuses connections to addr, on another machine: the refusal is there when
