@@ -3,6 +3,8 @@
 //
 //	go run ./hack/testsummary -race ./...
 //
+// After -- stand the arguments of one more go test, which is run when the first has ended.
+//
 // With -each as the first argument every package is followed by its tests, and what the comment of each says it is about.
 //
 // It exits 1 if something failed, and, where the environment says CI=true, if something was skipped: a test that never
@@ -13,6 +15,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 )
 
 func main() {
@@ -29,23 +32,28 @@ func main() {
 	}
 }
 
-// run passes args to go test and reports whether all is well.
+// run passes args to go test, what stands between two "--" to one each, and reports whether all is well.
 func run(args []string, each, ci bool) (bool, error) {
-	test := exec.Command("go", append([]string{"test", "-json"}, args...)...)
-	test.Stderr = os.Stderr
-	events, err := test.StdoutPipe()
-	if err != nil {
-		return false, err
-	}
-	if err := test.Start(); err != nil {
-		return false, fmt.Errorf("starting go test: %w", err)
-	}
 	s := newSummary(os.Stdout)
 	s.each = each
-	if err := s.read(events); err != nil {
-		return false, err
+	failed := false
+	for len(args) > 0 {
+		end := slices.Index(append(args, "--"), "--")
+		test := exec.Command("go", append([]string{"test", "-json"}, args[:end]...)...)
+		args = args[min(end+1, len(args)):]
+		test.Stderr = os.Stderr
+		events, err := test.StdoutPipe()
+		if err != nil {
+			return false, err
+		}
+		if err := test.Start(); err != nil {
+			return false, fmt.Errorf("starting go test: %w", err)
+		}
+		if err := s.read(events); err != nil {
+			return false, err
+		}
+		failed = test.Wait() != nil || failed
 	}
-	failed := test.Wait() != nil
 	s.close(failed, ci)
 	return s.failed == 0 && !failed && !(ci && len(s.skips) > 0), nil
 }

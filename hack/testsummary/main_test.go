@@ -49,6 +49,8 @@ func TestSummary(t *testing.T) {
 		{"./empty", true, true, []string{"\n0 passed, 0 failed, 0 skipped\n"}},
 		{"./...", false, false, []string{"\n2 passed, 3 failed, 1 skipped\n"}},
 		{"./absent", false, false, []string{"1 failed"}},
+		{"./good -- ./bad", false, false, []string{"\n2 passed, 1 failed, 1 skipped\n"}},
+		{"./bad -- ./good", false, false, []string{"\n2 passed, 1 failed, 1 skipped\n"}},
 		{"-each ./good", false, true, []string{"  pass TestPasses/1 ", "  It holds.\n", "  skip TestSkips "}},
 	}
 	t.Chdir(module(t))
