@@ -41,6 +41,11 @@ func upstream(v *view) *finding {
 	if r != nil {
 		return &finding{title: "the service " + says(r), evidence: []*probe.Result{r, control, v.configured()}}
 	}
+	if r = v.fails(func(r *probe.Result) bool { return v.reported(r) != nil }); r != nil {
+		past := v.reported(r)
+		return &finding{title: "the service " + says(past) + "; the proxy does not reach it either",
+			evidence: []*probe.Result{past, r, v.passedOn(r), v.directBySecure()}}
+	}
 	r = v.fails(nameFailed)
 	if r == nil || !gone(r) {
 		return nil

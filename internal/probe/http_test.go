@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -367,6 +368,9 @@ func TestProxy(t *testing.T) {
 			asked := map[string][]string{"https": {"CONNECT service.test:443"}, "http": {"GET http://service.test/path"}}
 			if diff := cmp.Diff(asked[tt.scheme], way.asked); diff != "" {
 				t.Errorf("the proxy was asked (-want +got):\n%s", diff)
+			}
+			if gotNowhere := slices.Contains(r.Warnings, "proxy_got_nowhere"); gotNowhere != (tt.name == "cannot reach the server") {
+				t.Errorf("warnings = %q", r.Warnings)
 			}
 			if way.auth != "Basic dXNlcjpzZWNyZXQ=" {
 				t.Errorf("the proxy was shown %q, want the URL's credentials", way.auth)

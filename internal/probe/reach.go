@@ -250,7 +250,7 @@ func (l *line) dialThrough(ctx context.Context, via, u *url.URL, security *secur
 	if isSOCKS(via) {
 		err = askSOCKS(ctx, conn, via, u)
 	} else if u.Scheme == "https" {
-		err = askTunnel(ctx, conn, via, u)
+		err = l.askTunnel(ctx, conn, via, u)
 	}
 	if err != nil {
 		conn.Close()
@@ -273,7 +273,7 @@ func proxyUnreached(phase Phase, via *url.URL, err error) error {
 }
 
 // askTunnel asks an HTTP proxy to CONNECT to u's server.
-func askTunnel(ctx context.Context, conn net.Conn, via, u *url.URL) error {
+func (l *line) askTunnel(ctx context.Context, conn net.Conn, via, u *url.URL) error {
 	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	r := &http.Request{Method: http.MethodConnect, URL: &url.URL{Opaque: hostPort(u)}, Host: hostPort(u),
@@ -292,6 +292,10 @@ func askTunnel(ctx context.Context, conn net.Conn, via, u *url.URL) error {
 	response, err := http.ReadResponse(bufio.NewReader(io.LimitReader(conn, bodyLimit)), r)
 	if err != nil {
 		return Fail(ProxyFailed, during(doing, err))
+	}
+	switch response.StatusCode {
+	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		l.progress.learn(func(f *Facts) { f.Warnings = append(f.Warnings, "proxy_got_nowhere") })
 	}
 	return proxyRefusal(doing, response)
 }
