@@ -142,6 +142,8 @@ var network = []Scene{
 		Cause: "proxy", Class: "proxy.refused"},
 	{Name: "the proxy wants credentials", Before: func(w *world.World) { w.UseProxy() }, Bend: func(w *world.World) { w.Proxy.Demand() },
 		Cause: "proxy", Class: "proxy.auth_required"},
+	{Name: "the service's port is closed, and the way leads through a proxy", Before: func(w *world.World) { w.UseProxy() },
+		Bend: func(w *world.World) { w.CloseService() }, Cause: "upstream", Class: "tcp.refused"},
 	{Name: "the proxy answers for everyone", Before: func(w *world.World) { w.UseProxy() }, Bend: func(w *world.World) { w.Proxy.Pose() },
 		Cause: "proxy", Class: "tls.protocol.error"},
 
