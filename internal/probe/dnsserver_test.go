@@ -66,6 +66,10 @@ func behave(w dns.ResponseWriter, q *dns.Msg) {
 		if m.Answer = records(name, qtype, "192.0.2.80", "2001:db8::80"); q.IsEdns0() != nil {
 			return
 		}
+	case "halfsilent":
+		if m.Answer = records(name, qtype, "", "2001:db8::80"); qtype == dns.TypeA {
+			return
+		}
 	case "silent":
 		return
 	case "large":

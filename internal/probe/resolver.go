@@ -41,6 +41,9 @@ func lookup(ctx context.Context, nameservers []netip.AddrPort, host, family stri
 	}
 	a := resolve(ctx, nameservers, host, types)
 	decisive := a.decisive()
+	if late := slices.IndexFunc(a, func(o outcome) bool { return o.err != nil }); late >= 0 && time.Until(share(ctx, 1)) < tooLate {
+		decisive = a[late] // whoever waits for both families, as clients do, has no time left to connect
+	}
 	trace := lookupTrace{Server: decisive.server, RCode: decisive.rcodeText(), Warnings: a.warnings(false)}
 	if decisive.err != nil {
 		return nil, trace, decisive.err
@@ -315,9 +318,8 @@ func (l *listener) outcomes(name string, families []uint16, addrs []netip.Addr, 
 	for i, qtype := range families {
 		mine := ofFamily(addrs, qtype)
 		o := l.end(question{name, qtype}, len(mine) > 0, err)
-		o.addrs = mine
-		if len(mine) > 0 {
-			o.err = nil
+		if len(mine) > 0 { // else the resolver may have given up on the other family, and said nothing of this one
+			o.addrs, o.err = mine, nil
 		}
 		a[i] = o
 	}

@@ -129,6 +129,8 @@ var scenes = []scene{
 		class: OK, server: "192.0.2.53:53", rcode: "NOERROR", answers: "2001:db8::80"},
 	{Name: "lookup, one family broken", Lookup: "any", ResolvConf: fine, DNS: DNS{Name: "halfservfail.com"},
 		class: OK, server: "192.0.2.53:53", rcode: "NOERROR", answers: "192.0.2.80", warnings: "dns_aaaa_failed"},
+	{Name: "lookup, silence about one family", Lookup: "any", ResolvConf: fine, DNS: DNS{Name: "halfsilent.com"},
+		class: DNSTimeout, server: "192.0.2.53:53", why: "no answer"},
 	{Name: "lookup, first silent", Lookup: "any", ResolvConf: mute + fine, DNS: DNS{Name: "gone.com"},
 		class: DNSNameNotResolved, server: "192.0.2.53:53", rcode: "NXDOMAIN", warnings: "dns_first_nameserver_failed"},
 }

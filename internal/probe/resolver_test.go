@@ -32,6 +32,7 @@ func TestLookup(t *testing.T) {
 		{"ok.com", "ipv4", []netip.AddrPort{silent, good}, OK, "192.0.2.80",
 			lookupTrace{good.String(), "NOERROR", []string{warnFirstFailed}}},
 
+		{"halfsilent.com", "any", []netip.AddrPort{good}, DNSTimeout, "", lookupTrace{good.String(), "", nil}},
 		{"four.com", "ipv6", []netip.AddrPort{good}, DNSNoData, "", lookupTrace{good.String(), "NOERROR", nil}},
 		{"empty.com", "any", []netip.AddrPort{good}, DNSNoData, "", lookupTrace{good.String(), "NOERROR", nil}},
 		{"gone.com", "any", []netip.AddrPort{good}, DNSNameNotResolved, "", lookupTrace{good.String(), "NXDOMAIN", nil}},
