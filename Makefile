@@ -56,11 +56,12 @@ dist: $(cache)/bin/nfpm ## make the packages: .deb, .rpm, .tar.gz, in dist
 parts: setup codex axe grafana tools rootfs
 
 # What internal/lab tries are programs, into which the race detector does not see. And bubbletea races with its own reader when
-# it ends in a panic.
-unraced := ./internal/lab/... ./internal/top
+# it ends in a panic. What takes longest comes first, or it is waited for in the end.
+raced = ./internal/probe $$(go list ./... | grep -v /internal/lab/)
+unraced := ./internal/lab/scenes ./internal/lab/... ./internal/top
 
 test: parts ## every test, then one list of what was skipped and why
-	@go run ./hack/testsummary -race -count=1 $(TESTFLAGS) $$(go list ./... | grep -v /internal/lab/) -- -count=1 $(TESTFLAGS) $(unraced)
+	@go run ./hack/testsummary -race -count=1 $(TESTFLAGS) $(raced) -- -count=1 $(TESTFLAGS) $(unraced)
 
 screenshots: setup ## take the pictures of the status page anew, into docs/screenshots
 	@mkdir -p docs/screenshots
