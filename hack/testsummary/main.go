@@ -7,6 +7,8 @@
 //
 // With -each as the first argument every package is followed by its tests, and what the comment of each says it is about.
 //
+// A test whose reason to be skipped begins with "not asked for: " takes a flag to be run: it is listed and does not count.
+//
 // It exits 1 if something failed, and, where the environment says CI=true, if something was skipped: a test that never
 // runs proves nothing.
 package main

@@ -19,6 +19,10 @@ import "testing"
 func TestPasses(t *testing.T) { t.Run("inside", func(*testing.T) {}) }
 func TestSkips(t *testing.T)  { t.Skip("needs root: network namespaces") }
 `,
+	"asked/asked_test.go": `package asked
+import "testing"
+func TestLong(t *testing.T) { t.Skip("not asked for: make long") }
+`,
 	"bad/bad_test.go": `package bad
 import "testing"
 func TestFails(t *testing.T) { t.Error("got 1, want 2") }
@@ -47,6 +51,7 @@ func TestSummary(t *testing.T) {
 		{"./panics", false, false, []string{"example.test/panics failed", "\n0 passed, 1 failed, 0 skipped\n"}},
 		{"./broken", false, false, []string{"cannot use \"no number\"", "\n0 passed, 1 failed, 0 skipped\n"}},
 		{"./empty", true, true, []string{"\n0 passed, 0 failed, 0 skipped\n"}},
+		{"./asked", true, true, []string{"Not asked for:\n  example.test/asked.TestLong: make long\n", "\n0 passed, 0 failed, 0 skipped\n"}},
 		{"./...", false, false, []string{"\n2 passed, 3 failed, 1 skipped\n"}},
 		{"./absent", false, false, []string{"1 failed"}},
 		{"./good -- ./bad", false, false, []string{"\n2 passed, 1 failed, 1 skipped\n"}},

@@ -31,6 +31,7 @@ type summary struct {
 	output  map[test][]string // of what has not ended yet
 	counts  map[string]*count // of packages that have not ended yet
 	skips   map[string][]test // by reason
+	unasked []string          // tests that are run only if they are asked for, and how that is done
 	passed  int
 	failed  int
 	skipped int
@@ -82,6 +83,10 @@ func (s *summary) line(line []byte) {
 	}
 }
 
+// notAskedFor begins the reason of a test that is skipped because it takes a flag to have it run: it is none that should have
+// been run, and none that has passed.
+const notAskedFor = "not asked for: "
+
 func (s *summary) endTest(at test, e event) {
 	if s.each {
 		s.endLine(at, e)
@@ -94,8 +99,12 @@ func (s *summary) endTest(at test, e event) {
 		c.failed++
 		fmt.Fprintf(s.w, "\n%s.%s failed:\n%s", at.pkg, at.name, strings.Join(s.output[at], ""))
 	case "skip":
-		c.skipped++
 		why := reason(s.output[at])
+		if how, is := strings.CutPrefix(why, notAskedFor); is {
+			s.unasked = append(s.unasked, at.pkg+"."+at.name+": "+how)
+			return
+		}
+		c.skipped++
 		s.skips[why] = append(s.skips[why], at)
 	}
 }
@@ -145,6 +154,9 @@ func (s *summary) close(testFailed, ci bool) {
 	if testFailed && s.failed == 0 {
 		s.failed = 1
 		fmt.Fprintln(s.w, "go test itself failed: see above")
+	}
+	if len(s.unasked) > 0 {
+		fmt.Fprintf(s.w, "\nNot asked for:\n  %s\n", strings.Join(s.unasked, "\n  "))
 	}
 	if len(s.skips) > 0 {
 		fmt.Fprintln(s.w, "\nSkipped:")
