@@ -144,7 +144,7 @@ func deadProxy(v *view) *finding {
 // reported is a request past the proxy, if it shows that the proxy only reports what is so: it passes others on, and past
 // it the service is out of reach as well, while others are reached.
 func (v *view) reported(r *probe.Result) *probe.Result {
-	if !slices.Contains(r.Warnings, "proxy_got_nowhere") || v.passedOn(r) == nil || v.directBySecure() == nil {
+	if !warns(r, "proxy_got_nowhere") || v.passedOn(r) == nil || v.directBySecure() == nil {
 		return nil
 	}
 	return first(v.past, func(p *probe.Result) bool { return authority(p) == authority(r) && v.serviceFault(p) && !v.doubtful(p) })

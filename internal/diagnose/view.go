@@ -174,6 +174,8 @@ func first(rs []*probe.Result, is func(*probe.Result) bool) *probe.Result {
 
 func ok(r *probe.Result) bool { return r.OK() }
 
+func warns(r *probe.Result, of string) bool { return slices.Contains(r.Warnings, of) }
+
 // inexplicable reports whether nobody can say why r failed: its error is unknown, or the fault is ours, or this host has
 // run out of sockets or memory.
 func inexplicable(r *probe.Result) bool {

@@ -2,7 +2,6 @@ package diagnose
 
 import (
 	"net/netip"
-	"slices"
 	"time"
 
 	"netwatchd/internal/probe"
@@ -16,7 +15,7 @@ func (v *view) doubtful(r *probe.Result) bool {
 }
 
 // forbidden reports whether someone on the way said that it must not be gone.
-func forbidden(r *probe.Result) bool { return slices.Contains(r.Warnings, "forbidden_on_the_way") }
+func forbidden(r *probe.Result) bool { return warns(r, "forbidden_on_the_way") }
 
 // sameWay is a control that was made through the same proxy as r, or without one as r, for which is holds.
 func (v *view) sameWay(r *probe.Result, is func(*probe.Result) bool) *probe.Result {

@@ -3,7 +3,6 @@ package diagnose
 import (
 	"fmt"
 	"net"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -141,7 +140,7 @@ func resolverTitle(v *view, r *probe.Result) string {
 		words = "fails (" + r.RCode + ")"
 	case !known || r.Class.Layer() != "dns":
 		words = "does not work (" + r.Class.String() + ")"
-	case slices.Contains(r.Warnings, "dns_not_asked"):
+	case warns(r, "dns_not_asked"):
 		return "no nameserver is asked for its name"
 	}
 	if byHand(r) {
@@ -151,7 +150,7 @@ func resolverTitle(v *view, r *probe.Result) string {
 }
 
 // byHand reports whether r's addresses are from /etc/hosts.
-func byHand(r *probe.Result) bool { return slices.Contains(r.Warnings, "dns_hosts_file") }
+func byHand(r *probe.Result) bool { return warns(r, "dns_hosts_file") }
 
 // resolverAdvice is empty if the cause's own says all there is to say.
 func resolverAdvice(r *probe.Result) string {
@@ -159,7 +158,7 @@ func resolverAdvice(r *probe.Result) string {
 	switch {
 	case byHand(r):
 		return "Take the name out of /etc/hosts."
-	case slices.Contains(r.Warnings, "dns_not_asked"):
+	case warns(r, "dns_not_asked"):
 		return "Write \"hosts: files dns\" into /etc/nsswitch.conf."
 	case host == "127.0.0.53":
 		return "Start the stub on this host again: systemctl restart systemd-resolved; then resolvectl status."

@@ -1,8 +1,6 @@
 package diagnose
 
 import (
-	"slices"
-
 	"netwatchd/internal/probe"
 )
 
@@ -36,7 +34,7 @@ func degradedResolver(v *view) *finding {
 }
 
 func warned(warning string) func(*probe.Result) bool {
-	return func(r *probe.Result) bool { return r.OK() && slices.Contains(r.Warnings, warning) }
+	return func(r *probe.Result) bool { return r.OK() && warns(r, warning) }
 }
 
 func brokenFamily(family int) func(*view) *finding {

@@ -243,15 +243,15 @@ func routed(addr netip.AddrPort) bool {
 // the failure took does not tell: a connect that comes while the neighbour is being asked already fails sooner than the
 // usual three seconds, and a router whose own neighbour is missing says so only after three seconds.
 func neighbourMissing(addr netip.Addr) bool {
-	routes, err := netlink.RouteGet(addr.AsSlice())
-	if err != nil || len(routes) == 0 {
+	way, is := routeTo(addr)
+	if !is {
 		return false
 	}
-	hop := routes[0].Gw
+	hop := way.Gw
 	if hop == nil {
 		hop = addr.AsSlice()
 	}
-	neighbours, err := netlink.NeighList(routes[0].LinkIndex, netlink.FAMILY_ALL)
+	neighbours, err := netlink.NeighList(way.LinkIndex, netlink.FAMILY_ALL)
 	return err == nil && slices.ContainsFunc(neighbours, func(n netlink.Neigh) bool {
 		return n.IP.Equal(hop) && n.State&(netlink.NUD_FAILED|netlink.NUD_INCOMPLETE) != 0
 	})

@@ -128,10 +128,19 @@ func readObjection(b []byte) (o objection, is bool) {
 	return o, true
 }
 
+// routeTo is the way from this host to addr, if there is one.
+func routeTo(addr netip.Addr) (way netlink.Route, is bool) {
+	routes, err := netlink.RouteGet(addr.AsSlice())
+	if err != nil || len(routes) == 0 {
+		return way, false
+	}
+	return routes[0], true
+}
+
 // ours reports whether an address is this host's own.
 func ours(addr netip.Addr) bool {
-	routes, err := netlink.RouteGet(addr.AsSlice())
-	return err == nil && len(routes) > 0 && routes[0].Type == unix.RTN_LOCAL
+	way, is := routeTo(addr)
+	return is && way.Type == unix.RTN_LOCAL
 }
 
 // refusedHere reports whether this host itself refuses connections to addr, on another machine: the refusal is there when
@@ -141,8 +150,8 @@ func ours(addr netip.Addr) bool {
 // meanwhile, so a try counts only if this thread did not wait; and a container on this machine answers at once as well,
 // through an interface.
 func refusedHere(addr netip.AddrPort) bool {
-	routes, err := netlink.RouteGet(addr.Addr().AsSlice())
-	if err != nil || len(routes) == 0 || routes[0].Type == unix.RTN_LOCAL { // at an address of ours the server refuses
+	way, is := routeTo(addr.Addr())
+	if !is || way.Type == unix.RTN_LOCAL { // at an address of ours the server refuses
 		return false
 	}
 	runtime.LockOSThread()
@@ -151,7 +160,7 @@ func refusedHere(addr netip.AddrPort) bool {
 	// what it tells itself; a refusal that is not there three times comes from elsewhere.
 	absent := 0
 	for range 10 {
-		sent := sentBy(routes[0].LinkIndex)
+		sent := sentBy(way.LinkIndex)
 		waited := waits()
 		denied, refused := connectNow(addr)
 		switch {
@@ -160,7 +169,7 @@ func refusedHere(addr netip.AddrPort) bool {
 			if absent++; absent == 3 {
 				return false
 			}
-		case sentBy(routes[0].LinkIndex) == sent:
+		case sentBy(way.LinkIndex) == sent:
 			return true
 		}
 	}

@@ -47,10 +47,7 @@ func (w *Watcher) startTwin(rd *round) {
 		if !ok {
 			return // we are stopping
 		}
-		select {
-		case w.inbox <- func() { w.underWay--; w.twinResults(rd, results, interval, rd.begun.After(w.resumed)) }:
-		case <-w.ctx.Done():
-		}
+		w.ended(rd.begun, func(valid bool) { w.twinResults(rd, results, interval, valid) })
 	})
 }
 

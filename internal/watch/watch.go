@@ -198,10 +198,7 @@ func (w *Watcher) attempt(p *probe.Probe, then func(r probe.Result, valid bool))
 	begun := time.Now()
 	w.underWay++
 	ended := func(r probe.Result) {
-		select {
-		case w.inbox <- func() { w.underWay--; then(r, begun.After(w.resumed)) }:
-		case <-w.ctx.Done():
-		}
+		w.ended(begun, func(valid bool) { then(r, valid) })
 	}
 	if w.lines.Start(p, ended) {
 		return
@@ -216,6 +213,14 @@ func (w *Watcher) attempt(p *probe.Probe, then func(r probe.Result, valid bool))
 			ended(r)
 		}
 	})
+}
+
+// ended takes what is to be done at the end of an attempt under way to the owning goroutine.
+func (w *Watcher) ended(begun time.Time, then func(valid bool)) {
+	select {
+	case w.inbox <- func() { w.underWay--; then(begun.After(w.resumed)) }:
+	case <-w.ctx.Done():
+	}
 }
 
 // after runs f on the owning goroutine, d from now.
