@@ -62,8 +62,8 @@ func Of(s watch.Standing) []Rung {
 		results = s.Evidence
 	}
 	host, sandbox := climb(results, false), climb(results, true)
-	block(host, unmade(s, results))
-	block(sandbox, false)
+	block(host, leftOut(s, results))
+	block(sandbox, deniedFrom(sandbox))
 	if !mindsSandbox(s) {
 		forgive(sandbox, host)
 	}
@@ -115,26 +115,37 @@ func climb(results []probe.Result, inSandbox bool) []Step {
 	return steps
 }
 
-// block turns failures above the lowest one into what they are: its consequences. So are the rungs not tried, if
-// attempts were left out for it.
-func block(steps []Step, unmade bool) {
+// block turns failures above the lowest one into what they are: its consequences. So are, from that rung on, those not tried.
+func block(steps []Step, leftOut int) {
 	lowest := slices.IndexFunc(steps, func(s Step) bool { return s.Mark == Failed })
 	if lowest < 0 {
 		return
 	}
 	for i := lowest + 1; i < len(steps); i++ {
 		switch m := steps[i].Mark; {
-		case m == Failed, m == Blocked, m == Untried && unmade && i >= Stream:
+		case m == Failed, m == Blocked, m == Untried && i >= leftOut:
 			steps[i] = blockedBy(lowest)
 		}
 	}
 }
 
-// unmade reports whether the verdict names blocked probes of which there is no result.
-func unmade(s watch.Standing, results []probe.Result) bool {
-	return slices.ContainsFunc(s.Blocked, func(name string) bool {
+// leftOut is the rung from which on attempts were left out: the verdict names blocked probes of which there is no result.
+func leftOut(s watch.Standing, results []probe.Result) int {
+	unmade := slices.ContainsFunc(s.Blocked, func(name string) bool {
 		return !slices.ContainsFunc(results, func(r probe.Result) bool { return r.Service == s.Service && r.Name == name })
 	})
+	if unmade {
+		return Stream
+	}
+	return rungs
+}
+
+// deniedFrom is the rung from which on nothing gets through the sandbox, whether it was tried or not.
+func deniedFrom(sandbox []Step) int {
+	if sandbox[Host].Mark == Failed {
+		return Resolver
+	}
+	return rungs
 }
 
 func blockedBy(rung int) Step { return Step{Mark: Blocked, Words: "blocked by " + rungNames[rung]} }

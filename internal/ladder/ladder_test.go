@@ -125,6 +125,34 @@ func TestAClosedSandboxIsNoFailureUnlessTheVerdictMinds(t *testing.T) {
 	}
 }
 
+func TestADeniedNetworkBlocksWhatWasNotTriedToo(t *testing.T) {
+	s := watch.Standing{Results: []probe.Result{
+		attempt(probe.KindHTTP, probe.OfService, probe.FromHost, probe.Response, probe.OK),
+		attempt(probe.KindHost, probe.OfHost, probe.FromSandbox, probe.NoPhase, probe.LocalDenied),
+		attempt(probe.KindDNS, probe.OfService, probe.FromSandbox, probe.Resolve, probe.LocalDenied),
+	}}
+	s.Cause = diagnose.Sandbox
+	want := []Mark{Failed, Blocked, Blocked, Blocked, Blocked, Blocked, Blocked}
+	if diff := cmp.Diff(want, marks(Of(s), sandbox)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestWhatWasLookedAtIsNamedInOneOrder(t *testing.T) {
+	var looks []probe.Result
+	for _, name := range []string{probe.LookRoute, probe.LookSandbox, probe.LookResolvConf, probe.LookLink} {
+		r := attempt(probe.KindHost, probe.OfHost, probe.FromHost, probe.NoPhase, probe.OK)
+		r.Name = name
+		looks = append(looks, r)
+	}
+	for range looks {
+		looks = append(looks[1:], looks[0])
+		if got := Of(watch.Standing{Results: looks})[Host].Host.Words; got != "link, resolv.conf, route" {
+			t.Errorf("got %q", got)
+		}
+	}
+}
+
 func TestEvidenceStandsInForARound(t *testing.T) {
 	var s watch.Standing
 	s.Evidence = []probe.Result{attempt(probe.KindExec, probe.OfService, probe.FromHost, probe.Executing, probe.ExecUsageLimit)}

@@ -50,18 +50,27 @@ func well(rung int, ok []probe.Result) string {
 	return "its run succeeded"
 }
 
-// looks names what was looked at; the sandbox test goes without saying.
+// looks names what was looked at, whichever came first; the sandbox test goes without saying.
 func looks(rs []probe.Result) []string {
 	var names []string
 	for _, r := range rs {
 		if r.Name != probe.LookSandbox {
-			names = append(names, r.Name)
+			names = append(names, look(r.Name))
 		}
 	}
 	if len(names) == 0 {
 		return []string{"not sandboxed"}
 	}
+	slices.Sort(names)
 	return names
+}
+
+// look is what was looked at, as a person calls it.
+func look(name string) string {
+	if name == probe.LookResolvConf {
+		return "resolv.conf"
+	}
+	return name
 }
 
 // ill says what failed on a rung.
@@ -76,7 +85,7 @@ func ill(rung int, l *landing) string {
 		if first.Name == probe.LookSandbox {
 			return "this process is denied the network"
 		}
-		return first.Name + ": " + cmp.Or(first.Why, short)
+		return look(first.Name) + ": " + cmp.Or(first.Why, short)
 	case Resolver:
 		if len(l.direct) > 0 {
 			short += "; " + server(l.direct[0]) + " answers"
