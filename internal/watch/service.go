@@ -44,14 +44,15 @@ const sampleSize = 16
 const again = 3
 
 // roundProbes are the service's own probes to be made in a round: all of a ladder; of a large service those that failed
-// last and others in turn. The short form of a long probe is made on suspicion only.
+// last and others in turn. The short form of a long probe is made on suspicion only, and as long as it fails itself.
 func (s *service) roundProbes(confirming bool) []*probe.Probe {
 	var failing, fine []*probe.Probe
 	for _, t := range s.Tasks {
 		class, seen := s.seen[seenKey{t.Name, t.Vantage}]
+		fails := seen && class != probe.OK
 		switch {
-		case t.Quick == nil, t.Quick != t.Probe && !confirming:
-		case seen && class != probe.OK:
+		case t.Quick == nil, t.Quick != t.Probe && !confirming && !(fails && s.failsBriefly(t)):
+		case fails:
 			failing = append(failing, t.Quick)
 		default:
 			fine = append(fine, t.Quick)
@@ -66,6 +67,12 @@ func (s *service) roundProbes(confirming bool) []*probe.Probe {
 	}
 	all := append(failing, fine...)
 	return all[:min(len(all), sampleSize)]
+}
+
+// failsBriefly reports whether t, which fails, may do so in its short form too.
+func (s *service) failsBriefly(t Task) bool {
+	long, carried := s.carried[t.Name]
+	return !carried || !onlyLong(long)
 }
 
 func (s *service) intervalOf(r probe.Result) time.Duration {

@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -11,7 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/probe"
@@ -30,6 +31,7 @@ type world struct {
 type end struct {
 	class probe.Class
 	after time.Duration
+	phase probe.Phase // where it ended, if not where the probe always does
 }
 
 func newWorld() *world {
@@ -39,7 +41,14 @@ func newWorld() *world {
 func (w *world) set(name string, class probe.Class, after time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.ends[name] = end{class, after}
+	w.ends[name] = end{class: class, after: after}
+}
+
+// fail has attempts of a probe end in that phase.
+func (w *world) fail(name string, class probe.Class, phase probe.Phase) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.ends[name] = end{class, usually, phase}
 }
 
 // usually is how long a good answer takes.
@@ -54,11 +63,11 @@ func (w *world) begin(name string) end {
 	}
 	if w.losses[name] > 0 {
 		w.losses[name]--
-		return end{probe.TCPTimedOut, usually}
+		return end{class: probe.TCPTimedOut, after: usually}
 	}
 	e, bent := w.ends[name]
 	if !bent {
-		e = end{probe.OK, usually}
+		e = end{class: probe.OK, after: usually}
 	}
 	return e
 }
@@ -97,7 +106,7 @@ type actor struct {
 func (a actor) Probe(ctx context.Context) (probe.Facts, error) {
 	e := a.world.begin(a.name)
 	defer a.world.finish(a.name)
-	facts := probe.Facts{Phase: a.phase}
+	facts := probe.Facts{Phase: cmp.Or(e.phase, a.phase)}
 	select {
 	case <-time.After(e.after):
 	case <-ctx.Done():
@@ -232,7 +241,7 @@ func TestOneLostAttemptMovesNothing(t *testing.T) {
 		world.set("head", probe.OK, usually)
 		time.Sleep(2 * interval)
 		wantCause(t, w, diagnose.Healthy)
-		if diff := cmp.Diff([]string{"starting -> healthy"}, moved.seen); diff != "" {
+		if diff := gocmp.Diff([]string{"starting -> healthy"}, moved.seen); diff != "" {
 			t.Errorf("moves (-want +got):\n%s", diff)
 		}
 	})
@@ -283,7 +292,7 @@ func TestOneCutIsNoBrokenStream(t *testing.T) {
 		world.lose("stream", 1)
 		time.Sleep(30 * time.Minute)
 		synctest.Wait()
-		if diff := cmp.Diff([]string{"starting -> healthy"}, moved.seen); diff != "" {
+		if diff := gocmp.Diff([]string{"starting -> healthy"}, moved.seen); diff != "" {
 			t.Errorf("moves after one cut (-want +got):\n%s", diff)
 		}
 		world.set("stream", probe.StreamIdleCut, held)
@@ -313,7 +322,7 @@ func TestASlowUpgradeIsNoBrokenStream(t *testing.T) {
 			time.Sleep(2 * interval)
 		}
 		synctest.Wait()
-		if diff := cmp.Diff([]string{"starting -> healthy"}, moved.seen); diff != "" {
+		if diff := gocmp.Diff([]string{"starting -> healthy"}, moved.seen); diff != "" {
 			t.Errorf("moves (-want +got):\n%s", diff)
 		}
 	})
@@ -345,6 +354,35 @@ func TestAnOutageLeavesNoBrokenStream(t *testing.T) {
 			t.Errorf("moves: %v, want no broken stream among them", moved.seen)
 		}
 	})
+}
+
+// Streams may fail for a reason of the network while plain requests get through: another host, a proxy of their own.
+func TestAStreamThatFailsAloneIsNotForgottenBetweenItsTurns(t *testing.T) {
+	for class, cause := range map[probe.Class]diagnose.Cause{
+		probe.TCPRefused:          diagnose.Stream,
+		probe.TLSAuthorityInvalid: diagnose.Interception,
+		probe.ProxyUnreachable:    diagnose.Proxy,
+	} {
+		t.Run(class.String(), func(t *testing.T) {
+			world, seen := newWorld(), new(moves)
+			plan := world.plan(world.withStream())
+			stream := plan.Services[0].Tasks[2]
+			stream.Probe.Target, stream.Quick.Target = "wss://elsewhere.example/", "wss://elsewhere.example/"
+			for _, name := range []string{"stream", "upgrade"} {
+				world.fail(name, class, probe.Connect)
+			}
+			watching(t, plan, Options{Observers: []Observer{seen}}, func(t *testing.T, w *Watcher) {
+				time.Sleep(2 * time.Hour)
+				wantCause(t, w, cause)
+				world.set("stream", probe.OK, held)
+				world.set("upgrade", probe.OK, usually)
+				time.Sleep(interval + 2*time.Second)
+				wantCause(t, w, diagnose.Healthy)
+				synctest.Wait()
+				moved(t, seen, "starting -> healthy", "healthy -> "+cause.String(), cause.String()+" -> healthy")
+			})
+		})
+	}
 }
 
 func TestRecoveryIsSeenAsSoonAsItIsConfirmed(t *testing.T) {
@@ -400,7 +438,7 @@ func TestWhatFailsWhileTheHostWakesUpIsNotHeldAgainstAnyone(t *testing.T) {
 		time.Sleep(resumeGrace + time.Second)
 		wantCause(t, w, diagnose.Healthy)
 		synctest.Wait()
-		if diff := cmp.Diff([]string{"starting -> healthy", "healthy -> suspended", "suspended -> healthy"}, moved.seen); diff != "" {
+		if diff := gocmp.Diff([]string{"starting -> healthy", "healthy -> suspended", "suspended -> healthy"}, moved.seen); diff != "" {
 			t.Errorf("moves (-want +got):\n%s", diff)
 		}
 		if resumed.count != 1 {
