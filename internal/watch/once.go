@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"netwatchd/internal/diagnose"
 	"netwatchd/internal/probe"
 )
 
@@ -28,8 +27,7 @@ func Once(ctx context.Context, plan Plan, version string) *Status {
 	around := environment()
 	status.Sandboxed = sandboxed(around)
 	for i, s := range plan.Services {
-		results := slices.Concat(own[i](), twins[i], around)
-		verdict := diagnose.Of(diagnose.Round{Service: s.Name, Results: results, Expect: s.Expect})
+		verdict, results := s.judge(slices.Concat(own[i](), twins[i], around))
 		took := probe.InSeconds(time.Since(status.At))
 		status.Services[i] = Standing{Verdict: verdict, Since: status.At, Delay: took, Results: results}
 	}

@@ -220,11 +220,10 @@ func (w *Watcher) judge(rd *round, ended bool) {
 		rd.ended = true
 		s.rounds = slices.DeleteFunc(s.rounds, func(other *round) bool { return other == rd })
 	}
-	results := rd.soFar(w.envRun)
+	verdict, results := s.judge(rd.soFar(w.envRun))
 	if ended {
 		rd.results = results
 	}
-	verdict := diagnose.Of(diagnose.Round{Service: s.Name, Results: results, Expect: s.Expect})
 	if !ended && (!verdict.Cause.Fault() || verdict.Cause == diagnose.Inconclusive || verdict.Cause == diagnose.Stream) {
 		return // Stream too: it stands on plain requests being answered
 	}

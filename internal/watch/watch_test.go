@@ -504,9 +504,16 @@ func TestARestartKeepsTheBudget(t *testing.T) {
 func TestCostlyRunsWaitWhileTheServiceCannotBeReached(t *testing.T) {
 	world := newWorld()
 	watching(t, world.plan(world.withExec(0, time.Hour)), Options{}, func(t *testing.T, w *Watcher) {
+		time.Sleep(2 * time.Hour) // one went well
 		world.set("head", probe.HTTPServerError, usually)
 		time.Sleep(time.Minute)
-		wantCause(t, w, diagnose.Upstream)
+		now := wantCause(t, w, diagnose.Upstream)
+		if !slices.Contains(now.Blocked, "exec") {
+			t.Errorf("blocked: %v, want exec among them", now.Blocked)
+		}
+		if slices.ContainsFunc(now.Results, func(r probe.Result) bool { return r.Name == "exec" }) {
+			t.Error("a run from before the outage is held against it")
+		}
 		before := len(world.starts("exec"))
 		time.Sleep(6 * time.Hour)
 		if got := len(world.starts("exec")); got != before {
