@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"netwatchd/internal/diagnose"
@@ -223,8 +224,8 @@ func during(i *incident.Incident, at time.Time) bool {
 // before is how long before an incident is opened its first signs may have begun: the longest attempt takes ninety seconds.
 const before = 2 * time.Minute
 
-// pairs sets the service's probes on the host beside those in the sandbox, of the latest round that has both, or else
-// of the latest.
+// pairs sets the service's probes on the host beside those in the sandbox, from cheap to expensive, of the latest round
+// that has both, or else of the latest.
 func (r *Record) pairs(t *store.Told) {
 	var best []probe.Result
 	for _, v := range slices.Backward(t.Verdicts) {
@@ -253,6 +254,9 @@ func (r *Record) pairs(t *store.Told) {
 			r.Beside[i].Host = &p
 		}
 	}
+	slices.SortFunc(r.Beside, func(a, b Pair) int {
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), strings.Compare(a.Probe, b.Probe))
+	})
 }
 
 func (r *Record) transitions(t *store.Told) {

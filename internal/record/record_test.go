@@ -6,6 +6,7 @@ import (
 	"compress/gzip"
 	"encoding/json"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -93,6 +94,23 @@ func TestRecord(t *testing.T) {
 	}
 	if r.Symptom[0].Text != r.Evidence[r.Symptom[0].Exhibit-1].Result.Why {
 		t.Errorf("symptom %q is not verbatim", r.Symptom[0].Text)
+	}
+}
+
+// Results come in as they end; a person reads from the lookup up.
+func TestHostBesideSandboxIsInTheOrderOfTheLadder(t *testing.T) {
+	scene := scene()
+	var round []probe.Result
+	for _, kind := range []probe.Kind{probe.KindExec, probe.KindStream, probe.KindHTTP, probe.KindDNS} {
+		round = append(round, result(kind.String(), kind, probe.FromSandbox, probe.LocalDenied, ""))
+	}
+	scene.Verdicts[1].Standing.Results = round
+	var order []string
+	for _, pair := range Of(scene).Beside {
+		order = append(order, pair.Probe)
+	}
+	if want := []string{"dns", "http", "stream", "exec"}; !slices.Equal(order, want) {
+		t.Errorf("got %v, want %v", order, want)
 	}
 }
 
