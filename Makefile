@@ -63,7 +63,7 @@ unraced := ./internal/lab/scenes ./internal/lab/... ./internal/top
 test: parts ## every test, then one list of what was skipped and why
 	@go run ./hack/testsummary -race -count=1 $(TESTFLAGS) $(raced) -- -count=1 $(TESTFLAGS) $(unraced)
 
-screenshots: setup ## take the pictures of the status page anew, into docs/screenshots
+screenshots: setup codex ## take the pictures of the status page anew, into docs/screenshots
 	@mkdir -p docs/screenshots
 	@go test ./internal/lab/browser -run '^TestScreenshots$$' -screenshots $(CURDIR)/docs/screenshots
 

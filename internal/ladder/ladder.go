@@ -64,7 +64,7 @@ func Of(s watch.Standing) []Rung {
 	host, sandbox := climb(results, false), climb(results, true)
 	block(host, leftOut(s, results))
 	block(sandbox, deniedFrom(sandbox))
-	if !mindsSandbox(s) {
+	if !MindsSandbox(s) {
 		forgive(sandbox, host)
 	}
 	ladder := make([]Rung, rungs)
@@ -79,7 +79,8 @@ func SeenFromSandbox(ladder []Rung) bool {
 	return slices.ContainsFunc(ladder, func(r Rung) bool { return r.Sandbox.Mark != Untried })
 }
 
-func mindsSandbox(s watch.Standing) bool {
+// MindsSandbox reports whether it is wrong that the sandbox says no.
+func MindsSandbox(s watch.Standing) bool {
 	return s.Cause == diagnose.Sandbox ||
 		slices.ContainsFunc(s.Also, func(f diagnose.Finding) bool { return f.Cause == diagnose.Sandbox })
 }

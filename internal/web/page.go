@@ -296,7 +296,7 @@ func byTone(services []watch.Standing) []watch.Standing {
 func (s *Server) serviceView(r *http.Request, standing watch.Standing, at time.Time) *shown {
 	rungs := ladder.Of(standing)
 	v := &shown{Standing: standing, At: at, Path: servicePath(standing.Service), Rungs: rungs, Sandbox: ladder.SeenFromSandbox(rungs), Search: search(r, "probe")}
-	v.Tracks, v.Probes = s.tracks(standing.Service, v.Search)
+	v.Tracks, v.Probes = s.tracks(standing, v.Search)
 	span, err := spanOf(r.FormValue("range"))
 	if err != nil {
 		span = spans[0]
@@ -313,7 +313,7 @@ func servicePath(name string) string { return "/services/" + url.PathEscape(name
 // A track is one probe from one vantage; a browser draws its history.
 type track struct {
 	probe.Result
-	At time.Time
+	Closed bool // in a sandbox that says no, and nobody minds
 }
 
 // ID is the same as long as the track is.
@@ -324,10 +324,12 @@ const tracksMost = usualSeries
 
 // tracks are the latest results of a service whose probe the search finds: all of them in the order of the ladder, or of
 // too many those that failed first; and how many there are in all.
-func (s *Server) tracks(service, search string) (shown []track, total int) {
+func (s *Server) tracks(of watch.Standing, search string) (shown []track, total int) {
+	minds := ladder.MindsSandbox(of)
 	for _, r := range s.Results() {
-		if r.Service == service && r.Role == probe.OfService && contains(r.Name, search) {
-			shown = append(shown, track{Result: r})
+		if r.Service == of.Service && r.Role == probe.OfService && contains(r.Name, search) {
+			closed := r.Vantage == probe.FromSandbox && r.Class.Layer() == "local" && !minds
+			shown = append(shown, track{r, closed})
 		}
 	}
 	total = len(shown)

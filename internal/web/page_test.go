@@ -136,6 +136,24 @@ func TestManyServices(t *testing.T) {
 	}
 }
 
+// That a sandbox is closed looks like a failure only where it is one.
+func TestASandboxIsClosedUnlessTheVerdictMinds(t *testing.T) {
+	s := newTestServer(t)
+	s.History = new(memory)
+	base := at(t, s)
+	closed := func() bool {
+		return strings.Contains(get(t, http.DefaultClient, base+"/services/codex").body, `class="latest closed" id="track-head-http-sandbox"`)
+	}
+	standing := &s.Source.(*source).status.Services[1]
+	if !closed() {
+		t.Error("the service is down, and the sandbox looks like a failure")
+	}
+	standing.Also = []diagnose.Finding{{Cause: diagnose.Sandbox}}
+	if closed() {
+		t.Error("the sandbox should be open, and does not look like a failure")
+	}
+}
+
 func TestAStoreThatCannotBeWrittenIsALine(t *testing.T) {
 	s := newTestServer(t)
 	s.History = &memory{fault: "store: database or disk is full; make room on its disk"}

@@ -107,19 +107,28 @@ func (p *quarter) minute(at time.Time) store.Minute {
 		}
 	}
 	busy := 1 + .25*float64(at.Hour()%12)/12
-	add := func(name string, kind probe.Kind, v probe.Vantage, class probe.Class, usual float64) {
+	add := func(times int, name string, kind probe.Kind, v probe.Vantage, class probe.Class, usual float64) {
 		part := store.Part{Key: store.Key{Service: "codex", Probe: name, Kind: kind, Vantage: v}}
-		for range 2 {
+		for range times {
 			c := class
-			if class != probe.OK && p.random.IntN(6) == 0 {
+			if v == probe.FromHost && class != probe.OK && p.random.IntN(6) == 0 {
 				c = probe.OK
 			}
 			part.Add(c, probe.Seconds(usual*busy*(.9+.08*p.random.ExpFloat64())))
 		}
 		m.Parts = append(m.Parts, part)
 	}
-	add("dns", probe.KindDNS, probe.FromHost, dns, .008)
-	add("head", probe.KindHTTP, probe.FromHost, head, .041)
+	add(2, "dns", probe.KindDNS, probe.FromHost, dns, .008)
+	add(2, "head", probe.KindHTTP, probe.FromHost, head, .041)
+	ago := p.now.Sub(at)
+	if ago%(5*time.Minute) == 0 {
+		add(1, "dns", probe.KindDNS, probe.FromSandbox, probe.LocalDenied, .0004)
+		add(1, "head", probe.KindHTTP, probe.FromSandbox, probe.LocalDenied, .0004)
+		add(1, "stream", probe.KindStream, probe.FromHost, dns, 60)
+	}
+	if ago%time.Hour == 0 {
+		add(1, "exec", probe.KindExec, probe.FromHost, probe.OK, 3.1)
+	}
 	return m
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"netwatchd/internal/lab/parts"
+	"netwatchd/internal/lab/responses"
 )
 
 var shots = flag.String("screenshots", "", "the directory that TestScreenshots writes its pictures to")
@@ -26,22 +27,13 @@ func TestScreenshots(t *testing.T) {
 	if *shots == "" {
 		t.Skip("not asked for: make screenshots")
 	}
-	codex, err := filepath.Abs(filepath.Join(cache, "codex", "0.104.0", "node_modules", ".bin", "codex"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(codex); err != nil {
-		t.Fatal("no codex: make codex")
-	}
-	wanting := func(want string) string {
-		return fmt.Sprintf("    sandbox: {command: [%q, sandbox, linux, --], want: %s, interval: 10s, timeout: 5s}", codex, want)
-	}
-	h := build(t, wanting("closed"))
+	agent := signedIn(t)
+	h := build(t, agent.wanting("closed"))
 	b := open(t, h.browser)
 
 	b.goTo("/")
 	// So that it looks as it does when someone comes to look.
-	err = parts.Eventually(2*time.Minute, func() error {
+	err := parts.Eventually(2*time.Minute, func() error {
 		if since := value[string](b, `document.querySelector(".since").innerText`); !strings.Contains(since, "for 1 min") {
 			return errors.New(since)
 		}
@@ -59,12 +51,12 @@ func TestScreenshots(t *testing.T) {
 	b.colours("light")
 
 	b.goTo("/")
-	h.Config(wanting("open"))
+	h.Config(agent.wanting("open"))
 	h.daemon.Signal(syscall.SIGHUP)
 	b.says("#verdict .whose", "sandbox")
 	b.says(".since", "for 1")
 	b.shoot("sandbox", 1280, 900)
-	h.Config(wanting("closed"))
+	h.Config(agent.wanting("closed"))
 	h.daemon.Signal(syscall.SIGHUP)
 	b.says("#verdict .whose", "healthy")
 
@@ -77,6 +69,34 @@ func TestScreenshots(t *testing.T) {
 	b.shoot("phone", 390, 844)
 	b.goTo(value[string](b, `document.querySelector(".since a").getAttribute("href")`))
 	b.shoot("incident", 1280, 1000)
+}
+
+// An agent is a codex with a user who is signed in to a service that answers turns.
+type agent struct {
+	codex, home string
+	service     *responses.Server
+}
+
+func signedIn(t *testing.T) *agent {
+	t.Helper()
+	home, err := os.MkdirTemp("/var/tmp", "netwatchd-shots-") // under $TMPDIR codex makes no sandbox
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(home) })
+	a := &agent{codex: parts.Codex(t, "0.169.0"), home: home, service: responses.Start()}
+	t.Cleanup(a.service.Close)
+	if err := responses.SignIn(home); err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// wanting is the configuration of someone who has all of the ladder watched, and wants the sandbox so.
+func (a *agent) wanting(sandbox string) string {
+	return fmt.Sprintf(`      - {name: stream, kind: stream, target: "wss://chatgpt.com/backend-api/codex/responses", hold: 6s, interval: 20s, tls: {ca_file: ca.pem}}
+      - {name: exec, kind: exec, preset: codex, interval: 40s, timeout: 30s, codex: {path: %q, home: %q, base_url: %q}}
+    sandbox: {want: %s, interval: 10s, timeout: 5s}`, a.codex, a.home, a.service.BaseURL(), sandbox)
 }
 
 // shoot writes a picture of the window at that size.

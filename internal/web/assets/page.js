@@ -196,7 +196,9 @@
       for (const track of byId("tracks")?.children ?? []) {
         const { probe, kind, vantage } = track.dataset;
         const s = this.data.series.find((s) => s.probe === probe && s.kind === kind && s.vantage === vantage);
-        if (s) this.drawn.push(drawTrack(track, s, this.data));
+        if (!s) continue;
+        s.closed = !!track.querySelector(".latest.closed");
+        this.drawn.push(drawTrack(track, s, this.data));
       }
       drawLegend(this.data);
     },
@@ -225,9 +227,13 @@
     return "layer-" + (layers.includes(layer) ? layer : "other");
   };
 
+  const count = (n, noun) => n.toLocaleString("en") + " " + noun + (n === 1 ? "" : "s");
   const epoch = (text) => Date.parse(text) / 1000;
   const percent = (share) => share === 1 || share === 0 ? share * 100 + " %" : (Math.floor(share * 1e4) / 100).toFixed(share < 0.9995 && share > 0.1 ? 1 : 2) + " %";
   const duration = (s) => s < 0.0095 ? (s * 1000).toFixed(1) + " ms" : s < 1 ? Math.round(s * 1000) + " ms" : s < 10 ? s.toFixed(1) + " s" : Math.round(s) + " s";
+
+  const axisWidth = 52; // as the strip above has it
+  const tickRoom = 24; // half of a label: one nearer to the left edge would be drawn over the other axis
 
   function drawTrack(track, s, chart) {
     const box = track.querySelector(".plot");
@@ -239,19 +245,21 @@
     sum.replaceChildren();
     if (s.attempts) {
       const b = document.createElement("b");
-      b.textContent = percent((s.attempts - s.failed) / s.attempts);
-      sum.append(b, ` of ${s.attempts.toLocaleString("en")}`);
+      const shut = shutIn(s);
+      b.textContent = shut ? "closed" : percent((s.attempts - s.failed) / s.attempts);
+      sum.append(b, shut ? ` ${shut.toLocaleString("en")} of ${count(s.attempts, "time")}` : ` of ${s.attempts.toLocaleString("en")}`);
       if (s.p50_seconds !== null) sum.append(document.createElement("br"), `median ${duration(s.p50_seconds)}, 95 % in ${duration(s.p95_seconds)}`);
     }
     box.setAttribute("role", "img");
     box.setAttribute("aria-label", `${s.probe}, ${s.vantage}: ` + (s.attempts ? `${sum.innerText.replace("\n", ", ")}; ` : "no attempts; ") +
-      (gaps.length ? gaps.length + (gaps.length > 1 ? " gaps" : " gap") : "no gaps"));
+      (gaps.length ? count(gaps.length, "gap") : "no gaps"));
 
     const soft = ink("soft"), line = ink("line"), accent = ink("accent");
     const read = document.createElement("div");
     read.className = "read";
     read.setAttribute("aria-hidden", "true");
     const tick = new Intl.DateTimeFormat("en-GB", spans[chart.range].tick);
+    const tickAt = (u, t) => (t - from) / (to - from) * (u.width - axisWidth) < tickRoom ? "" : tick.format(t * 1000);
     const axis = { stroke: soft, font: "11px system-ui, sans-serif", ticks: { show: false }, gap: 4 };
     const plot = new uPlot({
       width: box.clientWidth || 300,
@@ -261,8 +269,8 @@
       cursor: { y: false, drag: { x: false, y: false }, points: { show: false }, sync: { key: "netwatchd" } },
       scales: { x: { time: true, range: [from, to] }, y: { range: (_, low, high) => [0, Math.max((high || 0) * 1.12, 0.001)] } },
       axes: [
-        { ...axis, size: 20, space: 70, grid: { show: false }, values: (_, at) => at.map((t) => tick.format(t * 1000)) },
-        { ...axis, size: 52, space: 34, grid: { stroke: line, width: 1 }, values: (_, at) => at.map((v) => s.p50_seconds === null ? "" : v ? duration(v) : "0") },
+        { ...axis, size: 20, space: 70, grid: { show: false }, values: (u, at) => at.map((t) => tickAt(u, t)) },
+        { ...axis, size: axisWidth, space: 34, grid: { stroke: line, width: 1 }, values: (_, at) => at.map((v) => s.p50_seconds === null ? "" : v ? duration(v) : "0") },
       ],
       series: [
         {},
@@ -273,7 +281,7 @@
       bands: [{ series: [2, 1], fill: faded(accent, 0.16) }],
       hooks: {
         drawClear: [(u) => drawGaps(u, gaps)],
-        draw: [(u) => drawFailures(u, points, step)],
+        draw: [(u) => drawFailures(u, s, points, step)],
         setCursor: [(u) => { read.textContent = u.cursor.left >= 0 ? readAt(u.posToVal(u.cursor.left, "x"), points, gaps, step, chart.range) : ""; }],
       },
     }, [x, least, most, middle], box);
@@ -328,8 +336,12 @@
     ctx.restore();
   }
 
-  // drawFailures puts what failed in a step on the ground line, as high as its share of the attempts.
-  function drawFailures(u, points, step) {
+  const isShut = (s, cls) => s.closed && cls.startsWith("local.");
+  const shutIn = (s) => s.points.flatMap((p) => Object.entries(p.failed ?? {})).reduce((sum, [cls, n]) => sum + (isShut(s, cls) ? n : 0), 0);
+
+  // drawFailures puts what failed in a step on the ground line, as high as its share of the attempts. That a sandbox is
+  // closed, if nobody minds, is a line along the ground.
+  function drawFailures(u, s, points, step) {
     const { ctx, bbox } = u;
     const ground = bbox.top + bbox.height;
     ctx.save();
@@ -339,7 +351,7 @@
       const width = Math.max(right - left - devicePixelRatio, 2 * devicePixelRatio);
       let at = ground;
       for (const [cls, n] of Object.entries(p.failed)) {
-        const height = Math.max(bbox.height * n / p.attempts, 4 * devicePixelRatio);
+        const height = Math.max(isShut(s, cls) ? 0 : bbox.height * n / p.attempts, 4 * devicePixelRatio);
         ctx.fillStyle = faded(ink(layerOf(cls)), 0.82);
         ctx.fillRect(Math.max(left, bbox.left), at - height, width, height);
         at -= height;
@@ -364,7 +376,11 @@
   function drawLegend(chart) {
     const classes = new Map(), gaps = new Set();
     for (const s of chart.series) {
-      for (const p of s.points) for (const [cls, n] of Object.entries(p.failed ?? {})) classes.set(cls, (classes.get(cls) ?? 0) + n);
+      for (const p of s.points) {
+        for (const [cls, n] of Object.entries(p.failed ?? {})) {
+          if (!isShut(s, cls)) classes.set(cls, (classes.get(cls) ?? 0) + n);
+        }
+      }
       s.gaps.forEach((g) => gaps.add(g.why));
     }
     const entry = (className, words) => {
@@ -377,6 +393,7 @@
     const legend = byId("legend");
     legend.replaceChildren(
       ...[...classes].sort((a, b) => b[1] - a[1]).map(([cls, n]) => entry(layerOf(cls), `${cls} ${n.toLocaleString("en")}`)),
+      ...chart.series.some((s) => s.closed) ? [entry(layerOf("local"), "sandbox closed, as configured")] : [],
       ...[...gaps].sort().map((why) => entry("none", gapWords[why])));
     legend.hidden = !legend.children.length;
   }
