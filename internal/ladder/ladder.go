@@ -64,7 +64,7 @@ func Of(s watch.Standing) []Rung {
 	host, sandbox := climb(results, false), climb(results, true)
 	block(host, leftOut(s, results))
 	block(sandbox, deniedFrom(sandbox))
-	if !MindsSandbox(s) {
+	if !mindsSandbox(s) {
 		forgive(sandbox, host)
 	}
 	ladder := make([]Rung, rungs)
@@ -79,8 +79,12 @@ func SeenFromSandbox(ladder []Rung) bool {
 	return slices.ContainsFunc(ladder, func(r Rung) bool { return r.Sandbox.Mark != Untried })
 }
 
-// MindsSandbox reports whether it is wrong that the sandbox says no.
-func MindsSandbox(s watch.Standing) bool {
+// Shut reports whether r is the sandbox saying no, and the verdict does not mind.
+func Shut(s watch.Standing, r probe.Result) bool {
+	return r.Vantage == probe.FromSandbox && r.Class.Layer() == "local" && !mindsSandbox(s)
+}
+
+func mindsSandbox(s watch.Standing) bool {
 	return s.Cause == diagnose.Sandbox ||
 		slices.ContainsFunc(s.Also, func(f diagnose.Finding) bool { return f.Cause == diagnose.Sandbox })
 }

@@ -149,6 +149,7 @@ func scenes() []scene {
 		{"status-many", stands(many(40)...)},
 		{"top-upstream", top(upstream(), 24)},
 		{"top-sandbox", top(sandboxed(), 24)},
+		{"top-closed", top(healthyClosed(), 24)},
 		{"top-low", top(resolver(), 12)},
 		{"top-many", func(b *bytes.Buffer, o Options) error {
 			return topOf(b, &Scene{Status: status(many(40)...), Service: "shop7"}, 24, o)

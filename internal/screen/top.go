@@ -1,7 +1,6 @@
 package screen
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -115,7 +114,7 @@ func (p *paper) body(s *Scene, room int) []string {
 	chosen := max(slices.IndexFunc(all, func(v watch.Standing) bool { return v.Service == s.Service }), 0)
 	menu := p.part(func(p *paper) { p.menu(s, all, chosen, room/menuShare) })
 	said := p.inFull(s.Status, all[chosen], room-len(menu))
-	probes := p.part(func(p *paper) { p.traces(s) })
+	probes := p.part(func(p *paper) { p.traces(s, all[chosen]) })
 	incidents := p.part(func(p *paper) { p.latest(s) })
 	notes := p.part(func(p *paper) { p.remarks(&watch.Status{Notes: s.Status.Notes}) })
 	over := len(menu) + len(said) + len(probes) + len(incidents) + len(notes) - room
@@ -178,10 +177,17 @@ func (p *paper) inFull(status *watch.Status, s watch.Standing, room int) []strin
 	return slices.Concat(verdict, rungs, todo)
 }
 
-// traces is a line for each probe, those that fail first.
-func (p *paper) traces(s *Scene) {
-	latest := slices.Clone(s.Latest)
-	slices.SortStableFunc(latest, func(a, b probe.Result) int { return cmp.Compare(rankOf(a), rankOf(b)) })
+// traces is a line for each probe of a service, those that fail first.
+func (p *paper) traces(s *Scene, of watch.Standing) {
+	var failing, well []probe.Result // or shut out of the sandbox, which is well enough
+	for _, r := range s.Latest {
+		if r.OK() || ladder.Shut(of, r) {
+			well = append(well, r)
+		} else {
+			failing = append(failing, r)
+		}
+	}
+	latest := append(failing, well...)
 	name, end := length("probes"), length("now")
 	for _, r := range latest {
 		name = max(name, length(p.fit(who(r), whoLimit)))
@@ -194,21 +200,18 @@ func (p *paper) traces(s *Scene) {
 	p.line(cell{faint, "    " + pad("probes", name) + "  " + pad(p.fit(fmt.Sprintf("the last %d minutes, %s: none succeeded", steps, p.glyphs().none), steps), steps) + "  now"})
 	for _, r := range latest {
 		cells := []cell{{plain, "  "}, p.resultMark(r), {plain, " " + pad(p.fit(who(r), whoLimit), name) + "  "}}
-		cells = append(cells, p.sparks(s.steps(r), steps)...)
-		p.line(append(cells, cell{plain, "  "}, cell{classInk(r), ended(r)})...)
+		failure, class := red, classInk(r)
+		if ladder.Shut(of, r) {
+			failure, class = faint, faint
+		}
+		cells = append(cells, p.sparks(s.steps(r), steps, failure)...)
+		p.line(append(cells, cell{plain, "  "}, cell{class, ended(r)})...)
 	}
 	p.gap()
 }
 
 // Hour is how many steps a trace has: minutes.
 const Hour = 60
-
-func rankOf(r probe.Result) int {
-	if r.OK() {
-		return 1
-	}
-	return 0
-}
 
 // ended is how the latest attempt did, in few words.
 func ended(r probe.Result) string {
@@ -249,9 +252,9 @@ func (p *paper) glyphs() bars {
 	return bars{[]rune("▁▂▃▄▅▆▇█"), "×"}
 }
 
-// sparks are the last of steps, a column each, under each other for all probes: now is at the right. Failures are red where all
-// failed, amber where some did; a gap stays one.
-func (p *paper) sparks(steps []Step, width int) []cell {
+// sparks are the last of steps, a column each, under each other for all probes: now is at the right. Where all
+// failed they have the ink of a failure, where some did they are amber; a gap stays one.
+func (p *paper) sparks(steps []Step, width int, failure ink) []cell {
 	steps = steps[max(len(steps)-width, 0):]
 	top := scale(steps)
 	cells := []cell{{plain, strings.Repeat(" ", width-len(steps))}}
@@ -261,7 +264,7 @@ func (p *paper) sparks(steps []Step, width int) []cell {
 		case step.Attempts == 0:
 			cells = append(cells, cell{plain, " "})
 		case step.Failed >= step.Attempts:
-			cells = append(cells, cell{red, glyphs.none})
+			cells = append(cells, cell{failure, glyphs.none})
 		default:
 			level := int(float64(len(glyphs.levels)-1) * float64(min(step.Took/top, 1)))
 			i := green

@@ -325,11 +325,9 @@ const tracksMost = usualSeries
 // tracks are the latest results of a service whose probe the search finds: all of them in the order of the ladder, or of
 // too many those that failed first; and how many there are in all.
 func (s *Server) tracks(of watch.Standing, search string) (shown []track, total int) {
-	minds := ladder.MindsSandbox(of)
 	for _, r := range s.Results() {
 		if r.Service == of.Service && r.Role == probe.OfService && contains(r.Name, search) {
-			closed := r.Vantage == probe.FromSandbox && r.Class.Layer() == "local" && !minds
-			shown = append(shown, track{r, closed})
+			shown = append(shown, track{r, ladder.Shut(of, r)})
 		}
 	}
 	total = len(shown)
