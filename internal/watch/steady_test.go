@@ -1,0 +1,112 @@
+package watch
+
+import (
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"netwatchd/internal/diagnose"
+	"netwatchd/internal/probe"
+)
+
+// In a world that does not change, neither does the verdict once everything in it has been tried: whichever probes fail
+// together, however rarely some of them are made.
+func TestAWorldThatIsSteadyHasASteadyVerdict(t *testing.T) {
+	const worlds = 60
+	random := rand.New(rand.NewPCG(1, 2026))
+	for range worlds {
+		world, seen := newWorld(), new(moves)
+		bent := world.bendAtRandom(random)
+		plan := world.plan(world.withAll())
+		watching(t, plan, Options{Observers: []Observer{seen}}, func(t *testing.T, w *Watcher) {
+			time.Sleep(3 * time.Hour)
+			synctest.Wait()
+			settled := len(seen.seen)
+			time.Sleep(3 * time.Hour)
+			synctest.Wait()
+			if late := seen.seen[settled:]; len(late) > 0 {
+				t.Errorf("%s:\nfirst %s\nthen  %s", bent, strings.Join(seen.seen[:settled], ", "), strings.Join(late[:min(len(late), 6)], ", "))
+			}
+		})
+	}
+}
+
+// Once all is well again it is called so, whatever was wrong and for however long; and nobody is woken meanwhile.
+func TestAWorldThatGetsWellIsCalledWell(t *testing.T) {
+	const worlds = 60
+	random := rand.New(rand.NewPCG(2, 2026))
+	for range worlds {
+		world, seen := newWorld(), new(moves)
+		world.well()
+		plan := world.plan(world.withAll())
+		watching(t, plan, Options{Observers: []Observer{seen}}, func(t *testing.T, w *Watcher) {
+			time.Sleep(time.Duration(random.Int64N(int64(2 * time.Hour))))
+			bent := world.bendAtRandom(random)
+			time.Sleep(time.Duration(random.Int64N(int64(2 * time.Hour))))
+			standing(t, w)
+			before := len(seen.seen)
+			world.well()
+			time.Sleep(65 * time.Minute) // the agent runs once an hour
+			synctest.Wait()
+			after := seen.seen[before:]
+			woken := func(move string) bool {
+				return strings.HasSuffix(move, "> upstream") || strings.HasSuffix(move, "> stream")
+			}
+			if last := standing(t, w); last.Cause != diagnose.Healthy || slices.ContainsFunc(after, woken) {
+				t.Errorf("%s:\nuntil it was well %s\nthen %s: %s", bent, strings.Join(seen.seen[:before], ", "), strings.Join(after, ", "), last.Title)
+			}
+		})
+	}
+}
+
+// withAll is a ladder with a stream, runs of the agent and a sandbox.
+func (w *world) withAll() Service {
+	s := w.withTwin(diagnose.WantClosed)
+	s.Tasks = append(s.Tasks, w.withStream().Tasks[2], w.withExec(24, time.Hour).Tasks[2])
+	return s
+}
+
+// well has everything end as it should; the sandbox is closed.
+func (w *world) well() {
+	w.mu.Lock()
+	clear(w.ends)
+	w.mu.Unlock()
+	w.set("stream", probe.OK, held)
+	w.set("inside", probe.LocalDenied, usually)
+}
+
+// bendAtRandom has some of the probes end badly for good, and says which and how.
+func (w *world) bendAtRandom(random *rand.Rand) string {
+	w.well()
+	var bent []string
+	pick := func(classes ...probe.Class) probe.Class { return classes[random.IntN(len(classes))] }
+	fail := func(one int, phase probe.Phase, classes []probe.Class, names ...string) {
+		if random.IntN(one) > 0 {
+			return
+		}
+		class := pick(classes...)
+		for _, name := range names {
+			w.fail(name, class, phase)
+		}
+		bent = append(bent, names[0]+" "+class.String())
+	}
+	names := []probe.Class{probe.DNSTimeout, probe.DNSNameNotResolved, probe.DNSServfail, probe.LocalNoRoute, probe.Unknown}
+	wire := []probe.Class{probe.TCPRefused, probe.TCPTimedOut, probe.TCPReset, probe.TLSAuthorityInvalid, probe.TLSDateInvalid,
+		probe.ProxyUnreachable, probe.LocalNoRoute, probe.LocalDenied, probe.Unknown}
+	answers := []probe.Class{probe.HTTPServerError, probe.HTTPUnexpectedStatus, probe.HTTPEdgeBlocked, probe.HTTPTimedOut}
+	fail(4, probe.Resolve, names, "dns")
+	fail(4, probe.Connect, wire, "head")
+	fail(4, probe.Response, answers, "head")
+	fail(3, probe.Connect, wire, "stream", "upgrade")
+	fail(4, probe.Streaming, []probe.Class{probe.StreamCut, probe.StreamIdleCut, probe.StreamStalled}, "stream")
+	fail(3, probe.Executing, []probe.Class{probe.ExecNetwork, probe.ExecUsageLimit, probe.ExecNotFound, probe.ExecTimedOut, probe.Unknown}, "exec")
+	fail(3, probe.NoPhase, []probe.Class{probe.OK, probe.ExecStartFailed, probe.Unknown, probe.TCPTimedOut}, "inside")
+	fail(6, probe.Resolve, names, "ns")
+	fail(6, probe.Resolve, names, "direct")
+	fail(6, probe.Connect, wire, "one")
+	fail(6, probe.Connect, wire, "two", "three")
+	return strings.Join(bent, ", ")
+}
