@@ -229,6 +229,28 @@ func TestNoStoreAtFirst(t *testing.T) {
 	})
 }
 
+// Two daemons on one store would each take the other's incidents for their own: the second does without, until the first is
+// gone.
+func TestTwoAtOnce(t *testing.T) {
+	dir := t.TempDir()
+	first, second := live(t, dir), live(t, dir)
+	judged(first, "codex", diagnose.Resolver, diagnose.Healthy)
+	judged(second, "codex", diagnose.Resolver, diagnose.Healthy)
+	judged(second, "shop", diagnose.Upstream, diagnose.Healthy)
+	wants(t, dir, "codex-1 resolver open")
+	if want := fmt.Sprintf("another netwatchd keeps its history here: stop it, or give this one another storage.path (it is process %d)", os.Getpid()); !strings.Contains(second.Fault(), want) {
+		t.Errorf("the second says %q, want %q", second.Fault(), want)
+	}
+	first.stop()
+	wants(t, dir, "shop-1 upstream open", "codex-1 resolver open")
+	eventually(t, func() error {
+		if fault := second.Fault(); fault != "" {
+			return fmt.Errorf("the first is gone, and the second says %q", fault)
+		}
+		return nil
+	})
+}
+
 // What an earlier life has left is joined with what was heard before it could be read.
 func TestJoined(t *testing.T) {
 	dir := t.TempDir()

@@ -30,22 +30,37 @@ var (
 	ErrGone = errors.New("the store was removed while it was in use")
 )
 
-// A Store is an open database. It is safe for concurrent use, by other processes too.
+// A Store is an open database. It is safe for concurrent use; other processes may read it meanwhile, and write notes.
 type Store struct {
 	path string
 	self fs.FileInfo // the file that was opened
 	db   *sql.DB
+	lock *os.File // nil: it was opened to read
 
 	// Rows are found by number; the numbers of all series that were ever written by this process.
 	series map[Key]int64
 }
 
-// Open opens the store in dir to write to it, and makes or migrates it if it must.
+// Open opens the store in dir to write to it, and makes or migrates it if it must. One process may do so at a time
+// ([ErrInUse]).
 func Open(dir string) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("store: %w; let storage.path be a directory this user may write", err)
 	}
-	path := filepath.Join(dir, File)
+	claim, err := lock(dir)
+	if err != nil {
+		return nil, err
+	}
+	s, err := openToWrite(filepath.Join(dir, File))
+	if err != nil {
+		claim.Close()
+		return nil, err
+	}
+	s.lock = claim
+	return s, nil
+}
+
+func openToWrite(path string) (*Store, error) {
 	// The file is made here, so that it is nobody else's to read: the database's own would follow the umask.
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -134,7 +149,13 @@ func open(path, mode string, first ...string) (*Store, error) {
 }
 
 // Close closes it.
-func (s *Store) Close() error { return s.db.Close() }
+func (s *Store) Close() error {
+	err := s.db.Close()
+	if s.lock != nil {
+		s.lock.Close()
+	}
+	return err
+}
 
 // Path is where its file is.
 func (s *Store) Path() string { return s.path }

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -226,6 +227,7 @@ func TestNewerInTheLog(t *testing.T) {
 	if v := binary.BigEndian.Uint32(head[versionAt:]); v == 99 {
 		t.Skip("needs a log that was not checkpointed")
 	}
+	s.lock.Close() // as a kill does
 	if _, err := Open(dir); !errors.Is(err, ErrNewer) {
 		t.Errorf("Open: %v, want %v", err, ErrNewer)
 	}
@@ -251,21 +253,30 @@ func TestMade(t *testing.T) {
 	}
 }
 
-// Several start at once on a store that is not there yet.
+// Several start at once on a store that is not there yet: one has it, the others know whose it is.
 func TestMadeByMany(t *testing.T) {
 	dir := t.TempDir()
 	var all sync.WaitGroup
+	var won atomic.Int32
 	for range 8 {
 		all.Go(func() {
 			s, err := Open(dir)
-			if err != nil {
+			switch {
+			case err == nil:
+				won.Add(1)
+				t.Cleanup(func() { s.Close() })
+			case !errors.Is(err, ErrInUse):
 				t.Error(err)
-				return
 			}
-			s.Close()
 		})
 	}
 	all.Wait()
+	if won.Load() != 1 {
+		t.Errorf("%d of them opened it, want one", won.Load())
+	}
+	if _, err := Open(dir); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("(it is process %d)", os.Getpid())) {
+		t.Errorf("one more: %v, want whose it is", err)
+	}
 	if h, err := Check(t.Context(), dir); err != nil || len(h.Faults) > 0 {
 		t.Errorf("%+v, %v", h, err)
 	}
