@@ -6,11 +6,13 @@ import (
 	"sync"
 	"time"
 
+	"netwatchd/internal/diagnose"
 	"netwatchd/internal/probe"
 )
 
 // Once makes one full round for every service, all at the same moment, and says what it shows. Costly probes and long
-// ones are left out, or made in their short form.
+// ones are left out, or made in their short form. What would put the blame on a service is asked once more: a line that
+// loses packets is no outage.
 func Once(ctx context.Context, plan Plan, version string) *Status {
 	status := &Status{At: time.Now(), Version: version, Services: make([]Standing, len(plan.Services)), Notes: plan.Notes}
 	var all sync.WaitGroup
@@ -26,12 +28,33 @@ func Once(ctx context.Context, plan Plan, version string) *Status {
 	all.Wait()
 	around := environment()
 	status.Sandboxed = sandboxed(around)
+	rounds, repeated := make([][]probe.Result, len(own)), make([]func() []probe.Result, len(own))
 	for i, s := range plan.Services {
-		verdict, results := s.judge(slices.Concat(own[i](), twins[i], around))
+		rounds[i] = slices.Concat(own[i](), twins[i], around)
+		repeated[i] = together(ctx, &all, s.doubted(rounds[i]))
+	}
+	all.Wait()
+	for i, s := range plan.Services {
+		verdict, results := s.judge(append(rounds[i], repeated[i]()...))
 		took := probe.InSeconds(time.Since(status.At))
 		status.Services[i] = Standing{Verdict: verdict, Since: status.At, Delay: took, Results: results}
 	}
 	return status
+}
+
+// doubted are the attempts to be made again before the service is blamed for results: those that failed, as many times over
+// as a confirming round makes them, and in its haste.
+func (s *Service) doubted(results []probe.Result) []*probe.Probe {
+	if v, _ := s.judge(slices.Clone(results)); v.Cause != diagnose.Upstream && v.Cause != diagnose.Stream {
+		return nil
+	}
+	var failed []*probe.Probe
+	for _, t := range s.Tasks {
+		if t.Quick != nil && slices.ContainsFunc(results, func(r probe.Result) bool { return !r.OK() && r.Spec == t.Quick.Spec }) {
+			failed = append(failed, within(patience, t.Quick))
+		}
+	}
+	return slices.Repeat(failed[:min(len(failed), sampleSize/again)], again)
 }
 
 // quick are all the attempts about s that a single round can afford.

@@ -109,11 +109,18 @@ type usualKey struct {
 
 func usualKeyOf(s probe.Spec) usualKey { return usualKey{s.Service, s.Name, s.Vantage} }
 
-// hurried is p with no more time than patience allows, if the round is a confirming one. A stream is never hurried: it takes
-// more round trips than all else, and how long it usually takes is not known, since that of a long one has its hold in it.
+// hurried is p with no more time than patience allows, if the round is a confirming one.
 func (w *Watcher) hurried(p *probe.Probe, confirming bool) *probe.Probe {
-	limit := max(patience, patienceFactor*w.usual[usualKeyOf(p.Spec)])
-	if !confirming || p.Kind == probe.KindStream || p.Timeout > 0 && p.Timeout <= limit {
+	if !confirming {
+		return p
+	}
+	return within(max(patience, patienceFactor*w.usual[usualKeyOf(p.Spec)]), p)
+}
+
+// within is p with no more time than limit. A stream is never hurried: it takes more round trips than all else, and how long
+// it usually takes is not known, since that of a long one has its hold in it.
+func within(limit time.Duration, p *probe.Probe) *probe.Probe {
+	if p.Kind == probe.KindStream || p.Timeout > 0 && p.Timeout <= limit {
 		return p
 	}
 	spec := p.Spec

@@ -283,6 +283,28 @@ func TestALineThatLosesAttemptsIsNoOutage(t *testing.T) {
 	})
 }
 
+// Who asks once is told of no outage either, unless there is one.
+func TestOnceBlamesNobodyForOneLostAttempt(t *testing.T) {
+	world := newWorld()
+	for _, test := range []struct {
+		lost  int
+		cause diagnose.Cause
+		asked int
+	}{
+		{0, diagnose.Healthy, 1},
+		{1, diagnose.Degraded, 1 + again},
+		{again, diagnose.Degraded, 1 + again},
+		{1 + again, diagnose.Upstream, 1 + again},
+	} {
+		before := len(world.starts("head"))
+		world.lose("head", test.lost)
+		got := Once(t.Context(), world.plan(world.ladder()), "").Services[0]
+		if asked := len(world.starts("head")) - before; got.Cause != test.cause || asked != test.asked {
+			t.Errorf("%d lost: got %v (%s) of %d attempts, want %v of %d", test.lost, got.Cause, got.Title, asked, test.cause, test.asked)
+		}
+	}
+}
+
 // A server that is restarted cuts what it holds.
 func TestOneCutIsNoBrokenStream(t *testing.T) {
 	world := newWorld()

@@ -92,7 +92,7 @@ func load(t *testing.T, h *house, b *tab) {
 		t.Errorf("%d charts, want dns and head, on the host and in the sandbox", n)
 	}
 	b.says("article[data-probe=head][data-vantage=sandbox] .sum", "closed")
-	b.says("#legend", "sandbox closed, as configured")
+	b.says("#legend", "sandbox closed")
 	b.axe("while all is well")
 	for _, span := range []string{"day", "week", "90 days"} {
 		b.do(chromedp.Click(fmt.Sprintf(`//nav[@class="ranges"]/a[text()=%q]`, span)))

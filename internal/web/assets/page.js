@@ -393,7 +393,7 @@
     const legend = byId("legend");
     legend.replaceChildren(
       ...[...classes].sort((a, b) => b[1] - a[1]).map(([cls, n]) => entry(layerOf(cls), `${cls} ${n.toLocaleString("en")}`)),
-      ...chart.series.some((s) => s.closed) ? [entry(layerOf("local"), "sandbox closed, as configured")] : [],
+      ...chart.series.some((s) => s.closed) ? [entry(layerOf("local"), "sandbox closed")] : [],
       ...[...gaps].sort().map((why) => entry("none", gapWords[why])));
     legend.hidden = !legend.children.length;
   }
