@@ -43,7 +43,7 @@ type Verdict struct {
 	Advice   string         `json:"advice"`
 	Also     []Finding      `json:"also"`     // what else was found, most important first
 	Evidence []probe.Result `json:"evidence"` // the results that show the cause, the decisive one first
-	Blocked  []string       `json:"blocked"`  // probes above the failing rung: blocked by it, not failed
+	Blocked  []string       `json:"blocked"`  // probes above the failing rung, which failed or wait for it: blocked, not at fault
 	Missing  []string       `json:"missing"`  // vantages and controls that would have told more
 }
 
