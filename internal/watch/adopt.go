@@ -100,5 +100,6 @@ func newService(name string, now time.Time) *service {
 		standing: Standing{Verdict: diagnose.NotReady(name, diagnose.Starting), Since: now},
 		seen:     make(map[seenKey]probe.Class),
 		carried:  make(map[string]probe.Result),
+		unproven: make(map[string]bool),
 	}
 }

@@ -227,6 +227,9 @@ func (w *Watcher) judge(rd *round, ended bool) {
 		rd.ended = true
 		s.rounds = slices.DeleteFunc(s.rounds, func(other *round) bool { return other == rd })
 	}
+	if ended {
+		w.prove(s, rd.results)
+	}
 	verdict, results := s.judge(rd.soFar(w.envRun))
 	if ended {
 		rd.results = results

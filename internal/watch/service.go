@@ -21,6 +21,7 @@ type service struct {
 	doubted  time.Time        // start of the first attempt that the standing verdict does not explain; zero: none
 	seen     map[seenKey]probe.Class
 	carried  map[string]probe.Result // the latest of the tasks that are not made in rounds
+	unproven map[string]bool         // of carried, failures that were never held against a control that was reached
 	inside   inside
 	turn     int // where the next sample of a large service begins
 
@@ -117,6 +118,7 @@ func (w *Watcher) startTask(s *service, t Task, l *lane) {
 			return
 		default:
 			s.carried[t.Name] = r
+			delete(s.unproven, t.Name)
 		}
 		if !r.OK() && !cut.IsZero() {
 			s.doubted = cut
@@ -279,6 +281,28 @@ func (w *Watcher) moved(s *service, was diagnose.Cause) {
 	}
 	if !s.standing.Cause.Fault() && (was == diagnose.Upstream || was == diagnose.Stream || was == diagnose.Sandbox) {
 		w.confirmRecovery(s)
+	}
+}
+
+// prove has what failed while no control was reached made anew, now that one is: it may have been the network, and until
+// then it says nothing.
+func (w *Watcher) prove(s *service, round []probe.Result) {
+	reached := slices.ContainsFunc(round, func(r probe.Result) bool {
+		return r.OK() && (r.Role == probe.ControlByName || r.Role == probe.ControlByAddress)
+	})
+	for name, r := range s.carried {
+		switch {
+		case r.OK(), r.Kind == probe.KindExec:
+		case !reached:
+			s.unproven[name] = true
+		case s.unproven[name]:
+			delete(s.carried, name)
+			delete(s.unproven, name)
+			if i := slices.IndexFunc(s.lanes, func(l *lane) bool { return l.key == s.Name+"/"+name }); !s.lanes[i].running {
+				t, _ := s.taskOf(s.lanes[i])
+				w.startTask(s, t, s.lanes[i])
+			}
+		}
 	}
 }
 

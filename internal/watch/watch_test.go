@@ -378,6 +378,36 @@ func TestAnOutageLeavesNoBrokenStream(t *testing.T) {
 	})
 }
 
+// A stream that is cut while nothing else is reached either may have been cut by what keeps all from being reached.
+func TestAStreamCutWithoutAControlIsHeldAnewOnceOneIsReached(t *testing.T) {
+	for _, mends := range []bool{true, false} {
+		t.Run(fmt.Sprintf("mends %v", mends), func(t *testing.T) {
+			world, seen := newWorld(), new(moves)
+			watching(t, world.plan(world.withStream()), Options{Observers: []Observer{seen}}, func(t *testing.T, w *Watcher) {
+				controls := []string{"one", "two", "three"}
+				for _, name := range controls {
+					world.set(name, probe.TCPTimedOut, time.Second)
+				}
+				world.set("stream", probe.StreamCut, held)
+				time.Sleep(2 * time.Hour)
+				wantCause(t, w, diagnose.Inconclusive)
+				for _, name := range controls {
+					world.set(name, probe.OK, usually)
+				}
+				want := []string{"starting -> healthy", "healthy -> inconclusive", "inconclusive -> healthy"}
+				if mends {
+					world.set("stream", probe.OK, held)
+				} else {
+					want = append(want, "healthy -> stream")
+				}
+				time.Sleep(interval + 2*held + 3*time.Second)
+				synctest.Wait()
+				moved(t, seen, want...)
+			})
+		})
+	}
+}
+
 // Streams may fail for a reason of the network while plain requests get through: another host, a proxy of their own.
 func TestAStreamThatFailsAloneIsNotForgottenBetweenItsTurns(t *testing.T) {
 	for class, cause := range map[probe.Class]diagnose.Cause{
