@@ -194,7 +194,7 @@ func (rd *round) soFar(e *envRun) []probe.Result {
 	}
 	results = append(results, rd.service.standIn(rd)...)
 	for _, r := range rd.service.carried {
-		if onlyLong(r) || !slices.ContainsFunc(results, func(other probe.Result) bool { return sameProbe(r, other) }) {
+		if !slices.ContainsFunc(results, func(other probe.Result) bool { return sameProbe(r, other) }) {
 			results = append(results, r)
 		}
 	}
@@ -202,10 +202,10 @@ func (rd *round) soFar(e *envRun) []probe.Result {
 }
 
 // saysLess reports whether r is the short form of a probe whose latest long one was cut: an upgrade that gets through says
-// nothing of a connection that is cut when it is held.
+// nothing of a connection that is cut when it is held. One that does not says more.
 func (s *service) saysLess(r probe.Result) bool {
 	long, carried := s.carried[r.Name]
-	return carried && onlyLong(long) && sameProbe(long, r)
+	return carried && onlyLong(long) && sameProbe(long, r) && r.OK()
 }
 
 // onlyLong reports whether r failed as only a long attempt can. One that did not come so far is as old as it is: a short

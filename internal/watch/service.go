@@ -219,11 +219,16 @@ func (s *service) vote(c diagnose.Cause) {
 	}
 }
 
-// remember keeps how each of the service's probes ended, so that only news starts a confirming round.
+// remember keeps how each of the service's probes ended, so that only news starts a confirming round. What cannot even be
+// opened is not known to be cut any more.
 func (s *service) remember(results []probe.Result) {
 	for _, r := range results {
-		if r.Role == probe.OfService {
-			s.seen[seenKey{r.Name, r.Vantage}] = r.Class
+		if r.Role != probe.OfService {
+			continue
+		}
+		s.seen[seenKey{r.Name, r.Vantage}] = r.Class
+		if long, carried := s.carried[r.Name]; carried && onlyLong(long) && sameProbe(long, r) && !r.OK() && r.Start.After(long.Start) {
+			delete(s.carried, r.Name)
 		}
 	}
 }

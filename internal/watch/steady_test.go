@@ -21,8 +21,8 @@ func TestAWorldThatIsSteadyHasASteadyVerdict(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2026))
 	for range worlds {
 		world, seen := newWorld(), new(moves)
-		bent := world.bendAtRandom(random)
 		plan := world.plan(world.withAll())
+		bent := world.bendAtRandom(random)
 		watching(t, plan, Options{Observers: []Observer{seen}}, func(t *testing.T, w *Watcher) {
 			time.Sleep(3 * time.Hour)
 			synctest.Wait()
@@ -41,8 +41,8 @@ func TestAWorldThatGetsWellIsCalledWell(t *testing.T) {
 	random := rand.New(rand.NewPCG(2, 2026))
 	for range worlds {
 		world, seen := newWorld(), new(moves)
-		world.well()
 		plan := world.plan(world.withAll())
+		world.well()
 		watching(t, plan, Options{Observers: []Observer{seen}}, func(t *testing.T, w *Watcher) {
 			time.Sleep(time.Duration(random.Int64N(int64(2 * time.Hour))))
 			bent := world.bendAtRandom(random)
@@ -90,20 +90,26 @@ func (w *world) bendAtRandom(random *rand.Rand) string {
 		}
 		class := pick(classes...)
 		for _, name := range names {
+			if name == "exec" && phase < probe.Executing {
+				w.fail(name, probe.ExecNetwork, probe.Executing)
+				continue
+			}
 			w.fail(name, class, phase)
 		}
-		bent = append(bent, names[0]+" "+class.String())
+		bent = append(bent, strings.Join(names, "+")+" "+class.String())
 	}
 	names := []probe.Class{probe.DNSTimeout, probe.DNSNameNotResolved, probe.DNSServfail, probe.LocalNoRoute, probe.Unknown}
 	wire := []probe.Class{probe.TCPRefused, probe.TCPTimedOut, probe.TCPReset, probe.TLSAuthorityInvalid, probe.TLSDateInvalid,
 		probe.ProxyUnreachable, probe.LocalNoRoute, probe.LocalDenied, probe.Unknown}
 	answers := []probe.Class{probe.HTTPServerError, probe.HTTPUnexpectedStatus, probe.HTTPEdgeBlocked, probe.HTTPTimedOut}
-	fail(4, probe.Resolve, names, "dns")
-	fail(4, probe.Connect, wire, "head")
-	fail(4, probe.Response, answers, "head")
-	fail(3, probe.Connect, wire, "stream", "upgrade")
+	fail(3, probe.Executing, []probe.Class{probe.ExecUsageLimit, probe.ExecNotFound, probe.ExecTimedOut, probe.Unknown}, "exec")
 	fail(4, probe.Streaming, []probe.Class{probe.StreamCut, probe.StreamIdleCut, probe.StreamStalled}, "stream")
-	fail(3, probe.Executing, []probe.Class{probe.ExecNetwork, probe.ExecUsageLimit, probe.ExecNotFound, probe.ExecTimedOut, probe.Unknown}, "exec")
+	// What a lower rung withholds, those above it do not reach.
+	fail(4, probe.Response, answers, "head")
+	fail(6, probe.Connect, wire, "stream", "upgrade")
+	fail(6, probe.Connect, wire, "head", "exec")
+	fail(6, probe.Connect, wire, "head", "stream", "upgrade", "exec")
+	fail(6, probe.Resolve, names, "dns", "head", "stream", "upgrade", "exec")
 	fail(3, probe.NoPhase, []probe.Class{probe.OK, probe.ExecStartFailed, probe.Unknown, probe.TCPTimedOut}, "inside")
 	fail(6, probe.Resolve, names, "ns")
 	fail(6, probe.Resolve, names, "direct")
