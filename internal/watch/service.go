@@ -219,15 +219,15 @@ func (s *service) vote(c diagnose.Cause) {
 	}
 }
 
-// remember keeps how each of the service's probes ended, so that only news starts a confirming round. What cannot even be
-// opened is not known to be cut any more.
+// remember keeps how each of the service's probes ended, so that only news starts a confirming round. A failure that was
+// carried is over with a later attempt that says as much.
 func (s *service) remember(results []probe.Result) {
 	for _, r := range results {
 		if r.Role != probe.OfService {
 			continue
 		}
 		s.seen[seenKey{r.Name, r.Vantage}] = r.Class
-		if long, carried := s.carried[r.Name]; carried && onlyLong(long) && sameProbe(long, r) && !r.OK() && r.Start.After(long.Start) {
+		if long, carried := s.carried[r.Name]; carried && !long.OK() && sameProbe(long, r) && r.Start.After(long.Start) {
 			delete(s.carried, r.Name)
 		}
 	}

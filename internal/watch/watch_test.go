@@ -333,6 +333,21 @@ func TestOneCutIsNoBrokenStream(t *testing.T) {
 	})
 }
 
+// One that could not be opened for a moment can be opened the next.
+func TestOneStreamThatDoesNotOpenIsNoBrokenStream(t *testing.T) {
+	world, seen := newWorld(), new(moves)
+	watching(t, world.plan(world.withStream()), Options{Observers: []Observer{seen}}, func(t *testing.T, w *Watcher) {
+		world.fail("stream", probe.TLSClosed, probe.Connect)
+		for len(world.starts("stream")) == 0 {
+			time.Sleep(time.Second)
+		}
+		world.set("stream", probe.OK, held)
+		time.Sleep(30 * time.Minute)
+		synctest.Wait()
+		moved(t, seen, "starting -> healthy")
+	})
+}
+
 // On a line with a long delay a good upgrade takes longer than anything else.
 func TestASlowUpgradeIsNoBrokenStream(t *testing.T) {
 	world := newWorld()
