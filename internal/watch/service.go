@@ -112,8 +112,8 @@ func (w *Watcher) startTask(s *service, t Task, l *lane) {
 			l.cut = r.Start
 			w.startTask(s, t, l)
 			return
-		case !r.OK() && s.standing.Cause.OfNetwork():
-			// The network explains it: it says nothing of the time when that is well again, and what went well before no more.
+		case !r.OK() && s.networkExplains(t.Name):
+			// It says nothing of the time when the network is well again, and what went well before no more.
 			delete(s.carried, t.Name)
 			return
 		default:
@@ -276,17 +276,29 @@ func (w *Watcher) askAgain(s *service, rd *round) {
 
 // moved does what a new verdict asks for.
 func (w *Watcher) moved(s *service, was diagnose.Cause) {
-	if s.standing.Cause.OfNetwork() {
-		// What the costly probes saw is explained by the network: it says nothing of the agent once that is well again.
-		for name, r := range s.carried {
-			if !r.OK() {
-				delete(s.carried, name)
-			}
+	for name, r := range s.carried {
+		if !r.OK() && s.networkExplains(name) { // it says nothing of the agent, or of streams, once the network is well again
+			delete(s.carried, name)
 		}
 	}
 	if !s.standing.Cause.Fault() && (was == diagnose.Upstream || was == diagnose.Stream || was == diagnose.Sandbox) {
 		w.confirmRecovery(s)
 	}
+}
+
+// networkExplains reports whether a fault of the network stands, and would without the probe of that name as well.
+func (s *service) networkExplains(name string) bool {
+	if !s.standing.Cause.OfNetwork() {
+		return false
+	}
+	others := slices.DeleteFunc(slices.Clone(s.standing.Results), func(r probe.Result) bool {
+		return r.Role == probe.OfService && r.Name == name
+	})
+	if len(others) == 0 { // none are kept for a service without a ladder
+		return true
+	}
+	v, _ := s.judge(others)
+	return v.Cause.OfNetwork()
 }
 
 // prove has what failed while no control was reached made anew, now that one is: it may have been the network, and until

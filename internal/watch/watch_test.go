@@ -452,6 +452,21 @@ func TestAStreamThatFailsAloneIsNotForgottenBetweenItsTurns(t *testing.T) {
 	}
 }
 
+// What is wrong besides may count only together with a stream that is cut; then that one is not explained by it.
+func TestAStreamThatIsCutIsNotForgottenForWhatStandsBeside(t *testing.T) {
+	world, seen := newWorld(), new(moves)
+	plan := world.plan(world.withStream())
+	world.set("stream", probe.StreamIdleCut, held)
+	for _, name := range []string{"two", "three"} {
+		world.fail(name, probe.TLSAuthorityInvalid, probe.Connect)
+	}
+	watching(t, plan, Options{Observers: []Observer{seen}}, func(t *testing.T, w *Watcher) {
+		time.Sleep(2 * time.Hour)
+		synctest.Wait()
+		moved(t, seen, "starting -> healthy", "healthy -> interception")
+	})
+}
+
 func TestRecoveryIsSeenAsSoonAsItIsConfirmed(t *testing.T) {
 	world := newWorld()
 	watching(t, world.plan(world.ladder()), Options{}, func(t *testing.T, w *Watcher) {
