@@ -227,11 +227,11 @@ func (w *Watcher) judge(rd *round, ended bool) {
 		rd.ended = true
 		s.rounds = slices.DeleteFunc(s.rounds, func(other *round) bool { return other == rd })
 	}
-	if ended {
-		w.prove(s, rd.results)
-	}
 	verdict, results := s.judge(rd.soFar(w.envRun))
 	if ended {
+		if w.prove(s, verdict.Cause) {
+			verdict, results = s.judge(rd.soFar(w.envRun))
+		}
 		rd.results = results
 	}
 	if !ended && (!verdict.Cause.Fault() || verdict.Cause == diagnose.Inconclusive || verdict.Cause == diagnose.Stream) {

@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -21,7 +22,7 @@ type service struct {
 	doubted  time.Time        // start of the first attempt that the standing verdict does not explain; zero: none
 	seen     map[seenKey]probe.Class
 	carried  map[string]probe.Result // the latest of the tasks that are not made in rounds
-	unproven map[string]bool         // of carried, failures that were never held against a control that was reached
+	unproven map[string]bool         // of carried, failures beside which more was wrong
 	inside   inside
 	turn     int // where the next sample of a large service begins
 
@@ -112,8 +113,8 @@ func (w *Watcher) startTask(s *service, t Task, l *lane) {
 			l.cut = r.Start
 			w.startTask(s, t, l)
 			return
-		case !r.OK() && s.networkExplains(t.Name):
-			// It says nothing of the time when the network is well again, and what went well before no more.
+		case t.Costly && !r.OK() && s.standing.Cause.OfNetwork():
+			// The network explains it: it says nothing of the time when that is well again, and what went well before no more.
 			delete(s.carried, t.Name)
 			return
 		default:
@@ -276,43 +277,25 @@ func (w *Watcher) askAgain(s *service, rd *round) {
 
 // moved does what a new verdict asks for.
 func (w *Watcher) moved(s *service, was diagnose.Cause) {
-	for name, r := range s.carried {
-		if !r.OK() && s.networkExplains(name) { // it says nothing of the agent, or of streams, once the network is well again
-			delete(s.carried, name)
-		}
+	if s.standing.Cause.OfNetwork() {
+		// What the costly probes saw is explained by the network: it says nothing of the agent once that is well again.
+		maps.DeleteFunc(s.carried, func(_ string, r probe.Result) bool { return !r.OK() && r.Kind == probe.KindExec })
 	}
 	if !s.standing.Cause.Fault() && (was == diagnose.Upstream || was == diagnose.Stream || was == diagnose.Sandbox) {
 		w.confirmRecovery(s)
 	}
 }
 
-// networkExplains reports whether a fault of the network stands, and would without the probe of that name as well.
-func (s *service) networkExplains(name string) bool {
-	if !s.standing.Cause.OfNetwork() {
-		return false
-	}
-	others := slices.DeleteFunc(slices.Clone(s.standing.Results), func(r probe.Result) bool {
-		return r.Role == probe.OfService && r.Name == name
-	})
-	if len(others) == 0 { // none are kept for a service without a ladder
-		return true
-	}
-	v, _ := s.judge(others)
-	return v.Cause.OfNetwork()
-}
-
-// prove has what failed while no control was reached made anew, now that one is: it may have been the network, and until
-// then it says nothing.
-func (w *Watcher) prove(s *service, round []probe.Result) {
-	reached := slices.ContainsFunc(round, func(r probe.Result) bool {
-		return r.OK() && (r.Role == probe.ControlByName || r.Role == probe.ControlByAddress)
-	})
+// prove has streams held anew that failed while more was wrong, now that cause has taken the place of that: the failure may
+// have been part of it, and until then it says nothing. It reports whether there was such a one.
+func (w *Watcher) prove(s *service, cause diagnose.Cause) (doubted bool) {
 	for name, r := range s.carried {
 		switch {
 		case r.OK(), r.Kind == probe.KindExec:
-		case !reached:
+		case cause.OfNetwork(), cause == diagnose.Inconclusive:
 			s.unproven[name] = true
 		case s.unproven[name]:
+			doubted = true
 			delete(s.carried, name)
 			delete(s.unproven, name)
 			if i := slices.IndexFunc(s.lanes, func(l *lane) bool { return l.key == s.Name+"/"+name }); !s.lanes[i].running {
@@ -321,6 +304,7 @@ func (w *Watcher) prove(s *service, round []probe.Result) {
 			}
 		}
 	}
+	return doubted
 }
 
 // confirmRecovery has the agent itself say that all is well again.
