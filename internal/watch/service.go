@@ -113,7 +113,7 @@ func (w *Watcher) startTask(s *service, t Task, l *lane) {
 			l.cut = r.Start
 			w.startTask(s, t, l)
 			return
-		case t.Costly && !r.OK() && s.standing.Cause.OfNetwork():
+		case r.Kind == probe.KindExec && !r.OK() && s.standing.Cause.OfNetwork():
 			// The network explains it: it says nothing of the time when that is well again, and what went well before no more.
 			delete(s.carried, t.Name)
 			return
