@@ -63,6 +63,45 @@ func TestAWorldThatGetsWellIsCalledWell(t *testing.T) {
 	}
 }
 
+// What was wrong before does not count: the verdict on a world becomes that of a daemon that never knew another, and on the
+// way to it nobody is woken for a world that wakes nobody.
+func TestAVerdictDoesNotDependOnWhatWasBefore(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 2026))
+	const long = 8 * time.Hour
+	for range worlds / 2 {
+		fresh := newWorld()
+		plan := fresh.plan(fresh.withAll())
+		bent := fresh.bendAtRandom(random)
+		var want Standing
+		watching(t, plan, Options{}, func(t *testing.T, w *Watcher) {
+			time.Sleep(long)
+			want = standing(t, w)
+		})
+
+		world, seen := newWorld(), new(moves)
+		plan = world.plan(world.withAll())
+		first := world.bendAtRandom(random)
+		watching(t, plan, Options{Observers: []Observer{seen}}, func(t *testing.T, w *Watcher) {
+			time.Sleep(2*time.Hour + time.Duration(random.Int64N(int64(2*time.Hour))))
+			standing(t, w)
+			before := len(seen.seen)
+			world.become(fresh)
+			time.Sleep(long)
+			got := standing(t, w)
+			if after := seen.seen[before:]; got.Title != want.Title || slices.ContainsFunc(after, woken) && !wakes(want.Cause) {
+				t.Errorf("%s, then %s:\n%s\nthen %s: %s, want %s", first, bent, strings.Join(seen.seen[:before], ", "), strings.Join(after, ", "), got.Title, want.Title)
+			}
+		})
+	}
+}
+
+func wakes(c diagnose.Cause) bool { return c == diagnose.Upstream || c == diagnose.Stream }
+
+// woken reports whether a move is to a cause that wakes people.
+func woken(move string) bool {
+	return strings.HasSuffix(move, "> upstream") || strings.HasSuffix(move, "> stream")
+}
+
 // withAll is a ladder with a stream, runs of the agent and a sandbox.
 func (w *world) withAll() Service {
 	s := w.withTwin(diagnose.WantClosed)
@@ -77,6 +116,13 @@ func (w *world) well() {
 	w.mu.Unlock()
 	w.set("stream", probe.OK, held)
 	w.set("inside", probe.LocalDenied, usually)
+}
+
+// become has everything end as in another world.
+func (w *world) become(other *world) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.ends = other.ends
 }
 
 // bendAtRandom has some of the probes end badly for good, and says which and how.
