@@ -11,8 +11,8 @@ import (
 )
 
 // Once makes one full round for every service, all at the same moment, and says what it shows. Costly probes and long
-// ones are left out, or made in their short form. What would put the blame on a service is asked once more: a line that
-// loses packets is no outage.
+// ones are left out, or made in their short form. What a line that loses packets may look like is asked once more
+// before anyone is blamed for it.
 func Once(ctx context.Context, plan Plan, version string) *Status {
 	status := &Status{At: time.Now(), Version: version, Services: make([]Standing, len(plan.Services)), Notes: plan.Notes}
 	var all sync.WaitGroup
@@ -42,10 +42,12 @@ func Once(ctx context.Context, plan Plan, version string) *Status {
 	return status
 }
 
-// doubted are the attempts to be made again before the service is blamed for results: those that failed, as many times over
-// as a confirming round makes them, and in its haste.
+// doubted are the attempts to be made again before the service or the resolver is blamed for results: those that failed, as
+// many times over as a confirming round makes them, and in its haste.
 func (s *Service) doubted(results []probe.Result) []*probe.Probe {
-	if v, _ := s.judge(slices.Clone(results)); v.Cause != diagnose.Upstream && v.Cause != diagnose.Stream {
+	switch v, _ := s.judge(slices.Clone(results)); v.Cause {
+	case diagnose.Resolver, diagnose.Upstream, diagnose.Stream:
+	default:
 		return nil
 	}
 	var failed []*probe.Probe
