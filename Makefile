@@ -55,10 +55,10 @@ dist: $(cache)/bin/nfpm ## make the packages: .deb, .rpm, .tar.gz, in dist
 
 parts: setup codex axe grafana tools rootfs
 
-# What internal/lab tries are programs, into which the race detector does not see. And bubbletea races with its own reader when
-# it ends in a panic. What takes longest comes first, or it is waited for in the end.
-raced = ./internal/probe $$(go list ./... | grep -v /internal/lab/)
-unraced := ./internal/lab/scenes ./internal/lab/... ./internal/top
+# What internal/lab tries are programs, into which the race detector does not see, and internal/diagnose shares nothing. And
+# bubbletea races with its own reader when it ends in a panic. What takes longest comes first, or it is waited for in the end.
+raced = ./internal/probe $$(go list ./... | grep -v -e /internal/lab/ -e /internal/diagnose)
+unraced := ./internal/lab/scenes ./internal/lab/sandbox ./internal/lab/... ./internal/diagnose ./internal/top
 
 test: parts ## every test, then one list of what was skipped and why
 	@go run ./hack/testsummary -race -count=1 $(TESTFLAGS) $(raced) -- -count=1 $(TESTFLAGS) $(unraced)

@@ -13,7 +13,7 @@ import (
 )
 
 // worlds are how many are tried each time; another seed tries others.
-const worlds = 20
+const worlds = 8
 
 // In a world that does not change, neither does the verdict once everything in it has been tried: whichever probes fail
 // together, however rarely some of them are made.
