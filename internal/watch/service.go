@@ -119,7 +119,7 @@ func (w *Watcher) startTask(s *service, t Task, l *lane) {
 			return
 		default:
 			s.carried[t.Name] = r
-			delete(s.unproven, t.Name)
+			s.unproven[t.Name] = !r.OK() && moreIsWrong(s.standing.Cause)
 		}
 		if !r.OK() && !cut.IsZero() {
 			s.doubted = cut
@@ -128,12 +128,12 @@ func (w *Watcher) startTask(s *service, t Task, l *lane) {
 	})
 }
 
-// cutAnew reports whether r is a connection that was cut while it was held, and the one before it was not. Such a one is
-// held once more before anything is made of it: a server that is restarted cuts every connection, and so does a line that
-// is gone for a moment.
+// cutAnew reports whether r is a connection that was cut while it was held, and the one before it is not known to have been
+// cut for itself. Such a one is held once more before anything is made of it: a server that is restarted cuts every
+// connection, and so does a line that is gone for a moment.
 func (s *service) cutAnew(t Task, r probe.Result) bool {
 	last, known := s.carried[t.Name]
-	return !r.OK() && r.Phase == probe.Streaming && (!known || last.OK())
+	return !r.OK() && r.Phase == probe.Streaming && (!known || last.OK() || s.unproven[t.Name])
 }
 
 // reviewAfter is how long a fault of a service without regular rounds stands before a further failure, though no news,
@@ -292,12 +292,11 @@ func (w *Watcher) prove(s *service, cause diagnose.Cause) (doubted bool) {
 	for name, r := range s.carried {
 		switch {
 		case r.OK(), r.Kind == probe.KindExec:
-		case cause.OfNetwork(), cause == diagnose.Inconclusive:
+		case moreIsWrong(cause):
 			s.unproven[name] = true
 		case s.unproven[name]:
 			doubted = true
 			delete(s.carried, name)
-			delete(s.unproven, name)
 			if i := slices.IndexFunc(s.lanes, func(l *lane) bool { return l.key == s.Name+"/"+name }); !s.lanes[i].running {
 				t, _ := s.taskOf(s.lanes[i])
 				w.startTask(s, t, s.lanes[i])
@@ -306,6 +305,9 @@ func (w *Watcher) prove(s *service, cause diagnose.Cause) (doubted bool) {
 	}
 	return doubted
 }
+
+// moreIsWrong reports whether a stream that fails beside cause may do so because of it.
+func moreIsWrong(cause diagnose.Cause) bool { return cause.OfNetwork() || cause == diagnose.Inconclusive }
 
 // confirmRecovery has the agent itself say that all is well again.
 func (w *Watcher) confirmRecovery(s *service) {
