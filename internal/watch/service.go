@@ -22,7 +22,7 @@ type service struct {
 	doubted  time.Time        // start of the first attempt that the standing verdict does not explain; zero: none
 	seen     map[seenKey]probe.Class
 	carried  map[string]probe.Result // the latest of the tasks that are not made in rounds
-	unproven map[string]bool         // of carried, failures beside which more was wrong
+	unproven map[string]bool         // of carried, failures that may have been part of what is over: see prove
 	inside   inside
 	turn     int // where the next sample of a large service begins
 
@@ -286,8 +286,8 @@ func (w *Watcher) moved(s *service, was diagnose.Cause) {
 	}
 }
 
-// prove has streams held anew that failed while more was wrong, now that cause has taken the place of that: the failure may
-// have been part of it, and until then it says nothing. It reports whether there was such a one.
+// prove has streams held anew that failed while more was wrong, or before the host slept, now that cause has taken the place
+// of that: the failure may have been part of it, and until then it says nothing. It reports whether there was such a one.
 func (w *Watcher) prove(s *service, cause diagnose.Cause) (doubted bool) {
 	for name, r := range s.carried {
 		switch {
@@ -333,6 +333,9 @@ func (s *service) suspend(w *Watcher, now time.Time) {
 	}
 	s.rounds, s.votes, s.chain, s.doubted = nil, nil, 0, time.Time{}
 	s.inside = inside{}
+	for name, r := range s.carried {
+		s.unproven[name] = !r.OK() // it is of another day
+	}
 	if s.Every == 0 {
 		return // the next attempt of each probe will tell
 	}

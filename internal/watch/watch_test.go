@@ -529,6 +529,22 @@ func TestWhatFailsWhileTheHostWakesUpIsNotHeldAgainstAnyone(t *testing.T) {
 	})
 }
 
+// What a stream did yesterday says nothing today.
+func TestAStreamThatWasCutBeforeASleepIsHeldAnew(t *testing.T) {
+	world, clock, seen := newWorld(), new(nap), new(moves)
+	plan := world.plan(world.withStream())
+	world.set("stream", probe.StreamIdleCut, held)
+	watching(t, plan, Options{Clock: clock, Observers: []Observer{seen}}, func(t *testing.T, w *Watcher) {
+		time.Sleep(time.Hour)
+		wantCause(t, w, diagnose.Stream)
+		clock.taken.Store(true)
+		world.set("stream", probe.OK, held)
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		moved(t, seen, "starting -> healthy", "healthy -> stream", "stream -> suspended", "suspended -> healthy")
+	})
+}
+
 type resumes struct {
 	Indifferent
 	count, discarded int
