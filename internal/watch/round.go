@@ -201,17 +201,6 @@ func (rd *round) soFar(e *envRun) []probe.Result {
 	return results
 }
 
-// saysLess reports whether r is the short form of a probe whose latest long one was cut: an upgrade that gets through says
-// nothing of a connection that is cut when it is held. One that does not says more.
-func (s *service) saysLess(r probe.Result) bool {
-	long, carried := s.carried[r.Name]
-	return carried && onlyLong(long) && sameProbe(long, r) && r.OK()
-}
-
-// onlyLong reports whether r failed as only a long attempt can. One that did not come so far is as old as it is: a short
-// one made since tells more.
-func onlyLong(r probe.Result) bool { return !r.OK() && r.Phase >= probe.Streaming }
-
 func sameProbe(a, b probe.Result) bool {
 	return a.Role == b.Role && a.Service == b.Service && a.Name == b.Name && a.Vantage == b.Vantage
 }

@@ -71,12 +71,6 @@ func (s *service) roundProbes(confirming bool) []*probe.Probe {
 	return all[:min(len(all), sampleSize)]
 }
 
-// failsBriefly reports whether t, which fails, may do so in its short form too.
-func (s *service) failsBriefly(t Task) bool {
-	long, carried := s.carried[t.Name]
-	return !carried || !onlyLong(long)
-}
-
 func (s *service) intervalOf(r probe.Result) time.Duration {
 	for _, t := range s.Tasks {
 		if t.Name == r.Name && r.Role == probe.OfService {
@@ -88,52 +82,6 @@ func (s *service) intervalOf(r probe.Result) time.Duration {
 
 func (s *service) roundUnderWay(confirming bool) bool {
 	return slices.ContainsFunc(s.rounds, func(rd *round) bool { return rd.confirming == confirming })
-}
-
-// startTask makes the attempt of a task outside rounds.
-func (w *Watcher) startTask(s *service, t Task, l *lane) {
-	if t.Costly && !w.mayAfford(s, t) {
-		return
-	}
-	l.running = true
-	w.attempt(t.Probe, func(r probe.Result, valid bool) {
-		l.running = false
-		cut := l.cut
-		l.cut = time.Time{}
-		if t.Costly {
-			w.paid(s, r)
-		}
-		if !valid || l.gone {
-			return
-		}
-		w.heard(r, t.Interval)
-		switch {
-		case t.Quick == t.Probe:
-		case cut.IsZero() && s.cutAnew(t, r):
-			l.cut = r.Start
-			w.startTask(s, t, l)
-			return
-		case r.Kind == probe.KindExec && !r.OK() && s.standing.Cause.OfNetwork():
-			// The network explains it: it says nothing of the time when that is well again, and what went well before no more.
-			delete(s.carried, t.Name)
-			return
-		default:
-			s.carried[t.Name] = r
-			s.unproven[t.Name] = !r.OK() && moreIsWrong(s.standing.Cause)
-		}
-		if !r.OK() && !cut.IsZero() {
-			s.doubted = cut
-		}
-		w.suspect(s, r)
-	})
-}
-
-// cutAnew reports whether r is a connection that was cut while it was held, and the one before it is not known to have been
-// cut for itself. Such a one is held once more before anything is made of it: a server that is restarted cuts every
-// connection, and so does a line that is gone for a moment.
-func (s *service) cutAnew(t Task, r probe.Result) bool {
-	last, known := s.carried[t.Name]
-	return !r.OK() && r.Phase == probe.Streaming && (!known || last.OK() || s.unproven[t.Name])
 }
 
 // reviewAfter is how long a fault of a service without regular rounds stands before a further failure, though no news,
@@ -285,29 +233,6 @@ func (w *Watcher) moved(s *service, was diagnose.Cause) {
 		w.confirmRecovery(s)
 	}
 }
-
-// prove has streams held anew that failed while more was wrong, or before the host slept, now that cause has taken the place
-// of that: the failure may have been part of it, and until then it says nothing. It reports whether there was such a one.
-func (w *Watcher) prove(s *service, cause diagnose.Cause) (doubted bool) {
-	for name, r := range s.carried {
-		switch {
-		case r.OK(), r.Kind == probe.KindExec:
-		case moreIsWrong(cause):
-			s.unproven[name] = true
-		case s.unproven[name]:
-			doubted = true
-			delete(s.carried, name)
-			if i := slices.IndexFunc(s.lanes, func(l *lane) bool { return l.key == s.Name+"/"+name }); !s.lanes[i].running {
-				t, _ := s.taskOf(s.lanes[i])
-				w.startTask(s, t, s.lanes[i])
-			}
-		}
-	}
-	return doubted
-}
-
-// moreIsWrong reports whether a stream that fails beside cause may do so because of it.
-func moreIsWrong(cause diagnose.Cause) bool { return cause.OfNetwork() || cause == diagnose.Inconclusive }
 
 // confirmRecovery has the agent itself say that all is well again.
 func (w *Watcher) confirmRecovery(s *service) {
