@@ -40,7 +40,7 @@ func (w *Watcher) startTask(s *service, t Task, l *lane) {
 			return
 		default:
 			s.carried[t.Name] = r
-			s.unproven[t.Name] = !r.OK() && moreIsWrong(s.standing.Cause)
+			s.unproven[t.Name] = !r.OK() && s.standing.Cause.OfNetwork()
 		}
 		if !r.OK() && !cut.IsZero() {
 			s.doubted = cut
@@ -74,18 +74,13 @@ func (s *service) saysLess(r probe.Result) bool {
 // one made since tells more.
 func onlyLong(r probe.Result) bool { return !r.OK() && r.Phase >= probe.Streaming }
 
-// moreIsWrong reports whether a stream that fails beside cause may do so because of it.
-func moreIsWrong(cause diagnose.Cause) bool {
-	return cause.OfNetwork() || cause == diagnose.Inconclusive
-}
-
 // prove has streams held anew that failed while more was wrong, or before the host slept, now that cause has taken the place
 // of that: the failure may have been part of it, and until then it says nothing. It reports whether there was such a one.
 func (w *Watcher) prove(s *service, cause diagnose.Cause) (doubted bool) {
 	for name, r := range s.carried {
 		switch {
 		case r.OK(), r.Kind == probe.KindExec:
-		case moreIsWrong(cause):
+		case cause.OfNetwork(), cause == diagnose.Inconclusive:
 			s.unproven[name] = true
 		case s.unproven[name]:
 			doubted = true

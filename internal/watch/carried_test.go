@@ -191,3 +191,17 @@ func TestAStreamThatWasCutBeforeASleepIsHeldAnew(t *testing.T) {
 		moved(t, seen, "starting -> healthy", "healthy -> stream", "stream -> suspended", "suspended -> healthy")
 	})
 }
+
+// What cannot be told of the sandbox does not hide a stream that is cut.
+func TestAStreamThatIsCutIsNamedBesideWhatCannotBeTold(t *testing.T) {
+	world, seen := newWorld(), new(moves)
+	plan := world.plan(world.withAll())
+	world.well()
+	world.set("inside", probe.Unknown, usually)
+	world.set("stream", probe.StreamCut, held)
+	watching(t, plan, Options{Observers: []Observer{seen}}, func(t *testing.T, w *Watcher) {
+		time.Sleep(2 * time.Hour)
+		synctest.Wait()
+		moved(t, seen, "starting -> inconclusive", "inconclusive -> stream")
+	})
+}
