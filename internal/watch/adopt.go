@@ -53,11 +53,11 @@ func shortest(services []Service) time.Duration {
 
 // forget drops what is known of tasks that are no longer planned.
 func (s *service) forget() {
-	planned := make(map[string]bool, len(s.Tasks))
+	planned, outside := make(map[string]bool, len(s.Tasks)), make(map[string]bool)
 	for _, t := range s.Tasks {
-		planned[t.Name] = true
+		planned[t.Name], outside[t.Name] = true, t.Quick != t.Probe
 	}
-	maps.DeleteFunc(s.carried, func(name string, _ probe.Result) bool { return !planned[name] })
+	maps.DeleteFunc(s.carried, func(name string, _ probe.Result) bool { return !outside[name] })
 	maps.DeleteFunc(s.seen, func(k seenKey, _ probe.Class) bool { return !planned[k.name] })
 	s.inside.due = time.Time{} // its command may be another one
 	s.inside.results = slices.DeleteFunc(s.inside.results, func(r probe.Result) bool {

@@ -205,3 +205,29 @@ func TestAStreamThatIsCutIsNamedBesideWhatCannotBeTold(t *testing.T) {
 		moved(t, seen, "starting -> inconclusive", "inconclusive -> stream")
 	})
 }
+
+// A reload may have rounds make what was carried into them.
+func TestAStreamThatIsNoLongerHeldIsNotCarried(t *testing.T) {
+	world := newWorld()
+	plan := world.plan(world.withStream())
+	controls := []string{"one", "two", "three"}
+	for _, name := range controls {
+		world.set(name, probe.TCPTimedOut, time.Second)
+	}
+	world.set("stream", probe.StreamCut, held)
+	watching(t, plan, Options{}, func(t *testing.T, w *Watcher) {
+		time.Sleep(time.Hour)
+		wantCause(t, w, diagnose.Inconclusive)
+		unheld := world.withStream()
+		task := &unheld.Tasks[2]
+		task.Probe, task.Interval = task.Quick, unheld.Every
+		if err := w.Reload(t.Context(), world.plan(unheld)); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range controls {
+			world.set(name, probe.OK, usually)
+		}
+		time.Sleep(3 * interval)
+		wantCause(t, w, diagnose.Healthy)
+	})
+}
