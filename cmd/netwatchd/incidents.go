@@ -79,15 +79,21 @@ func (a *app) noteCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "note ID TEXT",
 		Short:   "Write a note beside an incident",
-		Long:    "Write a note beside an incident. It stands in the record; the daemon may run meanwhile.",
-		Example: `  netwatchd incidents note 20261123-codex-1 "the VPN was reconnecting"`,
+		Long:    "Write a note beside an incident. It stands in the record; the daemon may run meanwhile.\n\n" + idIs,
+		Example: `  netwatchd incidents note latest "the VPN was reconnecting"`,
 		Args:    cobra.MinimumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			text := strings.TrimSpace(strings.Join(args[1:], " "))
 			if text == "" || len(text) > noteLimit {
 				return fmt.Errorf("TEXT: %d bytes; write something, and less than %d", len(text), noteLimit)
 			}
-			return a.withStore(func(s *store.Store) error { return s.Note(cmd.Context(), args[0], text, time.Now()) })
+			return a.withStore(func(s *store.Store) error {
+				id, err := idOf(cmd.Context(), s, args[0])
+				if err != nil {
+					return err
+				}
+				return s.Note(cmd.Context(), id, text, time.Now())
+			})
 		},
 	}
 }
@@ -104,7 +110,7 @@ func (a *app) explainCommand() *cobra.Command {
 		Long: `Write the record of an incident: scope, runtime, the agent's configuration without secrets, symptom, verdict and
 evidence, what happened when, backtest, what to do. Markdown, JSON, or both in a file for a bug report.
 
-ID is one that "netwatchd incidents" lists, or "latest".`,
+` + idIs,
 		Example: `  netwatchd explain latest
   netwatchd explain 20261123-codex-1 --bundle incident.tar.gz`,
 		Args: cobra.ExactArgs(1),
@@ -134,22 +140,34 @@ ID is one that "netwatchd incidents" lists, or "latest".`,
 	return cmd
 }
 
-func recordOf(ctx context.Context, s *store.Store, id string) (*record.Record, error) {
-	if id == "latest" {
-		found, _, err := s.Incidents(ctx, store.Filter{Limit: 1})
-		if err != nil {
-			return nil, err
-		}
-		if len(found) == 0 {
-			return nil, errors.New("there has been no incident")
-		}
-		id = found[0].ID
+func recordOf(ctx context.Context, s *store.Store, name string) (*record.Record, error) {
+	id, err := idOf(ctx, s, name)
+	if err != nil {
+		return nil, err
 	}
 	told, err := s.Tell(ctx, id)
 	if err != nil {
 		return nil, err
 	}
 	return record.Of(told), nil
+}
+
+// idIs says what a command takes for an ID.
+const idIs = `ID is one that "netwatchd incidents" lists, or "latest".`
+
+// idOf is the ID of the incident that a person calls so.
+func idOf(ctx context.Context, s *store.Store, name string) (string, error) {
+	if name != "latest" {
+		return name, nil
+	}
+	found, _, err := s.Incidents(ctx, store.Filter{Limit: 1})
+	if err != nil {
+		return "", err
+	}
+	if len(found) == 0 {
+		return "", errors.New("there has been no incident")
+	}
+	return found[0].ID, nil
 }
 
 func (a *app) bundle(path string, r *record.Record) (err error) {

@@ -94,7 +94,7 @@ func TestIncident(t *testing.T) {
 		id = got[0].ID
 		return nil
 	})
-	if exit := s.Run("incidents", "note", id, "deployment", "at", "noon", config); exit.Code != 0 {
+	if exit := s.Run("incidents", "note", "latest", "deployment", "at", "noon", config); exit.Code != 0 {
 		t.Errorf("note: exit code %d: %s", exit.Code, exit.Stderr)
 	}
 	s.ServiceAnswers(405, "Allow: POST")
