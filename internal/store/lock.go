@@ -38,8 +38,9 @@ func lock(dir string) (*os.File, error) {
 // owner says whose the lock is, if it says so.
 func owner(f io.Reader) string {
 	text, _ := io.ReadAll(io.LimitReader(f, 20)) // no more than a number has
-	if _, err := strconv.Atoi(strings.TrimSpace(string(text))); err != nil {
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
 		return ""
 	}
-	return " (it is process " + strings.TrimSpace(string(text)) + ")"
+	return fmt.Sprintf(" (it is process %d)", pid)
 }
