@@ -57,7 +57,7 @@ func (s *service) forget() {
 	for _, t := range s.Tasks {
 		planned[t.Name], outside[t.Name] = true, t.Quick != t.Probe
 	}
-	maps.DeleteFunc(s.carried, func(name string, _ probe.Result) bool { return !outside[name] })
+	maps.DeleteFunc(s.carried, func(name string, _ outcome) bool { return !outside[name] })
 	maps.DeleteFunc(s.seen, func(k seenKey, _ probe.Class) bool { return !planned[k.name] })
 	s.inside.due = time.Time{} // its command may be another one
 	s.inside.results = slices.DeleteFunc(s.inside.results, func(r probe.Result) bool {
@@ -99,7 +99,6 @@ func newService(name string, now time.Time) *service {
 	return &service{
 		standing: Standing{Verdict: diagnose.NotReady(name, diagnose.Starting), Since: now},
 		seen:     make(map[seenKey]probe.Class),
-		carried:  make(map[string]probe.Result),
-		unproven: make(map[string]bool),
+		carried:  make(map[string]outcome),
 	}
 }

@@ -45,7 +45,7 @@ func Once(ctx context.Context, plan Plan, version string) *Status {
 // doubted are the attempts to be made again before the service or the resolver is blamed for results: those that failed, as
 // many times over as a confirming round makes them, and in its haste.
 func (s *Service) doubted(results []probe.Result) []*probe.Probe {
-	switch v, _ := s.judge(slices.Clone(results)); v.Cause {
+	switch v, _ := s.judge(results); v.Cause {
 	case diagnose.Resolver, diagnose.Upstream, diagnose.Stream:
 	default:
 		return nil

@@ -3,7 +3,6 @@ package watch
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"netwatchd/internal/diagnose"
@@ -65,25 +64,6 @@ type Task struct {
 	// ever longer intervals while the account says no.
 	Costly bool
 	Daily  int
-}
-
-// judge names the cause behind results, and returns those that tell of it: while it stands between this host and the
-// service costly attempts wait, so that they are blocked, and what they showed before says nothing.
-func (s *Service) judge(results []probe.Result) (diagnose.Verdict, []probe.Result) {
-	v := diagnose.Of(diagnose.Round{Service: s.Name, Results: results, Expect: s.Expect})
-	if !v.Cause.OfNetwork() {
-		return v, results
-	}
-	for _, t := range s.Tasks {
-		if !t.Costly {
-			continue
-		}
-		results = slices.DeleteFunc(results, func(r probe.Result) bool { return r.Role == probe.OfService && r.Name == t.Name })
-		if !slices.Contains(v.Blocked, t.Name) {
-			v.Blocked = append(v.Blocked, t.Name)
-		}
-	}
-	return v, results
 }
 
 // inRoundsOnly reports whether the service's rounds make the task often enough already.

@@ -193,9 +193,9 @@ func (rd *round) soFar(e *envRun) []probe.Result {
 		results = append(results, e.results...)
 	}
 	results = append(results, rd.service.standIn(rd)...)
-	for _, r := range rd.service.carried {
-		if !slices.ContainsFunc(results, func(other probe.Result) bool { return sameProbe(r, other) }) {
-			results = append(results, r)
+	for _, latest := range rd.service.carried {
+		if !slices.ContainsFunc(results, func(other probe.Result) bool { return sameProbe(latest.Result, other) }) {
+			results = append(results, latest.Result)
 		}
 	}
 	return results
@@ -227,4 +227,23 @@ func (w *Watcher) judge(rd *round, ended bool) {
 		return // Stream too: it stands on plain requests being answered
 	}
 	w.settle(rd, verdict, results, ended)
+}
+
+// judge names the cause behind results, and returns those that tell of it: while it stands between this host and the
+// service costly attempts wait, so that they are blocked, and what they showed before says nothing.
+func (s *Service) judge(results []probe.Result) (diagnose.Verdict, []probe.Result) {
+	v := diagnose.Of(diagnose.Round{Service: s.Name, Results: results, Expect: s.Expect})
+	if !v.Cause.OfNetwork() {
+		return v, results
+	}
+	for _, t := range s.Tasks {
+		if !t.Costly {
+			continue
+		}
+		results = slices.DeleteFunc(slices.Clone(results), func(r probe.Result) bool { return r.Role == probe.OfService && r.Name == t.Name })
+		if !slices.Contains(v.Blocked, t.Name) {
+			v.Blocked = append(v.Blocked, t.Name)
+		}
+	}
+	return v, results
 }

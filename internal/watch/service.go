@@ -21,8 +21,7 @@ type service struct {
 	chain    int              // confirming rounds in a row
 	doubted  time.Time        // start of the first attempt that the standing verdict does not explain; zero: none
 	seen     map[seenKey]probe.Class
-	carried  map[string]probe.Result // the latest of the tasks that are not made in rounds
-	unproven map[string]bool         // of carried, failures that may have been part of what is over: see prove
+	carried  map[string]outcome // the latest of the tasks that are not made in rounds
 	inside   inside
 	turn     int // where the next sample of a large service begins
 
@@ -176,7 +175,7 @@ func (s *service) remember(results []probe.Result) {
 			continue
 		}
 		s.seen[seenKey{r.Name, r.Vantage}] = r.Class
-		if long, carried := s.carried[r.Name]; carried && !long.OK() && sameProbe(long, r) && r.Start.After(long.Start) {
+		if long, carried := s.carried[r.Name]; carried && !long.OK() && sameProbe(long.Result, r) && r.Start.After(long.Start) {
 			delete(s.carried, r.Name)
 		}
 	}
@@ -227,7 +226,7 @@ func (w *Watcher) askAgain(s *service, rd *round) {
 func (w *Watcher) moved(s *service, was diagnose.Cause) {
 	if s.standing.Cause.OfNetwork() {
 		// What the costly probes saw is explained by the network: it says nothing of the agent once that is well again.
-		maps.DeleteFunc(s.carried, func(_ string, r probe.Result) bool { return !r.OK() && r.Kind == probe.KindExec })
+		maps.DeleteFunc(s.carried, func(_ string, o outcome) bool { return !o.OK() && o.Kind == probe.KindExec })
 	}
 	if !s.standing.Cause.Fault() && (was == diagnose.Upstream || was == diagnose.Stream || was == diagnose.Sandbox) {
 		w.confirmRecovery(s)
@@ -236,19 +235,7 @@ func (w *Watcher) moved(s *service, was diagnose.Cause) {
 
 // confirmRecovery has the agent itself say that all is well again.
 func (w *Watcher) confirmRecovery(s *service) {
-	for i, l := range s.lanes {
-		if t, ok := s.taskOf(l); ok && t.Costly && !l.running {
-			w.startTask(s, t, s.lanes[i])
-		}
-	}
-}
-
-func (s *service) taskOf(l *lane) (Task, bool) {
-	i := slices.IndexFunc(s.Tasks, func(t Task) bool { return s.Name+"/"+t.Name == l.key })
-	if i < 0 {
-		return Task{}, false
-	}
-	return s.Tasks[i], true
+	w.startNow(s, func(t Task) bool { return t.Costly })
 }
 
 // suspend voids what is under way: the host was away meanwhile.
@@ -258,8 +245,8 @@ func (s *service) suspend(w *Watcher, now time.Time) {
 	}
 	s.rounds, s.votes, s.chain, s.doubted = nil, nil, 0, time.Time{}
 	s.inside = inside{}
-	for name, r := range s.carried {
-		s.unproven[name] = !r.OK() // it is of another day
+	for name, latest := range s.carried {
+		s.carried[name] = outcome{latest.Result, !latest.OK()} // it is of another day
 	}
 	if s.Every == 0 {
 		return // the next attempt of each probe will tell

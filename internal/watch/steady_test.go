@@ -53,9 +53,6 @@ func TestAWorldThatGetsWellIsCalledWell(t *testing.T) {
 			time.Sleep(longest + time.Hour) // the agent may be waited for
 			synctest.Wait()
 			after := seen.seen[before:]
-			woken := func(move string) bool {
-				return strings.HasSuffix(move, "> upstream") || strings.HasSuffix(move, "> stream")
-			}
 			if last := standing(t, w); last.Cause != diagnose.Healthy || slices.ContainsFunc(after, woken) {
 				t.Errorf("%s:\nuntil it was well %s\nthen %s: %s", bent, strings.Join(seen.seen[:before], ", "), strings.Join(after, ", "), last.Title)
 			}
