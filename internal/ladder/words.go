@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"netwatchd/internal/humanize"
 	"netwatchd/internal/probe"
 )
 
@@ -133,7 +134,7 @@ func answers(r probe.Result) string {
 	if len(r.Answers) == 0 {
 		return ""
 	}
-	return r.Target + ", " + count(len(r.Answers), "answer")
+	return r.Target + ", " + humanize.Count(len(r.Answers), "answer")
 }
 
 func answered(r probe.Result) string {
@@ -185,14 +186,7 @@ func took(rung int, rs []probe.Result) probe.Seconds {
 }
 
 func tally(some, all int, noun string) string {
-	return fmt.Sprintf("%d of %s", some, count(all, noun))
-}
-
-func count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
+	return fmt.Sprintf("%d of %s", some, humanize.Count(all, noun))
 }
 
 // servers are the nameservers asked in rs, each once.

@@ -11,8 +11,6 @@ import (
 	"os"
 	"strings"
 	"syscall"
-	"unicode"
-	"unicode/utf8"
 )
 
 // A failure is an error whose class the prober knew at the place where it happened.
@@ -176,27 +174,4 @@ func cutIn(phase Phase, early Class) Class {
 		return StreamCut
 	}
 	return early
-}
-
-// Shorten makes one bounded, printable line of text from outside: control characters, line breaks among them, become
-// spaces, so that an answer can neither move a terminal's cursor nor forge a log line; marks that turn the direction of
-// writing, and others that cannot be seen, go.
-func Shorten(text string, limit int) string {
-	text = strings.Map(func(r rune) rune {
-		if unicode.Is(unicode.Cf, r) {
-			return -1
-		}
-		return r
-	}, text)
-	text = strings.Join(strings.FieldsFunc(text, func(r rune) bool {
-		return unicode.IsSpace(r) || unicode.IsControl(r) || r == utf8.RuneError
-	}), " ")
-	if len(text) <= limit {
-		return text
-	}
-	cut := limit
-	for !utf8.RuneStart(text[cut]) {
-		cut--
-	}
-	return text[:cut] + "…"
 }

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"unicode"
 
+	"netwatchd/internal/redact"
+
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -117,7 +119,7 @@ func TestRecordings(t *testing.T) {
 		if facts.Tokens != nil {
 			tokens = fmt.Sprintf("%d/%d/%d", facts.Tokens.Input, facts.Tokens.CachedInput, facts.Tokens.Output)
 		}
-		got.WriteString(strings.Join([]string{r.version, r.name, Classify(Executing, err).String(), Shorten(new(Probe).why(err), 130),
+		got.WriteString(strings.Join([]string{r.version, r.name, Classify(Executing, err).String(), redact.Line(new(Probe).why(err), 130),
 			strings.Join(facts.Warnings, ","), strings.Join(facts.Signals, ","), tokens}, "\t") + "\n")
 	}
 	golden := "testdata/codex/golden.tsv"

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 
+	"netwatchd/internal/redact"
+
 	"github.com/miekg/dns"
 	"golang.org/x/net/dns/dnsmessage"
 )
@@ -232,7 +234,7 @@ func reason(code uint16, text string) string {
 	if text == "" {
 		return known
 	}
-	return known + ": " + Shorten(text, 80) // a block-list's notice fits; a page would not be read
+	return known + ": " + redact.Line(text, 80) // a block-list's notice fits; a page would not be read
 }
 
 func rcodeName(rcode int) string {

@@ -109,11 +109,11 @@ func (p *Probe) why(err error) string {
 	case err == nil:
 		return ""
 	case p.Kind == KindDNS: // is given no secrets, and may fail ten thousand times a second
-		return Shorten(err.Error(), whyLimit)
+		return redact.Line(err.Error(), whyLimit)
 	}
 	return quote(err.Error(), whyLimit)
 }
 
 // quote is what others said, fit to be kept and shown: on one line, without secrets, since what fails likes to tell what it
 // was given. They go first: half a secret is hard to know.
-func quote(text string, limit int) string { return Shorten(redact.String(text), limit) }
+func quote(text string, limit int) string { return redact.Line(redact.String(text), limit) }

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"netwatchd/internal/redact"
 )
 
 // security says which certificates are trusted.
@@ -70,7 +72,7 @@ func (s *security) shake(ctx context.Context, conn net.Conn, name string, protoc
 
 func shown(state tls.ConnectionState) *TLS {
 	leaf := state.PeerCertificates[0] // a server that shows none fails the handshake before
-	return &TLS{Version: tls.VersionName(state.Version), Subject: Shorten(leaf.Subject.String(), whyLimit), Issuer: Shorten(leaf.Issuer.String(), whyLimit),
+	return &TLS{Version: tls.VersionName(state.Version), Subject: redact.Line(leaf.Subject.String(), whyLimit), Issuer: redact.Line(leaf.Issuer.String(), whyLimit),
 		NotAfter: leaf.NotAfter}
 }
 

@@ -274,7 +274,7 @@ const textLimit = 600
 
 // code is text as a code span, whose fence is longer than any run of backticks in it (CommonMark 6.1).
 func code(text string) string {
-	text = probe.Shorten(clean(text), textLimit)
+	text = redact.Line(clean(text), textLimit)
 	if text == "" {
 		return "–"
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"netwatchd/internal/diagnose"
+	"netwatchd/internal/humanize"
 	"netwatchd/internal/ladder"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/watch"
@@ -156,9 +157,9 @@ func answer(s watch.Standing) string {
 	case best == nil:
 		return ""
 	case best.Status > 0:
-		return fmt.Sprintf("%d in %s", best.Status, millis(best.Elapsed))
+		return fmt.Sprintf("%d in %s", best.Status, humanize.Latency(best.Elapsed.Duration()))
 	}
-	return best.Name + " in " + millis(best.Elapsed)
+	return best.Name + " in " + humanize.Latency(best.Elapsed.Duration())
 }
 
 // highest is how far an attempt inside the sandbox came.
@@ -256,7 +257,7 @@ func (p *paper) exhibit(label string, r probe.Result, c exhibitColumns, why stri
 // because is the error in its own words, or what a good answer showed.
 func because(r probe.Result) string {
 	if r.OK() {
-		return strings.TrimSpace(seen(r) + " " + millis(r.Elapsed))
+		return strings.TrimSpace(seen(r) + " " + humanize.Latency(r.Elapsed.Duration()))
 	}
 	return r.Why
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"netwatchd/internal/humanize"
 	"netwatchd/internal/incident"
 	"netwatchd/internal/ladder"
 )
@@ -35,9 +36,9 @@ func (p *paper) incident(i *incident.Incident) {
 	span := "since " + i.Opened.Local().Format(time.DateTime)
 	if i.IsOpen() {
 		m = p.mark(ladder.Failed)
-		span += ", for " + ago(p.Now.Sub(i.Opened)) + ", not over"
+		span += ", for " + humanize.Span(p.Now.Sub(i.Opened)) + ", not over"
 	} else {
-		span += ", for " + ago(i.Closed.Sub(i.Opened))
+		span += ", for " + humanize.Span(i.Closed.Sub(i.Opened))
 	}
 	if i.Returns > 0 {
 		span += fmt.Sprintf(", came back %d times", i.Returns)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"netwatchd/internal/diagnose"
+	"netwatchd/internal/humanize"
 	"netwatchd/internal/ladder"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/watch"
@@ -52,7 +53,7 @@ func (p *paper) proxy(r *probe.Result) {
 	switch {
 	case r == nil:
 	case r.OK():
-		p.labelled("proxy", plain, fmt.Sprintf("%s lets %s through: %d in %s", r.Proxy, r.Service, r.Status, millis(r.Elapsed)))
+		p.labelled("proxy", plain, fmt.Sprintf("%s lets %s through: %d in %s", r.Proxy, r.Service, r.Status, humanize.Latency(r.Elapsed.Duration())))
 	default:
 		p.labelled("proxy", plain, fmt.Sprintf("%s does not let %s through: %s", r.Proxy, r.Service, r.Why))
 	}
@@ -146,7 +147,7 @@ func (p *paper) host(host *watch.Status, age time.Duration, readErr error) {
 	case host == nil:
 		p.labelled("host", plain, "no word from there")
 	case age > StaleAfter:
-		p.labelled("host", amber, fmt.Sprintf("last heard of %s ago: the daemon there has stopped", ago(age)))
+		p.labelled("host", amber, fmt.Sprintf("last heard of %s ago: the daemon there has stopped", humanize.Span(age)))
 	default:
 		for i, s := range host.Services[:min(len(host.Services), inFull)] {
 			p.labelled(first(i, "host"), plain, reached(host, s, age))
@@ -157,12 +158,12 @@ func (p *paper) host(host *watch.Status, age time.Duration, readErr error) {
 func reached(host *watch.Status, s watch.Standing, age time.Duration) string {
 	for _, r := range s.Results {
 		if r.Kind == probe.KindHTTP && r.Role == probe.OfService && r.Vantage == probe.FromHost && r.OK() {
-			words := fmt.Sprintf("reached %s %s ago", s.Service, ago(age+host.At.Sub(r.Start)))
+			words := fmt.Sprintf("reached %s %s ago", s.Service, humanize.Span(age+host.At.Sub(r.Start)))
 			if r.Status > 0 {
-				words += fmt.Sprintf(" (%d in %s)", r.Status, millis(r.Elapsed))
+				words += fmt.Sprintf(" (%d in %s)", r.Status, humanize.Latency(r.Elapsed.Duration()))
 			}
 			return words
 		}
 	}
-	return fmt.Sprintf("%s ago: %s", ago(age), said(s))
+	return fmt.Sprintf("%s ago: %s", humanize.Span(age), said(s))
 }

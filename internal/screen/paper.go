@@ -2,15 +2,13 @@ package screen
 
 import (
 	"bytes"
-	"fmt"
 	"io"
 	"strings"
-	"time"
 	"unicode"
 	"unicode/utf8"
 
 	"netwatchd/internal/ladder"
-	"netwatchd/internal/probe"
+	"netwatchd/internal/redact"
 )
 
 // An ink is a colour that means something: the log's own, so that a person learns them once.
@@ -106,7 +104,7 @@ func (p *paper) clean(text string, limit int) string {
 		}
 		return r
 	}, text)
-	text = probe.Shorten(text, limit)
+	text = redact.Line(text, limit)
 	if p.ASCII {
 		text = strings.ReplaceAll(text, "…", "...")
 	}
@@ -201,32 +199,4 @@ func inked(m ladder.Mark) ink {
 		return plain
 	}
 	return faint
-}
-
-// millis is a duration as probes are compared: in milliseconds up to ten seconds.
-func millis(s probe.Seconds) string {
-	ms := float64(s) * 1000
-	switch {
-	case s <= 0:
-		return ""
-	case ms < 1:
-		return "<1 ms"
-	case ms < 10_000:
-		return fmt.Sprintf("%.0f ms", ms)
-	}
-	return fmt.Sprintf("%.0f s", float64(s))
-}
-
-// ago is a span as one says it: its largest unit, or two where the second still matters.
-func ago(d time.Duration) string {
-	d = max(d, 0)
-	switch {
-	case d < 2*time.Minute:
-		return fmt.Sprintf("%d s", int(d.Seconds()))
-	case d < 2*time.Hour:
-		return fmt.Sprintf("%d min", int(d.Minutes()))
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%d h %d min", int(d.Hours()), int(d.Minutes())%60)
-	}
-	return fmt.Sprintf("%d days", int(d.Hours())/24)
 }

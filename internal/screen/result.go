@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"netwatchd/internal/humanize"
 	"netwatchd/internal/ladder"
 	"netwatchd/internal/probe"
 )
@@ -45,11 +46,11 @@ func (p *paper) phases(r probe.Result) {
 			i = red
 		}
 		blank, bar := span(before, took, total, room)
-		p.line(cell{faint, pad("  "+phase.String(), labelWidth)}, cell{plain, padLeft(millis(took), 9) + "  "},
+		p.line(cell{faint, pad("  "+phase.String(), labelWidth)}, cell{plain, padLeft(humanize.Latency(took.Duration()), 9) + "  "},
 			cell{plain, pad("", blank)}, cell{i, p.bar(bar)})
 		before += took
 	}
-	p.line(cell{faint, pad("  in all", labelWidth)}, cell{plain, padLeft(millis(r.Elapsed), 9)})
+	p.line(cell{faint, pad("  in all", labelWidth)}, cell{plain, padLeft(humanize.Latency(r.Elapsed.Duration()), 9)})
 }
 
 // span places a phase on a line of room columns; none is so short that it cannot be seen.

@@ -1,6 +1,7 @@
 package screen
 
 import (
+	"netwatchd/internal/humanize"
 	"netwatchd/internal/ladder"
 )
 
@@ -49,7 +50,7 @@ func nameInk(m ladder.Mark) ink {
 
 // step is its words, and how long it took at the right edge of width columns.
 func (p *paper) step(s ladder.Step, width int) []cell {
-	took := millis(s.Took)
+	took := humanize.Latency(s.Took.Duration())
 	if took != "" {
 		took = " " + took
 	}
@@ -70,7 +71,7 @@ func widestStep(rungs []ladder.Rung, side func(ladder.Rung) ladder.Step) int {
 	for _, r := range rungs {
 		s := side(r)
 		n := length(words(s))
-		if took := millis(s.Took); took != "" {
+		if took := humanize.Latency(s.Took.Duration()); took != "" {
 			n += 3 + len(took)
 		}
 		widest = max(widest, n)

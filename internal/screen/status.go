@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"netwatchd/internal/diagnose"
+	"netwatchd/internal/humanize"
 	"netwatchd/internal/ladder"
 	"netwatchd/internal/watch"
 )
@@ -19,7 +20,7 @@ func Status(w io.Writer, s *watch.Status, o Options) error {
 	p.remarks(s)
 	p.gap()
 	p.line(cell{faint, p.clean(fmt.Sprintf("as of %s, %s ago; netwatchd %s",
-		s.At.Format(time.TimeOnly), ago(p.now(s).Sub(s.At)), cmp.Or(s.Version, "of unknown version")), textLimit)})
+		s.At.Format(time.TimeOnly), humanize.Span(p.now(s).Sub(s.At)), cmp.Or(s.Version, "of unknown version")), textLimit)})
 	return p.to(w)
 }
 
@@ -32,7 +33,7 @@ func (p *paper) now(s *watch.Status) time.Time {
 
 // since says how long a verdict holds, and how it was reached.
 func (p *paper) since(status *watch.Status, s watch.Standing) {
-	words := fmt.Sprintf("since %s, for %s", p.moment(status, s.Since), ago(p.now(status).Sub(s.Since)))
+	words := fmt.Sprintf("since %s, for %s", p.moment(status, s.Since), humanize.Span(p.now(status).Sub(s.Since)))
 	if s.Delay > 0 && s.Cause.Fault() {
 		words += fmt.Sprintf("; named %.1f s after the first failed attempt", float64(s.Delay))
 	}
@@ -106,7 +107,7 @@ func (p *paper) row(s *watch.Status, row watch.Standing, name, cause int) {
 	m := p.mark(markOf(row.Cause))
 	p.line(m, cell{plain, " " + pad(p.fit(row.Service, p.nameLimit()), name) + "  "},
 		cell{inkOf(row.Cause), pad(row.Cause.String(), cause)},
-		cell{faint, "  " + padLeft(ago(p.now(s).Sub(row.Since)), spanWidth) + "  "}, cell{plain, title})
+		cell{faint, "  " + padLeft(humanize.Span(p.now(s).Sub(row.Since)), spanWidth) + "  "}, cell{plain, title})
 }
 
 func titleOnly(s watch.Standing) string {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"netwatchd/internal/diagnose"
+	"netwatchd/internal/humanize"
 	"netwatchd/internal/incident"
 	"netwatchd/internal/ladder"
 	"netwatchd/internal/probe"
@@ -153,7 +154,7 @@ func (p *paper) menu(s *Scene, all []watch.Standing, chosen, rows int) {
 		}
 		p.line(pointer, p.mark(markOf(row.Cause)), cell{plain, " " + pad(p.fit(row.Service, p.nameLimit()), name) + "  "},
 			cell{inkOf(row.Cause), pad(row.Cause.String(), cause)},
-			cell{faint, "  for " + ago(p.now(s.Status).Sub(row.Since))})
+			cell{faint, "  for " + humanize.Span(p.now(s.Status).Sub(row.Since))})
 	}
 	if rest := len(all) - len(shown); rest > 0 {
 		p.line(cell{faint, fmt.Sprintf("    and %d more", rest)})
@@ -216,7 +217,7 @@ const Hour = 60
 // ended is how the latest attempt did, in few words.
 func ended(r probe.Result) string {
 	if r.OK() {
-		return millis(r.Elapsed)
+		return humanize.Latency(r.Elapsed.Duration())
 	}
 	return r.Class.String()
 }
@@ -304,7 +305,7 @@ func (p *paper) latest(s *Scene) {
 		if !i.IsOpen() {
 			m, until = p.mark(ladder.OK), *i.Closed
 		}
-		span := ago(until.Sub(i.Opened))
+		span := humanize.Span(until.Sub(i.Opened))
 		if i.Returns > 0 {
 			span += fmt.Sprintf(", came back %d times", i.Returns)
 		}

@@ -19,7 +19,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"netwatchd/internal/host"
-	"netwatchd/internal/probe"
 	"netwatchd/internal/redact"
 )
 
@@ -120,7 +119,7 @@ func ask(ctx context.Context, name string) Program {
 		p.Fault = redact.String(err.Error())
 		return p
 	}
-	p.Version = redact.String(probe.Shorten(said, 100))
+	p.Version = redact.String(redact.Line(said, 100))
 	return p
 }
 

@@ -225,7 +225,7 @@ var ErrNoIncident = fmt.Errorf("there is no such incident: netwatchd incidents l
 // Note writes a person's note beside an incident, on one line as whatever is shown. The daemon may run meanwhile.
 func (s *Store) Note(ctx context.Context, id, text string, at time.Time) error {
 	text = redact.String(text)
-	text = probe.Shorten(text, len(text))
+	text = redact.Line(text, len(text))
 	err := s.transact(ctx, func(tx *sql.Tx) error {
 		var there int
 		if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM incidents WHERE id = ?", id).Scan(&there); err != nil {

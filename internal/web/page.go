@@ -15,6 +15,7 @@ import (
 	"unicode/utf8"
 
 	"netwatchd/internal/diagnose"
+	"netwatchd/internal/humanize"
 	"netwatchd/internal/ladder"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/redact"
@@ -41,13 +42,13 @@ var functions = template.FuncMap{
 	"fit":     fit,
 	"lines":   lines,
 	"title":   heading,
-	"ms":      millis,
+	"ms":      func(s probe.Seconds) string { return humanize.Latency(s.Duration()) },
 	"when":    when,
 	"moment":  func(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05 MST") },
 	"machine": func(t time.Time) string { return t.Format(time.RFC3339) },
-	"lasting": lasting,
+	"lasting": humanize.Span,
 	"layer":   func(c probe.Class) string { return cmp.Or(c.Layer(), c.String()) },
-	"count":   count,
+	"count":   humanize.Count,
 }
 
 // textLimit bounds one text from outside on a page; the API has all of it.
@@ -62,7 +63,7 @@ func fit(text string) string {
 		}
 		return r
 	}, text[:min(len(text), 4*textLimit)])
-	return redact.String(probe.Shorten(visible, textLimit))
+	return redact.String(redact.Line(visible, textLimit))
 }
 
 // lines is text on lines of its own, fit to be shown as [fit] has it.
@@ -106,49 +107,6 @@ func tone(c diagnose.Cause) string {
 		return "bad"
 	}
 	return "fair"
-}
-
-func millis(s probe.Seconds) string {
-	switch d := s.Duration(); {
-	case d <= 0:
-		return ""
-	case d < time.Millisecond:
-		return "<1 ms"
-	case d < time.Second:
-		return fmt.Sprintf("%d ms", d.Milliseconds())
-	case d < 10*time.Second:
-		return fmt.Sprintf("%.1f s", d.Seconds())
-	default:
-		return fmt.Sprintf("%.0f s", d.Seconds())
-	}
-}
-
-// lasting is d as one would say it, in two units at most: "3 h 12 min".
-func lasting(d time.Duration) string {
-	d = max(d, 0)
-	switch {
-	case d < time.Minute:
-		return fmt.Sprintf("%d s", int(d.Seconds()))
-	case d < time.Hour:
-		return twoUnits(int(d.Minutes()), "min", int(d.Seconds())%60, "s")
-	case d < day:
-		return twoUnits(int(d.Hours()), "h", int(d.Minutes())%60, "min")
-	}
-	return twoUnits(int(d/day), "d", int(d.Hours())%24, "h")
-}
-
-func twoUnits(many int, large string, few int, small string) string {
-	if few == 0 {
-		return fmt.Sprintf("%d %s", many, large)
-	}
-	return fmt.Sprintf("%d %s %d %s", many, large, few, small)
-}
-
-func count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 // A frame is what every page has.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"netwatchd/internal/diagnose"
+	"netwatchd/internal/humanize"
 	"netwatchd/internal/incident"
 	"netwatchd/internal/record"
 	"netwatchd/internal/store"
@@ -136,10 +137,10 @@ func (p *past) Summary() string {
 	}
 	words := "nothing was wrong"
 	if faults > 0 {
-		words = count(faults, "fault")
+		words = humanize.Count(faults, "fault")
 	}
 	if gaps > 0 {
-		words += ", " + count(gaps, "gap")
+		words += ", " + humanize.Count(gaps, "gap")
 	}
 	return "The last " + p.Span.In() + ": " + words
 }
