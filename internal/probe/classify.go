@@ -5,30 +5,12 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"os"
 	"strings"
 	"syscall"
 )
-
-// A failure is an error whose class the prober knew at the place where it happened.
-type failure struct {
-	class Class
-	err   error
-}
-
-func (f *failure) Error() string { return f.err.Error() }
-func (f *failure) Unwrap() error { return f.err }
-
-// Fail marks err as having ended the attempt in class c.
-func Fail(c Class, err error) error { return &failure{c, err} }
-
-// Failf is Fail with a formatted error.
-func Failf(c Class, format string, args ...any) error {
-	return &failure{c, fmt.Errorf(format, args...)}
-}
 
 // Classify turns the error an attempt ended with, in the phase it had reached, into a Class. It is the only door.
 //

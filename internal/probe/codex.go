@@ -69,8 +69,8 @@ func (c Codex) Probe(ctx context.Context) (Facts, error) {
 }
 
 func isRefusalOfProvider(err error) bool {
-	known, ok := errors.AsType[*failure](err)
-	return ok && slices.Contains([]Class{ExecConfigInvalid, ExecModelRejected, HTTPUnexpectedStatus}, known.class)
+	class, known := KnownClass(err)
+	return known && slices.Contains([]Class{ExecConfigInvalid, ExecModelRejected, HTTPUnexpectedStatus}, class)
 }
 
 func (c Codex) attempt(ctx context.Context) (Facts, error) {
@@ -78,7 +78,7 @@ func (c Codex) attempt(ctx context.Context) (Facts, error) {
 	if err != nil {
 		return Facts{Phase: Executing}, err
 	}
-	e, facts, err := execute(ctx, command{argv, env, dir})
+	e, facts, err := execute(ctx, command{argv: argv, env: env, dir: dir})
 	if err != nil {
 		return facts, err
 	}
@@ -211,7 +211,7 @@ func signedIn(ctx context.Context, path string, env []string) (withKey bool, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, helpTimeout)
 	defer cancel()
-	e, err := command{[]string{path, "login", "status"}, env, ""}.run(ctx)
+	e, err := command{argv: []string{path, "login", "status"}, env: env}.run(ctx)
 	if err != nil {
 		return false, err
 	}
@@ -237,7 +237,7 @@ func readSignIn(e ending) (withKey bool, err error) {
 		return strings.Contains(e.stdout+e.stderr, "API key"), nil
 	}
 	err = readCodexLog("", e.stderr).neverSpoke(e.exit)
-	switch known, _ := errors.AsType[*failure](err); known.class {
+	switch class, _ := KnownClass(err); class {
 	case ExecNotLoggedIn:
 		return false, Failf(ExecNotLoggedIn, "nobody is signed in: run `codex login` as this user, or set CODEX_API_KEY")
 	case ExecUnexpectedExit:

@@ -99,7 +99,7 @@ func CodexVersion(ctx context.Context, path string) (Version, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, helpTimeout)
 	defer cancel()
-	e, err := command{[]string{path, "--version"}, environment(nil), ""}.run(ctx)
+	e, err := command{argv: []string{path, "--version"}, env: environment(nil)}.run(ctx)
 	if err == nil {
 		err = e.cutShort(ctx)
 	}

@@ -119,7 +119,7 @@ func TestRecordings(t *testing.T) {
 		if facts.Tokens != nil {
 			tokens = fmt.Sprintf("%d/%d/%d", facts.Tokens.Input, facts.Tokens.CachedInput, facts.Tokens.Output)
 		}
-		got.WriteString(strings.Join([]string{r.version, r.name, Classify(Executing, err).String(), redact.Line(new(Probe).why(err), 130),
+		got.WriteString(strings.Join([]string{r.version, r.name, Classify(Executing, err).String(), redact.Line(why(err), 130),
 			strings.Join(facts.Warnings, ","), strings.Join(facts.Signals, ","), tokens}, "\t") + "\n")
 	}
 	golden := "testdata/codex/golden.tsv"
@@ -250,13 +250,21 @@ func FuzzCodexLog(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, stdout, stderr string, exit int) {
 		facts, err := recording{stdout: stdout, stderr: stderr, exit: max(0, exit)}.replay()
-		if err == nil && (exit > 0 || !strings.Contains(facts.Output, "OK") && len(facts.Output) < whyLimit) {
+		if err == nil && (exit > 0 || !strings.Contains(facts.Output, "OK") && len(facts.Output) < WhyLimit) {
 			t.Errorf("a success with exit %d and output %q", exit, facts.Output)
 		}
-		for _, text := range append(facts.Signals, facts.Output, new(Probe).why(err)) {
-			if len(text) > whyLimit+len("…") || strings.ContainsFunc(text, unicode.IsControl) {
+		for _, text := range append(facts.Signals, facts.Output, why(err)) {
+			if len(text) > WhyLimit+len("…") || strings.ContainsFunc(text, unicode.IsControl) {
 				t.Errorf("said %q", text)
 			}
 		}
 	})
+}
+
+// why is the text of err as a Result has it.
+func why(err error) string {
+	if err == nil {
+		return ""
+	}
+	return redact.Quote(err.Error(), WhyLimit)
 }

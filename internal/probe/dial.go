@@ -5,10 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -190,7 +188,7 @@ func (d *dialer) lost(failed []endeavour) error {
 	for _, e := range failed {
 		said = append(said, e.err.Error())
 	}
-	return &worded{strings.Join(said, "; "), failed[0].err}
+	return Reword(strings.Join(said, "; "), failed[0].err)
 }
 
 // telling ranks how much a failure to connect says: an answer says more than silence, and a family that this host keeps to
@@ -262,13 +260,13 @@ func neighbourMissing(addr netip.Addr) bool {
 // ICMPv6, and silence from its own firewall as well as from afar.
 func connectError(addr netip.AddrPort, err error, w *witness) error {
 	errno, _ := errors.AsType[syscall.Errno](err)
-	ended, kept := inWords(err), w.keptIn()
+	ended, kept := InWords(err), w.keptIn()
 	if kept && errno == 0 { // given up early
 		ended = "no answer"
 	}
 	said := fmt.Sprintf("connect to %s: %s", addr, ended)
 	because := func(c Class, reason string) error {
-		return Fail(c, &worded{said + " (" + reason + ")", err})
+		return Fail(c, Reword(said+" ("+reason+")", err))
 	}
 	switch errno {
 	case syscall.ENETUNREACH, syscall.EHOSTUNREACH, syscall.EADDRNOTAVAIL, syscall.EINVAL: // the last from a "blackhole" route
@@ -288,15 +286,17 @@ func connectError(addr netip.AddrPort, err error, w *witness) error {
 	}
 	if o, heard := w.objection(); heard && o.from != addr.Addr() && !ours(o.from) {
 		if o.forbids {
-			return Fail(TCPAddressUnreachable, &forbidden{worded{fmt.Sprintf("%s (%s, on the way, forbids it)", said, o.from), err}})
+			return Fail(TCPAddressUnreachable, &forbidden{Reword(fmt.Sprintf("%s (%s, on the way, forbids it)", said, o.from), err)})
 		}
 		return because(TCPAddressUnreachable, fmt.Sprintf("%s, on the way, says so", o.from))
 	}
-	return refusal(addr, errno, because, &worded{said, err})
+	return refusal(addr, errno, because, Reword(said, err))
 }
 
 // forbidden is an error by which someone on the way keeps us from where we wanted to go.
-type forbidden struct{ worded }
+type forbidden struct{ error }
+
+func (f *forbidden) Unwrap() error { return f.error }
 
 // refusal is who refused a connect that ended in errno: this host itself, or the network.
 func refusal(addr netip.AddrPort, errno syscall.Errno, because func(Class, string) error, otherwise error) error {
@@ -318,39 +318,4 @@ func refusal(addr netip.AddrPort, errno syscall.Errno, because func(Class, strin
 		return otherwise
 	}
 	return because(TCPAddressUnreachable, "the network's answer")
-}
-
-// worded is an error said in other words; what it wraps is there for Classify.
-type worded struct {
-	said string
-	err  error
-}
-
-func (w *worded) Error() string { return w.said }
-func (w *worded) Unwrap() error { return w.err }
-
-// during says what was being done when err came.
-func during(what string, err error) error { return &worded{what + ": " + inWords(err), err} }
-
-// inWords leaves out what net and net/http repeat: addresses, methods, and the names of calls other than socket, which is
-// kept since a socket that cannot be opened is a sandbox's mark.
-func inWords(err error) string {
-	_, worded := errors.AsType[*worded](err)
-	if _, failed := errors.AsType[*failure](err); failed || worded {
-		return err.Error()
-	}
-	if call, ok := errors.AsType[*os.SyscallError](err); ok && call.Syscall == "socket" {
-		return call.Error()
-	}
-	if errno, ok := errors.AsType[syscall.Errno](err); ok {
-		return errno.Error()
-	}
-	timeout, ok := errors.AsType[net.Error](err)
-	switch {
-	case errors.Is(err, context.DeadlineExceeded), ok && timeout.Timeout():
-		return "no answer in time"
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return "closed by the other side"
-	}
-	return strings.TrimPrefix(err.Error(), "net/http: HTTP/1.x transport connection broken: ")
 }

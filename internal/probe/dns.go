@@ -270,6 +270,6 @@ func private(name string) bool {
 }
 
 func isNoData(err error) bool {
-	f, ok := errors.AsType[*failure](err)
-	return ok && f.class == DNSNoData
+	class, known := KnownClass(err)
+	return known && class == DNSNoData
 }

@@ -152,8 +152,8 @@ func (ls *Lines) end(q *inFlight, o outcome) {
 	if l.open.Add(-1) > 0 || ls.ctx.Err() != nil {
 		return
 	}
-	facts, err := survived(func() (Facts, error) { return l.dns.conclude(l.start, l.asked) })
-	l.done(l.probe.result(l.start, facts, err))
+	facts, err := Guard(func() (Facts, error) { return l.dns.conclude(l.start, l.asked) })
+	l.done(l.probe.Conclude(l.start, facts, err))
 }
 
 const (
@@ -317,7 +317,7 @@ func (l *dnsLine) hear(ls *Lines, msg []byte) {
 
 // readSafely reads a response; a flaw in the reader must not end the monitoring of everything else.
 func readSafely(msg []byte, qtype uint16) (r reply, err error) {
-	_, err = survived(func() (Facts, error) {
+	_, err = Guard(func() (Facts, error) {
 		r, err = readReply(msg, qtype)
 		return Facts{}, err
 	})

@@ -157,14 +157,3 @@ func nameserver(tb testing.TB, handler dns.HandlerFunc) netip.AddrPort {
 	tb.Fatal("no port is free for both UDP and TCP")
 	return netip.AddrPort{}
 }
-
-// nobody is an address whose port is closed.
-func nobody(tb testing.TB) netip.AddrPort {
-	tb.Helper()
-	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer conn.Close()
-	return netip.MustParseAddrPort(conn.LocalAddr().String())
-}

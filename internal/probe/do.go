@@ -35,11 +35,11 @@ func Do(ctx context.Context, p *Probe) (Result, bool) {
 	if ctx.Err() != nil {
 		return Result{}, false
 	}
-	return p.result(start, facts, err), true
+	return p.Conclude(start, facts, err), true
 }
 
-// result is that of an attempt that began at start and ends now.
-func (p *Probe) result(start time.Time, facts Facts, err error) Result {
+// Conclude returns the result of an attempt that began at start and ends now.
+func (p *Probe) Conclude(start time.Time, facts Facts, err error) Result {
 	return Result{
 		Spec: p.Spec, Start: start, Elapsed: InSeconds(time.Since(start)), Facts: facts,
 		Class: Classify(facts.Phase, err), Why: p.why(err),
@@ -65,7 +65,7 @@ func (p *Probe) guarded(ctx context.Context) (Facts, error) {
 	}
 	ended := make(chan end, 1)
 	go func() {
-		facts, err := survived(func() (Facts, error) { return p.Probe(ctx) })
+		facts, err := Guard(func() (Facts, error) { return p.Probe(ctx) })
 		ended <- end{facts, err}
 		p.hung.Store(false)
 	}()
@@ -91,8 +91,8 @@ func (p *Probe) guarded(ctx context.Context) (Facts, error) {
 	}
 }
 
-// survived turns a panic into an error, so that a single buggy prober does not end the monitoring of everything else.
-func survived(attempt func() (Facts, error)) (facts Facts, err error) {
+// Guard makes an attempt and turns a panic into an error, so that a single buggy prober does not end the monitoring of everything else.
+func Guard(attempt func() (Facts, error)) (facts Facts, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = Fail(Internal, fmt.Errorf("the prober panicked: %v\n%s", v, debug.Stack()))
@@ -101,19 +101,15 @@ func survived(attempt func() (Facts, error)) (facts Facts, err error) {
 	return attempt()
 }
 
-// whyLimit keeps a server's page or a stack out of every place a Result is shown; two terminal lines say enough.
-const whyLimit = 300
+// WhyLimit bounds the text of an error: it keeps a server's page or a stack out of every place a Result is shown; two terminal lines say enough.
+const WhyLimit = 300
 
 func (p *Probe) why(err error) string {
 	switch {
 	case err == nil:
 		return ""
 	case p.Kind == KindDNS: // is given no secrets, and may fail ten thousand times a second
-		return redact.Line(err.Error(), whyLimit)
+		return redact.Line(err.Error(), WhyLimit)
 	}
-	return quote(err.Error(), whyLimit)
+	return redact.Quote(err.Error(), WhyLimit)
 }
-
-// quote is what others said, fit to be kept and shown: on one line, without secrets, since what fails likes to tell what it
-// was given. They go first: half a secret is hard to know.
-func quote(text string, limit int) string { return redact.Line(redact.String(text), limit) }

@@ -24,7 +24,7 @@ func (r Exec) Probe(ctx context.Context) (Facts, error) {
 	if len(r.Command) == 0 {
 		return Facts{Phase: Executing}, Fail(Internal, errors.New("no command to run: name one in the configuration"))
 	}
-	e, facts, err := execute(ctx, command{r.Command, environment(r.Env), r.Dir})
+	e, facts, err := execute(ctx, command{argv: r.Command, env: environment(r.Env), dir: r.Dir})
 	if err != nil {
 		return facts, err
 	}

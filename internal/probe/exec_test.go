@@ -16,27 +16,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// doRun makes one attempt the way the daemon does.
-func doRun(t *testing.T, p Prober, timeout time.Duration) Result {
-	t.Helper()
-	r, ok := Do(t.Context(), &Probe{Spec: Spec{Service: "test", Name: "exec", Kind: KindExec, Timeout: timeout}, Prober: p})
-	if !ok {
-		t.Fatal("the attempt was cut short")
-	}
-	return r
-}
-
-func sh(script string) []string { return []string{"/bin/sh", "-c", script} }
-
-func script(t *testing.T, mode os.FileMode, text string) []string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "script")
-	if err := os.WriteFile(path, []byte(text), mode); err != nil {
-		t.Fatal(err)
-	}
-	return []string{path}
-}
-
 func TestExec(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -101,19 +80,6 @@ func TestRunThatCannotStart(t *testing.T) {
 	}
 }
 
-// carrying lists the processes that still run with the variable in their environment; a dead process has none.
-func carrying(variable string) []string {
-	var found []string
-	environs, _ := filepath.Glob("/proc/[0-9]*/environ")
-	for _, path := range environs {
-		environ, _ := os.ReadFile(path)
-		if slices.Contains(strings.Split(string(environ), "\x00"), variable) {
-			found = append(found, filepath.Base(filepath.Dir(path)))
-		}
-	}
-	return found
-}
-
 func TestRunEndsItsWholeGroup(t *testing.T) {
 	t.Parallel()
 	const second = time.Second
@@ -141,17 +107,6 @@ func TestRunEndsItsWholeGroup(t *testing.T) {
 			gone(t, marker)
 		})
 	}
-}
-
-// gone waits until no process carries the variable: a killed process is gone soon, not at once.
-func gone(t *testing.T, marker string) {
-	t.Helper()
-	for until := time.Now().Add(2 * time.Second); time.Now().Before(until); time.Sleep(5 * time.Millisecond) {
-		if len(carrying(marker)) == 0 {
-			return
-		}
-	}
-	t.Errorf("still running: %v", carrying(marker))
 }
 
 func TestRunThatLeavesProcessesBehind(t *testing.T) {

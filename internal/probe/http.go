@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+
+	"netwatchd/internal/redact"
 )
 
 // HTTP makes one request on a connection of its own and holds the answer against what is expected. An expectation
@@ -30,7 +32,7 @@ func (h *HTTP) Probe(ctx context.Context) (Facts, error) {
 	err := h.request(ctx, l)
 	if err == nil {
 		err = h.judge(l.answer)
-		l.quote(err)
+		quoteBody(l, err)
 	}
 	return l.progress.end(), err
 }
@@ -58,13 +60,10 @@ func bare(err error) error {
 	return err
 }
 
-// quoteLimit is enough to recognise a page or an error message by.
-const quoteLimit = 200
-
-// quote keeps the answer's own words if they are part of why it was not as expected.
-func (l *line) quote(err error) {
+// quoteBody keeps the answer's own words if they are part of why it was not as expected.
+func quoteBody(l *line, err error) {
 	if err != nil && len(l.answer.body) > 0 {
-		l.progress.learn(func(f *Facts) { f.Output = quote(string(l.answer.body), quoteLimit) })
+		l.progress.learn(func(f *Facts) { f.Output = redact.Quote(string(l.answer.body), quoteLimit) })
 	}
 }
 
@@ -79,7 +78,7 @@ func (h *HTTP) judge(a answer) error {
 	}
 	switch {
 	case a.cut != nil:
-		return during("reading the answer's body", a.cut)
+		return During("reading the answer's body", a.cut)
 	case h.Body != nil && !h.Body.Match(a.body):
 		return Failf(HTTPUnexpectedBody, "the body does not match /%s/", h.Body)
 	}

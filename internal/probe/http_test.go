@@ -58,7 +58,7 @@ func TestAnswers(t *testing.T) {
 		{"part of a token", HTTP{Status: []int{405}, Headers: allowPOST}, answering(405, "", "Allow", "POSTAL"),
 			HTTPUnexpectedHeader, `Allow is "POSTAL"`},
 		{"another body", HTTP{Body: regexp.MustCompile(`^OK$`)}, answering(200, "KO"), HTTPUnexpectedBody, "the body does not match /^OK$/"},
-		{"what is sought comes too late", HTTP{Body: regexp.MustCompile(`end$`)}, answering(200, strings.Repeat(" ", bodyLimit)+"end"),
+		{"what is sought comes too late", HTTP{Body: regexp.MustCompile(`end$`)}, answering(200, strings.Repeat(" ", 64<<10)+"end"),
 			HTTPUnexpectedBody, ""},
 
 		{"challenge", HTTP{Status: []int{405}}, answering(403, page, append(cloudflare, "Cf-Mitigated", "challenge")...),

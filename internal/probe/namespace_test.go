@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"os/exec"
 	"strings"
 	"syscall"
@@ -14,52 +13,6 @@ import (
 
 	"golang.org/x/sys/unix"
 )
-
-// elsewhere marks a test binary that runs in a network namespace of its own.
-const elsewhere = "NETWATCHD_TEST_ELSEWHERE"
-
-// inOwnNetwork runs the test once more, in a process whose network is empty, and reports whether this is that process.
-// What it does to its network ends with it.
-func inOwnNetwork(t *testing.T) bool {
-	t.Helper()
-	if os.Getenv(elsewhere) != "" {
-		return true
-	}
-	if os.Geteuid() != 0 {
-		t.Skip("needs root: network namespaces")
-	}
-	for _, tool := range []string{"ip", "nft"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Skipf("needs %s: apt-get install iproute2 nftables", tool)
-		}
-	}
-	child := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v")
-	child.Env = append(os.Environ(), elsewhere+"=1")
-	child.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
-	said, err := child.CombinedOutput()
-	if _, why, skipped := strings.Cut(string(said), "--- SKIP"); skipped {
-		_, why, _ = strings.Cut(why, "needs ")
-		t.Skip("needs " + strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(why), "PASS")))
-	}
-	if err != nil || !strings.Contains(string(said), "--- PASS: "+t.Name()) {
-		t.Errorf("in a network of its own: %v\n%s", err, said)
-	}
-	return false
-}
-
-func inShell(t *testing.T, script string) {
-	t.Helper()
-	if said, err := exec.CommandContext(t.Context(), "sh", "-ec", script).CombinedOutput(); err != nil {
-		t.Fatalf("%s: %v\n%s", script, err, said)
-	}
-}
-
-// filter puts one rule at one hook.
-func filter(t *testing.T, hook, rule string) {
-	t.Helper()
-	inShell(t, "nft -f - <<'END'\ntable inet t {\n chain c {\n type filter hook "+hook+" priority 0\n "+rule+"\n }\n}\nEND\n")
-	t.Cleanup(func() { exec.Command("nft", "delete", "table", "inet", "t").Run() })
-}
 
 func TestUnreachable(t *testing.T) {
 	if !inOwnNetwork(t) {

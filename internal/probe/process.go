@@ -17,6 +17,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"netwatchd/internal/redact"
 )
 
 // killAfter is how long a process group may take to end once asked. codex ends within 50 ms of a SIGTERM; what has not
@@ -211,5 +213,5 @@ var escapes = regexp.MustCompile(`\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:
 // said makes words of a command fit to be stored and shown: a short line without colours, and without what looks like a
 // key or a token, since results are readable by everyone on the host.
 func said(text string) string {
-	return quote(escapes.ReplaceAllString(text, ""), whyLimit)
+	return redact.Quote(escapes.ReplaceAllString(text, ""), WhyLimit)
 }

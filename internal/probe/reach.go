@@ -17,6 +17,8 @@ import (
 	"strings"
 	"time"
 
+	"netwatchd/internal/redact"
+
 	"golang.org/x/net/http/httpproxy"
 	"golang.org/x/net/proxy"
 )
@@ -63,6 +65,9 @@ type answer struct {
 // answer is shorter still; a probe is no download.
 const bodyLimit = 64 << 10
 
+// quoteLimit is enough to recognise a page or an error message by.
+const quoteLimit = 200
+
 // userAgent says who asks: an operator who finds us in a log should be able to find out why.
 const userAgent = "netwatchd"
 
@@ -105,7 +110,7 @@ func (l *line) heard(r *http.Request, response *http.Response) {
 	}
 	l.progress.learn(func(f *Facts) {
 		f.Status = response.StatusCode
-		f.RequestID = quote(cmp.Or(response.Header.Get("X-Request-Id"), response.Header.Get("Cf-Ray")), quoteLimit)
+		f.RequestID = redact.Quote(cmp.Or(response.Header.Get("X-Request-Id"), response.Header.Get("Cf-Ray")), quoteLimit)
 		f.Date, _ = http.ParseTime(response.Header.Get("Date")) // zero if there is none
 	})
 }
@@ -114,7 +119,7 @@ func (l *line) heard(r *http.Request, response *http.Response) {
 func (l *line) askFailed(err error) error {
 	var peer string
 	l.progress.learn(func(f *Facts) { peer = f.Peer })
-	said := during("request to "+peer, err)
+	said := During("request to "+peer, err)
 	if Classify(l.progress.phase(), err) != Unknown {
 		return said
 	}
@@ -243,7 +248,7 @@ func (l *line) dialThrough(ctx context.Context, via, u *url.URL, security *secur
 		secured, err := security.anyIssuer().shake(ctx, conn, via.Hostname(), nil, func(*TLS) {})
 		if err != nil {
 			conn.Close()
-			return nil, Fail(ProxyFailed, during("proxy "+naked(via), err))
+			return nil, Fail(ProxyFailed, During("proxy "+naked(via), err))
 		}
 		conn = secured
 	}
@@ -262,7 +267,7 @@ func (l *line) dialThrough(ctx context.Context, via, u *url.URL, security *secur
 // proxyUnreached leaves to this host what is this host's: without a route, no proxy is to blame.
 func proxyUnreached(phase Phase, via *url.URL, err error) error {
 	c := Classify(phase, err)
-	err = during("proxy "+naked(via), err)
+	err = During("proxy "+naked(via), err)
 	switch {
 	case c.Layer() == "local", c == Internal:
 		return err
@@ -286,12 +291,12 @@ func (l *line) askTunnel(ctx context.Context, conn net.Conn, via, u *url.URL) er
 	}
 	doing := fmt.Sprintf("CONNECT %s by proxy %s", hostPort(u), naked(via))
 	if err := r.Write(conn); err != nil {
-		return Fail(ProxyFailed, during(doing, err))
+		return Fail(ProxyFailed, During(doing, err))
 	}
 	// What is read too much is nothing: a TLS server does not speak until it is spoken to.
 	response, err := http.ReadResponse(bufio.NewReader(io.LimitReader(conn, bodyLimit)), r)
 	if err != nil {
-		return Fail(ProxyFailed, during(doing, err))
+		return Fail(ProxyFailed, During(doing, err))
 	}
 	switch response.StatusCode {
 	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
@@ -339,7 +344,7 @@ func askSOCKS(ctx context.Context, conn net.Conn, via, u *url.URL) error {
 		if ok {
 			err = inner.Err
 		}
-		return Fail(ProxyFailed, during(fmt.Sprintf("%s by proxy %s", hostPort(u), naked(via)), err))
+		return Fail(ProxyFailed, During(fmt.Sprintf("%s by proxy %s", hostPort(u), naked(via)), err))
 	}
 	return nil
 }

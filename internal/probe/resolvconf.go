@@ -26,15 +26,6 @@ func Nameservers(file string) ([]netip.AddrPort, error) {
 	return nil, fmt.Errorf("%s has no nameserver line with an address: add one", file)
 }
 
-// NoNameserver is the end of an attempt that found no nameserver in a file, by the error of [Nameservers]: that there is
-// none, unless this host lacks what it takes to open the file.
-func NoNameserver(err error) error {
-	if Classify(Resolve, err) == LocalResources {
-		return Fail(LocalResources, err)
-	}
-	return Fail(DNSNoNameserver, err)
-}
-
 // ParseNameservers reads the nameserver lines, as resolv.conf(5) has them: the keyword starts the line. What is not an
 // address is passed over, as resolvers do.
 func ParseNameservers(text []byte) (found []netip.AddrPort) {
@@ -44,7 +35,7 @@ func ParseNameservers(text []byte) (found []netip.AddrPort) {
 			continue
 		}
 		if addr, err := netip.ParseAddr(words[1]); err == nil {
-			found = append(found, netip.AddrPortFrom(addr, dnsPort))
+			found = append(found, netip.AddrPortFrom(addr, 53))
 		}
 	}
 	return found

@@ -407,3 +407,12 @@ func (l *listener) verdict(q question, x *exchanged) error {
 	}
 	return err
 }
+
+// NoNameserver is the end of an attempt that found no nameserver in a file, by the error of [Nameservers]: that there is
+// none, unless this host lacks what it takes to open the file.
+func NoNameserver(err error) error {
+	if Classify(Resolve, err) == LocalResources {
+		return Fail(LocalResources, err)
+	}
+	return Fail(DNSNoNameserver, err)
+}

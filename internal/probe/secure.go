@@ -67,12 +67,12 @@ func (s *security) shake(ctx context.Context, conn net.Conn, name string, protoc
 	case distrust != nil:
 		return nil, distrust
 	}
-	return nil, &worded{fmt.Sprintf("TLS handshake with %s: %s", conn.RemoteAddr(), inWords(err)), err}
+	return nil, Reword(fmt.Sprintf("TLS handshake with %s: %s", conn.RemoteAddr(), InWords(err)), err)
 }
 
 func shown(state tls.ConnectionState) *TLS {
 	leaf := state.PeerCertificates[0] // a server that shows none fails the handshake before
-	return &TLS{Version: tls.VersionName(state.Version), Subject: redact.Line(leaf.Subject.String(), whyLimit), Issuer: redact.Line(leaf.Issuer.String(), whyLimit),
+	return &TLS{Version: tls.VersionName(state.Version), Subject: redact.Line(leaf.Subject.String(), WhyLimit), Issuer: redact.Line(leaf.Issuer.String(), WhyLimit),
 		NotAfter: leaf.NotAfter}
 }
 
@@ -107,7 +107,7 @@ func (s *security) distrust(shown []*x509.Certificate, name string, err error) e
 	case TLSNameInvalid:
 		said = fmt.Sprintf("certificate is for %s, not for %s (issuer %q)", namesOf(leaf), name, leaf.Issuer)
 	}
-	return &worded{said, err}
+	return Reword(said, err)
 }
 
 func (s *security) outOfDate(leaf *x509.Certificate, err error) string {

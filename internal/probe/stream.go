@@ -72,7 +72,7 @@ func (s *Stream) stream(ctx context.Context, l *line, u *url.URL) error {
 		return Failf(StreamUpgradeRefused, "got 101, but not a WebSocket's: %w", err)
 	}
 	if err := s.judge(l.answer); err != nil {
-		l.quote(err)
+		quoteBody(l, err)
 		return err
 	}
 	l.progress.warn("stream_not_upgraded")
@@ -206,7 +206,7 @@ func (s *Stream) closedIdle(l *line, err error) error {
 }
 
 func (s *Stream) idleCut(err error, idle time.Duration) error {
-	return Fail(StreamIdleCut, during(fmt.Sprintf("the connection ended after %s idle", idle.Round(time.Millisecond)), err))
+	return Fail(StreamIdleCut, During(fmt.Sprintf("the connection ended after %s idle", idle.Round(time.Millisecond)), err))
 }
 
 // wake judges the answer to the first word after the hold.
@@ -214,7 +214,7 @@ func (s *Stream) wake(with string, err error) error {
 	if err == nil {
 		return nil
 	}
-	said := during(fmt.Sprintf("%s after %s idle", with, s.Hold), err)
+	said := During(fmt.Sprintf("%s after %s idle", with, s.Hold), err)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		return Fail(StreamStalled, said)

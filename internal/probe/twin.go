@@ -116,7 +116,7 @@ func (t *Twin) command(ctx context.Context, limit time.Duration) (c command, inp
 	if slices.ContainsFunc(t.Probes, holdsPassword) {
 		last, input = "-", last
 	}
-	return command{slices.Concat(wrap, []string{program, "probe", "--batch", last}), environment(t.Env), t.Dir}, input, nil
+	return command{argv: slices.Concat(wrap, []string{program, "probe", "--batch", last}), env: environment(t.Env), dir: t.Dir}, input, nil
 }
 
 func bounded(probes []*Probe, limit time.Duration) []*Probe {

@@ -28,3 +28,7 @@ func Line(text string, limit int) string {
 	}
 	return text[:cut] + "…"
 }
+
+// Quote returns text from outside as one line of at most limit bytes, without secrets: what fails often repeats what it was
+// given. Secrets are removed before the text is shortened, because half a secret is hard to recognize.
+func Quote(text string, limit int) string { return Line(String(text), limit) }
