@@ -57,7 +57,7 @@ parts: setup codex axe grafana tools rootfs
 
 # What internal/lab tries are programs, into which the race detector does not see, and internal/diagnose shares nothing. And
 # bubbletea races with its own reader when it ends in a panic. What takes longest comes first, or it is waited for in the end.
-raced = ./internal/probe $$(go list ./... | grep -v -e /internal/lab/ -e /internal/diagnose)
+raced = ./internal/agent ./internal/probe/httpprobe $$(go list ./... | grep -v -e /internal/lab/ -e /internal/diagnose)
 unraced := ./internal/lab/scenes ./internal/lab/sandbox ./internal/lab/... ./internal/diagnose ./internal/top
 
 test: parts ## every test, then one list of what was skipped and why

@@ -20,6 +20,7 @@ import (
 	"netwatchd/internal/host"
 	"netwatchd/internal/plan"
 	"netwatchd/internal/probe"
+	"netwatchd/internal/sandbox"
 	"netwatchd/internal/screen"
 )
 
@@ -86,7 +87,7 @@ func (a *app) batch(ctx context.Context, list string, in io.Reader) error {
 		}
 		list = string(text)
 	}
-	probes, err := probe.UnmarshalProbes([]byte(list), host.Sandbox{})
+	probes, err := sandbox.UnmarshalProbes([]byte(list), host.Sandbox{})
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"netwatchd/internal/agent"
 	"netwatchd/internal/config"
 	"netwatchd/internal/probe"
 )
@@ -27,11 +28,11 @@ func (e *examination) agentOf() (config.Codex, bool) {
 // codex tells whether there is one, of which version, and whether someone is signed in.
 func (e *examination) codex(ctx context.Context) []Finding {
 	const check = "codex"
-	agent, wanted := e.agentOf()
+	codex, wanted := e.agentOf()
 	if !wanted {
 		return []Finding{{check, Note, "the configuration does not run it", nil}}
 	}
-	found, err := probe.FindCodex(agent.Path)
+	found, err := agent.FindCodex(codex.Path)
 	if err != nil {
 		outcome := Fault
 		if e.Config.Assumed {
@@ -39,12 +40,12 @@ func (e *examination) codex(ctx context.Context) []Finding {
 		}
 		return []Finding{{check, outcome, "it is not on the PATH: its runs and its sandbox are not watched", []Change{run("npm install -g @openai/codex")}}}
 	}
-	version, err := probe.CodexVersion(ctx, found)
+	version, err := agent.CodexVersion(ctx, found)
 	if err != nil {
 		return []Finding{{check, Fault, err.Error(), []Change{run("npm install -g @openai/codex")}}}
 	}
 	all := []Finding{{check, Well, fmt.Sprintf("%s, %s", version, found), nil}}
-	if err := probe.SignedIn(ctx, found, agent.Home); err != nil {
+	if err := agent.SignedIn(ctx, found, codex.Home); err != nil {
 		return append(all, Finding{"sign-in", Fault, err.Error(), []Change{run("codex login")}})
 	}
 	return append(all, Finding{"sign-in", Well, "this user has one", nil})
@@ -96,7 +97,7 @@ func (e *examination) turn(sandbox *config.Sandbox, is string) Change {
 	if c := sandbox.Command; len(c) > 0 && c[0] != "codex" {
 		return write(e.configFile(), "sandbox: {want: "+is+"} # or another command")
 	}
-	agent, _ := e.agentOf()
-	return write(path.Join(cmp.Or(agent.Home, "~/.codex"), "config.toml"), `sandbox_mode = "workspace-write"`,
+	codex, _ := e.agentOf()
+	return write(path.Join(cmp.Or(codex.Home, "~/.codex"), "config.toml"), `sandbox_mode = "workspace-write"`,
 		"[sandbox_workspace_write]", fmt.Sprintf("network_access = %t", is == "closed"))
 }

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"netwatchd/internal/probe"
+	"netwatchd/internal/agent"
 )
 
 // A unit is what systemd says of one.
@@ -125,11 +125,11 @@ func (e *examination) unit(ctx context.Context) []Finding {
 
 // hasAgent reports whether this user has an agent that the configuration would run.
 func (e *examination) hasAgent() bool {
-	agent, wanted := e.agentOf()
+	codex, wanted := e.agentOf()
 	if !wanted || e.UID == 0 { // root's is a matter of its own: the hardening is made for a person's
 		return false
 	}
-	_, err := probe.FindCodex(agent.Path)
+	_, err := agent.FindCodex(codex.Path)
 	return err == nil
 }
 

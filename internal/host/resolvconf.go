@@ -5,6 +5,8 @@ import (
 	"errors"
 
 	"netwatchd/internal/probe"
+	"netwatchd/internal/probe/dnsprobe"
+	"netwatchd/internal/resolvconf"
 )
 
 // ResolvConf asks whether resolv.conf(5) names a nameserver. It fails as [probe.DNSNoNameserver] if none of the files does,
@@ -17,7 +19,7 @@ type ResolvConf struct{ Files []string }
 func (r ResolvConf) Probe(context.Context) (facts probe.Facts, err error) {
 	var faults []error
 	for _, file := range r.Files {
-		found, err := probe.Nameservers(file)
+		found, err := resolvconf.Nameservers(file)
 		for _, server := range found {
 			facts.Answers = append(facts.Answers, server.Addr().String())
 		}
@@ -28,5 +30,5 @@ func (r ResolvConf) Probe(context.Context) (facts probe.Facts, err error) {
 	if len(r.Files) == 0 || len(facts.Answers) > 0 {
 		return facts, nil
 	}
-	return facts, probe.NoNameserver(errors.Join(faults...))
+	return facts, dnsprobe.NoNameserver(errors.Join(faults...))
 }

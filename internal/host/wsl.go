@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"strings"
 
-	"netwatchd/internal/probe"
+	"netwatchd/internal/resolvconf"
 )
 
 // WSLFacts are what can be seen of the Windows Subsystem for Linux from the inside, without asking Windows.
@@ -70,7 +70,7 @@ func WSLIn(root fs.FS) WSLFacts {
 		w.Networking = wslNetworking(root)
 	}
 	text := w.ResolvConf.read(root)
-	w.DNS = wslDNS(root, probe.ParseNameservers(text))
+	w.DNS = wslDNS(root, resolvconf.ParseNameservers(text))
 	return w
 }
 

@@ -4,9 +4,11 @@ import (
 	"context"
 	"slices"
 
+	"netwatchd/internal/agent"
 	"netwatchd/internal/config"
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/probe"
+	"netwatchd/internal/probe/execprobe"
 	"netwatchd/internal/watch"
 )
 
@@ -51,11 +53,11 @@ func (w wrappedRun) Probe(ctx context.Context) (probe.Facts, error) {
 		return probe.Facts{Phase: probe.Executing}, err
 	}
 	switch run := w.run.(type) {
-	case *probe.Codex:
+	case *agent.Codex:
 		inside := *run
 		inside.Wrapper = wrap
 		return inside.Probe(ctx)
-	case *probe.Exec:
+	case *execprobe.Run:
 		inside := *run
 		inside.Command = slices.Concat(wrap, run.Command)
 		return inside.Probe(ctx)

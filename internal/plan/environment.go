@@ -12,7 +12,11 @@ import (
 	"netwatchd/internal/config"
 	"netwatchd/internal/host"
 	"netwatchd/internal/probe"
+	"netwatchd/internal/probe/connect"
+	"netwatchd/internal/probe/dnsprobe"
+	"netwatchd/internal/probe/httpprobe"
 	"netwatchd/internal/redact"
+	"netwatchd/internal/resolvconf"
 )
 
 // environment returns what is looked at in every round, whatever the service: this host, each of its nameservers, the
@@ -35,7 +39,7 @@ func environment(c *config.Config) func() []*probe.Probe {
 func configured(c *config.Config) []netip.AddrPort {
 	var all []netip.AddrPort
 	for _, file := range c.Resolvers.Files {
-		servers, _ := probe.Nameservers(file)
+		servers, _ := resolvconf.Nameservers(file)
 		all = append(all, servers...)
 	}
 	slices.SortFunc(all, netip.AddrPort.Compare)
@@ -64,9 +68,9 @@ func askEach(c *config.Config, servers []netip.AddrPort, name string, role probe
 				Service: "resolvers", Name: serverName(server) + "/" + strings.TrimPrefix(role.String(), "resolver."),
 				Kind: probe.KindDNS, Target: name, Vantage: from, Role: role, Timeout: c.Defaults.Timeout,
 			},
-			Prober: &probe.DNS{
+			Prober: &dnsprobe.Lookup{
 				Name: name, Types: []string{"A"}, Nameservers: []netip.AddrPort{server},
-				Expect: probe.DNSExpect{NXDomain: role == probe.ResolverAsksCanary},
+				Expect: dnsprobe.Expect{NXDomain: role == probe.ResolverAsksCanary},
 			},
 		}
 	}
@@ -99,9 +103,9 @@ func controlProbe(c *config.Config, control config.Control, name string, role pr
 			Service: "controls", Name: name, Kind: probe.KindHTTP, Target: redact.String(control.URL.String()),
 			Role: role, Timeout: c.Defaults.Timeout,
 		},
-		Prober: &probe.HTTP{
+		Prober: &httpprobe.Request{
 			URL: control.URL, Status: control.Expect.Status, Headers: tokens(control.Expect.Headers), Body: control.Expect.Body,
-			Reach: probe.Reach{Address: address},
+			Options: connect.Options{Address: address},
 		},
 	}
 }

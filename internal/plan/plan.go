@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"netwatchd/internal/agent"
 	"netwatchd/internal/config"
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/host"
@@ -94,12 +95,12 @@ func (p *Plan) Codex(ctx context.Context) metrics.Codex {
 }
 
 func installed(ctx context.Context, path string, sandbox *config.Sandbox) metrics.Codex {
-	found, err := probe.FindCodex(path)
+	found, err := agent.FindCodex(path)
 	if err != nil {
 		return metrics.Codex{}
 	}
 	about := metrics.Codex{Path: found, Version: "unknown", SandboxMode: "none"}
-	if version, err := probe.CodexVersion(ctx, found); err == nil {
+	if version, err := agent.CodexVersion(ctx, found); err == nil {
 		about.Version = version.String()
 	}
 	if sandbox != nil {

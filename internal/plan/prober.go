@@ -5,22 +5,27 @@ import (
 	"net/url"
 	"time"
 
+	"netwatchd/internal/agent"
 	"netwatchd/internal/config"
 	"netwatchd/internal/probe"
+	"netwatchd/internal/probe/connect"
+	"netwatchd/internal/probe/dnsprobe"
+	"netwatchd/internal/probe/execprobe"
+	"netwatchd/internal/probe/httpprobe"
 )
 
 // Prober returns what makes the attempts of p. A stream is held for hold.
 func Prober(c *config.Config, p config.Probe, hold time.Duration) probe.Prober {
 	switch p.Kind {
 	case probe.KindDNS:
-		return &probe.DNS{
+		return &dnsprobe.Lookup{
 			Name: p.Target, Types: p.Types, Nameservers: nameservers(c, p),
-			Expect: probe.DNSExpect{Answers: p.Expect.Answers},
+			Expect: dnsprobe.Expect{Answers: p.Expect.Answers},
 		}
 	case probe.KindStream:
-		return &probe.Stream{
+		return &httpprobe.Stream{
 			URL: parsed(p.Target), Status: p.Expect.Status,
-			Hold: hold, Timeout: p.Timeout - p.Hold, Reach: reach(c, p),
+			Hold: hold, Timeout: p.Timeout - p.Hold, Options: reach(c, p),
 		}
 	case probe.KindExec:
 		return command(c, p)
@@ -29,16 +34,16 @@ func Prober(c *config.Config, p config.Probe, hold time.Duration) probe.Prober {
 	}
 }
 
-func request(c *config.Config, p config.Probe) *probe.HTTP {
-	return &probe.HTTP{
+func request(c *config.Config, p config.Probe) *httpprobe.Request {
+	return &httpprobe.Request{
 		URL: parsed(p.Target), Method: p.Method,
 		Status: p.Expect.Status, Headers: tokens(p.Expect.Headers), Body: p.Expect.Body,
-		Reach: reach(c, p),
+		Options: reach(c, p),
 	}
 }
 
-func reach(c *config.Config, p config.Probe) probe.Reach {
-	return probe.Reach{
+func reach(c *config.Config, p config.Probe) connect.Options {
+	return connect.Options{
 		CAFile: p.TLS.CAFile, Issuer: p.TLS.Issuer, ServerName: p.TLS.Name,
 		Family: string(p.Family), Proxy: p.Proxy, Nameservers: nameservers(c, p),
 	}
@@ -61,19 +66,19 @@ func parsed(text string) *url.URL {
 	return u
 }
 
-func tokens(headers []config.Header) []probe.HeaderToken {
-	all := make([]probe.HeaderToken, len(headers))
+func tokens(headers []config.Header) []httpprobe.HeaderToken {
+	all := make([]httpprobe.HeaderToken, len(headers))
 	for i, h := range headers {
-		all[i] = probe.HeaderToken{Name: h.Name, Value: h.Value}
+		all[i] = httpprobe.HeaderToken{Name: h.Name, Value: h.Value}
 	}
 	return all
 }
 
 func command(c *config.Config, p config.Probe) probe.Prober {
 	if p.Preset == "" {
-		return &probe.Exec{Command: p.Command, Expect: p.Expect.Output}
+		return &execprobe.Run{Command: p.Command, Expect: p.Expect.Output}
 	}
-	return &probe.Codex{
+	return &agent.Codex{
 		Path: p.Codex.Path, Home: p.Codex.Home, StateDir: c.Storage.Path,
 		Model: p.Codex.Model, Provider: p.Codex.Provider, BaseURL: p.Codex.BaseURL,
 		Prompt: p.Prompt, Expect: p.Expect.Output,

@@ -6,9 +6,11 @@ import (
 	"path/filepath"
 	"slices"
 
+	"netwatchd/internal/agent"
 	"netwatchd/internal/config"
 	"netwatchd/internal/host"
 	"netwatchd/internal/probe"
+	"netwatchd/internal/sandbox"
 	"netwatchd/internal/watch"
 )
 
@@ -31,7 +33,7 @@ func twin(c *config.Config, s config.Service) *watch.Twin {
 		return nil
 	}
 	w := wrapperOf(c, s)
-	t := &probe.Twin{Service: s.Name, Wrap: w.command, Env: w.env(), Dir: w.dir(), Timeout: s.Sandbox.Timeout, Probes: probes}
+	t := &sandbox.Batch{Service: s.Name, Wrap: w.command, Env: w.env(), Dir: w.dir(), Timeout: s.Sandbox.Timeout, Probes: probes}
 	return &watch.Twin{Interval: s.Sandbox.Interval, Run: t.Run}
 }
 
@@ -75,17 +77,17 @@ func (w wrapper) command(ctx context.Context) ([]string, error) {
 	if len(w.given) > 0 && w.given[0] != "codex" {
 		return w.given, nil
 	}
-	path, err := probe.FindCodex(w.codex)
+	path, err := agent.FindCodex(w.codex)
 	if err != nil {
 		return nil, err
 	}
 	command := w.given
 	if len(command) == 0 {
-		version, err := probe.CodexVersion(ctx, path)
+		version, err := agent.CodexVersion(ctx, path)
 		if err != nil {
 			return nil, err
 		}
-		command = probe.AgentSandbox(version, probe.ReadSandboxSettings(w.home))
+		command = agent.AgentSandbox(version, agent.ReadSandboxSettings(w.home))
 	}
 	if command[0] == "codex" {
 		command = slices.Concat([]string{path}, command[1:])
@@ -125,7 +127,7 @@ func withoutAgent(c *config.Config) (_ *config.Config, notes []string) {
 
 // noAgent says why there is no agent for this user; empty: there is one.
 func noAgent() string {
-	if _, err := probe.FindCodex(""); err != nil {
+	if _, err := agent.FindCodex(""); err != nil {
 		return "no codex on the PATH"
 	}
 	// A system service's user: nobody can have signed in as it, or configured its sandbox.

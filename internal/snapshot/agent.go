@@ -13,7 +13,7 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 
-	"netwatchd/internal/probe"
+	"netwatchd/internal/agent"
 	"netwatchd/internal/redact"
 )
 
@@ -31,13 +31,13 @@ func lookAtAgent(ctx context.Context, o Options) *Agent {
 	a := &Agent{Program: Program{Name: "codex"}, Home: usersHome(o)}
 	a.Configuration, a.Fault = configuration(filepath.Join(a.Home, "config.toml"))
 	a.SignIn = signIn(filepath.Join(a.Home, "auth.json"))
-	path, err := probe.FindCodex(o.Path)
+	path, err := agent.FindCodex(o.Path)
 	if err != nil {
 		a.Program.Fault = redact.String(err.Error())
 		return a
 	}
 	a.Path = path
-	if version, err := probe.CodexVersion(ctx, path); err != nil {
+	if version, err := agent.CodexVersion(ctx, path); err != nil {
 		a.Program.Fault = redact.String(err.Error())
 	} else {
 		a.Version = version.String()

@@ -10,6 +10,7 @@ import (
 
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/probe"
+	"netwatchd/internal/probe/dnsprobe"
 )
 
 // An Observer hears of everything, in order, on the watcher's own goroutine: it must return at once.
@@ -53,7 +54,7 @@ type Watcher struct {
 	attempts sync.WaitGroup
 	waiting  atomic.Int32    // attempts handed on that have not begun
 	ctx      context.Context // of the attempts
-	lines    *probe.Lines    // make those that need no goroutine
+	lines    *dnsprobe.Pool  // make those that need no goroutine
 
 	schedule         schedule
 	services         []*service
@@ -96,7 +97,7 @@ func (w *Watcher) Ready() <-chan struct{} { return w.ready }
 func (w *Watcher) Run(ctx context.Context) {
 	defer close(w.stopped)
 	defer w.attempts.Wait()
-	w.ctx, w.lines = ctx, probe.NewLines(ctx)
+	w.ctx, w.lines = ctx, dnsprobe.NewPool(ctx)
 	defer w.lines.Wait()
 	for _, s := range w.ladders() {
 		w.startRound(s, false)

@@ -5,7 +5,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"netwatchd/internal/probe"
+	"netwatchd/internal/agent"
 )
 
 // CodexVersions are those whose sandboxes differ: Landlock and seccomp in the host's network, and bubblewrap with one of
@@ -28,7 +28,7 @@ func Codex(t testing.TB, version string) string {
 // CodexSandbox is the command that runs the rest of its arguments as that codex runs the agent's commands.
 func CodexSandbox(t testing.TB, version string) []string {
 	t.Helper()
-	path, err := probe.FindCodex(Codex(t, version))
+	path, err := agent.FindCodex(Codex(t, version))
 	if err != nil {
 		t.Fatal(err)
 	}

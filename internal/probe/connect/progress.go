@@ -1,0 +1,74 @@
+package connect
+
+import (
+	"sync"
+	"time"
+
+	"netwatchd/internal/probe"
+)
+
+// Progress is what an attempt has learned so far and the phase it is in. It is safe for concurrent use: net/http reports
+// that a request was written from a goroutine of its own, which may be late.
+type Progress struct {
+	mu    sync.Mutex
+	facts probe.Facts
+	since time.Time // when the present phase began
+}
+
+// Enter ends the present phase and begins another. A phase entered twice, as by a redirect, adds up.
+func (p *Progress) Enter(phase probe.Phase) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.move(phase)
+}
+
+// advance enters phase only from the one before it, so that a late report never moves an attempt backwards.
+func (p *Progress) advance(from, to probe.Phase) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.facts.Phase == from {
+		p.move(to)
+	}
+}
+
+func (p *Progress) move(phase probe.Phase) {
+	now := time.Now()
+	if p.facts.Phase != probe.NoPhase {
+		p.facts.Phases[p.facts.Phase] += probe.InSeconds(now.Sub(p.since))
+	}
+	p.facts.Phase, p.since = phase, now
+}
+
+func (p *Progress) phase() probe.Phase {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.facts.Phase
+}
+
+// Spent is how long the present phase has lasted.
+func (p *Progress) Spent() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return time.Since(p.since)
+}
+
+// Learn changes the facts.
+func (p *Progress) Learn(change func(*probe.Facts)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	change(&p.facts)
+}
+
+func (p *Progress) Warn(warnings ...string) {
+	p.Learn(func(f *probe.Facts) { f.Warnings = append(f.Warnings, warnings...) })
+}
+
+// End closes the last phase and returns the facts. Nothing that comes later changes them.
+func (p *Progress) End() probe.Facts {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.move(p.facts.Phase)
+	facts := p.facts
+	p.facts = probe.Facts{}
+	return facts
+}

@@ -1,0 +1,177 @@
+package dnsprobe
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+	"go.uber.org/goleak"
+
+	"netwatchd/internal/probe"
+)
+
+// tryOnLine makes the attempt on a line. One that no line takes is made by itself, as the watcher does.
+func tryOnLine(t *testing.T, d *Lookup) probe.Result {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	lines := NewPool(ctx)
+	t.Cleanup(func() { cancel(); lines.Wait() })
+	return tryOn(t, lines, d)
+}
+
+func tryOn(t *testing.T, lines *Pool, d *Lookup) probe.Result {
+	t.Helper()
+	ended := make(chan probe.Result, 1)
+	p := &probe.Probe{Spec: probe.Spec{Kind: probe.KindDNS, Target: d.Name, Timeout: patienceInTests}, Prober: d}
+	if !lines.Start(p, func(r probe.Result) { ended <- r }) {
+		return tryDNS(t, d)
+	}
+	return <-ended
+}
+
+// Thousands at once, each of a fate of its own: every one hears its own answer, and nobody another's.
+func TestLinesManyAtOnce(t *testing.T) {
+	server := nameserver(t, behave)
+	before := goleak.IgnoreCurrent()
+	ctx, cancel := context.WithCancel(t.Context())
+	lines := NewPool(ctx)
+	fates := []struct {
+		label string
+		class probe.Class
+	}{{"ok", probe.OK}, {"gone", probe.DNSNameNotResolved}, {"servfail", probe.DNSServfail}, {"silent", probe.DNSTimeout}, {"large", probe.OK}, {"malformed", probe.DNSFailed}}
+	var all sync.WaitGroup
+	room := make(chan struct{}, 200) // the nameserver's socket holds so many questions
+	for i := range 3000 {
+		fate := fates[i%len(fates)]
+		if i%50 != 0 && fate.label == "large" { // a connection each
+			fate = fates[0]
+		}
+		room <- struct{}{}
+		all.Add(1)
+		name := fmt.Sprintf("%s.n%d.com", fate.label, i)
+		p := &probe.Probe{Spec: probe.Spec{Name: name, Timeout: patienceInTests},
+			Prober: &Lookup{Name: name, Types: []string{"A", "AAAA"}[i%2 : i%2+1], Nameservers: []netip.AddrPort{server}}}
+		started := lines.Start(p, func(r probe.Result) {
+			defer func() { <-room; all.Done() }()
+			if r.Name != name || r.Class != fate.class {
+				t.Errorf("%s: got %v as %s, want %v: %s", name, r.Class, r.Name, fate.class, r.Why)
+			}
+		})
+		if !started {
+			t.Fatal("no line takes it")
+		}
+	}
+	all.Wait()
+	cancel()
+	lines.Wait()
+	if err := goleak.Find(before); err != nil {
+		t.Error(err)
+	}
+}
+
+// Whoever is asked through a socket that is a second old is asked through a new one, and the old one is closed.
+func TestLinesAreRenewed(t *testing.T) {
+	peers := make(chan string, 1)
+	server := nameserver(t, func(w dns.ResponseWriter, q *dns.Msg) { peers <- w.RemoteAddr().String(); behave(w, q) })
+	lines := NewPool(t.Context())
+	from := func() string {
+		tryOn(t, lines, &Lookup{Name: "ok.com", Nameservers: []netip.AddrPort{server}})
+		return <-peers
+	}
+	first := from()
+	if again := from(); again != first {
+		t.Errorf("asked from %s, then from %s, want the same", first, again)
+	}
+	old := lines.lines[server]
+	old.mu.Lock()
+	old.made = old.made.Add(-freshFor)
+	old.mu.Unlock()
+	if again := from(); again == first {
+		t.Errorf("asked from %s again, a second later", again)
+	}
+	lines.Wait() // what nobody asks through is closed by itself
+	if len(lines.lines) != 0 {
+		t.Errorf("%d sockets are kept", len(lines.lines))
+	}
+}
+
+// An answer that comes twice, or too late, is not taken for a stranger's.
+func TestLinesLateAnswers(t *testing.T) {
+	late := make(chan func(), 2) // it is asked twice
+	server := nameserver(t, func(w dns.ResponseWriter, q *dns.Msg) {
+		m := new(dns.Msg).SetReply(q)
+		m.Answer = records(q.Question[0].Name, dns.TypeA, "192.0.2.80", "")
+		switch q.Question[0].Name {
+		case "late.com.":
+			late <- func() { w.WriteMsg(m) }
+		case "twice.com.":
+			w.WriteMsg(m)
+			w.WriteMsg(m)
+		}
+	})
+	lines := NewPool(t.Context())
+	ask := func(name string, timeout time.Duration) <-chan probe.Result {
+		ended := make(chan probe.Result, 1)
+		lines.Start(&probe.Probe{Spec: probe.Spec{Timeout: timeout}, Prober: &Lookup{Name: name, Nameservers: []netip.AddrPort{server}}},
+			func(r probe.Result) { ended <- r })
+		return ended
+	}
+	silent := ask("silent.com", patienceInTests/2)
+	slow := ask("late.com", patienceInTests/10)
+	if r := <-slow; r.Class != probe.DNSTimeout {
+		t.Errorf("late: got %v: %s", r.Class, r.Why)
+	}
+	(<-late)()
+	if r := <-ask("twice.com", patienceInTests); r.Class != probe.OK {
+		t.Errorf("twice: got %v: %s", r.Class, r.Why)
+	}
+	if r := <-silent; r.Class != probe.DNSTimeout {
+		t.Errorf("silent: got %v, though the others' answers are no strangers: %s", r.Class, r.Why)
+	}
+}
+
+// A refused port ends everything that is open at once, and what is asked next.
+func TestLinesRefused(t *testing.T) {
+	conn, err := net.ListenPacket("udp", "[::1]:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := netip.MustParseAddrPort(conn.LocalAddr().String())
+	lines := NewPool(t.Context())
+	d := &Lookup{Name: "ok.com", Types: []string{"A", "AAAA"}, Nameservers: []netip.AddrPort{server}}
+	ended := make(chan probe.Result, 2)
+	start := func() {
+		lines.Start(&probe.Probe{Spec: probe.Spec{Timeout: time.Hour}, Prober: d}, func(r probe.Result) { ended <- r })
+	}
+	start() // nobody answers, but the port is there
+	conn.Close()
+	start()
+	for range 2 {
+		if r := <-ended; r.Class != probe.DNSUnreachable || r.Server != server.String() {
+			t.Errorf("got %v from %s: %s", r.Class, r.Server, r.Why)
+		}
+	}
+}
+
+// What nobody waits for any more is not told, and nothing is left behind.
+func TestLinesEnd(t *testing.T) {
+	asked := make(chan struct{}, 1)
+	server := nameserver(t, func(dns.ResponseWriter, *dns.Msg) { asked <- struct{}{} })
+	before := goleak.IgnoreCurrent()
+	ctx, cancel := context.WithCancel(t.Context())
+	lines := NewPool(ctx)
+	lines.Start(&probe.Probe{Prober: &Lookup{Name: "ok.com", Nameservers: []netip.AddrPort{server}}}, func(r probe.Result) {
+		t.Errorf("told of %v: %s", r.Class, r.Why)
+	})
+	<-asked
+	cancel()
+	lines.Wait()
+	if err := goleak.Find(before); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,125 @@
+package httpprobe
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"netwatchd/internal/probe"
+	"netwatchd/internal/probe/connect"
+)
+
+// statusIn reports whether a status is expected; without any expectation, every success is.
+func statusIn(want []int, got int) bool {
+	return slices.Contains(want, got) || len(want) == 0 && got/100 == 2
+}
+
+// unexpected names what a status that was not expected means. Being told to slow down comes first and a CDN's refusal
+// second: neither says anything about the service behind.
+func unexpected(a connect.Response, want []int) error {
+	said := fmt.Sprintf("got %d, want %s", a.StatusCode, wanted(want))
+	if a.Proxied && (a.StatusCode == http.StatusProxyAuthRequired || a.Header.Get("X-Proxy-Error") != "") {
+		return connect.ProxyRefusal(said, a.Response)
+	}
+	if a.StatusCode == http.StatusTooManyRequests {
+		if wait := a.Header.Get("Retry-After"); wait != "" {
+			said += ": Retry-After is " + wait
+		}
+		return probe.Failf(probe.HTTPRateLimited, "%s", said)
+	}
+	if refused := edgeRefusal(a); refused != "" {
+		return probe.Failf(probe.HTTPEdgeBlocked, "%s: %s", said, refused)
+	}
+	switch {
+	case a.StatusCode == http.StatusUnauthorized:
+		return probe.Failf(probe.HTTPUnauthorized, "%s", said)
+	case a.StatusCode == http.StatusNetworkAuthenticationRequired: // RFC 6585, 6: no server answers so about itself
+		return probe.Failf(probe.HTTPUnexpectedStatus, "%s: a network on the way wants a sign-in", said)
+	case a.StatusCode == http.StatusProxyAuthRequired:
+		return probe.Failf(probe.HTTPUnexpectedStatus, "%s: a proxy on the way, which is not configured here, wants credentials", said)
+	case a.StatusCode/100 == 5:
+		return probe.Failf(probe.HTTPServerError, "%s", said)
+	case a.StatusCode/100 == 3:
+		return probe.Failf(probe.HTTPRedirected, "%s: it points to %s", said, orNowhere(a.Header.Get("Location")))
+	}
+	return probe.Failf(probe.HTTPUnexpectedStatus, "%s", said)
+}
+
+func wanted(status []int) string {
+	if len(status) == 0 {
+		return "2xx"
+	}
+	var each []string
+	for _, s := range status {
+		each = append(each, strconv.Itoa(s))
+	}
+	return strings.Join(each, " or ")
+}
+
+func orNowhere(location string) string {
+	if location == "" {
+		return "nowhere"
+	}
+	return strconv.Quote(location)
+}
+
+// edgeRefusal says how a CDN refused us in the application's place, or nothing if the application itself answered.
+//
+// Only a 403, or a page that names itself a challenge, counts: a CDN also passes on, or makes, the 5xx of an application
+// that is down, with its own headers on it, and those must page. An application's 403 is JSON.
+func edgeRefusal(a connect.Response) string {
+	if mitigated := a.Header.Get("Cf-Mitigated"); mitigated != "" {
+		return "Cloudflare refuses this address (cf-mitigated: " + mitigated + ")"
+	}
+	forbidden := a.StatusCode == http.StatusForbidden
+	server := strings.ToLower(a.Header.Get("Server"))
+	ray := a.Header.Get("Cf-Ray")
+	if forbidden && server == "cloudflare" && ray != "" && isType(a, "text/plain") { // "error code: 1020", for who takes no HTML
+		return "Cloudflare refuses this address (cf-ray " + ray + ")"
+	}
+	if !forbidden && a.StatusCode != http.StatusServiceUnavailable || !isType(a, "text/html") {
+		return ""
+	}
+	says := func(what string) bool { return bytes.Contains(a.Content, []byte(what)) }
+	switch {
+	case server == "cloudflare" && (says("Just a moment") || says("Attention Required!")),
+		ray != "" && forbidden:
+		return "Cloudflare refuses this address (cf-ray " + ray + ")"
+	case forbidden && (server == "akamaighost" || says("Access Denied") && (says("Reference #") || says("Reference&#32;&#35;"))):
+		return "Akamai refuses this address"
+	case forbidden && a.Header.Get("X-Amz-Cf-Id") != "":
+		return "CloudFront refuses this address (x-amz-cf-id " + a.Header.Get("X-Amz-Cf-Id") + ")"
+	}
+	return ""
+}
+
+// isType goes by the header alone, which an answer to HEAD has too.
+func isType(a connect.Response, media string) bool {
+	return strings.HasPrefix(strings.ToLower(a.Header.Get("Content-Type")), media)
+}
+
+// judge looks for the token in the list; a token's parameters, as in "text/html; charset=utf-8", may be left out.
+func (t HeaderToken) judge(h http.Header) error {
+	values := h.Values(t.Name)
+	if len(values) == 0 {
+		return probe.Failf(probe.HTTPUnexpectedHeader, "no %s header, want %s", t.Name, t.Value)
+	}
+	all := strings.Join(values, ", ")
+	for token := range strings.SplitSeq(all, ",") {
+		kind, _, _ := strings.Cut(token, ";")
+		if t.is(token) || t.is(kind) {
+			return nil
+		}
+	}
+	if t.is(all) { // a value that is no list: a date
+		return nil
+	}
+	return probe.Failf(probe.HTTPUnexpectedHeader, "%s is %q, want %s among them", t.Name, all, t.Value)
+}
+
+func (t HeaderToken) is(token string) bool {
+	return strings.EqualFold(strings.TrimSpace(token), t.Value)
+}

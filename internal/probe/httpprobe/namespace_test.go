@@ -1,0 +1,231 @@
+package httpprobe
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"netwatchd/internal/probe"
+	"netwatchd/internal/probe/probetest"
+)
+
+func TestUnreachable(t *testing.T) {
+	if !probetest.InOwnNetwork(t) {
+		return
+	}
+	probetest.InShell(t, `ip link set lo up
+		ip link add va type veth peer name vb; ip link set va up; ip link set vb up
+		ip address add 192.0.2.1/24 dev va; ip -6 address add 2001:db8::1/64 dev va nodad
+		ip route add 192.0.3.0/24 via 192.0.2.254
+		ip route add unreachable 198.51.100.0/25; ip route add prohibit 198.51.100.128/25
+		ip route add blackhole 203.0.113.9`)
+	for _, tt := range []struct {
+		name       string
+		hook, rule string
+		to         string // the service's address; nothing serves there
+		family     string
+		class      probe.Class
+		why        string
+	}{
+		{name: "no route", to: "203.0.113.1", class: probe.LocalNoRoute, why: "network is unreachable (this host has no route to it)"},
+		{name: "a route that says no", to: "198.51.100.1", class: probe.LocalNoRoute, why: "no route to host (this host has no route to it)"},
+		{name: "a route that forbids", to: "198.51.100.129", class: probe.LocalDenied, why: "permission denied"},
+		{name: "a route into nothing", to: "203.0.113.9", class: probe.LocalNoRoute, why: "invalid argument (this host has no route to it)"},
+		{name: "no neighbour", to: "192.0.2.2", class: probe.LocalNoRoute, why: "does not answer"},
+		{name: "no neighbour, IPv6", to: "2001:db8::2", class: probe.LocalNoRoute, why: "does not answer"},
+		{name: "the router is gone", to: "192.0.3.1", class: probe.LocalNoRoute, why: "the router perhaps, does not answer"},
+		{name: "the network says no host", hook: "input", rule: "tcp dport 443 reject with icmp host-unreachable", to: "127.0.0.1",
+			class: probe.TCPAddressUnreachable, why: "no route to host (the network's answer)"},
+		{name: "the network says no network", hook: "input", rule: "tcp dport 443 reject with icmp net-unreachable", to: "127.0.0.1",
+			class: probe.TCPAddressUnreachable, why: "network is unreachable (the network's answer)"},
+		{name: "the network says no route, IPv6", hook: "input", rule: "tcp dport 443 reject with icmpv6 addr-unreachable", to: "::1",
+			class: probe.TCPAddressUnreachable, why: "no route to host (the network's answer)"},
+		{name: "the network resets", hook: "input", rule: "tcp dport 443 reject with tcp reset", to: "127.0.0.1", class: probe.TCPRefused, why: "connection refused"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if tt.hook != "" {
+				probetest.Filter(t, tt.hook, tt.rule)
+			}
+			p := &Request{URL: probetest.MustURL(t, "https://service.test/")}
+			p.Address = netip.MustParseAddr(tt.to)
+			r := probetest.Attempt(t, p, 5*time.Second)
+			probetest.WantEnd(t, r, tt.class, probe.Connect, tt.why)
+		})
+	}
+}
+
+// TestFamilyWithoutARoute has a name with two addresses on a host that has IPv4 alone, which is no fault of IPv6.
+func TestFamilyWithoutARoute(t *testing.T) {
+	if !probetest.InOwnNetwork(t) {
+		return
+	}
+	probetest.InShell(t, "ip link set lo up")
+	port := probetest.PortText(probetest.Listening(t, probetest.Says("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")))
+	p := &Request{URL: probetest.MustURL(t, "http://service.test:"+port)}
+	p.Nameservers = probetest.Naming(t, "2001:db8::1", "127.0.0.1")
+	r := probetest.Attempt(t, p, 5*time.Second)
+	probetest.WantEnd(t, r, probe.OK, probe.Response)
+	probetest.WantWarnings(t, r)
+	p.Family = "ipv6"
+	probetest.WantEnd(t, probetest.Attempt(t, p, 5*time.Second), probe.LocalNoRoute, probe.Connect, "this host has no route to it")
+}
+
+// TestRouterGone connects while the router is being asked for already, which fails sooner than it would alone.
+func TestRouterGone(t *testing.T) {
+	if !probetest.InOwnNetwork(t) {
+		return
+	}
+	probetest.InShell(t, `ip link set lo up
+		ip link add va type veth peer name vb; ip link set va up; ip link set vb up
+		ip address add 192.0.2.1/24 dev va; ip route add default via 192.0.2.254`)
+	p := &Request{URL: probetest.MustURL(t, "https://service.test/")}
+	p.Nameservers = probetest.Naming(t, "198.51.100.1", "203.0.113.1", "203.0.113.2") // each a head start after the other
+	r := probetest.Attempt(t, p, 10*time.Second)
+	probetest.WantEnd(t, r, probe.LocalNoRoute, probe.Connect, "connect to 198.51.100.1:443: no route to host (its neighbour", "203.0.113.2")
+	if strings.Contains(r.Why, "the network's answer") {
+		t.Errorf("why = %q, but the network has answered nothing", r.Why)
+	}
+}
+
+// TestRouterForbids has a router on the way answer in the place of who is asked. A reset is forged in their name, and an ICMP
+// message is not.
+func TestRouterForbids(t *testing.T) {
+	if !probetest.InOwnNetwork(t) {
+		return
+	}
+	router := exec.CommandContext(t.Context(), "sleep", "60")
+	router.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
+	if err := router.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer router.Wait()
+	defer router.Process.Kill()
+	there := fmt.Sprintf("nsenter -n -t %d ", router.Process.Pid)
+	probetest.InShell(t, fmt.Sprintf(`ip link set lo up; ip link add near type veth peer name far netns %d
+		ip address add 192.0.2.2/24 dev near; ip -6 address add 2001:db8::2/64 dev near nodad; ip link set near up
+		`, router.Process.Pid)+there+`sh -ec 'ip link set lo up; ip link add beyond type veth peer name nowhere; ip link set nowhere up
+			ip address add 192.0.2.1/24 dev far; ip -6 address add 2001:db8::1/64 dev far nodad; ip link set far up
+			ip address add 198.51.100.1/24 dev beyond; ip -6 address add 2001:db8:b::1/64 dev beyond nodad; ip link set beyond up
+			echo 1 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/ipv6/conf/all/forwarding'
+		ip route add default via 192.0.2.1; ip -6 route add default via 2001:db8::1`)
+	for _, tt := range []struct {
+		rule     string
+		class    probe.Class
+		warnings []string
+		why      string
+	}{
+		{"reject", probe.TCPAddressUnreachable, []string{"forbidden_on_the_way"}, ", on the way, forbids it)"},
+		{"reject with icmpx admin-prohibited", probe.TCPAddressUnreachable, []string{"forbidden_on_the_way"}, ", on the way, forbids it)"},
+		{"reject with icmpx host-unreachable", probe.TCPAddressUnreachable, nil, ", on the way, says so)"},
+		{"reject with tcp reset", probe.TCPRefused, nil, "connection refused"},
+	} {
+		for to, by := range map[string]string{"198.51.100.10": "192.0.2.1", "2001:db8:b::10": "2001:db8::1"} {
+			t.Run(tt.rule+", "+to, func(t *testing.T) {
+				probetest.InShell(t, there+"nft 'table inet t { chain c { type filter hook forward priority 0; tcp dport 443 "+tt.rule+"; }; }'")
+				defer probetest.InShell(t, there+"nft delete table inet t")
+				p := &Request{URL: probetest.MustURL(t, "https://service.test/")}
+				p.Address = netip.MustParseAddr(to)
+				r := probetest.Attempt(t, p, 5*time.Second)
+				probetest.WantEnd(t, r, tt.class, probe.Connect, tt.why)
+				probetest.WantWarnings(t, r, tt.warnings...)
+				if tt.class == probe.TCPAddressUnreachable && !strings.Contains(r.Why, "("+by+", on the way") {
+					t.Errorf("why = %q, want it said by %s", r.Why, by)
+				}
+			})
+		}
+	}
+}
+
+// TestLocalFirewall has this host's own firewall stop what asks to connect. Linux tells a datagram socket's write (EPERM),
+// but not connect(2): there, a rule of this host looks like silence or a refusal from afar.
+func TestLocalFirewall(t *testing.T) {
+	if !probetest.InOwnNetwork(t) {
+		return
+	}
+	probetest.InShell(t, `ip link set lo up
+		ip link add va type veth peer name vb; ip link set va up; ip link set vb up
+		ip address add 192.0.2.1/24 dev va; ip -6 address add 2001:db8::1/64 dev va nodad
+		ip neighbour add 192.0.2.9 lladdr 02:00:00:00:00:09 dev va; ip neighbour add 2001:db8::9 lladdr 02:00:00:00:00:09 dev va`)
+	for _, tt := range []struct {
+		name, rule string
+		class      probe.Class
+		why        string
+	}{
+		{"nobody stops it, and nobody answers", "tcp dport 1 accept", probe.TCPTimedOut, "no answer in time"},
+		{"drops", "tcp dport 443 drop", probe.LocalDenied, "this host drops the packets itself"},
+		{"resets", "tcp dport 443 reject with tcp reset", probe.LocalDenied, "connection refused (this host refuses it itself"},
+		{"rejects", "tcp dport 443 reject", probe.LocalDenied, "connection refused (this host "},
+		{"rejects as prohibited", "tcp dport 443 reject with icmpx admin-prohibited", probe.LocalDenied, "(this host "},
+	} {
+		for _, to := range []string{"192.0.2.9", "2001:db8::9"} {
+			t.Run(tt.name+", "+to, func(t *testing.T) {
+				probetest.Filter(t, "output", tt.rule)
+				p := &Request{URL: probetest.MustURL(t, "https://service.test/")}
+				p.Address = netip.MustParseAddr(to)
+				probetest.WantEnd(t, probetest.Attempt(t, p, 1500*time.Millisecond), tt.class, probe.Connect, tt.why) // the SYN is sent again after a second
+			})
+		}
+	}
+}
+
+// TestFirewallBeforeOurselves has a port of this very host reset: there, whoever refuses is the server.
+func TestFirewallBeforeOurselves(t *testing.T) {
+	if !probetest.InOwnNetwork(t) {
+		return
+	}
+	probetest.InShell(t, "ip link set lo up; ip address add 192.0.2.1/32 dev lo")
+	p := &Request{URL: probetest.MustURL(t, "https://service.test/")}
+	for _, to := range []string{"127.0.0.1", "192.0.2.1"} {
+		p.Address = netip.MustParseAddr(to)
+		probetest.WantEnd(t, probetest.Attempt(t, p, quick), probe.TCPRefused, probe.Connect, "connection refused")
+	}
+}
+
+// TestNoSockets runs where a seccomp filter makes socket fail with EPERM but for unix sockets, as Codex's sandbox does.
+func TestNoSockets(t *testing.T) {
+	if !probetest.InOwnNetwork(t) {
+		return
+	}
+	denySockets(t)
+	if l, err := net.Listen("unix", t.TempDir()+"/s"); err != nil {
+		t.Errorf("unix sockets: %v", err)
+	} else {
+		l.Close()
+	}
+	p := &Request{URL: probetest.MustURL(t, "https://service.test/")}
+	p.Address = netip.MustParseAddr("127.0.0.1")
+	probetest.WantEnd(t, probetest.Attempt(t, p, quick), probe.LocalDenied, probe.Connect, "connect to 127.0.0.1:443: socket: operation not permitted")
+	p.Address, p.Proxy = netip.Addr{}, "http://127.0.0.1:3128"
+	probetest.WantEnd(t, probetest.Attempt(t, p, quick), probe.LocalDenied, probe.Connect, "proxy http://127.0.0.1:3128: connect to 127.0.0.1:3128: socket: operation not permitted")
+}
+
+// denySockets cannot be undone; it is for a process of its own.
+func denySockets(t *testing.T) {
+	t.Helper()
+	statement := func(code uint16, k uint32) unix.SockFilter { return unix.SockFilter{Code: code, K: k} }
+	jumpIfEqual := func(k uint32, yes, no uint8) unix.SockFilter {
+		return unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: k, Jt: yes, Jf: no}
+	}
+	const load = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS
+	program := []unix.SockFilter{
+		statement(load, 0), // the call's number
+		jumpIfEqual(unix.SYS_SOCKET, 0, 3),
+		statement(load, 16), // its first argument, on a little-endian machine
+		jumpIfEqual(unix.AF_UNIX, 1, 0),
+		statement(unix.BPF_RET|unix.BPF_K, unix.SECCOMP_RET_ERRNO|uint32(unix.EPERM)),
+		statement(unix.BPF_RET|unix.BPF_K, unix.SECCOMP_RET_ALLOW),
+	}
+	filter := unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]}
+	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&filter)))
+	if errno != 0 {
+		t.Skipf("needs seccomp: %v", errno)
+	}
+}

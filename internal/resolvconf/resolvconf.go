@@ -1,0 +1,71 @@
+// Package resolvconf reads resolv.conf(5).
+package resolvconf
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"strings"
+)
+
+// Nameservers returns the nameservers that a resolv.conf(5) file names, in its order, a zone like fe80::1%eth0 kept. If it
+// names none, the error says what is wrong with the file and what to do.
+func Nameservers(file string) ([]netip.AddrPort, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, unreadable(file, err)
+	}
+	servers := ParseNameservers(text)
+	switch {
+	case len(servers) > 0:
+		return servers, nil
+	case strings.TrimSpace(string(text)) == "":
+		return nil, fmt.Errorf("%s is empty: add a nameserver line", file)
+	}
+	return nil, fmt.Errorf("%s has no nameserver line with an address: add one", file)
+}
+
+// ParseNameservers reads the nameserver lines, as resolv.conf(5) has them: the keyword starts the line. What is not an
+// address is passed over, as resolvers do.
+func ParseNameservers(text []byte) (found []netip.AddrPort) {
+	for line := range strings.Lines(string(text)) {
+		words := strings.Fields(line)
+		if len(words) < 2 || !strings.HasPrefix(line, words[0]) || words[0] != "nameserver" {
+			continue
+		}
+		if addr, err := netip.ParseAddr(words[1]); err == nil {
+			found = append(found, netip.AddrPortFrom(addr, 53))
+		}
+	}
+	return found
+}
+
+// unreadable tells apart what an open that failed may mean; a link into /mnt/wsl that leads nowhere is a classic of WSL2.
+func unreadable(file string, err error) error {
+	target, linkErr := os.Readlink(file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && linkErr == nil:
+		return fmt.Errorf("%s is a link to %s, which does not exist: %s", file, target, remedyFor(target))
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%s does not exist: write a nameserver line into it", file)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%s must not be read: chmod a+r it, or look at the unit's restrictions (%w)", file, err)
+	}
+	return fmt.Errorf("%s cannot be read: %w", file, err)
+}
+
+// remedyFor says who should have written the target of a dangling link. WSL's is lost now and then when the machine starts
+// (microsoft/WSL issues 11693 and 11928).
+func remedyFor(target string) string {
+	switch {
+	case strings.Contains(target, "mnt/wsl/"):
+		return "WSL did not write it: `wsl --shutdown` from Windows, or a file of your own with generateResolvConf=false in /etc/wsl.conf"
+	case strings.Contains(target, "systemd/resolve"):
+		return "systemd-resolved writes it: systemctl restart systemd-resolved"
+	case strings.Contains(target, "NetworkManager"):
+		return "NetworkManager writes it: systemctl restart NetworkManager"
+	}
+	return "start the service that writes it, or write a file of your own"
+}
