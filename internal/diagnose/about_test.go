@@ -1,8 +1,9 @@
-package diagnose
+package diagnose_test
 
 import (
 	"flag"
 	"fmt"
+	"netwatchd/internal/diagnose"
 	"os"
 	"path/filepath"
 	"slices"
@@ -38,10 +39,10 @@ func TestManual(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("# Causes\n\nA verdict names one cause. They are listed in order of precedence: each may assume that none before " +
 		"it holds.\nThis page is generated from internal/diagnose (`go test ./internal/diagnose -update`).\n")
-	for c := range Causes() {
+	for c := range diagnose.Causes() {
 		a := c.About()
 		fmt.Fprintf(&b, "\n## %s\n\n*%s.* %s %s", c, a.Title, a.Means, a.Advice)
-		if a.Severity != None {
+		if a.Severity != diagnose.None {
 			fmt.Fprintf(&b, " Severity: %s", a.Severity)
 			if a.Hold > 0 {
 				fmt.Fprintf(&b, ", announced after %s", strings.TrimSuffix(a.Hold.String(), "0s"))
@@ -61,7 +62,7 @@ func TestManual(t *testing.T) {
 }
 
 func TestEveryCauseIsDescribed(t *testing.T) {
-	for c := range Causes() {
+	for c := range diagnose.Causes() {
 		a := c.About()
 		if a.Title == "" || strings.HasSuffix(a.Title, ".") || a.Title[:1] != strings.ToLower(a.Title[:1]) && !strings.HasPrefix(a.Title, "IP") && !strings.HasPrefix(a.Title, "HTTP") {
 			t.Errorf("%v: title %q should read on after \"codex: \"", c, a.Title)
@@ -71,23 +72,23 @@ func TestEveryCauseIsDescribed(t *testing.T) {
 				t.Errorf("%v: %s %q is not a sentence", c, what, text)
 			}
 		}
-		if a.Severity == None && a.Hold != 0 {
+		if a.Severity == diagnose.None && a.Hold != 0 {
 			t.Errorf("%v is never announced, but is held for %v", c, a.Hold)
 		}
 	}
 }
 
 func TestHiding(t *testing.T) {
-	for c := range Causes() {
+	for c := range diagnose.Causes() {
 		for _, hidden := range c.About().Hides {
 			switch {
-			case hidden == c || hidden != Inconclusive && hidden < c:
+			case hidden == c || hidden != diagnose.Inconclusive && hidden < c:
 				t.Errorf("%v hides %v, which comes before it", c, hidden)
-			case c >= ResolverDegraded || c == Inconclusive:
+			case c >= diagnose.ResolverDegraded || c == diagnose.Inconclusive:
 				t.Errorf("%v only degrades, but hides %v", c, hidden)
-			case hidden == SandboxOpen && c != SelfSandboxed:
+			case hidden == diagnose.SandboxOpen && c != diagnose.SelfSandboxed:
 				t.Errorf("%v hides an open sandbox", c)
-			case slices.Contains(c.About().Hides, Healthy):
+			case slices.Contains(c.About().Hides, diagnose.Healthy):
 				t.Errorf("%v hides health, which is no alarm", c)
 			}
 		}
@@ -95,14 +96,14 @@ func TestHiding(t *testing.T) {
 }
 
 func TestSeverities(t *testing.T) {
-	want := map[Severity][]Cause{
-		None:   {Starting, Suspended, Healthy},
-		Info:   {SelfSandboxed, ResolverDegraded, IPv6, IPv4, Degraded, Inconclusive},
-		Ticket: {LocalPolicy, HostOffline, Proxy, Resolver, Interception, Clock, EdgeBlocked, UnexpectedAnswer, Account, Agent, Sandbox, SandboxOpen},
-		Page:   {Upstream, Stream},
+	want := map[diagnose.Severity][]diagnose.Cause{
+		diagnose.None:   {diagnose.Starting, diagnose.Suspended, diagnose.Healthy},
+		diagnose.Info:   {diagnose.SelfSandboxed, diagnose.ResolverDegraded, diagnose.IPv6, diagnose.IPv4, diagnose.Degraded, diagnose.Inconclusive},
+		diagnose.Ticket: {diagnose.LocalPolicy, diagnose.HostOffline, diagnose.Proxy, diagnose.Resolver, diagnose.Interception, diagnose.Clock, diagnose.EdgeBlocked, diagnose.UnexpectedAnswer, diagnose.Account, diagnose.Agent, diagnose.Sandbox, diagnose.SandboxOpen},
+		diagnose.Page:   {diagnose.Upstream, diagnose.Stream},
 	}
-	got := make(map[Severity][]Cause)
-	for c := range Causes() {
+	got := make(map[diagnose.Severity][]diagnose.Cause)
+	for c := range diagnose.Causes() {
 		got[c.About().Severity] = append(got[c.About().Severity], c)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

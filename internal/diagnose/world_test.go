@@ -1,11 +1,14 @@
-package diagnose
+package diagnose_test
 
 import (
+	"fmt"
 	"iter"
 	"slices"
 	"strings"
 	"testing"
 
+	"netwatchd/internal/diagnose"
+	"netwatchd/internal/diagnose/diagnosetest"
 	"netwatchd/internal/probe"
 )
 
@@ -18,7 +21,7 @@ type aspect [][]probe.Result
 func states(t testing.TB, worlds ...string) aspect {
 	var a aspect
 	for _, words := range worlds {
-		a = append(a, parse(t, words))
+		a = append(a, diagnosetest.Results(words))
 	}
 	return a
 }
@@ -28,18 +31,18 @@ func states(t testing.TB, worlds ...string) aspect {
 func everyEnd(t testing.TB, who string) aspect {
 	a := aspect{nil}
 	for class := range probe.Classes() {
-		a = append(a, parse(t, who+":"+class.String()))
+		a = append(a, diagnosetest.Results(who+":"+class.String()))
 	}
 	for _, class := range []string{"unknown", "local.denied", "local.no_route", "tcp.reset", "tcp.timed_out", "tcp.closed", "internal"} {
-		a = append(a, parse(t, who+":"+class+"@resolve"))
+		a = append(a, diagnosetest.Results(who+":"+class+"@resolve"))
 	}
 	return a
 }
 
 // rounds yields every combination of the aspects, under every wish for the sandbox. The round is reused.
-func rounds(wants []Want, aspects ...aspect) iter.Seq[Round] {
-	return func(yield func(Round) bool) {
-		round := Round{Service: "codex", Results: make([]probe.Result, 0, 32)}
+func rounds(wants []diagnose.Want, aspects ...aspect) iter.Seq[diagnose.Round] {
+	return func(yield func(diagnose.Round) bool) {
+		round := diagnose.Round{Service: "codex", Results: make([]probe.Result, 0, 32)}
 		var walk func(rest []aspect) bool
 		walk = func(rest []aspect) bool {
 			if len(rest) == 0 {
@@ -65,8 +68,8 @@ func rounds(wants []Want, aspects ...aspect) iter.Seq[Round] {
 	}
 }
 
-func hostWorld(t testing.TB) iter.Seq[Round] {
-	return rounds([]Want{WantAny},
+func hostWorld(t testing.TB) iter.Seq[diagnose.Round] {
+	return rounds([]diagnose.Want{diagnose.WantAny},
 		states(t, ``, `link:local.no_interface`),
 		everyEnd(t, "head"),
 		states(t, // the service's name
@@ -94,8 +97,8 @@ func hostWorld(t testing.TB) iter.Seq[Round] {
 			`exec:exec.overloaded`, `exec:unknown`))
 }
 
-func sandboxWorld(t testing.TB) iter.Seq[Round] {
-	return rounds([]Want{WantAny, WantClosed, WantOpen},
+func sandboxWorld(t testing.TB) iter.Seq[diagnose.Round] {
+	return rounds([]diagnose.Want{diagnose.WantAny, diagnose.WantClosed, diagnose.WantOpen},
 		everyEnd(t, "head"),
 		states(t, ``, `c1:ok(date=0s) a1:ok`, `sandbox:local.denied c1:ok a1:ok`),
 		states(t, ``, `exec:ok`, `exec:exec.network`, `exec:exec.not_found`),
@@ -106,9 +109,9 @@ func sandboxWorld(t testing.TB) iter.Seq[Round] {
 
 // wayWorld is about what lies between: where the name leads, whom the request goes through, how long the way is, and
 // what the same request meets past all that.
-func wayWorld(t testing.TB) iter.Seq[Round] {
+func wayWorld(t testing.TB) iter.Seq[diagnose.Round] {
 	const there, elsewhere = "104.18.32.47", "198.51.100.9"
-	return rounds([]Want{WantAny},
+	return rounds([]diagnose.Want{diagnose.WantAny},
 		everyEnd(t, "head"),
 		states(t, ``, `route:ok dns:ok ns1.ctl:ok ns1.svc:ok(answers=`+there+`) pub.ctl:ok pub.svc:ok(answers=`+there+`)`,
 			`dns:ok ns1.ctl:ok ns1.svc:ok(answers=`+elsewhere+`) pub.ctl:ok pub.svc:ok(answers=`+there+`)`,
@@ -126,7 +129,7 @@ func wayWorld(t testing.TB) iter.Seq[Round] {
 }
 
 // ways are how the request itself is made, in every round of the part.
-func ways(part iter.Seq[Round]) iter.Seq[Round] {
+func ways(part iter.Seq[diagnose.Round]) iter.Seq[diagnose.Round] {
 	changes := []func(*probe.Result){
 		func(*probe.Result) {},
 		func(r *probe.Result) { r.Answers = []string{"104.18.32.47"} },
@@ -137,7 +140,7 @@ func ways(part iter.Seq[Round]) iter.Seq[Round] {
 		func(r *probe.Result) { r.Status = 511 },
 		func(r *probe.Result) { r.Phases[probe.Connect], r.Phases[probe.Response] = 1.2, 1.4 },
 	}
-	return func(yield func(Round) bool) {
+	return func(yield func(diagnose.Round) bool) {
 		for round := range part {
 			head := slices.IndexFunc(round.Results, func(r probe.Result) bool { return r.Kind == probe.KindHTTP && ofHost(&r) })
 			if head < 0 {
@@ -155,11 +158,11 @@ func ways(part iter.Seq[Round]) iter.Seq[Round] {
 	}
 }
 
-func onTheWay(t testing.TB) iter.Seq[Round] { return ways(wayWorld(t)) }
+func onTheWay(t testing.TB) iter.Seq[diagnose.Round] { return ways(wayWorld(t)) }
 
-func world(t testing.TB) iter.Seq[Round] {
-	return func(yield func(Round) bool) {
-		for _, part := range []iter.Seq[Round]{hostWorld(t), sandboxWorld(t), onTheWay(t)} {
+func world(t testing.TB) iter.Seq[diagnose.Round] {
+	return func(yield func(diagnose.Round) bool) {
+		for _, part := range []iter.Seq[diagnose.Round]{hostWorld(t), sandboxWorld(t), onTheWay(t)} {
 			for round := range part {
 				if !yield(round) {
 					return
@@ -171,7 +174,7 @@ func world(t testing.TB) iter.Seq[Round] {
 
 // What follows asks rounds plainly, without the judge's own helpers: a mistake there must not hide itself here.
 
-func has(round Round, is func(*probe.Result) bool) bool {
+func has(round diagnose.Round, is func(*probe.Result) bool) bool {
 	for i := range round.Results { // by pointer: a result is large, and the world is walked in seconds
 		if is(&round.Results[i]) {
 			return true
@@ -182,19 +185,19 @@ func has(round Round, is func(*probe.Result) bool) bool {
 
 func ofHost(r *probe.Result) bool { return r.Role == probe.OfService && r.Vantage == probe.FromHost }
 
-func controlReached(round Round) bool {
+func controlReached(round diagnose.Round) bool {
 	return has(round, func(r *probe.Result) bool {
 		return (r.Role == probe.ControlByName || r.Role == probe.ControlByAddress) && r.OK()
 	})
 }
 
-func resolved(round Round) bool {
+func resolved(round diagnose.Round) bool {
 	return has(round, func(r *probe.Result) bool {
 		return ofHost(r) && (r.Kind == probe.KindDNS && r.OK() || (r.Kind == probe.KindHTTP || r.Kind == probe.KindStream) && r.Phase > probe.Resolve)
 	})
 }
 
-func everyoneSaysGone(round Round) bool {
+func everyoneSaysGone(round diagnose.Round) bool {
 	asked := func(from probe.Vantage, role probe.Role, class probe.Class) bool {
 		return has(round, func(r *probe.Result) bool { return r.Vantage == from && r.Role == role && r.Class == class })
 	}
@@ -208,7 +211,7 @@ func everyoneSaysGone(round Round) bool {
 
 // requestFails reports whether a request from the host fails, an agent's run not counted, and no other one shows that it
 // works another way.
-func requestFails(round Round) bool {
+func requestFails(round diagnose.Round) bool {
 	return has(round, func(r *probe.Result) bool {
 		again := has(round, func(other *probe.Result) bool {
 			return ofServicePast(other) && other.OK() && len(r.Answers) > 0 && slices.Equal(r.Answers, other.Answers)
@@ -221,46 +224,56 @@ func ofServicePast(r *probe.Result) bool {
 	return r.Role == probe.OfService && r.Vantage == probe.Direct
 }
 
-func serviceAnswers(round Round) bool {
+func serviceAnswers(round diagnose.Round) bool {
 	return has(round, func(r *probe.Result) bool {
 		return ofHost(r) && r.Kind == probe.KindHTTP && r.Phase == probe.Response && r.OK()
 	})
 }
 
-func withoutTwins(round Round) Round {
+func withoutTwins(round diagnose.Round) diagnose.Round {
 	round.Results = slices.DeleteFunc(slices.Clone(round.Results), func(r probe.Result) bool { return r.Vantage == probe.FromSandbox })
 	return round
 }
 
-func twins(round Round, is func(*probe.Result) bool) bool {
+func twins(round diagnose.Round, is func(*probe.Result) bool) bool {
 	return has(round, func(r *probe.Result) bool { return r.Vantage == probe.FromSandbox && is(r) })
 }
 
-func ofHostOrService(c Cause) bool { return c >= SelfSandboxed && c <= Stream }
+func ofHostOrService(c diagnose.Cause) bool {
+	return c >= diagnose.SelfSandboxed && c <= diagnose.Stream
+}
+
+func shown(round diagnose.Round) string {
+	var b strings.Builder
+	for _, r := range round.Results {
+		fmt.Fprintf(&b, "  %s %s %s %s: %s@%s\n", r.Role, r.Vantage, r.Kind, r.Name, r.Class, r.Phase)
+	}
+	return b.String()
+}
 
 // A law holds in every round. broken is a judge that makes the mistake the law is there for: the walk must catch it.
 type law struct {
 	name   string
-	holds  func(Round, Verdict) bool
-	broken func(Round) Verdict
-	shows  func(testing.TB) iter.Seq[Round] // where that mistake shows
+	holds  func(diagnose.Round, diagnose.Verdict) bool
+	broken func(diagnose.Round) diagnose.Verdict
+	shows  func(testing.TB) iter.Seq[diagnose.Round] // where that mistake shows
 }
 
 // tampered is a judge that misreads results before it judges.
-func tampered(misread func(r *probe.Result)) func(Round) Verdict {
-	return func(round Round) Verdict {
+func tampered(misread func(r *probe.Result)) func(diagnose.Round) diagnose.Verdict {
+	return func(round diagnose.Round) diagnose.Verdict {
 		round.Results = slices.Clone(round.Results)
 		for i := range round.Results {
 			misread(&round.Results[i])
 		}
-		return Of(round)
+		return diagnose.Of(round)
 	}
 }
 
 // misspoken is a judge that misstates its verdict.
-func misspoken(misstate func(*Verdict)) func(Round) Verdict {
-	return func(round Round) Verdict {
-		v := Of(round)
+func misspoken(misstate func(*diagnose.Verdict)) func(diagnose.Round) diagnose.Verdict {
+	return func(round diagnose.Round) diagnose.Verdict {
+		v := diagnose.Of(round)
 		misstate(&v)
 		return v
 	}
@@ -269,18 +282,20 @@ func misspoken(misstate func(*Verdict)) func(Round) Verdict {
 var laws = []law{
 	{
 		"nothing pages unless a control was reached",
-		func(round Round, v Verdict) bool { return v.Severity != Page || controlReached(round) },
-		func(round Round) Verdict {
+		func(round diagnose.Round, v diagnose.Verdict) bool {
+			return v.Severity != diagnose.Page || controlReached(round)
+		},
+		func(round diagnose.Round) diagnose.Verdict {
 			round.Results = append(slices.Clone(round.Results), probe.Result{
 				Spec: probe.Spec{Role: probe.ControlByAddress, Kind: probe.KindHTTP}, Class: probe.OK})
-			return Of(round)
+			return diagnose.Of(round)
 		},
 		hostWorld,
 	},
 	{
 		"nothing pages unless the name was resolved, or everyone says it is gone",
-		func(round Round, v Verdict) bool {
-			return v.Severity != Page || resolved(round) || everyoneSaysGone(round)
+		func(round diagnose.Round, v diagnose.Verdict) bool {
+			return v.Severity != diagnose.Page || resolved(round) || everyoneSaysGone(round)
 		},
 		tampered(func(r *probe.Result) { // goes by the class and forgets the phase
 			if r.Kind == probe.KindHTTP && r.Phase == probe.Resolve {
@@ -291,37 +306,37 @@ var laws = []law{
 	},
 	{
 		"nothing pages that was reached past this host's resolver and proxy in the same moment",
-		func(round Round, v Verdict) bool {
+		func(round diagnose.Round, v diagnose.Verdict) bool {
 			past := has(round, func(r *probe.Result) bool {
 				return ofServicePast(r) && r.OK() && len(r.Answers) > 0
 			})
 			pinned := has(round, func(r *probe.Result) bool {
 				return ofHost(r) && r.Kind == probe.KindHTTP && r.Phase > probe.Resolve && len(r.Answers) > 0
 			})
-			return v.Severity != Page || !past || !pinned
+			return v.Severity != diagnose.Page || !past || !pinned
 		},
-		func(round Round) Verdict {
+		func(round diagnose.Round) diagnose.Verdict {
 			round.Results = slices.DeleteFunc(slices.Clone(round.Results), func(r probe.Result) bool { return ofServicePast(&r) })
-			return Of(round)
+			return diagnose.Of(round)
 		},
 		onTheWay,
 	},
 	{
 		"nothing pages through a proxy that passed no control on, unless a certificate vouches for who answered",
-		func(round Round, v Verdict) bool {
+		func(round diagnose.Round, v diagnose.Verdict) bool {
 			unproven := has(round, func(r *probe.Result) bool {
 				return ofHost(r) && r.Kind == probe.KindHTTP && r.Proxy != "" && !r.OK() && r.Phase <= probe.Handshake && r.Phase > probe.Resolve
 			})
 			proven := has(round, func(r *probe.Result) bool { return r.Role == probe.ControlByName && r.Proxy != "" && r.OK() })
-			return v.Severity != Page || !unproven || proven
+			return v.Severity != diagnose.Page || !unproven || proven
 		},
 		tampered(func(r *probe.Result) { r.Proxy = "" }),
 		onTheWay,
 	},
 	{
 		"nothing pages that was given up before an answer could be there",
-		func(round Round, v Verdict) bool {
-			return v.Severity != Page || !has(round, func(r *probe.Result) bool {
+		func(round diagnose.Round, v diagnose.Verdict) bool {
+			return v.Severity != diagnose.Page || !has(round, func(r *probe.Result) bool {
 				return ofHost(r) && r.Class == probe.HTTPTimedOut && r.Phases[probe.Connect] > 0 && r.Phases[r.Phase] < 2*r.Phases[probe.Connect]
 			})
 		},
@@ -330,9 +345,9 @@ var laws = []law{
 	},
 	{
 		"what was seen in the sandbox is never put down to the host or the service",
-		func(round Round, v Verdict) bool {
+		func(round diagnose.Round, v diagnose.Verdict) bool {
 			return !twins(round, func(*probe.Result) bool { return true }) || !ofHostOrService(v.Cause) ||
-				Of(withoutTwins(round)).Cause == v.Cause
+				diagnose.Of(withoutTwins(round)).Cause == v.Cause
 		},
 		tampered(func(r *probe.Result) {
 			if r.Vantage == probe.FromSandbox {
@@ -343,24 +358,24 @@ var laws = []law{
 	},
 	{
 		"a failure of the host is never put down to the sandbox",
-		func(round Round, v Verdict) bool {
-			return !requestFails(round) || v.Cause != Sandbox && v.Cause != SandboxOpen
+		func(round diagnose.Round, v diagnose.Verdict) bool {
+			return !requestFails(round) || v.Cause != diagnose.Sandbox && v.Cause != diagnose.SandboxOpen
 		},
-		func(round Round) Verdict {
+		func(round diagnose.Round) diagnose.Verdict {
 			round.Results = slices.Clone(round.Results)
 			for i := range round.Results {
 				if ofHost(&round.Results[i]) {
 					round.Results[i].Class = probe.OK
 				}
 			}
-			return Of(round)
+			return diagnose.Of(round)
 		},
 		sandboxWorld,
 	},
 	{
 		"a failure of the host is never put down to the agent",
-		func(round Round, v Verdict) bool {
-			return !requestFails(round) || v.Cause != Agent && v.Cause != Account
+		func(round diagnose.Round, v diagnose.Verdict) bool {
+			return !requestFails(round) || v.Cause != diagnose.Agent && v.Cause != diagnose.Account
 		},
 		tampered(func(r *probe.Result) {
 			if r.Kind == probe.KindHTTP && ofHost(r) {
@@ -371,19 +386,21 @@ var laws = []law{
 	},
 	{
 		"what only degrades hides nothing that pages",
-		func(_ Round, v Verdict) bool {
-			return v.Cause < ResolverDegraded || !slices.ContainsFunc(v.Also, func(f Finding) bool { return f.Cause.About().Severity == Page })
+		func(_ diagnose.Round, v diagnose.Verdict) bool {
+			return v.Cause < diagnose.ResolverDegraded || !slices.ContainsFunc(v.Also, func(f diagnose.Finding) bool { return f.Cause.About().Severity == diagnose.Page })
 		},
-		misspoken(func(v *Verdict) {
-			if v.Cause == Upstream {
-				v.Cause, v.Also = Degraded, []Finding{{Cause: Upstream}}
+		misspoken(func(v *diagnose.Verdict) {
+			if v.Cause == diagnose.Upstream {
+				v.Cause, v.Also = diagnose.Degraded, []diagnose.Finding{{Cause: diagnose.Upstream}}
 			}
 		}),
 		sandboxWorld,
 	},
 	{
 		"what only degrades is never named while a request fails",
-		func(round Round, v Verdict) bool { return v.Cause < ResolverDegraded || !requestFails(round) },
+		func(round diagnose.Round, v diagnose.Verdict) bool {
+			return v.Cause < diagnose.ResolverDegraded || !requestFails(round)
+		},
 		tampered(func(r *probe.Result) {
 			if r.Class == probe.HTTPServerError {
 				r.Class = probe.OK
@@ -393,8 +410,8 @@ var laws = []law{
 	},
 	{
 		"the unknown is never healthy",
-		func(round Round, v Verdict) bool {
-			return v.Cause != Healthy || !has(round, func(r *probe.Result) bool {
+		func(round diagnose.Round, v diagnose.Verdict) bool {
+			return v.Cause != diagnose.Healthy || !has(round, func(r *probe.Result) bool {
 				return r.Role == probe.OfService && (r.Class == probe.Unknown || r.Class == probe.Internal)
 			})
 		},
@@ -407,47 +424,47 @@ var laws = []law{
 	},
 	{
 		"nothing is healthy that was not tried from the host",
-		func(round Round, v Verdict) bool {
-			return v.Cause < ResolverDegraded || has(round, func(r *probe.Result) bool { return (ofHost(r) || ofServicePast(r)) && r.OK() })
+		func(round diagnose.Round, v diagnose.Verdict) bool {
+			return v.Cause < diagnose.ResolverDegraded || has(round, func(r *probe.Result) bool { return (ofHost(r) || ofServicePast(r)) && r.OK() })
 		},
-		misspoken(func(v *Verdict) {
+		misspoken(func(v *diagnose.Verdict) {
 			if len(v.Evidence) == 0 {
-				v.Cause = Healthy
+				v.Cause = diagnose.Healthy
 			}
 		}),
 		hostWorld,
 	},
 	{
 		"a closed sandbox that is wanted closed is healthy",
-		func(round Round, v Verdict) bool {
+		func(round diagnose.Round, v diagnose.Verdict) bool {
 			closed := twins(round, func(r *probe.Result) bool { return r.Kind == probe.KindHTTP && r.Class == probe.LocalDenied }) &&
 				!twins(round, func(r *probe.Result) bool { return r.Kind == probe.KindExec })
 			well := !has(round, func(r *probe.Result) bool { return ofHost(r) && !r.OK() }) && serviceAnswers(round)
-			return !closed || !well || round.Expect.Sandbox != WantClosed || v.Cause == Healthy || v.Cause == SelfSandboxed
+			return !closed || !well || round.Expect.Sandbox != diagnose.WantClosed || v.Cause == diagnose.Healthy || v.Cause == diagnose.SelfSandboxed
 		},
-		func(round Round) Verdict {
-			round.Expect.Sandbox = WantOpen
-			return Of(round)
+		func(round diagnose.Round) diagnose.Verdict {
+			round.Expect.Sandbox = diagnose.WantOpen
+			return diagnose.Of(round)
 		},
 		sandboxWorld,
 	},
 	{
 		"an open sandbox that should be closed is always told, unless netwatchd is in one itself",
-		func(round Round, v Verdict) bool {
-			return round.Expect.Sandbox != WantClosed || v.Cause == SandboxOpen || v.Cause == SelfSandboxed ||
+		func(round diagnose.Round, v diagnose.Verdict) bool {
+			return round.Expect.Sandbox != diagnose.WantClosed || v.Cause == diagnose.SandboxOpen || v.Cause == diagnose.SelfSandboxed ||
 				!twins(round, func(r *probe.Result) bool { return r.OK() }) ||
-				slices.ContainsFunc(v.Also, func(f Finding) bool { return f.Cause == SandboxOpen })
+				slices.ContainsFunc(v.Also, func(f diagnose.Finding) bool { return f.Cause == diagnose.SandboxOpen })
 		},
-		misspoken(func(v *Verdict) { v.Also = nil }),
+		misspoken(func(v *diagnose.Verdict) { v.Also = nil }),
 		sandboxWorld,
 	},
 	{
 		"a host is not offline while the service answers, nor while a control does, unless the kernel has no route",
-		func(round Round, v Verdict) bool {
+		func(round diagnose.Round, v diagnose.Verdict) bool {
 			noRoute := has(round, func(r *probe.Result) bool {
 				return ofHost(r) && (r.Class == probe.LocalNoRoute || r.Class == probe.LocalNoInterface)
 			})
-			return v.Cause != HostOffline || noRoute || !serviceAnswers(round) && !controlReached(round)
+			return v.Cause != diagnose.HostOffline || noRoute || !serviceAnswers(round) && !controlReached(round)
 		},
 		tampered(func(r *probe.Result) {
 			if r.Role == probe.ControlByName || r.Role == probe.ControlByAddress {
@@ -458,11 +475,11 @@ var laws = []law{
 	},
 	{
 		"nothing else is said when netwatchd is sandboxed itself, and that is never said otherwise",
-		func(round Round, v Verdict) bool {
+		func(round diagnose.Round, v diagnose.Verdict) bool {
 			self := has(round, func(r *probe.Result) bool {
 				return r.Role == probe.OfHost && r.Name == "sandbox" && r.Class == probe.LocalDenied
 			})
-			return self == (v.Cause == SelfSandboxed) && (!self || len(v.Also) == 0)
+			return self == (v.Cause == diagnose.SelfSandboxed) && (!self || len(v.Also) == 0)
 		},
 		tampered(func(r *probe.Result) {
 			if r.Role == probe.OfHost {
@@ -473,33 +490,33 @@ var laws = []law{
 	},
 	{
 		"a verdict shows at most six results of the round, the decisive one first",
-		func(round Round, v Verdict) bool {
+		func(round diagnose.Round, v diagnose.Verdict) bool {
 			if len(v.Evidence) == 0 {
-				return v.Cause == Inconclusive && !has(round, ofHost)
+				return v.Cause == diagnose.Inconclusive && !has(round, ofHost)
 			}
-			bad := v.Cause >= SelfSandboxed && v.Cause <= Sandbox
+			bad := v.Cause >= diagnose.SelfSandboxed && v.Cause <= diagnose.Sandbox
 			return len(v.Evidence) <= 6 && (!bad || !v.Evidence[0].OK()) && !slices.ContainsFunc(v.Evidence, func(e probe.Result) bool {
 				return !has(round, func(r *probe.Result) bool { return r.Spec == e.Spec && r.Class == e.Class })
 			})
 		},
-		misspoken(func(v *Verdict) { slices.Reverse(v.Evidence) }),
+		misspoken(func(v *diagnose.Verdict) { slices.Reverse(v.Evidence) }),
 		hostWorld,
 	},
 	{
 		"blocked are only probes that failed from the host, and not the decisive one",
-		func(round Round, v Verdict) bool {
+		func(round diagnose.Round, v diagnose.Verdict) bool {
 			return !slices.ContainsFunc(v.Blocked, func(name string) bool {
 				return !has(round, func(r *probe.Result) bool { return ofHost(r) && r.Name == name && !r.OK() }) ||
 					v.Evidence[0].Role == probe.OfService && v.Evidence[0].Name == name
 			})
 		},
-		misspoken(func(v *Verdict) { v.Blocked = []string{"head"} }),
+		misspoken(func(v *diagnose.Verdict) { v.Blocked = []string{"head"} }),
 		hostWorld,
 	},
 	{
 		"who cannot tell says what is missing, or shows what nobody can explain",
-		func(_ Round, v Verdict) bool {
-			if v.Cause != Inconclusive || len(v.Missing) > 0 {
+		func(_ diagnose.Round, v diagnose.Verdict) bool {
+			if v.Cause != diagnose.Inconclusive || len(v.Missing) > 0 {
 				return true
 			}
 			if len(v.Evidence) == 0 {
@@ -512,44 +529,44 @@ var laws = []law{
 			layer := v.Evidence[0].Class.Layer() // no request ends in one of these: a prober that says so is at fault
 			return v.Evidence[0].Kind == probe.KindHTTP && (layer == "stream" || layer == "exec")
 		},
-		misspoken(func(v *Verdict) { v.Missing = nil }),
+		misspoken(func(v *diagnose.Verdict) { v.Missing = nil }),
 		hostWorld,
 	},
 	{
 		"beside the cause stand other causes, each once, and none it explains",
-		func(_ Round, v Verdict) bool {
+		func(_ diagnose.Round, v diagnose.Verdict) bool {
 			for i, f := range v.Also {
-				if f.Cause == v.Cause || f.Cause == Healthy || f.Cause == Inconclusive || slices.Contains(v.Cause.About().Hides, f.Cause) ||
-					slices.ContainsFunc(v.Also[:i], func(other Finding) bool { return other.Cause == f.Cause }) {
+				if f.Cause == v.Cause || f.Cause == diagnose.Healthy || f.Cause == diagnose.Inconclusive || slices.Contains(v.Cause.About().Hides, f.Cause) ||
+					slices.ContainsFunc(v.Also[:i], func(other diagnose.Finding) bool { return other.Cause == f.Cause }) {
 					return false
 				}
 			}
 			return true
 		},
-		misspoken(func(v *Verdict) { v.Also = append(v.Also, Finding{Cause: v.Cause}) }),
+		misspoken(func(v *diagnose.Verdict) { v.Also = append(v.Also, diagnose.Finding{Cause: v.Cause}) }),
 		hostWorld,
 	},
 	{
 		"a verdict is put in words: the service, what is the matter, what to do",
-		func(round Round, v Verdict) bool {
+		func(round diagnose.Round, v diagnose.Verdict) bool {
 			return strings.HasPrefix(v.Title, round.Service+": ") && !strings.HasSuffix(v.Title, ".") && strings.HasSuffix(v.Advice, ".")
 		},
-		misspoken(func(v *Verdict) { v.Advice = "" }),
+		misspoken(func(v *diagnose.Verdict) { v.Advice = "" }),
 		hostWorld,
 	},
 }
 
 func TestWorld(t *testing.T) {
 	walked, broken := 0, make(map[string]bool)
-	causes := make(map[Cause]int)
+	causes := make(map[diagnose.Cause]int)
 	for round := range world(t) {
-		v := Of(round)
+		v := diagnose.Of(round)
 		walked++
 		causes[v.Cause]++
 		for _, law := range laws {
 			if !broken[law.name] && !law.holds(round, v) {
 				broken[law.name] = true
-				t.Errorf("%s: but\n%s  wanted %d: %v, %q, also %v, missing %v", law.name, round, round.Expect.Sandbox, v.Cause, v.Title, v.Also, v.Missing)
+				t.Errorf("%s: but\n%s  wanted %d: %v, %q, also %v, missing %v", law.name, shown(round), round.Expect.Sandbox, v.Cause, v.Title, v.Also, v.Missing)
 			}
 		}
 	}
@@ -571,15 +588,15 @@ func TestLawsCanFail(t *testing.T) {
 }
 
 func BenchmarkOneLookup(b *testing.B) {
-	round := Round{Service: "codex", Results: parse(b, `dns:ok(answers=1.2.3.4)`)}
+	round := diagnose.Round{Service: "codex", Results: diagnosetest.Results(`dns:ok(answers=1.2.3.4)`)}
 	for b.Loop() {
-		Of(round)
+		diagnose.Of(round)
 	}
 }
 
 func BenchmarkConfirmingRound(b *testing.B) {
-	round := Round{Service: "codex", Results: parse(b, well+offline)}
+	round := diagnose.Round{Service: "codex", Results: diagnosetest.Results(diagnosetest.Working + diagnosetest.Offline)}
 	for b.Loop() {
-		Of(round)
+		diagnose.Of(round)
 	}
 }

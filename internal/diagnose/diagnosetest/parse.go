@@ -1,74 +1,85 @@
-package diagnose
+package diagnosetest
 
 import (
 	"fmt"
-	"maps"
 	"path"
 	"slices"
 	"strconv"
 	"strings"
-	"testing"
 	"time"
 
 	"netwatchd/internal/probe"
 )
 
-// A scene is written as who:how, one word per attempt:
+// Working is a round in which everything works. Rounds are written as who:how, one word per attempt:
 //
 //	sandbox link route conf clock     the host itself
 //	dns head stream exec              the service's probes, from the host
-//	s.head                            the same inside the sandbox; d.head past the proxy
-//	ns1.ctl ns1.svc ns1.rnd           a configured nameserver asked for a control, the service, a random name; pub is a public one
+//	s.head                            the same inside the sandbox; d.head is the direct one, without the proxy
+//	ns1.ctl ns1.svc ns1.rnd           a configured nameserver, queried for a control, the service, a random name
+//	pub.ctl pub.svc                   a public nameserver
 //	c1 c2 c3, a1 a2 a3                controls by name, by address
 //
-// how is a class, with @phase where the class's own does not fit, and (key=value,…) for facts. A word overrides what an
-// earlier one said of the same attempt; * in it means every attempt said so far; -who takes one away.
-const well = `sandbox:ok link:ok route:ok(signals=ipv4|ipv6) conf:ok clock:ok
+// how is a class, with @phase where the class's usual phase does not fit, and (key=value,…) for facts. A later word
+// replaces an earlier one about the same attempt; a * matches the attempts named so far; -who removes one.
+const Working = `sandbox:ok link:ok route:ok(signals=ipv4|ipv6) conf:ok clock:ok
 	ns1.ctl:ok ns1.svc:ok(answers=104.18.32.47|2606:4700::1) ns1.rnd:ok
 	pub.ctl:ok pub.svc:ok(answers=104.18.32.47|2606:4700::1)
 	c1:ok(date=0s) c2:ok(date=0s) c3:ok(date=0s) a1:ok a2:ok a3:ok
 	dns:ok(answers=104.18.32.47|2606:4700::1) head:ok(status=405) stream:ok exec:ok `
 
-// bare is what a round holds when nothing was tried but the probes themselves.
+// bare is a round of the service's probes alone.
 const bare = `dns:ok head:ok(status=405) `
 
-// offline is how everything past this host fails when nothing gets out.
-const offline = ` ns1.*:dns.timeout pub.*:dns.timeout c*:dns.timeout a*:tcp.timed_out dns:dns.timeout head:dns.timeout
+// Offline, after [Working], is what fails when no packet leaves the host's network.
+const Offline = ` ns1.*:dns.timeout pub.*:dns.timeout c*:dns.timeout a*:tcp.timed_out dns:dns.timeout head:dns.timeout
 	stream:dns.timeout exec:exec.network`
 
-// closed are the twins in a sandbox without network.
-const closed = ` s.dns:local.denied@resolve s.head:local.denied@resolve(why=operation.not.permitted)`
+// SandboxClosed adds the sandbox probes as they fail in a sandbox without network.
+const SandboxClosed = ` s.dns:local.denied@resolve s.head:local.denied@resolve(why=operation.not.permitted)`
 
-var moment = time.Date(2026, 2, 20, 2, 22, 45, 0, time.UTC)
+// start is when every attempt of a scene began.
+var start = time.Date(2026, 2, 20, 2, 22, 45, 0, time.UTC)
 
-func parse(t testing.TB, words string) []probe.Result {
-	t.Helper()
+// Results returns the results that words describe (see [Working]), in the order in which words first name them. It panics
+// if words are malformed.
+func Results(words string) []probe.Result {
+	var order []string
 	results := make(map[string]probe.Result)
 	for word := range strings.FieldsSeq(words) {
-		if gone, without := strings.CutPrefix(word, "-"); without {
-			if removed := matching(results, gone); len(removed) == 0 {
-				t.Fatalf("%q takes nothing away", word)
-			} else {
-				maps.DeleteFunc(results, func(who string, _ probe.Result) bool { return slices.Contains(removed, who) })
+		if unwanted, removes := strings.CutPrefix(word, "-"); removes {
+			removed := matching(order, unwanted)
+			if len(removed) == 0 {
+				panicf("%q removes nothing", word)
 			}
+			order = slices.DeleteFunc(order, func(who string) bool { return slices.Contains(removed, who) })
 			continue
 		}
 		who, how, found := strings.Cut(word, ":")
 		if !found {
-			t.Fatalf("%q has no class", word)
+			panicf("%q has no class", word)
 		}
-		for _, one := range matching(results, who) {
-			results[one] = result(t, one, how)
+		for _, one := range matching(order, who) {
+			if !slices.Contains(order, one) {
+				order = append(order, one)
+			}
+			results[one] = result(one, how)
 		}
 	}
-	return slices.Collect(maps.Values(results))
+	all := make([]probe.Result, 0, len(order))
+	for _, who := range order {
+		all = append(all, results[who])
+	}
+	return all
 }
 
-func matching(results map[string]probe.Result, who string) []string {
+func panicf(format string, args ...any) { panic("diagnosetest: " + fmt.Sprintf(format, args...)) }
+
+func matching(known []string, who string) []string {
 	if !strings.Contains(who, "*") {
 		return []string{who}
 	}
-	return slices.DeleteFunc(slices.Collect(maps.Keys(results)), func(one string) bool {
+	return slices.DeleteFunc(slices.Clone(known), func(one string) bool {
 		if len(who) == 2 && (len(one) != 2 || one[1] > '9') { // c* are the controls, not the clock
 			return true
 		}
@@ -77,18 +88,17 @@ func matching(results map[string]probe.Result, who string) []string {
 	})
 }
 
-func result(t testing.TB, who, how string) probe.Result {
-	t.Helper()
-	r := probe.Result{Spec: spec(t, who), Start: moment, Elapsed: 0.084}
+func result(who, how string) probe.Result {
+	r := probe.Result{Spec: spec(who), Start: start, Elapsed: 0.084}
 	how, facts, _ := strings.Cut(strings.TrimSuffix(how, ")"), "(")
 	class, phase, phased := strings.Cut(how, "@")
 	if err := r.Class.UnmarshalText([]byte(class)); err != nil {
-		t.Fatalf("%s: %v", who, err)
+		panicf("%s: %v", who, err)
 	}
 	r.Phase = usualPhase(r.Kind, r.Class)
 	if phased {
 		if err := r.Phase.UnmarshalText([]byte(phase)); err != nil {
-			t.Fatalf("%s: %v", who, err)
+			panicf("%s: %v", who, err)
 		}
 	}
 	if strings.HasPrefix(who, "ns1") {
@@ -100,14 +110,13 @@ func result(t testing.TB, who, how string) probe.Result {
 	}
 	for fact := range strings.SplitSeq(facts, ",") {
 		if fact != "" {
-			set(t, &r, fact)
+			set(&r, fact)
 		}
 	}
 	return r
 }
 
-func spec(t testing.TB, who string) probe.Spec {
-	t.Helper()
+func spec(who string) probe.Spec {
 	s := probe.Spec{Service: "codex"}
 	who, _, _ = strings.Cut(who, "#")
 	switch prefix, rest, dotted := strings.Cut(who, "."); {
@@ -145,12 +154,12 @@ func spec(t testing.TB, who string) probe.Spec {
 	case "exec":
 		s.Kind = probe.KindExec
 	default:
-		t.Fatalf("nobody is called %q", who)
+		panicf("no attempt is called %q", who)
 	}
 	return s
 }
 
-// usualPhase is where an attempt of that kind ends in class c, if nothing else is said.
+// usualPhase is where an attempt of kind k ends in class c, unless the word names another phase.
 func usualPhase(k probe.Kind, c probe.Class) probe.Phase {
 	switch {
 	case k == probe.KindHost:
@@ -176,13 +185,12 @@ func usualPhase(k probe.Kind, c probe.Class) probe.Phase {
 	return probe.Response
 }
 
-func set(t testing.TB, r *probe.Result, fact string) {
-	t.Helper()
+func set(r *probe.Result, fact string) {
 	key, value, _ := strings.Cut(fact, "=")
 	duration := func() time.Duration {
 		d, err := time.ParseDuration(value)
 		if err != nil {
-			t.Fatal(err)
+			panicf("%v", err)
 		}
 		return d
 	}
@@ -225,14 +233,6 @@ func set(t testing.TB, r *probe.Result, fact string) {
 	case "expires":
 		r.TLS.NotAfter = r.Start.Add(duration())
 	default:
-		t.Fatalf("no fact is called %q", key)
+		panicf("no fact is called %q", key)
 	}
-}
-
-func (r Round) String() string {
-	var b strings.Builder
-	for _, r := range r.Results {
-		fmt.Fprintf(&b, "  %s %s %s %s: %s@%s\n", r.Role, r.Vantage, r.Kind, r.Name, r.Class, r.Phase)
-	}
-	return b.String()
 }
