@@ -1,4 +1,4 @@
-// Package ladder lays out a round rung by rung, as a person climbs it: this host first, the agent last.
+// Package ladder sorts the results of a round into rungs, from this host at the bottom to the agent at the top.
 //
 // The lowest rung that fails is where to look; the rungs above it are blocked, not failed.
 package ladder
@@ -25,27 +25,40 @@ const (
 
 var rungNames = [rungs]string{"host", "resolver", "internet", "edge", "application", "stream", "agent"}
 
-// Mark is how a step came out.
+// Mark is the outcome of a rung.
 type Mark uint8
 
 const (
-	Untried Mark = iota
+	NotTested Mark = iota
 	OK
-	Partly  // some attempts failed, others succeeded
-	Closed  // the sandbox says no, and the verdict does not mind
+	Partial // some attempts failed, others succeeded
+	Closed  // the sandbox blocks it, which is no fault
 	Blocked // a lower rung fails
 	Failed
 )
 
-var markNames = []string{"untried", "ok", "partly", "closed", "blocked", "failed"}
+var markNames = []string{"untested", "ok", "partial", "closed", "blocked", "failed"}
 
 func (m Mark) String() string { return markNames[m] }
 
-// A Step is how one rung came out, seen from one side.
+// Label describes m to someone who does not see it.
+func (m Mark) Label() string {
+	switch m {
+	case NotTested:
+		return "not tested"
+	case Partial:
+		return "partly OK"
+	}
+	return m.String()
+}
+
+// A Step is the outcome of one rung, seen from the host or from the sandbox.
 type Step struct {
 	Mark  Mark
-	Words string        // a few decisive ones; from outside in part, so not fit for a terminal as they stand
-	Took  probe.Seconds // zero where it says nothing
+	Words string        // partly text from outside: sanitize it before printing
+	Took  probe.Seconds // zero if it has no meaning
+
+	local, inSandbox bool // the host or its sandbox denied it; it was tested in the sandbox
 }
 
 // A Rung is one level of the ladder, on the host and inside the agent's sandbox.
@@ -55,17 +68,17 @@ type Rung struct {
 	Sandbox Step
 }
 
-// Of lays out the latest round of s, or its evidence where no round was kept.
+// Of builds the ladder of the latest round of s, or of its evidence if no round was kept.
 func Of(s watch.Standing) []Rung {
 	results := s.Results
 	if len(results) == 0 {
 		results = s.Evidence
 	}
-	host, sandbox := climb(results, false), climb(results, true)
-	block(host, leftOut(s, results))
-	block(sandbox, deniedFrom(sandbox))
-	if !mindsSandbox(s) {
-		forgive(sandbox, host)
+	host, sandbox := steps(results, false), steps(results, true)
+	block(host, firstSkipped(s, results))
+	block(sandbox, firstDenied(sandbox))
+	if !sandboxIsFault(s) {
+		closeSandbox(sandbox, host)
 	}
 	ladder := make([]Rung, rungs)
 	for i, name := range rungNames {
@@ -74,94 +87,103 @@ func Of(s watch.Standing) []Rung {
 	return ladder
 }
 
-// SeenFromSandbox reports whether anything was tried inside the sandbox.
-func SeenFromSandbox(ladder []Rung) bool {
-	return slices.ContainsFunc(ladder, func(r Rung) bool { return r.Sandbox.Mark != Untried })
+// HasSandbox reports whether anything was tested inside the sandbox.
+func HasSandbox(ladder []Rung) bool {
+	return slices.ContainsFunc(ladder, func(r Rung) bool { return r.Sandbox.Mark != NotTested })
 }
 
-// Shut reports whether r is the sandbox saying no, and the verdict does not mind.
-func Shut(s watch.Standing, r probe.Result) bool {
-	return r.Vantage == probe.FromSandbox && r.Class.Layer() == "local" && !mindsSandbox(s)
+// IsClosed reports whether r failed because the sandbox has no network, and the verdict does not count that as a fault.
+func IsClosed(s watch.Standing, r probe.Result) bool {
+	return r.Vantage == probe.FromSandbox && r.Class.Layer() == "local" && !sandboxIsFault(s)
 }
 
-func mindsSandbox(s watch.Standing) bool {
+func sandboxIsFault(s watch.Standing) bool {
 	return s.Cause == diagnose.Sandbox ||
 		slices.ContainsFunc(s.Also, func(f diagnose.Finding) bool { return f.Cause == diagnose.Sandbox })
 }
 
-// forgive turns a failure seen only in the sandbox into a closed door.
-func forgive(sandbox, host []Step) {
+// closeSandbox turns a failure seen only in the sandbox into a sandbox that is closed.
+func closeSandbox(sandbox, host []Step) {
 	hostFails := slices.ContainsFunc(host, func(s Step) bool { return s.Mark == Failed })
 	for i := range sandbox {
 		if sandbox[i].Mark == Failed && (!hostFails || host[i].Mark != Failed) {
 			sandbox[i].Mark = Closed
+			if sandbox[i].local {
+				sandbox[i].Words = "no network"
+			}
 		}
 	}
 }
 
-// A landing gathers the attempts that tell of one rung.
-type landing struct {
+// rungResults are the results that belong to one rung.
+type rungResults struct {
 	ok, failed []probe.Result
-	direct     []probe.Result // nameservers asked past the system's, that answered
-	blockedBy  int            // the rung below on which an attempt at this one ended; zero: none
+	direct     []probe.Result // nameservers that answered when the system resolver was bypassed
+	blockedBy  int            // the rung below at which an attempt for this one ended; zero: none
 }
 
-func climb(results []probe.Result, inSandbox bool) []Step {
-	var landings [rungs]landing
+func steps(results []probe.Result, inSandbox bool) []Step {
+	var all [rungs]rungResults
 	for _, r := range results {
 		if (r.Vantage == probe.FromSandbox) == inSandbox {
-			land(&landings, r)
+			assign(&all, r)
 		}
 	}
 	steps := make([]Step, rungs)
-	for i := range landings {
-		steps[i] = landings[i].step(i)
+	for i := range all {
+		steps[i] = all[i].step(i)
 	}
 	return steps
 }
 
-// block turns failures above the lowest one into what they are: its consequences. So are, from that rung on, those not tried.
-func block(steps []Step, leftOut int) {
+// block marks the failures above the lowest one as its consequences, and so the rungs that were not tested, from skipped on.
+func block(steps []Step, skipped int) {
 	lowest := slices.IndexFunc(steps, func(s Step) bool { return s.Mark == Failed })
 	if lowest < 0 {
 		return
 	}
+	why := rungNames[lowest] + " failed"
+	if steps[lowest].local && steps[lowest].inSandbox {
+		why = "no network"
+	}
 	for i := lowest + 1; i < len(steps); i++ {
 		switch m := steps[i].Mark; {
-		case m == Failed, m == Blocked, m == Untried && i >= leftOut:
-			steps[i] = blockedBy(lowest)
+		case m == Failed:
+			steps[i].Mark = Blocked // its own words stay: it was tested
+		case m == Blocked, m == NotTested && i >= skipped:
+			steps[i] = notTested(why)
 		}
 	}
 }
 
-// leftOut is the rung from which on attempts were left out: the verdict names blocked probes of which there is no result.
-func leftOut(s watch.Standing, results []probe.Result) int {
-	unmade := slices.ContainsFunc(s.Blocked, func(name string) bool {
+// firstSkipped is the first rung that was skipped: the verdict lists blocked probes that have no result.
+func firstSkipped(s watch.Standing, results []probe.Result) int {
+	skipped := slices.ContainsFunc(s.Blocked, func(name string) bool {
 		return !slices.ContainsFunc(results, func(r probe.Result) bool { return r.Service == s.Service && r.Name == name })
 	})
-	if unmade {
+	if skipped {
 		return Stream
 	}
 	return rungs
 }
 
-// deniedFrom is the rung from which on nothing gets through the sandbox, whether it was tried or not.
-func deniedFrom(sandbox []Step) int {
+// firstDenied is the first rung that cannot work in a sandbox without network, tested or not.
+func firstDenied(sandbox []Step) int {
 	if sandbox[Host].Mark == Failed {
 		return Resolver
 	}
 	return rungs
 }
 
-func blockedBy(rung int) Step { return Step{Mark: Blocked, Words: "blocked by " + rungNames[rung]} }
+func notTested(why string) Step { return Step{Mark: Blocked, Words: "not tested (" + why + ")"} }
 
-// land puts r on the rungs it tells of.
-func land(all *[rungs]landing, r probe.Result) {
+// assign adds r to the rungs it says something about.
+func assign(all *[rungs]rungResults, r probe.Result) {
 	switch {
 	case r.Role == probe.OfHost:
 		all[Host].add(r)
 	case r.Vantage == probe.Direct:
-		if r.OK() && r.Kind == probe.KindDNS { // a request past the system is not how the service is used
+		if r.OK() && r.Kind == probe.KindDNS { // the service itself is never used this way
 			all[Resolver].direct = append(all[Resolver].direct, r)
 		}
 	case r.Role == probe.ControlByName, r.Role == probe.ControlByAddress:
@@ -169,17 +191,17 @@ func land(all *[rungs]landing, r probe.Result) {
 	case r.Role != probe.OfService, r.Kind == probe.KindDNS:
 		all[Resolver].add(r)
 	case r.Kind == probe.KindHTTP:
-		landRequest(all, r, Application)
+		assignRequest(all, r, Application)
 	case r.Kind == probe.KindStream:
-		landRequest(all, r, Stream)
+		assignRequest(all, r, Stream)
 	case r.Kind == probe.KindExec:
 		all[Agent].add(r)
-		return
 	}
 }
 
-// landRequest puts an attempt that resolves, connects and asks on the rung where it ended, and blocks those above.
-func landRequest(all *[rungs]landing, r probe.Result, top int) {
+// assignRequest adds an attempt that resolves, connects and sends a request to the rung where it ended, and blocks the
+// rungs above.
+func assignRequest(all *[rungs]rungResults, r probe.Result, top int) {
 	reached := top
 	switch r.Phase {
 	case probe.Resolve:
@@ -187,7 +209,7 @@ func landRequest(all *[rungs]landing, r probe.Result, top int) {
 	case probe.Connect, probe.Handshake:
 		reached = Edge
 	}
-	if r.Class.Layer() == "exec" { // the sandbox was not set up: nothing was reached
+	if r.Class.Layer() == "exec" { // the sandbox could not be set up: the attempt reached nothing
 		all[top].add(r)
 		return
 	}
@@ -206,7 +228,7 @@ func landRequest(all *[rungs]landing, r probe.Result, top int) {
 	}
 }
 
-func (l *landing) add(r probe.Result) {
+func (l *rungResults) add(r probe.Result) {
 	if r.OK() {
 		l.ok = append(l.ok, r)
 	} else {
@@ -214,41 +236,44 @@ func (l *landing) add(r probe.Result) {
 	}
 }
 
-// enoughControls is the share of the controls that must answer: two of three, since any one of them may be down itself.
+// enoughControls reports whether two of three controls answered: any one of them may itself be down.
 func enoughControls(ok, all int) bool { return 3*ok >= 2*all }
 
-func (l *landing) step(rung int) Step {
+func (l *rungResults) step(rung int) Step {
 	switch {
 	case len(l.ok)+len(l.failed) == 0 && l.blockedBy > 0:
-		return blockedBy(l.blockedBy)
+		return notTested(rungNames[l.blockedBy] + " failed")
 	case len(l.ok)+len(l.failed) == 0:
-		return Step{}
+		return Step{Words: "not tested"}
 	case rung == Internet:
 		return l.internet()
 	case len(l.failed) == 0:
-		return Step{OK, well(rung, l.ok), took(rung, l.ok)}
+		return Step{Mark: OK, Words: passedText(rung, l.ok), Took: took(rung, l.ok)}
 	case len(l.ok) > 0 && !l.decisive(rung):
-		return Step{Partly, partly(rung, l), 0}
+		return Step{Mark: Partial, Words: partialText(rung, l)}
 	}
-	return Step{Failed, ill(rung, l), took(rung, l.failed)}
+	r := ofService(l.failed)
+	return Step{Mark: Failed, Words: failedText(rung, l), Took: took(rung, l.failed),
+		local: r.Class.Layer() == "local", inSandbox: r.Vantage == probe.FromSandbox}
 }
 
-// decisive reports whether the service itself is among what failed on a rung that others succeeded on: its own name not
-// resolving is a failure, however many control names do.
-func (l *landing) decisive(rung int) bool {
+// decisive reports whether the failures decide the rung although other attempts succeeded: the service's own name that
+// does not resolve is a failure, no matter how many reference names resolve.
+func (l *rungResults) decisive(rung int) bool {
 	if rung == Host {
 		return true
 	}
 	return rung == Resolver && slices.ContainsFunc(l.failed, func(r probe.Result) bool { return r.Role == probe.OfService })
 }
 
-func (l *landing) internet() Step {
-	s := Step{Mark: Failed, Words: tally(len(l.ok), len(l.ok)+len(l.failed), "control"), Took: took(Internet, l.ok)}
+func (l *rungResults) internet() Step {
+	ok, all := len(l.ok), len(l.ok)+len(l.failed)
+	s := Step{Mark: Failed, Words: outOf(ok, all, "reference site") + " reachable", Took: took(Internet, l.ok)}
 	switch {
-	case enoughControls(len(l.ok), len(l.ok)+len(l.failed)):
+	case enoughControls(ok, all):
 		s.Mark = OK
-	case len(l.ok) > 0:
-		s.Mark = Partly
+	case ok > 0:
+		s.Mark = Partial
 	default:
 		s.Words += ": " + Short(l.failed[0].Class)
 	}

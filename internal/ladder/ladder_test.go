@@ -55,7 +55,7 @@ func checkSingle(t *testing.T, r probe.Result) {
 	}
 	failures := 0
 	for _, m := range marks(ladder, own) {
-		if m == Failed || m == Partly {
+		if m == Failed || m == Partial {
 			failures++
 		}
 	}
@@ -68,7 +68,7 @@ func checkSingle(t *testing.T, r probe.Result) {
 	if failures != want {
 		t.Errorf("%v %v from %v, %v at %v: got %d failed rungs, want %d", r.Kind, r.Role, r.Vantage, r.Class, r.Phase, failures, want)
 	}
-	if slices.ContainsFunc(marks(ladder, other), func(m Mark) bool { return m != Untried }) {
+	if slices.ContainsFunc(marks(ladder, other), func(m Mark) bool { return m != NotTested }) {
 		t.Errorf("%v from %v left a mark on the other side", r.Kind, r.Vantage)
 	}
 }
@@ -86,20 +86,20 @@ func TestTheLowestFailureBlocksTheRest(t *testing.T) {
 		want    []Mark
 	}{
 		{"edge", []probe.Result{good(probe.KindDNS, probe.OfService, probe.Resolve), good(probe.KindHTTP, probe.ControlByName, probe.Response), refused},
-			nil, []Mark{Untried, OK, OK, Failed, Blocked, Untried, Untried}},
+			nil, []Mark{NotTested, OK, OK, Failed, Blocked, NotTested, NotTested}},
 		{"edge, the rest left out", []probe.Result{refused},
-			[]string{"agent's run"}, []Mark{Untried, Untried, Untried, Failed, Blocked, Blocked, Blocked}},
+			[]string{"agent's run"}, []Mark{NotTested, NotTested, NotTested, Failed, Blocked, Blocked, Blocked}},
 		{"offline", []probe.Result{good(probe.KindDNS, probe.OfService, probe.Resolve), offline, refused},
-			nil, []Mark{Untried, OK, Failed, Blocked, Blocked, Untried, Untried}},
+			nil, []Mark{NotTested, OK, Failed, Blocked, Blocked, NotTested, NotTested}},
 		{"one control of three", []probe.Result{good(probe.KindHTTP, probe.ControlByName, probe.Response), good(probe.KindHTTP, probe.ControlByName, probe.Response), offline},
-			nil, []Mark{Untried, Untried, OK, Untried, Untried, Untried, Untried}},
+			nil, []Mark{NotTested, NotTested, OK, NotTested, NotTested, NotTested, NotTested}},
 		{"two controls of three", []probe.Result{good(probe.KindHTTP, probe.ControlByName, probe.Response), offline, offline},
-			nil, []Mark{Untried, Untried, Partly, Untried, Untried, Untried, Untried}},
+			nil, []Mark{NotTested, NotTested, Partial, NotTested, NotTested, NotTested, NotTested}},
 		{"a nameserver", []probe.Result{good(probe.KindDNS, probe.OfService, probe.Resolve),
 			attempt(probe.KindDNS, probe.ResolverAsksControl, probe.FromHost, probe.Resolve, probe.DNSTimeout)},
-			nil, []Mark{Untried, Partly, Untried, Untried, Untried, Untried, Untried}},
+			nil, []Mark{NotTested, Partial, NotTested, NotTested, NotTested, NotTested, NotTested}},
 		{"all is well", []probe.Result{good(probe.KindHost, probe.OfHost, probe.NoPhase), good(probe.KindHTTP, probe.OfService, probe.Response), good(probe.KindExec, probe.OfService, probe.Executing)},
-			nil, []Mark{OK, Untried, Untried, OK, OK, Untried, OK}},
+			nil, []Mark{OK, NotTested, NotTested, OK, OK, NotTested, OK}},
 	} {
 		s := watch.Standing{Results: test.results}
 		s.Service, s.Cause, s.Blocked = "codex", diagnose.Upstream, test.blocked
@@ -120,7 +120,7 @@ func TestAClosedSandboxIsNoFailureUnlessTheVerdictMinds(t *testing.T) {
 			t.Errorf("%v: got %v, want %v", cause, got, want)
 		}
 	}
-	if !SeenFromSandbox(Of(s)) {
+	if !HasSandbox(Of(s)) {
 		t.Error("the sandbox was seen")
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"netwatchd/internal/probe"
 )
 
-// Short is c as one would say it where the rung already names the layer: "refused" for tcp.refused.
+// Short is c without its layer, for where the rung already names the layer: "refused" for tcp.refused.
 func Short(c probe.Class) string {
 	switch c {
 	case probe.LocalDenied:
@@ -27,20 +27,20 @@ func Short(c probe.Class) string {
 	return strings.NewReplacer("_", " ", ".", " ").Replace(after)
 }
 
-// well says what was seen on a rung where all is as expected.
-func well(rung int, ok []probe.Result) string {
+// passedText describes a rung on which everything is as expected.
+func passedText(rung int, ok []probe.Result) string {
 	first := ofService(ok)
 	switch rung {
 	case Host:
 		if first.Vantage == probe.FromSandbox {
 			return "network open"
 		}
-		return strings.Join(looks(ok), ", ")
+		return strings.Join(hostChecks(ok), ", ")
 	case Resolver:
 		if first.Role == probe.OfService && first.Kind == probe.KindDNS {
 			return cmp.Or(answers(first), first.Target+" resolves")
 		}
-		return tally(len(servers(ok)), len(servers(ok)), "nameserver")
+		return outOf(len(servers(ok)), len(servers(ok)), "nameserver")
 	case Edge:
 		return strings.Join(slices.DeleteFunc([]string{hostOf(first.Peer), version(first)}, isEmpty), ", ")
 	case Application:
@@ -48,15 +48,15 @@ func well(rung int, ok []probe.Result) string {
 	case Stream:
 		return streamed(ok)
 	}
-	return "its run succeeded"
+	return "run succeeded"
 }
 
-// looks names what was looked at, whichever came first; the sandbox test goes without saying.
-func looks(rs []probe.Result) []string {
+// hostChecks names the checks of the host in a fixed order; the sandbox check is left out where others were made.
+func hostChecks(rs []probe.Result) []string {
 	var names []string
 	for _, r := range rs {
 		if r.Name != probe.LookSandbox {
-			names = append(names, look(r.Name))
+			names = append(names, hostCheckName(r.Name))
 		}
 	}
 	if len(names) == 0 {
@@ -66,16 +66,15 @@ func looks(rs []probe.Result) []string {
 	return names
 }
 
-// look is what was looked at, as a person calls it.
-func look(name string) string {
+func hostCheckName(name string) string {
 	if name == probe.LookResolvConf {
 		return "resolv.conf"
 	}
 	return name
 }
 
-// ill says what failed on a rung.
-func ill(rung int, l *landing) string {
+// failedText describes the failure of a rung.
+func failedText(rung int, l *rungResults) string {
 	first := ofService(l.failed)
 	short := Short(first.Class)
 	switch rung {
@@ -84,9 +83,9 @@ func ill(rung int, l *landing) string {
 			return "network " + short
 		}
 		if first.Name == probe.LookSandbox {
-			return "this process is denied the network"
+			return "network access is denied to netwatchd itself"
 		}
-		return look(first.Name) + ": " + cmp.Or(first.Why, short)
+		return hostCheckName(first.Name) + ": " + cmp.Or(first.Why, short)
 	case Resolver:
 		if len(l.direct) > 0 {
 			short += "; " + server(l.direct[0]) + " answers"
@@ -105,10 +104,10 @@ func ill(rung int, l *landing) string {
 	return short
 }
 
-func partly(rung int, l *landing) string {
+func partialText(rung int, l *rungResults) string {
 	all := len(l.ok) + len(l.failed)
 	if rung != Resolver {
-		return tally(len(l.ok), all, "attempt") + ": " + Short(l.failed[0].Class)
+		return outOf(len(l.ok), all, "attempt") + " succeeded: " + Short(l.failed[0].Class)
 	}
 	bad := servers(l.failed)
 	if len(bad) == 0 {
@@ -124,7 +123,7 @@ func more(n int) string {
 	return fmt.Sprintf(" (+%d)", n)
 }
 
-// ofService is the service's own attempt among rs, else the first.
+// ofService is the first attempt of the service itself, or else the first of rs.
 func ofService(rs []probe.Result) probe.Result {
 	i := slices.IndexFunc(rs, func(r probe.Result) bool { return r.Role == probe.OfService })
 	return rs[max(i, 0)]
@@ -141,30 +140,30 @@ func answered(r probe.Result) string {
 	if r.Status > 0 {
 		return fmt.Sprint(r.Status)
 	}
-	return "answers"
+	return "answer"
 }
 
-// heldFrom is when a stream was held rather than merely opened: no upgrade takes that long.
+// heldFrom separates a stream that was held open from one that was only opened: no upgrade takes that long.
 const heldFrom = 5 * time.Second
 
 func streamed(ok []probe.Result) string {
 	longest := slices.MaxFunc(ok, byElapsed)
 	if held := longest.Elapsed.Duration(); held >= heldFrom {
-		return fmt.Sprintf("held for %d s", int(held.Seconds()))
+		return "held for " + humanize.Latency(held)
 	}
-	return "opens"
+	return "opened"
 }
 
 func byElapsed(a, b probe.Result) int { return cmp.Compare(a.Elapsed, b.Elapsed) }
 
-// took is how long the attempts on a rung took there: the best of them, since the worst is another finding.
+// took is the time the attempts spent on a rung: the fastest of the controls, because a slow one is a finding of its own.
 func took(rung int, rs []probe.Result) probe.Seconds {
 	if len(rs) == 0 || rung == Host {
 		return 0
 	}
 	r := ofService(rs)
 	if r.Class.Layer() == "local" {
-		return 0 // a refusal of this host takes no time
+		return 0 // this host refuses at once
 	}
 	switch rung {
 	case Internet:
@@ -185,11 +184,11 @@ func took(rung int, rs []probe.Result) probe.Seconds {
 	return r.Elapsed
 }
 
-func tally(some, all int, noun string) string {
+func outOf(some, all int, noun string) string {
 	return fmt.Sprintf("%d of %s", some, humanize.Count(all, noun))
 }
 
-// servers are the nameservers asked in rs, each once.
+// servers are the nameservers queried in rs, without duplicates.
 func servers(rs []probe.Result) []string {
 	var names []string
 	for _, r := range rs {
@@ -209,7 +208,7 @@ func version(r probe.Result) string {
 	return r.TLS.Version
 }
 
-// hostOf is an "ip:port" without its port, which the URL already says.
+// hostOf strips the port, which the URL shows already.
 func hostOf(address string) string {
 	if host, _, err := net.SplitHostPort(address); err == nil {
 		return host

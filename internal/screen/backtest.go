@@ -6,30 +6,31 @@ import (
 	"strings"
 
 	"netwatchd/internal/diagnose"
+	"netwatchd/internal/humanize"
 	"netwatchd/internal/ladder"
 	"netwatchd/internal/probe"
 )
 
-// The columns of a backtest, which is written as it goes on.
+// Column widths: the table is printed while the runs go on, so they are fixed.
 const (
 	runWidth     = 5
 	vantageWidth = 9
-	classWidth   = 21 // exec.home_unwritable, exec.not_logged_in and the like
-	secondsWidth = 7
+	classWidth   = 21 // exec.home_unwritable, exec.not_logged_in
+	tookWidth    = 10
 	tokensWidth  = 8
 )
 
-// BacktestHeading writes the heading of the table of runs.
+// BacktestHeading writes the column headings of the table of runs.
 func BacktestHeading(w io.Writer, o Options) error {
-	p := &paper{Options: o}
-	p.line(cell{faint, "  " + pad("run", runWidth) + pad("from", vantageWidth) + pad("class", classWidth) +
-		padLeft("seconds", secondsWidth) + padLeft("tokens", tokensWidth) + "  why"})
+	p := &printer{Options: o}
+	p.line(segment{faint, "  " + pad("run", runWidth) + pad("from", vantageWidth) + pad("class", classWidth) +
+		padLeft("took", tookWidth) + padLeft("tokens", tokensWidth) + "  error"})
 	return p.to(w)
 }
 
-// BacktestRun writes one run; its reason stands on lines of its own if it is long.
+// BacktestRun writes one run; a long error gets lines of its own.
 func BacktestRun(w io.Writer, n int, r probe.Result, o Options) error {
-	p := &paper{Options: o}
+	p := &printer{Options: o}
 	m := ladder.OK
 	if !r.OK() {
 		m = ladder.Failed
@@ -38,35 +39,35 @@ func BacktestRun(w io.Writer, n int, r probe.Result, o Options) error {
 	if r.Tokens != nil {
 		spent = fmt.Sprint(r.Tokens.Input + r.Tokens.Output)
 	}
-	cells := []cell{p.mark(m), {plain, " " + pad(fmt.Sprint(n), runWidth) + pad(r.Vantage.String(), vantageWidth)},
-		{classInk(r), pad(r.Class.String(), classWidth)},
-		{plain, padLeft(fmt.Sprintf("%.1f", float64(r.Elapsed)), secondsWidth) + padLeft(spent, tokensWidth)}}
-	why := p.clean(r.Why, textLimit)
-	if 2+runWidth+vantageWidth+classWidth+secondsWidth+tokensWidth+2+length(why) <= p.width() {
-		p.line(append(cells, cell{faint, "  " + why})...)
+	segments := []segment{p.mark(m), {plain, " " + pad(fmt.Sprint(n), runWidth) + pad(r.Vantage.String(), vantageWidth)},
+		{classColor(r), pad(r.Class.String(), classWidth)},
+		{plain, padLeft(humanize.Latency(r.Elapsed.Duration()), tookWidth) + padLeft(spent, tokensWidth)}}
+	why := p.sanitize(r.Why, textLimit)
+	if 2+runWidth+vantageWidth+classWidth+tookWidth+tokensWidth+2+cellWidth(why) <= p.width() {
+		p.line(append(segments, segment{faint, "  " + why})...)
 		return p.to(w)
 	}
-	p.line(cells...)
+	p.line(segments...)
 	indent := 2 + runWidth
-	for _, words := range wrap(why, p.width()-indent) {
-		p.line(cell{plain, pad("", indent)}, cell{faint, words})
+	for _, line := range wrap(why, p.width()-indent) {
+		p.line(segment{plain, pad("", indent)}, segment{faint, line})
 	}
 	return p.to(w)
 }
 
-// A Backtest is what all the runs came to.
+// A Backtest is the outcome of all runs.
 type Backtest struct {
 	HostOK, Host       int
 	SandboxOK, Sandbox int
 	Want               diagnose.Want
-	Left               string // why no runs were made inside; empty: they were, or there is no sandbox
+	Left               string // why there were no runs in the sandbox; empty if there were, or if there is no sandbox
 	Verdict            diagnose.Verdict
 }
 
-// BacktestEnd writes the summary, and the verdict on a full round with these runs in it.
+// BacktestEnd writes the summary, and the verdict on a full round that includes these runs.
 func BacktestEnd(w io.Writer, b Backtest, o Options) error {
-	p := &paper{Options: o}
-	p.gap()
+	p := &printer{Options: o}
+	p.blank()
 	mark := ladder.Failed
 	if b.HostOK == b.Host {
 		mark = ladder.OK
@@ -80,14 +81,14 @@ func BacktestEnd(w io.Writer, b Backtest, o Options) error {
 }
 
 func (b Backtest) summary() string {
-	words := fmt.Sprintf("host: %d of %d said OK", b.HostOK, b.Host)
+	words := fmt.Sprintf("host: %d of %s succeeded", b.HostOK, humanize.Count(b.Host, "run"))
 	switch {
 	case b.Left != "":
 		return words + "; sandbox: not run, " + b.Left
 	case b.Sandbox == 0:
 		return words
 	}
-	words += fmt.Sprintf("; sandbox: %d of %d", b.SandboxOK, b.Sandbox)
+	words += fmt.Sprintf("; sandbox: %d of %s", b.SandboxOK, humanize.Count(b.Sandbox, "run"))
 	switch {
 	case b.SandboxOK == 0 && b.Want == diagnose.WantClosed:
 		return words + ", as configured (want: closed)"

@@ -12,51 +12,55 @@ import (
 	"netwatchd/internal/watch"
 )
 
-// Check writes what one round showed: for each service the verdict first, then the ladder if not all is well, what shows
-// it, and last what to do. Where there are many services, those that need nobody become rows of a table.
+// Check writes the result of one round: for each service the verdict first, then the ladder unless it is healthy, the
+// evidence, and last what to do. With many services, only those with a fault are written in full; the others are rows of a
+// table.
 func Check(w io.Writer, s *watch.Status, o Options) error {
-	p := &paper{Options: o}
+	p := &printer{Options: o}
 	p.services(s, false)
 	p.remarks(s)
 	return p.to(w)
 }
 
-// remarks are what is wrong with netwatchd itself, and what is not watched although one would expect it.
-func (p *paper) remarks(s *watch.Status) {
+// remarks writes the problems of netwatchd itself, and what it does not watch although one would expect it to.
+func (p *printer) remarks(s *watch.Status) {
 	for i, trouble := range s.Trouble {
-		p.labelled(first(i, "trouble:"), amber, trouble)
+		p.labelled(first(i, "warning:"), amber, trouble)
 	}
 	for i, note := range s.Notes {
 		p.labelled(first(i, "note:"), faint, note)
 	}
 }
 
-// inFull is how many services are written in full: more do not fit a screen.
+// inFull is how many services are written in full: more do not fit on a screen.
 const inFull = 3
 
-func (p *paper) services(s *watch.Status, aged bool) {
+func (p *printer) services(s *watch.Status, aged bool) {
 	full := s.Services
 	if len(full) > inFull {
 		p.table(s)
 		p.brief = !p.Verbose
-		full = needingSomeone(s.Services)
+		full = withFault(s.Services)
 		full = full[:min(len(full), inFull)]
 		if len(full) > 0 {
-			p.gap()
+			p.blank()
 		}
 	}
 	for i, standing := range full {
 		if i > 0 {
-			p.gap()
+			p.blank()
 		}
 		p.standing(s, standing, aged)
 	}
 	if len(s.Services) == 0 {
-		p.heading(ladder.Partly, "nothing is watched: name a service in the configuration")
+		p.heading(ladder.Partial, noService)
 	}
 }
 
-func needingSomeone(all []watch.Standing) []watch.Standing {
+const noService = "no service is configured: add one to the configuration"
+
+// withFault is the services to look at, the worst first.
+func withFault(all []watch.Standing) []watch.Standing {
 	var some []watch.Standing
 	for _, s := range worstFirst(all) {
 		if s.Cause.Fault() || s.Cause == diagnose.Inconclusive {
@@ -66,7 +70,7 @@ func needingSomeone(all []watch.Standing) []watch.Standing {
 	return some
 }
 
-func (p *paper) standing(status *watch.Status, s watch.Standing, aged bool) {
+func (p *printer) standing(status *watch.Status, s watch.Standing, aged bool) {
 	rungs := ladder.Of(s)
 	p.headline(s)
 	if aged {
@@ -79,72 +83,60 @@ func (p *paper) standing(status *watch.Status, s watch.Standing, aged bool) {
 	case p.brief:
 		p.evidence(s.Evidence)
 	case len(s.Results)+len(s.Evidence) > 0:
-		p.gap()
+		p.blank()
 		p.ladder(rungs)
 		if s.Cause != diagnose.Healthy && len(s.Evidence) > 0 {
-			p.gap()
+			p.blank()
 			p.evidence(s.Evidence)
 		}
-		p.gap()
+		p.blank()
 	}
-	p.notes(s, quiet && !ladder.SeenFromSandbox(rungs))
+	p.notes(s, quiet && !ladder.HasSandbox(rungs))
 }
 
-// headline is what a person reads first.
-func (p *paper) headline(s watch.Standing) {
-	m := p.mark(markOf(s.Cause))
-	title := said(s) + "  (" + s.Cause.String() + ")"
-	for i, words := range wrap(p.clean(title, textLimit), p.width()-2) {
+// headline writes the first line of a verdict.
+func (p *printer) headline(s watch.Standing) {
+	m := p.mark(ladder.MarkOf(s.Cause))
+	title := headline(s) + " (" + s.Cause.String() + ")"
+	for i, words := range wrap(p.sanitize(title, textLimit), p.width()-2) {
 		if i > 0 {
 			m.text = " "
 		}
 		before, cause, last := strings.Cut(words, "("+s.Cause.String()+")")
-		cells := []cell{m, {plain, " "}, {inkOf(s.Cause), before}}
+		segments := []segment{m, {plain, " "}, {colorOf(s.Cause), before}}
 		if last {
-			cells = append(cells, cell{faint, "(" + s.Cause.String() + ")" + cause})
+			segments = append(segments, segment{faint, "(" + s.Cause.String() + ")" + cause})
 		}
-		p.line(cells...)
+		p.line(segments...)
 	}
 }
 
-// said is the verdict's title, with the service it is about.
-func said(s watch.Standing) string {
+// headline is the service and the title of its verdict.
+func headline(s watch.Standing) string {
 	if strings.HasPrefix(s.Title, s.Service+":") {
 		return s.Title
 	}
 	return s.Service + ": " + s.Title
 }
 
-func markOf(c diagnose.Cause) ladder.Mark {
-	switch {
-	case c == diagnose.Healthy:
-		return ladder.OK
-	case c == diagnose.Starting, c == diagnose.Suspended:
-		return ladder.Blocked
-	case c.Fault() && c != diagnose.SelfSandboxed:
-		return ladder.Failed
-	}
-	return ladder.Partly
+func colorOf(c diagnose.Cause) color {
+	return signs[ladder.MarkOf(c)].color
 }
 
-func inkOf(c diagnose.Cause) ink {
-	return signs[markOf(c)].ink
-}
-
-// summary is a healthy service in one line: the decisive answer from the host, and from the sandbox.
-func (p *paper) summary(s watch.Standing, rungs []ladder.Rung) {
-	host := p.fit(answer(s), p.width()/2)
-	cells := []cell{{faint, pad("  host", labelWidth)}, {plain, host}}
+// summary writes the decisive answer from the host and, beside it, from the sandbox.
+func (p *printer) summary(s watch.Standing, rungs []ladder.Rung) {
+	host := p.truncate(answer(s), p.width()/2)
+	segments := []segment{{faint, pad("  host", labelWidth)}, {plain, host}}
 	if inside, ok := highest(rungs); ok {
-		cells = append(cells, cell{faint, "      sandbox  "},
-			cell{plain, p.fit(inside, p.width()-labelWidth-length(host)-15)})
+		segments = append(segments, segment{faint, "      sandbox  "},
+			segment{plain, p.truncate(inside, p.width()-labelWidth-cellWidth(host)-15)})
 	}
 	if host != "" {
-		p.line(cells...)
+		p.line(segments...)
 	}
 }
 
-// answer is the service's own word: that of an http probe rather than of any other.
+// answer is what the service answered: to an http probe if there is one.
 func answer(s watch.Standing) string {
 	var best *probe.Result
 	for i, r := range s.Results {
@@ -162,30 +154,30 @@ func answer(s watch.Standing) string {
 	return best.Name + " in " + humanize.Latency(best.Elapsed.Duration())
 }
 
-// highest is how far an attempt inside the sandbox came.
+// highest is the highest rung tested in the sandbox.
 func highest(rungs []ladder.Rung) (string, bool) {
 	var words string
 	for i, r := range rungs {
 		switch r.Sandbox.Mark {
-		case ladder.OK, ladder.Partly, ladder.Closed, ladder.Failed:
+		case ladder.OK, ladder.Partial, ladder.Closed, ladder.Failed:
 			words = r.Name + ": " + r.Sandbox.Words
 			if i == ladder.Host {
-				words = r.Sandbox.Words // "host" would be the other side
+				words = r.Sandbox.Words // not "host: …", which is the other side
 			}
 		}
 	}
 	return words, words != ""
 }
 
-// notes are what else there is to say; a service that needs nothing says nothing.
-func (p *paper) notes(s watch.Standing, unneeded bool) {
+// notes writes the other findings, what is missing, and what to do.
+func (p *printer) notes(s watch.Standing, quiet bool) {
 	for i, f := range s.Also {
-		p.labelled(first(i, "also:"), amber, f.Title+"  ("+f.Cause.String()+")")
+		p.labelled(first(i, "also:"), amber, f.Title+" ("+f.Cause.String()+")")
 	}
 	if len(s.Missing) > 0 {
 		p.labelled("missing:", plain, strings.Join(s.Missing, ", "))
 	}
-	if s.Advice != "" && !unneeded {
+	if s.Advice != "" && !quiet {
 		p.labelled("do:", bold, s.Advice)
 	}
 }
@@ -197,10 +189,10 @@ func first(i int, label string) string {
 	return label
 }
 
-// evidenceLines keeps a verdict with its ladder on one screen of 24 lines.
+// evidenceLines keeps a verdict and its ladder within 24 lines.
 const evidenceLines = 3
 
-func (p *paper) evidence(all []probe.Result) {
+func (p *printer) evidence(all []probe.Result) {
 	shown := all
 	switch {
 	case p.brief:
@@ -208,69 +200,69 @@ func (p *paper) evidence(all []probe.Result) {
 	case !p.Verbose:
 		shown = all[:min(len(all), evidenceLines)]
 	}
-	var columns exhibitColumns
+	var columns evidenceColumns
 	for _, r := range shown {
-		columns.who = min(max(columns.who, length(p.clean(who(r), textLimit))), whoLimit)
+		columns.who = min(max(columns.who, cellWidth(p.sanitize(who(r), textLimit))), whoLimit)
 		columns.class = max(columns.class, len(r.Class.String()))
 	}
-	said := ""
+	before := ""
 	for i, r := range shown {
-		why := p.clean(because(r), textLimit)
-		if why == said && why != "" {
-			why = "likewise"
+		why := p.sanitize(outcome(r), textLimit)
+		if why == before && why != "" {
+			why = "same error"
 		} else {
-			said = why
+			before = why
 		}
-		p.exhibit(first(i, "shown by"), r, columns, why)
+		p.evidenceLine(first(i, "evidence"), r, columns, why)
 	}
 	if rest := len(all) - len(shown); rest > 0 && !p.brief {
-		p.line(cell{faint, pad("", labelWidth) + fmt.Sprintf("and %d more", rest)})
+		p.line(segment{faint, pad("", labelWidth) + fmt.Sprintf("and %d more", rest)})
 	}
 }
 
-type exhibitColumns struct{ who, class int }
+type evidenceColumns struct{ who, class int }
 
 // whoLimit holds "1.1.1.1/service (direct)".
 const whoLimit = 24
 
 func who(r probe.Result) string {
-	if r.Vantage == probe.FromHost || r.Role == probe.OfHost { // the look at the sandbox is called just that
+	if r.Vantage == probe.FromHost || r.Role == probe.OfHost { // the check of the sandbox is itself named "sandbox"
 		return r.Name
 	}
 	return r.Name + " (" + r.Vantage.String() + ")"
 }
 
-// exhibit is one result as evidence: which, how it ended, and in whose words; on lines of their own if they are long.
-func (p *paper) exhibit(label string, r probe.Result, c exhibitColumns, why string) {
-	head := []cell{{faint, pad("  "+label, labelWidth)}, {plain, pad(p.fit(who(r), c.who), c.who) + "  "},
-		{classInk(r), pad(r.Class.String(), c.class) + "  "}}
-	if labelWidth+c.who+2+c.class+2+length(why) <= p.width() {
-		p.line(append(head, cell{faint, why})...)
+// evidenceLine writes one result: its probe, its class and its error, which gets lines of its own if it is long.
+func (p *printer) evidenceLine(label string, r probe.Result, c evidenceColumns, why string) {
+	head := []segment{{faint, pad("  "+label, labelWidth)}, {plain, pad(p.truncate(who(r), c.who), c.who) + "  "},
+		{classColor(r), pad(r.Class.String(), c.class) + "  "}}
+	if labelWidth+c.who+2+c.class+2+cellWidth(why) <= p.width() {
+		p.line(append(head, segment{faint, why})...)
 		return
 	}
 	p.line(head...)
-	for _, words := range wrap(why, p.width()-labelWidth-2) {
-		p.line(cell{plain, pad("", labelWidth+2)}, cell{faint, words})
+	for _, line := range wrap(why, p.width()-labelWidth-2) {
+		p.line(segment{plain, pad("", labelWidth+2)}, segment{faint, line})
 	}
 }
 
-// because is the error in its own words, or what a good answer showed.
-func because(r probe.Result) string {
+// outcome is the error message, or what a good answer showed.
+func outcome(r probe.Result) string {
 	if r.OK() {
-		return strings.TrimSpace(seen(r) + " " + humanize.Latency(r.Elapsed.Duration()))
+		return strings.TrimSpace(facts(r) + " " + humanize.Latency(r.Elapsed.Duration()))
 	}
 	return r.Why
 }
 
-func classInk(r probe.Result) ink {
+func classColor(r probe.Result) color {
 	if r.OK() {
 		return green
 	}
 	return red
 }
 
-// seen is what a good answer showed.
-func seen(r probe.Result) string {
+// facts is what a good answer showed.
+func facts(r probe.Result) string {
 	switch {
 	case r.Status > 0:
 		return fmt.Sprint(r.Status)

@@ -1,95 +1,89 @@
 package screen
 
 import (
-	"fmt"
 	"io"
 	"strings"
 
 	"netwatchd/internal/doctor"
+	"netwatchd/internal/humanize"
 	"netwatchd/internal/ladder"
 )
 
-// Doctor writes a line for each check, below it what to change, word for word, and at the end whether all is well.
+// Doctor writes a line for each check, the exact change to make below it, and a summary at the end.
 func Doctor(w io.Writer, r doctor.Report, o Options) error {
-	p := &paper{Options: o}
+	p := &printer{Options: o}
 	width := 0
 	for _, f := range r.Findings {
-		width = max(width, length(f.Check))
+		width = max(width, cellWidth(f.Check))
 	}
 	count := make(map[doctor.Outcome]int)
 	for _, f := range r.Findings {
 		count[f.Outcome]++
 		p.finding(f, width)
 	}
-	p.gap()
+	p.blank()
 	mark, words := summed(count)
 	p.heading(mark, words)
 	return p.to(w)
 }
 
 var outcomeMarks = [...]ladder.Mark{
-	doctor.Well: ladder.OK, doctor.Note: ladder.Untried, doctor.Advice: ladder.Partly, doctor.Unknown: ladder.Partly, doctor.Fault: ladder.Failed,
+	doctor.Well: ladder.OK, doctor.Note: ladder.NotTested, doctor.Advice: ladder.Partial, doctor.Unknown: ladder.Partial, doctor.Fault: ladder.Failed,
 }
 
-func (p *paper) finding(f doctor.Finding, width int) {
+func (p *printer) finding(f doctor.Finding, width int) {
 	m, check := p.mark(outcomeMarks[f.Outcome]), f.Check
-	says := p.clean(f.Says, textLimit)
+	says := p.sanitize(f.Says, textLimit)
 	if f.Outcome == doctor.Unknown {
-		says = "cannot tell: " + says
+		says = "not checked: " + says
 	}
 	indent := width + 4
 	for i, words := range wrap(says, p.width()-indent) {
 		if i > 0 {
 			m.text, check = " ", ""
 		}
-		p.line(m, cell{plain, " " + pad(check, width) + "  "}, cell{inked(outcomeMarks[f.Outcome]), words})
+		p.line(m, segment{plain, " " + pad(check, width) + "  "}, segment{markColor(outcomeMarks[f.Outcome]), words})
 	}
 	for _, change := range f.Do {
 		p.change(change)
 	}
 }
 
-// change is to be copied: it is neither wrapped nor cut.
-func (p *paper) change(c doctor.Change) {
+// change is meant to be copied: it is neither wrapped nor shortened.
+func (p *printer) change(c doctor.Change) {
 	where := "run:"
 	if c.In != "" {
-		where = "in " + p.clean(c.In, textLimit) + ":"
+		where = "in " + p.sanitize(c.In, textLimit) + ":"
 	}
-	p.line(cell{faint, "    " + where})
+	p.line(segment{faint, "    " + where})
 	for _, line := range c.Lines {
-		p.line(cell{plain, "      "}, cell{bold, strings.Repeat(" ", leading(line)) + p.clean(line, len(line))})
+		p.line(segment{plain, "      "}, segment{bold, strings.Repeat(" ", leading(line)) + p.sanitize(line, len(line))})
 	}
 }
 
-// leading is how far a line is indented, which in YAML means something.
+// leading is the indentation of a line, which YAML needs.
 func leading(line string) int { return len(line) - len(strings.TrimLeft(line, " ")) }
 
-// summed is the last line.
+// summed is the mark and the text of the last line.
 func summed(count map[doctor.Outcome]int) (ladder.Mark, string) {
 	var parts []string
 	for _, part := range []struct {
-		outcome     doctor.Outcome
-		one, others string
+		outcome    doctor.Outcome
+		noun, rest string
 	}{
-		{doctor.Fault, "one fault", "%d faults"},
-		{doctor.Unknown, "one thing that cannot be told", "%d things that cannot be told"},
-		{doctor.Advice, "one thing that could be better", "%d things that could be better"},
+		{doctor.Fault, "problem", ""}, {doctor.Unknown, "check", " could not run"}, {doctor.Advice, "suggestion", ""},
 	} {
-		switch n := count[part.outcome]; n {
-		case 0:
-		case 1:
-			parts = append(parts, part.one)
-		default:
-			parts = append(parts, fmt.Sprintf(part.others, n))
+		if n := count[part.outcome]; n > 0 {
+			parts = append(parts, humanize.Count(n, part.noun)+part.rest)
 		}
 	}
 	switch {
 	case len(parts) == 0:
-		return ladder.OK, "all is well"
+		return ladder.OK, "no problems found"
 	case count[doctor.Fault] > 0:
 		return ladder.Failed, strings.Join(parts, ", ")
 	case count[doctor.Unknown] > 0:
-		return ladder.Partly, "no fault; " + strings.Join(parts, ", ")
+		return ladder.Partial, "no problems found; " + strings.Join(parts, ", ")
 	}
-	return ladder.OK, "well; " + strings.Join(parts, ", ")
+	return ladder.OK, "no problems found; " + strings.Join(parts, ", ")
 }

@@ -11,50 +11,50 @@ import (
 	"netwatchd/internal/ladder"
 )
 
-// Incidents writes a list of incidents, the latest first, of which there are total.
+// Incidents writes a list of incidents, the latest first, out of total.
 func Incidents(w io.Writer, all []*incident.Incident, total int, o Options) error {
-	p := &paper{Options: o}
+	p := &printer{Options: o}
 	if len(all) == 0 {
-		p.line(p.mark(ladder.OK), cell{green, " nothing was wrong, as far as the store goes back"})
+		p.line(p.mark(ladder.OK), segment{green, " no incidents in the stored history"})
 		return p.to(w)
 	}
 	for n, i := range all {
 		if n > 0 {
-			p.gap()
+			p.blank()
 		}
 		p.incident(i)
 	}
 	if more := total - len(all); more > 0 {
-		p.gap()
-		p.line(cell{faint, fmt.Sprintf("and %d more: --limit=0 lists all", more)})
+		p.blank()
+		p.line(segment{faint, fmt.Sprintf("and %d more (--limit=0 lists all)", more)})
 	}
 	return p.to(w)
 }
 
-func (p *paper) incident(i *incident.Incident) {
-	m, id := p.mark(ladder.OK), cell{bold, " " + p.clean(i.ID, textLimit)}
-	span := "since " + i.Opened.Local().Format(time.DateTime)
+func (p *printer) incident(i *incident.Incident) {
+	m, id := p.mark(ladder.OK), segment{bold, " " + p.sanitize(i.ID, textLimit)}
+	span := i.Opened.Local().Format(time.DateTime)
 	if i.IsOpen() {
 		m = p.mark(ladder.Failed)
-		span += ", for " + humanize.Span(p.Now.Sub(i.Opened)) + ", not over"
+		span += ", ongoing for " + humanize.Span(p.Now.Sub(i.Opened))
 	} else {
-		span += ", for " + humanize.Span(i.Closed.Sub(i.Opened))
+		span += ", lasted " + humanize.Span(i.Closed.Sub(i.Opened))
 	}
 	if i.Returns > 0 {
-		span += fmt.Sprintf(", came back %d times", i.Returns)
+		span += ", recurred " + humanize.Count(i.Returns, "time")
 	}
-	p.line(m, id, cell{faint, "  " + span})
+	p.line(m, id, segment{faint, "  " + span})
 	p.labelled("causes", plain, strings.Join(chain(i), " > "))
-	p.labelled("last", plain, i.Title)
+	p.labelled("title", plain, i.Title)
 	for _, note := range i.Notes {
 		p.labelled("note", plain, note.Text)
 	}
 }
 
-// chainLimit is how many causes fit on a line; the record has them all.
+// chainLimit is how many causes fit on a line; the full report lists all.
 const chainLimit = 6
 
-// chain is the causes as they followed each other.
+// chain is the causes in order.
 func chain(i *incident.Incident) []string {
 	var words []string
 	for _, s := range i.Causes {

@@ -15,18 +15,18 @@ import (
 	"netwatchd/internal/watch"
 )
 
-// StaleAfter is when the daemon's word counts no more: it is renewed every 15 s, so that four renewals were missed.
+// StaleAfter is the age from which the daemon's status is ignored: it is written every 15 s, so four writes were missed.
 const StaleAfter = time.Minute
 
-// Inside writes what can be said inside a sandbox: what is denied here, what the host's daemon saw and how long ago, and
-// what follows. Host is nil where readErr says why the daemon's word could not be read.
+// Inside writes what is known inside a sandbox: what is denied here, what the daemon on the host reported and how long ago,
+// and the conclusion. Host is nil if the daemon's status could not be read; readErr says why.
 func Inside(w io.Writer, local *watch.Status, host *watch.Status, age time.Duration, readErr error, o Options) error {
-	p := &paper{Options: o}
+	p := &printer{Options: o}
 	v := judgeInside(local.Sandboxed, host, age, readErr)
 	proxied := throughProxy(local)
 	if proxied != nil && proxied.OK() && local.Sandboxed.Denied {
-		v = view{ladder.OK, "This sandbox has no network but its own proxy, and that lets " + proxied.Service + " through.",
-			"Nothing, for a program that heeds HTTPS_PROXY; others need network access."}
+		v = conclusion{ladder.OK, "This sandbox reaches the network only through its own proxy, and the proxy allows " + proxied.Service + ".",
+			"Nothing, for programs that use HTTPS_PROXY. Other programs need network access."}
 	}
 	p.heading(v.mark, v.headline)
 	p.labelled("here", plain, here(local.Sandboxed))
@@ -36,7 +36,7 @@ func Inside(w io.Writer, local *watch.Status, host *watch.Status, age time.Durat
 	return p.to(w)
 }
 
-// throughProxy is how a request fared that went to the sandbox's own proxy; nil: there was none.
+// throughProxy is the result of a request through the sandbox's own proxy; nil if there was none.
 func throughProxy(local *watch.Status) *probe.Result {
 	for _, s := range local.Services {
 		for _, r := range s.Results {
@@ -48,69 +48,69 @@ func throughProxy(local *watch.Status) *probe.Result {
 	return nil
 }
 
-// proxy says what the sandbox's own proxy did.
-func (p *paper) proxy(r *probe.Result) {
+// proxy writes what the sandbox's own proxy did.
+func (p *printer) proxy(r *probe.Result) {
 	switch {
 	case r == nil:
 	case r.OK():
-		p.labelled("proxy", plain, fmt.Sprintf("%s lets %s through: %d in %s", r.Proxy, r.Service, r.Status, humanize.Latency(r.Elapsed.Duration())))
+		p.labelled("proxy", plain, fmt.Sprintf("%s allows %s: %d in %s", r.Proxy, r.Service, r.Status, humanize.Latency(r.Elapsed.Duration())))
 	default:
-		p.labelled("proxy", plain, fmt.Sprintf("%s does not let %s through: %s", r.Proxy, r.Service, r.Why))
+		p.labelled("proxy", plain, fmt.Sprintf("%s blocks %s: %s", r.Proxy, r.Service, r.Why))
 	}
 }
 
-// A view is what follows from both sides together.
-type view struct {
+// A conclusion is what the sandbox and the host together show.
+type conclusion struct {
 	mark             ladder.Mark
 	headline, advice string
 }
 
-func judgeInside(local watch.Sandboxed, host *watch.Status, age time.Duration, readErr error) view {
+func judgeInside(local watch.Sandboxed, host *watch.Status, age time.Duration, readErr error) conclusion {
 	switch {
 	case !local.Denied:
-		return view{ladder.Partly, "This process is not denied the network.",
-			"Run netwatchd check: it can see for itself here."}
+		return conclusion{ladder.Partial, "This process has network access.",
+			"Run netwatchd check: it can test the service from here."}
 	case host == nil || readErr != nil:
-		return view{ladder.Partly, "The network is denied here. Whether the service is well cannot be told from inside.",
-			"Run this with network access, or start netwatchd on the host: its word can be read from in here."}
+		return conclusion{ladder.Partial, "Network access is denied here. The state of the service cannot be seen from inside.",
+			"Run this with network access, or start netwatchd on the host: its status can be read from here."}
 	case age > StaleAfter:
-		return view{ladder.Partly, "The network is denied here. What the host saw is too old to tell more.",
-			"Run this with network access; on the host, see why the daemon is silent: systemctl status netwatchd."}
+		return conclusion{ladder.Partial, "Network access is denied here. The host's status is too old to say more.",
+			"Run this with network access. On the host, check why the daemon stopped: systemctl status netwatchd."}
 	}
-	return besides(host)
+	return judgeHost(host)
 }
 
-// besides is what the host's own verdicts leave of the sandbox's guilt.
-func besides(host *watch.Status) view {
+// judgeHost decides whether the sandbox alone is at fault, by the host's own verdicts.
+func judgeHost(host *watch.Status) conclusion {
 	for _, s := range worstFirst(host.Services) {
 		if s.Cause.Fault() && s.Cause < diagnose.Sandbox {
-			return view{ladder.Failed, "The network is denied here, and the host has trouble of its own: " + said(s),
-				s.Advice + " The sandbox comes after that: this also has to run with network access."}
+			return conclusion{ladder.Failed, "Network access is denied here, and the host has a problem too: " + headline(s),
+				s.Advice + " After that, run this with network access."}
 		}
-		if markOf(s.Cause) == ladder.Partly && s.Cause < diagnose.ResolverDegraded || markOf(s.Cause) == ladder.Blocked {
-			return view{ladder.Partly, "The network is denied here. The host cannot tell yet: " + said(s),
-				"Run this with network access, or ask again in a minute."}
+		if ladder.MarkOf(s.Cause) == ladder.Partial && s.Cause < diagnose.ResolverDegraded || ladder.MarkOf(s.Cause) == ladder.Blocked {
+			return conclusion{ladder.Partial, "Network access is denied here. The host has no clear verdict yet: " + headline(s),
+				"Run this with network access, or try again in a minute."}
 		}
 	}
-	return view{ladder.Partly, "It is the sandbox: the network is denied here and fine on the host.",
+	return conclusion{ladder.Partial, "It is the sandbox: network access is denied here and works on the host.",
 		"Run this with network access."}
 }
 
-// here is what is denied, and by which signs.
+// here is what is denied, with the signals that show it.
 func here(local watch.Sandboxed) string {
 	if !local.Denied {
-		return "sockets open"
+		return "sockets can be opened"
 	}
-	spoken := make([]string, 0, len(local.Signals))
+	texts := make([]string, 0, len(local.Signals))
 	for _, signal := range local.Signals {
-		if words := spell(signal); words != "" {
-			spoken = append(spoken, words)
+		if words := signalText(signal); words != "" {
+			texts = append(texts, words)
 		}
 	}
-	if len(spoken) == 0 {
+	if len(texts) == 0 {
 		return "denied"
 	}
-	return "denied: " + strings.Join(spoken, ", ")
+	return "denied: " + strings.Join(texts, ", ")
 }
 
 var signalWords = map[string]string{
@@ -125,9 +125,9 @@ var signalWords = map[string]string{
 	"ancestor_codex_sandbox":   "started by codex-linux-sandbox",
 }
 
-// spell says a signal as people know it; those that only repeat another stay unsaid, and what is no signal's name is
-// said as it stands.
-func spell(signal string) string {
+// signalText describes a signal; it is empty for one that only repeats another. Text that is not the name of a signal is
+// returned unchanged.
+func signalText(signal string) string {
 	if words, ok := signalWords[signal]; ok {
 		return words
 	}
@@ -137,17 +137,17 @@ func spell(signal string) string {
 	return signal
 }
 
-// host is what the daemon saw, with its age.
-func (p *paper) host(host *watch.Status, age time.Duration, readErr error) {
+// host writes what the daemon reported, and how old that is.
+func (p *printer) host(host *watch.Status, age time.Duration, readErr error) {
 	switch {
 	case errors.Is(readErr, fs.ErrNotExist):
-		p.labelled("host", plain, "no word from there: no daemon is running, or this sandbox hides its status file")
+		p.labelled("host", plain, "no status from the host: the daemon is not running, or this sandbox hides its status file")
 	case readErr != nil:
-		p.labelled("host", plain, "no word from there: "+readErr.Error())
+		p.labelled("host", plain, "no status from the host: "+readErr.Error())
 	case host == nil:
-		p.labelled("host", plain, "no word from there")
+		p.labelled("host", plain, "no status from the host")
 	case age > StaleAfter:
-		p.labelled("host", amber, fmt.Sprintf("last heard of %s ago: the daemon there has stopped", humanize.Span(age)))
+		p.labelled("host", amber, fmt.Sprintf("last status %s ago: the daemon has stopped", humanize.Span(age)))
 	default:
 		for i, s := range host.Services[:min(len(host.Services), inFull)] {
 			p.labelled(first(i, "host"), plain, reached(host, s, age))
@@ -165,5 +165,5 @@ func reached(host *watch.Status, s watch.Standing, age time.Duration) string {
 			return words
 		}
 	}
-	return fmt.Sprintf("%s ago: %s", humanize.Span(age), said(s))
+	return fmt.Sprintf("%s ago: %s", humanize.Span(age), headline(s))
 }

@@ -1,4 +1,4 @@
-// Package screen shows a status to a person in a terminal.
+// Package screen prints a status for a person at a terminal.
 package screen
 
 import (
@@ -11,19 +11,19 @@ import (
 	"golang.org/x/term"
 )
 
-// Options say what the terminal can show.
+// Options are what the terminal can show.
 type Options struct {
 	Color   bool
 	Width   int  // in columns; zero: 80
-	ASCII   bool // the locale cannot show more
+	ASCII   bool // the locale has no UTF-8
 	Verbose bool
-	Now     time.Time // by which ages are told; zero: the moment of the status itself
+	Now     time.Time // for ages; zero: the time of the status itself
 }
 
-// For returns the options that suit f: colour on a terminal unless NO_COLOR (https://no-color.org) or TERM say otherwise,
-// its width, and marks the locale can show.
+// For returns the options for f: color on a terminal unless NO_COLOR (https://no-color.org) or TERM=dumb forbid it, its
+// width, and ASCII if the locale has no UTF-8.
 func For(f *os.File, getenv func(string) string) Options {
-	o := Options{ASCII: !speaksUTF8(getenv)}
+	o := Options{ASCII: !hasUTF8(getenv)}
 	if !isatty.IsTerminal(f.Fd()) {
 		return o
 	}
@@ -34,22 +34,21 @@ func For(f *os.File, getenv func(string) string) Options {
 	return o
 }
 
-// speaksUTF8 goes by the first variable that is set, as setlocale(3) does. With none set the locale is C; yet those are
-// units and containers, whose output ends in a place that does speak UTF-8.
-func speaksUTF8(getenv func(string) string) bool {
+// hasUTF8 uses the first variable that is set, as setlocale(3) does. With none set the locale is C, but that is the case in
+// units and containers, whose output is read where UTF-8 works.
+func hasUTF8(getenv func(string) string) bool {
 	locale := cmp.Or(getenv("LC_ALL"), getenv("LC_CTYPE"), getenv("LANG"))
 	charset := strings.ToLower(locale)
 	return locale == "" || strings.Contains(charset, "utf-8") || strings.Contains(charset, "utf8")
 }
 
-// usualWidth is a terminal's where nothing else is known; narrowest is where columns make no sense any more, widest where
-// lines become too long to read.
+// usualWidth is used if the width is unknown. Below minWidth, columns do not fit; above maxWidth, lines are hard to read.
 const (
 	usualWidth = 80
-	narrowest  = 40
-	widest     = 110
+	minWidth   = 40
+	maxWidth   = 110
 )
 
 func (o Options) width() int {
-	return min(max(cmp.Or(o.Width, usualWidth), narrowest), widest)
+	return min(max(cmp.Or(o.Width, usualWidth), minWidth), maxWidth)
 }

@@ -11,25 +11,25 @@ import (
 	"netwatchd/internal/probe"
 )
 
-// Result writes one attempt: how it ended, how long each phase took, and what was seen.
+// Result writes one attempt: its class, its error, the time of each phase, and the facts.
 func Result(w io.Writer, r probe.Result, o Options) error {
-	p := &paper{Options: o}
+	p := &printer{Options: o}
 	m, i := ladder.OK, green
 	if !r.OK() {
 		m, i = ladder.Failed, red
 	}
-	p.line(p.mark(m), cell{plain, " " + r.Kind.String() + " " + p.fit(r.Target, p.width()-32)},
-		cell{faint, " from " + r.Vantage.String() + ": "}, cell{i, r.Class.String()})
+	p.line(p.mark(m), segment{plain, " " + r.Kind.String() + " " + p.truncate(r.Target, p.width()-32)},
+		segment{faint, " from " + r.Vantage.String() + ": "}, segment{i, r.Class.String()})
 	if r.Why != "" {
-		p.labelled("why", plain, r.Why)
+		p.labelled("error", plain, r.Why)
 	}
 	p.phases(r)
 	p.facts(r)
 	return p.to(w)
 }
 
-// phases draws where the time went, each phase starting where the one before it ended.
-func (p *paper) phases(r probe.Result) {
+// phases draws the time of each phase as a bar that starts where the previous one ended.
+func (p *printer) phases(r probe.Result) {
 	var total probe.Seconds
 	for _, took := range r.Phases {
 		total += took
@@ -46,14 +46,14 @@ func (p *paper) phases(r probe.Result) {
 			i = red
 		}
 		blank, bar := span(before, took, total, room)
-		p.line(cell{faint, pad("  "+phase.String(), labelWidth)}, cell{plain, padLeft(humanize.Latency(took.Duration()), 9) + "  "},
-			cell{plain, pad("", blank)}, cell{i, p.bar(bar)})
+		p.line(segment{faint, pad("  "+phase.String(), labelWidth)}, segment{plain, padLeft(humanize.Latency(took.Duration()), 9) + "  "},
+			segment{plain, pad("", blank)}, segment{i, p.bar(bar)})
 		before += took
 	}
-	p.line(cell{faint, pad("  in all", labelWidth)}, cell{plain, padLeft(humanize.Latency(r.Elapsed.Duration()), 9)})
+	p.line(segment{faint, pad("  total", labelWidth)}, segment{plain, padLeft(humanize.Latency(r.Elapsed.Duration()), 9)})
 }
 
-// span places a phase on a line of room columns; none is so short that it cannot be seen.
+// span places a phase on a line of room columns; each is at least one column long.
 func span(before, took, total probe.Seconds, room int) (blank, bar int) {
 	if total <= 0 {
 		return 0, 1
@@ -62,25 +62,21 @@ func span(before, took, total probe.Seconds, room int) (blank, bar int) {
 	return blank, max(min(int(float64(took/total)*float64(room)+0.5), room-blank), 1)
 }
 
-func (p *paper) bar(n int) string {
+func (p *printer) bar(n int) string {
 	block := "━"
 	if p.ASCII {
 		block = "="
 	}
-	var bar strings.Builder
-	for range n {
-		bar.WriteString(block)
-	}
-	return bar.String()
+	return strings.Repeat(block, n)
 }
 
-func (p *paper) facts(r probe.Result) {
+func (p *printer) facts(r probe.Result) {
 	for _, fact := range []struct{ label, text string }{
 		{"server", join(r.Server, r.RCode)},
 		{"answers", join(r.Answers...)},
 		{"peer", r.Peer},
 		{"proxy", r.Proxy},
-		{"session", session(r.TLS)},
+		{"tls", session(r.TLS)},
 		{"status", number(r.Status)},
 		{"request", r.RequestID},
 		{"signals", join(r.Signals...)},
@@ -132,7 +128,7 @@ func exit(code *int) string {
 	case code == nil:
 		return ""
 	case *code < 0:
-		return "ended by a signal"
+		return "killed by a signal"
 	}
 	return fmt.Sprint(*code)
 }

@@ -3,78 +3,82 @@ package screen
 import (
 	"netwatchd/internal/humanize"
 	"netwatchd/internal/ladder"
+	"netwatchd/internal/probe"
+	"netwatchd/internal/redact"
 )
 
-// twoColumns is the narrowest terminal on which host and sandbox stand side by side.
+// twoColumns is the minimum width for host and sandbox side by side.
 const twoColumns = 72
 
 const rungWidth = 11 // "application"
 
-func (p *paper) ladder(rungs []ladder.Rung) {
-	inside := ladder.SeenFromSandbox(rungs)
+func (p *printer) ladder(rungs []ladder.Rung) {
+	inside := ladder.HasSandbox(rungs)
 	beside := inside && p.width() >= twoColumns
 	width := p.width() - 4 - rungWidth - 2 // mark, blanks, name
-	host := min(widestStep(rungs, func(r ladder.Rung) ladder.Step { return r.Host }), width)
+	host := min(widest(rungs, func(r ladder.Rung) ladder.Step { return r.Host }), width)
 	if beside {
-		host = min(host, width*11/20)
-		p.line(cell{faint, pad("", 4+rungWidth+2)}, cell{faint, pad("on this host", host+3)}, cell{faint, "in the sandbox"})
+		sandbox := widest(rungs, func(r ladder.Rung) ladder.Step { return r.Sandbox })
+		host = min(host, max(width-5-sandbox, width/2)) // a gap of 3, a mark and a blank
+		p.line(segment{faint, pad("", 4+rungWidth+2)}, segment{faint, pad(ladder.Where(probe.FromHost), host+3)}, segment{faint, ladder.Where(probe.FromSandbox)})
 	}
 	for _, r := range rungs {
-		cells := []cell{{plain, "  "}, p.mark(r.Host.Mark), {nameInk(r.Host.Mark), " " + pad(r.Name, rungWidth) + "  "}}
-		cells = append(cells, p.step(r.Host, host)...)
+		segments := []segment{{plain, "  "}, p.mark(r.Host.Mark), {nameColor(r.Host.Mark), " " + pad(r.Name, rungWidth) + "  "}}
+		segments = append(segments, p.step(r.Host, host)...)
 		if beside {
-			cells = append(cells, cell{plain, "   "})
-			cells = append(cells, p.inside(r.Sandbox, width-host-5)...)
+			segments = append(segments, segment{plain, "   "})
+			segments = append(segments, p.inside(r.Sandbox, width-host-5)...)
 		}
-		p.line(cells...)
-		if inside && !beside && r.Sandbox.Mark != ladder.Untried {
-			p.line(append([]cell{{faint, "    in sandbox   "}}, p.inside(r.Sandbox, width-2)...)...)
+		p.line(segments...)
+		if inside && !beside && r.Sandbox.Mark != ladder.NotTested {
+			p.line(append([]segment{{faint, "    in sandbox   "}}, p.inside(r.Sandbox, width-2)...)...)
 		}
 	}
 }
 
-// inside leaves a rung alone that was not tried in the sandbox: most never are.
-func (p *paper) inside(s ladder.Step, width int) []cell {
-	if s.Mark == ladder.Untried {
+// inside writes nothing for a rung that was not tested in the sandbox: most never are.
+func (p *printer) inside(s ladder.Step, width int) []segment {
+	if s.Mark == ladder.NotTested {
 		return nil
 	}
-	return append([]cell{p.mark(s.Mark), {plain, " "}}, p.step(s, width)...)
+	return append([]segment{p.mark(s.Mark), {plain, " "}}, p.step(s, width)...)
 }
 
-func nameInk(m ladder.Mark) ink {
-	if m == ladder.Untried || m == ladder.Blocked {
+func nameColor(m ladder.Mark) color {
+	if m == ladder.NotTested || m == ladder.Blocked {
 		return faint
 	}
 	return plain
 }
 
-// step is its words, and how long it took at the right edge of width columns.
-func (p *paper) step(s ladder.Step, width int) []cell {
-	took := humanize.Latency(s.Took.Duration())
-	if took != "" {
-		took = " " + took
+// step writes the words of a rung and, right-aligned in width columns, its latency. The latency is left out if it does not
+// fit beside the words.
+func (p *printer) step(s ladder.Step, width int) []segment {
+	words, took := p.truncate(s.Words, width), latency(s)
+	if cellWidth(words)+cellWidth(took) > width {
+		took = ""
 	}
-	words := p.fit(words(s), width-length(took))
-	return []cell{{inked(s.Mark), pad(words, width-length(took))}, {faint, took}}
+	return []segment{{markColor(s.Mark), pad(words, width-cellWidth(took))}, {faint, took}}
 }
 
-func words(s ladder.Step) string {
-	if s.Mark == ladder.Untried {
-		return "not tried"
+// latency is the latency of a step with the blank before it; empty if there is none.
+func latency(s ladder.Step) string {
+	if took := humanize.Latency(s.Took.Duration()); took != "" {
+		return " " + took
 	}
-	return s.Words
+	return ""
 }
 
-// widestStep is how wide the column has to be for its widest step, the milliseconds included.
-func widestStep(rungs []ladder.Rung, side func(ladder.Rung) ladder.Step) int {
-	var widest int
+// widest is the width of the column for all steps of one side, their latencies included.
+func widest(rungs []ladder.Rung, side func(ladder.Rung) ladder.Step) int {
+	var n int
 	for _, r := range rungs {
 		s := side(r)
-		n := length(words(s))
-		if took := humanize.Latency(s.Took.Duration()); took != "" {
-			n += 3 + len(took)
+		took := latency(s)
+		if took != "" {
+			took = "  " + took
 		}
-		widest = max(widest, n)
+		n = max(n, cellWidth(redact.Line(s.Words, textLimit))+cellWidth(took))
 	}
-	return widest
+	return n
 }

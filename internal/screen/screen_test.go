@@ -8,12 +8,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 	"unicode"
-	"unicode/utf8"
 
+	"github.com/charmbracelet/x/ansi"
 	"github.com/google/go-cmp/cmp"
 
 	"netwatchd/internal/diagnose"
@@ -23,7 +24,7 @@ import (
 	"netwatchd/internal/watch"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "rewrite the golden files")
 
 type scene struct {
 	name string
@@ -178,28 +179,44 @@ func scenes() []scene {
 	}
 }
 
-func TestWhatAPersonSees(t *testing.T) {
-	forms := []struct {
-		suffix string
-		Options
-	}{
-		{"", Options{}}, {"-color", Options{Color: true}}, {"-narrow", Options{Width: 50}}, {"-ascii", Options{ASCII: true}},
-	}
+// colored are the scenes whose colors are pinned, with readable names for them.
+var colored = []string{"check-upstream", "top-sandbox"}
+
+func TestScreens(t *testing.T) {
 	for _, s := range scenes() {
-		for _, form := range forms {
-			t.Run(s.name+form.suffix, func(t *testing.T) {
-				var got bytes.Buffer
-				if err := s.show(&got, form.Options); err != nil {
-					t.Fatal(err)
+		t.Run(s.name, func(t *testing.T) {
+			text := s.print(t, Options{})
+			golden(t, s.name, text)
+			fits(t, text, Options{})
+			inColor := s.print(t, Options{Color: true})
+			if diff := cmp.Diff(text, ansi.Strip(inColor)); diff != "" {
+				t.Errorf("color changes the text (-plain +colored):\n%s", diff)
+			}
+			if slices.Contains(colored, s.name) {
+				golden(t, s.name+"-color", colorNames.Replace(inColor))
+			}
+			for suffix, o := range map[string]Options{"-narrow": {Width: 50}, "-ascii": {ASCII: true}} {
+				text := s.print(t, o)
+				fits(t, text, o)
+				if s.name == "check-sandbox" {
+					golden(t, s.name+suffix, text)
 				}
-				if form.suffix == "" || form.suffix == "-color" || s.name == "check-sandbox" {
-					golden(t, s.name+form.suffix, got.String())
-				}
-				fits(t, got.String(), form.Options)
-			})
-		}
+			}
+		})
 	}
 }
+
+func (s scene) print(t *testing.T, o Options) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := s.show(&b, o); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+var colorNames = strings.NewReplacer(string(faint), "<faint>", string(bold), "<bold>", string(red), "<red>", string(green), "<green>",
+	string(amber), "<amber>", "\x1b[0m", "</>")
 
 func golden(t *testing.T, name, got string) {
 	t.Helper()
@@ -214,23 +231,20 @@ func golden(t *testing.T, name, got string) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("not as in %s; look at it and run with -update (-want +got):\n%s", path, diff)
+		t.Errorf("differs from %s; look at it and run with -update (-want +got):\n%s", path, diff)
 	}
 }
 
-// fits holds for everything shown: no line is wider than the terminal unless it is one long word, all of it fits a screen,
-// nothing but our own colours controls the terminal, and no blanks end a line.
-func fits(t *testing.T, got string, o Options) {
+// fits holds for every screen: no line is wider than the terminal unless it is one long word, everything fits on one screen,
+// no control character gets through, and no line ends in blanks.
+func fits(t *testing.T, text string, o Options) {
 	t.Helper()
-	for _, i := range []ink{faint, bold, red, green, amber, "\x1b[0m"} {
-		got = strings.ReplaceAll(got, string(i), "")
-	}
-	lines := strings.Split(strings.TrimSuffix(got, "\n"), "\n")
+	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 	if len(lines) > 24 && o.width() >= usualWidth {
 		t.Errorf("got %d lines, want a screen of 24", len(lines))
 	}
 	for _, line := range lines {
-		if n := utf8.RuneCountInString(line); n > o.width() && len(strings.Fields(line)) > 2 {
+		if n := ansi.StringWidth(line); n > o.width() && len(strings.Fields(line)) > 2 {
 			t.Errorf("got %d columns, want at most %d: %q", n, o.width(), line)
 		}
 		if strings.TrimRight(line, " ") != line {
@@ -241,6 +255,32 @@ func fits(t *testing.T, got string, o Options) {
 				t.Errorf("got %U in %q", r, line)
 			}
 		}
+	}
+}
+
+func TestWidthsAreInColumns(t *testing.T) {
+	p := &printer{}
+	for _, test := range []struct {
+		text  string
+		width int
+		want  string
+	}{
+		{"reachable", 9, "reachable"},
+		{"reachable", 8, "reachab…"},
+		{"服务不可用", 10, "服务不可用"}, // two columns each
+		{"服务不可用", 9, "服务不可…"},
+		{"服务不可用", 8, "服务不…"},
+		{"e\u0301te\u0301", 3, "e\u0301te\u0301"}, // accents take no column
+	} {
+		if got := p.truncate(test.text, test.width); got != test.want {
+			t.Errorf("%q in %d columns: got %q, want %q", test.text, test.width, got, test.want)
+		}
+	}
+	if got := pad("服务", 6); got != "服务  " {
+		t.Errorf("padded to %q", got)
+	}
+	if diff := cmp.Diff([]string{"服务", "不可用"}, wrap("服务 不可用", 10)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

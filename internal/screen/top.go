@@ -14,29 +14,29 @@ import (
 	"netwatchd/internal/watch"
 )
 
-// A Scene is what a person who stays has before them.
+// A Scene is what [Top] shows.
 type Scene struct {
 	Status    *watch.Status  // nil: nothing is known
-	From      string         // where it comes from: an address, or a file
+	From      string         // an address, or a file
 	Trouble   string         // why it is not live; empty: it is
-	Service   string         // the one that is shown in full; empty: the worst
-	Latest    []probe.Result // of its probes
-	Traces    []Trace        // of them
+	Service   string         // shown in full; empty: the worst
+	Latest    []probe.Result // result of each of its probes
+	Traces    []Trace        // of these probes
 	Incidents []*incident.Incident
 	More      int // incidents beyond those
 }
 
-// A Trace is how one probe has been, in steps of the same length, the oldest first.
+// A Trace is the history of one probe in steps of one minute, the oldest first.
 type Trace struct {
 	Probe   string
 	Vantage probe.Vantage
 	Steps   []Step
 }
 
-// A Step is what was attempted within one step of a trace.
+// A Step counts the attempts within one minute.
 type Step struct {
 	Attempts, Failed uint64
-	Took             probe.Seconds // of those that succeeded, the median
+	Took             probe.Seconds // median of those that succeeded
 }
 
 // Order is the order in which the services of a status are shown: the worst first.
@@ -48,13 +48,12 @@ func Order(s *watch.Status) []string {
 	return names
 }
 
-// Top lays a scene out on a screen of height lines, each no wider than the screen. What does not fit is left out, the least
-// telling first.
+// Top lays out a scene in exactly height lines. What does not fit is left out, the least important first.
 func Top(s *Scene, height int, o Options) string {
-	p := &paper{Options: o}
-	head := p.part(func(p *paper) { p.masthead(s) })
-	foot := p.part(func(p *paper) {
-		p.line(cell{faint, p.fit("q quits, up and down choose a service; netwatchd explain ID: an incident's record", p.width())})
+	p := &printer{Options: o}
+	head := p.part(func(p *printer) { p.masthead(s) })
+	foot := p.part(func(p *printer) {
+		p.line(segment{faint, p.truncate("q: quit; up/down: select a service; netwatchd explain ID: full report", p.width())})
 	})
 	room := height - len(head) - len(foot)
 	body := p.body(s, room)
@@ -65,77 +64,77 @@ func Top(s *Scene, height int, o Options) string {
 	return strings.Join(slices.Concat(head, body, foot), "\n")
 }
 
-// Line is text from outside on one line, fit for a terminal.
-func Line(text string, o Options) string { return (&paper{Options: o}).clean(text, textLimit) }
+// Line sanitizes text from outside for a terminal.
+func Line(text string, o Options) string { return (&printer{Options: o}).sanitize(text, textLimit) }
 
-// part is what write writes, line by line.
-func (p *paper) part(write func(*paper)) []string {
-	q := &paper{Options: p.Options}
+// part returns what write prints, line by line.
+func (p *printer) part(write func(*printer)) []string {
+	q := &printer{Options: p.Options}
 	write(q)
 	lines := strings.Split(q.String(), "\n")
-	return lines[:len(lines)-1] // the last line ends, too
+	return lines[:len(lines)-1] // the last line ends in a line break too
 }
 
-func (p *paper) masthead(s *Scene) {
+func (p *printer) masthead(s *Scene) {
 	name := "netwatchd"
 	if s.Status != nil && s.Status.Version != "" {
-		name += " " + p.fit(s.Status.Version, 20)
+		name += " " + p.truncate(s.Status.Version, 20)
 	}
 	clock := p.Now.Format(time.TimeOnly)
-	from := p.fit(s.From, p.width()-length(name)-length(clock)-5)
-	p.line(cell{bold, name}, cell{faint, "  " + pad(from, p.width()-length(name)-length(clock)-3)}, cell{plain, " " + clock})
+	from := p.truncate(s.From, p.width()-cellWidth(name)-cellWidth(clock)-5)
+	p.line(segment{bold, name}, segment{faint, "  " + pad(from, p.width()-cellWidth(name)-cellWidth(clock)-3)}, segment{plain, " " + clock})
 	trouble := []string{s.Trouble}
 	if s.Status != nil {
 		trouble = append(trouble, s.Status.Trouble...)
 	}
 	for _, text := range trouble {
-		for _, words := range wrap(p.clean(text, textLimit), p.width()-2) {
+		for _, words := range wrap(p.sanitize(text, textLimit), p.width()-2) {
 			if words != "" {
-				p.line(cell{amber, words})
+				p.line(segment{amber, words})
 			}
 		}
 	}
 }
 
-// What is shown at least of what can be shortened, in lines with their heading.
+// The minimum of lines, with the heading, of the parts that can be shortened.
 const (
 	fewProbes    = 3
 	fewIncidents = 2
 )
 
 // body is everything between head and foot.
-func (p *paper) body(s *Scene, room int) []string {
+func (p *printer) body(s *Scene, room int) []string {
 	if s.Status == nil {
 		return nil
 	}
 	if len(s.Status.Services) == 0 {
-		return p.part(func(p *paper) { p.heading(ladder.Partly, "nothing is watched: name a service in the configuration") })
+		return p.part(func(p *printer) { p.heading(ladder.Partial, noService) })
 	}
 	all := worstFirst(s.Status.Services)
 	chosen := max(slices.IndexFunc(all, func(v watch.Standing) bool { return v.Service == s.Service }), 0)
-	menu := p.part(func(p *paper) { p.menu(s, all, chosen, room/menuShare) })
-	said := p.inFull(s.Status, all[chosen], room-len(menu))
-	probes := p.part(func(p *paper) { p.traces(s, all[chosen]) })
-	incidents := p.part(func(p *paper) { p.latest(s) })
-	notes := p.part(func(p *paper) { p.remarks(&watch.Status{Notes: s.Status.Notes}) })
-	over := len(menu) + len(said) + len(probes) + len(incidents) + len(notes) - room
+	menu := p.part(func(p *printer) { p.menu(s, all, chosen, room/menuShare) })
+	verdict := p.inFull(s.Status, all[chosen], room-len(menu))
+	probes := p.part(func(p *printer) { p.traces(s, all[chosen]) })
+	incidents := p.part(func(p *printer) { p.latest(s) })
+	notes := p.part(func(p *printer) { p.remarks(&watch.Status{Notes: s.Status.Notes}) })
+	over := len(menu) + len(verdict) + len(probes) + len(incidents) + len(notes) - room
 	notes, over = shorten(notes, 0, over)
 	incidents, over = shorten(incidents, fewIncidents, over)
 	probes, _ = shorten(probes, fewProbes, over)
-	return slices.Concat(menu, said, probes, incidents, notes)
+	return slices.Concat(menu, verdict, probes, incidents, notes)
 }
 
-// shorten takes over lines off the end of part, but leaves the least; it returns how many are over still.
+// shorten removes up to over lines from the end of part, but keeps least; still is how many are left to remove.
 func shorten(part []string, least, over int) (shorter []string, still int) {
 	keep := min(len(part), max(len(part)-max(over, 0), least))
 	return part[:keep], over - (len(part) - keep)
 }
 
-// menuShare is the part of the screen that the list of services may take, one in so many lines.
+// menuShare is the fraction of the screen for the list of services: one line in four.
 const menuShare = 4
 
-// menu lists services, the worst first and the chosen one among them; a single one needs no list.
-func (p *paper) menu(s *Scene, all []watch.Standing, chosen, rows int) {
+// menu lists services around the chosen one, the worst first; a single one needs no list.
+func (p *printer) menu(s *Scene, all []watch.Standing, chosen, rows int) {
 	if len(all) < 2 {
 		return
 	}
@@ -144,31 +143,31 @@ func (p *paper) menu(s *Scene, all []watch.Standing, chosen, rows int) {
 	shown := all[from : from+rows]
 	name, cause := 0, 0
 	for _, row := range shown {
-		name = max(name, length(p.fit(row.Service, p.nameLimit())))
+		name = max(name, cellWidth(p.truncate(row.Service, p.nameLimit())))
 		cause = max(cause, len(row.Cause.String()))
 	}
 	for n, row := range shown {
-		pointer := cell{plain, "  "}
+		pointer := segment{plain, "  "}
 		if from+n == chosen {
-			pointer = cell{bold, "> "}
+			pointer = segment{bold, "> "}
 		}
-		p.line(pointer, p.mark(markOf(row.Cause)), cell{plain, " " + pad(p.fit(row.Service, p.nameLimit()), name) + "  "},
-			cell{inkOf(row.Cause), pad(row.Cause.String(), cause)},
-			cell{faint, "  for " + humanize.Span(p.now(s.Status).Sub(row.Since))})
+		p.line(pointer, p.mark(ladder.MarkOf(row.Cause)), segment{plain, " " + pad(p.truncate(row.Service, p.nameLimit()), name) + "  "},
+			segment{colorOf(row.Cause), pad(row.Cause.String(), cause)},
+			segment{faint, "  for " + humanize.Span(p.now(s.Status).Sub(row.Since))})
 	}
 	if rest := len(all) - len(shown); rest > 0 {
-		p.line(cell{faint, fmt.Sprintf("    and %d more", rest)})
+		p.line(segment{faint, fmt.Sprintf("    and %d more", rest)})
 	}
-	p.gap()
+	p.blank()
 }
 
-// inFull is the verdict on one service with its ladder and what to do; without the ladder where there is no room for it.
-func (p *paper) inFull(status *watch.Status, s watch.Standing, room int) []string {
-	verdict := p.part(func(p *paper) { p.headline(s); p.since(status, s); p.gap() })
-	climbed := ladder.Of(s)
-	rungs := p.part(func(p *paper) { p.ladder(climbed); p.gap() })
-	nothing := s.Cause == diagnose.Healthy && !ladder.SeenFromSandbox(climbed) // is to be done
-	todo := p.part(func(p *paper) { p.notes(s, nothing) })
+// inFull is the verdict on one service with its ladder and what to do; without the ladder if it does not fit.
+func (p *printer) inFull(status *watch.Status, s watch.Standing, room int) []string {
+	verdict := p.part(func(p *printer) { p.headline(s); p.since(status, s); p.blank() })
+	all := ladder.Of(s)
+	rungs := p.part(func(p *printer) { p.ladder(all); p.blank() })
+	quiet := s.Cause == diagnose.Healthy && !ladder.HasSandbox(all)
+	todo := p.part(func(p *printer) { p.notes(s, quiet) })
 	if len(todo) > 0 {
 		todo = append(todo, "")
 	}
@@ -178,43 +177,43 @@ func (p *paper) inFull(status *watch.Status, s watch.Standing, room int) []strin
 	return slices.Concat(verdict, rungs, todo)
 }
 
-// traces is a line for each probe of a service, those that fail first.
-func (p *paper) traces(s *Scene, of watch.Standing) {
-	var failing, well []probe.Result // or shut out of the sandbox, which is well enough
+// traces writes a line for each probe of a service, failing ones first.
+func (p *printer) traces(s *Scene, of watch.Standing) {
+	var failing, passing []probe.Result
 	for _, r := range s.Latest {
-		if r.OK() || ladder.Shut(of, r) {
-			well = append(well, r)
+		if r.OK() || ladder.IsClosed(of, r) {
+			passing = append(passing, r)
 		} else {
 			failing = append(failing, r)
 		}
 	}
-	latest := append(failing, well...)
-	name, end := length("probes"), length("now")
+	latest := append(failing, passing...)
+	name, end := cellWidth("probes"), cellWidth("now")
 	for _, r := range latest {
-		name = max(name, length(p.fit(who(r), whoLimit)))
-		end = max(end, length(ended(r)))
+		name = max(name, cellWidth(p.truncate(who(r), whoLimit)))
+		end = max(end, cellWidth(ended(r)))
 	}
 	steps := min(p.width()-name-end-8, Hour)
 	if len(latest) == 0 || steps <= 0 {
 		return
 	}
-	p.line(cell{faint, "    " + pad("probes", name) + "  " + pad(p.fit(fmt.Sprintf("the last %d minutes, %s: none succeeded", steps, p.glyphs().none), steps), steps) + "  now"})
+	p.line(segment{faint, "    " + pad("probes", name) + "  " + pad(p.truncate(fmt.Sprintf("last %d min (%s: all failed)", steps, p.glyphs().none), steps), steps) + "  now"})
 	for _, r := range latest {
-		cells := []cell{{plain, "  "}, p.resultMark(r), {plain, " " + pad(p.fit(who(r), whoLimit), name) + "  "}}
-		failure, class := red, classInk(r)
-		if ladder.Shut(of, r) {
+		segments := []segment{{plain, "  "}, p.resultMark(of, r), {plain, " " + pad(p.truncate(who(r), whoLimit), name) + "  "}}
+		failure, class := red, classColor(r)
+		if ladder.IsClosed(of, r) {
 			failure, class = faint, faint
 		}
-		cells = append(cells, p.sparks(s.steps(r), steps, failure)...)
-		p.line(append(cells, cell{plain, "  "}, cell{class, ended(r)})...)
+		segments = append(segments, p.sparks(s.steps(r), steps, failure)...)
+		p.line(append(segments, segment{plain, "  "}, segment{class, ended(r)})...)
 	}
-	p.gap()
+	p.blank()
 }
 
-// Hour is how many steps a trace has: minutes.
+// Hour is the number of steps in a trace.
 const Hour = 60
 
-// ended is how the latest attempt did, in few words.
+// ended is the latency or the class of an attempt.
 func ended(r probe.Result) string {
 	if r.OK() {
 		return humanize.Latency(r.Elapsed.Duration())
@@ -222,11 +221,11 @@ func ended(r probe.Result) string {
 	return r.Class.String()
 }
 
-func (p *paper) resultMark(r probe.Result) cell {
+func (p *printer) resultMark(of watch.Standing, r probe.Result) segment {
 	switch {
 	case r.OK():
 		return p.mark(ladder.OK)
-	case r.Vantage == probe.FromSandbox: // which may well be as configured
+	case ladder.IsClosed(of, r):
 		return p.mark(ladder.Closed)
 	}
 	return p.mark(ladder.Failed)
@@ -240,46 +239,46 @@ func (s *Scene) steps(r probe.Result) []Step {
 	return s.Traces[i].Steps
 }
 
-// bars are how high a latency is, from the least up, and that there was none since all attempts failed.
+// bars are glyphs for a latency, lowest first, and for a minute in which all attempts failed.
 type bars struct {
 	levels []rune
 	none   string
 }
 
-func (p *paper) glyphs() bars {
+func (p *printer) glyphs() bars {
 	if p.ASCII {
 		return bars{[]rune("_.-=+*#"), "x"}
 	}
 	return bars{[]rune("▁▂▃▄▅▆▇█"), "×"}
 }
 
-// sparks are the last of steps, a column each, under each other for all probes: now is at the right. Where all
-// failed they have the ink of a failure, where some did they are amber; a gap stays one.
-func (p *paper) sparks(steps []Step, width int, failure ink) []cell {
+// sparks draws the last steps, a column each, with now at the right so that all probes line up. A minute in which all
+// attempts failed has the color failure, one in which some failed is amber, and one without attempts is blank.
+func (p *printer) sparks(steps []Step, width int, failure color) []segment {
 	steps = steps[max(len(steps)-width, 0):]
 	top := scale(steps)
-	cells := []cell{{plain, strings.Repeat(" ", width-len(steps))}}
+	segments := []segment{{plain, strings.Repeat(" ", width-len(steps))}}
 	glyphs := p.glyphs()
 	for _, step := range steps {
 		switch {
 		case step.Attempts == 0:
-			cells = append(cells, cell{plain, " "})
+			segments = append(segments, segment{plain, " "})
 		case step.Failed >= step.Attempts:
-			cells = append(cells, cell{failure, glyphs.none})
+			segments = append(segments, segment{failure, glyphs.none})
 		default:
 			level := int(float64(len(glyphs.levels)-1) * float64(min(step.Took/top, 1)))
 			i := green
 			if step.Failed > 0 {
 				i = amber
 			}
-			cells = append(cells, cell{i, string(glyphs.levels[level])})
+			segments = append(segments, segment{i, string(glyphs.levels[level])})
 		}
 	}
-	return cells
+	return segments
 }
 
-// scale is what the highest bar stands for: twice the median at least, so that a steady probe is a line at half the height and
-// what is out of the ordinary stands out.
+// scale is the latency of the highest bar: at least twice the median, so that a steady probe is drawn at half height and an
+// outlier stands out.
 func scale(steps []Step) probe.Seconds {
 	var took []probe.Seconds
 	for _, step := range steps {
@@ -294,27 +293,30 @@ func scale(steps []Step) probe.Seconds {
 	return max(took[len(took)-1], 2*took[len(took)/2], 1e-6)
 }
 
-// latest is a line for each of the latest incidents.
-func (p *paper) latest(s *Scene) {
+// latest writes a line for each of the latest incidents.
+func (p *printer) latest(s *Scene) {
 	if len(s.Incidents) == 0 {
 		return
 	}
-	p.line(cell{faint, "    incidents"})
+	p.line(segment{faint, "    incidents"})
 	for _, i := range s.Incidents {
 		m, until := p.mark(ladder.Failed), p.Now
 		if !i.IsOpen() {
 			m, until = p.mark(ladder.OK), *i.Closed
 		}
-		span := humanize.Span(until.Sub(i.Opened))
-		if i.Returns > 0 {
-			span += fmt.Sprintf(", came back %d times", i.Returns)
+		lasted := ", lasted "
+		if i.IsOpen() {
+			lasted = ", ongoing for "
 		}
-		id := p.fit(i.ID, p.width()/3)
-		told := i.Opened.In(p.Now.Location()).Format("Jan 02 15:04") + ", for " + span
-		causes := p.fit(strings.Join(chain(i), " > "), max(p.width()-length(id)-length(told)-8, 0))
-		p.line(cell{plain, "  "}, m, cell{plain, " " + id}, cell{faint, "  " + told}, cell{plain, "  " + causes})
+		when := i.Opened.In(p.Now.Location()).Format("Jan 02 15:04") + lasted + humanize.Span(until.Sub(i.Opened))
+		if i.Returns > 0 {
+			when += ", recurred " + humanize.Count(i.Returns, "time")
+		}
+		id := p.truncate(i.ID, p.width()/3)
+		causes := p.truncate(strings.Join(chain(i), " > "), max(p.width()-cellWidth(id)-cellWidth(when)-8, 0))
+		p.line(segment{plain, "  "}, m, segment{plain, " " + id}, segment{faint, "  " + when}, segment{plain, "  " + causes})
 	}
 	if s.More > 0 {
-		p.line(cell{faint, fmt.Sprintf("    and %d more", s.More)})
+		p.line(segment{faint, fmt.Sprintf("    and %d more", s.More)})
 	}
 }

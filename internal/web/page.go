@@ -253,7 +253,7 @@ func byTone(services []watch.Standing) []watch.Standing {
 
 func (s *Server) serviceView(r *http.Request, standing watch.Standing, at time.Time) *shown {
 	rungs := ladder.Of(standing)
-	v := &shown{Standing: standing, At: at, Path: servicePath(standing.Service), Rungs: rungs, Sandbox: ladder.SeenFromSandbox(rungs), Search: search(r, "probe")}
+	v := &shown{Standing: standing, At: at, Path: servicePath(standing.Service), Rungs: rungs, Sandbox: ladder.HasSandbox(rungs), Search: search(r, "probe")}
 	v.Tracks, v.Probes = s.tracks(standing, v.Search)
 	span, err := spanOf(r.FormValue("range"))
 	if err != nil {
@@ -285,7 +285,7 @@ const tracksMost = usualSeries
 func (s *Server) tracks(of watch.Standing, search string) (shown []track, total int) {
 	for _, r := range s.Results() {
 		if r.Service == of.Service && r.Role == probe.OfService && contains(r.Name, search) {
-			shown = append(shown, track{r, ladder.Shut(of, r)})
+			shown = append(shown, track{r, ladder.IsClosed(of, r)})
 		}
 	}
 	total = len(shown)
