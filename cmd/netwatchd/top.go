@@ -38,7 +38,7 @@ Keys: q or Ctrl-C quits; up and down choose another service.`,
 				return err
 			}
 			d := &top.Daemon{Client: asked, Files: c.StatusFiles()}
-			err = top.Run(cmd.Context(), top.Options{In: os.Stdin, Out: os.Stdout, Getenv: os.Getenv, Look: d.Look})
+			err = top.Run(cmd.Context(), top.Options{In: os.Stdin, Out: os.Stdout, Getenv: os.Getenv, Read: d.Read})
 			if errors.Is(err, top.ErrNoTerminal) {
 				return err
 			}

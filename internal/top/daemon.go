@@ -9,43 +9,44 @@ import (
 	"time"
 
 	"netwatchd/internal/client"
+	"netwatchd/internal/humanize"
 	"netwatchd/internal/incident"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/screen"
 	"netwatchd/internal/statusfile"
 )
 
-// A Daemon is looked at by its API; while it does not answer, by the file in which it keeps its status. Its Look is for one
+// A Daemon reads the state of a daemon from its API, or from its status file while the API does not respond. Read is for one
 // goroutine at a time.
 type Daemon struct {
 	Client *client.Client
 	Files  []string // see [statusfile.Latest]
 
-	slow slow
+	cached details
 }
 
-// slow is what changes slowly, and is not looked at each time.
-type slow struct {
+// details change slowly and are not read each time.
+type details struct {
 	at        time.Time
-	of        string // the service
+	service   string
 	latest    []probe.Result
 	traces    []screen.Trace
 	incidents []*incident.Incident
 	more      int
 }
 
-// slowly is how seldom that is: a column stands for a minute, and that something has happened shows in the verdict first.
-const slowly = 3 * time.Second
+// detailsInterval is how often details are read: a column stands for a minute, and news shows in the verdict first.
+const detailsInterval = 3 * time.Second
 
-// latestIncidents are as many as a tall screen has room for.
+// latestIncidents fill a tall screen.
 const latestIncidents = 10
 
-// Look looks, for at most as long as a request to the daemon may take.
-func (d *Daemon) Look(ctx context.Context, service string) *screen.Scene {
+// Read returns the present scene. It takes as long as one request to the daemon may take.
+func (d *Daemon) Read(ctx context.Context, service string) *screen.Scene {
 	s := &screen.Scene{From: d.Client.Address(), Service: service}
 	status, err := d.Client.Status(ctx)
 	if err != nil {
-		d.slow = slow{}
+		d.cached = details{}
 		return d.fromFile(s, err)
 	}
 	s.Status = status
@@ -53,16 +54,16 @@ func (d *Daemon) Look(ctx context.Context, service string) *screen.Scene {
 	if len(names) > 0 && !slices.Contains(names, service) {
 		s.Service = names[0]
 	}
-	if s.Service != d.slow.of || time.Since(d.slow.at) >= slowly {
-		// What fails here is left out: a daemon without history, or of an older version, has verdicts all the same.
-		d.slow = d.lookSlowly(ctx, s.Service)
+	if s.Service != d.cached.service || time.Since(d.cached.at) >= detailsInterval {
+		// Errors are ignored: a daemon without history, or an older one, still has verdicts.
+		d.cached = d.readDetails(ctx, s.Service)
 	}
-	s.Latest, s.Traces, s.Incidents, s.More = d.slow.latest, d.slow.traces, d.slow.incidents, d.slow.more
+	s.Latest, s.Traces, s.Incidents, s.More = d.cached.latest, d.cached.traces, d.cached.incidents, d.cached.more
 	return s
 }
 
-func (d *Daemon) lookSlowly(ctx context.Context, service string) slow {
-	l := slow{of: service, at: time.Now()}
+func (d *Daemon) readDetails(ctx context.Context, service string) details {
+	l := details{service: service, at: time.Now()}
 	if service == "" {
 		return l
 	}
@@ -78,10 +79,10 @@ func (d *Daemon) lookSlowly(ctx context.Context, service string) slow {
 	return l
 }
 
-// trace lays out what was measured minute by minute.
+// trace sorts points into minutes.
 func trace(s client.Series, to time.Time) screen.Trace {
 	t := screen.Trace{Probe: s.Probe, Vantage: s.Vantage, Steps: make([]screen.Step, screen.Hour)}
-	last := to.Add(-time.Nanosecond).Truncate(time.Minute) // the minute that is not over
+	last := to.Add(-time.Nanosecond).Truncate(time.Minute) // the current minute
 	for _, p := range s.Points {
 		n := len(t.Steps) - 1 - int(last.Sub(p.At)/time.Minute)
 		if n < 0 || n >= len(t.Steps) {
@@ -99,17 +100,17 @@ func trace(s client.Series, to time.Time) screen.Trace {
 	return t
 }
 
-// fromFile is what the daemon said last, if that is known, and why it says nothing now.
-func (d *Daemon) fromFile(s *screen.Scene, unheard error) *screen.Scene {
+// fromFile adds the last status the daemon wrote, if there is one, and the reason why the daemon itself cannot be read.
+func (d *Daemon) fromFile(s *screen.Scene, reason error) *screen.Scene {
 	status, age, err := statusfile.Latest(d.Files...)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		s.Trouble = fmt.Sprintf("No daemon answers at %s: %v. Start one with 'netwatchd run', or name another with --url.", s.From, unheard)
+		s.Trouble = fmt.Sprintf("No daemon responds at %s: %v. Start it with 'netwatchd run', or give another address with --url.", s.From, reason)
 	case err != nil:
-		s.Trouble = fmt.Sprintf("No daemon answers at %s: %v. %v", s.From, unheard, err)
+		s.Trouble = fmt.Sprintf("No daemon responds at %s: %v. %v", s.From, reason, err)
 	default:
 		s.Status = status
-		s.Trouble = fmt.Sprintf("No daemon answers at %s: %v. This is from the status file, as of %s ago.", s.From, unheard, age.Round(time.Second))
+		s.Trouble = fmt.Sprintf("No daemon responds at %s: %v. Shown is the status file, written %s ago.", s.From, reason, humanize.Span(age))
 	}
 	if status == nil {
 		return s

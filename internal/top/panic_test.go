@@ -16,7 +16,7 @@ import (
 	"netwatchd/internal/screen"
 )
 
-// A look that panics leaves the terminal as it was, and says so.
+// A panic while reading restores the terminal and returns an error.
 func TestPanic(t *testing.T) {
 	master, slave, err := pty.Open()
 	if err != nil {
@@ -28,7 +28,7 @@ func TestPanic(t *testing.T) {
 	}
 	written := make(chan string)
 	go func() {
-		text, _ := io.ReadAll(master) // ends with an error once the other side is closed
+		text, _ := io.ReadAll(master) // returns an error once the other side is closed
 		written <- string(text)
 	}()
 	settings := func() *unix.Termios {
@@ -39,9 +39,9 @@ func TestPanic(t *testing.T) {
 		return s
 	}
 	before := settings()
-	var looks atomic.Int32
-	err = Run(t.Context(), Options{In: slave, Out: slave, Getenv: func(string) string { return "xterm" }, Look: func(context.Context, string) *screen.Scene {
-		if looks.Add(1) == 2 {
+	var reads atomic.Int32
+	err = Run(t.Context(), Options{In: slave, Out: slave, Getenv: func(string) string { return "xterm" }, Read: func(context.Context, string) *screen.Scene {
+		if reads.Add(1) == 2 {
 			panic("planted")
 		}
 		return &screen.Scene{Trouble: "nothing yet"}
@@ -50,11 +50,11 @@ func TestPanic(t *testing.T) {
 		t.Error("no error")
 	}
 	if diff := cmp.Diff(before, settings()); diff != "" {
-		t.Errorf("the terminal is not as it was (-before +after):\n%s", diff)
+		t.Errorf("the terminal settings were not restored (-before +after):\n%s", diff)
 	}
 	slave.Close()
 	const leave = "\x1b[?1049l" // the alternate screen
 	if text := <-written; !strings.Contains(text, "nothing yet") || !strings.Contains(text, leave) {
-		t.Errorf("it wrote %q; want what was seen, and the screen given back", text)
+		t.Errorf("got %q; want the scene, and the alternate screen left", text)
 	}
 }

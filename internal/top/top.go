@@ -1,4 +1,4 @@
-// Package top shows what is going on to a person who stays before their terminal.
+// Package top shows the live status in a terminal, until the user quits.
 package top
 
 import (
@@ -17,21 +17,21 @@ import (
 	"netwatchd/internal/screen"
 )
 
-// A Look is a look at what is going on; service is the one to show in full, empty for the worst. It fails in nothing: what
-// went wrong is part of the scene.
-type Look func(ctx context.Context, service string) *screen.Scene
+// A Reader returns the present scene. Service is the one to show in full; empty for the worst. It returns no error: what went
+// wrong is part of the scene.
+type Reader func(ctx context.Context, service string) *screen.Scene
 
 // Options are what Run needs.
 type Options struct {
 	In, Out *os.File
 	Getenv  func(string) string
-	Look    Look
+	Read    Reader
 }
 
-// ErrNoTerminal says that there is nobody to show it to.
-var ErrNoTerminal = errors.New("top needs a terminal: use 'netwatchd status' once, or 'netwatchd status --json' in a script")
+// ErrNoTerminal is returned if input or output is not a terminal.
+var ErrNoTerminal = errors.New("top needs a terminal: use 'netwatchd status', or 'netwatchd status --json' in a script")
 
-// Run shows it until the person quits or ctx ends, and leaves the terminal as it was.
+// Run shows the status until the user quits or ctx ends, and restores the terminal.
 func Run(ctx context.Context, o Options) error {
 	if !isatty.IsTerminal(o.In.Fd()) || !isatty.IsTerminal(o.Out.Fd()) {
 		return ErrNoTerminal
@@ -39,59 +39,59 @@ func Run(ctx context.Context, o Options) error {
 	if name := o.Getenv("TERM"); name == "" || name == "dumb" {
 		return scroll(ctx, o)
 	}
-	m := &model{ctx: ctx, look: o.Look, options: screen.For(o.Out, o.Getenv)}
+	m := &model{ctx: ctx, read: o.Read, options: screen.For(o.Out, o.Getenv)}
 	program := tea.NewProgram(m, tea.WithContext(ctx), tea.WithInput(o.In), tea.WithOutput(o.Out), tea.WithoutSignalHandler())
 	_, err := program.Run()
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
-		return nil // asked to end, and ended
+		return nil // ended as requested
 	}
 	return err
 }
 
-// pause is between two looks: ages are told in seconds. Where a look takes long, since there are ten thousand services, the
-// pause is so many times as long, that looking costs the daemon a tenth of a core at most.
+// pause is the time between two reads: ages are shown in seconds. If a read takes long, because there are ten thousand
+// services, the pause is pauseFactor times as long, so that reading costs the daemon at most a tenth of a core.
 const (
-	pause      = time.Second
-	pauseTimes = 10
+	pause       = time.Second
+	pauseFactor = 10
 )
 
-// A model is what bubbletea shows and tells of keys.
+// A model is the state behind the screen, see [tea.Model].
 type model struct {
 	ctx     context.Context
-	look    Look
+	read    Reader
 	options screen.Options
 	height  int
 
 	scene   *screen.Scene
-	service string // that was chosen; empty: the worst
+	service string // chosen by the user; empty: the worst
 }
 
 type (
-	seen struct {
+	sceneRead struct {
 		scene *screen.Scene
 		took  time.Duration
 	}
-	again struct{}
+	readAgain struct{}
 )
 
-// Init begins to look.
-func (m *model) Init() tea.Cmd { return m.lookNow }
+// Init reads the first scene.
+func (m *model) Init() tea.Cmd { return m.readNow }
 
-func (m *model) lookNow() tea.Msg {
-	begun := time.Now()
-	return seen{m.look(m.ctx, m.service), time.Since(begun)}
+func (m *model) readNow() tea.Msg {
+	start := time.Now()
+	return sceneRead{m.read(m.ctx, m.service), time.Since(start)}
 }
 
-// Update takes in what has happened.
+// Update handles one message.
 func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	switch msg := msg.(type) {
 	case tea.WindowSizeMsg:
 		m.options.Width, m.height = msg.Width, msg.Height
-	case seen:
+	case sceneRead:
 		m.scene = msg.scene
-		return m, tea.Tick(max(pause, pauseTimes*msg.took), func(time.Time) tea.Msg { return again{} })
-	case again:
-		return m, m.lookNow
+		return m, tea.Tick(max(pause, pauseFactor*msg.took), func(time.Time) tea.Msg { return readAgain{} })
+	case readAgain:
+		return m, m.readNow
 	case tea.KeyPressMsg:
 		return m, m.key(msg.String())
 	}
@@ -112,7 +112,7 @@ func (m *model) key(name string) tea.Cmd {
 	return nil
 }
 
-// choose goes by so many services; what is known of the next one's probes comes with the next look.
+// choose moves the selection by that many services. The probes of the new one come with the next read.
 func (m *model) choose(by int) {
 	if m.scene == nil || m.scene.Status == nil {
 		return
@@ -128,7 +128,7 @@ func (m *model) choose(by int) {
 	m.scene = &next
 }
 
-// View is what the screen shows.
+// View draws the scene.
 func (m *model) View() tea.View {
 	v := tea.NewView("")
 	v.AltScreen = true
@@ -140,29 +140,29 @@ func (m *model) View() tea.View {
 	return v
 }
 
-// scroll is for terminals that can only write on: the status again whenever a verdict has moved.
+// scroll is for terminals without cursor control: it prints the status again whenever a verdict changes.
 func scroll(ctx context.Context, o Options) error {
 	options := screen.For(o.Out, o.Getenv)
-	var told string
+	var printed string
 	for ctx.Err() == nil {
-		begun := time.Now()
-		s := o.Look(ctx, "")
-		if now := gist(s); now != told && ctx.Err() == nil {
-			told = now
-			if err := tell(o.Out, s, options); err != nil {
+		start := time.Now()
+		s := o.Read(ctx, "")
+		if now := fingerprint(s); now != printed && ctx.Err() == nil {
+			printed = now
+			if err := printScene(o.Out, s, options); err != nil {
 				return err
 			}
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(max(pause, pauseTimes*time.Since(begun))):
+		case <-time.After(max(pause, pauseFactor*time.Since(start))):
 		}
 	}
 	return nil
 }
 
-// gist is what has to change for a scene to be worth telling again.
-func gist(s *screen.Scene) string {
+// fingerprint changes whenever a scene is worth printing again.
+func fingerprint(s *screen.Scene) string {
 	var text strings.Builder
 	text.WriteString(s.Trouble)
 	if s.Status != nil {
@@ -173,7 +173,7 @@ func gist(s *screen.Scene) string {
 	return text.String()
 }
 
-func tell(w io.Writer, s *screen.Scene, o screen.Options) error {
+func printScene(w io.Writer, s *screen.Scene, o screen.Options) error {
 	if s.Trouble != "" {
 		if _, err := fmt.Fprintln(w, screen.Line(s.Trouble, o)); err != nil {
 			return err

@@ -23,7 +23,7 @@ func TestNoTerminal(t *testing.T) {
 	}
 }
 
-// Minutes without attempts stay empty, and those before the hour are left out.
+// Minutes without attempts stay empty; those before the hour are left out.
 func TestTrace(t *testing.T) {
 	to := time.Date(2026, 11, 23, 12, 0, 30, 0, time.UTC)
 	took := probe.Seconds(.01)

@@ -198,7 +198,7 @@ func TestTop(t *testing.T) {
 	x.resize(120, 40)
 	x.awaits("(upstream)", "the last 60 minutes", "-codex-1")
 	d.Kill()
-	x.awaits("No daemon answers at http://127.0.0.1:19405", "connection refused", "This is from the status file", "(upstream)")
+	x.awaits("No daemon responds at http://127.0.0.1:19405", "connection refused", "Shown is the status file", "(upstream)")
 	d = s.Daemon(config)
 	d.AwaitReady()
 	s.ServiceAnswers(405, "Allow: POST")
@@ -259,7 +259,7 @@ func TestTopTerminals(t *testing.T) {
 	})
 	t.Run("no daemon, no file", func(t *testing.T) {
 		x := openTerminal(t, s, colourful, "top", config, "--url=http://127.0.0.1:1", "--status.file="+s.Dir+"/absent")
-		x.awaits("No daemon answers at http://127.0.0.1:1", "netwatchd run")
+		x.awaits("No daemon responds at http://127.0.0.1:1", "netwatchd run")
 		x.keys("q")
 		x.ended()
 	})
