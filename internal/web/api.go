@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// refuseTheRest answers for paths and methods under /api that are not there, since a program expects JSON from those as well.
-func (s *Server) refuseTheRest(mux *http.ServeMux) {
+// rejectOthers handles unknown paths and methods under /api: programs expect JSON there too.
+func (s *Server) rejectOthers(mux *http.ServeMux) {
 	for pattern := range s.routes() {
 		path, ok := strings.CutPrefix(pattern, "GET ")
 		if !ok || !strings.HasPrefix(path, "/api/") {
@@ -16,46 +16,46 @@ func (s *Server) refuseTheRest(mux *http.ServeMux) {
 		}
 		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Allow", "GET, HEAD")
-			refuse(w, r, http.StatusMethodNotAllowed, "method_not_allowed", r.Method+" is not served here: use GET")
+			writeError(w, r, http.StatusMethodNotAllowed, "method_not_allowed", r.Method+" is not supported here: use GET")
 		})
 	}
 	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
-		refuse(w, r, http.StatusNotFound, "not_found", "there is nothing at "+r.URL.Path)
+		writeError(w, r, http.StatusNotFound, "not_found", "no such path: "+r.URL.Path)
 	})
 }
 
 //go:embed openapi.yaml
-var document []byte
+var openAPI []byte
 
-// apiDocument answers with the description of the API, as OpenAPI 3.1 has it.
-func (s *Server) apiDocument(w http.ResponseWriter, r *http.Request) {
+// apiSpec serves the OpenAPI 3.1 description of the API.
+func (s *Server) apiSpec(w http.ResponseWriter, r *http.Request) {
 	if !(parameters{}).read(w, r) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/yaml") // RFC 9512
-	_, _ = w.Write(document)
+	_, _ = w.Write(openAPI)
 }
 
-// A fault is how the API says no. Codes are stable; messages are for people.
-type fault struct {
+// An apiError is the body of an error response. Codes are stable; messages are for people.
+type apiError struct {
 	Error struct {
 		Code    string `json:"code"`
 		Message string `json:"message"`
 	} `json:"error"`
 }
 
-// refuse answers in JSON under /api, in plain text elsewhere.
-func refuse(w http.ResponseWriter, r *http.Request, status int, code, message string) {
+// writeError writes JSON under /api, plain text elsewhere.
+func writeError(w http.ResponseWriter, r *http.Request, status int, code, message string) {
 	if !strings.HasPrefix(r.URL.Path, "/api/") {
 		http.Error(w, message, status)
 		return
 	}
-	var f fault
+	var f apiError
 	f.Error.Code, f.Error.Message = code, message
-	answer(w, status, f)
+	writeJSON(w, status, f)
 }
 
-func answer(w http.ResponseWriter, status int, v any) {
+func writeJSON(w http.ResponseWriter, status int, v any) {
 	body, err := json.Marshal(v)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
@@ -72,8 +72,8 @@ func (s *Server) apiStatus(w http.ResponseWriter, r *http.Request) {
 	}
 	status, err := s.status(r)
 	if err != nil {
-		refuse(w, r, http.StatusServiceUnavailable, "unavailable", "the watcher does not answer: "+err.Error())
+		writeError(w, r, http.StatusServiceUnavailable, "unavailable", "the watcher does not respond: "+err.Error())
 		return
 	}
-	answer(w, http.StatusOK, status)
+	writeJSON(w, http.StatusOK, status)
 }

@@ -12,7 +12,7 @@ import (
 //go:embed assets/*.css assets/*.js assets/*.svg
 var assetFiles embed.FS
 
-// An asset is a file the pages need. Its address changes with its content, so that a browser may keep it for ever.
+// An asset is a file of the pages. Its path contains a digest of its content, so browsers may cache it for ever.
 type asset struct {
 	address     string
 	contentType string
@@ -21,7 +21,7 @@ type asset struct {
 
 var assets = loadAssets() // by name
 
-// contentTypes are written down here: what package mime says depends on the host.
+// contentTypes are fixed here because those of package mime depend on the host.
 var contentTypes = map[string]string{".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 
 func loadAssets() map[string]*asset {

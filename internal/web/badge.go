@@ -9,24 +9,25 @@ import (
 	"unicode/utf8"
 
 	"netwatchd/internal/diagnose"
+	"netwatchd/internal/ladder"
 	"netwatchd/internal/watch"
 )
 
-// /badge/{service}.svg is a picture of 20 pixels' height with the service's name and its cause in words, for a wiki or a
-// README. It is image/svg+xml and not to be cached. A service that is not watched has a grey one, with status 404.
+// /badge/{service}.svg is a picture, 20 pixels high, with the name of a service and its cause, for a wiki or a README. It is
+// image/svg+xml and must not be cached. For an unknown service it is grey, with status 404.
 func (s *Server) badge(w http.ResponseWriter, r *http.Request) {
 	name, isPicture := strings.CutSuffix(r.PathValue("picture"), ".svg")
 	if !isPicture {
 		http.NotFound(w, r)
 		return
 	}
-	b, code := badge{Service: fit(name), Words: "not watched", Tone: "unknown"}, http.StatusNotFound
+	b, code := badge{Service: sanitize(name), Words: "not watched", Level: "unknown"}, http.StatusNotFound
 	status, err := s.status(r)
 	if err != nil {
 		b.Words, code = "no answer", http.StatusServiceUnavailable
 	} else if i := slices.IndexFunc(status.Services, func(s watch.Standing) bool { return s.Service == name }); i >= 0 {
 		cause := status.Services[i].Cause
-		b.Words, b.Tone, code = inWords(cause), tone(cause), http.StatusOK
+		b.Words, b.Level, code = causeText(cause), ladder.LevelOf(cause).String(), http.StatusOK
 	}
 	var picture strings.Builder
 	if err := badgeTemplate.Execute(&picture, b); err != nil {
@@ -36,36 +37,36 @@ func (s *Server) badge(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", "image/svg+xml")
 	h.Set("Cache-Control", "no-cache")
-	if !askedOnLoopback(r) {
-		h.Set("Cross-Origin-Resource-Policy", "cross-origin") // who serves it to others wants it shown on their pages
+	if !onLoopback(r) {
+		h.Set("Cross-Origin-Resource-Policy", "cross-origin") // if it is served to others, their pages may show it
 	}
 	w.WriteHeader(code)
 	_, _ = w.Write([]byte(picture.String()))
 }
 
-// inWords is c as one would say it: "local policy".
-func inWords(c diagnose.Cause) string { return strings.ReplaceAll(c.String(), "_", " ") }
+// causeText is c with blanks: "local policy".
+func causeText(c diagnose.Cause) string { return strings.ReplaceAll(c.String(), "_", " ") }
 
-// A badge is what its template shows.
-type badge struct{ Service, Words, Tone string }
+// A badge is the data of its template.
+type badge struct{ Service, Words, Level string }
 
-// A badge shows so many letters of a name; each is about 6.6 pixels wide at this size in the fonts named.
+// A badge shows at most badgeLetters of a name. A letter is about 6.6 pixels wide at this size in these fonts.
 const (
 	badgeLetters = 40
 	letterWidth  = 6.6
 	badgeMargin  = 12
 )
 
-func (b badge) Left() string     { return short(b.Service, badgeLetters) }
+func (b badge) Left() string     { return truncate(b.Service, badgeLetters) }
 func (b badge) LeftWidth() int   { return width(b.Left()) }
 func (b badge) RightWidth() int  { return width(b.Words) }
 func (b badge) Width() int       { return b.LeftWidth() + b.RightWidth() }
 func (b badge) LeftMiddle() int  { return b.LeftWidth() / 2 }
 func (b badge) RightMiddle() int { return b.LeftWidth() + b.RightWidth()/2 }
 
-// Colour is dark enough for white letters on it (WCAG AA).
+// Colour is dark enough for white letters (WCAG AA).
 func (b badge) Colour() string {
-	switch b.Tone {
+	switch b.Level {
 	case "good":
 		return "#1a7f37"
 	case "bad":
@@ -80,8 +81,8 @@ func width(text string) int {
 	return int(letterWidth*float64(utf8.RuneCountInString(text))) + badgeMargin
 }
 
-// short is the beginning of text.
-func short(text string, letters int) string {
+// truncate shortens text to that many letters.
+func truncate(text string, letters int) string {
 	if runes := []rune(text); len(runes) > letters {
 		return string(runes[:letters-1]) + "…"
 	}

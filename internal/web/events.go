@@ -14,34 +14,33 @@ import (
 	"netwatchd/internal/watch"
 )
 
-// /api/v1/events is a stream of server-sent events (WHATWG HTML, 9.2), for whoever wants to know at once. Each has JSON in
-// its data:
+// /api/v1/events is a stream of server-sent events (WHATWG HTML, 9.2). Each event has JSON in its data:
 //
-//	event: snapshot     on connecting: what stands, of every service
-//	event: verdict      when a verdict moves: what stands now, and the cause before it
-//	event: heartbeat    every ten seconds: silence means that the connection is lost
+//	event: snapshot     after connecting: the verdict on every service
+//	event: verdict      when a verdict changes: the new verdict and the previous cause
+//	event: heartbeat    every ten seconds: if it does not come, the connection is lost
 //
-// Snapshots and verdicts have an id. A client that connects again with Last-Event-ID gets the verdicts since instead of a
-// snapshot, if they are remembered still: the last 256 are, until netwatchd ends. A client that does not take its events is
-// disconnected; beyond a hundred clients the answer is 503 unavailable, with Retry-After.
+// Snapshots and verdicts have an id. A client that reconnects with Last-Event-ID gets the verdicts it missed instead of a
+// snapshot, if they are among the last 256 since netwatchd started. A client that does not read its events is disconnected.
+// Beyond a hundred clients the response is 503 unavailable, with Retry-After.
 type (
 	snapshotEvent struct {
-		At       time.Time  `json:"at"`
-		Version  string     `json:"version"`
-		Services []standing `json:"services"`
+		At       time.Time `json:"at"`
+		Version  string    `json:"version"`
+		Services []brief   `json:"services"`
 	}
 	verdictEvent struct {
 		At  time.Time      `json:"at"`
 		Was diagnose.Cause `json:"was"`
-		standing
+		brief
 	}
 	heartbeatEvent struct {
 		At time.Time `json:"at"`
 	}
 )
 
-// A standing is a verdict in short; the whole of it is in /api/v1/status.
-type standing struct {
+// A brief is the short form of a verdict; /api/v1/status has all of it.
+type brief struct {
 	Service  string            `json:"service"`
 	Cause    diagnose.Cause    `json:"cause"`
 	Severity diagnose.Severity `json:"severity"`
@@ -50,61 +49,61 @@ type standing struct {
 	Since    time.Time         `json:"since"`
 }
 
-func standingOf(s watch.Standing) standing {
-	return standing{s.Service, s.Cause, s.Severity, s.Title, s.Advice, s.Since}
+func briefOf(s watch.Standing) brief {
+	return brief{s.Service, s.Cause, s.Severity, s.Title, s.Advice, s.Since}
 }
 
 const (
-	// listenersMost is many times the tabs and scripts one host's daemon is looked at with. Each costs a goroutine and a
-	// connection, of which a page left open by mistake must not take all.
-	listenersMost = 100
+	// maxClients is many times the tabs and scripts that follow one daemon. Each costs a goroutine and a connection, and
+	// pages left open by mistake must not use them all.
+	maxClients = 100
 
-	// remembered verdicts are what a laptop that slept or a proxy that restarted has missed.
+	// remembered verdicts cover what a client misses while a laptop is suspended or a proxy restarts.
 	remembered = 256
 
-	// queued is how far a client may be behind: ten thousand services that fail in one moment are moved by a snapshot.
+	// queued is how many events a client may be behind. If ten thousand services fail at once, a snapshot serves better.
 	queued = 64
 
-	// heartbeat is under the 30 s after which the most impatient proxies cut a silent connection.
+	// heartbeat is less than 30 s, after which the strictest proxies close an idle connection.
 	heartbeat = 10 * time.Second
 
-	// takeWait is how long a client may take to take an event, beyond what the kernel's buffers hold.
-	takeWait = 5 * time.Second
+	// sendTimeout is how long a client may take to read an event once the kernel's buffers are full.
+	sendTimeout = 5 * time.Second
 
-	// reconnect is how soon a browser tries again.
+	// reconnect is the delay before a browser connects again.
 	reconnect = 2 * time.Second
 )
 
-// Events tells its clients of verdicts that move. It is an observer of the watcher, which never waits for any of them.
+// Events sends changed verdicts to its clients. It observes the watcher, which never waits for a client.
 type Events struct {
 	watch.Indifferent
 
-	epoch string // tells the ids of this run from those of another
+	epoch string // separates the ids of this process from those of an earlier one
 
 	mu      sync.Mutex
-	last    uint64  // the number of the latest verdict
-	recent  []moved // the last of them, in order
+	last    uint64   // the number of the latest verdict
+	recent  []change // the latest, in order
 	clients map[*client]bool
 }
 
-// A moved is a verdict with its number.
-type moved struct {
+// A change is a changed verdict with its number.
+type change struct {
 	number uint64
 	verdictEvent
 }
 
-// A client is one connection. What it does not take in time ends it.
+// A client is one connection. It is closed if it does not read in time.
 type client struct {
-	news chan moved
-	gone chan struct{} // closed: it was too slow
+	news chan change
+	gone chan struct{} // closed if it was too slow
 }
 
-// NewEvents returns one without clients.
+// NewEvents returns an Events without clients.
 func NewEvents() *Events {
 	return &Events{epoch: strconv.FormatInt(time.Now().UnixMilli(), 36), clients: make(map[*client]bool)}
 }
 
-// Judged tells of a verdict that moved.
+// Judged sends a verdict if its cause changed.
 func (e *Events) Judged(now watch.Standing, was diagnose.Cause) {
 	if now.Cause == was {
 		return
@@ -112,7 +111,7 @@ func (e *Events) Judged(now watch.Standing, was diagnose.Cause) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.last++
-	t := moved{e.last, verdictEvent{time.Now(), was, standingOf(now)}}
+	t := change{e.last, verdictEvent{time.Now(), was, briefOf(now)}}
 	if len(e.recent) == remembered {
 		e.recent = slices.Delete(e.recent, 0, 1)
 	}
@@ -127,15 +126,15 @@ func (e *Events) Judged(now watch.Standing, was diagnose.Cause) {
 	}
 }
 
-// join adds a client that has seen everything up to an id, and returns it with what it has missed and the number of the
-// latest verdict; known is false if what it has missed is not known. The client is nil if there are too many.
-func (e *Events) join(seen string) (c *client, missed []moved, last uint64, known bool) {
+// join adds a client that has seen everything up to an id, and returns it with the changes it missed and the number of the
+// latest one. Known is false if the missed changes are no longer known. The client is nil if there are too many.
+func (e *Events) join(seen string) (c *client, missed []change, last uint64, known bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if len(e.clients) >= listenersMost {
+	if len(e.clients) >= maxClients {
 		return nil, nil, 0, false
 	}
-	c = &client{news: make(chan moved, queued), gone: make(chan struct{})}
+	c = &client{news: make(chan change, queued), gone: make(chan struct{})}
 	e.clients[c] = true
 	if epoch, text, ok := strings.Cut(seen, "-"); ok && epoch == e.epoch {
 		number, err := strconv.ParseUint(text, 10, 64)
@@ -155,7 +154,7 @@ func (e *Events) leave(c *client) {
 
 func (e *Events) id(number uint64) string { return fmt.Sprintf("%s-%d", e.epoch, number) }
 
-// apiEvents streams until the client goes, is too slow, or the server stops.
+// apiEvents streams until the client disconnects, is too slow, or the server stops.
 func (s *Server) apiEvents(w http.ResponseWriter, r *http.Request) {
 	if !(parameters{}).read(w, r) {
 		return
@@ -163,14 +162,14 @@ func (s *Server) apiEvents(w http.ResponseWriter, r *http.Request) {
 	c, missed, last, known := s.Events.join(r.Header.Get("Last-Event-ID"))
 	if c == nil {
 		w.Header().Set("Retry-After", "10")
-		refuse(w, r, http.StatusServiceUnavailable, "unavailable", "there are enough clients of this stream: try again")
+		writeError(w, r, http.StatusServiceUnavailable, "unavailable", "too many clients on this stream: try again later")
 		return
 	}
 	defer s.Events.leave(c)
-	// Asked after joining: what moves from here on is in the queue. What is both in the snapshot and in the queue is moved once.
+	// Read after joining, so that no change is lost; one that is in the snapshot and in the queue is sent once.
 	status, err := s.status(r)
 	if err != nil {
-		refuse(w, r, http.StatusServiceUnavailable, "unavailable", "the watcher does not answer: "+err.Error())
+		writeError(w, r, http.StatusServiceUnavailable, "unavailable", "the watcher does not respond: "+err.Error())
 		return
 	}
 	out := &stream{w: w, control: http.NewResponseController(w)}
@@ -201,14 +200,14 @@ func (s *Server) apiEvents(w http.ResponseWriter, r *http.Request) {
 }
 
 func snapshotOf(status *watch.Status) snapshotEvent {
-	e := snapshotEvent{At: status.At, Version: status.Version, Services: make([]standing, len(status.Services))}
+	e := snapshotEvent{At: status.At, Version: status.Version, Services: make([]brief, len(status.Services))}
 	for i, s := range status.Services {
-		e.Services[i] = standingOf(s)
+		e.Services[i] = briefOf(s)
 	}
 	return e
 }
 
-// A stream is an answer that goes on. After an error it says nothing more.
+// A stream is a response that does not end. After an error it writes nothing more.
 type stream struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
@@ -216,11 +215,11 @@ type stream struct {
 }
 
 func (o *stream) open() {
-	// The server's own deadlines are for answers that end.
+	// The server's own deadlines are for responses that end.
 	o.err = o.control.SetReadDeadline(time.Time{})
 	h := o.w.Header()
 	h.Set("Content-Type", "text/event-stream")
-	h.Set("X-Accel-Buffering", "no") // nginx would keep events until it has 4 KB of them
+	h.Set("X-Accel-Buffering", "no") // nginx would buffer 4 KB of events
 	o.write(fmt.Sprintf("retry: %d\n\n", reconnect.Milliseconds()))
 }
 
@@ -239,7 +238,7 @@ func (o *stream) send(event, id string, data any) {
 
 func (o *stream) write(text string) {
 	if o.err == nil {
-		o.err = o.control.SetWriteDeadline(time.Now().Add(takeWait))
+		o.err = o.control.SetWriteDeadline(time.Now().Add(sendTimeout))
 	}
 	if o.err == nil {
 		_, o.err = o.w.Write([]byte(text))

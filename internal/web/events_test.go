@@ -131,11 +131,11 @@ func TestEvents(t *testing.T) {
 	}
 }
 
-// What moved before a snapshot was taken is not told after it.
+// What change before a snapshot was taken is not told after it.
 func TestEventsInOrder(t *testing.T) {
 	s := newTestServer(t)
-	moved := &moving{source: s.Source.(*source), events: s.Events}
-	s.Source = moved
+	change := &moving{source: s.Source.(*source), events: s.Events}
+	s.Source = change
 	l := listen(t, at(t, s), "")
 	l.wants("snapshot")
 	l.wants("heartbeat")
@@ -169,7 +169,7 @@ func TestEventsGoOn(t *testing.T) {
 	l := listen(t, server.URL, "")
 	l.wants("snapshot")
 	l.wants("heartbeat")
-	for begun := time.Now(); time.Since(begun) < 3*deadline/2; {
+	for start := time.Now(); time.Since(start) < 3*deadline/2; {
 		moves(s.Events, "codex", diagnose.Healthy, diagnose.Upstream)
 		l.wants("verdict")
 	}
@@ -219,7 +219,7 @@ func TestEventsAreBounded(t *testing.T) {
 	s := newTestServer(t)
 	base := at(t, s)
 	var all []*listener
-	for range listenersMost {
+	for range maxClients {
 		l := listen(t, base, "")
 		l.wants("snapshot")
 		all = append(all, l)

@@ -9,15 +9,15 @@ import (
 	"strings"
 )
 
-// policy lets a page have what comes from here and nothing else: no inline script or style, no frame, nothing of others.
+// policy allows pages to load files from this server only: nothing inline, no frames, nothing from other sites.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
-// guard keeps web pages of others from reading what is here, or reloading it, through the user's browser.
+// guard keeps other sites from reading this server, or triggering a reload, through the user's browser.
 func (s *Server) guard(next http.Handler) http.Handler {
 	sameOrigin := http.NewCrossOriginProtection()
 	sameOrigin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		refuse(w, r, http.StatusForbidden, "cross_origin", "a page of another site may not do this")
+		writeError(w, r, http.StatusForbidden, "cross_origin", "cross-origin requests are not allowed")
 	}))
 	next = sameOrigin.Handler(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -26,20 +26,20 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
-		h.Set("Cache-Control", "no-store") // yesterday's verdict helps nobody
-		if !s.mayBeAskedAs(r) {
-			refuse(w, r, http.StatusMisdirectedRequest, "unknown_host", fmt.Sprintf("this server is not %q; ask it by its address", r.Host))
+		h.Set("Cache-Control", "no-store") // an old verdict helps nobody
+		if !s.hostAllowed(r) {
+			writeError(w, r, http.StatusMisdirectedRequest, "unknown_host", fmt.Sprintf("unknown host name %q: use localhost or the IP address", r.Host))
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
-// mayBeAskedAs refuses names that a stranger may own on connections from this host: a page of such a name, pointed at
-// 127.0.0.1 once it is loaded, would be of our own origin (DNS rebinding). Whoever exposes the server beyond this host
-// has names of their own, which are not known here.
-func (s *Server) mayBeAskedAs(r *http.Request) bool {
-	if !askedOnLoopback(r) {
+// hostAllowed rejects, on loopback, host names that an attacker may own: a page from such a name that then resolves to
+// 127.0.0.1 would have the same origin as this server (DNS rebinding). On other addresses every name is allowed, because
+// the names under which the server is exposed are not known here.
+func (s *Server) hostAllowed(r *http.Request) bool {
+	if !onLoopback(r) {
 		return true
 	}
 	host := r.Host
@@ -47,17 +47,17 @@ func (s *Server) mayBeAskedAs(r *http.Request) bool {
 		host = name
 	}
 	host = strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
-	return ownedByNobody(host) || slices.Contains(s.Hosts, host)
+	return isLocalName(host) || slices.Contains(s.Hosts, host)
 }
 
-func askedOnLoopback(r *http.Request) bool {
+func onLoopback(r *http.Request) bool {
 	local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
 	return ok && local.IP.IsLoopback()
 }
 
-// ownedByNobody reports whether host is an address or a name that public DNS never answers for: one without a dot, under
-// localhost (RFC 6761), or under internal (reserved by ICANN in 2024), where Docker has host.docker.internal.
-func ownedByNobody(host string) bool {
+// isLocalName reports whether host is an address, or a name that does not exist in public DNS: one without a dot, under
+// localhost (RFC 6761), or under internal (reserved by ICANN in 2024), as in host.docker.internal.
+func isLocalName(host string) bool {
 	if _, err := netip.ParseAddr(host); err == nil {
 		return true
 	}

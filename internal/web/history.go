@@ -13,23 +13,22 @@ import (
 	"netwatchd/internal/store"
 )
 
-// /api/v1/history answers with what was measured, for charts: latency and failures of each matching probe over a range that
-// ends now.
+// /api/v1/history returns measurements for charts: latency and failures of each matching probe, over a range that ends now.
 //
 //	GET /api/v1/history?service=codex&probe=head&vantage=host&range=1d&limit=24&offset=0
 //
-// service, probe and vantage may be given more than once; left out, they match all. range is 1h (by default), 1d, 7d or 90d.
-// limit is 1 to 100 series, 24 unless given. Errors are 400 bad_parameter and 503 unavailable.
+// service, probe and vantage may be given more than once; without them, everything matches. range is 1h (the default), 1d, 7d
+// or 90d. limit is 1 to 100 series, 24 by default. Errors are 400 bad_parameter and 503 unavailable.
 type chart struct {
 	Range  string        `json:"range"`
 	From   time.Time     `json:"from"`
 	To     time.Time     `json:"to"`
-	Step   probe.Seconds `json:"step_seconds"` // what one point stands for: 60, 300, 1800 or 21600
-	Series []series      `json:"series"`       // by service, probe, kind and vantage
+	Step   probe.Seconds `json:"step_seconds"` // length of one point: 60, 300, 1800 or 21600
+	Series []series      `json:"series"`       // ordered by service, probe, kind and vantage
 	list
 }
 
-// A series is one probe from one vantage. Its latencies are those of attempts that succeeded, and null if none did.
+// A series is one probe from one vantage. Latencies are those of successful attempts, and null if there is none.
 type series struct {
 	Service  string         `json:"service"`
 	Probe    string         `json:"probe"`
@@ -39,13 +38,13 @@ type series struct {
 	Failed   uint64         `json:"failed"`
 	P50      *probe.Seconds `json:"p50_seconds"` // quantiles are within 5 %
 	P95      *probe.Seconds `json:"p95_seconds"`
-	Points   []point        `json:"points"` // at most 361, in order; none where nothing was attempted
-	Gaps     []gap          `json:"gaps"`   // in order; a chart must not draw over one
+	Points   []point        `json:"points"` // at most 361, in order; no point where there was no attempt
+	Gaps     []gap          `json:"gaps"`   // in order; a chart must not draw across one
 }
 
-// A point is what was attempted within one step.
+// A point counts the attempts within one step.
 type point struct {
-	At       time.Time              `json:"at"` // its beginning
+	At       time.Time              `json:"at"` // start of the step
 	Attempts uint64                 `json:"attempts"`
 	Failed   map[probe.Class]uint64 `json:"failed,omitempty"` // by class
 	Min      *probe.Seconds         `json:"min_seconds,omitempty"`
@@ -54,14 +53,14 @@ type point struct {
 	Max      *probe.Seconds         `json:"max_seconds,omitempty"`
 }
 
-// A gap is a span in which a probe should have been made and was not.
+// A gap is a span in which attempts were due and none was made.
 type gap struct {
 	From time.Time `json:"from"`
 	To   time.Time `json:"to"`
-	Why  string    `json:"why"` // suspended: this host slept; not_running: netwatchd did not run; unknown
+	Why  string    `json:"why"` // suspended (the host), not_running (netwatchd), or unknown
 }
 
-// A span is how far back a chart goes, and in which steps: some three hundred of them, which is a pixel or two each.
+// A span is how far back a chart goes, in about three hundred steps: one or two pixels each.
 type span struct {
 	name       string
 	long, step time.Duration
@@ -83,37 +82,37 @@ func spanOf(name string) (span, error) {
 	return spans[0], fmt.Errorf("unknown range %q: use %s", name, strings.Join(names, ", "))
 }
 
-// from is where a chart that ends at to begins: at a whole step.
+// from is the start of a chart that ends at to, rounded down to a step.
 func (s span) from(to time.Time) time.Time { return to.Add(-s.long).Truncate(s.step) }
 
-// A series costs some hundred points, and up to two thousand rows of the store.
+// A series costs a few hundred points and up to two thousand rows of the store.
 const (
-	usualSeries = 24
-	mostSeries  = 100
+	defaultSeries = 24
+	maxSeries     = 100
 )
 
 func (s *Server) apiHistory(w http.ResponseWriter, r *http.Request) {
 	q := wanted{span: spans[0]}
-	known := q.with(usualSeries, mostSeries, parameters{
+	known := q.with(defaultSeries, maxSeries, parameters{
 		"service": anyOf(&q.services), "probe": anyOf(&q.probes), "vantage": wordsOf(&q.vantages), "range": one(func(name string) (err error) { q.span, err = spanOf(name); return err }),
 	})
 	if !known.read(w, r) {
 		return
 	}
 	if s.History == nil {
-		refuse(w, r, http.StatusServiceUnavailable, "unavailable", "no history is kept")
+		writeError(w, r, http.StatusServiceUnavailable, "unavailable", "there is no history")
 		return
 	}
 	c, err := s.chart(r.Context(), q, time.Now())
 	if err != nil {
-		refuse(w, r, http.StatusServiceUnavailable, "unavailable", err.Error())
+		writeError(w, r, http.StatusServiceUnavailable, "unavailable", err.Error())
 		return
 	}
 	c.list = listOf(r, q.window, len(c.Series), c.Total)
-	answer(w, http.StatusOK, c)
+	writeJSON(w, http.StatusOK, c)
 }
 
-// wanted is which series a chart is of.
+// wanted selects the series of a chart.
 type wanted struct {
 	services, probes []string
 	vantages         []probe.Vantage
@@ -178,8 +177,8 @@ func pointOf(p store.Point) point {
 	return shown
 }
 
-// gaps are the empty stretches between points that are no mere pause between two attempts: nothing was watched then, or
-// the stretch is far longer than such pauses are.
+// gaps are the stretches without points that are longer than the usual pause between attempts, or in which netwatchd did not
+// run or the host was suspended.
 func gaps(points []store.Point, c *store.Curves, absences []store.Absence) []gap {
 	found := []gap{}
 	pause := usualPause(points)
@@ -193,7 +192,7 @@ func gaps(points []store.Point, c *store.Curves, absences []store.Absence) []gap
 			if a.Asleep {
 				g.Why = "suspended"
 			}
-			// Less than half a step is a restart between two attempts.
+			// Less than half a step: a restart between two attempts.
 			if g.To.Sub(g.From) >= c.Step/2 {
 				found, known = append(found, g), true
 			}
@@ -211,12 +210,12 @@ func gaps(points []store.Point, c *store.Curves, absences []store.Absence) []gap
 	return found
 }
 
-// fewPoints are too few to say how far apart points usually are.
-const fewPoints = 4
+// With fewer than minPoints, the usual distance of points is not known.
+const minPoints = 4
 
 // usualPause is the median distance of points; zero if there are too few.
 func usualPause(points []store.Point) time.Duration {
-	if len(points) < fewPoints {
+	if len(points) < minPoints {
 		return 0
 	}
 	apart := make([]time.Duration, len(points)-1)

@@ -13,63 +13,63 @@ import (
 	"netwatchd/internal/store"
 )
 
-// History says what was.
+// History reads the past.
 type History interface {
 	Incidents(context.Context, store.Filter) (found []*incident.Incident, total int, err error)
-	// Record's error is [store.ErrNoIncident] if there is none of that ID.
+	// Record returns [store.ErrNoIncident] if there is no incident with that ID.
 	Record(ctx context.Context, id string) (*record.Record, error)
 
-	// Keys lists the series of services, all of them if none is named.
+	// Keys lists the series of services; without services, of all.
 	Keys(ctx context.Context, services ...string) ([]ledger.Key, error)
-	// Series adds what was measured to curves.
+	// Series adds the measurements to curves.
 	Series(context.Context, *store.Curves) error
 	// Absences are the spans in which nothing was watched.
 	Absences(ctx context.Context, from, to time.Time) ([]store.Absence, error)
 
-	// Fault says why history is not being kept, and what to do; empty: it is.
+	// Fault is why history cannot be written, and what to do; empty if it can.
 	Fault() string
 }
 
-// apiIncidents answers with the incidents that match, the latest first.
+// apiIncidents lists the matching incidents, the latest first.
 func (s *Server) apiIncidents(w http.ResponseWriter, r *http.Request) {
 	var f store.Filter
 	var part window
 	var open string
-	if !part.with(usualLimit, mostLimit, parameters{"service": anyOf(&f.Services), "open": oneOf(&open, "true", "false")}).read(w, r) {
+	if !part.with(defaultLimit, maxLimit, parameters{"service": anyOf(&f.Services), "open": oneOf(&open, "true", "false")}).read(w, r) {
 		return
 	}
 	if s.History == nil {
-		refuse(w, r, http.StatusServiceUnavailable, "unavailable", "no history is kept")
+		writeError(w, r, http.StatusServiceUnavailable, "unavailable", "there is no history")
 		return
 	}
 	f.OpenOnly, f.Limit, f.Offset = open == "true", part.limit, part.offset
 	found, total, err := s.History.Incidents(r.Context(), f)
 	if err != nil {
-		refuse(w, r, http.StatusServiceUnavailable, "unavailable", err.Error())
+		writeError(w, r, http.StatusServiceUnavailable, "unavailable", err.Error())
 		return
 	}
-	answer(w, http.StatusOK, struct {
+	writeJSON(w, http.StatusOK, struct {
 		Incidents []*incident.Incident `json:"incidents"`
 		list
 	}{append([]*incident.Incident{}, found...), listOf(r, part, len(found), total)})
 }
 
-// apiIncident answers with the record of one incident.
+// apiIncident returns the record of one incident.
 func (s *Server) apiIncident(w http.ResponseWriter, r *http.Request) {
 	format := "json"
 	if !(parameters{"format": oneOf(&format, "json", "markdown")}).read(w, r) {
 		return
 	}
 	if s.History == nil {
-		refuse(w, r, http.StatusServiceUnavailable, "unavailable", "no history is kept")
+		writeError(w, r, http.StatusServiceUnavailable, "unavailable", "there is no history")
 		return
 	}
 	found, err := s.History.Record(r.Context(), r.PathValue("id"))
 	switch {
 	case errors.Is(err, store.ErrNoIncident):
-		refuse(w, r, http.StatusNotFound, "not_found", "there is no incident "+r.PathValue("id"))
+		writeError(w, r, http.StatusNotFound, "not_found", "no such incident: "+r.PathValue("id"))
 	case err != nil:
-		refuse(w, r, http.StatusServiceUnavailable, "unavailable", err.Error())
+		writeError(w, r, http.StatusServiceUnavailable, "unavailable", err.Error())
 	case format == "markdown":
 		w.Header().Set("Content-Type", "text/markdown; charset=utf-8")
 		_, _ = io.WriteString(w, found.Markdown())
@@ -81,7 +81,7 @@ func (s *Server) apiIncident(w http.ResponseWriter, r *http.Request) {
 func answerRecord(w http.ResponseWriter, r *http.Request, found *record.Record) {
 	body, err := found.JSON()
 	if err != nil {
-		refuse(w, r, http.StatusInternalServerError, "internal", err.Error())
+		writeError(w, r, http.StatusInternalServerError, "internal", err.Error())
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")

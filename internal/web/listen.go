@@ -15,20 +15,20 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Config says where to listen, and how.
+// Config is where and how to listen.
 type Config struct {
-	Listen     []string // host:port; not used if systemd hands sockets over
+	Listen     []string // host:port; ignored if systemd passes sockets
 	ConfigFile string   // exporter-toolkit's web configuration: TLS, basic auth, headers; empty: plain HTTP
 }
 
-// Listen checks the web configuration and binds every address, or none. If systemd activated the process by its sockets,
-// those are taken instead. Call it before anything else runs, and before any child process is started.
+// Listen validates the web configuration and binds every address, or none. If systemd passed sockets (socket activation), it
+// uses those instead. Call it before anything else, and before any child process is started.
 func Listen(c Config) ([]net.Listener, error) {
 	if err := toolkit.Validate(c.ConfigFile); err != nil {
 		return nil, fmt.Errorf("web configuration %s: %w", c.ConfigFile, err)
 	}
-	if handed, err := fromSystemd(); err != nil || len(handed) > 0 {
-		return handed, err
+	if passed, err := fromSystemd(); err != nil || len(passed) > 0 {
+		return passed, err
 	}
 	listeners := make([]net.Listener, 0, len(c.Listen))
 	for _, address := range c.Listen {
@@ -43,17 +43,17 @@ func Listen(c Config) ([]net.Listener, error) {
 }
 
 func fromSystemd() ([]net.Listener, error) {
-	handed, err := activation.Listeners()
+	passed, err := activation.Listeners()
 	if err != nil {
-		return nil, fmt.Errorf("sockets handed over by systemd: %w", err)
+		return nil, fmt.Errorf("sockets passed by systemd: %w", err)
 	}
-	for i, l := range handed {
+	for i, l := range passed {
 		if l == nil {
-			closeAll(handed)
-			return nil, fmt.Errorf("socket %d handed over by systemd cannot be listened on; use ListenStream= in the .socket unit", i)
+			closeAll(passed)
+			return nil, fmt.Errorf("socket %d passed by systemd is not a stream socket; use ListenStream= in the .socket unit", i)
 		}
 	}
-	return handed, nil
+	return passed, nil
 }
 
 func closeAll(listeners []net.Listener) {
@@ -64,21 +64,21 @@ func closeAll(listeners []net.Listener) {
 	}
 }
 
-// cannotListen is one sentence, with what to do.
+// cannotListen is one sentence that says what to do.
 func cannotListen(address string, err error) error {
-	why, todo := err.Error(), "give host:port with --web.listen-address"
+	why, advice := err.Error(), "use host:port with --web.listen-address"
 	if errno, ok := errors.AsType[syscall.Errno](err); ok {
 		why = errno.Error()
 	}
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		todo = "another netwatchd? see 'netwatchd status', or choose another with --web.listen-address"
+		advice = "if another netwatchd is running, see 'netwatchd status'; or set another address with --web.listen-address"
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		todo = "this host has no such address: choose one it has with --web.listen-address"
+		advice = "this host does not have that address: set one it has with --web.listen-address"
 	case errors.Is(err, syscall.EACCES):
-		todo = "ports below 1024 need CAP_NET_BIND_SERVICE: choose another with --web.listen-address"
+		advice = "ports below 1024 need CAP_NET_BIND_SERVICE: set another with --web.listen-address"
 	}
-	return &listenError{fmt.Sprintf("cannot listen on %s: %s; %s", address, why, todo), err}
+	return &listenError{fmt.Sprintf("cannot listen on %s: %s; %s", address, why, advice), err}
 }
 
 type listenError struct {
@@ -90,34 +90,34 @@ func (e *listenError) Error() string { return e.message }
 func (e *listenError) Unwrap() error { return e.err }
 
 const (
-	// headerTimeout ends a connection that was opened and says nothing: a browser's preconnect, a port scan, Slowloris.
+	// headerTimeout closes a connection that sends no request: a browser's preconnect, a port scan, Slowloris.
 	headerTimeout = 5 * time.Second
 
-	// readTimeout bounds a request with its body, of which none of ours has one.
+	// readTimeout bounds a request and its body, although none of ours has a body.
 	readTimeout = 10 * time.Second
 
-	// writeTimeout is more than any Prometheus waits for a scrape of ten thousand probes (its scrape_timeout is 10 s
-	// unless configured). What streams longer moves its own deadline.
+	// writeTimeout is longer than Prometheus waits for a scrape of ten thousand probes (scrape_timeout defaults to
+	// 10 s). Streams extend their own deadline.
 	writeTimeout = 30 * time.Second
 
-	// idleTimeout keeps a scraper's connection open between scrapes, which are a minute apart at the most usual.
+	// idleTimeout keeps a scraper's connection open between scrapes, which are usually at most a minute apart.
 	idleTimeout = 2 * time.Minute
 
-	// headerLimit is plenty for cookies that other programs on localhost leave in a browser.
+	// headerLimit leaves room for cookies that other programs on localhost set in the browser.
 	headerLimit = 32 << 10
 
-	// stopTimeout lets a scrape under way finish; systemd would wait 90 s, a person at a terminal would not.
+	// stopTimeout lets a running scrape finish; systemd would wait 90 s, a person at a terminal would not.
 	stopTimeout = 3 * time.Second
 )
 
-// Serve answers on every listener until ctx ends or one of them fails, then lets requests under way finish within three
-// seconds; their contexts end at once, so that what streams does not hold it up. It closes the listeners. TLS and users
-// are read anew from the web configuration for every connection.
+// Serve serves on every listener until ctx ends or one of them fails, then lets running requests finish within three
+// seconds; their contexts end at once, so that streams do not delay it. It closes the listeners. TLS and users are read
+// again from the web configuration for every connection.
 func Serve(ctx context.Context, listeners []net.Listener, c Config, h http.Handler, log *slog.Logger) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, l := range listeners {
-		// A server each: exporter-toolkit's Serve wraps the handler of the server it is given, and with a second listener
-		// would do so twice, while the first reads it (v0.20.0).
+		// One server per listener: exporter-toolkit's Serve (v0.20.0) wraps the handler of the server it is given. With a
+		// second listener it would do so again while the first one reads it.
 		server := newServer(ctx, h, log)
 		group.Go(func() error { return serveOn(l, server, c, log) })
 		group.Go(func() error {
@@ -153,7 +153,7 @@ func serveOn(l net.Listener, server *http.Server, c Config, log *slog.Logger) er
 }
 
 func shutDown(server *http.Server, l net.Listener) error {
-	defer l.Close() // the server may have failed before it took it over
+	defer l.Close() // the server may have failed before it owned the listener
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
 	if err := server.Shutdown(ctx); err != nil {

@@ -137,7 +137,7 @@ func TestAPortInUse(t *testing.T) {
 	defer l.Close()
 	address := l.Addr().String()
 	_, err = Listen(Config{Listen: []string{"127.0.0.1:0", address}})
-	want := "cannot listen on " + address + ": address already in use; another netwatchd? see 'netwatchd status', or choose another with --web.listen-address"
+	want := "cannot listen on " + address + ": address already in use; if another netwatchd is running, see 'netwatchd status'; or set another address with --web.listen-address"
 	if err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
@@ -155,8 +155,8 @@ func TestListenSaysWhatToDo(t *testing.T) {
 		config Config
 		want   string
 	}{
-		{Config{Listen: []string{"192.0.2.1:0"}}, "this host has no such address"},
-		{Config{Listen: []string{"19405"}}, "give host:port"},
+		{Config{Listen: []string{"192.0.2.1:0"}}, "this host does not have that address"},
+		{Config{Listen: []string{"19405"}}, "use host:port"},
 		{Config{Listen: []string{"127.0.0.1:0"}, ConfigFile: broken}, "basic_auth_usrs"},
 		{Config{Listen: []string{"127.0.0.1:0"}, ConfigFile: broken + ".absent"}, "no such file"},
 	} {
@@ -223,9 +223,9 @@ func TestTLSAndUsersOnEveryListener(t *testing.T) {
 }
 
 func TestStopLetsRequestsFinish(t *testing.T) {
-	begun, finish := make(chan struct{}), make(chan struct{})
+	start, finish := make(chan struct{}), make(chan struct{})
 	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		close(begun)
+		close(start)
 		<-r.Context().Done() // the server is stopping
 		<-finish
 		_, _ = io.WriteString(w, "whole")
@@ -238,7 +238,7 @@ func TestStopLetsRequestsFinish(t *testing.T) {
 	ended, answered := make(chan error, 1), make(chan response, 1)
 	go func() { ended <- Serve(ctx, listeners, Config{}, h, slog.New(slog.DiscardHandler)) }()
 	go func() { answered <- get(t, http.DefaultClient, "http://"+listeners[0].Addr().String()) }()
-	<-begun
+	<-start
 	cancel()
 	close(finish)
 	if got := <-answered; got.body != "whole" {
@@ -250,9 +250,9 @@ func TestStopLetsRequestsFinish(t *testing.T) {
 }
 
 func TestStopIsBounded(t *testing.T) {
-	begun, never := make(chan struct{}), make(chan struct{})
+	start, never := make(chan struct{}), make(chan struct{})
 	defer close(never)
-	h := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { close(begun); <-never })
+	h := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { close(start); <-never })
 	listeners, err := Listen(Config{Listen: []string{"127.0.0.1:0"}})
 	if err != nil {
 		t.Fatal(err)
@@ -265,7 +265,7 @@ func TestStopIsBounded(t *testing.T) {
 			resp.Body.Close()
 		}
 	}()
-	<-begun
+	<-start
 	at := time.Now()
 	cancel()
 	<-ended

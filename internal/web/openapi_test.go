@@ -14,7 +14,7 @@ import (
 	"netwatchd/internal/probe"
 )
 
-// described is as much of the document as is compared with the program; that real answers are as it says is tested from
+// described is as much of the openAPI as is compared with the program; that real answers are as it says is tested from
 // outside.
 func described(t *testing.T) (d struct {
 	Paths      map[string]map[string]any
@@ -23,7 +23,7 @@ func described(t *testing.T) (d struct {
 	}
 }) {
 	t.Helper()
-	if err := yaml.Unmarshal(document, &d); err != nil {
+	if err := yaml.Unmarshal(openAPI, &d); err != nil {
 		t.Fatal(err)
 	}
 	return d

@@ -25,7 +25,7 @@ import (
 //go:embed templates/*.html
 var templateFiles embed.FS
 
-// templates are the pages by name, each with the frame around it.
+// templates are the pages by name, each with the common frame.
 var templates = func() map[string]*template.Template {
 	all := make(map[string]*template.Template)
 	for _, name := range []string{"status", "incidents", "incident", "missing"} {
@@ -36,53 +36,45 @@ var templates = func() map[string]*template.Template {
 }()
 
 var functions = template.FuncMap{
-	"asset":   func(name string) string { return assets[name].address },
-	"tone":    tone,
-	"words":   inWords,
-	"fit":     fit,
-	"lines":   lines,
-	"title":   heading,
-	"ms":      func(s probe.Seconds) string { return humanize.Latency(s.Duration()) },
-	"when":    when,
-	"moment":  func(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05 MST") },
-	"machine": func(t time.Time) string { return t.Format(time.RFC3339) },
-	"lasting": humanize.Span,
-	"layer":   func(c probe.Class) string { return cmp.Or(c.Layer(), c.String()) },
-	"count":   humanize.Count,
+	"asset":     func(name string) string { return assets[name].address },
+	"level":     func(c diagnose.Cause) string { return ladder.LevelOf(c).String() },
+	"where":     ladder.Where,
+	"cause":     causeText,
+	"sanitize":  sanitize,
+	"lines":     sanitizeLines,
+	"title":     titleOnly,
+	"latency":   func(s probe.Seconds) string { return humanize.Latency(s.Duration()) },
+	"span":      humanize.Span,
+	"count":     humanize.Count,
+	"shortTime": shortTime,
+	"fullTime":  func(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05 MST") },
+	"isoTime":   func(t time.Time) string { return t.Format(time.RFC3339) },
+	"layer":     func(c probe.Class) string { return cmp.Or(c.Layer(), c.String()) },
 }
 
-// textLimit bounds one text from outside on a page; the API has all of it.
+// textLimit bounds one text from outside on a page, in bytes; the API has all of it.
 const textLimit = 2000
 
-// fit is text from outside, fit to be shown: without secrets, without what a terminal or a reader's eye could be deceived
-// by, and not endless.
-func fit(text string) string {
-	visible := strings.Map(func(r rune) rune {
-		if unicode.Is(unicode.Cf, r) { // those that turn the direction of writing among them
-			return -1
-		}
-		return r
-	}, text[:min(len(text), 4*textLimit)])
-	return redact.String(redact.Line(visible, textLimit))
-}
+// sanitize returns text from outside as one printable line without secrets.
+func sanitize(text string) string { return redact.String(redact.Line(text, textLimit)) }
 
-// lines is text on lines of its own, fit to be shown as [fit] has it.
-func lines(text string) string {
+// sanitizeLines sanitizes each line and keeps its indentation.
+func sanitizeLines(text string) string {
 	var all []string
 	for line := range strings.Lines(text) {
 		indent := line[:len(line)-len(strings.TrimLeft(line, " "))]
-		all = append(all, indent+fit(line))
+		all = append(all, indent+sanitize(line))
 	}
 	return strings.Join(all, "\n")
 }
 
-// heading is a verdict's title without the service, which stands above it.
-func heading(service, title string) string {
-	return capital(strings.ReplaceAll(fit(strings.TrimPrefix(title, service+": ")), " - ", " – "))
+// titleOnly is the title of a verdict without the service, which is shown above it.
+func titleOnly(service, title string) string {
+	return capitalize(strings.ReplaceAll(sanitize(strings.TrimPrefix(title, service+": ")), " - ", " – "))
 }
 
-// when is a time as one would say it on that day or later.
-func when(t, now time.Time) string {
+// shortTime omits the date if it is today, and the year if it is this year.
+func shortTime(t, now time.Time) string {
 	t, now = t.Local(), now.Local()
 	switch {
 	case now.Sub(t) < day && t.Day() == now.Day():
@@ -93,48 +85,37 @@ func when(t, now time.Time) string {
 	return t.Format("2 Jan 2006, 15:04")
 }
 
-func capital(text string) string {
+func capitalize(text string) string {
 	first, size := utf8.DecodeRuneInString(text)
 	return string(unicode.ToUpper(first)) + text[size:]
 }
 
-// tone is how a cause looks: good, bad, or worth a glance.
-func tone(c diagnose.Cause) string {
-	switch {
-	case c == diagnose.Healthy:
-		return "good"
-	case c.Fault() && c != diagnose.SelfSandboxed:
-		return "bad"
-	}
-	return "fair"
-}
-
 // A frame is what every page has.
 type frame struct {
-	Page    string // its name
-	Heading string // of the window
-	Tone    string // of its icon
+	Page    string // name of the template
+	Heading string // title of the window
+	Level   string // color of the icon
 	Version string
 	At      time.Time
-	Trouble []string // what is wrong with netwatchd itself
+	Trouble []string // problems of netwatchd itself
 }
 
 func (s *Server) frame(page, heading string, at time.Time) frame {
-	f := frame{Page: page, Heading: heading, Tone: "fair", Version: s.Version, At: at}
+	f := frame{Page: page, Heading: heading, Level: "fair", Version: s.Version, At: at}
 	if s.History != nil {
 		if fault := s.History.Fault(); fault != "" {
-			f.Trouble = append(f.Trouble, "History is not being kept; probing goes on. "+capital(fit(fault))+".")
+			f.Trouble = append(f.Trouble, "History is not being saved; probing continues. "+capitalize(sanitize(fault))+".")
 		}
 	}
 	return f
 }
 
-// show answers with a page, or says why it cannot.
+// show writes a page.
 func (s *Server) show(w http.ResponseWriter, status int, page string, view any) {
 	var b bytes.Buffer
 	if err := templates[page].Execute(&b, view); err != nil {
-		s.Log.Error("the page cannot be shown", "page", page, "error", err)
-		http.Error(w, "the page cannot be shown: "+err.Error(), http.StatusInternalServerError)
+		s.Log.Error("cannot render the page", "page", page, "error", err)
+		http.Error(w, "cannot render the page: "+err.Error(), http.StatusInternalServerError)
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
@@ -142,7 +123,7 @@ func (s *Server) show(w http.ResponseWriter, status int, page string, view any) 
 	_, _ = w.Write(b.Bytes())
 }
 
-// missing says that there is nothing here.
+// missing writes a page with status 404.
 func (s *Server) missing(w http.ResponseWriter, what string) {
 	s.show(w, http.StatusNotFound, "missing", struct {
 		frame
@@ -150,14 +131,14 @@ func (s *Server) missing(w http.ResponseWriter, what string) {
 	}{s.frame("missing", "not found", time.Now()), what})
 }
 
-// A statusView is the page of one service, or of all if none of several is at fault.
+// A statusView is the page of one service, or of all if none of several has a fault.
 type statusView struct {
 	frame
-	Shown    *shown // nil: none
+	Shown    *shown // nil: all
 	Services []row
-	Faults   int // services that are at fault
+	Faults   int // services with a fault
 	Watched  int
-	Matching int // services that the search found, beyond those shown
+	Matching int // services the search found, those not shown included
 	Search   string
 	Notes    []string
 }
@@ -175,59 +156,59 @@ type shown struct {
 	At      time.Time
 	Path    string // of its page
 	Rungs   []ladder.Rung
-	Sandbox bool // something was tried in it
+	Sandbox bool // something was tested in it
 	Record  string
 	Past    *past
 	Tracks  []track
-	Probes  int // those that the search found, beyond those shown
+	Probes  int // probes the search found, those not shown included
 	Search  string
 }
 
 func (s shown) Lasts() time.Duration { return s.At.Sub(s.Since) }
 
-// rowsMost bounds the list of services: beyond it a person searches.
-const rowsMost = 100
+// maxRows bounds the list of services; for more there is the search.
+const maxRows = 100
 
 func (s *Server) page(w http.ResponseWriter, r *http.Request) {
 	status, err := s.status(r)
 	if err != nil {
-		http.Error(w, "the watcher does not answer: "+err.Error(), http.StatusServiceUnavailable)
+		http.Error(w, "the watcher does not respond: "+err.Error(), http.StatusServiceUnavailable)
 		return
 	}
 	name := r.PathValue("service")
-	ordered := byTone(status.Services)
+	ordered := byLevel(status.Services)
 	at := slices.IndexFunc(ordered, func(s watch.Standing) bool { return s.Service == name })
 	if at < 0 && name != "" {
-		s.missing(w, fmt.Sprintf("The service %q is not watched.", short(fit(name), badgeLetters)))
+		s.missing(w, fmt.Sprintf("No service is named %q.", truncate(sanitize(name), badgeLetters)))
 		return
 	}
-	if at < 0 && len(ordered) > 0 && (len(ordered) == 1 || tone(ordered[0].Cause) == "bad") {
+	if at < 0 && len(ordered) > 0 && (len(ordered) == 1 || ladder.LevelOf(ordered[0].Cause) == ladder.Bad) {
 		at = 0
 	}
 	v := statusView{frame: s.frame("status", "netwatchd", status.At), Watched: len(ordered), Search: search(r, "q"), Notes: status.Notes}
 	if status.Sandboxed.Denied {
-		v.Trouble = append(v.Trouble, "netwatchd itself runs where the network is denied: "+fit(strings.Join(status.Sandboxed.Signals, ", "))+".")
+		v.Trouble = append(v.Trouble, "Network access is denied to netwatchd itself: "+sanitize(strings.Join(status.Sandboxed.Signals, ", "))+".")
 	}
 	if at >= 0 {
 		v.Shown = s.serviceView(r, ordered[at], status.At)
-		v.Heading, v.Tone = v.Shown.Service+": "+inWords(v.Shown.Cause), tone(v.Shown.Cause)
+		v.Heading, v.Level = v.Shown.Service+": "+causeText(v.Shown.Cause), ladder.LevelOf(v.Shown.Cause).String()
 	} else if len(ordered) > 0 {
-		v.Tone = tone(ordered[0].Cause)
+		v.Level = ladder.LevelOf(ordered[0].Cause).String()
 	}
 	v.list(ordered, status.At)
 	s.show(w, http.StatusOK, "status", &v)
 }
 
-// list enters the services that the search finds.
+// list adds the services the search finds.
 func (v *statusView) list(ordered []watch.Standing, at time.Time) {
 	for _, s := range ordered {
-		if tone(s.Cause) == "bad" {
+		if ladder.LevelOf(s.Cause) == ladder.Bad {
 			v.Faults++
 		}
-		if !contains(s.Service, v.Search) && !contains(s.Cause.String(), v.Search) {
+		if !containsFold(s.Service, v.Search) && !containsFold(s.Cause.String(), v.Search) {
 			continue
 		}
-		if v.Matching++; v.Matching <= rowsMost {
+		if v.Matching++; v.Matching <= maxRows {
 			v.Services = append(v.Services, row{s, at.Sub(s.Since), v.Shown != nil && s.Service == v.Shown.Service})
 		}
 	}
@@ -235,20 +216,23 @@ func (v *statusView) list(ordered []watch.Standing, at time.Time) {
 
 func (v *statusView) More() int { return v.Matching - len(v.Services) }
 
-// search is what a person is looking for.
-func search(r *http.Request, name string) string { return short(fit(r.FormValue(name)), searchMost) }
+// search is the text a person searches for.
+func search(r *http.Request, name string) string {
+	return truncate(sanitize(r.FormValue(name)), maxSearch)
+}
 
-// searchMost is more than any name has.
-const searchMost = 100
+// maxSearch is longer than any name.
+const maxSearch = 100
 
-func contains(text, wanted string) bool {
+func containsFold(text, wanted string) bool {
 	return strings.Contains(strings.ToLower(text), strings.ToLower(wanted))
 }
 
-// byTone is the services with those at fault first, then those worth a glance.
-func byTone(services []watch.Standing) []watch.Standing {
-	rank := map[string]int{"bad": 0, "fair": 1, "good": 2}
-	return slices.SortedStableFunc(slices.Values(services), func(a, b watch.Standing) int { return rank[tone(a.Cause)] - rank[tone(b.Cause)] })
+// byLevel sorts the services, the worst level first.
+func byLevel(services []watch.Standing) []watch.Standing {
+	return slices.SortedStableFunc(slices.Values(services), func(a, b watch.Standing) int {
+		return cmp.Compare(ladder.LevelOf(b.Cause), ladder.LevelOf(a.Cause))
+	})
 }
 
 func (s *Server) serviceView(r *http.Request, standing watch.Standing, at time.Time) *shown {
@@ -268,32 +252,32 @@ func (s *Server) serviceView(r *http.Request, standing watch.Standing, at time.T
 
 func servicePath(name string) string { return "/services/" + url.PathEscape(name) }
 
-// A track is one probe from one vantage; a browser draws its history.
+// A track is one probe from one vantage; the browser draws its chart.
 type track struct {
 	probe.Result
-	Closed bool // in a sandbox that says no, and nobody minds
+	Closed bool // the sandbox has no network, which is no fault
 }
 
-// ID is the same as long as the track is.
+// ID identifies the track across reloads.
 func (t track) ID() string { return fmt.Sprintf("track-%s-%v-%v", t.Name, t.Kind, t.Vantage) }
 
-// tracksMost bounds the charts of a page: beyond it a person searches.
-const tracksMost = usualSeries
+// maxTracks bounds the charts of a page; for more there is the search.
+const maxTracks = defaultSeries
 
-// tracks are the latest results of a service whose probe the search finds: all of them in the order of the ladder, or of
-// too many those that failed first; and how many there are in all.
-func (s *Server) tracks(of watch.Standing, search string) (shown []track, total int) {
+// tracks are the latest results of the probes the search finds, in the order of the ladder; if there are too many, failing
+// ones first. Total counts all of them.
+func (s *Server) tracks(service watch.Standing, search string) (shown []track, total int) {
 	for _, r := range s.Results() {
-		if r.Service == of.Service && r.Role == probe.OfService && contains(r.Name, search) {
-			shown = append(shown, track{r, ladder.IsClosed(of, r)})
+		if r.Service == service.Service && r.Role == probe.OfService && containsFold(r.Name, search) {
+			shown = append(shown, track{r, ladder.IsClosed(service, r)})
 		}
 	}
 	total = len(shown)
 	slices.SortStableFunc(shown, func(a, b track) int {
-		if total > tracksMost && a.OK() != b.OK() {
+		if total > maxTracks && a.OK() != b.OK() {
 			return map[bool]int{false: -1, true: 1}[a.OK()]
 		}
 		return cmp.Or(int(a.Kind)-int(b.Kind), strings.Compare(a.Name, b.Name), int(a.Vantage)-int(b.Vantage))
 	})
-	return shown[:min(total, tracksMost)], total
+	return shown[:min(total, maxTracks)], total
 }

@@ -78,8 +78,8 @@ func TestHostileWords(t *testing.T) {
 				Also: []diagnose.Finding{{Cause: diagnose.IPv6, Title: text}}, Missing: []string{text}, Blocked: []string{text},
 				Evidence: []probe.Result{r}}, Results: []probe.Result{r}}}}}
 		base := at(t, s)
-		for _, path := range []string{"/", "/?q=" + url.QueryEscape(short(text, 900)), "/?probe=" + url.QueryEscape(short(text, 900)), "/incidents/20261123-codex-1", "/incidents?service=" + url.QueryEscape(short(text, 900)),
-			"/incidents/" + url.PathEscape(short(text, 900)), "/badge/" + url.PathEscape(short(text, 900)) + ".svg"} {
+		for _, path := range []string{"/", "/?q=" + url.QueryEscape(truncate(text, 900)), "/?probe=" + url.QueryEscape(truncate(text, 900)), "/incidents/20261123-codex-1", "/incidents?service=" + url.QueryEscape(truncate(text, 900)),
+			"/incidents/" + url.PathEscape(truncate(text, 900)), "/badge/" + url.PathEscape(truncate(text, 900)) + ".svg"} {
 			got := get(t, http.DefaultClient, base+path)
 			if harm := regexp.MustCompile(`<script>|<img|[\x00-\x08\x0b-\x1f\x7f]|\x{202e}|Pl4nt3dS3cret99[^"]*<|href="javascript|ZgotmplZ`).FindString(got.body); harm != "" {
 				t.Errorf("%d at %.60s: %q is on it", i, path, harm)
@@ -114,9 +114,9 @@ func TestManyServices(t *testing.T) {
 		not       string
 		mostBytes int
 	}{
-		{"/", []string{"All 500 services are well", "shop000", "and 400 more"}, "shop499", 64 << 10},
+		{"/", []string{"All 500 services are healthy", "shop000", "and 400 more"}, "shop499", 64 << 10},
 		{"/?q=SHOP49", []string{"shop490", "shop499"}, "shop000", 64 << 10},
-		{"/?q=absent", []string{"No service is called that."}, "shop000", 64 << 10},
+		{"/?q=absent", []string{"No service matches."}, "shop000", 64 << 10},
 		{"/services/shop007", []string{"probe4321", "tcp.reset", "24 of 5000"}, "probe0023", 128 << 10},
 		{"/services/shop007?probe=0023", []string{"probe0023"}, "probe4321", 128 << 10},
 	} {
@@ -131,8 +131,8 @@ func TestManyServices(t *testing.T) {
 		}
 	}
 	status.Services[300].Cause = diagnose.Resolver
-	if got := get(t, http.DefaultClient, base+"/"); !strings.Contains(got.body, "<title>shop300: resolver") || !strings.Contains(got.body, "1 of 500 services at fault") {
-		t.Error("the one that is at fault does not come first")
+	if got := get(t, http.DefaultClient, base+"/"); !strings.Contains(got.body, "<title>shop300: resolver") || !strings.Contains(got.body, "1 of 500 services with a fault") {
+		t.Error("the one with a fault is not first")
 	}
 }
 
@@ -159,7 +159,7 @@ func TestAStoreThatCannotBeWrittenIsALine(t *testing.T) {
 	s.History = &memory{fault: "store: database or disk is full; make room on its disk"}
 	base := at(t, s)
 	for _, path := range []string{"/", "/incidents", "/incidents/20261123-codex-1"} {
-		if got := get(t, http.DefaultClient, base+path); !strings.Contains(got.body, "History is not being kept; probing goes on. Store: database or disk is full; make room on its disk.") {
+		if got := get(t, http.DefaultClient, base+path); !strings.Contains(got.body, "History is not being saved; probing continues. Store: database or disk is full; make room on its disk.") {
 			t.Errorf("%s does not say so", path)
 		}
 	}
@@ -176,7 +176,7 @@ func TestRecordPage(t *testing.T) {
 	}{
 		"/incidents":                                {200, "text/html; charset=utf-8", "", "Monday, 23 November 2026"},
 		"/incidents?service=codex&from=50":          {200, "text/html; charset=utf-8", "", "Newer"},
-		"/incidents/20261123-codex-1":               {200, "text/html; charset=utf-8", "", "<h2>What happened when</h2>"},
+		"/incidents/20261123-codex-1":               {200, "text/html; charset=utf-8", "", "<h2>Timeline</h2>"},
 		"/incidents/20261123-codex-1/record.md":     {200, "text/markdown; charset=utf-8", "attachment; filename=netwatchd-20261123-codex-1.md", "# Incident `20261123-codex-1`"},
 		"/incidents/20261123-codex-1/record.json":   {200, "application/json", "attachment; filename=netwatchd-20261123-codex-1.json", `"id": "20261123-codex-1"`},
 		"/incidents/20261123-codex-1/record.tar.gz": {404, "text/plain; charset=utf-8", "", "not found"},

@@ -13,21 +13,22 @@ import (
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/humanize"
 	"netwatchd/internal/incident"
+	"netwatchd/internal/ladder"
 	"netwatchd/internal/record"
 	"netwatchd/internal/store"
 )
 
-// A past is what was with one service over a span.
+// A past is the history of one service over a span of time.
 type past struct {
 	Span      span
 	Spans     []span
 	Incidents []entry // the latest first
 	More      int     // incidents beyond those
 	Bars      []bar
-	Fault     string // why it cannot be told
+	Fault     string // why it cannot be read
 }
 
-// Name and In are what a span is called.
+// Name is the name of a span in a URL, In its name in a sentence.
 func (s span) Name() string { return s.name }
 func (s span) In() string {
 	return map[string]string{"1h": "hour", "1d": "day", "7d": "week", "90d": "90 days"}[s.name]
@@ -41,7 +42,7 @@ type entry struct {
 
 func (e entry) Path() string { return "/incidents/" + url.PathEscape(e.ID) }
 
-// Lasts is how long it lasted, or has lasted so far.
+// Lasts is how long it lasted, or has lasted until now.
 func (e entry) Lasts() time.Duration { return e.end().Sub(e.Opened) }
 
 func (e entry) end() time.Time {
@@ -51,7 +52,7 @@ func (e entry) end() time.Time {
 	return e.At
 }
 
-// Chain is its causes in order, a cause that comes again right after itself once.
+// Chain is its causes in order, without repetitions.
 func (e entry) Chain() []diagnose.Cause {
 	chain := make([]diagnose.Cause, len(e.Causes))
 	for i, c := range e.Causes {
@@ -60,19 +61,19 @@ func (e entry) Chain() []diagnose.Cause {
 	return slices.Compact(chain)
 }
 
-// A bar is a stretch of the strip that shows when something was wrong; it is a thousand wide.
+// A bar is one stretch of the strip that shows when there were faults; the strip is [stripWidth] wide.
 type bar struct {
 	X, Width float64
-	Tone     string // or gap
+	Level    string // or gap
 	Words    string
 }
 
 const (
 	stripWidth = 1000
-	barLeast   = 3 // so that a short incident is seen
+	minBar     = 3 // so that a short incident is visible
 
 	listedIncidents = 6
-	stripIncidents  = 200 // within a span; a strip of more is red all over
+	stripIncidents  = 200 // within a span; a strip with more is all red
 )
 
 func (s *Server) past(ctx context.Context, service string, over span, at time.Time) *past {
@@ -82,18 +83,18 @@ func (s *Server) past(ctx context.Context, service string, over span, at time.Ti
 	p := &past{Span: over, Spans: spans}
 	found, total, err := s.History.Incidents(ctx, store.Filter{Services: []string{service}, Limit: stripIncidents})
 	if err != nil {
-		p.Fault = capital(fit(err.Error()))
+		p.Fault = capitalize(sanitize(err.Error()))
 		return p
 	}
 	from := over.from(at)
 	absences, err := s.History.Absences(ctx, from, at)
 	if err != nil {
-		p.Fault = capital(fit(err.Error()))
+		p.Fault = capitalize(sanitize(err.Error()))
 	}
 	for _, a := range absences {
-		words := "netwatchd did not run"
+		words := "netwatchd not running"
 		if a.Asleep {
-			words = "this host slept"
+			words = "host suspended"
 		}
 		p.bar(from, at, a.From, a.To, "gap", words)
 	}
@@ -104,7 +105,7 @@ func (s *Server) past(ctx context.Context, service string, over span, at time.Ti
 			if c.To != nil {
 				until = *c.To
 			}
-			p.bar(from, at, c.From, until, tone(c.Cause), inWords(c.Cause))
+			p.bar(from, at, c.From, until, ladder.LevelOf(c.Cause).String(), causeText(c.Cause))
 		}
 		if i < listedIncidents {
 			p.Incidents = append(p.Incidents, e)
@@ -114,39 +115,39 @@ func (s *Server) past(ctx context.Context, service string, over span, at time.Ti
 	return p
 }
 
-func (p *past) bar(from, to, begin, end time.Time, tone, words string) {
+func (p *past) bar(from, to, begin, end time.Time, level, words string) {
 	begin, end = latest(from, begin), earliest(to, end)
 	if end.Before(begin) {
 		return
 	}
 	scale := stripWidth / to.Sub(from).Seconds()
-	b := bar{begin.Sub(from).Seconds() * scale, max(end.Sub(begin).Seconds()*scale, barLeast), tone, words}
+	b := bar{begin.Sub(from).Seconds() * scale, max(end.Sub(begin).Seconds()*scale, minBar), level, words}
 	b.X = min(b.X, stripWidth-b.Width)
 	p.Bars = append(p.Bars, b)
 }
 
-// Summary is the strip for those who do not see it.
+// Summary describes the strip to someone who does not see it.
 func (p *past) Summary() string {
 	faults, gaps := 0, 0
 	for _, b := range p.Bars {
-		if b.Tone == "gap" {
+		if b.Level == "gap" {
 			gaps++
 		} else {
 			faults++
 		}
 	}
-	words := "nothing was wrong"
+	words := "no faults"
 	if faults > 0 {
 		words = humanize.Count(faults, "fault")
 	}
 	if gaps > 0 {
 		words += ", " + humanize.Count(gaps, "gap")
 	}
-	return "The last " + p.Span.In() + ": " + words
+	return "Last " + p.Span.In() + ": " + words
 }
 
-// incidentsMost is how many are listed on a page.
-const incidentsMost = 50
+// pageSize is how many incidents are listed on a page.
+const pageSize = 50
 
 func (s *Server) incidentsPage(w http.ResponseWriter, r *http.Request) {
 	v := struct {
@@ -161,15 +162,15 @@ func (s *Server) incidentsPage(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		from = 0
 	}
-	f := store.Filter{Limit: incidentsMost, Offset: from}
+	f := store.Filter{Limit: pageSize, Offset: from}
 	if v.Service != "" {
 		f.Services = []string{v.Service}
 	}
 	var found []*incident.Incident
 	if s.History == nil {
-		v.Fault = "No history is kept."
+		v.Fault = "There is no history: netwatchd has no store."
 	} else if found, v.Total, err = s.History.Incidents(r.Context(), f); err != nil {
-		v.Fault = capital(fit(err.Error()))
+		v.Fault = capitalize(sanitize(err.Error()))
 	}
 	address := func(from int) string {
 		return "/incidents?" + url.Values{"service": f.Services, "from": {fmt.Sprint(from)}}.Encode()
@@ -178,13 +179,13 @@ func (s *Server) incidentsPage(w http.ResponseWriter, r *http.Request) {
 		v.Older = address(v.Last)
 	}
 	if from > 0 {
-		v.Newer = address(max(from-incidentsMost, 0))
+		v.Newer = address(max(from-pageSize, 0))
 	}
 	v.Days = byDay(found, v.At)
 	s.show(w, http.StatusOK, "incidents", v)
 }
 
-// A dayOf is the incidents that were opened on one day.
+// A dayOf is the incidents opened on one day.
 type dayOf struct {
 	Day     string
 	Entries []entry
@@ -202,7 +203,7 @@ func byDay(found []*incident.Incident, at time.Time) (days []dayOf) {
 	return days
 }
 
-// incidentPage shows the record of one incident.
+// incidentPage shows the full report of one incident.
 func (s *Server) incidentPage(w http.ResponseWriter, r *http.Request) {
 	found := s.recordOf(w, r)
 	if found == nil {
@@ -213,14 +214,14 @@ func (s *Server) incidentPage(w http.ResponseWriter, r *http.Request) {
 		Record *record.Record
 		Entry  entry
 	}{s.frame("incident", "incident "+found.ID, time.Now()), found, entry{found.Incident(), time.Now()}}
-	v.Tone = tone(found.Verdict.Cause)
+	v.Level = ladder.LevelOf(found.Verdict.Cause).String()
 	if found.Closed != nil {
-		v.Tone = "good"
+		v.Level = "good" // only the icon: the page itself has no color
 	}
 	s.show(w, http.StatusOK, "incident", v)
 }
 
-// recordOf finds the record that is asked for, without secrets; if there is none, it answers so and returns nil.
+// recordOf returns the requested record without secrets. If there is none, it writes the error and returns nil.
 func (s *Server) recordOf(w http.ResponseWriter, r *http.Request) *record.Record {
 	id := r.PathValue("id")
 	err := store.ErrNoIncident
@@ -233,7 +234,7 @@ func (s *Server) recordOf(w http.ResponseWriter, r *http.Request) *record.Record
 	}
 	switch {
 	case errors.Is(err, store.ErrNoIncident):
-		s.missing(w, fmt.Sprintf("There is no incident %q.", short(fit(id), badgeLetters)))
+		s.missing(w, fmt.Sprintf("There is no incident %q.", truncate(sanitize(id), badgeLetters)))
 		return nil
 	case err != nil:
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
@@ -242,7 +243,7 @@ func (s *Server) recordOf(w http.ResponseWriter, r *http.Request) *record.Record
 	return found
 }
 
-// download hands the record over as a file.
+// download sends the record as a file.
 func (s *Server) download(w http.ResponseWriter, r *http.Request) {
 	found := s.recordOf(w, r)
 	if found == nil {

@@ -12,29 +12,29 @@ import (
 	"strings"
 )
 
-// parameters are those a path knows, each with what reads its values.
+// parameters are the parameters of a path, each with the function that reads its values.
 type parameters map[string]func(values []string) error
 
-// read reads them, or refuses the request and reports false.
+// read reads them. On an error it writes the response and returns false.
 func (p parameters) read(w http.ResponseWriter, r *http.Request) bool {
 	err := p.parse(r)
 	if err != nil {
-		refuse(w, r, http.StatusBadRequest, "bad_parameter", err.Error())
+		writeError(w, r, http.StatusBadRequest, "bad_parameter", err.Error())
 	}
 	return err == nil
 }
 
-// parse knows no parameter but these: a misspelt filter would otherwise pass everything.
+// parse rejects unknown parameters: a misspelt filter would otherwise match everything.
 func (p parameters) parse(r *http.Request) error {
 	given, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return fmt.Errorf("the query cannot be read: %w", err)
+		return fmt.Errorf("malformed query: %w", err)
 	}
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		read := p[name]
 		switch {
 		case read == nil && len(p) == 0:
-			return fmt.Errorf("unknown parameter %q: there are none here", name)
+			return fmt.Errorf("unknown parameter %q: this path takes none", name)
 		case read == nil:
 			return fmt.Errorf("unknown parameter %q: use %s", name, strings.Join(slices.Sorted(maps.Keys(p)), ", "))
 		}
@@ -45,12 +45,12 @@ func (p parameters) parse(r *http.Request) error {
 	return nil
 }
 
-// anyOf takes every value as it is.
+// anyOf takes every value unchanged.
 func anyOf(into *[]string) func([]string) error {
 	return func(values []string) error { *into = values; return nil }
 }
 
-// wordsOf reads each value as one of T's closed list.
+// wordsOf reads each value as one of the names of T.
 func wordsOf[T any, P interface {
 	*T
 	encoding.TextUnmarshaler
@@ -66,11 +66,11 @@ func wordsOf[T any, P interface {
 	}
 }
 
-// one reads a parameter that cannot mean more than one thing.
+// one reads a parameter that may be given once.
 func one(read func(value string) error) func([]string) error {
 	return func(values []string) error {
 		if len(values) > 1 {
-			return errors.New("it is given more than once: say which is meant")
+			return errors.New("given more than once")
 		}
 		return read(values[0])
 	}
@@ -98,10 +98,10 @@ func oneOf(into *string, words ...string) func([]string) error {
 	})
 }
 
-// A window is which of many are wanted.
+// A window is one page of a list.
 type window struct{ limit, offset int }
 
-// with adds the window's parameters to those of a list: so many are answered usually, and so many at most.
+// with adds the parameters limit and offset.
 func (w *window) with(usual, most int, p parameters) parameters {
 	w.limit = usual
 	p["limit"] = numberFrom(1, most, &w.limit)
@@ -109,13 +109,13 @@ func (w *window) with(usual, most int, p parameters) parameters {
 	return p
 }
 
-// A list is how many things are answered: those of the window, how many match in all, and where the next are.
+// A list is the common part of every list in a response.
 type list struct {
 	Total int    `json:"total"`
-	Next  string `json:"next,omitempty"` // to be read against the address that was asked; absent after the last
+	Next  string `json:"next,omitempty"` // relative to the request URL; absent on the last page
 }
 
-// listOf is the list of a window of which shown are answered.
+// listOf is the list for a window of which shown entries are in the response.
 func listOf(r *http.Request, w window, shown, total int) list {
 	next := w.offset + shown
 	if shown == 0 || next >= total {

@@ -7,18 +7,18 @@ import (
 	"netwatchd/internal/probe"
 )
 
-// Ten thousand probes are a normal configuration: they come in one answer of 3 MB if asked for, and a thousand of
-// them unless asked for.
+// Ten thousand probes are a normal configuration. One response may hold all of them, which is 3 MB; by default it holds a
+// thousand.
 const (
-	usualLimit = 1_000
-	mostLimit  = 10_000
+	defaultLimit = 1_000
+	maxLimit     = 10_000
 )
 
-// apiResults answers with the latest result of every probe that matches, ordered by service, probe, kind and vantage.
+// apiResults lists the latest result of every matching probe, by service, probe, kind and vantage.
 func (s *Server) apiResults(w http.ResponseWriter, r *http.Request) {
 	var f filter
 	var part window
-	known := part.with(usualLimit, mostLimit, parameters{
+	known := part.with(defaultLimit, maxLimit, parameters{
 		"service": anyOf(&f.services), "probe": anyOf(&f.probes), "vantage": wordsOf(&f.vantages), "class": wordsOf(&f.classes),
 	})
 	if !known.read(w, r) {
@@ -27,13 +27,13 @@ func (s *Server) apiResults(w http.ResponseWriter, r *http.Request) {
 	matching := slices.DeleteFunc(s.Results(), func(r probe.Result) bool { return !f.matches(r) })
 	from := min(part.offset, len(matching))
 	shown := matching[from:min(from+part.limit, len(matching))]
-	answer(w, http.StatusOK, struct {
+	writeJSON(w, http.StatusOK, struct {
 		Results []probe.Result `json:"results"`
 		list
 	}{append([]probe.Result{}, shown...), listOf(r, part, len(shown), len(matching))})
 }
 
-// A filter is which results are wanted: of each of its lists one, if there are any.
+// A filter selects results. An empty list matches everything.
 type filter struct {
 	services, probes []string
 	vantages         []probe.Vantage

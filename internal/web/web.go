@@ -13,36 +13,36 @@ import (
 	"netwatchd/internal/watch"
 )
 
-// A Source says what is known now.
+// A Source returns the present status.
 type Source interface {
 	Status(context.Context) (*watch.Status, error)
 }
 
-// A Server answers from what others know; it knows nothing itself.
+// A Server answers requests from the state of others; it keeps none itself.
 type Server struct {
 	Source  Source
-	Results func() []probe.Result           // the latest of every probe
-	History History                         // nil: none is kept
-	Events  *Events                         // an observer of what Source knows
+	Results func() []probe.Result           // the latest result of every probe
+	History History                         // nil: no history
+	Events  *Events                         // observes the verdicts of Source
 	Ready   <-chan struct{}                 // closed after the first full round
-	Reload  func(ctx context.Context) error // nil: there is nothing to reload
+	Reload  func(ctx context.Context) error // nil: reloading is not served
 	Metrics http.Handler
 	Version string
 	Log     *slog.Logger
 
-	Hosts     []string // names this server may be asked by on loopback, beside those nobody else can own
+	Hosts     []string // host names accepted on loopback, besides addresses and local names
 	Profiling bool     // serve /debug/pprof/
 
 	reloading sync.Mutex
 }
 
-// Handler returns the whole of it.
+// Handler serves everything.
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	for pattern, serve := range s.routes() {
 		mux.HandleFunc(pattern, serve)
 	}
-	s.refuseTheRest(mux)
+	s.rejectOthers(mux)
 	routeAssets(mux)
 	if s.Profiling {
 		profile(mux)
@@ -50,7 +50,7 @@ func (s *Server) Handler() http.Handler {
 	return s.guard(mux)
 }
 
-// routes are all that is served, assets aside. openapi.yaml describes those that are not pages.
+// routes are all paths except the assets. openapi.yaml describes those that are not pages.
 func (s *Server) routes() map[string]http.HandlerFunc {
 	all := map[string]http.HandlerFunc{
 		"GET /{$}":                   s.page,
@@ -70,11 +70,11 @@ func (s *Server) routes() map[string]http.HandlerFunc {
 		"GET /api/v1/history":        s.apiHistory,
 		"GET /api/v1/incidents":      s.apiIncidents,
 		"GET /api/v1/incidents/{id}": s.apiIncident,
-		"GET /api/v1/openapi.yaml":   s.apiDocument,
+		"GET /api/v1/openapi.yaml":   s.apiSpec,
 	}
 	if s.Reload != nil {
 		all["POST /-/reload"] = s.reload
-		all["PUT /-/reload"] = s.reload // as Prometheus has it
+		all["PUT /-/reload"] = s.reload // as in Prometheus
 	}
 	return all
 }
@@ -87,49 +87,49 @@ func profile(mux *http.ServeMux) {
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 }
 
-// answerWait bounds how long the watcher may take to answer: it does so within microseconds, unless it is stuck.
-const answerWait = time.Second
+// statusTimeout is how long the watcher may take to respond: it needs microseconds unless it is stuck.
+const statusTimeout = time.Second
 
 func (s *Server) status(r *http.Request) (*watch.Status, error) {
-	ctx, cancel := context.WithTimeout(r.Context(), answerWait)
+	ctx, cancel := context.WithTimeout(r.Context(), statusTimeout)
 	defer cancel()
 	return s.Source.Status(ctx)
 }
 
 func (s *Server) healthy(w http.ResponseWriter, r *http.Request) {
 	if _, err := s.status(r); err != nil {
-		http.Error(w, "netwatchd is not healthy: the watcher does not answer: "+err.Error(), http.StatusServiceUnavailable)
+		http.Error(w, "netwatchd is not healthy: the watcher does not respond: "+err.Error(), http.StatusServiceUnavailable)
 		return
 	}
-	say(w, "netwatchd is healthy.")
+	writeText(w, "netwatchd is healthy.")
 }
 
 func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
 	select {
 	case <-s.Ready:
-		say(w, "netwatchd is ready.")
+		writeText(w, "netwatchd is ready.")
 	default:
-		http.Error(w, "netwatchd is not ready: the first round is not over.", http.StatusServiceUnavailable)
+		http.Error(w, "netwatchd is not ready: the first round is still running.", http.StatusServiceUnavailable)
 	}
 }
 
-// reloadWait is under writeTimeout, so that the answer still gets out.
-const reloadWait = 20 * time.Second
+// reloadTimeout is less than writeTimeout, so that the response can still be written.
+const reloadTimeout = 20 * time.Second
 
 func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
-	s.reloading.Lock() // one after the other: the last to ask gets the file as it is then
+	s.reloading.Lock() // one at a time: the last request reads the newest file
 	defer s.reloading.Unlock()
-	// A caller that hangs up must not leave a reload half done.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), reloadWait)
+	// A client that disconnects must not stop a reload halfway.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), reloadTimeout)
 	defer cancel()
 	if err := s.Reload(ctx); err != nil {
-		http.Error(w, "the configuration was not reloaded, the one before stays in force:\n"+err.Error(), http.StatusInternalServerError)
+		http.Error(w, "reload failed, the previous configuration stays active:\n"+err.Error(), http.StatusInternalServerError)
 		return
 	}
-	say(w, "the configuration was reloaded.")
+	writeText(w, "configuration reloaded.")
 }
 
-func say(w http.ResponseWriter, line string) {
+func writeText(w http.ResponseWriter, line string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	_, _ = w.Write([]byte(line + "\n"))
 }

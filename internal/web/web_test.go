@@ -61,7 +61,7 @@ func newTestServer(t *testing.T) *Server {
 		Results: results,
 		Ready:   ready,
 		Reload:  func(context.Context) error { return nil },
-		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { say(w, "netwatchd_test_seconds_count 1") }),
+		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { writeText(w, "netwatchd_test_seconds_count 1") }),
 		Events:  NewEvents(),
 		Version: "1.4.0",
 		Log:     slog.New(slog.DiscardHandler),
@@ -92,8 +92,8 @@ func TestEveryPath(t *testing.T) {
 		{"GET", "/metrics", 200, "text/plain; charset=utf-8", "netwatchd_test_seconds_count 1"},
 		{"GET", "/-/healthy", 200, "text/plain; charset=utf-8", "netwatchd is healthy.\n"},
 		{"GET", "/-/ready", 200, "text/plain; charset=utf-8", "netwatchd is ready.\n"},
-		{"POST", "/-/reload", 200, "text/plain; charset=utf-8", "the configuration was reloaded.\n"},
-		{"PUT", "/-/reload", 200, "text/plain; charset=utf-8", "the configuration was reloaded.\n"},
+		{"POST", "/-/reload", 200, "text/plain; charset=utf-8", "configuration reloaded.\n"},
+		{"PUT", "/-/reload", 200, "text/plain; charset=utf-8", "configuration reloaded.\n"},
 		{"GET", "/-/reload", 405, "text/plain; charset=utf-8", ""},
 		{"GET", "/api/v1/status", 200, "application/json", `"cause":"upstream"`},
 		{"GET", "/api/v1/results", 200, "application/json", `"total":4`},
@@ -134,7 +134,7 @@ func TestTroubleIsSaid(t *testing.T) {
 		body         string
 	}{
 		{"GET", "/-/healthy", 503, "the watcher has stopped"},
-		{"GET", "/-/ready", 503, "the first round is not over"},
+		{"GET", "/-/ready", 503, "the first round is still running"},
 		{"GET", "/api/v1/status", 503, `{"error":{"code":"unavailable"`},
 		{"GET", "/", 503, "the watcher has stopped"},
 		{"POST", "/-/reload", 500, "must be under the interval"},
@@ -149,12 +149,12 @@ func TestTroubleIsSaid(t *testing.T) {
 func TestAStuckWatcherIsNotHealthy(t *testing.T) {
 	s := newTestServer(t)
 	s.Source = &source{stuck: true}
-	begun := time.Now()
+	start := time.Now()
 	if got := get(t, http.DefaultClient, at(t, s)+"/-/healthy"); got.status != 503 {
 		t.Errorf("got %d", got.status)
 	}
-	if took := time.Since(begun); took > 3*answerWait {
-		t.Errorf("took %v, want about %v", took, answerWait)
+	if took := time.Since(start); took > 3*statusTimeout {
+		t.Errorf("took %v, want about %v", took, statusTimeout)
 	}
 }
 
@@ -177,14 +177,14 @@ func TestResultsAreFiltered(t *testing.T) {
 		{"limit=0", nil, 0, `limit: "0" is not a whole number from 1 to 10000`},
 		{"limit=10001", nil, 0, "from 1 to 10000"},
 		{"offset=-1", nil, 0, "offset"},
-		{"limit=1&limit=2", nil, 0, "limit: it is given more than once"},
-		{"service=%zz", nil, 0, "the query cannot be read"},
+		{"limit=1&limit=2", nil, 0, "limit: given more than once"},
+		{"service=%zz", nil, 0, "malformed query"},
 		{"servce=codex", nil, 0, `unknown parameter "servce": use class, limit, offset, probe, service, vantage`},
 	} {
 		t.Run(test.query, func(t *testing.T) {
 			got := get(t, http.DefaultClient, base+"/api/v1/results?"+test.query)
 			if test.fault != "" {
-				var f fault
+				var f apiError
 				if err := json.Unmarshal([]byte(got.body), &f); err != nil || got.status != 400 || f.Error.Code != "bad_parameter" || !strings.Contains(f.Error.Message, test.fault) {
 					t.Errorf("got %d %s", got.status, got.body)
 				}

@@ -185,7 +185,7 @@ func TestTop(t *testing.T) {
 	d.AwaitReady()
 	awaitCause(t, d, "healthy")
 	x := openTerminal(t, s, colourful, "top", config)
-	x.awaits("✓ codex:", "(healthy)", "✓ application", "▄", "q quit")
+	x.awaits("✓ codex:", "(healthy)", "✓ application", "▄", "q: quit")
 	s.ServiceAnswers(503)
 	x.awaits("✗ codex:", "(upstream)", "✗ application", "http.server_error", "-codex-1", "do:")
 	for n, line := range strings.Split(x.text(), "\n") {
@@ -194,9 +194,9 @@ func TestTop(t *testing.T) {
 		}
 	}
 	x.resize(60, 14)
-	x.awaits("(upstream)", "do:", "q quit")
+	x.awaits("(upstream)", "do:", "q: quit")
 	x.resize(120, 40)
-	x.awaits("(upstream)", "the last 60 minutes", "-codex-1")
+	x.awaits("(upstream)", "last 60 min", "-codex-1")
 	d.Kill()
 	x.awaits("No daemon responds at http://127.0.0.1:19405", "connection refused", "Shown is the status file", "(upstream)")
 	d = s.Daemon(config)
@@ -231,7 +231,7 @@ func TestTopTerminals(t *testing.T) {
 	})
 	t.Run("no colour, no UTF-8", func(t *testing.T) {
 		x := openTerminal(t, s, []string{"TERM=xterm", "LC_ALL=C", "NO_COLOR=1"}, "top", config)
-		x.awaits("+ codex:", "(healthy)", "+ application", "q quit")
+		x.awaits("+ codex:", "(healthy)", "+ application", "q: quit")
 		for _, r := range x.text() {
 			if r >= utf8.RuneSelf {
 				t.Errorf("%q is on the screen", r)

@@ -1,5 +1,5 @@
-// What the page does beyond what the server wrote: it keeps itself up to date, draws charts, and lets colours be chosen.
-// Everything that is said comes from the server's own page, which is asked for anew when something has moved.
+// Keeps the page up to date, draws the charts, and switches colours. All text comes from the server: when a verdict changes,
+// the script loads the page again and replaces the parts that differ.
 "use strict";
 (() => {
   const byId = (id) => document.getElementById(id);
@@ -24,28 +24,28 @@
     if (asSystem) delete root.dataset.colours; else root.dataset.colours = wanted;
     try {
       if (asSystem) localStorage.removeItem("netwatchd-colours"); else localStorage.setItem("netwatchd-colours", wanted);
-    } catch { /* storage is forbidden: the choice lasts as long as the page */ }
+    } catch { /* storage is forbidden: the choice lasts until the page is closed */ }
     showColours();
   }
 
   // ---- Live ----
 
-  // Two heartbeats and a half of silence: one may be late.
+  // Two and a half heartbeats: one may be late.
   const silence = 25_000;
-  let heard = 0; // when, by performance.now
-  let heardAt = new Date();
+  let lastEvent = 0; // by performance.now
+  let lastEventAt = new Date();
   let lost = false;
 
-  function hear() {
-    heard = performance.now();
-    heardAt = new Date();
+  function eventReceived() {
+    lastEvent = performance.now();
+    lastEventAt = new Date();
     setLink(false);
   }
 
   function setLink(isLost) {
     lost = isLost;
     const link = byId("link");
-    const words = isLost ? `as of ${clock(heardAt)}, connection lost` : "live";
+    const words = isLost ? `as of ${clock(lastEventAt)}, connection lost` : "live";
     link.hidden = false;
     link.classList.toggle("lost", isLost);
     if (byId("link-words").textContent !== words) byId("link-words").textContent = words;
@@ -54,19 +54,19 @@
   const clock = (t) => t.toLocaleTimeString("en-GB");
 
   function listen() {
-    const events = new EventSource("/api/v1/events"); // it connects again by itself
+    const events = new EventSource("/api/v1/events"); // reconnects by itself
     let first = true;
     events.addEventListener("snapshot", () => {
-      hear();
+      eventReceived();
       if (!first) refresh();
       first = false;
     });
     events.addEventListener("heartbeat", () => {
-      hear();
+      eventReceived();
       refresh();
     });
     events.addEventListener("verdict", (event) => {
-      hear();
+      eventReceived();
       const v = JSON.parse(event.data);
       byId("said").textContent = `${v.service}: ${v.cause.replaceAll("_", " ")}. ${v.title}`;
       charts.stale = true;
@@ -74,20 +74,20 @@
     });
     events.addEventListener("error", () => {
       setLink(true);
-      // A refusal ends it for good, as when there are too many pages; any other end does not.
+      // A rejection (too many clients) closes it for good; after any other error it reconnects.
       if (events.readyState === EventSource.CLOSED) setTimeout(listen, 10_000);
     });
   }
 
-  // A thousand services that fail at once are a thousand events: the page follows twice a second.
-  const breath = 500;
+  // A thousand services that fail at once are a thousand events: the page updates at most twice a second.
+  const minInterval = 500;
   let refreshing = null;
-  let again = false;
+  let pending = false;
 
-  // refresh has the server's page anew. Asked for while it is under way, it is done once more.
+  // refresh loads the page again. A call during a refresh causes one more.
   async function refresh() {
     if (refreshing) {
-      again = true;
+      pending = true;
       return;
     }
     refreshing = (async () => {
@@ -97,12 +97,12 @@
     })();
     try {
       await refreshing;
-    } catch { // the connection: the stream will say so
+    } catch { // no connection: the event stream reports it
     }
-    if (again) await new Promise((then) => setTimeout(then, breath));
+    if (pending) await new Promise((then) => setTimeout(then, minInterval));
     refreshing = null;
-    if (again) {
-      again = false;
+    if (pending) {
+      pending = false;
       refresh();
     }
   }
@@ -110,7 +110,7 @@
   const livesOf = (doc) => [...doc.querySelectorAll("[data-live]")];
   const asServed = new Map(); // by id
 
-  // adopt takes over what is new. A page that has other parts than this one is taken over whole.
+  // adopt replaces the parts that differ. If the page has other parts than this one, it replaces everything.
   function adopt(fresh) {
     document.title = fresh.title;
     const icon = fresh.getElementById("icon").getAttribute("href");
@@ -124,28 +124,28 @@
     }
     for (const e of lives) {
       const html = e.outerHTML;
-      if (asServed.get(e.id) === html || isBeingRead(byId(e.id))) continue;
+      if (asServed.get(e.id) === html || isSelected(byId(e.id))) continue;
       asServed.set(e.id, html);
       replace(byId(e.id), e);
     }
   }
 
-  // isBeingRead reports whether someone is selecting text in it, to copy it.
-  function isBeingRead(element) {
+  // isSelected reports whether text in element is selected, to be copied.
+  function isSelected(element) {
     const selection = getSelection();
     return !selection.isCollapsed && selection.containsNode(element, true);
   }
 
-  const touched = new Set(); // ids of what a person has opened or closed
+  const toggled = new Set(); // ids of the details the user opened or closed
 
   function replace(old, fresh) {
-    const reachable = (e) => [...e.querySelectorAll("a, button, input, summary")];
-    const focus = reachable(old).indexOf(document.activeElement);
+    const focusable = (e) => [...e.querySelectorAll("a, button, input, summary")];
+    const focus = focusable(old).indexOf(document.activeElement);
     for (const d of fresh.querySelectorAll("details[id]")) {
-      if (touched.has(d.id) && byId(d.id)) d.open = byId(d.id).open;
+      if (toggled.has(d.id) && byId(d.id)) d.open = byId(d.id).open;
     }
     old.replaceWith(fresh);
-    if (focus >= 0) reachable(fresh)[focus]?.focus({ preventScroll: true });
+    if (focus >= 0) focusable(fresh)[focus]?.focus({ preventScroll: true });
   }
 
   // ---- Charts ----
@@ -156,11 +156,11 @@
     "7d": { every: 600_000, tick: { weekday: "short", day: "numeric" } },
     "90d": { every: 3600_000, tick: { day: "numeric", month: "short" } },
   };
-  const gapWords = { suspended: "this host slept", not_running: "netwatchd did not run", unknown: "nothing is known" };
+  const gapWords = { suspended: "host suspended", not_running: "netwatchd not running", unknown: "no data" };
 
   const charts = {
-    stale: true, // whatever was drawn last
-    loaded: 0, // when, by performance.now
+    stale: true, // load again, whatever its age
+    loaded: 0, // by performance.now
     drawn: [], // { plot, track }
     data: null,
 
@@ -170,7 +170,7 @@
       this.stale = true;
     },
 
-    // load asks for what was measured, if what is shown is old enough to differ.
+    // load fetches the measurements if those shown are old enough to differ.
     async load() {
       const box = byId("tracks");
       if (!box || !box.children.length) return;
@@ -211,12 +211,12 @@
     },
   };
 
-  const probeInk = document.createElement("span"); // colours of the style sheet, as the canvas wants them
-  probeInk.hidden = true;
+  const colourProbe = document.createElement("span"); // resolves colours of the style sheet for the canvas
+  colourProbe.hidden = true;
 
-  function ink(name) {
-    probeInk.style.color = `var(--${name})`;
-    return getComputedStyle(probeInk).color;
+  function colourOf(name) {
+    colourProbe.style.color = `var(--${name})`;
+    return getComputedStyle(colourProbe).color;
   }
 
   const faded = (colour, share) => colour.replace(/^rgba?\(([^)]+)\)$/, (_, c) => `rgba(${c.split(",").slice(0, 3)}, ${share})`);
@@ -230,10 +230,25 @@
   const count = (n, noun) => n.toLocaleString("en") + " " + noun + (n === 1 ? "" : "s");
   const epoch = (text) => Date.parse(text) / 1000;
   const percent = (share) => share === 1 || share === 0 ? share * 100 + " %" : (Math.floor(share * 1e4) / 100).toFixed(share < 0.9995 && share > 0.1 ? 1 : 2) + " %";
-  const duration = (s) => s < 0.0095 ? (s * 1000).toFixed(1) + " ms" : s < 1 ? Math.round(s * 1000) + " ms" : s < 10 ? s.toFixed(1) + " s" : Math.round(s) + " s";
 
-  const axisWidth = 52; // as the strip above has it
-  const tickRoom = 24; // half of a label: one nearer to the left edge would be drawn over the other axis
+  // latency prints seconds as humanize.Latency does on the server: "<1 ms", "84 ms", "4.2 s", "12 s", "3 min 20 s".
+  function latency(s) {
+    if (s < 0.001) return "<1 ms";
+    if (Math.round(s * 1000) < 1000) return Math.round(s * 1000) + " ms";
+    if (s < 10) return s.toFixed(1) + " s";
+    if (s < 120) return Math.round(s) + " s";
+    const two = (many, large, few, small) => few ? `${many} ${large} ${few} ${small}` : `${many} ${large}`;
+    if (s < 3600) return two(Math.floor(s / 60), "min", Math.floor(s) % 60, "s");
+    if (s < 86_400) return two(Math.floor(s / 3600), "h", Math.floor(s / 60) % 60, "min");
+    return two(Math.floor(s / 86_400), "d", Math.floor(s / 3600) % 24, "h");
+  }
+
+  // tickLabel labels the axis. Below 10 ms it has decimals, because neighbouring ticks must differ.
+  const tickLabel = (s) => s === 0 ? "0" : s < 0.0095 ? (s * 1000).toFixed(1) + " ms" : latency(s);
+
+
+  const axisWidth = 52; // the same as that of the strip above
+  const tickRoom = 24; // half a label: nearer to the left edge it would overlap the other axis
 
   function drawTrack(track, s, chart) {
     const box = track.querySelector(".plot");
@@ -245,16 +260,16 @@
     sum.replaceChildren();
     if (s.attempts) {
       const b = document.createElement("b");
-      const shut = shutIn(s);
-      b.textContent = shut ? "closed" : percent((s.attempts - s.failed) / s.attempts);
-      sum.append(b, shut ? ` ${shut.toLocaleString("en")} of ${count(s.attempts, "time")}` : ` of ${s.attempts.toLocaleString("en")}`);
-      if (s.p50_seconds !== null) sum.append(document.createElement("br"), `median ${duration(s.p50_seconds)}, 95 % in ${duration(s.p95_seconds)}`);
+      const closed = closedCount(s);
+      b.textContent = closed ? "closed" : percent((s.attempts - s.failed) / s.attempts);
+      sum.append(b, closed ? ` ${closed.toLocaleString("en")} of ${count(s.attempts, "time")}` : ` of ${count(s.attempts, "attempt")} ok`);
+      if (s.p50_seconds !== null) sum.append(document.createElement("br"), `median ${latency(s.p50_seconds)}, p95 ${latency(s.p95_seconds)}`);
     }
     box.setAttribute("role", "img");
     box.setAttribute("aria-label", `${s.probe}, ${s.vantage}: ` + (s.attempts ? `${sum.innerText.replace("\n", ", ")}; ` : "no attempts; ") +
       (gaps.length ? count(gaps.length, "gap") : "no gaps"));
 
-    const soft = ink("soft"), line = ink("line"), accent = ink("accent");
+    const soft = colourOf("soft"), line = colourOf("line"), accent = colourOf("accent");
     const read = document.createElement("div");
     read.className = "read";
     read.setAttribute("aria-hidden", "true");
@@ -263,14 +278,14 @@
     const axis = { stroke: soft, font: "11px system-ui, sans-serif", ticks: { show: false }, gap: 4 };
     const plot = new uPlot({
       width: box.clientWidth || 300,
-      height: s.p50_seconds === null ? 56 : 104, // without a latency there is only what failed
+      height: s.p50_seconds === null ? 56 : 104, // without latencies only the failures are drawn
       padding: [8, 0, 0, 0],
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { show: false }, sync: { key: "netwatchd" } },
       scales: { x: { time: true, range: [from, to] }, y: { range: (_, low, high) => [0, Math.max((high || 0) * 1.12, 0.001)] } },
       axes: [
         { ...axis, size: 20, space: 70, grid: { show: false }, values: (u, at) => at.map((t) => tickAt(u, t)) },
-        { ...axis, size: axisWidth, space: 34, grid: { stroke: line, width: 1 }, values: (_, at) => at.map((v) => s.p50_seconds === null ? "" : v ? duration(v) : "0") },
+        { ...axis, size: axisWidth, space: 34, grid: { stroke: line, width: 1 }, values: (_, at) => at.map((v) => s.p50_seconds === null ? "" : tickLabel(v)) },
       ],
       series: [
         {},
@@ -290,7 +305,7 @@
     return { plot, track };
   }
 
-  // columns lays points out as the chart wants them, with nothing where a gap lies between two of them.
+  // columns turns points into the columns of the chart, with an empty one between two points that have a gap between them.
   function columns(s, step) {
     const x = [], least = [], most = [], middle = [], points = [];
     const put = (at, p) => {
@@ -323,7 +338,7 @@
       ctx.beginPath();
       ctx.rect(left, bbox.top, right - left, bbox.height);
       ctx.clip();
-      ctx.strokeStyle = ink("gap");
+      ctx.strokeStyle = colourOf("gap");
       ctx.lineWidth = devicePixelRatio;
       ctx.beginPath();
       for (let at = left - bbox.height; at < right; at += 6 * devicePixelRatio) {
@@ -336,23 +351,23 @@
     ctx.restore();
   }
 
-  const isShut = (s, cls) => s.closed && cls.startsWith("local.");
-  const shutIn = (s) => s.points.flatMap((p) => Object.entries(p.failed ?? {})).reduce((sum, [cls, n]) => sum + (isShut(s, cls) ? n : 0), 0);
+  const isClosed = (s, cls) => s.closed && cls.startsWith("local.");
+  const closedCount = (s) => s.points.flatMap((p) => Object.entries(p.failed ?? {})).reduce((sum, [cls, n]) => sum + (isClosed(s, cls) ? n : 0), 0);
 
-  // drawFailures puts what failed in a step on the ground line, as high as its share of the attempts. That a sandbox is
-  // closed, if nobody minds, is a line along the ground.
+  // drawFailures draws the failures of each step as a bar from the bottom, as high as their share of the attempts. A sandbox
+  // that is closed as configured is only a line along the bottom.
   function drawFailures(u, s, points, step) {
     const { ctx, bbox } = u;
-    const ground = bbox.top + bbox.height;
+    const bottom = bbox.top + bbox.height;
     ctx.save();
     for (const p of points) {
       if (!p.failed) continue;
       const left = u.valToPos(p.from, "x", true), right = u.valToPos(p.from + step, "x", true);
       const width = Math.max(right - left - devicePixelRatio, 2 * devicePixelRatio);
-      let at = ground;
+      let at = bottom;
       for (const [cls, n] of Object.entries(p.failed)) {
-        const height = Math.max(isShut(s, cls) ? 0 : bbox.height * n / p.attempts, 4 * devicePixelRatio);
-        ctx.fillStyle = faded(ink(layerOf(cls)), 0.82);
+        const height = Math.max(isClosed(s, cls) ? 0 : bbox.height * n / p.attempts, 4 * devicePixelRatio);
+        ctx.fillStyle = faded(colourOf(layerOf(cls)), 0.82);
         ctx.fillRect(Math.max(left, bbox.left), at - height, width, height);
         at -= height;
       }
@@ -368,7 +383,7 @@
     const at = new Date(p.from * 1000);
     const words = [at.toLocaleString("en-GB", range === "1h" || range === "1d" ? { hour: "2-digit", minute: "2-digit" } :
       { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" })];
-    if (p.p50_seconds !== undefined) words.push(duration(p.p50_seconds));
+    if (p.p50_seconds !== undefined) words.push(latency(p.p50_seconds));
     for (const [cls, n] of Object.entries(p.failed ?? {})) words.push(`${n} of ${p.attempts} ${cls}`);
     return words.join(" · ");
   }
@@ -378,7 +393,7 @@
     for (const s of chart.series) {
       for (const p of s.points) {
         for (const [cls, n] of Object.entries(p.failed ?? {})) {
-          if (!isShut(s, cls)) classes.set(cls, (classes.get(cls) ?? 0) + n);
+          if (!isClosed(s, cls)) classes.set(cls, (classes.get(cls) ?? 0) + n);
         }
       }
       s.gaps.forEach((g) => gaps.add(g.why));
@@ -398,19 +413,19 @@
     legend.hidden = !legend.children.length;
   }
 
-  // ---- Begin ----
+  // ---- Start ----
 
-  document.body.append(probeInk);
+  document.body.append(colourProbe);
   livesOf(document).forEach((e) => asServed.set(e.id, e.outerHTML));
   document.addEventListener("click", (event) => {
     const details = event.target.closest?.("summary")?.parentElement;
-    if (details?.id) touched.add(details.id);
+    if (details?.id) toggled.add(details.id);
   });
   byId("theme").addEventListener("click", toggleColours);
   systemIsDark.addEventListener("change", showColours);
   showColours();
   listen();
   charts.load().catch(() => {});
-  setInterval(() => { if (!lost && heard && performance.now() - heard > silence) setLink(true); }, 1000);
+  setInterval(() => { if (!lost && lastEvent && performance.now() - lastEvent > silence) setLink(true); }, 1000);
   addEventListener("resize", () => charts.resize());
 })();
