@@ -19,6 +19,8 @@ func Short(c probe.Class) string {
 		return "denied"
 	case probe.DNSTimeout:
 		return "no answer"
+	case probe.ExecNetwork:
+		return "cannot reach its service"
 	}
 	_, after, layered := strings.Cut(c.String(), ".")
 	if !layered {
@@ -217,3 +219,24 @@ func hostOf(address string) string {
 }
 
 func isEmpty(s string) bool { return s == "" }
+
+// MissingText describes an entry of a verdict's Missing.
+func MissingText(name string) string {
+	switch name {
+	case "host":
+		return "a result from this host"
+	case "controls":
+		return "a reference site that answers"
+	case "direct":
+		return "a direct resolver that answers"
+	case "time":
+		return "a timeout long enough to tell a slow connection from a broken one"
+	case "date":
+		return "a trusted Date header"
+	case "http":
+		return "an HTTP probe of the service"
+	case "sandbox":
+		return "a result from the sandbox"
+	}
+	return name
+}

@@ -113,10 +113,7 @@ func (p *printer) headline(s watch.Standing) {
 
 // headline is the service and the title of its verdict.
 func headline(s watch.Standing) string {
-	if strings.HasPrefix(s.Title, s.Service+":") {
-		return s.Title
-	}
-	return s.Service + ": " + s.Title
+	return s.Service + ": " + titleOnly(s)
 }
 
 func colorOf(c diagnose.Cause) color {
@@ -161,8 +158,8 @@ func highest(rungs []ladder.Rung) (string, bool) {
 		switch r.Sandbox.Mark {
 		case ladder.OK, ladder.Partial, ladder.Closed, ladder.Failed:
 			words = r.Name + ": " + r.Sandbox.Words
-			if i == ladder.Host {
-				words = r.Sandbox.Words // not "host: …", which is the other side
+			if i == ladder.Host || r.Sandbox.Mark == ladder.Closed {
+				words = r.Sandbox.Words // "host: …" would be the other side, and a closed sandbox has no rung
 			}
 		}
 	}
@@ -172,10 +169,14 @@ func highest(rungs []ladder.Rung) (string, bool) {
 // notes writes the other findings, what is missing, and what to do.
 func (p *printer) notes(s watch.Standing, quiet bool) {
 	for i, f := range s.Also {
-		p.labelled(first(i, "also:"), amber, f.Title+" ("+f.Cause.String()+")")
+		p.labelled(first(i, "also:"), amber, strings.TrimPrefix(f.Title, s.Service+": ")+" ("+f.Cause.String()+")")
 	}
 	if len(s.Missing) > 0 {
-		p.labelled("missing:", plain, strings.Join(s.Missing, ", "))
+		missing := make([]string, len(s.Missing))
+		for i, name := range s.Missing {
+			missing[i] = ladder.MissingText(name)
+		}
+		p.labelled("missing:", plain, strings.Join(missing, ", "))
 	}
 	if s.Advice != "" && !quiet {
 		p.labelled("do:", bold, s.Advice)
@@ -205,6 +206,7 @@ func (p *printer) evidence(all []probe.Result) {
 		columns.who = min(max(columns.who, cellWidth(p.sanitize(who(r), textLimit))), whoLimit)
 		columns.class = max(columns.class, len(r.Class.String()))
 	}
+	columns.who = min(columns.who, p.width()-labelWidth-columns.class-2)
 	before := ""
 	for i, r := range shown {
 		why := p.sanitize(outcome(r), textLimit)

@@ -121,8 +121,7 @@ var denied = watch.Sandboxed{Denied: true, Signals: []string{
 	"socket_inet_eperm", "socket_inet6_eperm", "env_network_disabled", "ancestor_codex_sandbox", "seccomp_filter", "no_new_privs"}}
 
 func scenes() []scene {
-	renamed := healthy()
-	renamed.Service = "registry"
+	renamed := diagnosedAs("registry", "nothing wrong")
 	return []scene{
 		{"doctor-well", examined(wellInstalled...)},
 		{"doctor-faults", examined(badlyInstalled...)},
@@ -169,12 +168,11 @@ func scenes() []scene {
 		{"inside-stale", inside(denied, status(healthyClosed()), 7*time.Minute, nil)},
 		{"inside-absent", inside(denied, nil, 0, &fs.PathError{Op: "open", Path: "/run/netwatchd/status.json", Err: fs.ErrNotExist})},
 		{"inside-unreadable", inside(denied, nil, 0, errors.New("/run/netwatchd/status.json: not a status: unexpected end of JSON input"))},
-		{"inside-proxy-refuses", insideWithProxy(failed(head(), probe.Connect, probe.ProxyFailed,
-			"the proxy 127.0.0.1:39389 will not connect to chatgpt.com:443: 403 Forbidden (blocked-by-allowlist)"))},
-		{"inside-proxy-passes", insideWithProxy(head())},
+		{"inside-proxy-refuses", insideWithProxy(refusedByProxy())},
+		{"inside-proxy-passes", insideWithProxy(head("nothing wrong"))},
 		{"inside-open", inside(watch.Sandboxed{}, status(healthy()), time.Second, nil)},
-		{"result-ok", result(head())},
-		{"result-refused", result(failed(head(), probe.Connect, probe.TCPRefused, "dial tcp 104.18.32.47:443: connect: connection refused"))},
+		{"result-ok", result(head("nothing wrong"))},
+		{"result-refused", result(head("service refuses its port"))},
 		{"result-agent", result(accountRefused().Evidence[0])},
 	}
 }

@@ -19,7 +19,7 @@ func TestThePage(t *testing.T) {
 	s.History = new(memory)
 	base := at(t, s)
 	got := get(t, http.DefaultClient, base+"/")
-	for _, want := range []string{"<title>codex: upstream – netwatchd</title>", "<h1 id=\"words\">The service is down</h1>", "Nothing to repair here.",
+	for _, want := range []string{"<title>codex: upstream – netwatchd</title>", "<h1 id=\"words\">The service refuses connections</h1>", "What to do",
 		"In the agent’s sandbox", "tcp.refused", "&lt;script&gt;", `href="/services/shop"`, `href="/incidents/20261123-codex-1"`, `href="/api/v1/status"`, `http-equiv="refresh"`} {
 		if !strings.Contains(got.body, want) {
 			t.Errorf("no %q on the page", want)

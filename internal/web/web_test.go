@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -41,10 +42,18 @@ func attempt(service, name string, kind probe.Kind, v probe.Vantage, phase probe
 func results() []probe.Result {
 	return []probe.Result{
 		attempt("codex", "dns", probe.KindDNS, probe.FromHost, probe.Resolve, probe.OK, ""),
-		attempt("codex", "head", probe.KindHTTP, probe.FromHost, probe.Connect, probe.TCPRefused, "connect: connection refused"),
-		attempt("codex", "head", probe.KindHTTP, probe.FromSandbox, probe.Resolve, probe.LocalDenied, "<script>alert(1)</script>"),
+		attempt("codex", "head", probe.KindHTTP, probe.FromHost, probe.Connect, probe.TCPRefused, "<script>alert(1)</script>"),
+		attempt("codex", "head", probe.KindHTTP, probe.FromSandbox, probe.Resolve, probe.LocalDenied, "operation not permitted"),
 		attempt("shop", "head", probe.KindHTTP, probe.FromHost, probe.Response, probe.OK, ""),
 	}
+}
+
+// diagnosed is the verdict on results, with a control that answers.
+func diagnosed(service string, all []probe.Result) watch.Standing {
+	control := attempt("", "gstatic", probe.KindHTTP, probe.FromHost, probe.Response, probe.OK, "")
+	control.Role = probe.ControlByName
+	round := diagnose.Round{Service: service, Results: append(slices.Clone(all), control), Expect: diagnose.Expect{Sandbox: diagnose.WantClosed}}
+	return watch.Standing{Verdict: diagnose.Of(round), Results: round.Results, Since: time.Now()}
 }
 
 func newTestServer(t *testing.T) *Server {
@@ -54,9 +63,7 @@ func newTestServer(t *testing.T) *Server {
 	close(ready)
 	return &Server{
 		Source: &source{status: &watch.Status{At: time.Now(), Version: "1.4.0", Services: []watch.Standing{
-			{Verdict: diagnose.Verdict{Service: "shop", Cause: diagnose.Healthy, Title: "reachable"}, Since: time.Now()},
-			{Verdict: diagnose.Verdict{Service: "codex", Cause: diagnose.Upstream, Severity: diagnose.Page,
-				Title: "the service is down", Advice: "Nothing to repair here.", Evidence: all[1:3]}, Results: all[:3], Since: time.Now()},
+			diagnosed("shop", all[3:]), diagnosed("codex", all[:3]),
 		}}},
 		Results: results,
 		Ready:   ready,
@@ -87,7 +94,7 @@ func TestEveryPath(t *testing.T) {
 		contentType  string
 		body         string
 	}{
-		{"GET", "/", 200, "text/html; charset=utf-8", "The service is down"},
+		{"GET", "/", 200, "text/html; charset=utf-8", "The service refuses connections"},
 		{"HEAD", "/", 200, "text/html; charset=utf-8", ""},
 		{"GET", "/metrics", 200, "text/plain; charset=utf-8", "netwatchd_test_seconds_count 1"},
 		{"GET", "/-/healthy", 200, "text/plain; charset=utf-8", "netwatchd is healthy.\n"},
