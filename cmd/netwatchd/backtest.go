@@ -148,7 +148,7 @@ func (t *backtest) runs(ctx context.Context, agent plan.Agent, o screen.Options)
 				continue
 			}
 			if n := len(runs); n > 1 && r.Why != "" && r.Why == runs[n-2].Why {
-				r.Why = "likewise"
+				r.Why = "same error"
 			}
 			if err := screen.BacktestRun(t.out, len(runs), r, o); err != nil {
 				return nil, "", err

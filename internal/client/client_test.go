@@ -28,7 +28,7 @@ func daemon(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, `{"incidents":[{"id":"20261123-codex-1"}],"total":7}`)
 	default:
 		w.WriteHeader(http.StatusServiceUnavailable)
-		fmt.Fprint(w, `{"error":{"code":"unavailable","message":"no history is kept"}}`)
+		fmt.Fprint(w, `{"error":{"code":"unavailable","message":"there is no history"}}`)
 	}
 }
 
@@ -97,7 +97,7 @@ func TestClient(t *testing.T) {
 	if latest, total, err := c.Incidents(t.Context(), 1); err != nil || len(latest) != 1 || total != 7 {
 		t.Errorf("incidents %v of %d, %v", latest, total, err)
 	}
-	if _, _, err := c.Hour(t.Context(), "codex"); err == nil || err.Error() != "no history is kept" {
+	if _, _, err := c.Hour(t.Context(), "codex"); err == nil || err.Error() != "there is no history" {
 		t.Errorf("got %v, want the daemon's own words", err)
 	}
 }

@@ -58,7 +58,8 @@ type Step struct {
 	Words string        // partly text from outside: sanitize it before printing
 	Took  probe.Seconds // zero if it has no meaning
 
-	local, inSandbox bool // the host or its sandbox denied it; it was tested in the sandbox
+	class   probe.Class // of a failed step
+	vantage probe.Vantage
 }
 
 // A Rung is one level of the ladder, on the host and inside the agent's sandbox.
@@ -94,7 +95,18 @@ func HasSandbox(ladder []Rung) bool {
 
 // IsClosed reports whether r failed because the sandbox has no network, and the verdict does not count that as a fault.
 func IsClosed(s watch.Standing, r probe.Result) bool {
-	return r.Vantage == probe.FromSandbox && r.Class.Layer() == "local" && !sandboxIsFault(s)
+	if r.Vantage != probe.FromSandbox || !shownByClosed(r.Class) || sandboxIsFault(s) {
+		return false
+	}
+	// A network namespace without routes does not deny anything: only the host can tell it from an outage.
+	return r.Class.Layer() == "local" || slices.ContainsFunc(s.Results, func(other probe.Result) bool {
+		return other.OK() && other.Vantage == probe.FromHost && other.Name == r.Name && other.Kind == r.Kind
+	})
+}
+
+// shownByClosed reports whether a closed sandbox can end an attempt in c: it cannot if the attempt itself broke.
+func shownByClosed(c probe.Class) bool {
+	return c != probe.OK && c != probe.Unknown && c != probe.Internal && c.Layer() != "exec"
 }
 
 func sandboxIsFault(s watch.Standing) bool {
@@ -106,9 +118,9 @@ func sandboxIsFault(s watch.Standing) bool {
 func closeSandbox(sandbox, host []Step) {
 	hostFails := slices.ContainsFunc(host, func(s Step) bool { return s.Mark == Failed })
 	for i := range sandbox {
-		if sandbox[i].Mark == Failed && (!hostFails || host[i].Mark != Failed) {
+		if sandbox[i].Mark == Failed && shownByClosed(sandbox[i].class) && (!hostFails || host[i].Mark != Failed) {
 			sandbox[i].Mark = Closed
-			if sandbox[i].local {
+			if sandbox[i].class.Layer() == "local" {
 				sandbox[i].Words = "no network"
 			}
 		}
@@ -143,7 +155,7 @@ func block(steps []Step, skipped int) {
 		return
 	}
 	why := rungNames[lowest] + " failed"
-	if steps[lowest].local && steps[lowest].inSandbox {
+	if steps[lowest].class.Layer() == "local" && steps[lowest].vantage == probe.FromSandbox {
 		why = "no network"
 	}
 	for i := lowest + 1; i < len(steps); i++ {
@@ -254,7 +266,7 @@ func (l *rungResults) step(rung int) Step {
 	}
 	r := ofService(l.failed)
 	return Step{Mark: Failed, Words: failedText(rung, l), Took: took(rung, l.failed),
-		local: r.Class.Layer() == "local", inSandbox: r.Vantage == probe.FromSandbox}
+		class: r.Class, vantage: r.Vantage}
 }
 
 // decisive reports whether the failures decide the rung although other attempts succeeded: the service's own name that

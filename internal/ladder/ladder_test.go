@@ -160,3 +160,23 @@ func TestEvidenceStandsInForARound(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 }
+
+// A namespace without routes denies nothing: attempts fail in other ways, and only the host shows that it is the sandbox.
+func TestASandboxWithoutRoutesIsClosed(t *testing.T) {
+	s := watch.Standing{Results: []probe.Result{
+		attempt(probe.KindHTTP, probe.OfService, probe.FromHost, probe.Response, probe.OK),
+		attempt(probe.KindHTTP, probe.OfService, probe.FromSandbox, probe.Resolve, probe.DNSUnreachable),
+	}}
+	s.Cause = diagnose.Healthy
+	if !IsClosed(s, s.Results[1]) {
+		t.Error("the host reaches the service: the sandbox is closed")
+	}
+	s.Results[0].Class = probe.DNSTimeout
+	if IsClosed(s, s.Results[1]) {
+		t.Error("the host does not reach the service either: that is no sign of a closed sandbox")
+	}
+	s.Results[0].Class, s.Results[1].Class = probe.OK, probe.ExecStartFailed
+	if IsClosed(s, s.Results[1]) || Of(s)[Application].Sandbox.Mark != Failed {
+		t.Error("a sandbox that cannot be started is not closed")
+	}
+}

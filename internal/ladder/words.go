@@ -42,7 +42,7 @@ func passedText(rung int, ok []probe.Result) string {
 		if first.Role == probe.OfService && first.Kind == probe.KindDNS {
 			return cmp.Or(answers(first), first.Target+" resolves")
 		}
-		return outOf(len(servers(ok)), len(servers(ok)), "nameserver")
+		return humanize.Count(len(servers(ok)), "nameserver") + " OK"
 	case Edge:
 		return strings.Join(slices.DeleteFunc([]string{hostOf(first.Peer), version(first)}, isEmpty), ", ")
 	case Application:

@@ -97,7 +97,7 @@ func load(t *testing.T, h *house, b *tab) {
 	for _, span := range []string{"day", "week", "90 days"} {
 		b.do(chromedp.Click(fmt.Sprintf(`//nav[@class="ranges"]/a[text()=%q]`, span)))
 		b.await("the last "+span, fmt.Sprintf(`document.querySelector(".ranges [aria-current]")?.innerText === %q && !!document.querySelector(".plot canvas")`, span))
-		b.says("#legend", "this host slept")
+		b.says("#legend", "host suspended")
 		b.says("article.track .sum", "median")
 	}
 }
@@ -165,7 +165,7 @@ func live(t *testing.T, h *house, b *tab) {
 // From the verdict to the record, and home with it.
 func anIncident(t *testing.T, h *house, b *tab) {
 	h.outage(b)
-	b.do(chromedp.Click(`//a[text()="the record"]`))
+	b.do(chromedp.Click(`//a[text()="full report"]`))
 	b.says("main", "healthy → upstream")
 	b.says("main", "503")
 	b.axe("the record of an incident")
@@ -257,14 +257,14 @@ func keyboard(t *testing.T, h *house, b *tab) {
 		return value[string](b, `(document.activeElement.innerText || document.activeElement.id || "").trim()`)
 	}
 	press(kb.Tab)
-	if got := focused(); got != "To the verdict" {
+	if got := focused(); got != "Skip to the verdict" {
 		t.Errorf("the first stop is %q, want the way past the navigation", got)
 	}
 	var stops []string
 	for range 40 {
 		press(kb.Tab)
 		at := focused()
-		if at == "" || strings.HasPrefix(at, "To the verdict") {
+		if at == "" || strings.HasPrefix(at, "Skip to the verdict") {
 			break
 		}
 		if !value[bool](b, `getComputedStyle(document.activeElement).outlineStyle !== "none"`) {
@@ -272,7 +272,7 @@ func keyboard(t *testing.T, h *house, b *tab) {
 		}
 		stops = append(stops, at)
 	}
-	for _, want := range []string{"Now", "Incidents", "theme", "What shows it", "hour", "90 days", "Names do not resolve here", "metrics"} {
+	for _, want := range []string{"Now", "Incidents", "theme", "Evidence", "hour", "90 days", "Names do not resolve here", "metrics"} {
 		if !strings.Contains("\n"+strings.Join(stops, "\n")+"\n", "\n"+want+"\n") {
 			t.Errorf("%q cannot be reached; stops: %q", want, stops)
 		}
@@ -285,7 +285,7 @@ func keyboard(t *testing.T, h *house, b *tab) {
 	b.await("it to stay open, and the focus", `document.getElementById("shows").open && document.activeElement.matches("#shows summary")`)
 	b.do(chromedp.Focus("#incidents a"))
 	press(kb.Enter)
-	b.says("main", "What happened when")
+	b.says("main", "Timeline")
 }
 
 // Without script there is all that matters.
@@ -298,13 +298,13 @@ func withoutScript(t *testing.T, h *house, b *tab) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"as configured", "Nothing is broken", "405, as expected", "Names do not resolve here", "dns", "The charts are drawn by script"} {
+	for _, want := range []string{"as configured", "Nothing is broken", "405, as expected", "Names do not resolve here", "dns", "The charts need JavaScript"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("no %q in:\n%s", want, page)
 		}
 	}
 	b.do(chromedp.Click("#incidents a"))
-	if page, err = chromedp.Run(b.ctx, chromedp.Text("main")); err != nil || !strings.Contains(page, "What happened when") {
+	if page, err = chromedp.Run(b.ctx, chromedp.Text("main")); err != nil || !strings.Contains(page, "Timeline") {
 		t.Errorf("%v:\n%s", err, page)
 	}
 }
@@ -315,7 +315,7 @@ func hostileServer(t *testing.T, h *house, b *tab) {
 	h.ServiceAnswers(405, `Allow: <script>window.owned=1</script><img src=x onerror=window.owned=1>`)
 	b.says("#verdict .whose", "unexpected answer")
 	b.says("#shows", "<script>window.owned=1</script>")
-	b.do(chromedp.Click(`//a[text()="the record"]`))
+	b.do(chromedp.Click(`//a[text()="full report"]`))
 	b.says("main", "<script>window.owned=1</script>")
 	if value[bool](b, "window.owned !== undefined") {
 		t.Error("it was executed")

@@ -65,7 +65,7 @@ func TestTheIncident(t *testing.T) {
 			}
 			people := s.netwatchd("backtest", "-n", "1", config)
 			t.Logf("in %v:\n%s", people.Took, people.Stdout)
-			if !strings.Contains(people.Stdout, "host: 1 of 1 said OK; sandbox: 0 of 1, as configured (want: closed)") {
+			if !strings.Contains(people.Stdout, "host: 1 of 1 run succeeded; sandbox: 0 of 1 run, as configured (want: closed)") {
 				t.Errorf("for people:\n%s%s", people.Stdout, people.Stderr)
 			}
 

@@ -28,8 +28,8 @@ func TestCheckInside(t *testing.T) {
 			if n := len(got.Services[0].Results); n != 1 {
 				t.Errorf("%d attempts were made, want the look at this process alone", n)
 			}
-			says(t, s.inside(version, check...), "The network is denied here. Whether the service is well cannot be told from inside.",
-				"no word from there: no daemon is running", "start netwatchd on the host")
+			says(t, s.inside(version, check...), "Network access is denied here. The state of the service cannot be seen from inside.",
+				"no status from the host: the daemon is not running", "start netwatchd on the host")
 
 			d := s.daemon(t, config)
 			e = s.inside(version, append(slices.Clone(check), "--json")...)
@@ -37,13 +37,13 @@ func TestCheckInside(t *testing.T) {
 				t.Errorf("with a daemon: exit code %d\n%s", e.Code, e.Stdout)
 			}
 			e = s.inside(version, check...)
-			says(t, e, "It is the sandbox: the network is denied here and fine on the host.",
+			says(t, e, "It is the sandbox: network access is denied here and works on the host.",
 				"socket(AF_INET) is not permitted", "CODEX_SANDBOX_NETWORK_DISABLED=1", "reached codex", "(405 in", "Run this with network access.")
 			t.Logf("in %v:\n%s", e.Took, e.Stdout)
 
 			s.CloseService()
 			d.Await(patience, func() error { return standsAt(s, "upstream") })
-			says(t, s.inside(version, check...), "The network is denied here, and the host has trouble of its own: codex: the service refuses connections")
+			says(t, s.inside(version, check...), "Network access is denied here, and the host has a problem too: codex: the service refuses connections")
 		})
 	}
 }
@@ -64,7 +64,7 @@ func TestCheckInsideWithAProxy(t *testing.T) {
 		t.Errorf("exit code %d\n%s\n%s", e.Code, e.Stdout, e.Stderr)
 	}
 	e = s.run(check...)
-	says(t, e, "It is the sandbox", "CODEX_NETWORK_PROXY_ACTIVE=1", "does not let codex through", "reached codex")
+	says(t, e, "It is the sandbox", "CODEX_NETWORK_PROXY_ACTIVE=1", "blocks codex", "reached codex")
 	t.Logf("in %v:\n%s", e.Took, e.Stdout)
 }
 

@@ -197,7 +197,7 @@
         const { probe, kind, vantage } = track.dataset;
         const s = this.data.series.find((s) => s.probe === probe && s.kind === kind && s.vantage === vantage);
         if (!s) continue;
-        s.closed = !!track.querySelector(".latest.closed");
+        s.closed = track.querySelector(".latest.closed code")?.textContent; // the class that shows it
         this.drawn.push(drawTrack(track, s, this.data));
       }
       drawLegend(this.data);
@@ -351,7 +351,7 @@
     ctx.restore();
   }
 
-  const isClosed = (s, cls) => s.closed && cls.startsWith("local.");
+  const isClosed = (s, cls) => s.closed && (cls.startsWith("local.") || cls === s.closed);
   const closedCount = (s) => s.points.flatMap((p) => Object.entries(p.failed ?? {})).reduce((sum, [cls, n]) => sum + (isClosed(s, cls) ? n : 0), 0);
 
   // drawFailures draws the failures of each step as a bar from the bottom, as high as their share of the attempts. A sandbox
