@@ -1,5 +1,5 @@
-// Package connect makes one connection: it resolves the name, races its addresses, goes through a proxy, makes the TLS
-// handshake, and finds out who refused if it fails.
+// Package connect makes one connection. It resolves the name, races the addresses, connects through a proxy, makes the TLS
+// handshake and, when the connection fails, finds out who refused it.
 package connect
 
 import (
@@ -26,65 +26,65 @@ import (
 	"netwatchd/internal/redact"
 )
 
-// Options says how a server is reached and which certificate it must show. The zero value is what a browser would do.
+// Options selects how a server is reached and which certificate it must present. The zero value does what a browser would.
 type Options struct {
-	CAFile     string // PEM, read at each attempt, so that a rotated file needs no reload; empty: the system's roots
-	Issuer     string // part of an issuer's name that must be in the chain, whatever the case; empty: any
-	ServerName string // asked for and verified instead of the URL's host
+	CAFile     string // PEM, read at each attempt, because files are rotated; empty: the system's roots
+	Issuer     string // case-insensitive part of an issuer's name that must be in the chain; empty: any
+	ServerName string // sent and verified instead of the URL's host
 
 	Family      string           // "ipv4", "ipv6"; empty or "any": both
-	Nameservers []netip.AddrPort // asked instead of the system's
+	Nameservers []netip.AddrPort // queried instead of the system's
 
-	// Address is connected to instead of what the URL's host resolves to, past every resolver and every proxy. The Host
-	// header and the name asked for in the handshake stay the URL's.
+	// Address is connected to directly, without resolver or proxy. The Host header and the name in the TLS handshake are
+	// still the URL's.
 	Address netip.Addr
 
 	Proxy string           // "none", a URL (http, https, socks5), or "environment", which is also what "" means
-	Now   func() time.Time `json:"-"` // against which certificates are judged; nil: time.Now
+	Now   func() time.Time `json:"-"` // the clock that certificates are verified with; nil: time.Now
 }
 
-// A Attempt makes the connections of one attempt, each for one request, and keeps what was learned. It connects before
-// net/http is involved and hands it a connection that stands: net/http would dial in a goroutine that outlives a
-// cancelled request, and would not say where it was. It is used by one goroutine.
+// An Attempt makes the connections of one attempt, one per request, and records what it learns. It connects first and gives
+// net/http the established connection: net/http itself would dial in a goroutine that outlives a cancelled request, and
+// would not report which phase it was in. An Attempt is used by one goroutine.
 type Attempt struct {
 	Options
 	Progress  *Progress
-	Origin    *url.URL // whose host Address stands for
+	Origin    *url.URL // the first URL; Address replaces its host
 	Protocols []string // ALPN
 	Conns     []*http.ClientConn
-	Response  Response    // the last one
-	KeepOpen  func() bool // lets a connection that changed its protocol outlive its request's context
+	Response  Response    // to the latest request
+	KeepOpen  func() bool // after a protocol upgrade: keeps the connection when the request's context ends
 }
 
-// An Response is what a server said.
+// A Response is what a server answered.
 type Response struct {
 	*http.Response
-	Content []byte // as much as was read
+	Content []byte // the part of the body that was read
 	ReadErr error  // why the body ended early
-	Proxied bool   // a proxy passed it on in plain text, or made it up
+	Proxied bool   // over plain HTTP by a proxy, which may have made it up
 }
 
-// bodyLimit is how much of a body is read: a challenge page says who it is within its first few kilobytes, and a health
-// answer is shorter still; a probe is no download.
+// bodyLimit bounds how much of a body is read: a challenge page identifies itself within its first few kilobytes, and a
+// health check's answer is shorter still.
 const bodyLimit = 64 << 10
 
-// QuoteLimit is enough to recognise a page or an error message by.
+// QuoteLimit bounds a quoted body: enough to recognize a page or an error message.
 const QuoteLimit = 200
 
-// UserAgent says who asks: an operator who finds us in a log should be able to find out why.
+// UserAgent lets an operator who finds the requests in a log find out who sends them.
 const UserAgent = "netwatchd"
 
-// RoundTrip makes one request on a connection of its own: a probe that rides on a warm connection measures yesterday's
-// network. The response's body has been read.
+// RoundTrip makes one request on a new connection, because a warm connection measures yesterday's network. It returns with
+// the body read.
 func (l *Attempt) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err := l.open(r.Context(), r.URL); err != nil {
 		return nil, err
 	}
-	return l.ask(r)
+	return l.send(r)
 }
 
-// ask makes a request on the last connection opened.
-func (l *Attempt) ask(r *http.Request) (*http.Response, error) {
+// send makes a request on the connection opened last.
+func (l *Attempt) send(r *http.Request) (*http.Response, error) {
 	l.Progress.Enter(probe.Request)
 	ctx := httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
 		WroteRequest: func(httptrace.WroteRequestInfo) { l.Progress.advance(probe.Request, probe.Response) },
@@ -93,17 +93,17 @@ func (l *Attempt) ask(r *http.Request) (*http.Response, error) {
 	r.Header.Set("User-Agent", UserAgent)
 	response, err := l.Conns[len(l.Conns)-1].RoundTrip(r)
 	if err != nil {
-		return nil, l.askFailed(err)
+		return nil, l.requestError(err)
 	}
 	l.Progress.advance(probe.Request, probe.Response)
-	l.heard(r, response)
+	l.readResponse(r, response)
 	return response, nil
 }
 
-func (l *Attempt) heard(r *http.Request, response *http.Response) {
+func (l *Attempt) readResponse(r *http.Request, response *http.Response) {
 	l.Response = Response{Response: response, Proxied: l.Response.Proxied}
 	if response.StatusCode == http.StatusSwitchingProtocols {
-		// net/http leaves such a connection to its user, and that one reads on for three seconds if it does not like it.
+		// net/http hands over an upgraded connection. Its new owner may read for three more seconds after an error.
 		body := response.Body
 		l.KeepOpen = context.AfterFunc(r.Context(), func() { body.Close() })
 	} else {
@@ -118,8 +118,8 @@ func (l *Attempt) heard(r *http.Request, response *http.Response) {
 	})
 }
 
-// askFailed classifies what net/http says in words alone. Past the handshake it complains of what it read.
-func (l *Attempt) askFailed(err error) error {
+// requestError classifies the errors that net/http reports as text only. After the handshake they are about what it read.
+func (l *Attempt) requestError(err error) error {
 	var peer string
 	l.Progress.Learn(func(f *probe.Facts) { peer = f.Peer })
 	said := probe.During("request to "+peer, err)
@@ -144,9 +144,9 @@ func (l *Attempt) Close() {
 	}
 }
 
-// open connects to u's server, through a proxy if there is one, up to the point where a request can be made.
+// open connects to u's server, through a proxy if there is one, so that a request can be sent.
 func (l *Attempt) open(ctx context.Context, u *url.URL) error {
-	security, err := l.security()
+	security, err := l.verifier()
 	if err != nil {
 		return err
 	}
@@ -158,13 +158,13 @@ func (l *Attempt) open(ctx context.Context, u *url.URL) error {
 	if err != nil {
 		return err
 	}
-	// net/http writes the request of a plain http URL so that a proxy understands it, if it knows of the proxy; every
-	// other proxy is behind us by now.
+	// For a plain http URL, net/http must know of the proxy to write the request in the proxy's form. All other kinds of
+	// proxy have done their part by now.
 	l.Response.Proxied = u.Scheme == "http" && via != nil && !isSOCKS(via)
 	stands := func(context.Context, string, string) (net.Conn, error) { return conn, nil }
 	t := &http.Transport{DialContext: stands, DialTLSContext: stands, ForceAttemptHTTP2: true, DisableCompression: true}
 	if l.Response.Proxied {
-		// It has been connected to, by TLS or not: what is left of it here is its name and its credentials.
+		// The connection to it exists already; only its name and credentials are needed here.
 		t.Proxy = http.ProxyURL(&url.URL{Scheme: "http", Host: via.Host, User: via.User})
 	}
 	client, err := t.NewClientConn(ctx, u.Scheme, hostPort(u))
@@ -176,17 +176,17 @@ func (l *Attempt) open(ctx context.Context, u *url.URL) error {
 	return nil
 }
 
-func (l *Attempt) connect(ctx context.Context, u, via *url.URL, security *security) (conn net.Conn, err error) {
+func (l *Attempt) connect(ctx context.Context, u, via *url.URL, security *verifier) (conn net.Conn, err error) {
 	if via == nil {
 		conn, err = l.dial(ctx, u)
 	} else {
-		conn, err = l.dialThrough(ctx, via, u, security)
+		conn, err = l.dialProxy(ctx, via, u, security)
 	}
 	if err != nil || u.Scheme != "https" {
 		return conn, err
 	}
 	l.Progress.Enter(probe.Handshake)
-	secured, err := security.shake(ctx, conn, cmp.Or(l.ServerName, u.Hostname()), l.Protocols, func(shown *probe.TLS) {
+	secured, err := security.handshake(ctx, conn, cmp.Or(l.ServerName, u.Hostname()), l.Protocols, func(shown *probe.TLS) {
 		l.Progress.Learn(func(f *probe.Facts) { f.TLS = shown })
 	})
 	if err != nil {
@@ -209,7 +209,7 @@ func (l *Attempt) dial(ctx context.Context, u *url.URL) (net.Conn, error) {
 	return d.dial(ctx, host, uint16(port))
 }
 
-// proxyFor reads the environment at each attempt, unlike net/http, which remembers the first it saw.
+// proxyFor reads the environment at each attempt; net/http would remember the first values.
 func (l *Attempt) proxyFor(u *url.URL) (*url.URL, error) {
 	var via *url.URL
 	var err error
@@ -222,17 +222,17 @@ func (l *Attempt) proxyFor(u *url.URL) (*url.URL, error) {
 		via, err = url.Parse(l.Proxy)
 	}
 	if err != nil {
-		// The error quotes the URL, and that may hold a password.
-		return nil, probe.Failf(probe.Internal, "the proxy's address is no URL: use http://host:port in the configuration or HTTPS_PROXY")
+		// The error quotes the URL, which may hold a password.
+		return nil, probe.Failf(probe.Internal, "the proxy is not a valid URL: use http://host:port in the configuration or HTTPS_PROXY")
 	}
 	if via != nil {
-		l.Progress.Learn(func(f *probe.Facts) { f.Proxy = naked(via) })
+		l.Progress.Learn(func(f *probe.Facts) { f.Proxy = withoutCredentials(via) })
 	}
 	return via, nil
 }
 
-// proxyOfEnvironment is what codex takes from the environment: what net/http knows and, where that names none, ALL_PROXY
-// (measured with 0.104.0 and 0.169.0), as curl(1) does.
+// proxyOfEnvironment follows codex's rules: those of net/http and then ALL_PROXY, as curl(1) does (measured with 0.104.0
+// and 0.169.0).
 func proxyOfEnvironment(u *url.URL) (*url.URL, error) {
 	c := httpproxy.FromEnvironment()
 	all := cmp.Or(os.Getenv("ALL_PROXY"), os.Getenv("all_proxy"))
@@ -240,25 +240,25 @@ func proxyOfEnvironment(u *url.URL) (*url.URL, error) {
 	return c.ProxyFunc()(u)
 }
 
-// dialThrough connects to a proxy and asks it for a way to u's server. All of that is Connect: to the one behind it, a
-// proxy is part of the way.
-func (l *Attempt) dialThrough(ctx context.Context, via, u *url.URL, security *security) (net.Conn, error) {
+// dialProxy connects to a proxy and has it connect to u's server. All of that counts as the phase Connect: the proxy is
+// part of the network path.
+func (l *Attempt) dialProxy(ctx context.Context, via, u *url.URL, security *verifier) (net.Conn, error) {
 	conn, err := l.dial(ctx, via)
 	if err != nil {
-		return nil, proxyUnreached(l.Progress.phase(), via, err)
+		return nil, proxyError(l.Progress.phase(), via, err)
 	}
 	if via.Scheme == "https" {
-		secured, err := security.anyIssuer().shake(ctx, conn, via.Hostname(), nil, func(*probe.TLS) {})
+		secured, err := security.anyIssuer().handshake(ctx, conn, via.Hostname(), nil, func(*probe.TLS) {})
 		if err != nil {
 			conn.Close()
-			return nil, probe.Fail(probe.ProxyFailed, probe.During("proxy "+naked(via), err))
+			return nil, probe.Fail(probe.ProxyFailed, probe.During("proxy "+withoutCredentials(via), err))
 		}
 		conn = secured
 	}
 	if isSOCKS(via) {
-		err = askSOCKS(ctx, conn, via, u)
+		err = connectSOCKS(ctx, conn, via, u)
 	} else if u.Scheme == "https" {
-		err = l.askTunnel(ctx, conn, via, u)
+		err = l.connectHTTP(ctx, conn, via, u)
 	}
 	if err != nil {
 		conn.Close()
@@ -267,10 +267,10 @@ func (l *Attempt) dialThrough(ctx context.Context, via, u *url.URL, security *se
 	return conn, nil
 }
 
-// proxyUnreached leaves to this host what is this host's: without a route, no proxy is to blame.
-func proxyUnreached(phase probe.Phase, via *url.URL, err error) error {
+// proxyError blames the proxy unless this host is at fault: without a route, no proxy can be reached.
+func proxyError(phase probe.Phase, via *url.URL, err error) error {
 	c := probe.Classify(phase, err)
-	err = probe.During("proxy "+naked(via), err)
+	err = probe.During("proxy "+withoutCredentials(via), err)
 	switch {
 	case c.Layer() == "local", c == probe.Internal:
 		return err
@@ -280,8 +280,8 @@ func proxyUnreached(phase probe.Phase, via *url.URL, err error) error {
 	return probe.Fail(probe.ProxyUnreachable, err)
 }
 
-// askTunnel asks an HTTP proxy to CONNECT to u's server.
-func (l *Attempt) askTunnel(ctx context.Context, conn net.Conn, via, u *url.URL) error {
+// connectHTTP has an HTTP proxy CONNECT to u's server.
+func (l *Attempt) connectHTTP(ctx context.Context, conn net.Conn, via, u *url.URL) error {
 	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	r := &http.Request{Method: http.MethodConnect, URL: &url.URL{Opaque: hostPort(u)}, Host: hostPort(u),
@@ -292,11 +292,11 @@ func (l *Attempt) askTunnel(ctx context.Context, conn net.Conn, via, u *url.URL)
 		basic.SetBasicAuth(via.User.Username(), password)
 		r.Header.Set("Proxy-Authorization", basic.Header.Get("Authorization"))
 	}
-	doing := fmt.Sprintf("CONNECT %s by proxy %s", hostPort(u), naked(via))
+	doing := fmt.Sprintf("CONNECT %s by proxy %s", hostPort(u), withoutCredentials(via))
 	if err := r.Write(conn); err != nil {
 		return probe.Fail(probe.ProxyFailed, probe.During(doing, err))
 	}
-	// What is read too much is nothing: a TLS server does not speak until it is spoken to.
+	// The buffered reader cannot swallow data of the tunnel: a TLS server sends nothing before the client does.
 	response, err := http.ReadResponse(bufio.NewReader(io.LimitReader(conn, bodyLimit)), r)
 	if err != nil {
 		return probe.Fail(probe.ProxyFailed, probe.During(doing, err))
@@ -308,14 +308,14 @@ func (l *Attempt) askTunnel(ctx context.Context, conn net.Conn, via, u *url.URL)
 	return ProxyRefusal(doing, response)
 }
 
-// ProxyRefusal is nil if a proxy did as it was asked.
+// ProxyRefusal returns the error in a proxy's response, or nil if it did what was requested.
 func ProxyRefusal(doing string, r *http.Response) error {
 	switch reason := r.Header.Get("X-Proxy-Error"); {
 	case r.StatusCode == http.StatusProxyAuthRequired:
 		return probe.Failf(probe.ProxyAuthRequired, "%s: got 407 (%s): put user:password@ into the proxy's URL", doing,
-			cmp.Or(r.Header.Get("Proxy-Authenticate"), "no scheme named"))
+			cmp.Or(r.Header.Get("Proxy-Authenticate"), "no scheme"))
 	case reason != "":
-		// Codex's managed proxy says so when its policy blocks a host, as in "blocked-by-allowlist".
+		// Codex's managed proxy sends this when its policy blocks a host, for example "blocked-by-allowlist".
 		return probe.Failf(probe.ProxyFailed, "%s: got %d (x-proxy-error: %s)", doing, r.StatusCode, reason)
 	case r.StatusCode/100 != 2:
 		return probe.Failf(probe.ProxyFailed, "%s: got %d", doing, r.StatusCode)
@@ -323,39 +323,41 @@ func ProxyRefusal(doing string, r *http.Response) error {
 	return nil
 }
 
-// standing hands out a connection that has been made.
-type standing struct{ net.Conn }
+// establishedConn is a proxy.Dialer that returns an existing connection.
+type establishedConn struct{ net.Conn }
 
-func (s standing) Dial(string, string) (net.Conn, error) { return s.Conn, nil }
-func (s standing) DialContext(context.Context, string, string) (net.Conn, error) {
+func (s establishedConn) Dial(string, string) (net.Conn, error) { return s.Conn, nil }
+func (s establishedConn) DialContext(context.Context, string, string) (net.Conn, error) {
 	return s.Conn, nil
 }
 
-func askSOCKS(ctx context.Context, conn net.Conn, via, u *url.URL) error {
+func connectSOCKS(ctx context.Context, conn net.Conn, via, u *url.URL) error {
 	var auth *proxy.Auth
 	if via.User != nil {
 		password, _ := via.User.Password()
 		auth = &proxy.Auth{User: via.User.Username(), Password: password}
 	}
-	d, err := proxy.SOCKS5("tcp", hostPort(via), auth, standing{conn})
+	d, err := proxy.SOCKS5("tcp", hostPort(via), auth, establishedConn{conn})
 	if err != nil {
 		return probe.Fail(probe.ProxyFailed, err)
 	}
-	// The connection it returns is ours in a wrapper without a use.
+	// The connection it returns only wraps ours.
 	if _, err := d.(proxy.ContextDialer).DialContext(ctx, "tcp", hostPort(u)); err != nil {
 		inner, ok := errors.AsType[*net.OpError](err)
 		if ok {
 			err = inner.Err
 		}
-		return probe.Fail(probe.ProxyFailed, probe.During(fmt.Sprintf("%s by proxy %s", hostPort(u), naked(via)), err))
+		return probe.Fail(probe.ProxyFailed, probe.During(fmt.Sprintf("%s by proxy %s", hostPort(u), withoutCredentials(via)), err))
 	}
 	return nil
 }
 
 func isSOCKS(u *url.URL) bool { return strings.HasPrefix(u.Scheme, "socks5") }
 
-// naked is a proxy's URL without credentials.
-func naked(u *url.URL) string { return (&url.URL{Scheme: u.Scheme, Host: u.Host}).String() }
+// withoutCredentials formats a proxy's URL without its credentials.
+func withoutCredentials(u *url.URL) string {
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host}).String()
+}
 
 func hostPort(u *url.URL) string { return net.JoinHostPort(u.Hostname(), portOf(u)) }
 

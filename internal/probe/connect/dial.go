@@ -19,17 +19,17 @@ import (
 	"netwatchd/internal/probe/dnsprobe"
 )
 
-// A dialer resolves a name and connects to one of its addresses, as a browser would, and keeps what it saw on the way.
+// A dialer resolves a name and connects to one of its addresses, as a browser would.
 type dialer struct {
 	nameservers []netip.AddrPort
 	family      string // "ipv4", "ipv6"; anything else: both
 	progress    *Progress
 }
 
-// headStart is how long one address may take before the next is tried beside it: RFC 8305's Connection Attempt Delay.
-const headStart = 250 * time.Millisecond
+// attemptDelay is RFC 8305's Connection Attempt Delay: after it, the next address is tried in parallel.
+const attemptDelay = 250 * time.Millisecond
 
-// dial enters Resolve, unless host is an address, and Connect.
+// dial enters the phase Resolve, unless host is an address, and then Connect.
 func (d *dialer) dial(ctx context.Context, host string, port uint16) (net.Conn, error) {
 	addrs, err := d.resolve(ctx, host)
 	if err != nil {
@@ -45,8 +45,8 @@ func (d *dialer) dial(ctx context.Context, host string, port uint16) (net.Conn, 
 func (d *dialer) resolve(ctx context.Context, host string) ([]netip.Addr, error) {
 	if literal, err := netip.ParseAddr(host); err == nil {
 		literal = literal.Unmap()
-		if !d.wants(literal) {
-			return nil, probe.Failf(probe.Internal, "%s is no %s address: set family to any", literal, d.family)
+		if !d.allows(literal) {
+			return nil, probe.Failf(probe.Internal, "%s is not an %s address: set family to any", literal, d.family)
 		}
 		return []netip.Addr{literal}, nil
 	}
@@ -69,8 +69,8 @@ func (d *dialer) resolve(ctx context.Context, host string) ([]netip.Addr, error)
 	return d.usable(host, addrs)
 }
 
-// usable refuses a block-list's 0.0.0.0: Linux connects that to this very host, which would then be judged in the
-// service's place.
+// usable rejects 0.0.0.0, the answer of block lists: Linux connects it to this host, which would then be mistaken for the
+// service.
 func (d *dialer) usable(host string, addrs []netip.Addr) ([]netip.Addr, error) {
 	named := len(addrs)
 	addrs = slices.DeleteFunc(addrs, netip.Addr.IsUnspecified)
@@ -78,36 +78,36 @@ func (d *dialer) usable(host string, addrs []netip.Addr) ([]netip.Addr, error) {
 	case len(addrs) > 0:
 		return addrs, nil
 	case named > 0:
-		return nil, probe.Failf(probe.DNSWrongAnswer, "%s resolves to the unspecified address: a block-list's answer", host)
+		return nil, probe.Failf(probe.DNSWrongAnswer, "%s resolves to the unspecified address, as block lists answer", host)
 	}
 	return nil, probe.Failf(probe.DNSNoData, "%s has no address", host)
 }
 
-func (d *dialer) wants(a netip.Addr) bool {
+func (d *dialer) allows(a netip.Addr) bool {
 	return !(d.family == "ipv4" && !a.Is4() || d.family == "ipv6" && a.Is4())
 }
 
-// An endeavour is one connect to one address, ended.
-type endeavour struct {
+// A dialResult is the end of one connect to one address.
+type dialResult struct {
 	addr netip.AddrPort
 	conn net.Conn
 	err  error
 }
 
-// connect tries the addresses in turn, each a head start after the one before or as soon as that one failed, and returns
-// the first connection. It does not return before all it has started has ended.
+// connect tries the addresses in turn and returns the first connection. Each begins attemptDelay after the one before it,
+// or as soon as that one failed. It returns only after everything it started has ended.
 func (d *dialer) connect(ctx context.Context, addrs []netip.AddrPort) (net.Conn, error) {
 	d.progress.Enter(probe.Connect)
-	addrs = inTurn(addrs)
+	addrs = interleave(addrs)
 	started := 0
-	ended := make(chan endeavour, len(addrs))
+	ended := make(chan dialResult, len(addrs))
 	var all sync.WaitGroup
 	ctx, cancel := context.WithCancel(ctx)
 	defer func() {
 		cancel()
 		all.Wait()
 		close(ended)
-		for late := range ended { // it won a race that was over
+		for late := range ended { // it connected too late
 			if late.conn != nil {
 				late.conn.Close()
 			}
@@ -115,7 +115,7 @@ func (d *dialer) connect(ctx context.Context, addrs []netip.AddrPort) (net.Conn,
 	}()
 	next := time.NewTimer(0)
 	defer next.Stop()
-	var failed []endeavour
+	var failed []dialResult
 	for len(failed) < len(addrs) {
 		select {
 		case <-next.C:
@@ -124,40 +124,40 @@ func (d *dialer) connect(ctx context.Context, addrs []netip.AddrPort) (net.Conn,
 			}
 			addr := addrs[started]
 			started++
-			all.Go(func() { ended <- endeavourTo(ctx, addr) })
-			next.Reset(headStart)
+			all.Go(func() { ended <- dialOne(ctx, addr) })
+			next.Reset(attemptDelay)
 		case e := <-ended:
 			if e.err == nil {
-				d.won(e.addr, failed, addrs[:started])
+				d.succeeded(e.addr, failed, addrs[:started])
 				return e.conn, nil
 			}
 			failed = append(failed, e)
 			if ctx.Err() != nil && len(failed) == started {
-				return nil, d.lost(failed)
+				return nil, d.failed(failed)
 			}
 			next.Reset(0)
 		}
 	}
-	return nil, d.lost(failed)
+	return nil, d.failed(failed)
 }
 
-func endeavourTo(ctx context.Context, addr netip.AddrPort) endeavour {
-	// Keep-alive off: its packets every 15 s would keep a middlebox's memory of the connection fresh, and a stream held
-	// idle would never show that it is cut. Codex's own client sends none either.
-	var w witness
-	defer w.leave()
-	ctx, stop := w.impatient(ctx)
+func dialOne(ctx context.Context, addr netip.AddrPort) dialResult {
+	// No keep-alive: a packet every 15 s would keep the connection in a middlebox's table, and a stream held idle would
+	// never be dropped. Codex's own client sends none either.
+	var w tcpInspector
+	defer w.release()
+	ctx, stop := w.cancelIfBlocked(ctx)
 	defer stop()
-	dialer := net.Dialer{KeepAlive: -1, Control: w.attend}
+	dialer := net.Dialer{KeepAlive: -1, Control: w.control}
 	conn, err := dialer.DialContext(ctx, "tcp", addr.String())
 	if err != nil {
-		return endeavour{addr: addr, err: connectError(addr, err, &w)}
+		return dialResult{addr: addr, err: connectError(addr, err, &w)}
 	}
-	return endeavour{addr: addr, conn: conn}
+	return dialResult{addr: addr, conn: conn}
 }
 
-// won notes who answered, and if the other family had its chance and did not.
-func (d *dialer) won(winner netip.AddrPort, failed []endeavour, started []netip.AddrPort) {
+// succeeded records the peer, and a warning if the other address family was tried and did not connect.
+func (d *dialer) succeeded(winner netip.AddrPort, failed []dialResult, started []netip.AddrPort) {
 	isOther := func(a netip.AddrPort) bool { return a.Addr().Is4() != winner.Addr().Is4() }
 	other := "ipv6"
 	if !winner.Addr().Is4() {
@@ -166,21 +166,21 @@ func (d *dialer) won(winner netip.AddrPort, failed []endeavour, started []netip.
 	d.progress.Learn(func(f *probe.Facts) {
 		f.Peer = winner.String()
 		switch {
-		case slices.ContainsFunc(failed, func(e endeavour) bool { return isOther(e.addr) }):
+		case slices.ContainsFunc(failed, func(e dialResult) bool { return isOther(e.addr) }):
 			f.Warnings = append(f.Warnings, other+"_failed")
 		case slices.ContainsFunc(started, isOther):
-			// It had the head start and nothing came: a black hole looks like this, but so does a long way.
+			// It began earlier and had no answer yet. That is a black hole or a long round-trip time.
 			f.Warnings = append(f.Warnings, other+"_slow")
 		}
 	})
 }
 
-// lost picks the most telling failure, and says all.
-func (d *dialer) lost(failed []endeavour) error {
-	slices.SortStableFunc(failed, func(a, b endeavour) int { return telling(b.err) - telling(a.err) })
+// failed returns the most informative error with the text of all.
+func (d *dialer) failed(failed []dialResult) error {
+	slices.SortStableFunc(failed, func(a, b dialResult) int { return informative(b.err) - informative(a.err) })
 	d.progress.Learn(func(f *probe.Facts) {
 		f.Peer = failed[0].addr.String()
-		if _, is := errors.AsType[*forbidden](failed[0].err); is {
+		if _, is := errors.AsType[*prohibitedError](failed[0].err); is {
 			f.Warnings = append(f.Warnings, "forbidden_on_the_way")
 		}
 	})
@@ -194,16 +194,16 @@ func (d *dialer) lost(failed []endeavour) error {
 	return probe.Reword(strings.Join(said, "; "), failed[0].err)
 }
 
-// telling ranks how much a failure to connect says: an answer says more than silence, and a family that this host keeps to
-// itself, for want of a route or by a firewall, says nothing about the other. To have run out of sockets says it of both.
-func telling(err error) int {
+// informative ranks errors. An answer says more than silence. A family that this host itself blocks or has no route for
+// says nothing about the other family. A lack of sockets affects both.
+func informative(err error) int {
 	return slices.Index([]probe.Class{probe.LocalNoInterface, probe.LocalNoRoute, probe.LocalDenied, probe.TCPTimedOut, probe.TCPAddressUnreachable, probe.TCPReset,
 		probe.TCPRefused, probe.LocalResources}, probe.Classify(probe.Connect, err))
 }
 
-// inTurn interleaves the families, IPv6 first, as RFC 8305 asks. A family that this host has no route for is left out if
-// the other has one: not to have IPv6 is normal, and no failure of it.
-func inTurn(addrs []netip.AddrPort) []netip.AddrPort {
+// interleave alternates the families, IPv6 first, as RFC 8305 says. It leaves out a family that this host has no route for
+// if the other has one: a host without IPv6 is normal.
+func interleave(addrs []netip.AddrPort) []netip.AddrPort {
 	var v6, v4 []netip.AddrPort
 	for _, a := range addrs {
 		if a.Addr().Is4() {
@@ -215,7 +215,7 @@ func inTurn(addrs []netip.AddrPort) []netip.AddrPort {
 	if len(v6) == 0 || len(v4) == 0 {
 		return addrs
 	}
-	routed6, routed4 := slices.ContainsFunc(v6, routed), slices.ContainsFunc(v4, routed)
+	routed6, routed4 := slices.ContainsFunc(v6, hasRoute), slices.ContainsFunc(v4, hasRoute)
 	switch {
 	case routed6 && !routed4:
 		return v6
@@ -230,8 +230,8 @@ func inTurn(addrs []netip.AddrPort) []netip.AddrPort {
 	return turns
 }
 
-// routed reports whether this host has a route to addr. Connecting a datagram socket looks the route up and sends nothing.
-func routed(addr netip.AddrPort) bool {
+// hasRoute reports whether this host has a route to addr. Connecting a UDP socket looks up the route and sends nothing.
+func hasRoute(addr netip.AddrPort) bool {
 	conn, err := net.Dial("udp", addr.String())
 	if err != nil {
 		return false
@@ -240,10 +240,10 @@ func routed(addr netip.AddrPort) bool {
 	return true
 }
 
-// neighbourMissing reports whether the next hop towards addr was asked for its link address and did not answer. How long
-// the failure took does not tell: a connect that comes while the neighbour is being asked already fails sooner than the
-// usual three seconds, and a router whose own neighbour is missing says so only after three seconds.
-func neighbourMissing(addr netip.Addr) bool {
+// neighborFailed reports whether the next hop to addr did not answer ARP or neighbor discovery. The time until the failure
+// does not show it: a connect that begins while a resolution is under way fails before the usual three seconds, and a
+// router that misses its own neighbor reports it only after three seconds.
+func neighborFailed(addr netip.Addr) bool {
 	way, is := routeTo(addr)
 	if !is {
 		return false
@@ -258,13 +258,13 @@ func neighbourMissing(addr netip.Addr) bool {
 	})
 }
 
-// connectError words a failed connect for people, keeps its errno in the chain, and tells who spoke: ENETUNREACH and
-// EHOSTUNREACH come from this host's routes as well as from a router's ICMP, EACCES from its policy as well as from
-// ICMPv6, and silence from its own firewall as well as from afar.
-func connectError(addr netip.AddrPort, err error, w *witness) error {
+// connectError explains a failed connect, keeps its errno in the chain, and finds out who caused it. ENETUNREACH and
+// EHOSTUNREACH come from this host's routes or from a router's ICMP message, EACCES from this host's policy or from ICMPv6,
+// and silence from this host's firewall or from the network.
+func connectError(addr netip.AddrPort, err error, w *tcpInspector) error {
 	errno, _ := errors.AsType[syscall.Errno](err)
-	ended, kept := probe.InWords(err), w.keptIn()
-	if kept && errno == 0 { // given up early
+	ended, kept := probe.InWords(err), w.synNeverLeft()
+	if kept && errno == 0 { // cancelled early
 		ended = "no answer"
 	}
 	said := fmt.Sprintf("connect to %s: %s", addr, ended)
@@ -272,53 +272,53 @@ func connectError(addr netip.AddrPort, err error, w *witness) error {
 		return probe.Fail(c, probe.Reword(said+" ("+reason+")", err))
 	}
 	switch errno {
-	case syscall.ENETUNREACH, syscall.EHOSTUNREACH, syscall.EADDRNOTAVAIL, syscall.EINVAL: // the last from a "blackhole" route
-		if !routed(addr) {
+	case syscall.ENETUNREACH, syscall.EHOSTUNREACH, syscall.EADDRNOTAVAIL, syscall.EINVAL: // EINVAL: a "blackhole" route
+		if !hasRoute(addr) {
 			return because(probe.LocalNoRoute, "this host has no route to it")
 		}
 	}
 	switch {
-	case kept && !routed(addr): // the link went down meanwhile
+	case kept && !hasRoute(addr): // the link went down meanwhile
 		return because(probe.LocalNoRoute, "this host has no route to it")
 	case kept:
-		return because(probe.LocalDenied, "this host drops the packets itself: a rule of its own firewall")
+		return because(probe.LocalDenied, "a rule of this host's own firewall drops the packets")
 	case errno == syscall.EADDRNOTAVAIL:
 		return because(probe.LocalResources, "no free port on this host")
-	case errno == syscall.EHOSTUNREACH && neighbourMissing(addr.Addr()):
-		return because(probe.LocalNoRoute, "its neighbour on this link, the router perhaps, does not answer")
+	case errno == syscall.EHOSTUNREACH && neighborFailed(addr.Addr()):
+		return because(probe.LocalNoRoute, "the next hop, probably the router, does not answer on this link")
 	}
-	if o, heard := w.objection(); heard && o.from != addr.Addr() && !ours(o.from) {
-		if o.forbids {
-			return probe.Fail(probe.TCPAddressUnreachable, &forbidden{probe.Reword(fmt.Sprintf("%s (%s, on the way, forbids it)", said, o.from), err)})
+	if o, heard := w.icmpError(); heard && o.from != addr.Addr() && !isLocal(o.from) {
+		if o.prohibited {
+			return probe.Fail(probe.TCPAddressUnreachable, &prohibitedError{probe.Reword(fmt.Sprintf("%s (a firewall on the network path, %s, rejects the connection)", said, o.from), err)})
 		}
-		return because(probe.TCPAddressUnreachable, fmt.Sprintf("%s, on the way, says so", o.from))
+		return because(probe.TCPAddressUnreachable, fmt.Sprintf("reported by %s on the network path", o.from))
 	}
-	return refusal(addr, errno, because, probe.Reword(said, err))
+	return refusedBy(addr, errno, because, probe.Reword(said, err))
 }
 
-// forbidden is an error by which someone on the way keeps us from where we wanted to go.
-type forbidden struct{ error }
+// prohibitedError says that a firewall on the network path rejected the connection.
+type prohibitedError struct{ error }
 
-func (f *forbidden) Unwrap() error { return f.error }
+func (f *prohibitedError) Unwrap() error { return f.error }
 
-// refusal is who refused a connect that ended in errno: this host itself, or the network.
-func refusal(addr netip.AddrPort, errno syscall.Errno, because func(probe.Class, string) error, otherwise error) error {
+// refusedBy finds out whether this host itself or the network refused a connect that ended in errno.
+func refusedBy(addr netip.AddrPort, errno syscall.Errno, because func(probe.Class, string) error, otherwise error) error {
 	switch errno {
 	case syscall.ECONNREFUSED, syscall.ENETUNREACH, syscall.EHOSTUNREACH:
 	case syscall.EACCES:
-		if denied, _ := connectNow(addr); denied || addr.Addr().Is4() { // only ICMPv6 has a "prohibited" that ends in EACCES
+		if denied, _ := tryConnect(addr); denied || addr.Addr().Is4() { // only ICMPv6 has a "prohibited" message that becomes EACCES
 			return otherwise
 		}
 	default:
 		return otherwise
 	}
 	switch {
-	case refusedHere(addr):
-		return because(probe.LocalDenied, "this host refuses it itself: a rule of its own firewall")
+	case rejectedLocally(addr):
+		return because(probe.LocalDenied, "a rule of this host's own firewall rejects the connection")
 	case errno == syscall.EACCES:
-		return because(probe.TCPAddressUnreachable, "the network's answer: it is prohibited")
+		return because(probe.TCPAddressUnreachable, "the network reports that it is prohibited")
 	case errno == syscall.ECONNREFUSED:
 		return otherwise
 	}
-	return because(probe.TCPAddressUnreachable, "the network's answer")
+	return because(probe.TCPAddressUnreachable, "reported by the network")
 }

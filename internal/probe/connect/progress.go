@@ -7,22 +7,22 @@ import (
 	"netwatchd/internal/probe"
 )
 
-// Progress is what an attempt has learned so far and the phase it is in. It is safe for concurrent use: net/http reports
-// that a request was written from a goroutine of its own, which may be late.
+// Progress records the phase an attempt is in and the facts it has learned. It is safe for concurrent use: net/http reports
+// from its own goroutine that a request was written, and may be late.
 type Progress struct {
 	mu    sync.Mutex
 	facts probe.Facts
-	since time.Time // when the present phase began
+	since time.Time // when the current phase began
 }
 
-// Enter ends the present phase and begins another. A phase entered twice, as by a redirect, adds up.
+// Enter ends the current phase and begins another. The times of a phase entered twice, as after a redirect, add up.
 func (p *Progress) Enter(phase probe.Phase) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.move(phase)
 }
 
-// advance enters phase only from the one before it, so that a late report never moves an attempt backwards.
+// advance enters phase to only from phase from, so that a late report never moves an attempt backwards.
 func (p *Progress) advance(from, to probe.Phase) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -45,7 +45,7 @@ func (p *Progress) phase() probe.Phase {
 	return p.facts.Phase
 }
 
-// Spent is how long the present phase has lasted.
+// Spent returns how long the current phase has lasted.
 func (p *Progress) Spent() time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -63,7 +63,7 @@ func (p *Progress) Warn(warnings ...string) {
 	p.Learn(func(f *probe.Facts) { f.Warnings = append(f.Warnings, warnings...) })
 }
 
-// End closes the last phase and returns the facts. Nothing that comes later changes them.
+// End ends the last phase and returns the facts. Later calls do not change them.
 func (p *Progress) End() probe.Facts {
 	p.mu.Lock()
 	defer p.mu.Unlock()

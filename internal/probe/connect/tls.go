@@ -16,15 +16,15 @@ import (
 	"netwatchd/internal/redact"
 )
 
-// security says which certificates are trusted.
-type security struct {
+// A verifier decides which certificates are trusted.
+type verifier struct {
 	roots  *x509.CertPool // nil: the system's
 	issuer string
 	now    func() time.Time
 }
 
-func (r *Options) security() (*security, error) {
-	s := &security{issuer: r.Issuer, now: r.Now}
+func (r *Options) verifier() (*verifier, error) {
+	s := &verifier{issuer: r.Issuer, now: r.Now}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -42,13 +42,13 @@ func (r *Options) security() (*security, error) {
 	return s, nil
 }
 
-// anyIssuer is for a proxy: the issuer expected is the server's.
-func (s *security) anyIssuer() *security { return &security{roots: s.roots, now: s.now} }
+// anyIssuer returns a verifier for a proxy's certificate: the expected issuer is that of the server.
+func (s *verifier) anyIssuer() *verifier { return &verifier{roots: s.roots, now: s.now} }
 
-// shake makes the handshake and tells seen what was shown, verified or not: an expired or a forged certificate is the
-// best evidence there is. crypto/tls keeps a certificate that it does not trust to itself, so it is told to trust all and
-// verification is done here.
-func (s *security) shake(ctx context.Context, conn net.Conn, name string, protocols []string, seen func(*probe.TLS)) (*tls.Conn, error) {
+// handshake makes the TLS handshake and passes the certificate to seen, verified or not: an expired or forged certificate is
+// the best evidence. crypto/tls does not hand out a certificate that it rejects, so it accepts all and they are verified
+// here.
+func (s *verifier) handshake(ctx context.Context, conn net.Conn, name string, protocols []string, seen func(*probe.TLS)) (*tls.Conn, error) {
 	var distrust error
 	secured := tls.Client(conn, &tls.Config{
 		ServerName:         name,
@@ -56,7 +56,7 @@ func (s *security) shake(ctx context.Context, conn net.Conn, name string, protoc
 		Time:               s.now,
 		InsecureSkipVerify: true,
 		VerifyConnection: func(state tls.ConnectionState) error {
-			seen(shown(state))
+			seen(tlsFacts(state))
 			distrust = s.verify(state, name)
 			return distrust
 		},
@@ -71,13 +71,13 @@ func (s *security) shake(ctx context.Context, conn net.Conn, name string, protoc
 	return nil, probe.Reword(fmt.Sprintf("TLS handshake with %s: %s", conn.RemoteAddr(), probe.InWords(err)), err)
 }
 
-func shown(state tls.ConnectionState) *probe.TLS {
-	leaf := state.PeerCertificates[0] // a server that shows none fails the handshake before
+func tlsFacts(state tls.ConnectionState) *probe.TLS {
+	leaf := state.PeerCertificates[0] // without one the handshake has failed
 	return &probe.TLS{Version: tls.VersionName(state.Version), Subject: redact.Line(leaf.Subject.String(), probe.WhyLimit), Issuer: redact.Line(leaf.Issuer.String(), probe.WhyLimit),
 		NotAfter: leaf.NotAfter}
 }
 
-func (s *security) verify(state tls.ConnectionState, name string) error {
+func (s *verifier) verify(state tls.ConnectionState, name string) error {
 	leaf := state.PeerCertificates[0]
 	options := x509.VerifyOptions{Roots: s.roots, CurrentTime: s.now(), DNSName: name, Intermediates: x509.NewCertPool()}
 	for _, c := range state.PeerCertificates[1:] {
@@ -85,22 +85,22 @@ func (s *security) verify(state tls.ConnectionState, name string) error {
 	}
 	chains, err := leaf.Verify(options)
 	if err != nil {
-		return s.distrust(state.PeerCertificates, name, err)
+		return s.certificateError(state.PeerCertificates, name, err)
 	}
-	if slices.ContainsFunc(chains, s.issued) {
+	if slices.ContainsFunc(chains, s.hasIssuer) {
 		return nil
 	}
 	return s.unexpectedIssuer(leaf)
 }
 
-// distrust words the reason. An unknown authority that is not even the one expected is something in between that answers
-// in the server's place, and that says more than "unknown".
-func (s *security) distrust(shown []*x509.Certificate, name string, err error) error {
+// certificateError explains why a certificate is rejected. An unknown authority that is also not the expected issuer means
+// that something between answers for the server: that says more than "unknown".
+func (s *verifier) certificateError(shown []*x509.Certificate, name string, err error) error {
 	leaf := shown[0]
 	said := fmt.Sprintf("certificate: %s (issuer %q)", strings.TrimPrefix(err.Error(), "x509: "), leaf.Issuer)
 	switch probe.Classify(probe.Handshake, err) {
 	case probe.TLSAuthorityInvalid:
-		if !s.issued(shown) {
+		if !s.hasIssuer(shown) {
 			return s.unexpectedIssuer(leaf)
 		}
 	case probe.TLSDateInvalid:
@@ -111,9 +111,9 @@ func (s *security) distrust(shown []*x509.Certificate, name string, err error) e
 	return probe.Reword(said, err)
 }
 
-func (s *security) outOfDate(leaf *x509.Certificate, err error) string {
+func (s *verifier) outOfDate(leaf *x509.Certificate, err error) string {
 	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok {
-		leaf = invalid.Cert // or the one above it
+		leaf = invalid.Cert // or an issuer's above it
 	}
 	if s.now().Before(leaf.NotBefore) {
 		return fmt.Sprintf("certificate is not valid before %s, and this host's clock says %s (issuer %q)",
@@ -134,8 +134,8 @@ func namesOf(leaf *x509.Certificate) string {
 	return strings.Join(names, ", ")
 }
 
-// issued reports whether the expected issuer is among those named in a chain.
-func (s *security) issued(chain []*x509.Certificate) bool {
+// hasIssuer reports whether a chain names the expected issuer.
+func (s *verifier) hasIssuer(chain []*x509.Certificate) bool {
 	for _, c := range chain {
 		if strings.Contains(strings.ToLower(c.Issuer.String()), strings.ToLower(s.issuer)) {
 			return true
@@ -144,7 +144,7 @@ func (s *security) issued(chain []*x509.Certificate) bool {
 	return false
 }
 
-func (s *security) unexpectedIssuer(leaf *x509.Certificate) error {
-	return probe.Failf(probe.TLSUnexpectedIssuer, "certificate issued by %q, want %q: something in between answers in the server's place",
+func (s *verifier) unexpectedIssuer(leaf *x509.Certificate) error {
+	return probe.Failf(probe.TLSUnexpectedIssuer, "certificate issued by %q, want %q: something on the network path answers for the server",
 		leaf.Issuer, s.issuer)
 }

@@ -37,9 +37,9 @@ func unexpected(a connect.Response, want []int) error {
 	case a.StatusCode == http.StatusUnauthorized:
 		return probe.Failf(probe.HTTPUnauthorized, "%s", said)
 	case a.StatusCode == http.StatusNetworkAuthenticationRequired: // RFC 6585, 6: no server answers so about itself
-		return probe.Failf(probe.HTTPUnexpectedStatus, "%s: a network on the way wants a sign-in", said)
+		return probe.Failf(probe.HTTPUnexpectedStatus, "%s: a network on the path requires a sign-in", said)
 	case a.StatusCode == http.StatusProxyAuthRequired:
-		return probe.Failf(probe.HTTPUnexpectedStatus, "%s: a proxy on the way, which is not configured here, wants credentials", said)
+		return probe.Failf(probe.HTTPUnexpectedStatus, "%s: a proxy on the network path, not configured here, requires credentials", said)
 	case a.StatusCode/100 == 5:
 		return probe.Failf(probe.HTTPServerError, "%s", said)
 	case a.StatusCode/100 == 3:

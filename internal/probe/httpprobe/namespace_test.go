@@ -122,9 +122,9 @@ func TestRouterForbids(t *testing.T) {
 		warnings []string
 		why      string
 	}{
-		{"reject", probe.TCPAddressUnreachable, []string{"forbidden_on_the_way"}, ", on the way, forbids it)"},
-		{"reject with icmpx admin-prohibited", probe.TCPAddressUnreachable, []string{"forbidden_on_the_way"}, ", on the way, forbids it)"},
-		{"reject with icmpx host-unreachable", probe.TCPAddressUnreachable, nil, ", on the way, says so)"},
+		{"reject", probe.TCPAddressUnreachable, []string{"forbidden_on_the_way"}, ", rejects the connection)"},
+		{"reject with icmpx admin-prohibited", probe.TCPAddressUnreachable, []string{"forbidden_on_the_way"}, ", rejects the connection)"},
+		{"reject with icmpx host-unreachable", probe.TCPAddressUnreachable, nil, " on the network path)"},
 		{"reject with tcp reset", probe.TCPRefused, nil, "connection refused"},
 	} {
 		for to, by := range map[string]string{"198.51.100.10": "192.0.2.1", "2001:db8:b::10": "2001:db8::1"} {
@@ -136,7 +136,7 @@ func TestRouterForbids(t *testing.T) {
 				r := probetest.Attempt(t, p, 5*time.Second)
 				probetest.WantEnd(t, r, tt.class, probe.Connect, tt.why)
 				probetest.WantWarnings(t, r, tt.warnings...)
-				if tt.class == probe.TCPAddressUnreachable && !strings.Contains(r.Why, "("+by+", on the way") {
+				if tt.class == probe.TCPAddressUnreachable && !strings.Contains(r.Why, "path, "+by+", rejects") && !strings.Contains(r.Why, "by "+by+" on the network path)") {
 					t.Errorf("why = %q, want it said by %s", r.Why, by)
 				}
 			})
@@ -160,10 +160,10 @@ func TestLocalFirewall(t *testing.T) {
 		why        string
 	}{
 		{"nobody stops it, and nobody answers", "tcp dport 1 accept", probe.TCPTimedOut, "no answer in time"},
-		{"drops", "tcp dport 443 drop", probe.LocalDenied, "this host drops the packets itself"},
-		{"resets", "tcp dport 443 reject with tcp reset", probe.LocalDenied, "connection refused (this host refuses it itself"},
-		{"rejects", "tcp dport 443 reject", probe.LocalDenied, "connection refused (this host "},
-		{"rejects as prohibited", "tcp dport 443 reject with icmpx admin-prohibited", probe.LocalDenied, "(this host "},
+		{"drops", "tcp dport 443 drop", probe.LocalDenied, "a rule of this host's own firewall drops the packets"},
+		{"resets", "tcp dport 443 reject with tcp reset", probe.LocalDenied, "connection refused (a rule of this host's own firewall rejects"},
+		{"rejects", "tcp dport 443 reject", probe.LocalDenied, "connection refused (a rule of this host's own firewall "},
+		{"rejects as prohibited", "tcp dport 443 reject with icmpx admin-prohibited", probe.LocalDenied, "(a rule of this host's own firewall rejects"},
 	} {
 		for _, to := range []string{"192.0.2.9", "2001:db8::9"} {
 			t.Run(tt.name+", "+to, func(t *testing.T) {
