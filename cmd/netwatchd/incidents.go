@@ -19,7 +19,7 @@ import (
 
 func (a *app) incidentsCommand() *cobra.Command {
 	var asJSON bool
-	var f store.Filter
+	var f incident.Filter
 	cmd := &cobra.Command{
 		Use:   "incidents",
 		Short: "List what was wrong, the latest first",
@@ -160,7 +160,7 @@ func idOf(ctx context.Context, s *store.Store, name string) (string, error) {
 	if name != "latest" {
 		return name, nil
 	}
-	found, _, err := s.Incidents(ctx, store.Filter{Limit: 1})
+	found, _, err := s.Incidents(ctx, incident.Filter{Limit: 1})
 	if err != nil {
 		return "", err
 	}

@@ -16,6 +16,7 @@ import (
 	"netwatchd/internal/incident"
 	"netwatchd/internal/ledger"
 	"netwatchd/internal/probe"
+	"netwatchd/internal/rollup"
 	"netwatchd/internal/store"
 	"netwatchd/internal/watch"
 )
@@ -48,14 +49,14 @@ type Keeper struct {
 	entries []store.Entry
 	weight  int // of the entries
 	lost    int // entries dropped since they could not be written for too long
-	current map[ledger.Key]*store.Rollup
-	minutes []store.Minute
+	current map[ledger.Key]*rollup.Rollup
+	minutes []rollup.Minute
 	costs   map[string]watch.Costs
 	open    *store.Store // nil: it could not be opened
 	fault   string       // why history is not kept, which was logged; empty: it is
 
 	// Of the writing goroutine alone.
-	run      store.Run
+	run      incident.Run
 	retry    time.Duration
 	tidied   time.Time
 	begun    time.Time
@@ -70,8 +71,8 @@ func New(o Options) *Keeper {
 		Options: o,
 		wake:    make(chan struct{}, 1), look: make(chan struct{}, 1),
 		book: incident.NewBook(), dirty: make(map[*incident.Incident]bool), signs: make(map[*incident.Incident]map[sign]bool),
-		current: make(map[ledger.Key]*store.Rollup), costs: make(map[string]watch.Costs),
-		run:   store.Run{Version: o.Version, Started: now, Seen: now},
+		current: make(map[ledger.Key]*rollup.Rollup), costs: make(map[string]watch.Costs),
+		run:   incident.Run{Version: o.Version, Started: now, Seen: now},
 		begun: now, lastPart: now.Truncate(time.Minute),
 	}
 	k.report(k.reopen(context.Background()))
@@ -101,7 +102,7 @@ func (k *Keeper) Attempted(r probe.Result, interval time.Duration) {
 	key := ledger.KeyOf(r.Spec)
 	u := k.current[key]
 	if u == nil {
-		u = new(store.Rollup)
+		u = new(rollup.Rollup)
 		k.current[key] = u
 	}
 	u.Add(r.Class, r.Elapsed)
@@ -118,7 +119,7 @@ const rare = 5 * time.Minute
 func (k *Keeper) Resumed(away time.Duration, _ int) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.enter(store.Suspend{At: time.Now(), Away: away})
+	k.enter(store.Suspend{Suspend: incident.Suspend{At: time.Now(), Away: away}})
 }
 
 // Judged enters the verdict in the book.
@@ -157,7 +158,7 @@ func (k *Keeper) changed(i *incident.Incident) {
 const wholeRounds = 50
 
 func verdict(now watch.Standing, was diagnose.Cause, i *incident.Incident, at time.Time) store.Verdict {
-	v := store.Verdict{At: at, Was: was, Standing: now}
+	v := store.Verdict{Verdict: incident.Verdict{At: at, Was: was, Standing: now}}
 	if i != nil {
 		v.Incident = i.ID
 		if i.Moves+i.Returns > wholeRounds {

@@ -16,7 +16,10 @@ import (
 	"time"
 
 	"netwatchd/internal/diagnose"
+	"netwatchd/internal/incident"
+	"netwatchd/internal/ledger"
 	"netwatchd/internal/probe"
+	"netwatchd/internal/rollup"
 	"netwatchd/internal/store"
 	"netwatchd/internal/watch"
 )
@@ -89,7 +92,7 @@ func stored(t *testing.T, dir string) (found []string) {
 		return nil
 	}
 	defer s.Close()
-	all, _, err := s.Incidents(t.Context(), store.Filter{})
+	all, _, err := s.Incidents(t.Context(), incident.Filter{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +147,7 @@ func TestLives(t *testing.T) {
 	if text, _ := r.JSON(); bytes.Contains(text, []byte("Pl4nt3d")) || len(r.Evidence) == 0 {
 		t.Errorf("want evidence without the secret: %s", text)
 	}
-	if _, err := l.Record(t.Context(), "20260101-codex-1"); !errors.Is(err, store.ErrNoIncident) && err == nil {
+	if _, err := l.Record(t.Context(), "20260101-codex-1"); !errors.Is(err, incident.ErrNoIncident) && err == nil {
 		t.Error("a record of nothing")
 	}
 	l.Watch(nil)
@@ -165,7 +168,7 @@ func TestEndOfAService(t *testing.T) {
 			return err
 		}
 		defer s.Close()
-		open, _, err := s.Incidents(t.Context(), store.Filter{OpenOnly: true})
+		open, _, err := s.Incidents(t.Context(), incident.Filter{OpenOnly: true})
 		if err != nil || len(open) != 1 || open[0].Service != "shop" {
 			return fmt.Errorf("open: %v, %v; want shop's", open, err)
 		}
@@ -201,7 +204,7 @@ func TestNoStoreAtFirst(t *testing.T) {
 	l := live(t, dir)
 	judged(l, "codex", diagnose.Resolver, diagnose.Healthy)
 	judged(l, "codex", diagnose.Upstream, diagnose.Resolver)
-	found, total, err := l.Incidents(t.Context(), store.Filter{})
+	found, total, err := l.Incidents(t.Context(), incident.Filter{})
 	if err != nil || total != 1 || len(found) != 1 {
 		t.Errorf("%d incidents, %v; want the one in memory", total, err)
 	}
@@ -318,16 +321,16 @@ func TestDiskFull(t *testing.T) {
 func unwritten(t *testing.T, l *life) {
 	t.Helper()
 	for _, test := range []struct {
-		filter store.Filter
+		filter incident.Filter
 		want   string
 		total  int
 	}{
-		{store.Filter{}, "shop upstream open; codex resolver upstream", 2},
-		{store.Filter{OpenOnly: true}, "shop upstream open", 1},
-		{store.Filter{Limit: 1}, "shop upstream open", 2},
-		{store.Filter{Limit: 1, Offset: 1}, "codex resolver upstream", 2},
-		{store.Filter{Limit: 1, Offset: 2}, "", 2},
-		{store.Filter{Services: []string{"codex"}}, "codex resolver upstream", 1},
+		{incident.Filter{}, "shop upstream open; codex resolver upstream", 2},
+		{incident.Filter{OpenOnly: true}, "shop upstream open", 1},
+		{incident.Filter{Limit: 1}, "shop upstream open", 2},
+		{incident.Filter{Limit: 1, Offset: 1}, "codex resolver upstream", 2},
+		{incident.Filter{Limit: 1, Offset: 2}, "", 2},
+		{incident.Filter{Services: []string{"codex"}}, "codex resolver upstream", 1},
 	} {
 		found, total, err := l.Incidents(t.Context(), test.filter)
 		var words []string
@@ -346,7 +349,7 @@ func unwritten(t *testing.T, l *life) {
 			t.Errorf("%+v: %q of %d, %v; want %q of %d", test.filter, got, total, err, test.want, test.total)
 		}
 	}
-	found, _, _ := l.Incidents(t.Context(), store.Filter{Services: []string{"shop"}})
+	found, _, _ := l.Incidents(t.Context(), incident.Filter{Services: []string{"shop"}})
 	if r, err := l.Record(t.Context(), found[0].ID); err != nil || len(r.Evidence) == 0 || len(r.Transitions) == 0 {
 		t.Errorf("the record of what could not be written: %+v, %v", r, err)
 	}
@@ -370,7 +373,7 @@ func TestNeverWaits(t *testing.T) {
 		t.Errorf("%d results wait, want %d at the most", weight, weightLimit)
 	}
 	eventually(t, func() error {
-		_, total, err := l.Incidents(t.Context(), store.Filter{})
+		_, total, err := l.Incidents(t.Context(), incident.Filter{})
 		if err != nil || total != services {
 			return fmt.Errorf("%d incidents, %v; want %d, none lost", total, err, services)
 		}
@@ -379,13 +382,13 @@ func TestNeverWaits(t *testing.T) {
 }
 
 func TestThin(t *testing.T) {
-	var minutes []store.Minute
+	var minutes []rollup.Minute
 	for n := range 100 {
-		m := store.Minute{At: time.Unix(int64(60*n), 0)}
+		m := rollup.Minute{At: time.Unix(int64(60*n), 0)}
 		for p := range 1000 {
-			var u store.Rollup
+			var u rollup.Rollup
 			u.Add(probe.OK, 0.01)
-			m.Parts = append(m.Parts, store.Part{Key: store.Key{Probe: fmt.Sprint(p)}, Rollup: u})
+			m.Parts = append(m.Parts, rollup.Part{Key: ledger.Key{Probe: fmt.Sprint(p)}, Rollup: u})
 		}
 		minutes = thin(append(minutes, m))
 	}
@@ -440,7 +443,7 @@ func TestSeriesIsKnownBeforeItIsWritten(t *testing.T) {
 				t.Fatalf("keys %v, %v; want one", keys, err)
 			}
 			read := func() uint64 {
-				c := store.NewCurves(keys, time.Now().Add(-time.Hour), time.Now().Add(time.Hour), time.Hour)
+				c := rollup.NewCurves(keys, time.Now().Add(-time.Hour), time.Now().Add(time.Hour), time.Hour)
 				if err := l.Series(t.Context(), c); err != nil {
 					t.Error(err)
 				}

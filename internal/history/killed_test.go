@@ -13,8 +13,10 @@ import (
 	"time"
 
 	"netwatchd/internal/diagnose"
+	"netwatchd/internal/incident"
 	"netwatchd/internal/ledger"
 	"netwatchd/internal/probe"
+	"netwatchd/internal/rollup"
 	"netwatchd/internal/store"
 )
 
@@ -85,7 +87,7 @@ func TestKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	found, _, err := s.Incidents(t.Context(), store.Filter{})
+	found, _, err := s.Incidents(t.Context(), incident.Filter{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +96,7 @@ func TestKilled(t *testing.T) {
 		incidents[i.Service]++
 	}
 	key := victimKey(victimProbes - 1)
-	curves := store.NewCurves([]ledger.Key{key}, time.Now().Add(-time.Hour), time.Now().Add(1000*time.Hour), time.Minute)
+	curves := rollup.NewCurves([]ledger.Key{key}, time.Now().Add(-time.Hour), time.Now().Add(1000*time.Hour), time.Minute)
 	if err := s.Series(t.Context(), curves); err != nil {
 		t.Fatal(err)
 	}

@@ -10,13 +10,15 @@ import (
 	"time"
 
 	"netwatchd/internal/incident"
+	"netwatchd/internal/ledger"
 	"netwatchd/internal/record"
+	"netwatchd/internal/rollup"
 	"netwatchd/internal/store"
 )
 
 // Incidents returns those that match, the latest first, and how many match in all: what is stored, and over it what could
 // not be written yet. While the store cannot be used it is those that are known in memory.
-func (k *Keeper) Incidents(ctx context.Context, f store.Filter) (found []*incident.Incident, total int, err error) {
+func (k *Keeper) Incidents(ctx context.Context, f incident.Filter) (found []*incident.Incident, total int, err error) {
 	s := k.store()
 	if s == nil {
 		return k.remembered(f)
@@ -48,16 +50,16 @@ func (k *Keeper) Incidents(ctx context.Context, f store.Filter) (found []*incide
 	return page(found, f), total, nil
 }
 
-func matches(f store.Filter, i *incident.Incident) bool { return i.IsOpen() || !f.OpenOnly }
+func matches(f incident.Filter, i *incident.Incident) bool { return i.IsOpen() || !f.OpenOnly }
 
 // remembered are those in memory that match.
-func (k *Keeper) remembered(f store.Filter) (found []*incident.Incident, total int, err error) {
+func (k *Keeper) remembered(f incident.Filter) (found []*incident.Incident, total int, err error) {
 	found = slices.DeleteFunc(k.held(f.Services, true), func(i *incident.Incident) bool { return !matches(f, i) })
 	return page(found, f), len(found), nil
 }
 
 // page is the part of all that f wants, the latest first.
-func page(all []*incident.Incident, f store.Filter) []*incident.Incident {
+func page(all []*incident.Incident, f incident.Filter) []*incident.Incident {
 	slices.SortFunc(all, func(a, b *incident.Incident) int { return cmp.Or(b.Opened.Compare(a.Opened), cmp.Compare(b.ID, a.ID)) })
 	all = all[min(f.Offset, len(all)):]
 	if f.Limit > 0 {
@@ -89,9 +91,9 @@ func (k *Keeper) held(services []string, written bool) (held []*incident.Inciden
 var errAway = errors.New("the store cannot be used now; the log says why")
 
 // Record returns the record of an incident, of what is stored and of what could not be written yet; its error is
-// [store.ErrNoIncident] if there is none.
+// [incident.ErrNoIncident] if there is none.
 func (k *Keeper) Record(ctx context.Context, id string) (*record.Record, error) {
-	told, err := (*store.Told)(nil), errAway
+	told, err := (*incident.Told)(nil), errAway
 	if s := k.store(); s != nil {
 		told, err = s.Tell(ctx, id)
 	}
@@ -99,7 +101,7 @@ func (k *Keeper) Record(ctx context.Context, id string) (*record.Record, error) 
 		switch {
 		case i.ID != id:
 		case told == nil:
-			told, err = &store.Told{Incident: i}, nil
+			told, err = &incident.Told{Incident: i}, nil
 		default:
 			i.Notes = told.Incident.Notes
 			told.Incident = i
@@ -113,7 +115,7 @@ func (k *Keeper) Record(ctx context.Context, id string) (*record.Record, error) 
 }
 
 // addUnwritten adds what is to be written of the incident.
-func (k *Keeper) addUnwritten(t *store.Told) {
+func (k *Keeper) addUnwritten(t *incident.Told) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	id := t.Incident.ID
@@ -121,7 +123,7 @@ func (k *Keeper) addUnwritten(t *store.Told) {
 		switch e := e.(type) {
 		case store.Verdict:
 			if e.Incident == id {
-				t.Verdicts = append(t.Verdicts, e)
+				t.Verdicts = append(t.Verdicts, e.Verdict)
 			}
 		case store.Evidence:
 			if e.Incident == id {
@@ -140,17 +142,17 @@ func (k *Keeper) addUnwritten(t *store.Told) {
 }
 
 // Keys lists the series of services, or every one there is if none is named, those not written yet included.
-func (k *Keeper) Keys(ctx context.Context, services ...string) (keys []store.Key, err error) {
+func (k *Keeper) Keys(ctx context.Context, services ...string) (keys []ledger.Key, err error) {
 	if s := k.store(); s != nil {
 		keys, err = s.Keys(ctx, services...)
 	}
-	known := make(map[store.Key]bool, len(keys))
+	known := make(map[ledger.Key]bool, len(keys))
 	for _, key := range keys {
 		known[key] = true
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	add := func(key store.Key) {
+	add := func(key ledger.Key) {
 		if !known[key] && (len(services) == 0 || slices.Contains(services, key.Service)) {
 			known[key] = true
 			keys = append(keys, key)
@@ -164,13 +166,13 @@ func (k *Keeper) Keys(ctx context.Context, services ...string) (keys []store.Key
 			add(p.Key)
 		}
 	}
-	slices.SortFunc(keys, store.Key.Compare)
+	slices.SortFunc(keys, ledger.Key.Compare)
 	return keys, err
 }
 
 // Series adds to curves what is stored and what has not been written yet. For the moment in which a minute is being
 // written it is in neither.
-func (k *Keeper) Series(ctx context.Context, c *store.Curves) (err error) {
+func (k *Keeper) Series(ctx context.Context, c *rollup.Curves) (err error) {
 	if s := k.store(); s != nil {
 		err = s.Series(ctx, c)
 	}
@@ -191,7 +193,7 @@ func (k *Keeper) Series(ctx context.Context, c *store.Curves) (err error) {
 }
 
 // Absences lists the spans in which nothing was watched. While the store cannot be used none is known.
-func (k *Keeper) Absences(ctx context.Context, from, to time.Time) ([]store.Absence, error) {
+func (k *Keeper) Absences(ctx context.Context, from, to time.Time) ([]incident.Absence, error) {
 	if s := k.store(); s != nil {
 		return s.Absences(ctx, from, to)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"netwatchd/internal/incident"
 	"netwatchd/internal/ledger"
+	"netwatchd/internal/rollup"
 	"netwatchd/internal/store"
 )
 
@@ -97,15 +98,15 @@ func (k *Keeper) waitToRetry(ctx context.Context) {
 
 // endMinute files what was rolled up since the last call under the minute in which that began.
 func (k *Keeper) endMinute(now time.Time) {
-	fresh := make(map[ledger.Key]*store.Rollup)
+	fresh := make(map[ledger.Key]*rollup.Rollup)
 	k.mu.Lock()
 	filled := k.current
 	k.current = fresh
 	k.mu.Unlock()
-	m := store.Minute{At: k.lastPart, Parts: make([]store.Part, 0, len(filled))}
+	m := rollup.Minute{At: k.lastPart, Parts: make([]rollup.Part, 0, len(filled))}
 	k.lastPart = now.Truncate(time.Minute)
 	for key, u := range filled {
-		m.Parts = append(m.Parts, store.Part{Key: key, Rollup: *u})
+		m.Parts = append(m.Parts, rollup.Part{Key: key, Rollup: *u})
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -116,7 +117,7 @@ func (k *Keeper) endMinute(now time.Time) {
 }
 
 // thin adds the oldest minutes up until there are few enough roll-ups.
-func thin(minutes []store.Minute) []store.Minute {
+func thin(minutes []rollup.Minute) []rollup.Minute {
 	parts := 0
 	for _, m := range minutes {
 		parts += len(m.Parts)
@@ -130,7 +131,7 @@ func thin(minutes []store.Minute) []store.Minute {
 	return minutes
 }
 
-func sum(a, b store.Minute) store.Minute {
+func sum(a, b rollup.Minute) rollup.Minute {
 	place := make(map[ledger.Key]int, len(a.Parts))
 	for n, p := range a.Parts {
 		place[p.Key] = n

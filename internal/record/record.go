@@ -17,7 +17,6 @@ import (
 	"netwatchd/internal/probe"
 	"netwatchd/internal/redact"
 	"netwatchd/internal/snapshot"
-	"netwatchd/internal/store"
 	"netwatchd/internal/watch"
 )
 
@@ -110,7 +109,7 @@ type Warning struct {
 const exhibitLimit = 60
 
 // Of makes the record of what is told.
-func Of(t *store.Told) *Record {
+func Of(t *incident.Told) *Record {
 	r := &Record{facts: facts(*t.Incident.Clone()), Symptom: []Symptom{}, Evidence: []Exhibit{}, Beside: []Pair{}, Warnings: []Warning{}}
 	if r.Notes == nil {
 		r.Notes = []incident.Note{}
@@ -136,7 +135,7 @@ func Of(t *store.Told) *Record {
 }
 
 // decisive is the standing that the record explains: the latest fault.
-func decisive(t *store.Told) watch.Standing {
+func decisive(t *incident.Told) watch.Standing {
 	for _, v := range slices.Backward(t.Verdicts) {
 		if v.Standing.Cause.Fault() {
 			return v.Standing
@@ -148,7 +147,7 @@ func decisive(t *store.Told) watch.Standing {
 	return s
 }
 
-func (r *Record) readSnapshot(t *store.Told) {
+func (r *Record) readSnapshot(t *incident.Told) {
 	var s snapshot.Snapshot
 	if len(t.Snapshot) > 0 && !bytes.Equal(t.Snapshot, []byte("null")) && json.Unmarshal(t.Snapshot, &s) == nil {
 		r.Runtime = &s
@@ -194,7 +193,7 @@ func same(a, b probe.Result) bool {
 const symptomLimit = 5
 
 // symptoms quotes what failed: the agent first, since its words are what a person has seen.
-func (r *Record) symptoms(t *store.Told) {
+func (r *Record) symptoms(t *incident.Told) {
 	var words []probe.Result
 	for _, a := range t.Attempts {
 		if !a.OK() && during(t.Incident, a.Start) {
@@ -226,7 +225,7 @@ const before = 2 * time.Minute
 
 // pairs sets the service's probes on the host beside those in the sandbox, from cheap to expensive, of the latest round
 // that has both, or else of the latest.
-func (r *Record) pairs(t *store.Told) {
+func (r *Record) pairs(t *incident.Told) {
 	var best []probe.Result
 	for _, v := range slices.Backward(t.Verdicts) {
 		results := slices.DeleteFunc(slices.Clone(v.Standing.Results), func(p probe.Result) bool { return p.Role != probe.OfService })
@@ -259,7 +258,7 @@ func (r *Record) pairs(t *store.Told) {
 	})
 }
 
-func (r *Record) transitions(t *store.Told) {
+func (r *Record) transitions(t *incident.Told) {
 	r.Transitions = []Transition{}
 	add := func(at time.Time, what, text string, exhibits ...int) {
 		r.Transitions = append(r.Transitions, Transition{at.UTC(), what, text, exhibits})
@@ -281,7 +280,7 @@ func (r *Record) transitions(t *store.Told) {
 }
 
 // lives tells of the daemon's own starts and ends: what was not watched is not known.
-func (r *Record) lives(t *store.Told, add func(time.Time, string, string, ...int)) {
+func (r *Record) lives(t *incident.Told, add func(time.Time, string, string, ...int)) {
 	for n, run := range t.Runs {
 		if run.Started.After(r.Opened) {
 			add(run.Started, "start", "netwatchd "+run.Version+" started")
@@ -296,7 +295,7 @@ func (r *Record) lives(t *store.Told, add func(time.Time, string, string, ...int
 }
 
 // backtest counts the agent's runs since the service was well again.
-func (r *Record) backtest(t *store.Told) {
+func (r *Record) backtest(t *incident.Told) {
 	if r.Closed == nil {
 		return
 	}
@@ -315,7 +314,7 @@ func (r *Record) backtest(t *store.Told) {
 	}
 }
 
-func (r *Record) scope(t *store.Told) {
+func (r *Record) scope(t *incident.Told) {
 	r.Scope = Scope{Service: r.Service, Targets: []string{}, Vantages: []string{}, From: r.Opened, To: r.Closed, Versions: []string{}}
 	if r.Closed != nil {
 		r.Scope.Lasted = probe.InSeconds(r.Closed.Sub(r.Opened))

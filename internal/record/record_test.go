@@ -15,7 +15,6 @@ import (
 	"netwatchd/internal/incident"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/snapshot"
-	"netwatchd/internal/store"
 	"netwatchd/internal/watch"
 )
 
@@ -29,7 +28,7 @@ func result(name string, kind probe.Kind, v probe.Vantage, class probe.Class, wh
 }
 
 // scene is the incident of the sandbox: denied inside, well outside.
-func scene() *store.Told {
+func scene() *incident.Told {
 	b := incident.NewBook()
 	i, _ := b.Enter(incident.Judgement{Service: "codex", Cause: diagnose.Resolver, Severity: diagnose.Ticket, Title: "codex: names", At: noon})
 	b.Enter(incident.Judgement{Service: "codex", Cause: diagnose.Sandbox, Severity: diagnose.Ticket, Title: "codex: unreachable from the sandbox only", At: noon.Add(time.Minute)})
@@ -44,24 +43,24 @@ func scene() *store.Told {
 	again := run
 	again.Start, again.Class, again.Why = noon.Add(61*time.Minute), probe.OK, ""
 
-	verdict := func(at time.Duration, was, is diagnose.Cause, evidence ...probe.Result) store.Verdict {
+	verdict := func(at time.Duration, was, is diagnose.Cause, evidence ...probe.Result) incident.Verdict {
 		s := watch.Standing{Verdict: diagnose.NotReady("codex", is), Since: noon.Add(at), Delay: 1.2, Results: evidence}
 		s.Evidence = evidence
-		return store.Verdict{At: noon.Add(at), Was: was, Incident: i.ID, Standing: s}
+		return incident.Verdict{At: noon.Add(at), Was: was, Incident: i.ID, Standing: s}
 	}
 	snap, _ := json.Marshal(snapshot.Snapshot{At: noon, Kernel: "6.6", Programs: []snapshot.Program{{Name: "codex", Version: "0.104.0", Path: "/usr/bin/codex"}},
 		Environment: []snapshot.Setting{{Name: "CODEX_SANDBOX_NETWORK_DISABLED", Value: "1"}},
 		Agent:       &snapshot.Agent{Home: "/home/me/.codex", Configuration: "sandbox_mode = \"workspace-write\"\n", Features: []string{"shell_tool"}, SignIn: "there"}})
-	return &store.Told{
+	return &incident.Told{
 		Incident: i,
-		Verdicts: []store.Verdict{
+		Verdicts: []incident.Verdict{
 			verdict(0, diagnose.Healthy, diagnose.Resolver, result("dns", probe.KindDNS, probe.FromHost, probe.DNSTimeout, "no answer")),
 			verdict(time.Minute, diagnose.Resolver, diagnose.Sandbox, inside, outside),
 			verdict(time.Hour, diagnose.Sandbox, diagnose.Healthy, outside),
 		},
 		Attempts: []probe.Result{run, again},
-		Suspends: []store.Suspend{{At: noon.Add(30 * time.Minute), Away: 10 * time.Minute}},
-		Runs:     []store.Run{{Version: "1.4.0", Started: noon.Add(-time.Hour), Seen: noon.Add(time.Minute)}, {Version: "1.4.1", Started: noon.Add(2 * time.Minute), Seen: noon.Add(time.Hour)}},
+		Suspends: []incident.Suspend{{At: noon.Add(30 * time.Minute), Away: 10 * time.Minute}},
+		Runs:     []incident.Run{{Version: "1.4.0", Started: noon.Add(-time.Hour), Seen: noon.Add(time.Minute)}, {Version: "1.4.1", Started: noon.Add(2 * time.Minute), Seen: noon.Add(time.Hour)}},
 		Snapshot: snap,
 	}
 }
@@ -145,7 +144,7 @@ func TestJSON(t *testing.T) {
 func TestBare(t *testing.T) {
 	b := incident.NewBook()
 	i, _ := b.Enter(incident.Judgement{Service: "codex", Cause: diagnose.Upstream, At: noon})
-	r := Of(&store.Told{Incident: i})
+	r := Of(&incident.Told{Incident: i})
 	if text := r.Markdown(); !strings.Contains(text, "No snapshot was taken") || !strings.Contains(text, "not over") {
 		t.Error(text)
 	}

@@ -7,16 +7,18 @@ import (
 	"testing"
 	"time"
 
+	"netwatchd/internal/ledger"
 	"netwatchd/internal/probe"
+	"netwatchd/internal/rollup"
 )
 
 // manyProbes are as many as are a normal configuration, each made every thirty seconds.
 const manyProbes = 10_000
 
-func manyMinutes(n int, r *rand.Rand) Minute {
-	m := Minute{At: noon.Add(time.Duration(n) * time.Minute), Parts: make([]Part, manyProbes)}
+func manyMinutes(n int, r *rand.Rand) rollup.Minute {
+	m := rollup.Minute{At: noon.Add(time.Duration(n) * time.Minute), Parts: make([]rollup.Part, manyProbes)}
 	for i := range m.Parts {
-		m.Parts[i].Key = Key{Service: "shop", Probe: fmt.Sprint("probe", i), Kind: probe.KindDNS}
+		m.Parts[i].Key = ledger.Key{Service: "shop", Probe: fmt.Sprint("probe", i), Kind: probe.KindDNS}
 		for range 2 {
 			class := probe.OK
 			if r.IntN(1000) == 0 {
@@ -36,7 +38,7 @@ func BenchmarkMinute(b *testing.B) {
 	}
 	defer s.Close()
 	r := rand.New(rand.NewPCG(1, 2))
-	minutes := []Minute{manyMinutes(0, r), manyMinutes(1, r)}
+	minutes := []rollup.Minute{manyMinutes(0, r), manyMinutes(1, r)}
 	n := 2
 	write := func() {
 		minutes[n%2].At = noon.Add(time.Duration(n) * time.Minute)
@@ -80,9 +82,9 @@ func BenchmarkHistory(b *testing.B) {
 		b.ReportMetric(writing.Seconds()*1000/float64(hours*60), "ms/minute")
 		b.ReportMetric(gathering.Seconds()*1000/float64(hours), "ms/hour")
 	})
-	var keys []Key // as many as one page shows
+	var keys []ledger.Key // as many as one page shows
 	for i := range 24 {
-		keys = append(keys, Key{Service: "shop", Probe: fmt.Sprint("probe", i*manyProbes/24), Kind: probe.KindDNS})
+		keys = append(keys, ledger.Key{Service: "shop", Probe: fmt.Sprint("probe", i*manyProbes/24), Kind: probe.KindDNS})
 	}
 	now := noon.Add(time.Duration(hours) * time.Hour)
 	for _, r := range []struct{ span, step time.Duration }{
@@ -90,7 +92,7 @@ func BenchmarkHistory(b *testing.B) {
 	} {
 		b.Run(fmt.Sprint("read ", r.span), func(b *testing.B) {
 			for b.Loop() {
-				c := NewCurves(keys, now.Add(-r.span), now, r.step)
+				c := rollup.NewCurves(keys, now.Add(-r.span), now, r.step)
 				if err := s.Series(b.Context(), c); err != nil || len(c.Points(keys[1])) == 0 {
 					b.Fatalf("%d points, %v", len(c.Points(keys[1])), err)
 				}
@@ -102,7 +104,7 @@ func BenchmarkHistory(b *testing.B) {
 // writeHours10k writes them, and returns how long that took, and how long it took to gather and forget.
 func writeHours10k(b *testing.B, s *Store, hours int) (writing, gathering time.Duration) {
 	r := rand.New(rand.NewPCG(1, 2))
-	samples := make([]Minute, 10) // making them takes longer than writing them
+	samples := make([]rollup.Minute, 10) // making them takes longer than writing them
 	for i := range samples {
 		samples[i] = manyMinutes(i, r)
 	}
@@ -110,7 +112,7 @@ func writeHours10k(b *testing.B, s *Store, hours int) (writing, gathering time.D
 		m := samples[r.IntN(len(samples))]
 		m.At = noon.Add(time.Duration(n) * time.Minute)
 		begun := time.Now()
-		if err := s.Write(b.Context(), &Batch{Minutes: []Minute{m}}); err != nil {
+		if err := s.Write(b.Context(), &Batch{Minutes: []rollup.Minute{m}}); err != nil {
 			b.Fatal(err)
 		}
 		writing += time.Since(begun)

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"netwatchd/internal/ledger"
+	"netwatchd/internal/rollup"
 	"time"
 )
 
@@ -16,34 +18,27 @@ const (
 	detailed = 7 * 24 * time.Hour
 )
 
-func minuteOf(t time.Time) int64 { return floor(t.UnixMilli(), time.Minute.Milliseconds()) }
-func hourOf(t time.Time) int64   { return floor(t.UnixMilli(), time.Hour.Milliseconds()) }
-
-func floor(a, b int64) int64 {
-	if a < 0 {
-		return (a - b + 1) / b
-	}
-	return a / b
-}
+func minuteOf(t time.Time) int64 { return rollup.FloorDiv(t.UnixMilli(), time.Minute.Milliseconds()) }
+func hourOf(t time.Time) int64   { return rollup.FloorDiv(t.UnixMilli(), time.Hour.Milliseconds()) }
 
 func atMinute(m int64) time.Time { return time.UnixMilli(m * time.Minute.Milliseconds()).UTC() }
 func atHour(h int64) time.Time   { return time.UnixMilli(h * time.Hour.Milliseconds()).UTC() }
 
 // writeMinute adds m to what there is of its minute: after a restart within it, or with a clock that was set back, there is.
-func (s *Store) writeMinute(ctx context.Context, tx *sql.Tx, m Minute) error {
-	var p packer
-	add := p.add
+func (s *Store) writeMinute(ctx context.Context, tx *sql.Tx, m rollup.Minute) error {
+	var p rollup.Packer
+	add := p.Add
 	var there []byte
 	minute := minuteOf(m.At)
 	err := tx.QueryRowContext(ctx, "SELECT body FROM minutes WHERE minute = ?", minute).Scan(&there)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return err
 	}
-	merged := make(map[uint64]*Rollup)
+	merged := make(map[uint64]*rollup.Rollup)
 	if err == nil {
-		add = func(number uint64, u *Rollup) { merge(merged, number, u) }
+		add = func(number uint64, u *rollup.Rollup) { merge(merged, number, u) }
 		// What is damaged is lost; what comes now need not be.
-		_ = unpack(there, add)
+		_ = rollup.Unpack(there, add)
 	}
 	for i := range m.Parts {
 		number, err := s.number(ctx, tx, m.Parts[i].Key)
@@ -53,13 +48,13 @@ func (s *Store) writeMinute(ctx context.Context, tx *sql.Tx, m Minute) error {
 		add(uint64(number), &m.Parts[i].Rollup)
 	}
 	for number, u := range merged {
-		p.add(number, u)
+		p.Add(number, u)
 	}
-	_, err = tx.ExecContext(ctx, "INSERT OR REPLACE INTO minutes (minute, body) VALUES (?, ?)", minute, p.pack())
+	_, err = tx.ExecContext(ctx, "INSERT OR REPLACE INTO minutes (minute, body) VALUES (?, ?)", minute, p.Pack())
 	return err
 }
 
-func merge(into map[uint64]*Rollup, number uint64, u *Rollup) {
+func merge(into map[uint64]*rollup.Rollup, number uint64, u *rollup.Rollup) {
 	if known := into[number]; known != nil {
 		known.Merge(u)
 		return
@@ -68,7 +63,7 @@ func merge(into map[uint64]*Rollup, number uint64, u *Rollup) {
 }
 
 // number is the row number of a series, which is made if it is new.
-func (s *Store) number(ctx context.Context, tx *sql.Tx, k Key) (int64, error) {
+func (s *Store) number(ctx context.Context, tx *sql.Tx, k ledger.Key) (int64, error) {
 	if n, ok := s.series[k]; ok {
 		return n, nil
 	}
@@ -83,7 +78,7 @@ func (s *Store) number(ctx context.Context, tx *sql.Tx, k Key) (int64, error) {
 	return n, err
 }
 
-func seriesNumber(ctx context.Context, q queryer, k Key) (n int64, err error) {
+func seriesNumber(ctx context.Context, q queryer, k ledger.Key) (n int64, err error) {
 	err = q.QueryRowContext(ctx, "SELECT id FROM series WHERE service = ? AND probe = ? AND kind = ? AND vantage = ?",
 		k.Service, k.Probe, k.Kind.String(), k.Vantage.String()).Scan(&n)
 	return n, err
@@ -96,7 +91,7 @@ func (s *Store) gather(ctx context.Context, now time.Time) (more bool, err error
 		if err := tx.QueryRowContext(ctx, "SELECT min(minute) FROM minutes").Scan(&first); err != nil {
 			return err
 		}
-		hour := floor(first.Int64, minutesPerHour)
+		hour := rollup.FloorDiv(first.Int64, minutesPerHour)
 		if more = first.Valid && hour < hourOf(now); !more {
 			return nil
 		}
@@ -117,13 +112,13 @@ func (s *Store) gather(ctx context.Context, now time.Time) (more bool, err error
 
 // hourly is an hour of one series.
 type hourly struct {
-	total   Rollup
-	minutes packer
+	total   rollup.Rollup
+	minutes rollup.Packer
 }
 
-func (h *hourly) add(minute uint64, u *Rollup) {
+func (h *hourly) add(minute uint64, u *rollup.Rollup) {
 	h.total.Merge(u)
-	h.minutes.add(minute, u)
+	h.minutes.Add(minute, u)
 }
 
 func gatherMinute(r *sql.Rows, hour int64, series map[uint64]*hourly) error {
@@ -133,7 +128,7 @@ func gatherMinute(r *sql.Rows, hour int64, series map[uint64]*hourly) error {
 		return err
 	}
 	// A damaged minute is lost, not the hour.
-	_ = unpack(body, func(number uint64, u *Rollup) {
+	_ = rollup.Unpack(body, func(number uint64, u *rollup.Rollup) {
 		h := series[number]
 		if h == nil {
 			h = new(hourly)
@@ -167,17 +162,17 @@ func writeHours(ctx context.Context, tx *sql.Tx, hour int64, series map[uint64]*
 				return err
 			}
 		}
-		if _, err := details.ExecContext(ctx, number, hour, h.minutes.pack()); err != nil {
+		if _, err := details.ExecContext(ctx, number, hour, h.minutes.Pack()); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func packed(number uint64, u *Rollup) []byte {
-	var p packer
-	p.add(number, u)
-	return p.pack()
+func packed(number uint64, u *rollup.Rollup) []byte {
+	var p rollup.Packer
+	p.Add(number, u)
+	return p.Pack()
 }
 
 // mergeHour adds an hour to what is there of it already: the clock was set back.
@@ -187,7 +182,7 @@ func mergeHour(ctx context.Context, tx *sql.Tx, number uint64, hour int64, h *ho
 	if err != nil {
 		return err
 	}
-	_ = unpack(before, func(_ uint64, u *Rollup) { h.total.Merge(u) })
+	_ = rollup.Unpack(before, func(_ uint64, u *rollup.Rollup) { h.total.Merge(u) })
 	_, err = tx.ExecContext(ctx, "UPDATE hours SET count = ?, failed = ?, body = ? WHERE series = ? AND hour = ?",
 		h.total.Count, h.total.Failed(), packed(0, &h.total), number, hour)
 	if err != nil {
@@ -195,7 +190,7 @@ func mergeHour(ctx context.Context, tx *sql.Tx, number uint64, hour int64, h *ho
 	}
 	err = tx.QueryRowContext(ctx, "SELECT body FROM details WHERE series = ? AND hour = ?", number, hour).Scan(&before)
 	if err == nil {
-		_ = unpack(before, h.minutes.add) // a minute may be there twice: readers add up
+		_ = rollup.Unpack(before, h.minutes.Add) // a minute may be there twice: readers add up
 	} else if errors.Is(err, sql.ErrNoRows) {
 		err = nil
 	}

@@ -14,16 +14,8 @@ import (
 	"netwatchd/internal/watch"
 )
 
-// A Filter says which incidents are wanted; its zero value wants all.
-type Filter struct {
-	Services []string
-	OpenOnly bool
-	Limit    int // zero: no bound
-	Offset   int
-}
-
 // Incidents returns those that match, the latest first, and how many match in all.
-func (s *Store) Incidents(ctx context.Context, f Filter) (found []*incident.Incident, total int, err error) {
+func (s *Store) Incidents(ctx context.Context, f incident.Filter) (found []*incident.Incident, total int, err error) {
 	where, args := "1 = 1", []any{}
 	if len(f.Services) > 0 {
 		names, err := json.Marshal(f.Services)
@@ -46,14 +38,14 @@ func (s *Store) Incidents(ctx context.Context, f Filter) (found []*incident.Inci
 	return found, total, err
 }
 
-// Incident returns one; its error is [ErrNoIncident] if there is none.
+// Incident returns one; its error is [incident.ErrNoIncident] if there is none.
 func (s *Store) Incident(ctx context.Context, id string) (*incident.Incident, error) {
 	found, err := s.incidents(ctx, "WHERE id = ?", []any{id})
 	switch {
 	case err != nil:
 		return nil, err
 	case len(found) == 0:
-		return nil, fmt.Errorf("%q: %w", id, ErrNoIncident)
+		return nil, fmt.Errorf("%q: %w", id, incident.ErrNoIncident)
 	}
 	return found[0], nil
 }
@@ -157,17 +149,6 @@ func (s *Store) Past(ctx context.Context) (*Past, error) {
 	return p, nil
 }
 
-// Told is everything that is kept about one incident.
-type Told struct {
-	Incident *incident.Incident
-	Verdicts []Verdict      // those of the incident, and the one that ended it
-	Evidence []probe.Result // the first of each sign, in order of time
-	Attempts []probe.Result // runs of the agent, from before the incident until an hour after it
-	Suspends []Suspend
-	Runs     []Run // of the daemon, those that overlap it
-	Snapshot json.RawMessage
-}
-
 // aftermath is how long after its end runs of the agent still tell of an incident: they confirm the recovery, and the
 // regular one comes within the hour by default.
 const aftermath = time.Hour
@@ -176,12 +157,12 @@ const aftermath = time.Hour
 const toldLimit = 500
 
 // Tell returns what is kept about an incident.
-func (s *Store) Tell(ctx context.Context, id string) (*Told, error) {
+func (s *Store) Tell(ctx context.Context, id string) (*incident.Told, error) {
 	i, err := s.Incident(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	t := &Told{Incident: i}
+	t := &incident.Told{Incident: i}
 	until := moment(1 << 62 / 1_000_000)
 	if i.Closed != nil {
 		until = i.Closed.Add(aftermath)
@@ -212,10 +193,10 @@ func (s *Store) Tell(ctx context.Context, id string) (*Told, error) {
 	return t, nil
 }
 
-func (s *Store) tellVerdicts(ctx context.Context, t *Told) error {
+func (s *Store) tellVerdicts(ctx context.Context, t *incident.Told) error {
 	const query = "SELECT at, was, body FROM verdicts WHERE incident = ? ORDER BY id LIMIT ?"
 	return s.rows(ctx, query, []any{t.Incident.ID, toldLimit}, func(r *sql.Rows) error {
-		v := Verdict{Incident: t.Incident.ID}
+		v := incident.Verdict{Incident: t.Incident.ID}
 		var at int64
 		var was string
 		var body sql.RawBytes
@@ -247,20 +228,20 @@ func (s *Store) results(ctx context.Context, into *[]probe.Result, query string,
 	})
 }
 
-func (s *Store) tellSuspends(ctx context.Context, t *Told, until time.Time) error {
+func (s *Store) tellSuspends(ctx context.Context, t *incident.Told, until time.Time) error {
 	const query = "SELECT at, away FROM suspends WHERE at BETWEEN ? AND ? ORDER BY id LIMIT ?"
 	return s.rows(ctx, query, []any{t.Incident.Opened.UnixMilli(), until.UnixMilli(), toldLimit}, func(r *sql.Rows) error {
 		var at, away int64
 		err := r.Scan(&at, &away)
-		t.Suspends = append(t.Suspends, Suspend{moment(at), time.Duration(away) * time.Millisecond})
+		t.Suspends = append(t.Suspends, incident.Suspend{At: moment(at), Away: time.Duration(away) * time.Millisecond})
 		return err
 	})
 }
 
-func (s *Store) tellRuns(ctx context.Context, t *Told, until time.Time) error {
+func (s *Store) tellRuns(ctx context.Context, t *incident.Told, until time.Time) error {
 	const query = "SELECT version, started, seen, ended FROM runs WHERE seen >= ? AND started <= ? ORDER BY started LIMIT ?"
 	return s.rows(ctx, query, []any{t.Incident.Opened.UnixMilli(), until.UnixMilli(), toldLimit}, func(r *sql.Rows) error {
-		var run Run
+		var run incident.Run
 		var started, seen int64
 		var ended sql.NullInt64
 		err := r.Scan(&run.Version, &started, &seen, &ended)

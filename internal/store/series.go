@@ -6,65 +6,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"iter"
-	"maps"
+	"netwatchd/internal/incident"
+	"netwatchd/internal/ledger"
+	"netwatchd/internal/rollup"
 	"slices"
 	"time"
 )
 
-// Curves are what is known of some series from one moment to another, in steps of a minute or more. Where nothing was
-// attempted there is no point: a gap is a gap. Where only hours are left, there are no finer points.
-type Curves struct {
-	From, To time.Time
-	Step     time.Duration
-	points   map[Key]map[int64]*Rollup // by the number of the step
-}
-
-// A Point is a step of a series.
-type Point struct {
-	At time.Time // its beginning
-	Rollup
-}
-
-// NewCurves returns curves of keys without any point.
-func NewCurves(keys []Key, from, to time.Time, step time.Duration) *Curves {
-	c := &Curves{From: from, To: to, Step: max(step, time.Minute), points: make(map[Key]map[int64]*Rollup, len(keys))}
-	for _, k := range keys {
-		c.points[k] = make(map[int64]*Rollup)
-	}
-	return c
-}
-
-// Keys are the series they are of.
-func (c *Curves) Keys() iter.Seq[Key] { return maps.Keys(c.points) }
-
-// Add adds what was attempted at a time to the curve of k, if it is wanted.
-func (c *Curves) Add(k Key, at time.Time, u *Rollup) {
-	points := c.points[k]
-	if points == nil || at.Before(c.From) || !at.Before(c.To) {
-		return
-	}
-	n := floor(at.UnixMilli(), c.Step.Milliseconds())
-	if points[n] == nil {
-		points[n] = new(Rollup)
-	}
-	points[n].Merge(u)
-}
-
-// Points are those of k, in order.
-func (c *Curves) Points(k Key) []Point {
-	points := make([]Point, 0, len(c.points[k]))
-	for n, u := range c.points[k] {
-		points = append(points, Point{time.UnixMilli(n * c.Step.Milliseconds()).UTC(), *u})
-	}
-	slices.SortFunc(points, func(a, b Point) int { return a.At.Compare(b.At) })
-	return points
-}
-
 // Series adds what is stored to curves.
-func (s *Store) Series(ctx context.Context, c *Curves) error {
-	numbers := make(map[uint64]Key, len(c.points))
-	for k := range c.points {
+func (s *Store) Series(ctx context.Context, c *rollup.Curves) error {
+	numbers := make(map[uint64]ledger.Key)
+	for k := range c.Keys() {
 		number, err := seriesNumber(ctx, s.db, k)
 		if errors.Is(err, sql.ErrNoRows) {
 			continue
@@ -90,7 +42,7 @@ const (
 )
 
 // readHours reads the hours of a series that are over: by minutes if the step wants them and where they are not gone.
-func (s *Store) readHours(ctx context.Context, c *Curves, k Key, number int64) error {
+func (s *Store) readHours(ctx context.Context, c *rollup.Curves, k ledger.Key, number int64) error {
 	query := byMinutes
 	if c.Step >= time.Hour {
 		query = byHours
@@ -102,7 +54,7 @@ func (s *Store) readHours(ctx context.Context, c *Curves, k Key, number int64) e
 		if err := r.Scan(&hour, &body, &fine); err != nil {
 			return err
 		}
-		return unpack(body, func(minute uint64, u *Rollup) {
+		return rollup.Unpack(body, func(minute uint64, u *rollup.Rollup) {
 			if !fine {
 				minute = 0
 			}
@@ -112,7 +64,7 @@ func (s *Store) readHours(ctx context.Context, c *Curves, k Key, number int64) e
 }
 
 // readMinutes reads the hour that is not over yet, of all series.
-func (s *Store) readMinutes(ctx context.Context, c *Curves, numbers map[uint64]Key) error {
+func (s *Store) readMinutes(ctx context.Context, c *rollup.Curves, numbers map[uint64]ledger.Key) error {
 	wanted := func(number uint64) bool { _, ok := numbers[number]; return ok }
 	const query = "SELECT minute, body FROM minutes WHERE minute BETWEEN ? AND ?"
 	return s.rows(ctx, query, []any{minuteOf(c.From), minuteOf(c.To)}, func(r *sql.Rows) error {
@@ -121,12 +73,12 @@ func (s *Store) readMinutes(ctx context.Context, c *Curves, numbers map[uint64]K
 		if err := r.Scan(&minute, &body); err != nil {
 			return err
 		}
-		return unpackSome(body, wanted, func(number uint64, u *Rollup) { c.Add(numbers[number], atMinute(minute), u) })
+		return rollup.UnpackSome(body, wanted, func(number uint64, u *rollup.Rollup) { c.Add(numbers[number], atMinute(minute), u) })
 	})
 }
 
 // Keys lists the series of services, or every one there is if none is named.
-func (s *Store) Keys(ctx context.Context, services ...string) ([]Key, error) {
+func (s *Store) Keys(ctx context.Context, services ...string) ([]ledger.Key, error) {
 	query, args := "SELECT service, probe, kind, vantage FROM series", []any{}
 	if len(services) > 0 {
 		names, err := json.Marshal(services)
@@ -136,9 +88,9 @@ func (s *Store) Keys(ctx context.Context, services ...string) ([]Key, error) {
 		query += " WHERE service IN (SELECT value FROM json_each(?))"
 		args = append(args, string(names))
 	}
-	var keys []Key
+	var keys []ledger.Key
 	err := s.rows(ctx, query+" ORDER BY service, probe, vantage", args, func(r *sql.Rows) error {
-		var k Key
+		var k ledger.Key
 		var kind, vantage string
 		if err := r.Scan(&k.Service, &k.Probe, &kind, &vantage); err != nil {
 			return err
@@ -152,19 +104,13 @@ func (s *Store) Keys(ctx context.Context, services ...string) ([]Key, error) {
 	return keys, err
 }
 
-// An Absence is a span in which nothing was watched.
-type Absence struct {
-	From, To time.Time
-	Asleep   bool // this host was; otherwise netwatchd did not run
-}
-
 // Absences lists those between two moments, in order of their beginning. The daemon's latest run is taken to go on unless
 // it has said that it ended.
-func (s *Store) Absences(ctx context.Context, from, to time.Time) ([]Absence, error) {
-	var absences []Absence
+func (s *Store) Absences(ctx context.Context, from, to time.Time) ([]incident.Absence, error) {
+	var absences []incident.Absence
 	add := func(from, to time.Time, asleep bool) {
 		if from.Before(to) {
-			absences = append(absences, Absence{from, to, asleep})
+			absences = append(absences, incident.Absence{From: from, To: to, Asleep: asleep})
 		}
 	}
 	seen := from
@@ -195,6 +141,6 @@ func (s *Store) Absences(ctx context.Context, from, to time.Time) ([]Absence, er
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
-	slices.SortStableFunc(absences, func(a, b Absence) int { return a.From.Compare(b.From) })
+	slices.SortStableFunc(absences, func(a, b incident.Absence) int { return a.From.Compare(b.From) })
 	return absences, nil
 }

@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"net/url"
+	"netwatchd/internal/ledger"
 	"os"
 	"path/filepath"
 	"strings"
@@ -38,7 +39,7 @@ type Store struct {
 	lock *os.File // nil: it was opened to read
 
 	// Rows are found by number; the numbers of all series that were ever written by this process.
-	series map[Key]int64
+	series map[ledger.Key]int64
 }
 
 // Open opens the store in dir to write to it, and makes or migrates it if it must. One process may do so at a time
@@ -136,7 +137,7 @@ func open(path, mode string, first ...string) (*Store, error) {
 	// One to write and one to read meanwhile, and the latter not for longer than it is needed: each has its own cache.
 	db.SetMaxOpenConns(2)
 	db.SetMaxIdleConns(1)
-	s := &Store{path: path, db: db, series: make(map[Key]int64)}
+	s := &Store{path: path, db: db, series: make(map[ledger.Key]int64)}
 	if err := db.Ping(); err != nil {
 		db.Close()
 		return nil, fmt.Errorf("store: %s: %w", path, hint(err))

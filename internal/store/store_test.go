@@ -19,7 +19,9 @@ import (
 
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/incident"
+	"netwatchd/internal/ledger"
 	"netwatchd/internal/probe"
+	"netwatchd/internal/rollup"
 	"netwatchd/internal/watch"
 )
 
@@ -67,7 +69,7 @@ func TestIncidents(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	got, total, err := s.Incidents(t.Context(), Filter{Services: []string{"codex"}, Limit: 10})
+	got, total, err := s.Incidents(t.Context(), incident.Filter{Services: []string{"codex"}, Limit: 10})
 	if err != nil || total != 1 || len(got) != 1 {
 		t.Fatalf("%d of %d incidents, %v; want one", len(got), total, err)
 	}
@@ -75,10 +77,10 @@ func TestIncidents(t *testing.T) {
 	if diff := cmp.Diff(i, got[0]); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if _, total, _ := s.Incidents(t.Context(), Filter{OpenOnly: true}); total != 0 {
+	if _, total, _ := s.Incidents(t.Context(), incident.Filter{OpenOnly: true}); total != 0 {
 		t.Errorf("%d open incidents, want none", total)
 	}
-	if err := s.Note(t.Context(), "20261123-codex-9", "x", noon); !errors.Is(err, ErrNoIncident) {
+	if err := s.Note(t.Context(), "20261123-codex-9", "x", noon); !errors.Is(err, incident.ErrNoIncident) {
 		t.Errorf("a note beside nothing: %v", err)
 	}
 	if info, err := os.Stat(s.Path()); err != nil || info.Mode().Perm() != 0o600 {
@@ -133,11 +135,11 @@ func TestTell(t *testing.T) {
 	write(t, s, Batch{
 		Incidents: []*incident.Incident{i},
 		Entries: []Entry{
-			Verdict{noon, diagnose.Healthy, i.ID, standing}, Verdict{noon, diagnose.Healthy, "", standing},
+			Verdict{incident.Verdict{At: noon, Was: diagnose.Healthy, Incident: i.ID, Standing: standing}}, Verdict{incident.Verdict{At: noon, Was: diagnose.Healthy, Incident: "", Standing: standing}},
 			Evidence{i.ID, "head", result}, Evidence{i.ID, "head", result}, Evidence{"another", "head", result},
-			Attempt{result}, Suspend{noon.Add(time.Minute), time.Hour}, Snapshot{i.ID, map[string]string{"kernel": "6.6", "token": "Pl4nt3d"}},
+			Attempt{result}, Suspend{incident.Suspend{At: noon.Add(time.Minute), Away: time.Hour}}, Snapshot{i.ID, map[string]string{"kernel": "6.6", "token": "Pl4nt3d"}},
 		},
-		Run: &Run{Version: "1", Started: noon.Add(-time.Hour), Seen: noon.Add(time.Hour)},
+		Run: &incident.Run{Version: "1", Started: noon.Add(-time.Hour), Seen: noon.Add(time.Hour)},
 	})
 	told, err := s.Tell(t.Context(), i.ID)
 	if err != nil {
@@ -153,7 +155,7 @@ func TestTell(t *testing.T) {
 	if raw, _ := os.ReadFile(s.Path() + "-wal"); strings.Contains(string(raw), "Pl4nt3d") {
 		t.Error("a secret is on the disk")
 	}
-	if _, err := s.Tell(t.Context(), "20261123-codex-7"); !errors.Is(err, ErrNoIncident) {
+	if _, err := s.Tell(t.Context(), "20261123-codex-7"); !errors.Is(err, incident.ErrNoIncident) {
 		t.Errorf("an incident that is not there: %v", err)
 	}
 }
@@ -387,13 +389,13 @@ func TestTidy(t *testing.T) {
 	old.ID, old.Closed = "20261123-shop-1", &noon
 	write(t, s, Batch{Incidents: []*incident.Incident{open, old}, Entries: []Entry{
 		Evidence{open.ID, "a", probe.Result{Start: noon}}, Evidence{old.ID, "a", probe.Result{Start: noon}},
-		Attempt{probe.Result{Start: noon}}, Snapshot{old.ID, 1}, Suspend{noon, 0},
-		Verdict{noon, 0, old.ID, watch.Standing{}}, Verdict{noon, 0, open.ID, watch.Standing{}},
+		Attempt{probe.Result{Start: noon}}, Snapshot{old.ID, 1}, Suspend{incident.Suspend{At: noon}},
+		Verdict{incident.Verdict{At: noon, Was: 0, Incident: old.ID, Standing: watch.Standing{}}}, Verdict{incident.Verdict{At: noon, Was: 0, Incident: open.ID, Standing: watch.Standing{}}},
 	}})
 	if err := s.Tidy(t.Context(), noon.Add(89*day), 90*day); err != nil {
 		t.Fatal(err)
 	}
-	if _, total, _ := s.Incidents(t.Context(), Filter{}); total != 2 {
+	if _, total, _ := s.Incidents(t.Context(), incident.Filter{}); total != 2 {
 		t.Errorf("%d incidents on the 89th day, want 2", total)
 	}
 	if err := s.Tidy(t.Context(), noon.Add(91*day), 90*day); err != nil {
@@ -415,7 +417,9 @@ func TestReadMeanwhile(t *testing.T) {
 	var writer sync.WaitGroup
 	writer.Go(func() {
 		for n := 0; ctx.Err() == nil; n++ {
-			if err := s.Write(context.Background(), &Batch{Minutes: []Minute{{noon.Add(time.Duration(n) * time.Minute), []Part{{Key{Service: "codex"}, Rollup{Count: 1}}}}}}); err != nil {
+			parts := []rollup.Part{{Key: ledger.Key{Service: "codex"}, Rollup: rollup.Rollup{Count: 1}}}
+			at := noon.Add(time.Duration(n) * time.Minute)
+			if err := s.Write(context.Background(), &Batch{Minutes: []rollup.Minute{{At: at, Parts: parts}}}); err != nil {
 				t.Error(err)
 				return
 			}
@@ -427,7 +431,7 @@ func TestReadMeanwhile(t *testing.T) {
 			t.Error(err)
 			break
 		}
-		if _, _, err := r.Incidents(t.Context(), Filter{}); err != nil {
+		if _, _, err := r.Incidents(t.Context(), incident.Filter{}); err != nil {
 			t.Error(err)
 		}
 		r.Close()

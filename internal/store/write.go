@@ -11,48 +11,25 @@ import (
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
-	"netwatchd/internal/diagnose"
 	"netwatchd/internal/incident"
 	"netwatchd/internal/ledger"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/redact"
+	"netwatchd/internal/rollup"
 	"netwatchd/internal/watch"
 )
-
-// A Key names a series of attempts that are rolled up together.
-type Key = ledger.Key
 
 // A Batch is what is written together.
 type Batch struct {
 	Incidents []*incident.Incident
 	Entries   []Entry
-	Minutes   []Minute
-	Run       *Run
+	Minutes   []rollup.Minute
+	Run       *incident.Run
 }
 
 // An Entry is one thing that happened.
 type Entry interface {
 	write(ctx context.Context, tx *sql.Tx) error
-}
-
-// A Minute is the roll-ups of a minute, by series.
-type Minute struct {
-	At    time.Time
-	Parts []Part
-}
-
-// A Part is the roll-up of one series.
-type Part struct {
-	Key
-	Rollup
-}
-
-// A Run is one life of the daemon; it is known by when it started.
-type Run struct {
-	Version string    `json:"version"`
-	Started time.Time `json:"started"`
-	Seen    time.Time `json:"seen"`
-	Ended   time.Time `json:"ended,omitzero"` // zero: it still runs, or it was not given the time to say so
 }
 
 // Write writes all of the batch, or nothing of it. Secrets are taken out of whatever came from outside.
@@ -80,7 +57,7 @@ func (s *Store) Write(ctx context.Context, b *Batch) error {
 		return writeRun(ctx, tx, b.Run)
 	})
 	if err != nil && len(s.series) > known {
-		s.series = make(map[Key]int64) // some of their numbers were never committed
+		s.series = make(map[ledger.Key]int64) // some of their numbers were never committed
 	}
 	if err != nil {
 		return fmt.Errorf("store: %w", err)
@@ -113,7 +90,7 @@ func writeIncident(ctx context.Context, tx *sql.Tx, i *incident.Incident) error 
 	return err
 }
 
-func writeRun(ctx context.Context, tx *sql.Tx, r *Run) error {
+func writeRun(ctx context.Context, tx *sql.Tx, r *incident.Run) error {
 	if r == nil {
 		return nil
 	}
@@ -128,12 +105,7 @@ func writeRun(ctx context.Context, tx *sql.Tx, r *Run) error {
 }
 
 // A Verdict is one that moved.
-type Verdict struct {
-	At       time.Time      `json:"at"`
-	Was      diagnose.Cause `json:"was"`
-	Incident string         `json:"incident,omitempty"` // it belongs to; empty: none
-	Standing watch.Standing `json:"standing"`
-}
+type Verdict struct{ incident.Verdict }
 
 func (v Verdict) write(ctx context.Context, tx *sql.Tx) error {
 	body, err := stored(v.Standing)
@@ -178,11 +150,8 @@ func (a Attempt) write(ctx context.Context, tx *sql.Tx) error {
 	return err
 }
 
-// A Suspend is a time for which the host was away; At is when it was back.
-type Suspend struct {
-	At   time.Time     `json:"at"`
-	Away time.Duration `json:"-"`
-}
+// A Suspend is a time for which the host was away.
+type Suspend struct{ incident.Suspend }
 
 func (s Suspend) write(ctx context.Context, tx *sql.Tx) error {
 	_, err := tx.ExecContext(ctx, "INSERT INTO suspends (at, away) VALUES (?, ?)", s.At.UnixMilli(), s.Away.Milliseconds())
@@ -219,9 +188,6 @@ func (s Snapshot) write(ctx context.Context, tx *sql.Tx) error {
 	return err
 }
 
-// ErrNoIncident says that there is no incident of that ID.
-var ErrNoIncident = fmt.Errorf("there is no such incident: netwatchd incidents lists them")
-
 // Note writes a person's note beside an incident, on one line as whatever is shown. The daemon may run meanwhile.
 func (s *Store) Note(ctx context.Context, id, text string, at time.Time) error {
 	text = redact.String(text)
@@ -232,7 +198,7 @@ func (s *Store) Note(ctx context.Context, id, text string, at time.Time) error {
 			return err
 		}
 		if there == 0 {
-			return fmt.Errorf("%q: %w", id, ErrNoIncident)
+			return fmt.Errorf("%q: %w", id, incident.ErrNoIncident)
 		}
 		_, err := tx.ExecContext(ctx, "INSERT INTO notes (incident, at, text) VALUES (?, ?, ?)", id, at.UnixMilli(), text)
 		return err

@@ -8,9 +8,10 @@ import (
 	"strings"
 	"time"
 
+	"netwatchd/internal/incident"
 	"netwatchd/internal/ledger"
 	"netwatchd/internal/probe"
-	"netwatchd/internal/store"
+	"netwatchd/internal/rollup"
 )
 
 // /api/v1/history returns measurements for charts: latency and failures of each matching probe, over a range that ends now.
@@ -133,7 +134,7 @@ func (s *Server) chart(ctx context.Context, q wanted, now time.Time) (*chart, er
 	c := &chart{Range: q.span.name, From: q.span.from(now), To: now, Step: probe.InSeconds(q.span.step), Series: []series{}, list: list{Total: len(keys)}}
 	from := min(q.offset, len(keys))
 	keys = keys[from:min(from+q.limit, len(keys))]
-	curves := store.NewCurves(keys, c.From, c.To, q.span.step)
+	curves := rollup.NewCurves(keys, c.From, c.To, q.span.step)
 	if err := s.History.Series(ctx, curves); err != nil {
 		return nil, err
 	}
@@ -147,11 +148,11 @@ func (s *Server) chart(ctx context.Context, q wanted, now time.Time) (*chart, er
 	return c, nil
 }
 
-func seriesOf(k ledger.Key, c *store.Curves, absences []store.Absence) series {
+func seriesOf(k ledger.Key, c *rollup.Curves, absences []incident.Absence) series {
 	points := c.Points(k)
 	s := series{Service: k.Service, Probe: k.Probe, Kind: k.Kind, Vantage: k.Vantage,
 		Points: make([]point, len(points)), Gaps: gaps(points, c, absences)}
-	var all store.Rollup
+	var all rollup.Rollup
 	for i, p := range points {
 		s.Points[i] = pointOf(p)
 		all.Merge(&p.Rollup)
@@ -163,7 +164,7 @@ func seriesOf(k ledger.Key, c *store.Curves, absences []store.Absence) series {
 	return s
 }
 
-func pointOf(p store.Point) point {
+func pointOf(p rollup.Point) point {
 	shown := point{At: p.At, Attempts: p.Count}
 	if p.OK() > 0 {
 		shown.Min, shown.P50, shown.P95, shown.Max = new(p.Min), new(p.Quantile(.5)), new(p.Quantile(.95)), new(p.Max)
@@ -179,7 +180,7 @@ func pointOf(p store.Point) point {
 
 // gaps are the stretches without points that are longer than the usual pause between attempts, or in which netwatchd did not
 // run or the host was suspended.
-func gaps(points []store.Point, c *store.Curves, absences []store.Absence) []gap {
+func gaps(points []rollup.Point, c *rollup.Curves, absences []incident.Absence) []gap {
 	found := []gap{}
 	pause := usualPause(points)
 	empty := func(from, to time.Time) {
@@ -214,7 +215,7 @@ func gaps(points []store.Point, c *store.Curves, absences []store.Absence) []gap
 const minPoints = 4
 
 // usualPause is the median distance of points; zero if there are too few.
-func usualPause(points []store.Point) time.Duration {
+func usualPause(points []rollup.Point) time.Duration {
 	if len(points) < minPoints {
 		return 0
 	}

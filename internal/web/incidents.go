@@ -10,21 +10,21 @@ import (
 	"netwatchd/internal/incident"
 	"netwatchd/internal/ledger"
 	"netwatchd/internal/record"
-	"netwatchd/internal/store"
+	"netwatchd/internal/rollup"
 )
 
 // History reads the past.
 type History interface {
-	Incidents(context.Context, store.Filter) (found []*incident.Incident, total int, err error)
-	// Record returns [store.ErrNoIncident] if there is no incident with that ID.
+	Incidents(context.Context, incident.Filter) (found []*incident.Incident, total int, err error)
+	// Record returns [incident.ErrNoIncident] if there is no incident with that ID.
 	Record(ctx context.Context, id string) (*record.Record, error)
 
 	// Keys lists the series of services; without services, of all.
 	Keys(ctx context.Context, services ...string) ([]ledger.Key, error)
 	// Series adds the measurements to curves.
-	Series(context.Context, *store.Curves) error
+	Series(context.Context, *rollup.Curves) error
 	// Absences are the spans in which nothing was watched.
-	Absences(ctx context.Context, from, to time.Time) ([]store.Absence, error)
+	Absences(ctx context.Context, from, to time.Time) ([]incident.Absence, error)
 
 	// Fault is why history cannot be written, and what to do; empty if it can.
 	Fault() string
@@ -32,7 +32,7 @@ type History interface {
 
 // apiIncidents lists the matching incidents, the latest first.
 func (s *Server) apiIncidents(w http.ResponseWriter, r *http.Request) {
-	var f store.Filter
+	var f incident.Filter
 	var part window
 	var open string
 	if !part.with(defaultLimit, maxLimit, parameters{"service": anyOf(&f.Services), "open": oneOf(&open, "true", "false")}).read(w, r) {
@@ -66,7 +66,7 @@ func (s *Server) apiIncident(w http.ResponseWriter, r *http.Request) {
 	}
 	found, err := s.History.Record(r.Context(), r.PathValue("id"))
 	switch {
-	case errors.Is(err, store.ErrNoIncident):
+	case errors.Is(err, incident.ErrNoIncident):
 		writeError(w, r, http.StatusNotFound, "not_found", "no such incident: "+r.PathValue("id"))
 	case err != nil:
 		writeError(w, r, http.StatusServiceUnavailable, "unavailable", err.Error())

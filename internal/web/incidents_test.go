@@ -15,23 +15,23 @@ import (
 	"netwatchd/internal/incident"
 	"netwatchd/internal/ledger"
 	"netwatchd/internal/record"
-	"netwatchd/internal/store"
+	"netwatchd/internal/rollup"
 )
 
 type memory struct {
-	asked store.Filter
+	asked incident.Filter
 	err   error
 
 	keys     []ledger.Key
 	minutes  []minute // of each of them
-	absences []store.Absence
+	absences []incident.Absence
 	fault    string
 	said     string // in the title of its incident, and in a note
 }
 
 type minute struct {
 	at     time.Time
-	rollup store.Rollup
+	rollup rollup.Rollup
 }
 
 func (p *memory) incident() *incident.Incident {
@@ -43,7 +43,7 @@ func (p *memory) incident() *incident.Incident {
 	return i
 }
 
-func (p *memory) Incidents(_ context.Context, f store.Filter) ([]*incident.Incident, int, error) {
+func (p *memory) Incidents(_ context.Context, f incident.Filter) ([]*incident.Incident, int, error) {
 	p.asked = f
 	if f.Offset > 0 || p.err != nil {
 		return nil, 1, p.err
@@ -53,16 +53,16 @@ func (p *memory) Incidents(_ context.Context, f store.Filter) ([]*incident.Incid
 
 func (p *memory) Record(_ context.Context, id string) (*record.Record, error) {
 	if i := p.incident(); id == i.ID {
-		return record.Of(&store.Told{Incident: i}), p.err
+		return record.Of(&incident.Told{Incident: i}), p.err
 	}
-	return nil, store.ErrNoIncident
+	return nil, incident.ErrNoIncident
 }
 
 func (p *memory) Keys(_ context.Context, services ...string) ([]ledger.Key, error) {
 	return slices.DeleteFunc(slices.Clone(p.keys), func(k ledger.Key) bool { return !among(services, k.Service) }), p.err
 }
 
-func (p *memory) Series(_ context.Context, c *store.Curves) error {
+func (p *memory) Series(_ context.Context, c *rollup.Curves) error {
 	for k := range c.Keys() {
 		for _, m := range p.minutes {
 			c.Add(k, m.at, &m.rollup)
@@ -71,7 +71,7 @@ func (p *memory) Series(_ context.Context, c *store.Curves) error {
 	return p.err
 }
 
-func (p *memory) Absences(context.Context, time.Time, time.Time) ([]store.Absence, error) {
+func (p *memory) Absences(context.Context, time.Time, time.Time) ([]incident.Absence, error) {
 	return p.absences, p.err
 }
 

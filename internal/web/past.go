@@ -15,7 +15,6 @@ import (
 	"netwatchd/internal/incident"
 	"netwatchd/internal/ladder"
 	"netwatchd/internal/record"
-	"netwatchd/internal/store"
 )
 
 // A past is the history of one service over a span of time.
@@ -81,7 +80,7 @@ func (s *Server) past(ctx context.Context, service string, over span, at time.Ti
 		return nil
 	}
 	p := &past{Span: over, Spans: spans}
-	found, total, err := s.History.Incidents(ctx, store.Filter{Services: []string{service}, Limit: stripIncidents})
+	found, total, err := s.History.Incidents(ctx, incident.Filter{Services: []string{service}, Limit: stripIncidents})
 	if err != nil {
 		p.Fault = capitalize(sanitize(err.Error()))
 		return p
@@ -162,7 +161,7 @@ func (s *Server) incidentsPage(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		from = 0
 	}
-	f := store.Filter{Limit: pageSize, Offset: from}
+	f := incident.Filter{Limit: pageSize, Offset: from}
 	if v.Service != "" {
 		f.Services = []string{v.Service}
 	}
@@ -224,7 +223,7 @@ func (s *Server) incidentPage(w http.ResponseWriter, r *http.Request) {
 // recordOf returns the requested record without secrets. If there is none, it writes the error and returns nil.
 func (s *Server) recordOf(w http.ResponseWriter, r *http.Request) *record.Record {
 	id := r.PathValue("id")
-	err := store.ErrNoIncident
+	err := incident.ErrNoIncident
 	var found *record.Record
 	if s.History != nil {
 		found, err = s.History.Record(r.Context(), id)
@@ -233,7 +232,7 @@ func (s *Server) recordOf(w http.ResponseWriter, r *http.Request) *record.Record
 		found, err = found.Clean()
 	}
 	switch {
-	case errors.Is(err, store.ErrNoIncident):
+	case errors.Is(err, incident.ErrNoIncident):
 		s.missing(w, fmt.Sprintf("There is no incident %q.", truncate(sanitize(id), badgeLetters)))
 		return nil
 	case err != nil:

@@ -7,7 +7,9 @@ import (
 
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/incident"
+	"netwatchd/internal/ledger"
 	"netwatchd/internal/probe"
+	"netwatchd/internal/rollup"
 	"netwatchd/internal/store"
 	"netwatchd/internal/watch"
 )
@@ -31,11 +33,11 @@ func remember(t *testing.T, dir string) {
 	for day := range 91 {
 		night := p.now.Truncate(24*time.Hour).AddDate(0, 0, -day).Add(wakes)
 		if night.Before(p.now) {
-			b.Entries = append(b.Entries, store.Suspend{At: night, Away: sleeps})
+			b.Entries = append(b.Entries, store.Suspend{Suspend: incident.Suspend{At: night, Away: sleeps}})
 		}
 	}
 	p.incidents(&b)
-	b.Run = &store.Run{Version: "1.4.0", Started: p.now.Add(-92 * 24 * time.Hour), Seen: p.now.Add(-2 * time.Minute), Ended: p.now.Add(-2 * time.Minute)}
+	b.Run = &incident.Run{Version: "1.4.0", Started: p.now.Add(-92 * 24 * time.Hour), Seen: p.now.Add(-2 * time.Minute), Ended: p.now.Add(-2 * time.Minute)}
 	if err := s.Write(t.Context(), &b); err != nil {
 		t.Fatal(err)
 	}
@@ -98,8 +100,8 @@ var troubles = []trouble{
 	{48 * 24 * time.Hour, 14 * time.Hour, diagnose.Upstream, probe.OK, probe.HTTPServerError, "", "502 Bad Gateway"},
 }
 
-func (p *quarter) minute(at time.Time) store.Minute {
-	m := store.Minute{At: at}
+func (p *quarter) minute(at time.Time) rollup.Minute {
+	m := rollup.Minute{At: at}
 	dns, head := probe.OK, probe.OK
 	for _, tr := range troubles {
 		if began := p.now.Add(-tr.ago); !at.Before(began) && at.Before(began.Add(tr.lasted)) {
@@ -108,7 +110,7 @@ func (p *quarter) minute(at time.Time) store.Minute {
 	}
 	busy := 1 + .25*float64(at.Hour()%12)/12
 	add := func(times int, name string, kind probe.Kind, v probe.Vantage, class probe.Class, usual float64) {
-		part := store.Part{Key: store.Key{Service: "codex", Probe: name, Kind: kind, Vantage: v}}
+		part := rollup.Part{Key: ledger.Key{Service: "codex", Probe: name, Kind: kind, Vantage: v}}
 		for range times {
 			c := class
 			if v == probe.FromHost && class != probe.OK && p.random.IntN(6) == 0 {
@@ -143,7 +145,7 @@ func (p *quarter) incidents(b *store.Batch) {
 			Start: began.Add(-time.Second), Elapsed: 1.002, Class: tr.head, Why: tr.why}
 		standing := watch.Standing{Verdict: diagnose.Verdict{Service: "codex", Cause: tr.cause, Severity: about.Severity, Title: "codex: " + about.Title,
 			Advice: about.Advice, Evidence: []probe.Result{shows}}, Since: began, Delay: 1.1}
-		b.Entries = append(b.Entries, store.Verdict{At: began, Was: diagnose.Healthy, Incident: one.ID, Standing: standing})
+		b.Entries = append(b.Entries, store.Verdict{Verdict: incident.Verdict{At: began, Was: diagnose.Healthy, Incident: one.ID, Standing: standing}})
 		book.Enter(incident.Judgement{Service: "codex", Cause: diagnose.Healthy, Title: "codex: reachable", At: began.Add(tr.lasted)})
 		if tr.note != "" {
 			p.notes[one.ID] = tr

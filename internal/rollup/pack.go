@@ -1,4 +1,4 @@
-package store
+package rollup
 
 import (
 	"encoding/binary"
@@ -11,105 +11,6 @@ import (
 	"netwatchd/internal/probe"
 )
 
-// A Rollup is many attempts of one probe in a few numbers. Latency is that of the attempts that succeeded: how long one
-// took to fail is mostly its timeout, and would drown what a person looks for.
-type Rollup struct {
-	Count    uint64 // attempts, those that failed included
-	Failures []Failures
-	Sum      probe.Seconds // of the latencies, as Min and Max
-	Min, Max probe.Seconds
-	Sketch   []ledger.Bucket // of the latencies: as many as there were successes
-}
-
-// Failures is how many attempts ended in a class.
-type Failures struct {
-	Class probe.Class
-	Count uint64
-}
-
-// Add counts one attempt.
-func (u *Rollup) Add(class probe.Class, took probe.Seconds) {
-	u.Count++
-	if class != probe.OK {
-		u.fail(class, 1)
-		return
-	}
-	if u.OK() == 1 {
-		u.Min, u.Max = took, took
-	}
-	u.Sum, u.Min, u.Max = u.Sum+took, min(u.Min, took), max(u.Max, took)
-	u.sketch(ledger.IndexOf(float64(took)), 1)
-}
-
-func (u *Rollup) fail(class probe.Class, n uint64) {
-	i := slices.IndexFunc(u.Failures, func(f Failures) bool { return f.Class == class })
-	if i < 0 {
-		i = len(u.Failures)
-		u.Failures = append(u.Failures, Failures{Class: class})
-	}
-	u.Failures[i].Count += n
-}
-
-func (u *Rollup) sketch(index int16, n uint32) {
-	i, found := slices.BinarySearchFunc(u.Sketch, index, func(b ledger.Bucket, index int16) int { return int(b.Index) - int(index) })
-	if !found {
-		u.Sketch = slices.Insert(u.Sketch, i, ledger.Bucket{Index: index})
-	}
-	u.Sketch[i].Count += n
-}
-
-// Failed is how many attempts failed, OK how many did not.
-func (u *Rollup) Failed() (n uint64) {
-	for _, f := range u.Failures {
-		n += f.Count
-	}
-	return n
-}
-
-// OK is how many attempts succeeded.
-func (u *Rollup) OK() uint64 { return u.Count - u.Failed() }
-
-// Merge adds all of other.
-func (u *Rollup) Merge(other *Rollup) {
-	switch {
-	case other.OK() == 0:
-	case u.OK() == 0:
-		u.Min, u.Max = other.Min, other.Max
-	default:
-		u.Min, u.Max = min(u.Min, other.Min), max(u.Max, other.Max)
-	}
-	u.Count += other.Count
-	u.Sum += other.Sum
-	for _, f := range other.Failures {
-		u.fail(f.Class, f.Count)
-	}
-	for _, b := range other.Sketch {
-		u.sketch(b.Index, b.Count)
-	}
-}
-
-// Mean is the mean latency; zero if nothing succeeded.
-func (u *Rollup) Mean() probe.Seconds {
-	if u.OK() == 0 {
-		return 0
-	}
-	return u.Sum / probe.Seconds(u.OK())
-}
-
-// Quantile is the latency below which the share q of the successes was, within 5 %; zero if nothing succeeded.
-func (u *Rollup) Quantile(q float64) probe.Seconds {
-	rank := q * float64(u.OK())
-	var below float64
-	for _, b := range u.Sketch {
-		below += float64(b.Count)
-		if below >= rank {
-			middle := math.Exp2((float64(b.Index) - .5) / (1 << ledger.Schema))
-			return min(max(probe.Seconds(middle), u.Min), u.Max)
-		}
-	}
-	return u.Max
-}
-
 // Packed, a roll-up is a dozen bytes, and a row of it ten thousand times a minute would be most of the work: all probes
 // of a minute are one row. Classes are named at the head of each pack, since their numbers are none of a file's business.
 const packFormat = 1
@@ -118,13 +19,14 @@ const packFormat = 1
 // more in a minute, and takes half the space for it.
 const few = 2
 
-// A packer packs roll-ups, each with the number it goes by.
-type packer struct {
+// A Packer packs roll-ups, each with the number it goes by.
+type Packer struct {
 	classes []probe.Class
 	body    []byte
 }
 
-func (p *packer) add(number uint64, u *Rollup) {
+// Add packs u under number.
+func (p *Packer) Add(number uint64, u *Rollup) {
 	p.body = binary.AppendUvarint(p.body, number)
 	p.body = binary.AppendUvarint(p.body, u.Count)
 	p.body = binary.AppendUvarint(p.body, uint64(len(u.Failures)))
@@ -148,7 +50,7 @@ func (p *packer) add(number uint64, u *Rollup) {
 	}
 }
 
-func (p *packer) class(c probe.Class) uint64 {
+func (p *Packer) class(c probe.Class) uint64 {
 	i := slices.Index(p.classes, c)
 	if i < 0 {
 		i = len(p.classes)
@@ -157,7 +59,8 @@ func (p *packer) class(c probe.Class) uint64 {
 	return uint64(i)
 }
 
-func (p *packer) pack() []byte {
+// Pack returns all that was added.
+func (p *Packer) Pack() []byte {
 	head := binary.AppendUvarint([]byte{packFormat}, uint64(len(p.classes)))
 	for _, c := range p.classes {
 		head = binary.AppendUvarint(head, uint64(len(c.String())))
@@ -168,13 +71,13 @@ func (p *packer) pack() []byte {
 
 var errPack = errors.New("a roll-up in the store is damaged")
 
-// unpack hands every roll-up of a pack to each, with its number.
-func unpack(pack []byte, each func(number uint64, u *Rollup)) error {
-	return unpackSome(pack, func(uint64) bool { return true }, each)
+// Unpack hands every roll-up of a pack to each, with its number.
+func Unpack(pack []byte, each func(number uint64, u *Rollup)) error {
+	return UnpackSome(pack, func(uint64) bool { return true }, each)
 }
 
-// unpackSome hands those on that are wanted. The others cost a tenth: a minute of ten thousand probes is read for one.
-func unpackSome(pack []byte, wanted func(number uint64) bool, each func(number uint64, u *Rollup)) error {
+// UnpackSome hands those on that are wanted. The others cost a tenth: a minute of ten thousand probes is read for one.
+func UnpackSome(pack []byte, wanted func(number uint64) bool, each func(number uint64, u *Rollup)) error {
 	if len(pack) == 0 || pack[0] != packFormat {
 		return fmt.Errorf("%w: it is of an unknown format", errPack)
 	}

@@ -1,0 +1,60 @@
+package incident
+
+import (
+	"encoding/json"
+	"fmt"
+	"netwatchd/internal/diagnose"
+	"netwatchd/internal/probe"
+	"netwatchd/internal/watch"
+	"time"
+)
+
+// ErrNoIncident says that there is no incident of that ID.
+var ErrNoIncident = fmt.Errorf("there is no such incident: netwatchd incidents lists them")
+
+// A Filter says which incidents are wanted; its zero value wants all.
+type Filter struct {
+	Services []string
+	OpenOnly bool
+	Limit    int // zero: no bound
+	Offset   int
+}
+
+// Told is everything that is kept about one incident.
+type Told struct {
+	Incident *Incident
+	Verdicts []Verdict      // those of the incident, and the one that ended it
+	Evidence []probe.Result // the first of each sign, in order of time
+	Attempts []probe.Result // runs of the agent, from before the incident until an hour after it
+	Suspends []Suspend
+	Runs     []Run // of the daemon, those that overlap it
+	Snapshot json.RawMessage
+}
+
+// A Verdict is one that moved.
+type Verdict struct {
+	At       time.Time      `json:"at"`
+	Was      diagnose.Cause `json:"was"`
+	Incident string         `json:"incident,omitempty"` // it belongs to; empty: none
+	Standing watch.Standing `json:"standing"`
+}
+
+// A Suspend is a time for which the host was away; At is when it was back.
+type Suspend struct {
+	At   time.Time     `json:"at"`
+	Away time.Duration `json:"-"`
+}
+
+// A Run is one life of the daemon; it is known by when it started.
+type Run struct {
+	Version string    `json:"version"`
+	Started time.Time `json:"started"`
+	Seen    time.Time `json:"seen"`
+	Ended   time.Time `json:"ended,omitzero"` // zero: it still runs, or it was not given the time to say so
+}
+
+// An Absence is a span in which nothing was watched.
+type Absence struct {
+	From, To time.Time
+	Asleep   bool // this host was; otherwise netwatchd did not run
+}
