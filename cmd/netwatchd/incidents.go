@@ -145,11 +145,11 @@ func recordOf(ctx context.Context, s *store.Store, name string) (*record.Record,
 	if err != nil {
 		return nil, err
 	}
-	told, err := s.Tell(ctx, id)
+	detail, err := s.Detail(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	return record.Of(told), nil
+	return record.Of(detail), nil
 }
 
 // idIs says what a command takes for an ID.

@@ -63,7 +63,7 @@ type service struct {
 	watcher  *watch.Watcher
 	counters *metrics.Counters
 	keeper   *statusfile.Keeper
-	history  *history.Keeper
+	history  *history.Recorder
 	pusher   *push.Pusher
 	exporter *metrics.Exporter
 
@@ -91,9 +91,9 @@ func (a *app) run(ctx context.Context, c *config.Config) error {
 	s.plan.Store(plan.Of(c))
 	s.keeper = statusfile.NewKeeper(c.StatusFile, s, s.log)
 	s.history = history.New(history.Options{
-		Dir: c.Storage.Path, Keep: s.keep, Version: build().Version, Log: s.log, Look: s.look,
+		Dir: c.Storage.Path, Keep: s.keep, Version: build().Version, Log: s.log, Snapshot: s.look,
 	})
-	s.history.Watch(names(c))
+	s.history.CloseUnwatched(names(c))
 	s.pusher = push.New(c.Push, push.Options{
 		Dir: filepath.Join(c.Storage.Path, "push"), Version: build().Version, Started: time.Now(), Log: s.log,
 	})
@@ -193,7 +193,7 @@ func (s *service) reload(ctx context.Context) error {
 			s.plan.Store(next)
 			s.conf = c
 			s.ledger.Keep(next.Knows)
-			s.history.Watch(names(c))
+			s.history.CloseUnwatched(names(c))
 		}
 	}
 	s.counters.Reloaded(err)

@@ -57,7 +57,7 @@ Keys: q or Ctrl-C quits; up and down choose another service.`,
 // askedDaemon is the daemon that o and the configuration name.
 func askedDaemon(c *config.Config, o client.Options) (*client.Client, error) {
 	if o.URL == "" && len(c.Web.Listen) > 0 {
-		here := client.OfThisHost(c.Web.Listen[0], c.Web.ConfigFile)
+		here := client.LocalOptions(c.Web.Listen[0], c.Web.ConfigFile)
 		o.URL, o.Certificate = here.URL, here.Certificate
 	}
 	o.Password = os.Getenv("NETWATCHD_PASSWORD")

@@ -95,8 +95,8 @@ type Point struct {
 	P50      *probe.Seconds         `json:"p50_seconds"` // of the attempts that succeeded; nil: none did
 }
 
-// Hour is how the probes of a service have been in the last hour, minute by minute; to is the end of it.
-func (c *Client) Hour(ctx context.Context, service string) (all []Series, to time.Time, err error) {
+// LastHour is how the probes of a service have been in the last hour, minute by minute; to is the end of it.
+func (c *Client) LastHour(ctx context.Context, service string) (all []Series, to time.Time, err error) {
 	var answer struct {
 		Series []Series  `json:"series"`
 		To     time.Time `json:"to"`

@@ -52,7 +52,7 @@ func TestClient(t *testing.T) {
 	t.Cleanup(secure.Close)
 	file := webConfig(t, secure)
 	here := func(s *httptest.Server, file string) Options {
-		o := OfThisHost(s.Listener.Addr().String(), file)
+		o := LocalOptions(s.Listener.Addr().String(), file)
 		o.User, o.Password = "me", "Pl4nt3d"
 		return o
 	}
@@ -97,7 +97,7 @@ func TestClient(t *testing.T) {
 	if latest, total, err := c.Incidents(t.Context(), 1); err != nil || len(latest) != 1 || total != 7 {
 		t.Errorf("incidents %v of %d, %v", latest, total, err)
 	}
-	if _, _, err := c.Hour(t.Context(), "codex"); err == nil || err.Error() != "there is no history" {
+	if _, _, err := c.LastHour(t.Context(), "codex"); err == nil || err.Error() != "there is no history" {
 		t.Errorf("got %v, want the daemon's own words", err)
 	}
 }
@@ -106,7 +106,7 @@ func TestClient(t *testing.T) {
 func TestImposter(t *testing.T) {
 	ours := httptest.NewTLSServer(http.HandlerFunc(daemon))
 	t.Cleanup(ours.Close)
-	o := OfThisHost(ours.Listener.Addr().String(), webConfig(t, ours))
+	o := LocalOptions(ours.Listener.Addr().String(), webConfig(t, ours))
 	block := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("another")})
 	if err := os.WriteFile(o.Certificate, block, 0o600); err != nil {
 		t.Fatal(err)
@@ -120,12 +120,12 @@ func TestImposter(t *testing.T) {
 	}
 }
 
-func TestOfThisHost(t *testing.T) {
+func TestLocalOptions(t *testing.T) {
 	for address, want := range map[string]string{
 		"127.0.0.1:19405": "http://127.0.0.1:19405", ":19405": "http://127.0.0.1:19405", "0.0.0.0:80": "http://127.0.0.1:80",
 		"[::]:19405": "http://127.0.0.1:19405", "[::1]:19405": "http://[::1]:19405", "localhost:1": "http://localhost:1",
 	} {
-		if got := OfThisHost(address, "").URL; got != want {
+		if got := LocalOptions(address, "").URL; got != want {
 			t.Errorf("%s: got %s, want %s", address, got, want)
 		}
 	}

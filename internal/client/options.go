@@ -24,9 +24,9 @@ type Options struct {
 	Certificate    string // the daemon's own, in PEM: it is trusted whatever name it is for
 }
 
-// OfThisHost are those for the daemon that listens on address with web configuration file; empty: plain HTTP. What the file
+// LocalOptions are those for the daemon that listens on address with web configuration file; empty: plain HTTP. What the file
 // says of TLS is heeded as far as this user may read it.
-func OfThisHost(address, file string) Options {
+func LocalOptions(address, file string) Options {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		host, port = address, ""

@@ -26,7 +26,7 @@ import (
 
 // A life is one life of a keeper.
 type life struct {
-	*Keeper
+	*Recorder
 	log  *lockedLog
 	stop func()
 }
@@ -53,8 +53,8 @@ func (l *lockedLog) lines() int { return strings.Count(l.String(), "\n") }
 func live(t *testing.T, dir string) *life {
 	t.Helper()
 	l := &life{log: new(lockedLog)}
-	l.Keeper = New(Options{Dir: dir, Keep: func() time.Duration { return 90 * 24 * time.Hour }, Version: "1",
-		Log: slog.New(slog.NewTextHandler(l.log, nil)), Look: func(context.Context) any { return map[string]string{"kernel": "6.6"} }})
+	l.Recorder = New(Options{Dir: dir, Keep: func() time.Duration { return 90 * 24 * time.Hour }, Version: "1",
+		Log: slog.New(slog.NewTextHandler(l.log, nil)), Snapshot: func(context.Context) any { return map[string]string{"kernel": "6.6"} }})
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { l.Run(ctx) })
@@ -147,10 +147,10 @@ func TestLives(t *testing.T) {
 	if text, _ := r.JSON(); bytes.Contains(text, []byte("Pl4nt3d")) || len(r.Evidence) == 0 {
 		t.Errorf("want evidence without the secret: %s", text)
 	}
-	if _, err := l.Record(t.Context(), "20260101-codex-1"); !errors.Is(err, incident.ErrNoIncident) && err == nil {
+	if _, err := l.Record(t.Context(), "20260101-codex-1"); !errors.Is(err, incident.ErrNotFound) && err == nil {
 		t.Error("a record of nothing")
 	}
-	l.Watch(nil)
+	l.CloseUnwatched(nil)
 	if l.Errors() != 0 {
 		t.Errorf("%v errors: %s", l.Errors(), l.log)
 	}
@@ -161,7 +161,7 @@ func TestEndOfAService(t *testing.T) {
 	l := live(t, dir)
 	judged(l, "codex", diagnose.Resolver, diagnose.Healthy)
 	judged(l, "shop", diagnose.Resolver, diagnose.Healthy)
-	l.Watch([]string{"shop"})
+	l.CloseUnwatched([]string{"shop"})
 	eventually(t, func() error {
 		s, err := store.OpenToRead(dir)
 		if err != nil {
@@ -359,11 +359,11 @@ func unwritten(t *testing.T, l *life) {
 func TestNeverWaits(t *testing.T) {
 	l := live(t, t.TempDir())
 	const services = 2000
-	begun := time.Now()
+	started := time.Now()
 	for n := range services {
 		judged(l, fmt.Sprint("service", n), diagnose.Upstream, diagnose.Healthy)
 	}
-	if took := time.Since(begun) / services; took > 2*time.Millisecond {
+	if took := time.Since(started) / services; took > 2*time.Millisecond {
 		t.Errorf("%v a verdict; want microseconds", took)
 	}
 	l.mu.Lock()
@@ -390,7 +390,7 @@ func TestThin(t *testing.T) {
 			u.Add(probe.OK, 0.01)
 			m.Parts = append(m.Parts, rollup.Part{Key: ledger.Key{Probe: fmt.Sprint(p)}, Rollup: u})
 		}
-		minutes = thin(append(minutes, m))
+		minutes = compact(append(minutes, m))
 	}
 	var count uint64
 	parts := 0
@@ -406,16 +406,16 @@ func TestThin(t *testing.T) {
 }
 
 func TestTrusts(t *testing.T) {
-	begun := time.Now()
-	k := &Keeper{begun: begun}
-	if k.trusts(begun.Add(time.Minute)) {
+	started := time.Now()
+	rec := &Recorder{started: started}
+	if rec.clockIsSteady(started.Add(time.Minute)) {
 		t.Error("a daemon that has just started forgets history")
 	}
-	if !k.trusts(begun.Add(2 * time.Hour)) {
+	if !rec.clockIsSteady(started.Add(2 * time.Hour)) {
 		t.Error("after two hours nothing is forgotten")
 	}
-	k.begun = begun.Add(2 * time.Hour) // a start in the future, by a clock that was set back since
-	if k.trusts(begun.Add(3 * time.Hour).Round(0).Add(-10 * time.Hour)) {
+	rec.started = started.Add(2 * time.Hour) // a start in the future, by a clock that was set back since
+	if rec.clockIsSteady(started.Add(3 * time.Hour).Round(0).Add(-10 * time.Hour)) {
 		t.Error("a clock that was set is trusted")
 	}
 }

@@ -43,19 +43,19 @@ func victimKey(n int) ledger.Key {
 // writeOn lives minute after minute, each in a moment: attempts, and an incident of a service of its own. It says the minute
 // once that is written, and never returns.
 func writeOn(dir string) {
-	k := New(Options{Dir: dir, Log: slog.New(slog.DiscardHandler)})
+	rec := New(Options{Dir: dir, Log: slog.New(slog.DiscardHandler)})
 	for at := time.Now().Truncate(time.Minute); ; at = at.Add(time.Minute) {
-		k.lastPart = at
+		rec.currentMinute = at
 		for range victimAttempts {
 			for n := range victimProbes {
 				key := victimKey(n)
-				k.Attempted(probe.Result{Spec: probe.Spec{Service: key.Service, Name: key.Probe, Kind: key.Kind}, Class: probe.OK, Elapsed: .01}, time.Second)
+				rec.Attempted(probe.Result{Spec: probe.Spec{Service: key.Service, Name: key.Probe, Kind: key.Kind}, Class: probe.OK, Elapsed: .01}, time.Second)
 			}
 		}
-		judged(&life{Keeper: k}, serviceOf(at), diagnose.Upstream, diagnose.Healthy)
-		k.endMinute(at.Add(time.Minute))
-		k.write(context.Background())
-		if k.Fault() == "" {
+		judged(&life{Recorder: rec}, serviceOf(at), diagnose.Upstream, diagnose.Healthy)
+		rec.endMinute(at.Add(time.Minute))
+		rec.write(context.Background())
+		if rec.Fault() == "" {
 			fmt.Println(at.Unix())
 		}
 	}

@@ -18,12 +18,12 @@ import (
 
 // Incidents returns those that match, the latest first, and how many match in all: what is stored, and over it what could
 // not be written yet. While the store cannot be used it is those that are known in memory.
-func (k *Keeper) Incidents(ctx context.Context, f incident.Filter) (found []*incident.Incident, total int, err error) {
-	s := k.store()
+func (rec *Recorder) Incidents(ctx context.Context, f incident.Filter) (found []*incident.Incident, total int, err error) {
+	s := rec.store()
 	if s == nil {
-		return k.remembered(f)
+		return rec.inMemory(f)
 	}
-	unwritten := k.held(f.Services, false)
+	unwritten := rec.unstored(f.Services, false)
 	wide := f // each of those may move the others by one
 	wide.Offset = max(f.Offset-len(unwritten), 0)
 	if f.Limit > 0 {
@@ -31,7 +31,7 @@ func (k *Keeper) Incidents(ctx context.Context, f incident.Filter) (found []*inc
 	}
 	found, total, err = s.Incidents(ctx, wide)
 	if err != nil {
-		return k.remembered(f)
+		return rec.inMemory(f)
 	}
 	for _, i := range unwritten {
 		if stored, err := s.Incident(ctx, i.ID); err == nil {
@@ -52,9 +52,9 @@ func (k *Keeper) Incidents(ctx context.Context, f incident.Filter) (found []*inc
 
 func matches(f incident.Filter, i *incident.Incident) bool { return i.IsOpen() || !f.OpenOnly }
 
-// remembered are those in memory that match.
-func (k *Keeper) remembered(f incident.Filter) (found []*incident.Incident, total int, err error) {
-	found = slices.DeleteFunc(k.held(f.Services, true), func(i *incident.Incident) bool { return !matches(f, i) })
+// inMemory are those in memory that match.
+func (rec *Recorder) inMemory(f incident.Filter) (found []*incident.Incident, total int, err error) {
+	found = slices.DeleteFunc(rec.unstored(f.Services, true), func(i *incident.Incident) bool { return !matches(f, i) })
 	return page(found, f), len(found), nil
 }
 
@@ -68,62 +68,62 @@ func page(all []*incident.Incident, f incident.Filter) []*incident.Incident {
 	return all
 }
 
-// held are the incidents of services, of all if none is named, that wait to be written; and those that are open, if written
+// unstored are the incidents of services, of all if none is named, that wait to be written; and those that are open, if written
 // ones are asked for.
-func (k *Keeper) held(services []string, written bool) (held []*incident.Incident) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	known := maps.Clone(k.dirty)
+func (rec *Recorder) unstored(services []string, written bool) (unstored []*incident.Incident) {
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	known := maps.Clone(rec.dirty)
 	if written {
-		for _, i := range k.book.Open() {
+		for _, i := range rec.book.Open() {
 			known[i] = true
 		}
 	}
 	for i := range known {
 		if len(services) == 0 || slices.Contains(services, i.Service) {
-			held = append(held, i.Clone())
+			unstored = append(unstored, i.Clone())
 		}
 	}
-	return held
+	return unstored
 }
 
-// errAway says that nothing can be read.
-var errAway = errors.New("the store cannot be used now; the log says why")
+// errUnavailable says that nothing can be read.
+var errUnavailable = errors.New("the store cannot be used now; the log says why")
 
 // Record returns the record of an incident, of what is stored and of what could not be written yet; its error is
-// [incident.ErrNoIncident] if there is none.
-func (k *Keeper) Record(ctx context.Context, id string) (*record.Record, error) {
-	told, err := (*incident.Told)(nil), errAway
-	if s := k.store(); s != nil {
-		told, err = s.Tell(ctx, id)
+// [incident.ErrNotFound] if there is none.
+func (rec *Recorder) Record(ctx context.Context, id string) (*record.Record, error) {
+	detail, err := (*incident.Detail)(nil), errUnavailable
+	if s := rec.store(); s != nil {
+		detail, err = s.Detail(ctx, id)
 	}
-	for _, i := range k.held(nil, told == nil) {
+	for _, i := range rec.unstored(nil, detail == nil) {
 		switch {
 		case i.ID != id:
-		case told == nil:
-			told, err = &incident.Told{Incident: i}, nil
+		case detail == nil:
+			detail, err = &incident.Detail{Incident: i}, nil
 		default:
-			i.Notes = told.Incident.Notes
-			told.Incident = i
+			i.Notes = detail.Incident.Notes
+			detail.Incident = i
 		}
 	}
 	if err != nil {
 		return nil, err
 	}
-	k.addUnwritten(told)
-	return record.Of(told), nil
+	rec.addUnwritten(detail)
+	return record.Of(detail), nil
 }
 
 // addUnwritten adds what is to be written of the incident.
-func (k *Keeper) addUnwritten(t *incident.Told) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
+func (rec *Recorder) addUnwritten(t *incident.Detail) {
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
 	id := t.Incident.ID
-	for _, e := range k.entries {
+	for _, e := range rec.entries {
 		switch e := e.(type) {
-		case store.Verdict:
+		case store.VerdictChange:
 			if e.Incident == id {
-				t.Verdicts = append(t.Verdicts, e.Verdict)
+				t.Verdicts = append(t.Verdicts, e.VerdictChange)
 			}
 		case store.Evidence:
 			if e.Incident == id {
@@ -142,26 +142,26 @@ func (k *Keeper) addUnwritten(t *incident.Told) {
 }
 
 // Keys lists the series of services, or every one there is if none is named, those not written yet included.
-func (k *Keeper) Keys(ctx context.Context, services ...string) (keys []ledger.Key, err error) {
-	if s := k.store(); s != nil {
+func (rec *Recorder) Keys(ctx context.Context, services ...string) (keys []ledger.Key, err error) {
+	if s := rec.store(); s != nil {
 		keys, err = s.Keys(ctx, services...)
 	}
 	known := make(map[ledger.Key]bool, len(keys))
 	for _, key := range keys {
 		known[key] = true
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
 	add := func(key ledger.Key) {
 		if !known[key] && (len(services) == 0 || slices.Contains(services, key.Service)) {
 			known[key] = true
 			keys = append(keys, key)
 		}
 	}
-	for key := range k.current {
+	for key := range rec.current {
 		add(key)
 	}
-	for _, m := range k.minutes {
+	for _, m := range rec.minutes {
 		for _, p := range m.Parts {
 			add(p.Key)
 		}
@@ -172,30 +172,30 @@ func (k *Keeper) Keys(ctx context.Context, services ...string) (keys []ledger.Ke
 
 // Series adds to curves what is stored and what has not been written yet. For the moment in which a minute is being
 // written it is in neither.
-func (k *Keeper) Series(ctx context.Context, c *rollup.Curves) (err error) {
-	if s := k.store(); s != nil {
+func (rec *Recorder) Series(ctx context.Context, c *rollup.Curves) (err error) {
+	if s := rec.store(); s != nil {
 		err = s.Series(ctx, c)
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	for _, m := range k.minutes {
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	for _, m := range rec.minutes {
 		for _, p := range m.Parts {
 			c.Add(p.Key, m.At, &p.Rollup)
 		}
 	}
 	now := time.Now().Truncate(time.Minute)
 	for key := range c.Keys() { // not the other way round: there may be ten thousand others
-		if u := k.current[key]; u != nil {
+		if u := rec.current[key]; u != nil {
 			c.Add(key, now, u)
 		}
 	}
 	return err
 }
 
-// Absences lists the spans in which nothing was watched. While the store cannot be used none is known.
-func (k *Keeper) Absences(ctx context.Context, from, to time.Time) ([]incident.Absence, error) {
-	if s := k.store(); s != nil {
-		return s.Absences(ctx, from, to)
+// Gaps lists the spans in which nothing was watched. While the store cannot be used none is known.
+func (rec *Recorder) Gaps(ctx context.Context, from, to time.Time) ([]incident.Gap, error) {
+	if s := rec.store(); s != nil {
+		return s.Gaps(ctx, from, to)
 	}
 	return nil, nil
 }

@@ -15,22 +15,22 @@ import (
 )
 
 const (
-	// pause is between two transactions: what happens in the same moment is written in one.
-	pause = 100 * time.Millisecond
+	// writeInterval is between two transactions: what happens in the same moment is written in one.
+	writeInterval = 100 * time.Millisecond
 
 	// A store that fails is tried again after a second, then ever more rarely: a disk someone makes room on is used again
 	// within a minute.
 	firstRetry = time.Second
 	lastRetry  = time.Minute
 
-	// tidying is how often hours are gathered and old rows forgotten.
-	tidying = 10 * time.Minute
+	// maintainEvery is how often hours are gathered and old rows forgotten.
+	maintainEvery = 10 * time.Minute
 
-	// settled is how long the daemon must have run before anything is forgotten: after a resume or a boot the clock can be
+	// minUptime is how long the daemon must have run before anything is forgotten: after a resume or a boot the clock can be
 	// years ahead until it is set, and all of history would look old.
-	settled = time.Hour
-	// stepped is how far the wall clock may have moved against the time that went by, for its word to be taken on what is old.
-	stepped = 10 * time.Minute
+	minUptime = time.Hour
+	// maxClockStep is how far the wall clock may have moved against the time that went by, for its word to be taken on what is old.
+	maxClockStep = 10 * time.Minute
 
 	// batchLimit bounds a transaction: others wait for its end, a person who writes a note among them. Five hundred results
 	// take a quarter of a second, most of it to take the secrets out.
@@ -45,35 +45,35 @@ const (
 )
 
 // Run writes until ctx ends, then writes the rest and closes the store.
-func (k *Keeper) Run(ctx context.Context) {
-	var looker sync.WaitGroup
-	looker.Go(func() { k.lookAround(ctx) })
+func (rec *Recorder) Run(ctx context.Context) {
+	var snapshots sync.WaitGroup
+	snapshots.Go(func() { rec.takeSnapshots(ctx) })
 	tick := time.NewTimer(untilNextMinute())
 	defer tick.Stop()
 	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
 		case <-tick.C:
-			k.endMinute(time.Now())
-			k.write(ctx)
-			k.tidy(ctx)
+			rec.endMinute(time.Now())
+			rec.write(ctx)
+			rec.maintain(ctx)
 			tick.Reset(untilNextMinute())
-		case <-k.wake:
-			k.write(ctx)
+		case <-rec.wake:
+			rec.write(ctx)
 		}
-		if k.retry > 0 {
-			k.waitToRetry(ctx)
+		if rec.retry > 0 {
+			rec.waitToRetry(ctx)
 		} else {
-			sleep(ctx, pause)
+			sleep(ctx, writeInterval)
 		}
 	}
-	looker.Wait()
+	snapshots.Wait()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWrite)
 	defer cancel()
-	k.endMinute(time.Now())
-	k.run.Ended = time.Now()
-	k.write(ctx)
-	k.close()
+	rec.endMinute(time.Now())
+	rec.run.Ended = time.Now()
+	rec.write(ctx)
+	rec.close()
 }
 
 func untilNextMinute() time.Duration {
@@ -91,33 +91,33 @@ func sleep(ctx context.Context, d time.Duration) {
 }
 
 // waitToRetry waits until it is time to try again; minutes go on meanwhile.
-func (k *Keeper) waitToRetry(ctx context.Context) {
-	sleep(ctx, min(k.retry, untilNextMinute()))
-	signal(k.wake)
+func (rec *Recorder) waitToRetry(ctx context.Context) {
+	sleep(ctx, min(rec.retry, untilNextMinute()))
+	signal(rec.wake)
 }
 
 // endMinute files what was rolled up since the last call under the minute in which that began.
-func (k *Keeper) endMinute(now time.Time) {
+func (rec *Recorder) endMinute(now time.Time) {
 	fresh := make(map[ledger.Key]*rollup.Rollup)
-	k.mu.Lock()
-	filled := k.current
-	k.current = fresh
-	k.mu.Unlock()
-	m := rollup.Minute{At: k.lastPart, Parts: make([]rollup.Part, 0, len(filled))}
-	k.lastPart = now.Truncate(time.Minute)
+	rec.mu.Lock()
+	filled := rec.current
+	rec.current = fresh
+	rec.mu.Unlock()
+	m := rollup.Minute{At: rec.currentMinute, Parts: make([]rollup.Part, 0, len(filled))}
+	rec.currentMinute = now.Truncate(time.Minute)
 	for key, u := range filled {
 		m.Parts = append(m.Parts, rollup.Part{Key: key, Rollup: *u})
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
 	if len(m.Parts) > 0 {
-		k.minutes = thin(append(k.minutes, m))
+		rec.minutes = compact(append(rec.minutes, m))
 	}
-	k.run.Seen = now
+	rec.run.Seen = now
 }
 
-// thin adds the oldest minutes up until there are few enough roll-ups.
-func thin(minutes []rollup.Minute) []rollup.Minute {
+// compact adds the oldest minutes up until there are few enough roll-ups.
+func compact(minutes []rollup.Minute) []rollup.Minute {
 	parts := 0
 	for _, m := range minutes {
 		parts += len(m.Parts)
@@ -152,223 +152,223 @@ type load struct {
 	dirty []*incident.Incident // whose copies are in the batch
 }
 
-func (k *Keeper) take() load {
-	k.mu.Lock()
-	defer k.mu.Unlock()
+func (rec *Recorder) nextLoad() load {
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
 	var l load
-	for i := range k.dirty {
+	for i := range rec.dirty {
 		if len(l.dirty) == batchLimit {
-			signal(k.wake)
+			signal(rec.wake)
 			break
 		}
 		l.dirty = append(l.dirty, i)
 		l.Incidents = append(l.Incidents, i.Clone())
-		delete(k.dirty, i)
+		delete(rec.dirty, i)
 	}
-	n := min(len(k.entries), batchLimit)
-	l.Entries = slices.Clone(k.entries[:n])
-	clear(k.entries[:n])
-	k.entries = k.entries[n:]
+	n := min(len(rec.entries), batchLimit)
+	l.Entries = slices.Clone(rec.entries[:n])
+	clear(rec.entries[:n])
+	rec.entries = rec.entries[n:]
 	for _, e := range l.Entries {
-		k.weight -= weigh(e)
+		rec.weight -= weightOf(e)
 	}
-	if len(k.entries) > 0 {
-		signal(k.wake)
+	if len(rec.entries) > 0 {
+		signal(rec.wake)
 	} else {
-		k.entries = nil // the burst is over: give its memory back
+		rec.entries = nil // the burst is over: give its memory back
 	}
-	l.Minutes, k.minutes = k.minutes, nil
-	l.Run = &k.run
+	l.Minutes, rec.minutes = rec.minutes, nil
+	l.Run = &rec.run
 	return l
 }
 
-// giveBack keeps what could not be written, before whatever has come since.
-func (k *Keeper) giveBack(l load) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
+// requeue keeps what could not be written, before whatever has come since.
+func (rec *Recorder) requeue(l load) {
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
 	for _, i := range l.dirty {
-		k.dirty[i] = true
+		rec.dirty[i] = true
 	}
-	since := k.entries
-	k.entries, k.weight = l.Entries, 0
+	since := rec.entries
+	rec.entries, rec.weight = l.Entries, 0
 	for _, e := range l.Entries {
-		k.weight += weigh(e)
+		rec.weight += weightOf(e)
 	}
 	for _, e := range since {
-		k.enter(e)
+		rec.enqueue(e)
 	}
-	k.minutes = thin(append(l.Minutes, k.minutes...))
+	rec.minutes = compact(append(l.Minutes, rec.minutes...))
 }
 
 // write writes all there is, or keeps it for later.
-func (k *Keeper) write(ctx context.Context) {
-	if k.store() == nil {
-		if err := k.reopen(ctx); err != nil {
-			k.report(err)
+func (rec *Recorder) write(ctx context.Context) {
+	if rec.store() == nil {
+		if err := rec.reopen(ctx); err != nil {
+			rec.report(err)
 			return
 		}
 	}
-	l := k.take()
-	err := k.store().Write(ctx, &l.Batch)
+	l := rec.nextLoad()
+	err := rec.store().Write(ctx, &l.Batch)
 	if err != nil {
-		k.giveBack(l)
+		rec.requeue(l)
 	}
-	k.report(err)
+	rec.report(err)
 	if err != nil && !store.IsFull(err) {
-		k.close() // it may have been removed, replaced, or be in a state that only opening it anew mends
+		rec.close() // it may have been removed, replaced, or be in a state that only opening it anew mends
 	}
 	if err == nil {
-		k.prune()
+		rec.prune()
 	}
 }
 
-// prune forgets the signs of incidents that are over: one that returns gathers them anew, and the store knows the rest.
-func (k *Keeper) prune() {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	maps.DeleteFunc(k.signs, func(i *incident.Incident, _ map[sign]bool) bool {
-		return !i.IsOpen() && k.book.Latest(i.Service) != i
+// prune forgets the signatures of incidents that are over: one that returns gathers them anew, and the store knows the rest.
+func (rec *Recorder) prune() {
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	maps.DeleteFunc(rec.signatures, func(i *incident.Incident, _ map[signature]bool) bool {
+		return !i.IsOpen() && rec.book.Latest(i.Service) != i
 	})
-	if k.lost > 0 {
-		k.Log.Warn("some of what happened was not kept: the store could not be written to for too long", "lost", k.lost)
-		k.lost = 0
+	if rec.lost > 0 {
+		rec.Log.Warn("some of what happened was not kept: the store could not be written to for too long", "lost", rec.lost)
+		rec.lost = 0
 	}
 }
 
-func (k *Keeper) store() *store.Store {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.open
+func (rec *Recorder) store() *store.Store {
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	return rec.open
 }
 
-func (k *Keeper) close() {
-	k.mu.Lock()
-	s := k.open
-	k.open = nil
-	k.mu.Unlock()
+func (rec *Recorder) close() {
+	rec.mu.Lock()
+	s := rec.open
+	rec.open = nil
+	rec.mu.Unlock()
 	if s != nil {
 		_ = s.Close()
 	}
 }
 
 // reopen opens the store and takes up what is in it.
-func (k *Keeper) reopen(ctx context.Context) error {
-	s, err := store.Open(k.Dir)
+func (rec *Recorder) reopen(ctx context.Context) error {
+	s, err := store.Open(rec.Dir)
 	if err != nil {
 		return err
 	}
-	past, err := s.Past(ctx)
+	state, err := s.LoadState(ctx)
 	if err != nil {
 		_ = s.Close()
 		return err
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.open = s
-	k.restore(past)
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	rec.open = s
+	rec.restore(state)
 	return nil
 }
 
 // restore puts what the store holds and what has happened since together.
-func (k *Keeper) restore(past *store.Past) {
+func (rec *Recorder) restore(state *store.State) {
 	before := make(map[string]string) // IDs by service
-	for _, i := range k.book.Open() {
+	for _, i := range rec.book.Open() {
 		before[i.Service] = i.ID
 	}
 	// Those that are over already and were never written are not in the book any more: their numbers must be free as well.
-	for i := range k.dirty {
-		if k.book.Latest(i.Service) != i {
-			k.book.Name(i)
+	for i := range rec.dirty {
+		if rec.book.Latest(i.Service) != i {
+			rec.book.AssignID(i)
 		}
 	}
-	for _, i := range k.book.Restore(past.Latest, past.Numbers) {
-		k.dirty[i] = true
+	for _, i := range rec.book.Restore(state.Latest, state.Numbers) {
+		rec.dirty[i] = true
 	}
 	for service, id := range before {
-		now := k.book.Latest(service)
+		now := rec.book.Latest(service)
 		if now == nil || now.ID == id {
 			continue
 		}
-		for n, e := range k.entries {
+		for n, e := range rec.entries {
 			if owned, ok := e.(store.Owned); ok {
-				k.entries[n] = owned.Of(id, now.ID)
+				rec.entries[n] = owned.Reassign(id, now.ID)
 			}
 		}
 	}
-	maps.DeleteFunc(k.dirty, func(i *incident.Incident, _ bool) bool {
-		now := k.book.Latest(i.Service)
+	maps.DeleteFunc(rec.dirty, func(i *incident.Incident, _ bool) bool {
+		now := rec.book.Latest(i.Service)
 		return now != nil && now != i && now.Opened.Equal(i.Opened) // it became one with what was stored
 	})
-	for service, c := range past.Costs {
-		if _, known := k.costs[service]; !known {
-			k.costs[service] = c
+	for service, c := range state.Costs {
+		if _, known := rec.costs[service]; !known {
+			rec.costs[service] = c
 		}
 	}
-	for service, c := range k.costs {
-		k.enter(store.Costs{Service: service, Costs: c})
+	for service, c := range rec.costs {
+		rec.enqueue(store.Costs{Service: service, Costs: c})
 	}
 }
 
 // report counts every failure, and logs one that is new, or that is over: a disk that stays full is one line.
-func (k *Keeper) report(err error) {
-	switch was := k.Fault(); {
+func (rec *Recorder) report(err error) {
+	switch was := rec.Fault(); {
 	case err == nil && was != "":
-		k.Log.Info("history is kept again", "store", k.Dir)
-		k.setFault("")
-		k.retry = 0
+		rec.Log.Info("history is kept again", "store", rec.Dir)
+		rec.setFault("")
+		rec.retry = 0
 	case err == nil:
-		k.retry = 0
+		rec.retry = 0
 	case errors.Is(err, context.Canceled):
 	default:
-		k.errors.Add(1)
-		k.retry = min(max(2*k.retry, firstRetry), lastRetry)
+		rec.errors.Add(1)
+		rec.retry = min(max(2*rec.retry, firstRetry), lastRetry)
 		if err.Error() != was {
-			k.setFault(err.Error())
-			k.Log.Error("history is not kept; probing goes on", "error", err)
+			rec.setFault(err.Error())
+			rec.Log.Error("history is not kept; probing goes on", "error", err)
 		}
 	}
 }
 
-// tidy gathers what is to be gathered, and forgets what is old if the clock can be trusted to say so.
-func (k *Keeper) tidy(ctx context.Context) {
+// maintain gathers what is to be gathered, and forgets what is old if the clock can be trusted to say so.
+func (rec *Recorder) maintain(ctx context.Context) {
 	now := time.Now()
-	if k.store() == nil || now.Sub(k.tidied) < tidying {
+	if rec.store() == nil || now.Sub(rec.maintained) < maintainEvery {
 		return
 	}
-	k.tidied = now
-	keep := k.Keep()
-	if !k.trusts(now) {
+	rec.maintained = now
+	keep := rec.Keep()
+	if !rec.clockIsSteady(now) {
 		keep = 0
 	}
-	if err := k.store().Tidy(ctx, now, keep); err != nil && ctx.Err() == nil {
-		k.report(err)
+	if err := rec.store().Maintain(ctx, now, keep); err != nil && ctx.Err() == nil {
+		rec.report(err)
 	}
 }
 
-// trusts reports whether the wall clock has gone as the time has, for long enough.
-func (k *Keeper) trusts(now time.Time) bool {
-	passed := now.Sub(k.begun) // by the monotonic clock
-	return passed >= settled && (now.Round(0).Sub(k.begun.Round(0))-passed).Abs() <= stepped
+// clockIsSteady reports whether the wall clock has gone as the time has, for long enough.
+func (rec *Recorder) clockIsSteady(now time.Time) bool {
+	passed := now.Sub(rec.started) // by the monotonic clock
+	return passed >= minUptime && (now.Round(0).Sub(rec.started.Round(0))-passed).Abs() <= maxClockStep
 }
 
-// lookAround takes a snapshot for each incident that begins. It takes seconds, in which history goes on.
-func (k *Keeper) lookAround(ctx context.Context) {
+// takeSnapshots takes a snapshot for each incident that begins. It takes seconds, in which history goes on.
+func (rec *Recorder) takeSnapshots(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-k.look:
+		case <-rec.needSnapshot:
 		}
-		if k.Look == nil {
+		if rec.Snapshot == nil {
 			continue
 		}
-		looked := k.Look(ctx)
-		k.mu.Lock()
-		for _, id := range k.unseen {
-			k.enter(store.Snapshot{Incident: id, Body: looked})
+		snapshot := rec.Snapshot(ctx)
+		rec.mu.Lock()
+		for _, id := range rec.withoutSnapshot {
+			rec.enqueue(store.Snapshot{Incident: id, Body: snapshot})
 		}
-		k.unseen = nil
-		k.mu.Unlock()
+		rec.withoutSnapshot = nil
+		rec.mu.Unlock()
 		sleep(ctx, time.Second) // when everything fails at once, one look does for all
 	}
 }

@@ -9,14 +9,14 @@ import (
 )
 
 const (
-	// flapping is how soon after its end an incident that comes back is the same one. A verdict needs two votes, half a
+	// reopenWithin is how soon after its end an incident that comes back is the same one. A verdict needs two votes, half a
 	// minute apart by default, and a network that comes and goes (Wi-Fi at the edge of its reach, a VPN that reconnects)
 	// does so within minutes: ten of them tell one bad afternoon from two bad mornings.
-	flapping = 10 * time.Minute
+	reopenWithin = 10 * time.Minute
 
 	// How many causes of one incident are kept: how it began and how it is now. A fault that flaps all night has thousands.
-	keptFirst = 20
-	keptLast  = 80
+	keepFirst = 20
+	keepLast  = 80
 )
 
 // A Book holds the incidents that are open, or were until lately. It is not safe for concurrent use.
@@ -32,36 +32,27 @@ func NewBook() *Book {
 	return &Book{latest: make(map[string]*Incident), number: make(map[day]int)}
 }
 
-// A Judgement is a verdict at a moment.
-type Judgement struct {
-	Service  string
-	Cause    diagnose.Cause
-	Severity diagnose.Severity
-	Title    string
-	At       time.Time
-}
-
 // Enter enters a judgement. It returns the incident it belongs to, nil if there is none, and whether that has changed.
 //
 // A fault opens an incident or moves its cause; health, even with reservations, closes it. What says nothing either way
 // (the daemon starts, the host was away, the round was inconclusive) leaves everything as it was.
-func (b *Book) Enter(j Judgement) (*Incident, bool) {
-	j.At = Moment(j.At)
-	i := b.latest[j.Service]
+func (b *Book) Enter(v diagnose.Verdict, at time.Time) (*Incident, bool) {
+	at = truncate(at)
+	i := b.latest[v.Service]
 	open := i != nil && i.IsOpen()
 	switch {
-	case j.Cause.Fault() && open:
-		return i, i.move(j)
-	case j.Cause.Fault() && i != nil && i.Ended == "" && near(j.At, *i.Closed):
+	case v.Cause.Fault() && open:
+		return i, i.move(v, at)
+	case v.Cause.Fault() && i != nil && i.Ended == "" && near(at, *i.Closed):
 		i.Closed = nil
 		i.Returns++
-		i.begin(j)
+		i.begin(v, at)
 		return i, true
-	case j.Cause.Fault():
-		i = b.open(j)
+	case v.Cause.Fault():
+		i = b.open(v, at)
 		return i, true
-	case open && isWell(j.Cause):
-		i.close(j.At)
+	case open && isUsable(v.Cause):
+		i.close(at)
 		return i, true
 	case open:
 		return i, false
@@ -69,53 +60,53 @@ func (b *Book) Enter(j Judgement) (*Incident, bool) {
 	return nil, false
 }
 
-// Moment is t as it is kept: a millisecond is finer than any probe's schedule, and what is read back compares equal.
-func Moment(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
+// truncate is t as it is kept: a millisecond is finer than any probe's schedule, and what is read back compares equal.
+func truncate(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
 
-// isWell reports whether c says that the service can be used.
-func isWell(c diagnose.Cause) bool { return c >= diagnose.ResolverDegraded && c <= diagnose.Healthy }
+// isUsable reports whether c says that the service can be used.
+func isUsable(c diagnose.Cause) bool { return c >= diagnose.ResolverDegraded && c <= diagnose.Healthy }
 
-// near reports whether two moments are within what counts as flapping, whichever came first: a clock may have been set back.
-func near(a, b time.Time) bool { return a.Sub(b).Abs() <= flapping }
+// near reports whether two moments are within what counts as reopenWithin, whichever came first: a clock may have been set back.
+func near(a, b time.Time) bool { return a.Sub(b).Abs() <= reopenWithin }
 
-func (b *Book) open(j Judgement) *Incident {
-	i := &Incident{Service: j.Service, Opened: j.At, Day: dayOf(j.At)}
-	b.Name(i)
-	i.begin(j)
-	b.latest[j.Service] = i
+func (b *Book) open(v diagnose.Verdict, at time.Time) *Incident {
+	i := &Incident{Service: v.Service, Opened: at, Day: dayOf(at)}
+	b.AssignID(i)
+	i.begin(v, at)
+	b.latest[v.Service] = i
 	return i
 }
 
-// Name gives i the next ID of its day. Services whose names begin alike share their numbers, since their IDs do.
-func (b *Book) Name(i *Incident) {
+// AssignID gives i the next ID of its day. Services whose names begin alike share their numbers, since their IDs do.
+func (b *Book) AssignID(i *Incident) {
 	key := day{i.Day, i.Service[:min(len(i.Service), idLimit)]}
 	b.number[key]++
 	i.Number = b.number[key]
 	i.ID = ID(i.Day, i.Service, i.Number)
 }
 
-func (i *Incident) begin(j Judgement) {
-	i.Causes = append(i.Causes, Span{Cause: j.Cause, From: j.At})
-	if len(i.Causes) > keptFirst+keptLast {
-		i.Causes = slices.Delete(i.Causes, keptFirst, keptFirst+1)
+func (i *Incident) begin(v diagnose.Verdict, at time.Time) {
+	i.Causes = append(i.Causes, Span{Cause: v.Cause, From: at})
+	if len(i.Causes) > keepFirst+keepLast {
+		i.Causes = slices.Delete(i.Causes, keepFirst, keepFirst+1)
 	}
-	i.describe(j)
+	i.setTitle(v)
 }
 
-func (i *Incident) describe(j Judgement) {
-	i.Severity, i.Title = max(i.Severity, j.Severity), j.Title
+func (i *Incident) setTitle(v diagnose.Verdict) {
+	i.Severity, i.Title = max(i.Severity, v.Severity), v.Title
 }
 
 // move reports whether j changed anything.
-func (i *Incident) move(j Judgement) bool {
-	if i.Cause() == j.Cause {
-		changed := i.Title != j.Title || j.Severity > i.Severity
-		i.describe(j)
+func (i *Incident) move(v diagnose.Verdict, at time.Time) bool {
+	if i.Cause() == v.Cause {
+		changed := i.Title != v.Title || v.Severity > i.Severity
+		i.setTitle(v)
 		return changed
 	}
-	i.endSpan(j.At)
+	i.endSpan(at)
 	i.Moves++
-	i.begin(j)
+	i.begin(v, at)
 	return true
 }
 
@@ -138,9 +129,9 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-// Watch closes, and returns, the open incidents of services that are not watched any more: nobody would ever end them.
-func (b *Book) Watch(watched func(service string) bool, at time.Time) []*Incident {
-	at = Moment(at)
+// CloseUnwatched closes, and returns, the open incidents of services that are not watched any more: nobody would ever end them.
+func (b *Book) CloseUnwatched(watched func(service string) bool, at time.Time) []*Incident {
+	at = truncate(at)
 	var ended []*Incident
 	for name, i := range b.latest {
 		if i.IsOpen() && !watched(name) {
@@ -199,7 +190,7 @@ func (b *Book) Restore(latest []*Incident, numbers map[string]int) []*Incident {
 	for service, now := range b.latest {
 		if !slices.Contains(latest, now) && !slices.Contains(changed, now) {
 			if known[service] || now.Number <= numbers[now.Day+"-"+service[:min(len(service), idLimit)]] {
-				b.Name(now)
+				b.AssignID(now)
 			}
 			changed = append(changed, now)
 		}

@@ -27,7 +27,7 @@ func enter(t *testing.T, b *Book, all string) (opened []*Incident) {
 		if err := c.UnmarshalText([]byte(word)); err != nil {
 			t.Fatal(err)
 		}
-		i, _ := b.Enter(Judgement{Service: "codex", Cause: c, Severity: c.About().Severity, Title: word, At: noon.Add(time.Duration(minutes) * time.Minute)})
+		i, _ := b.Enter(diagnose.Verdict{Service: "codex", Cause: c, Severity: c.About().Severity, Title: word}, noon.Add(time.Duration(minutes)*time.Minute))
 		if i != nil && (len(opened) == 0 || opened[len(opened)-1] != i) {
 			opened = append(opened, i)
 		}
@@ -36,7 +36,7 @@ func enter(t *testing.T, b *Book, all string) (opened []*Incident) {
 }
 
 // told is an incident in a line: its causes from minute to minute, and what else is not usual.
-func told(i *Incident) string {
+func summary(i *Incident) string {
 	minute := func(t *time.Time) string {
 		if t == nil {
 			return ""
@@ -70,9 +70,9 @@ func TestBook(t *testing.T) {
 		{"a suspend splits nothing", "1:upstream 2:suspended 300:upstream 301:healthy", []string{"upstream 1-301"}},
 		{"a restart splits nothing", "1:upstream 2:starting 3:upstream 4:healthy", []string{"upstream 1-4"}},
 		{"doubt neither opens nor closes", "0:inconclusive 1:upstream 2:inconclusive 3:upstream 4:healthy", []string{"upstream 1-4"}},
-		{"flapping is one", "1:upstream 2:healthy 4:upstream 6:healthy 15:upstream 17:healthy",
+		{"reopenWithin is one", "1:upstream 2:healthy 4:upstream 6:healthy 15:upstream 17:healthy",
 			[]string{"upstream 1-2, upstream 4-6, upstream 15-17; returned 2"}},
-		{"flapping between causes is one", "1:resolver 2:healthy 4:upstream 6:healthy", []string{"resolver 1-2, upstream 4-6; returned 1"}},
+		{"reopenWithin between causes is one", "1:resolver 2:healthy 4:upstream 6:healthy", []string{"resolver 1-2, upstream 4-6; returned 1"}},
 		{"later it is another", "1:upstream 2:healthy 13:upstream", []string{"upstream 1-2", "upstream 13-; open"}},
 		{"the clock is set back an hour", "100:upstream 40:resolver 41:healthy", []string{"upstream 100-100, resolver 40-41"}},
 		{"and back after the end", "100:upstream 101:healthy 41:upstream", []string{"upstream 100-101", "upstream 41-; open"}},
@@ -81,7 +81,7 @@ func TestBook(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			var got []string
 			for _, i := range enter(t, NewBook(), tt.verdicts) {
-				got = append(got, told(i))
+				got = append(got, summary(i))
 				if i.Closed != nil && i.Closed.Before(i.Opened) {
 					t.Errorf("closed %v before it was opened %v", i.Closed, i.Opened)
 				}
@@ -108,7 +108,7 @@ func TestBookAlways(t *testing.T) {
 		for rest := n; rest > 0; rest /= len(words) * len(gaps) {
 			c := words[rest%len(words)]
 			at = at.Add(gaps[rest/len(words)%len(gaps)])
-			i, _ := b.Enter(Judgement{Service: "codex", Cause: c, At: at})
+			i, _ := b.Enter(diagnose.Verdict{Service: "codex", Cause: c}, at)
 			if i == nil {
 				continue
 			}
@@ -139,8 +139,8 @@ func TestManyCauses(t *testing.T) {
 		enter(t, b, fmt.Sprintf("%d:healthy %d:resolver", n, n))
 	}
 	i := b.Latest("codex")
-	if len(i.Causes) != keptFirst+keptLast || i.Causes[0].Cause != diagnose.Upstream || i.Returns != 500 {
-		t.Errorf("%d causes, the first %v, returned %d; want %d, upstream, 500", len(i.Causes), i.Causes[0].Cause, i.Returns, keptFirst+keptLast)
+	if len(i.Causes) != keepFirst+keepLast || i.Causes[0].Cause != diagnose.Upstream || i.Returns != 500 {
+		t.Errorf("%d causes, the first %v, returned %d; want %d, upstream, 500", len(i.Causes), i.Causes[0].Cause, i.Returns, keepFirst+keepLast)
 	}
 }
 
@@ -170,8 +170,8 @@ func TestRestore(t *testing.T) {
 			changed := b.Restore([]*Incident{stored(tt.stored)}, map[string]int{"20261123-codex": 1})
 			enter(t, b, tt.after)
 			got := b.Latest("codex")
-			if told(got) != tt.want || got.ID != tt.id || len(changed) != tt.changed {
-				t.Errorf("got %s %q, %d changed; want %s %q, %d", got.ID, told(got), len(changed), tt.id, tt.want, tt.changed)
+			if summary(got) != tt.want || got.ID != tt.id || len(changed) != tt.changed {
+				t.Errorf("got %s %q, %d changed; want %s %q, %d", got.ID, summary(got), len(changed), tt.id, tt.want, tt.changed)
 			}
 		})
 	}
@@ -185,7 +185,7 @@ func TestRestore(t *testing.T) {
 func TestWatch(t *testing.T) {
 	b := NewBook()
 	enter(t, b, "1:upstream")
-	ended := b.Watch(func(service string) bool { return service != "codex" }, noon.Add(time.Hour))
+	ended := b.CloseUnwatched(func(service string) bool { return service != "codex" }, noon.Add(time.Hour))
 	if len(ended) != 1 || ended[0].IsOpen() || ended[0].Ended == "" {
 		t.Errorf("ended %v, want codex's incident", ended)
 	}

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// ErrNoIncident says that there is no incident of that ID.
-var ErrNoIncident = fmt.Errorf("there is no such incident: netwatchd incidents lists them")
+// ErrNotFound says that there is no incident of that ID.
+var ErrNotFound = fmt.Errorf("there is no such incident: netwatchd incidents lists them")
 
 // A Filter says which incidents are wanted; its zero value wants all.
 type Filter struct {
@@ -20,23 +20,23 @@ type Filter struct {
 	Offset   int
 }
 
-// Told is everything that is kept about one incident.
-type Told struct {
+// Detail is everything that is kept about one incident.
+type Detail struct {
 	Incident *Incident
-	Verdicts []Verdict      // those of the incident, and the one that ended it
+	Verdicts []VerdictChange      // those of the incident, and the one that ended it
 	Evidence []probe.Result // the first of each sign, in order of time
 	Attempts []probe.Result // runs of the agent, from before the incident until an hour after it
 	Suspends []Suspend
-	Runs     []Run // of the daemon, those that overlap it
+	Runs     []DaemonRun // of the daemon, those that overlap it
 	Snapshot json.RawMessage
 }
 
-// A Verdict is one that moved.
-type Verdict struct {
+// A VerdictChange is one that moved.
+type VerdictChange struct {
 	At       time.Time      `json:"at"`
 	Was      diagnose.Cause `json:"was"`
 	Incident string         `json:"incident,omitempty"` // it belongs to; empty: none
-	Standing watch.Standing `json:"standing"`
+	Status   watch.Standing `json:"standing"`
 }
 
 // A Suspend is a time for which the host was away; At is when it was back.
@@ -45,16 +45,16 @@ type Suspend struct {
 	Away time.Duration `json:"-"`
 }
 
-// A Run is one life of the daemon; it is known by when it started.
-type Run struct {
+// A DaemonRun is one life of the daemon; it is known by when it started.
+type DaemonRun struct {
 	Version string    `json:"version"`
 	Started time.Time `json:"started"`
 	Seen    time.Time `json:"seen"`
 	Ended   time.Time `json:"ended,omitzero"` // zero: it still runs, or it was not given the time to say so
 }
 
-// An Absence is a span in which nothing was watched.
-type Absence struct {
+// An Gap is a span in which nothing was watched.
+type Gap struct {
 	From, To time.Time
-	Asleep   bool // this host was; otherwise netwatchd did not run
+	Suspended   bool // this host was; otherwise netwatchd did not run
 }

@@ -162,7 +162,7 @@ func (r *Record) writeVerdict(p *page) {
 	r.writeBeside(p)
 	p.line("")
 	for _, e := range r.Evidence {
-		p.line("%d. %s", e.Number, told(e.Result))
+		p.line("%d. %s", e.Number, describe(e.Result))
 	}
 }
 
@@ -190,7 +190,7 @@ func ended(r *probe.Result) string {
 }
 
 // told is a result in a line.
-func told(r probe.Result) string {
+func describe(r probe.Result) string {
 	var words strings.Builder
 	words.WriteString(fmt.Sprintf("%s %s %s from %v: **%v**", stamp(r.Start), code(r.Service+"/"+r.Name), code(r.Target), r.Vantage, r.Class))
 	if r.Phase != probe.NoPhase {

@@ -109,7 +109,7 @@ type Warning struct {
 const exhibitLimit = 60
 
 // Of makes the record of what is told.
-func Of(t *incident.Told) *Record {
+func Of(t *incident.Detail) *Record {
 	r := &Record{facts: facts(*t.Incident.Clone()), Symptom: []Symptom{}, Evidence: []Exhibit{}, Beside: []Pair{}, Warnings: []Warning{}}
 	if r.Notes == nil {
 		r.Notes = []incident.Note{}
@@ -121,7 +121,7 @@ func Of(t *incident.Told) *Record {
 	r.readSnapshot(t)
 	r.verdict(standing)
 	for _, v := range t.Verdicts {
-		r.exhibits(v.Standing.Evidence...)
+		r.exhibits(v.Status.Evidence...)
 	}
 	r.exhibits(t.Evidence...)
 	r.symptoms(t)
@@ -135,10 +135,10 @@ func Of(t *incident.Told) *Record {
 }
 
 // decisive is the standing that the record explains: the latest fault.
-func decisive(t *incident.Told) watch.Standing {
+func decisive(t *incident.Detail) watch.Standing {
 	for _, v := range slices.Backward(t.Verdicts) {
-		if v.Standing.Cause.Fault() {
-			return v.Standing
+		if v.Status.Cause.Fault() {
+			return v.Status
 		}
 	}
 	i := t.Incident
@@ -147,7 +147,7 @@ func decisive(t *incident.Told) watch.Standing {
 	return s
 }
 
-func (r *Record) readSnapshot(t *incident.Told) {
+func (r *Record) readSnapshot(t *incident.Detail) {
 	var s snapshot.Snapshot
 	if len(t.Snapshot) > 0 && !bytes.Equal(t.Snapshot, []byte("null")) && json.Unmarshal(t.Snapshot, &s) == nil {
 		r.Runtime = &s
@@ -193,7 +193,7 @@ func same(a, b probe.Result) bool {
 const symptomLimit = 5
 
 // symptoms quotes what failed: the agent first, since its words are what a person has seen.
-func (r *Record) symptoms(t *incident.Told) {
+func (r *Record) symptoms(t *incident.Detail) {
 	var words []probe.Result
 	for _, a := range t.Attempts {
 		if !a.OK() && during(t.Incident, a.Start) {
@@ -225,11 +225,11 @@ const before = 2 * time.Minute
 
 // pairs sets the service's probes on the host beside those in the sandbox, from cheap to expensive, of the latest round
 // that has both, or else of the latest.
-func (r *Record) pairs(t *incident.Told) {
+func (r *Record) pairs(t *incident.Detail) {
 	var best []probe.Result
 	for _, v := range slices.Backward(t.Verdicts) {
-		results := slices.DeleteFunc(slices.Clone(v.Standing.Results), func(p probe.Result) bool { return p.Role != probe.OfService })
-		if !v.Standing.Cause.Fault() || len(results) == 0 {
+		results := slices.DeleteFunc(slices.Clone(v.Status.Results), func(p probe.Result) bool { return p.Role != probe.OfService })
+		if !v.Status.Cause.Fault() || len(results) == 0 {
 			continue
 		}
 		if best == nil {
@@ -258,13 +258,13 @@ func (r *Record) pairs(t *incident.Told) {
 	})
 }
 
-func (r *Record) transitions(t *incident.Told) {
+func (r *Record) transitions(t *incident.Detail) {
 	r.Transitions = []Transition{}
 	add := func(at time.Time, what, text string, exhibits ...int) {
 		r.Transitions = append(r.Transitions, Transition{at.UTC(), what, text, exhibits})
 	}
 	for _, v := range t.Verdicts {
-		add(v.At, "verdict", v.Was.String()+" → "+v.Standing.Cause.String()+": "+v.Standing.Title, r.exhibits(v.Standing.Evidence...)...)
+		add(v.At, "verdict", v.Was.String()+" → "+v.Status.Cause.String()+": "+v.Status.Title, r.exhibits(v.Status.Evidence...)...)
 	}
 	for _, a := range t.Attempts {
 		add(a.Start, "run", a.Name+": "+a.Class.String(), r.exhibits(a)...)
@@ -280,7 +280,7 @@ func (r *Record) transitions(t *incident.Told) {
 }
 
 // lives tells of the daemon's own starts and ends: what was not watched is not known.
-func (r *Record) lives(t *incident.Told, add func(time.Time, string, string, ...int)) {
+func (r *Record) lives(t *incident.Detail, add func(time.Time, string, string, ...int)) {
 	for n, run := range t.Runs {
 		if run.Started.After(r.Opened) {
 			add(run.Started, "start", "netwatchd "+run.Version+" started")
@@ -295,7 +295,7 @@ func (r *Record) lives(t *incident.Told, add func(time.Time, string, string, ...
 }
 
 // backtest counts the agent's runs since the service was well again.
-func (r *Record) backtest(t *incident.Told) {
+func (r *Record) backtest(t *incident.Detail) {
 	if r.Closed == nil {
 		return
 	}
@@ -314,7 +314,7 @@ func (r *Record) backtest(t *incident.Told) {
 	}
 }
 
-func (r *Record) scope(t *incident.Told) {
+func (r *Record) scope(t *incident.Detail) {
 	r.Scope = Scope{Service: r.Service, Targets: []string{}, Vantages: []string{}, From: r.Opened, To: r.Closed, Versions: []string{}}
 	if r.Closed != nil {
 		r.Scope.Lasted = probe.InSeconds(r.Closed.Sub(r.Opened))
@@ -384,8 +384,8 @@ func (r *Record) JSON() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// Clean is the record as its JSON has it: without secrets, should any have been stored all the same.
-func (r *Record) Clean() (*Record, error) {
+// Redacted is the record as its JSON has it: without secrets, should any have been stored all the same.
+func (r *Record) Redacted() (*Record, error) {
 	text, err := r.JSON()
 	if err != nil {
 		return nil, err

@@ -28,11 +28,11 @@ func result(name string, kind probe.Kind, v probe.Vantage, class probe.Class, wh
 }
 
 // scene is the incident of the sandbox: denied inside, well outside.
-func scene() *incident.Told {
+func scene() *incident.Detail {
 	b := incident.NewBook()
-	i, _ := b.Enter(incident.Judgement{Service: "codex", Cause: diagnose.Resolver, Severity: diagnose.Ticket, Title: "codex: names", At: noon})
-	b.Enter(incident.Judgement{Service: "codex", Cause: diagnose.Sandbox, Severity: diagnose.Ticket, Title: "codex: unreachable from the sandbox only", At: noon.Add(time.Minute)})
-	b.Enter(incident.Judgement{Service: "codex", Cause: diagnose.Healthy, At: noon.Add(time.Hour)})
+	i, _ := b.Enter(diagnose.Verdict{Service: "codex", Cause: diagnose.Resolver, Severity: diagnose.Ticket, Title: "codex: names"}, noon)
+	b.Enter(diagnose.Verdict{Service: "codex", Cause: diagnose.Sandbox, Severity: diagnose.Ticket, Title: "codex: unreachable from the sandbox only"}, noon.Add(time.Minute))
+	b.Enter(diagnose.Verdict{Service: "codex", Cause: diagnose.Healthy}, noon.Add(time.Hour))
 	i.Notes = []incident.Note{{At: noon.Add(time.Minute), Text: "seen by me"}}
 
 	outside := result("head", probe.KindHTTP, probe.FromHost, probe.OK, "")
@@ -43,24 +43,24 @@ func scene() *incident.Told {
 	again := run
 	again.Start, again.Class, again.Why = noon.Add(61*time.Minute), probe.OK, ""
 
-	verdict := func(at time.Duration, was, is diagnose.Cause, evidence ...probe.Result) incident.Verdict {
+	verdict := func(at time.Duration, was, is diagnose.Cause, evidence ...probe.Result) incident.VerdictChange {
 		s := watch.Standing{Verdict: diagnose.NotReady("codex", is), Since: noon.Add(at), Delay: 1.2, Results: evidence}
 		s.Evidence = evidence
-		return incident.Verdict{At: noon.Add(at), Was: was, Incident: i.ID, Standing: s}
+		return incident.VerdictChange{At: noon.Add(at), Was: was, Incident: i.ID, Status: s}
 	}
 	snap, _ := json.Marshal(snapshot.Snapshot{At: noon, Kernel: "6.6", Programs: []snapshot.Program{{Name: "codex", Version: "0.104.0", Path: "/usr/bin/codex"}},
 		Environment: []snapshot.Setting{{Name: "CODEX_SANDBOX_NETWORK_DISABLED", Value: "1"}},
 		Agent:       &snapshot.Agent{Home: "/home/me/.codex", Configuration: "sandbox_mode = \"workspace-write\"\n", Features: []string{"shell_tool"}, SignIn: "there"}})
-	return &incident.Told{
+	return &incident.Detail{
 		Incident: i,
-		Verdicts: []incident.Verdict{
+		Verdicts: []incident.VerdictChange{
 			verdict(0, diagnose.Healthy, diagnose.Resolver, result("dns", probe.KindDNS, probe.FromHost, probe.DNSTimeout, "no answer")),
 			verdict(time.Minute, diagnose.Resolver, diagnose.Sandbox, inside, outside),
 			verdict(time.Hour, diagnose.Sandbox, diagnose.Healthy, outside),
 		},
 		Attempts: []probe.Result{run, again},
 		Suspends: []incident.Suspend{{At: noon.Add(30 * time.Minute), Away: 10 * time.Minute}},
-		Runs:     []incident.Run{{Version: "1.4.0", Started: noon.Add(-time.Hour), Seen: noon.Add(time.Minute)}, {Version: "1.4.1", Started: noon.Add(2 * time.Minute), Seen: noon.Add(time.Hour)}},
+		Runs:     []incident.DaemonRun{{Version: "1.4.0", Started: noon.Add(-time.Hour), Seen: noon.Add(time.Minute)}, {Version: "1.4.1", Started: noon.Add(2 * time.Minute), Seen: noon.Add(time.Hour)}},
 		Snapshot: snap,
 	}
 }
@@ -103,7 +103,7 @@ func TestHostBesideSandboxIsInTheOrderOfTheLadder(t *testing.T) {
 	for _, kind := range []probe.Kind{probe.KindExec, probe.KindStream, probe.KindHTTP, probe.KindDNS} {
 		round = append(round, result(kind.String(), kind, probe.FromSandbox, probe.LocalDenied, ""))
 	}
-	scene.Verdicts[1].Standing.Results = round
+	scene.Verdicts[1].Status.Results = round
 	var order []string
 	for _, pair := range Of(scene).Beside {
 		order = append(order, pair.Probe)
@@ -143,8 +143,8 @@ func TestJSON(t *testing.T) {
 // Nothing is known but the incident: the record says so.
 func TestBare(t *testing.T) {
 	b := incident.NewBook()
-	i, _ := b.Enter(incident.Judgement{Service: "codex", Cause: diagnose.Upstream, At: noon})
-	r := Of(&incident.Told{Incident: i})
+	i, _ := b.Enter(diagnose.Verdict{Service: "codex", Cause: diagnose.Upstream}, noon)
+	r := Of(&incident.Detail{Incident: i})
 	if text := r.Markdown(); !strings.Contains(text, "No snapshot was taken") || !strings.Contains(text, "not over") {
 		t.Error(text)
 	}
@@ -159,10 +159,10 @@ const hostile = "`` ``` <script>alert(1)</script> | a | [x](javascript:y) \x1b[2
 	"Authorization: Bearer Pl4nt3dPl4nt3d https://u:Pl4nt3d@h/ eyJhbGciOiJub25lIn0.eyJPl4nt3d.x sk-Pl4nt3dPl4nt3d"
 
 func TestHostile(t *testing.T) {
-	told := scene()
-	told.Incident.Title, told.Incident.Notes[0].Text, told.Incident.Service = hostile, hostile, hostile
-	for n := range told.Verdicts {
-		s := &told.Verdicts[n].Standing
+	detail := scene()
+	detail.Incident.Title, detail.Incident.Notes[0].Text, detail.Incident.Service = hostile, hostile, hostile
+	for n := range detail.Verdicts {
+		s := &detail.Verdicts[n].Status
 		s.Title, s.Advice, s.Missing, s.Blocked = hostile, hostile, []string{hostile}, []string{hostile}
 		s.Also = []diagnose.Finding{{Cause: diagnose.IPv6, Title: hostile}}
 		for m := range s.Evidence {
@@ -171,11 +171,11 @@ func TestHostile(t *testing.T) {
 			e.Signals, e.Warnings, e.Answers = []string{hostile}, []string{hostile}, []string{hostile}
 		}
 	}
-	told.Attempts[0].Why = hostile + strings.Repeat("x", 1<<20)
+	detail.Attempts[0].Why = hostile + strings.Repeat("x", 1<<20)
 	snap, _ := json.Marshal(snapshot.Snapshot{System: hostile, Programs: []snapshot.Program{{Name: "codex", Fault: hostile}},
 		Environment: []snapshot.Setting{{Name: "HTTPS_PROXY", Value: hostile}}, Agent: &snapshot.Agent{Home: hostile, Configuration: hostile, Features: []string{hostile}}})
-	told.Snapshot = snap
-	r := Of(told)
+	detail.Snapshot = snap
+	r := Of(detail)
 	text := r.Markdown()
 	asJSON, err := r.JSON()
 	if err != nil {

@@ -92,7 +92,7 @@ func top(s watch.Standing, height int) func(*bytes.Buffer, Options) error {
 	}
 	b := incident.NewBook()
 	for n, cause := range []diagnose.Cause{diagnose.Resolver, diagnose.Upstream, diagnose.Healthy, diagnose.Upstream} {
-		i, _ := b.Enter(incident.Judgement{Service: s.Service, Cause: cause, At: noon.Add(time.Duration(n-4) * time.Hour)})
+		i, _ := b.Enter(diagnose.Verdict{Service: s.Service, Cause: cause}, noon.Add(time.Duration(n-4)*time.Hour))
 		if cause != diagnose.Upstream {
 			scene.Incidents = append([]*incident.Incident{i}, scene.Incidents...)
 		}

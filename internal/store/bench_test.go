@@ -118,7 +118,7 @@ func writeHours10k(b *testing.B, s *Store, hours int) (writing, gathering time.D
 		writing += time.Since(begun)
 		if n%60 == 59 {
 			begun := time.Now()
-			if err := s.Tidy(b.Context(), m.At.Add(time.Minute), 90*24*time.Hour); err != nil {
+			if err := s.Maintain(b.Context(), m.At.Add(time.Minute), 90*24*time.Hour); err != nil {
 				b.Fatal(err)
 			}
 			gathering += time.Since(begun)

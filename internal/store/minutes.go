@@ -13,9 +13,9 @@ import (
 const (
 	minutesPerHour = 60
 
-	// detailed is how long minutes are kept as such; beyond it an hour is the finest there is. A week of minutes is what
+	// keepMinutes is how long minutes are kept as such; beyond it an hour is the finest there is. A week of minutes is what
 	// someone looks at who asks what happened on Tuesday; for ten thousand probes it is over a gigabyte.
-	detailed = 7 * 24 * time.Hour
+	keepMinutes = 7 * 24 * time.Hour
 )
 
 func minuteOf(t time.Time) int64 { return rollup.FloorDiv(t.UnixMilli(), time.Minute.Milliseconds()) }
@@ -85,7 +85,7 @@ func seriesNumber(ctx context.Context, q queryer, k ledger.Key) (n int64, err er
 }
 
 // gather brings the minutes of an hour that is over to their series, and reports whether there was one.
-func (s *Store) gather(ctx context.Context, now time.Time) (more bool, err error) {
+func (s *Store) closeHour(ctx context.Context, now time.Time) (more bool, err error) {
 	err = s.transact(ctx, func(tx *sql.Tx) error {
 		var first sql.NullInt64
 		if err := tx.QueryRowContext(ctx, "SELECT min(minute) FROM minutes").Scan(&first); err != nil {
@@ -97,7 +97,7 @@ func (s *Store) gather(ctx context.Context, now time.Time) (more bool, err error
 		}
 		series := make(map[uint64]*hourly)
 		err := rows(ctx, tx, "SELECT minute, body FROM minutes WHERE minute >= ? AND minute < ?", []any{hour * minutesPerHour, (hour + 1) * minutesPerHour},
-			func(r *sql.Rows) error { return gatherMinute(r, hour, series) })
+			func(r *sql.Rows) error { return addMinute(r, hour, series) })
 		if err != nil {
 			return err
 		}
@@ -121,7 +121,7 @@ func (h *hourly) add(minute uint64, u *rollup.Rollup) {
 	h.minutes.Add(minute, u)
 }
 
-func gatherMinute(r *sql.Rows, hour int64, series map[uint64]*hourly) error {
+func addMinute(r *sql.Rows, hour int64, series map[uint64]*hourly) error {
 	var minute int64
 	var body sql.RawBytes
 	if err := r.Scan(&minute, &body); err != nil {
@@ -151,7 +151,7 @@ func writeHours(ctx context.Context, tx *sql.Tx, hour int64, series map[uint64]*
 	}
 	defer details.Close()
 	for number, h := range series {
-		done, err := hours.ExecContext(ctx, number, hour, h.total.Count, h.total.Failed(), packed(0, &h.total))
+		done, err := hours.ExecContext(ctx, number, hour, h.total.Count, h.total.Failed(), packOne(0, &h.total))
 		if err != nil {
 			return err
 		}
@@ -169,7 +169,7 @@ func writeHours(ctx context.Context, tx *sql.Tx, hour int64, series map[uint64]*
 	return nil
 }
 
-func packed(number uint64, u *rollup.Rollup) []byte {
+func packOne(number uint64, u *rollup.Rollup) []byte {
 	var p rollup.Packer
 	p.Add(number, u)
 	return p.Pack()
@@ -184,7 +184,7 @@ func mergeHour(ctx context.Context, tx *sql.Tx, number uint64, hour int64, h *ho
 	}
 	_ = rollup.Unpack(before, func(_ uint64, u *rollup.Rollup) { h.total.Merge(u) })
 	_, err = tx.ExecContext(ctx, "UPDATE hours SET count = ?, failed = ?, body = ? WHERE series = ? AND hour = ?",
-		h.total.Count, h.total.Failed(), packed(0, &h.total), number, hour)
+		h.total.Count, h.total.Failed(), packOne(0, &h.total), number, hour)
 	if err != nil {
 		return err
 	}
@@ -197,14 +197,14 @@ func mergeHour(ctx context.Context, tx *sql.Tx, number uint64, hour int64, h *ho
 	return err
 }
 
-// Tidy gathers the hours that are over, and forgets what is older than keep; zero: nothing. Incidents that are open are
+// Maintain gathers the hours that are over, and forgets what is older than keep; zero: nothing. Incidents that are open are
 // kept, however old.
-func (s *Store) Tidy(ctx context.Context, now time.Time, keep time.Duration) error {
-	if err := s.there(); err != nil {
+func (s *Store) Maintain(ctx context.Context, now time.Time, keep time.Duration) error {
+	if err := s.checkFile(); err != nil {
 		return err
 	}
 	for {
-		more, err := s.gather(ctx, now)
+		more, err := s.closeHour(ctx, now)
 		if err != nil {
 			return fmt.Errorf("store: %w", err)
 		}
@@ -215,16 +215,16 @@ func (s *Store) Tidy(ctx context.Context, now time.Time, keep time.Duration) err
 	if keep <= 0 {
 		return nil
 	}
-	return s.forget(ctx, now, keep)
+	return s.prune(ctx, now, keep)
 }
 
-func (s *Store) forget(ctx context.Context, now time.Time, keep time.Duration) error {
+func (s *Store) prune(ctx context.Context, now time.Time, keep time.Duration) error {
 	before := now.Add(-keep)
 	for _, old := range []struct {
 		delete string
 		than   int64
 	}{
-		{"DELETE FROM details WHERE hour < ?", hourOf(now.Add(-min(detailed, keep)))},
+		{"DELETE FROM details WHERE hour < ?", hourOf(now.Add(-min(keepMinutes, keep)))},
 		{"DELETE FROM hours WHERE hour < ?", hourOf(before)},
 		{"DELETE FROM incidents WHERE closed < ?", before.UnixMilli()},
 		{"DELETE FROM notes WHERE at < ? AND incident NOT IN (SELECT id FROM incidents)", before.UnixMilli()},
@@ -235,11 +235,11 @@ func (s *Store) forget(ctx context.Context, now time.Time, keep time.Duration) e
 		{"DELETE FROM runs WHERE seen < ?", before.UnixMilli()},
 	} {
 		if _, err := s.db.ExecContext(ctx, old.delete, old.than); err != nil {
-			return fmt.Errorf("store: %w", hint(err))
+			return fmt.Errorf("store: %w", withHint(err))
 		}
 	}
 	if _, err := s.db.ExecContext(ctx, "DELETE FROM snapshots WHERE incident NOT IN (SELECT id FROM incidents)"); err != nil {
-		return fmt.Errorf("store: %w", hint(err))
+		return fmt.Errorf("store: %w", withHint(err))
 	}
 	// What was freed is given back a little at a time: 4 MB an hour is more than is ever freed in one by default.
 	if err := s.rows(ctx, "PRAGMA incremental_vacuum(1000)", nil, func(*sql.Rows) error { return nil }); err != nil {

@@ -28,7 +28,7 @@ func (s *Store) Incidents(ctx context.Context, f incident.Filter) (found []*inci
 		where += " AND closed IS NULL"
 	}
 	if err := s.db.QueryRowContext(ctx, "SELECT count(*) FROM incidents WHERE "+where, args...).Scan(&total); err != nil {
-		return nil, 0, fmt.Errorf("store: %w", hint(err))
+		return nil, 0, fmt.Errorf("store: %w", withHint(err))
 	}
 	if f.Limit <= 0 {
 		f.Limit = -1
@@ -38,14 +38,14 @@ func (s *Store) Incidents(ctx context.Context, f incident.Filter) (found []*inci
 	return found, total, err
 }
 
-// Incident returns one; its error is [incident.ErrNoIncident] if there is none.
+// Incident returns one; its error is [incident.ErrNotFound] if there is none.
 func (s *Store) Incident(ctx context.Context, id string) (*incident.Incident, error) {
 	found, err := s.incidents(ctx, "WHERE id = ?", []any{id})
 	switch {
 	case err != nil:
 		return nil, err
 	case len(found) == 0:
-		return nil, fmt.Errorf("%q: %w", id, incident.ErrNoIncident)
+		return nil, fmt.Errorf("%q: %w", id, incident.ErrNotFound)
 	}
 	return found[0], nil
 }
@@ -91,25 +91,25 @@ func (s *Store) addNotes(ctx context.Context, to []*incident.Incident) error {
 		if err := r.Scan(&id, &at, &n.Text); err != nil {
 			return err
 		}
-		n.At = moment(at)
+		n.At = fromMillis(at)
 		i := to[slices.Index(ids, id)]
 		i.Notes = append(i.Notes, n)
 		return nil
 	})
 }
 
-func moment(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
+func fromMillis(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
 
-// A Past is what an earlier run of the daemon has left for the next.
-type Past struct {
+// A State is what an earlier run of the daemon has left for the next.
+type State struct {
 	Latest  []*incident.Incident // of each service
 	Numbers map[string]int       // the highest number given, by "day-service"
 	Costs   map[string]watch.Costs
 }
 
-// Past reads it.
-func (s *Store) Past(ctx context.Context) (*Past, error) {
-	p := &Past{Numbers: make(map[string]int), Costs: make(map[string]watch.Costs)}
+// State reads it.
+func (s *Store) LoadState(ctx context.Context) (*State, error) {
+	p := &State{Numbers: make(map[string]int), Costs: make(map[string]watch.Costs)}
 	var err error
 	// One that is open is the latest, whatever the clock said when others were opened.
 	p.Latest, err = s.incidents(ctx, `WHERE id IN (SELECT id FROM (SELECT id, row_number() OVER
@@ -153,37 +153,37 @@ func (s *Store) Past(ctx context.Context) (*Past, error) {
 // regular one comes within the hour by default.
 const aftermath = time.Hour
 
-// told bounds each list: a fault that flaps all night has thousands of verdicts, of which nobody reads more.
-const toldLimit = 500
+// detailLimit bounds each list: a fault that flaps all night has thousands of verdicts, of which nobody reads more.
+const detailLimit = 500
 
-// Tell returns what is kept about an incident.
-func (s *Store) Tell(ctx context.Context, id string) (*incident.Told, error) {
+// Detail returns what is kept about an incident.
+func (s *Store) Detail(ctx context.Context, id string) (*incident.Detail, error) {
 	i, err := s.Incident(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	t := &incident.Told{Incident: i}
-	until := moment(1 << 62 / 1_000_000)
+	t := &incident.Detail{Incident: i}
+	until := fromMillis(1 << 62 / 1_000_000)
 	if i.Closed != nil {
 		until = i.Closed.Add(aftermath)
 	}
 	for _, read := range []func() error{
-		func() error { return s.tellVerdicts(ctx, t) },
+		func() error { return s.readVerdicts(ctx, t) },
 		func() error {
-			return s.results(ctx, &t.Evidence, "SELECT body FROM evidence WHERE incident = ? ORDER BY at LIMIT ?", i.ID, toldLimit)
+			return s.results(ctx, &t.Evidence, "SELECT body FROM evidence WHERE incident = ? ORDER BY at LIMIT ?", i.ID, detailLimit)
 		},
 		func() error {
 			return s.results(ctx, &t.Attempts, "SELECT body FROM attempts WHERE service = ? AND at BETWEEN ? AND ? ORDER BY id LIMIT ?",
-				i.Service, i.Opened.Add(-aftermath).UnixMilli(), until.UnixMilli(), toldLimit)
+				i.Service, i.Opened.Add(-aftermath).UnixMilli(), until.UnixMilli(), detailLimit)
 		},
-		func() error { return s.tellSuspends(ctx, t, until) },
-		func() error { return s.tellRuns(ctx, t, until) },
+		func() error { return s.readSuspends(ctx, t, until) },
+		func() error { return s.readDaemonRuns(ctx, t, until) },
 		func() error {
 			err := s.db.QueryRowContext(ctx, "SELECT body FROM snapshots WHERE incident = ?", i.ID).Scan((*[]byte)(&t.Snapshot))
 			if errors.Is(err, sql.ErrNoRows) {
 				return nil
 			}
-			return hint(err)
+			return withHint(err)
 		},
 	} {
 		if err := read(); err != nil {
@@ -193,19 +193,19 @@ func (s *Store) Tell(ctx context.Context, id string) (*incident.Told, error) {
 	return t, nil
 }
 
-func (s *Store) tellVerdicts(ctx context.Context, t *incident.Told) error {
+func (s *Store) readVerdicts(ctx context.Context, t *incident.Detail) error {
 	const query = "SELECT at, was, body FROM verdicts WHERE incident = ? ORDER BY id LIMIT ?"
-	return s.rows(ctx, query, []any{t.Incident.ID, toldLimit}, func(r *sql.Rows) error {
-		v := incident.Verdict{Incident: t.Incident.ID}
+	return s.rows(ctx, query, []any{t.Incident.ID, detailLimit}, func(r *sql.Rows) error {
+		v := incident.VerdictChange{Incident: t.Incident.ID}
 		var at int64
 		var was string
 		var body sql.RawBytes
 		if err := r.Scan(&at, &was, &body); err != nil {
 			return err
 		}
-		v.At = moment(at)
+		v.At = fromMillis(at)
 		_ = v.Was.UnmarshalText([]byte(was)) // one that a newer program knows is inconclusive to this one
-		if err := json.Unmarshal(body, &v.Standing); err != nil {
+		if err := json.Unmarshal(body, &v.Status); err != nil {
 			return err
 		}
 		t.Verdicts = append(t.Verdicts, v)
@@ -228,26 +228,26 @@ func (s *Store) results(ctx context.Context, into *[]probe.Result, query string,
 	})
 }
 
-func (s *Store) tellSuspends(ctx context.Context, t *incident.Told, until time.Time) error {
+func (s *Store) readSuspends(ctx context.Context, t *incident.Detail, until time.Time) error {
 	const query = "SELECT at, away FROM suspends WHERE at BETWEEN ? AND ? ORDER BY id LIMIT ?"
-	return s.rows(ctx, query, []any{t.Incident.Opened.UnixMilli(), until.UnixMilli(), toldLimit}, func(r *sql.Rows) error {
+	return s.rows(ctx, query, []any{t.Incident.Opened.UnixMilli(), until.UnixMilli(), detailLimit}, func(r *sql.Rows) error {
 		var at, away int64
 		err := r.Scan(&at, &away)
-		t.Suspends = append(t.Suspends, incident.Suspend{At: moment(at), Away: time.Duration(away) * time.Millisecond})
+		t.Suspends = append(t.Suspends, incident.Suspend{At: fromMillis(at), Away: time.Duration(away) * time.Millisecond})
 		return err
 	})
 }
 
-func (s *Store) tellRuns(ctx context.Context, t *incident.Told, until time.Time) error {
+func (s *Store) readDaemonRuns(ctx context.Context, t *incident.Detail, until time.Time) error {
 	const query = "SELECT version, started, seen, ended FROM runs WHERE seen >= ? AND started <= ? ORDER BY started LIMIT ?"
-	return s.rows(ctx, query, []any{t.Incident.Opened.UnixMilli(), until.UnixMilli(), toldLimit}, func(r *sql.Rows) error {
-		var run incident.Run
+	return s.rows(ctx, query, []any{t.Incident.Opened.UnixMilli(), until.UnixMilli(), detailLimit}, func(r *sql.Rows) error {
+		var run incident.DaemonRun
 		var started, seen int64
 		var ended sql.NullInt64
 		err := r.Scan(&run.Version, &started, &seen, &ended)
-		run.Started, run.Seen = moment(started), moment(seen)
+		run.Started, run.Seen = fromMillis(started), fromMillis(seen)
 		if ended.Valid {
-			run.Ended = moment(ended.Int64)
+			run.Ended = fromMillis(ended.Int64)
 		}
 		t.Runs = append(t.Runs, run)
 		return err

@@ -26,7 +26,7 @@ func (s *Store) Series(ctx context.Context, c *rollup.Curves) error {
 			err = s.readHours(ctx, c, k, number)
 		}
 		if err != nil {
-			return fmt.Errorf("store: %w", hint(err))
+			return fmt.Errorf("store: %w", withHint(err))
 		}
 	}
 	if err := s.readMinutes(ctx, c, numbers); err != nil {
@@ -36,16 +36,16 @@ func (s *Store) Series(ctx context.Context, c *rollup.Curves) error {
 }
 
 const (
-	byHours   = "SELECT hour, body, 0 FROM hours WHERE series = ? AND hour BETWEEN ? AND ?"
-	byMinutes = `SELECT h.hour, coalesce(d.body, h.body), d.body IS NOT NULL FROM hours h
+	hourQuery   = "SELECT hour, body, 0 FROM hours WHERE series = ? AND hour BETWEEN ? AND ?"
+	minuteQuery = `SELECT h.hour, coalesce(d.body, h.body), d.body IS NOT NULL FROM hours h
 		LEFT JOIN details d ON d.series = h.series AND d.hour = h.hour WHERE h.series = ? AND h.hour BETWEEN ? AND ?`
 )
 
 // readHours reads the hours of a series that are over: by minutes if the step wants them and where they are not gone.
 func (s *Store) readHours(ctx context.Context, c *rollup.Curves, k ledger.Key, number int64) error {
-	query := byMinutes
+	query := minuteQuery
 	if c.Step >= time.Hour {
-		query = byHours
+		query = hourQuery
 	}
 	return s.rows(ctx, query, []any{number, hourOf(c.From), hourOf(c.To)}, func(r *sql.Rows) error {
 		var hour int64
@@ -104,13 +104,13 @@ func (s *Store) Keys(ctx context.Context, services ...string) ([]ledger.Key, err
 	return keys, err
 }
 
-// Absences lists those between two moments, in order of their beginning. The daemon's latest run is taken to go on unless
+// Gaps lists those between two moments, in order of their beginning. The daemon's latest run is taken to go on unless
 // it has said that it ended.
-func (s *Store) Absences(ctx context.Context, from, to time.Time) ([]incident.Absence, error) {
-	var absences []incident.Absence
+func (s *Store) Gaps(ctx context.Context, from, to time.Time) ([]incident.Gap, error) {
+	var absences []incident.Gap
 	add := func(from, to time.Time, asleep bool) {
 		if from.Before(to) {
-			absences = append(absences, incident.Absence{From: from, To: to, Asleep: asleep})
+			absences = append(absences, incident.Gap{From: from, To: to, Suspended: asleep})
 		}
 	}
 	seen := from
@@ -121,9 +121,9 @@ func (s *Store) Absences(ctx context.Context, from, to time.Time) ([]incident.Ab
 		if err := r.Scan(&started, &last, &ended); err != nil {
 			return err
 		}
-		add(seen, moment(started), false)
-		if moment(last).After(seen) {
-			seen = moment(last)
+		add(seen, fromMillis(started), false)
+		if fromMillis(last).After(seen) {
+			seen = fromMillis(last)
 		}
 		return nil
 	})
@@ -134,13 +134,13 @@ func (s *Store) Absences(ctx context.Context, from, to time.Time) ([]incident.Ab
 		err = s.rows(ctx, "SELECT at, away FROM suspends WHERE at > ? AND at - away < ?", []any{from.UnixMilli(), to.UnixMilli()}, func(r *sql.Rows) error {
 			var at, away int64
 			err := r.Scan(&at, &away)
-			add(moment(at-away), moment(at), true)
+			add(fromMillis(at-away), fromMillis(at), true)
 			return err
 		})
 	}
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
-	slices.SortStableFunc(absences, func(a, b incident.Absence) int { return a.From.Compare(b.From) })
+	slices.SortStableFunc(absences, func(a, b incident.Gap) int { return a.From.Compare(b.From) })
 	return absences, nil
 }

@@ -59,7 +59,7 @@ func TestSeries(t *testing.T) {
 		}
 	}
 	check("before")
-	if err := s.Tidy(t.Context(), noon.Add(90*time.Minute), 90*24*time.Hour); err != nil {
+	if err := s.Maintain(t.Context(), noon.Add(90*time.Minute), 90*24*time.Hour); err != nil {
 		t.Fatal(err)
 	}
 	check("after")
@@ -71,12 +71,12 @@ func TestSeries(t *testing.T) {
 	write(t, s, Batch{Minutes: []rollup.Minute{minuteAt(1, probe.TCPRefused), minuteAt(30, probe.OK)}})
 	fine[1], fine[30], coarse[0] = 4, 1, 7
 	check("set back")
-	if err := s.Tidy(t.Context(), noon.Add(90*time.Minute), 90*24*time.Hour); err != nil {
+	if err := s.Maintain(t.Context(), noon.Add(90*time.Minute), 90*24*time.Hour); err != nil {
 		t.Fatal(err)
 	}
 	check("set back and gathered")
 	// After a week there are hours.
-	if err := s.Tidy(t.Context(), noon.Add(8*24*time.Hour), 90*24*time.Hour); err != nil {
+	if err := s.Maintain(t.Context(), noon.Add(8*24*time.Hour), 90*24*time.Hour); err != nil {
 		t.Fatal(err)
 	}
 	fine = coarse
@@ -98,8 +98,8 @@ func TestSeries(t *testing.T) {
 func TestAbsences(t *testing.T) {
 	s := opened(t, t.TempDir())
 	at := func(minute int) time.Time { return noon.Add(time.Duration(minute) * time.Minute) }
-	run := func(started, seen, ended int) *incident.Run {
-		r := &incident.Run{Version: "1", Started: at(started), Seen: at(seen)}
+	run := func(started, seen, ended int) *incident.DaemonRun {
+		r := &incident.DaemonRun{Version: "1", Started: at(started), Seen: at(seen)}
 		if ended > 0 {
 			r.Ended = at(ended)
 		}
@@ -113,12 +113,12 @@ func TestAbsences(t *testing.T) {
 	} {
 		write(t, s, b)
 	}
-	got, err := s.Absences(t.Context(), at(0), at(90))
-	want := []incident.Absence{{From: at(0), To: at(5), Asleep: false}, {From: at(21), To: at(30), Asleep: false}, {From: at(40), To: at(45), Asleep: false}, {From: at(53), To: at(60), Asleep: true}}
+	got, err := s.Gaps(t.Context(), at(0), at(90))
+	want := []incident.Gap{{From: at(0), To: at(5), Suspended: false}, {From: at(21), To: at(30), Suspended: false}, {From: at(40), To: at(45), Suspended: false}, {From: at(53), To: at(60), Suspended: true}}
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
-	if got, err := s.Absences(t.Context(), at(46), at(50)); err != nil || len(got) > 0 {
+	if got, err := s.Gaps(t.Context(), at(46), at(50)); err != nil || len(got) > 0 {
 		t.Errorf("while it runs: %v, %v; want none", got, err)
 	}
 }

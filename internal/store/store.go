@@ -25,10 +25,10 @@ var (
 	ErrNewer = errors.New("the store was written by a newer netwatchd: run that one, or give this one another storage.path")
 	// ErrForeign says that the file is not one of netwatchd's.
 	ErrForeign = errors.New("it is not a store of netwatchd: give storage.path a directory of its own")
-	// ErrNone says that there is no store yet.
-	ErrNone = errors.New("there is no store yet: netwatchd run makes it")
-	// ErrGone says that the file has been removed, or replaced, while it was open.
-	ErrGone = errors.New("the store was removed while it was in use")
+	// ErrNoStore says that there is no store yet.
+	ErrNoStore = errors.New("there is no store yet: netwatchd run makes it")
+	// ErrRemoved says that the file has been removed, or replaced, while it was open.
+	ErrRemoved = errors.New("the store was removed while it was in use")
 )
 
 // A Store is an open database. It is safe for concurrent use; other processes may read it meanwhile, and write notes.
@@ -67,7 +67,7 @@ func openToWrite(path string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store: %w; let storage.path be a directory this user may write", err)
 	}
-	err = recognise(f)
+	err = checkHeader(f)
 	f.Close()
 	if err != nil {
 		return nil, fmt.Errorf("store: %s: %w", path, err)
@@ -89,11 +89,11 @@ func OpenToRead(dir string) (*Store, error) {
 	f, err := os.Open(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("store: %s: %w", path, ErrNone)
+		return nil, fmt.Errorf("store: %s: %w", path, ErrNoStore)
 	case err != nil:
 		return nil, fmt.Errorf("store: %w; run this as the daemon's user", err)
 	}
-	err = recognise(f)
+	err = checkHeader(f)
 	f.Close()
 	if err != nil {
 		return nil, fmt.Errorf("store: %s: %w", path, err)
@@ -102,7 +102,7 @@ func OpenToRead(dir string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.current(); err != nil {
+	if err := s.checkCurrent(); err != nil {
 		s.Close()
 		return nil, fmt.Errorf("store: %s: %w", path, err)
 	}
@@ -140,7 +140,7 @@ func open(path, mode string, first ...string) (*Store, error) {
 	s := &Store{path: path, db: db, series: make(map[ledger.Key]int64)}
 	if err := db.Ping(); err != nil {
 		db.Close()
-		return nil, fmt.Errorf("store: %s: %w", path, hint(err))
+		return nil, fmt.Errorf("store: %s: %w", path, withHint(err))
 	}
 	if s.self, err = os.Stat(path); err != nil {
 		db.Close()
@@ -162,9 +162,9 @@ func (s *Store) Close() error {
 func (s *Store) Path() string { return s.path }
 
 // there reports whether the open file is still the one that others would open.
-func (s *Store) there() error {
+func (s *Store) checkFile() error {
 	if now, err := os.Stat(s.path); err != nil || !os.SameFile(now, s.self) {
-		return fmt.Errorf("store: %s: %w", s.path, ErrGone)
+		return fmt.Errorf("store: %s: %w", s.path, ErrRemoved)
 	}
 	return nil
 }
@@ -178,8 +178,8 @@ const (
 	application   = 0x6e657477 // "netw"
 )
 
-// recognise looks at a file before the database library may change it: it is empty, or ours and not of a newer version.
-func recognise(f io.Reader) error {
+// checkHeader looks at a file before the database library may change it: it is empty, or ours and not of a newer version.
+func checkHeader(f io.Reader) error {
 	head := make([]byte, headSize)
 	n, err := io.ReadFull(f, head)
 	switch {
@@ -189,11 +189,11 @@ func recognise(f io.Reader) error {
 		return ErrForeign
 	}
 	version, owner := binary.BigEndian.Uint32(head[versionAt:]), binary.BigEndian.Uint32(head[applicationAt:])
-	return judge(int(version), int(owner))
+	return checkVersion(int(version), int(owner))
 }
 
 // judge says whether a file of this version may be used. One of version 0 and of nobody is one whose making was cut short.
-func judge(version, owner int) error {
+func checkVersion(version, owner int) error {
 	switch {
 	case owner != application && (owner != 0 || version != 0):
 		return ErrForeign
@@ -211,16 +211,16 @@ func (s *Store) version(ctx context.Context, q queryer) (version, owner int, err
 }
 
 // current reports whether the store is of the version that this program reads.
-func (s *Store) current() error {
+func (s *Store) checkCurrent() error {
 	version, owner, err := s.version(context.Background(), s.db)
 	if err == nil {
-		err = judge(version, owner)
+		err = checkVersion(version, owner)
 	}
 	switch {
 	case err != nil:
 		return err
 	case version == 0:
-		return ErrNone
+		return ErrNoStore
 	case version < len(migrations):
 		return fmt.Errorf("it is of version %d, an older one: netwatchd run migrates it to %d", version, len(migrations))
 	}
@@ -234,7 +234,7 @@ func (s *Store) migrate(ctx context.Context) error {
 		err := s.transact(ctx, func(tx *sql.Tx) error {
 			version, owner, err := s.version(ctx, tx)
 			if err == nil {
-				err = judge(version, owner)
+				err = checkVersion(version, owner)
 			}
 			if err != nil || version == len(migrations) {
 				done = true
@@ -267,17 +267,17 @@ type queryer interface {
 func (s *Store) transact(ctx context.Context, f func(*sql.Tx) error) error {
 	tx, err := s.db.BeginTx(ctx, nil)
 	if err != nil {
-		return hint(err)
+		return withHint(err)
 	}
 	if err := f(tx); err != nil {
 		_ = tx.Rollback()
-		return hint(err)
+		return withHint(err)
 	}
-	return hint(tx.Commit())
+	return withHint(tx.Commit())
 }
 
 // hint adds what to do to what the database says.
-func hint(err error) error {
+func withHint(err error) error {
 	if err == nil {
 		return nil
 	}
@@ -313,7 +313,7 @@ func Backup(ctx context.Context, dir, file string) error {
 	f.Close()
 	if _, err := s.db.ExecContext(ctx, "VACUUM INTO ?", file); err != nil {
 		os.Remove(file)
-		return fmt.Errorf("store: backing up to %s: %w", file, hint(err))
+		return fmt.Errorf("store: backing up to %s: %w", file, withHint(err))
 	}
 	return nil
 }
@@ -342,7 +342,7 @@ func Check(ctx context.Context, dir string) (*Health, error) {
 	defer s.Close()
 	h := &Health{Path: s.path, Faults: []string{}, Counts: []Count{}}
 	if h.Version, _, err = s.version(ctx, s.db); err != nil {
-		return nil, fmt.Errorf("store: %w", hint(err))
+		return nil, fmt.Errorf("store: %w", withHint(err))
 	}
 	if info, err := os.Stat(s.path); err == nil {
 		h.Bytes = info.Size()
@@ -391,7 +391,7 @@ func (s *Store) rows(ctx context.Context, query string, args []any, each func(*s
 func rows(ctx context.Context, q queryer, query string, args []any, each func(*sql.Rows) error) error {
 	r, err := q.QueryContext(ctx, query, args...)
 	if err != nil {
-		return hint(err)
+		return withHint(err)
 	}
 	defer r.Close()
 	for r.Next() {
@@ -399,5 +399,5 @@ func rows(ctx context.Context, q queryer, query string, args []any, each func(*s
 			return err
 		}
 	}
-	return hint(r.Err())
+	return withHint(r.Err())
 }

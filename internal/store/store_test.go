@@ -46,8 +46,8 @@ func write(t *testing.T, s *Store, b Batch) {
 
 func codexDown() *incident.Incident {
 	b := incident.NewBook()
-	i, _ := b.Enter(incident.Judgement{Service: "codex", Cause: diagnose.Resolver, Severity: diagnose.Ticket, Title: "codex: names", At: noon})
-	b.Enter(incident.Judgement{Service: "codex", Cause: diagnose.Upstream, Severity: diagnose.Page, Title: "codex: down", At: noon.Add(time.Minute)})
+	i, _ := b.Enter(diagnose.Verdict{Service: "codex", Cause: diagnose.Resolver, Severity: diagnose.Ticket, Title: "codex: names"}, noon)
+	b.Enter(diagnose.Verdict{Service: "codex", Cause: diagnose.Upstream, Severity: diagnose.Page, Title: "codex: down"}, noon.Add(time.Minute))
 	return i
 }
 
@@ -80,7 +80,7 @@ func TestIncidents(t *testing.T) {
 	if _, total, _ := s.Incidents(t.Context(), incident.Filter{OpenOnly: true}); total != 0 {
 		t.Errorf("%d open incidents, want none", total)
 	}
-	if err := s.Note(t.Context(), "20261123-codex-9", "x", noon); !errors.Is(err, incident.ErrNoIncident) {
+	if err := s.Note(t.Context(), "20261123-codex-9", "x", noon); !errors.Is(err, incident.ErrNotFound) {
 		t.Errorf("a note beside nothing: %v", err)
 	}
 	if info, err := os.Stat(s.Path()); err != nil || info.Mode().Perm() != 0o600 {
@@ -110,7 +110,7 @@ func TestPast(t *testing.T) {
 	newer.Closed = &closed
 	spent := watch.Costs{Spent: []time.Time{noon}, Wait: time.Hour, Waited: noon}
 	write(t, s, Batch{Incidents: []*incident.Incident{older, newer}, Entries: []Entry{Costs{"codex", spent}, Costs{"codex", spent}}})
-	p, err := s.Past(t.Context())
+	p, err := s.LoadState(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,27 +135,27 @@ func TestTell(t *testing.T) {
 	write(t, s, Batch{
 		Incidents: []*incident.Incident{i},
 		Entries: []Entry{
-			Verdict{incident.Verdict{At: noon, Was: diagnose.Healthy, Incident: i.ID, Standing: standing}}, Verdict{incident.Verdict{At: noon, Was: diagnose.Healthy, Incident: "", Standing: standing}},
+			VerdictChange{incident.VerdictChange{At: noon, Was: diagnose.Healthy, Incident: i.ID, Status: standing}}, VerdictChange{incident.VerdictChange{At: noon, Was: diagnose.Healthy, Incident: "", Status: standing}},
 			Evidence{i.ID, "head", result}, Evidence{i.ID, "head", result}, Evidence{"another", "head", result},
 			Attempt{result}, Suspend{incident.Suspend{At: noon.Add(time.Minute), Away: time.Hour}}, Snapshot{i.ID, map[string]string{"kernel": "6.6", "token": "Pl4nt3d"}},
 		},
-		Run: &incident.Run{Version: "1", Started: noon.Add(-time.Hour), Seen: noon.Add(time.Hour)},
+		Run: &incident.DaemonRun{Version: "1", Started: noon.Add(-time.Hour), Seen: noon.Add(time.Hour)},
 	})
-	told, err := s.Tell(t.Context(), i.ID)
+	detail, err := s.Detail(t.Context(), i.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := []int{len(told.Verdicts), len(told.Evidence), len(told.Attempts), len(told.Suspends), len(told.Runs)}
+	got := []int{len(detail.Verdicts), len(detail.Evidence), len(detail.Attempts), len(detail.Suspends), len(detail.Runs)}
 	if diff := cmp.Diff([]int{1, 1, 1, 1, 1}, got); diff != "" {
 		t.Errorf("verdicts, evidence, attempts, suspends, runs (-want +got):\n%s", diff)
 	}
-	if told.Evidence[0].Target != "https://[secret]@chatgpt.com/" || strings.Contains(fmt.Sprint(told, string(told.Snapshot)), "Pl4nt3d") {
-		t.Errorf("a secret is in the store: %+v %s", told, told.Snapshot)
+	if detail.Evidence[0].Target != "https://[secret]@chatgpt.com/" || strings.Contains(fmt.Sprint(detail, string(detail.Snapshot)), "Pl4nt3d") {
+		t.Errorf("a secret is in the store: %+v %s", detail, detail.Snapshot)
 	}
 	if raw, _ := os.ReadFile(s.Path() + "-wal"); strings.Contains(string(raw), "Pl4nt3d") {
 		t.Error("a secret is on the disk")
 	}
-	if _, err := s.Tell(t.Context(), "20261123-codex-7"); !errors.Is(err, incident.ErrNoIncident) {
+	if _, err := s.Detail(t.Context(), "20261123-codex-7"); !errors.Is(err, incident.ErrNotFound) {
 		t.Errorf("an incident that is not there: %v", err)
 	}
 }
@@ -207,7 +207,7 @@ func TestRefused(t *testing.T) {
 			}
 		})
 	}
-	if _, err := OpenToRead(t.TempDir()); !errors.Is(err, ErrNone) {
+	if _, err := OpenToRead(t.TempDir()); !errors.Is(err, ErrNoStore) {
 		t.Errorf("no store: %v", err)
 	}
 	if _, err := Open(filepath.Join(os.DevNull, "store")); err == nil || !strings.Contains(err.Error(), "storage.path") {
@@ -289,8 +289,8 @@ func TestGone(t *testing.T) {
 	if err := os.Remove(s.Path()); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Write(t.Context(), &Batch{}); !errors.Is(err, ErrGone) {
-		t.Errorf("Write: %v, want %v", err, ErrGone)
+	if err := s.Write(t.Context(), &Batch{}); !errors.Is(err, ErrRemoved) {
+		t.Errorf("Write: %v, want %v", err, ErrRemoved)
 	}
 }
 
@@ -390,15 +390,15 @@ func TestTidy(t *testing.T) {
 	write(t, s, Batch{Incidents: []*incident.Incident{open, old}, Entries: []Entry{
 		Evidence{open.ID, "a", probe.Result{Start: noon}}, Evidence{old.ID, "a", probe.Result{Start: noon}},
 		Attempt{probe.Result{Start: noon}}, Snapshot{old.ID, 1}, Suspend{incident.Suspend{At: noon}},
-		Verdict{incident.Verdict{At: noon, Was: 0, Incident: old.ID, Standing: watch.Standing{}}}, Verdict{incident.Verdict{At: noon, Was: 0, Incident: open.ID, Standing: watch.Standing{}}},
+		VerdictChange{incident.VerdictChange{At: noon, Was: 0, Incident: old.ID, Status: watch.Standing{}}}, VerdictChange{incident.VerdictChange{At: noon, Was: 0, Incident: open.ID, Status: watch.Standing{}}},
 	}})
-	if err := s.Tidy(t.Context(), noon.Add(89*day), 90*day); err != nil {
+	if err := s.Maintain(t.Context(), noon.Add(89*day), 90*day); err != nil {
 		t.Fatal(err)
 	}
 	if _, total, _ := s.Incidents(t.Context(), incident.Filter{}); total != 2 {
 		t.Errorf("%d incidents on the 89th day, want 2", total)
 	}
-	if err := s.Tidy(t.Context(), noon.Add(91*day), 90*day); err != nil {
+	if err := s.Maintain(t.Context(), noon.Add(91*day), 90*day); err != nil {
 		t.Fatal(err)
 	}
 	for table, want := range map[string]int{"incidents": 1, "evidence": 1, "verdicts": 1, "attempts": 0, "snapshots": 0, "suspends": 0} {

@@ -24,7 +24,7 @@ type Batch struct {
 	Incidents []*incident.Incident
 	Entries   []Entry
 	Minutes   []rollup.Minute
-	Run       *incident.Run
+	Run       *incident.DaemonRun
 }
 
 // An Entry is one thing that happened.
@@ -34,7 +34,7 @@ type Entry interface {
 
 // Write writes all of the batch, or nothing of it. Secrets are taken out of whatever came from outside.
 func (s *Store) Write(ctx context.Context, b *Batch) error {
-	if err := s.there(); err != nil {
+	if err := s.checkFile(); err != nil {
 		return err
 	}
 	known := len(s.series)
@@ -65,8 +65,8 @@ func (s *Store) Write(ctx context.Context, b *Batch) error {
 	return nil
 }
 
-// stored is v as JSON, without secrets.
-func stored(v any) (string, error) {
+// encode is v as JSON, without secrets.
+func encode(v any) (string, error) {
 	text, err := json.Marshal(v)
 	if err == nil {
 		text, err = redact.JSON(text)
@@ -76,7 +76,7 @@ func stored(v any) (string, error) {
 
 // writeIncident never writes over another incident of the same ID: two daemons on one store would destroy each other's.
 func writeIncident(ctx context.Context, tx *sql.Tx, i *incident.Incident) error {
-	body, err := stored(i)
+	body, err := encode(i)
 	if err != nil {
 		return err
 	}
@@ -90,7 +90,7 @@ func writeIncident(ctx context.Context, tx *sql.Tx, i *incident.Incident) error 
 	return err
 }
 
-func writeRun(ctx context.Context, tx *sql.Tx, r *incident.Run) error {
+func writeRun(ctx context.Context, tx *sql.Tx, r *incident.DaemonRun) error {
 	if r == nil {
 		return nil
 	}
@@ -104,11 +104,11 @@ func writeRun(ctx context.Context, tx *sql.Tx, r *incident.Run) error {
 	return err
 }
 
-// A Verdict is one that moved.
-type Verdict struct{ incident.Verdict }
+// A VerdictChange is one that moved.
+type VerdictChange struct{ incident.VerdictChange }
 
-func (v Verdict) write(ctx context.Context, tx *sql.Tx) error {
-	body, err := stored(v.Standing)
+func (v VerdictChange) write(ctx context.Context, tx *sql.Tx) error {
+	body, err := encode(v.Status)
 	if err != nil {
 		return err
 	}
@@ -117,24 +117,24 @@ func (v Verdict) write(ctx context.Context, tx *sql.Tx) error {
 		of = v.Incident
 	}
 	_, err = tx.ExecContext(ctx, "INSERT INTO verdicts (service, at, was, cause, incident, body) VALUES (?, ?, ?, ?, ?, ?)",
-		v.Standing.Service, v.At.UnixMilli(), v.Was.String(), v.Standing.Cause.String(), of, body)
+		v.Status.Service, v.At.UnixMilli(), v.Was.String(), v.Status.Cause.String(), of, body)
 	return err
 }
 
 // Evidence is a result that showed an incident. Those of one sign count as one: the first of them is kept.
 type Evidence struct {
 	Incident string
-	Sign     string
+	Signature     string
 	Result   probe.Result
 }
 
 func (e Evidence) write(ctx context.Context, tx *sql.Tx) error {
-	body, err := stored(e.Result)
+	body, err := encode(e.Result)
 	if err != nil {
 		return err
 	}
 	_, err = tx.ExecContext(ctx, "INSERT INTO evidence (incident, sign, at, body) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-		e.Incident, e.Sign, e.Result.Start.UnixMilli(), body)
+		e.Incident, e.Signature, e.Result.Start.UnixMilli(), body)
 	return err
 }
 
@@ -142,7 +142,7 @@ func (e Evidence) write(ctx context.Context, tx *sql.Tx) error {
 type Attempt struct{ Result probe.Result }
 
 func (a Attempt) write(ctx context.Context, tx *sql.Tx) error {
-	body, err := stored(a.Result)
+	body, err := encode(a.Result)
 	if err != nil {
 		return err
 	}
@@ -165,7 +165,7 @@ type Costs struct {
 }
 
 func (c Costs) write(ctx context.Context, tx *sql.Tx) error {
-	body, err := stored(c.Costs)
+	body, err := encode(c.Costs)
 	if err != nil {
 		return err
 	}
@@ -180,7 +180,7 @@ type Snapshot struct {
 }
 
 func (s Snapshot) write(ctx context.Context, tx *sql.Tx) error {
-	body, err := stored(s.Body)
+	body, err := encode(s.Body)
 	if err != nil {
 		return err
 	}
@@ -198,7 +198,7 @@ func (s *Store) Note(ctx context.Context, id, text string, at time.Time) error {
 			return err
 		}
 		if there == 0 {
-			return fmt.Errorf("%q: %w", id, incident.ErrNoIncident)
+			return fmt.Errorf("%q: %w", id, incident.ErrNotFound)
 		}
 		_, err := tx.ExecContext(ctx, "INSERT INTO notes (incident, at, text) VALUES (?, ?, ?)", id, at.UnixMilli(), text)
 		return err
@@ -218,27 +218,27 @@ func IsFull(err error) bool {
 // An Owned entry belongs to an incident, which may be given another ID before it is written.
 type Owned interface {
 	Entry
-	Of(from, to string) Entry // the entry, which belongs to the incident to if it belonged to from
+	Reassign(from, to string) Entry // the entry, which belongs to the incident to if it belonged to from
 }
 
-// Of gives v to another incident.
-func (v Verdict) Of(from, to string) Entry {
+// Reassign gives v to another incident.
+func (v VerdictChange) Reassign(from, to string) Entry {
 	if v.Incident == from {
 		v.Incident = to
 	}
 	return v
 }
 
-// Of gives e to another incident.
-func (e Evidence) Of(from, to string) Entry {
+// Reassign gives e to another incident.
+func (e Evidence) Reassign(from, to string) Entry {
 	if e.Incident == from {
 		e.Incident = to
 	}
 	return e
 }
 
-// Of gives s to another incident.
-func (s Snapshot) Of(from, to string) Entry {
+// Reassign gives s to another incident.
+func (s Snapshot) Reassign(from, to string) Entry {
 	if s.Incident == from {
 		s.Incident = to
 	}

@@ -68,7 +68,7 @@ func (d *Daemon) readDetails(ctx context.Context, service string) details {
 		return l
 	}
 	l.latest, _ = d.Client.Results(ctx, service)
-	if series, to, err := d.Client.Hour(ctx, service); err == nil {
+	if series, to, err := d.Client.LastHour(ctx, service); err == nil {
 		for _, one := range series {
 			l.traces = append(l.traces, trace(one, to))
 		}

@@ -138,7 +138,7 @@ func (s *Server) chart(ctx context.Context, q wanted, now time.Time) (*chart, er
 	if err := s.History.Series(ctx, curves); err != nil {
 		return nil, err
 	}
-	absences, err := s.History.Absences(ctx, c.From, c.To)
+	absences, err := s.History.Gaps(ctx, c.From, c.To)
 	if err != nil {
 		return nil, err
 	}
@@ -148,7 +148,7 @@ func (s *Server) chart(ctx context.Context, q wanted, now time.Time) (*chart, er
 	return c, nil
 }
 
-func seriesOf(k ledger.Key, c *rollup.Curves, absences []incident.Absence) series {
+func seriesOf(k ledger.Key, c *rollup.Curves, absences []incident.Gap) series {
 	points := c.Points(k)
 	s := series{Service: k.Service, Probe: k.Probe, Kind: k.Kind, Vantage: k.Vantage,
 		Points: make([]point, len(points)), Gaps: gaps(points, c, absences)}
@@ -180,7 +180,7 @@ func pointOf(p rollup.Point) point {
 
 // gaps are the stretches without points that are longer than the usual pause between attempts, or in which netwatchd did not
 // run or the host was suspended.
-func gaps(points []rollup.Point, c *rollup.Curves, absences []incident.Absence) []gap {
+func gaps(points []rollup.Point, c *rollup.Curves, absences []incident.Gap) []gap {
 	found := []gap{}
 	pause := usualPause(points)
 	empty := func(from, to time.Time) {
@@ -190,7 +190,7 @@ func gaps(points []rollup.Point, c *rollup.Curves, absences []incident.Absence) 
 		known := false
 		for _, a := range absences {
 			g := gap{latest(from, a.From), earliest(to, a.To), "not_running"}
-			if a.Asleep {
+			if a.Suspended {
 				g.Why = "suspended"
 			}
 			// Less than half a step: a restart between two attempts.

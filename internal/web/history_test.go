@@ -34,27 +34,27 @@ func minutesAt(minutes ...int) (points []rollup.Point) {
 
 func TestGaps(t *testing.T) {
 	at := func(minute float64) time.Time { return noon.Add(time.Duration(minute * float64(time.Minute))) }
-	absent := func(from, to float64, asleep bool) incident.Absence {
-		return incident.Absence{From: at(from), To: at(to), Asleep: asleep}
+	absent := func(from, to float64, asleep bool) incident.Gap {
+		return incident.Gap{From: at(from), To: at(to), Suspended: asleep}
 	}
 	span := func(from, to float64, why string) gap { return gap{at(from), at(to), why} }
 	for _, test := range []struct {
 		name     string
 		points   []rollup.Point
-		absences []incident.Absence
+		absences []incident.Gap
 		want     []gap
 	}{
 		{"none", minutesAt(0, 1, 2, 3, 4, 5, 6, 7, 8, 9), nil, []gap{}},
 		{"a probe made every third minute", minutesAt(0, 3, 6, 9), nil, []gap{}},
-		{"the host slept", minutesAt(0, 1, 2, 8, 9), []incident.Absence{absent(2.5, 7.8, true)}, []gap{span(3, 7.8, "suspended")}},
-		{"the daemon was down, then the host slept", minutesAt(0, 1, 8, 9), []incident.Absence{absent(1.9, 4, false), absent(5, 8, true)},
+		{"the host slept", minutesAt(0, 1, 2, 8, 9), []incident.Gap{absent(2.5, 7.8, true)}, []gap{span(3, 7.8, "suspended")}},
+		{"the daemon was down, then the host slept", minutesAt(0, 1, 8, 9), []incident.Gap{absent(1.9, 4, false), absent(5, 8, true)},
 			[]gap{span(2, 4, "not_running"), span(5, 8, "suspended")}},
-		{"a restart between two attempts", minutesAt(0, 1, 2, 3, 4, 5, 6, 7, 8, 9), []incident.Absence{absent(4.4, 4.6, false)}, []gap{}},
-		{"a restart that a rare probe does not notice", minutesAt(0, 9), []incident.Absence{absent(4.4, 4.6, false)}, []gap{}},
+		{"a restart between two attempts", minutesAt(0, 1, 2, 3, 4, 5, 6, 7, 8, 9), []incident.Gap{absent(4.4, 4.6, false)}, []gap{}},
+		{"a restart that a rare probe does not notice", minutesAt(0, 9), []incident.Gap{absent(4.4, 4.6, false)}, []gap{}},
 		{"nobody knows why", minutesAt(0, 1, 2, 3, 9), nil, []gap{span(4, 9, "unknown")}},
-		{"before it began", minutesAt(7, 8, 9), []incident.Absence{absent(0, 7, false)}, []gap{span(0, 7, "not_running")}},
+		{"before it began", minutesAt(7, 8, 9), []incident.Gap{absent(0, 7, false)}, []gap{span(0, 7, "not_running")}},
 		{"after it ended", minutesAt(0, 1, 2, 3), nil, []gap{span(4, 10, "unknown")}},
-		{"never", nil, []incident.Absence{absent(-5, 20, false)}, []gap{span(0, 10, "not_running")}},
+		{"never", nil, []incident.Gap{absent(-5, 20, false)}, []gap{span(0, 10, "not_running")}},
 	} {
 		c := rollup.NewCurves(nil, at(0), at(10), time.Minute)
 		if diff := cmp.Diff(test.want, gaps(test.points, c, test.absences)); diff != "" {
@@ -75,7 +75,7 @@ func TestHistory(t *testing.T) {
 			{now.Add(-19 * time.Minute), rolled(.040, probe.OK, probe.TCPRefused)},
 			{now.Add(-5 * time.Minute), rolled(.080, probe.TCPRefused)},
 		},
-		absences: []incident.Absence{{From: now.Add(-18 * time.Minute), To: now.Add(-6 * time.Minute), Asleep: true}}}
+		absences: []incident.Gap{{From: now.Add(-18 * time.Minute), To: now.Add(-6 * time.Minute), Suspended: true}}}
 	base := at(t, s)
 	got := get(t, http.DefaultClient, base+"/api/v1/history?service=codex&vantage=host")
 	var c struct {

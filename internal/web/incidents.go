@@ -16,15 +16,15 @@ import (
 // History reads the past.
 type History interface {
 	Incidents(context.Context, incident.Filter) (found []*incident.Incident, total int, err error)
-	// Record returns [incident.ErrNoIncident] if there is no incident with that ID.
+	// Record returns [incident.ErrNotFound] if there is no incident with that ID.
 	Record(ctx context.Context, id string) (*record.Record, error)
 
 	// Keys lists the series of services; without services, of all.
 	Keys(ctx context.Context, services ...string) ([]ledger.Key, error)
 	// Series adds the measurements to curves.
 	Series(context.Context, *rollup.Curves) error
-	// Absences are the spans in which nothing was watched.
-	Absences(ctx context.Context, from, to time.Time) ([]incident.Absence, error)
+	// Gaps are the spans in which nothing was watched.
+	Gaps(ctx context.Context, from, to time.Time) ([]incident.Gap, error)
 
 	// Fault is why history cannot be written, and what to do; empty if it can.
 	Fault() string
@@ -66,7 +66,7 @@ func (s *Server) apiIncident(w http.ResponseWriter, r *http.Request) {
 	}
 	found, err := s.History.Record(r.Context(), r.PathValue("id"))
 	switch {
-	case errors.Is(err, incident.ErrNoIncident):
+	case errors.Is(err, incident.ErrNotFound):
 		writeError(w, r, http.StatusNotFound, "not_found", "no such incident: "+r.PathValue("id"))
 	case err != nil:
 		writeError(w, r, http.StatusServiceUnavailable, "unavailable", err.Error())

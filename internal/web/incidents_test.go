@@ -24,7 +24,7 @@ type memory struct {
 
 	keys     []ledger.Key
 	minutes  []minute // of each of them
-	absences []incident.Absence
+	absences []incident.Gap
 	fault    string
 	said     string // in the title of its incident, and in a note
 }
@@ -35,8 +35,8 @@ type minute struct {
 }
 
 func (p *memory) incident() *incident.Incident {
-	i, _ := incident.NewBook().Enter(incident.Judgement{Service: "codex", Cause: diagnose.Upstream, Severity: diagnose.Page,
-		Title: "codex: down" + p.said, At: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)})
+	i, _ := incident.NewBook().Enter(diagnose.Verdict{Service: "codex", Cause: diagnose.Upstream, Severity: diagnose.Page,
+		Title: "codex: down" + p.said}, time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC))
 	if p.said != "" {
 		i.Notes = []incident.Note{{Text: p.said}}
 	}
@@ -53,9 +53,9 @@ func (p *memory) Incidents(_ context.Context, f incident.Filter) ([]*incident.In
 
 func (p *memory) Record(_ context.Context, id string) (*record.Record, error) {
 	if i := p.incident(); id == i.ID {
-		return record.Of(&incident.Told{Incident: i}), p.err
+		return record.Of(&incident.Detail{Incident: i}), p.err
 	}
-	return nil, incident.ErrNoIncident
+	return nil, incident.ErrNotFound
 }
 
 func (p *memory) Keys(_ context.Context, services ...string) ([]ledger.Key, error) {
@@ -71,7 +71,7 @@ func (p *memory) Series(_ context.Context, c *rollup.Curves) error {
 	return p.err
 }
 
-func (p *memory) Absences(context.Context, time.Time, time.Time) ([]incident.Absence, error) {
+func (p *memory) Gaps(context.Context, time.Time, time.Time) ([]incident.Gap, error) {
 	return p.absences, p.err
 }
 

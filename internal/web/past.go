@@ -86,13 +86,13 @@ func (s *Server) past(ctx context.Context, service string, over span, at time.Ti
 		return p
 	}
 	from := over.from(at)
-	absences, err := s.History.Absences(ctx, from, at)
+	absences, err := s.History.Gaps(ctx, from, at)
 	if err != nil {
 		p.Fault = capitalize(sanitize(err.Error()))
 	}
 	for _, a := range absences {
 		words := "netwatchd not running"
-		if a.Asleep {
+		if a.Suspended {
 			words = "host suspended"
 		}
 		p.bar(from, at, a.From, a.To, "gap", words)
@@ -223,16 +223,16 @@ func (s *Server) incidentPage(w http.ResponseWriter, r *http.Request) {
 // recordOf returns the requested record without secrets. If there is none, it writes the error and returns nil.
 func (s *Server) recordOf(w http.ResponseWriter, r *http.Request) *record.Record {
 	id := r.PathValue("id")
-	err := incident.ErrNoIncident
+	err := incident.ErrNotFound
 	var found *record.Record
 	if s.History != nil {
 		found, err = s.History.Record(r.Context(), id)
 	}
 	if err == nil {
-		found, err = found.Clean()
+		found, err = found.Redacted()
 	}
 	switch {
-	case errors.Is(err, incident.ErrNoIncident):
+	case errors.Is(err, incident.ErrNotFound):
 		s.missing(w, fmt.Sprintf("There is no incident %q.", truncate(sanitize(id), badgeLetters)))
 		return nil
 	case err != nil:

@@ -37,7 +37,7 @@ func remember(t *testing.T, dir string) {
 		}
 	}
 	p.incidents(&b)
-	b.Run = &incident.Run{Version: "1.4.0", Started: p.now.Add(-92 * 24 * time.Hour), Seen: p.now.Add(-2 * time.Minute), Ended: p.now.Add(-2 * time.Minute)}
+	b.Run = &incident.DaemonRun{Version: "1.4.0", Started: p.now.Add(-92 * 24 * time.Hour), Seen: p.now.Add(-2 * time.Minute), Ended: p.now.Add(-2 * time.Minute)}
 	if err := s.Write(t.Context(), &b); err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +46,7 @@ func remember(t *testing.T, dir string) {
 			t.Fatal(err)
 		}
 	}
-	if err := s.Tidy(t.Context(), p.now, 90*24*time.Hour); err != nil {
+	if err := s.Maintain(t.Context(), p.now, 90*24*time.Hour); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -140,13 +140,13 @@ func (p *quarter) incidents(b *store.Batch) {
 		tr := troubles[i]
 		began := p.now.Add(-tr.ago)
 		about := tr.cause.About()
-		one, _ := book.Enter(incident.Judgement{Service: "codex", Cause: tr.cause, Severity: about.Severity, Title: "codex: " + about.Title, At: began})
+		one, _ := book.Enter(diagnose.Verdict{Service: "codex", Cause: tr.cause, Severity: about.Severity, Title: "codex: " + about.Title}, began)
 		shows := probe.Result{Spec: probe.Spec{Service: "codex", Name: "head", Kind: probe.KindHTTP, Target: "https://chatgpt.com/backend-api/codex/responses"},
 			Start: began.Add(-time.Second), Elapsed: 1.002, Class: tr.head, Why: tr.why}
 		standing := watch.Standing{Verdict: diagnose.Verdict{Service: "codex", Cause: tr.cause, Severity: about.Severity, Title: "codex: " + about.Title,
 			Advice: about.Advice, Evidence: []probe.Result{shows}}, Since: began, Delay: 1.1}
-		b.Entries = append(b.Entries, store.Verdict{Verdict: incident.Verdict{At: began, Was: diagnose.Healthy, Incident: one.ID, Standing: standing}})
-		book.Enter(incident.Judgement{Service: "codex", Cause: diagnose.Healthy, Title: "codex: reachable", At: began.Add(tr.lasted)})
+		b.Entries = append(b.Entries, store.VerdictChange{VerdictChange: incident.VerdictChange{At: began, Was: diagnose.Healthy, Incident: one.ID, Status: standing}})
+		book.Enter(diagnose.Verdict{Service: "codex", Cause: diagnose.Healthy, Title: "codex: reachable"}, began.Add(tr.lasted))
 		if tr.note != "" {
 			p.notes[one.ID] = tr
 		}
