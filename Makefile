@@ -68,7 +68,7 @@ screenshots: setup codex ## take the pictures of the status page anew, into docs
 	@go test ./internal/lab/browser -run '^TestScreenshots$$' -screenshots $(CURDIR)/docs/screenshots
 
 # What is seen only when the parts are put together. Each package leaves what came of it in $NETWATCHD_TABLES: parts.Table.
-e2e_packages := ./deploy ./internal/dashboard $(addprefix ./internal/lab/, boot browser chain container fleet panels)
+e2e_packages := ./deploy ./internal/gen/dashboard $(addprefix ./internal/lab/, boot browser chain container fleet panels)
 
 e2e: parts ## from a fault to a page, in real programs: who is told what, and how soon
 	@rm -rf $(cache)/e2e && mkdir -p $(cache)/e2e

@@ -10,10 +10,10 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"netwatchd/internal/dashboard"
+	"netwatchd/internal/gen/dashboard"
 )
 
-// The dashboards are those of internal/dashboard, where they are tested, and no others lie beside them.
+// The dashboards are those of internal/gen/dashboard, where they are tested, and no others lie beside them.
 func TestDashboardsAreGenerated(t *testing.T) {
 	made := make(map[string]bool)
 	for _, d := range dashboard.All() {

@@ -14,8 +14,8 @@ import (
 	apiv1 "github.com/prometheus/client_golang/api/prometheus/v1"
 	"github.com/prometheus/common/model"
 
-	"netwatchd/internal/dashboard"
 	"netwatchd/internal/diagnose"
+	"netwatchd/internal/gen/dashboard"
 	"netwatchd/internal/lab/parts"
 	"netwatchd/internal/lab/prom"
 	"netwatchd/internal/lab/scenes"

@@ -72,7 +72,7 @@ func (s *script) panel(t *testing.T, p gridPanel) {
 
 // Grafana's own types know every key and every value of the dashboards.
 func TestGrafanaKnowsThem(t *testing.T) {
-	types, err := filepath.Abs("../../.cache/grafana/node_modules")
+	types, err := filepath.Abs("../../../.cache/grafana/node_modules")
 	if err != nil {
 		t.Fatal(err)
 	}
