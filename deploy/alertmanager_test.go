@@ -1,7 +1,6 @@
 package deploy
 
 import (
-	"bytes"
 	"os"
 	"os/exec"
 	"slices"
@@ -11,29 +10,9 @@ import (
 
 	"github.com/prometheus/common/model"
 	"go.yaml.in/yaml/v3"
-
-	"netwatchd/internal/rules"
 )
 
 const alertmanagerFile = "alertmanager/alertmanager.yml"
-
-// The end of the example is what `netwatchd rules --inhibit` prints; what stands before it is written by hand.
-func TestInhibitionsAreGenerated(t *testing.T) {
-	text, err := os.ReadFile(alertmanagerFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var b bytes.Buffer
-	if err := rules.Inhibit().Write(&b); err != nil {
-		t.Fatal(err)
-	}
-	heading, _, _ := strings.Cut(b.String(), "\n")
-	byHand, _, found := strings.Cut(string(text), heading)
-	if !found {
-		t.Fatalf("%s lacks the line %q", alertmanagerFile, heading)
-	}
-	golden(t, alertmanagerFile, byHand+b.String())
-}
 
 // Alertmanager takes the example.
 func TestAmtoolCheck(t *testing.T) {
@@ -44,7 +23,7 @@ func TestAmtoolCheck(t *testing.T) {
 func TestRoutes(t *testing.T) {
 	amtool := tool(t, "amtool")
 	receivers := map[string]string{"page": "pager", "ticket": "tickets", "info": "nobody", "none": "nobody"}
-	for _, r := range alerts(both()) {
+	for _, r := range both().Alerts() {
 		labels := []string{"alertname=" + r.Alert, "job=netwatchd", "instance=desk:19405", "service=codex"}
 		for name, value := range r.Labels {
 			labels = append(labels, name+"="+value)

@@ -4,37 +4,11 @@ import (
 	"bytes"
 	"os"
 	"path"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"go.yaml.in/yaml/v3"
-
-	"netwatchd/internal/gen/dashboard"
 )
-
-// The dashboards are those of internal/gen/dashboard, where they are tested, and no others lie beside them.
-func TestDashboardsAreGenerated(t *testing.T) {
-	made := make(map[string]bool)
-	for _, d := range dashboard.All() {
-		var text bytes.Buffer
-		if err := d.Write(&text); err != nil {
-			t.Fatal(err)
-		}
-		file := filepath.Join("grafana", "dashboards", d.UID+".json")
-		golden(t, file, text.String())
-		made[file] = true
-	}
-	files, err := filepath.Glob("grafana/dashboards/*")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, file := range files {
-		if !made[file] {
-			t.Errorf("%s: nobody makes it", file)
-		}
-	}
-}
 
 // decode reads a file of ours in which every key must be known.
 func decode(t *testing.T, file string, into any) {

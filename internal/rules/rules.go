@@ -39,6 +39,19 @@ type File struct {
 	made string // by this command
 }
 
+// Alerts are the rules that raise alerts, in the order of the file.
+func (f File) Alerts() []Rule {
+	var all []Rule
+	for _, g := range f.Groups {
+		for _, r := range g.Rules {
+			if r.Alert != "" {
+				all = append(all, r)
+			}
+		}
+	}
+	return all
+}
+
 // A Group is evaluated together.
 type Group struct {
 	Name     string   `yaml:"name"`

@@ -1,0 +1,111 @@
+package gen
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"netwatchd/internal/diagnose"
+	"netwatchd/internal/rules"
+)
+
+// A runbook is written by hand, but for its last part: when the alert fires follows from the rules.
+const madeFrom = "\n## When it fires\n"
+
+func runbooks(root string, files map[string]string) error {
+	const dir = "docs/runbooks/"
+	alerts := rules.File{Groups: slices.Concat(hostRules().Groups, fleetRules().Groups)}.Alerts()
+	forms, leads := make(map[string][]rules.Rule), make(map[string]string)
+	for _, r := range alerts {
+		forms[r.Alert] = append(forms[r.Alert], r)
+	}
+	var errs []error
+	for name, all := range forms {
+		text, err := os.ReadFile(filepath.Join(root, dir, name+".md"))
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s has no page: %w", name, err))
+			continue
+		}
+		byHand, _, found := strings.Cut(string(text), madeFrom)
+		if !found {
+			errs = append(errs, fmt.Errorf("%s.md does not end with %q", name, strings.TrimSpace(madeFrom)))
+		}
+		says := lead.FindStringSubmatch(byHand)
+		if says == nil {
+			errs = append(errs, fmt.Errorf("%s.md has no sentence in italics", name))
+			continue
+		}
+		leads[name] = says[1]
+		files[dir+name+".md"] = byHand + madeFrom + whenItFires(all)
+	}
+	files[dir+"README.md"] = index(alerts, forms, leads)
+	return errors.Join(errs...)
+}
+
+// whenItFires is a paragraph for each form of an alert.
+func whenItFires(forms []rules.Rule) string {
+	var b strings.Builder
+	for _, r := range forms {
+		fmt.Fprintf(&b, "\nSeverity `%s`", r.Labels["severity"])
+		for _, name := range slices.Sorted(maps.Keys(r.Labels)) {
+			if name != "severity" {
+				fmt.Fprintf(&b, ", `%s=%q`", name, r.Labels[name])
+			}
+		}
+		if r.For > 0 {
+			fmt.Fprintf(&b, ", after %v", r.For)
+		} else {
+			b.WriteString(", at once")
+		}
+		if r.KeepFiringFor > 0 {
+			fmt.Fprintf(&b, "; resolved when it has been gone for %v", r.KeepFiringFor)
+		}
+		fmt.Fprintf(&b, ".\n\n    %s\n", strings.ReplaceAll(r.Expr, "\n", "\n    "))
+	}
+	if explained := explainedBy(forms[0].Alert); len(explained) > 0 {
+		fmt.Fprintf(&b, "\nSilent while the verdict is one that explains it: %s.\n", strings.Join(explained, ", "))
+	}
+	return b.String()
+}
+
+// explainedBy are the causes that hide the one the alert announces.
+func explainedBy(alert string) []string {
+	var causes []string
+	for c := range diagnose.Causes() {
+		for _, hidden := range c.About().Hides {
+			if rules.Name(hidden) == alert {
+				causes = append(causes, "`"+c.String()+"`")
+			}
+		}
+	}
+	return causes
+}
+
+var lead = regexp.MustCompile(`(?m)^\*(.+)\*$`)
+
+// index lists the pages, those of causes in the order of precedence.
+func index(alerts []rules.Rule, forms map[string][]rules.Rule, leads map[string]string) string {
+	var b strings.Builder
+	b.WriteString("# Runbooks\n\nOne page per alert: what it means, how to confirm it with one command, what to do. " +
+		"The rules are in\n[deploy/prometheus](../../deploy/prometheus); their order is that of the [causes](../causes.md). " +
+		"The command is for the host in the\nlabel `instance`; the service is in `service`: the names of alerts say Codex whatever it is.\n\n" +
+		"| alert | severity | |\n|---|---|---|\n")
+	listed := make(map[string]bool)
+	for _, r := range alerts {
+		if listed[r.Alert] {
+			continue // with its other forms
+		}
+		listed[r.Alert] = true
+		var severities []string
+		for _, form := range forms[r.Alert] {
+			severities = append(severities, form.Labels["severity"])
+		}
+		fmt.Fprintf(&b, "| [%[1]s](%[1]s.md) | %[2]s | %[3]s |\n", r.Alert, strings.Join(slices.Compact(severities), ", "), leads[r.Alert])
+	}
+	return b.String()
+}
