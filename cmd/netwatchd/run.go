@@ -99,7 +99,7 @@ func (a *app) run(ctx context.Context, c *config.Config) error {
 	})
 	s.exporter, s.counters = metrics.NewExporter(&metrics.Exporter{
 		Ledger: s.ledger, Source: s, Info: s.info, Platform: host.WSL().Platform(), StoreErrors: s.history.Errors,
-		Beside: []prometheus.Collector{s.pusher}, Log: s.log,
+		Extra: []prometheus.Collector{s.pusher}, Log: s.log,
 	}, build(), s.codex)
 	s.counters.Reloaded(nil)
 	events := web.NewEvents()

@@ -14,18 +14,18 @@ import (
 // Counters count what passes by. They are an observer of the watcher.
 type Counters struct {
 	watch.Indifferent
-	lag     prometheus.Histogram
-	missed  prometheus.Counter
-	suspend prometheus.Counter
-	void    prometheus.Counter
-	reload  prometheus.Gauge
-	reloads prometheus.Gauge
+	lag        prometheus.Histogram
+	missed     prometheus.Counter
+	suspends   prometheus.Counter
+	discarded  prometheus.Counter
+	reloadOK   prometheus.Gauge
+	reloadTime prometheus.Gauge
 
-	mu    sync.Mutex
-	moves map[move]float64
+	mu      sync.Mutex
+	changes map[change]float64
 }
 
-type move struct {
+type change struct {
 	service string
 	cause   diagnose.Cause
 }
@@ -40,18 +40,18 @@ func newCounters() *Counters {
 			// Lags span six decades at the most: more buckets than this would be noise.
 			NativeHistogramMaxBucketNumber: 100,
 		}),
-		missed:  prometheus.NewCounter(prometheus.CounterOpts{Name: "netwatchd_scheduler_missed_runs_total", Help: "Planned attempts not made since the one before was still under way or the daemon was late."}),
-		suspend: prometheus.NewCounter(prometheus.CounterOpts{Name: "netwatchd_host_suspends_total", Help: "How often this host was found to have been away (suspended or stopped)."}),
-		void:    prometheus.NewCounter(prometheus.CounterOpts{Name: "netwatchd_host_suspend_discarded_runs_total", Help: "Attempts discarded since the host was away during them."}),
-		reload:  prometheus.NewGauge(prometheus.GaugeOpts{Name: "netwatchd_config_last_reload_successful", Help: "Whether the last reload of the configuration succeeded."}),
-		reloads: prometheus.NewGauge(prometheus.GaugeOpts{Name: "netwatchd_config_last_reload_success_timestamp_seconds", Help: "When the configuration was last loaded with success."}),
-		moves:   make(map[move]float64),
+		missed:     prometheus.NewCounter(prometheus.CounterOpts{Name: "netwatchd_scheduler_missed_runs_total", Help: "Planned attempts not made since the one before was still under way or the daemon was late."}),
+		suspends:   prometheus.NewCounter(prometheus.CounterOpts{Name: "netwatchd_host_suspends_total", Help: "How often this host was found to have been away (suspended or stopped)."}),
+		discarded:  prometheus.NewCounter(prometheus.CounterOpts{Name: "netwatchd_host_suspend_discarded_runs_total", Help: "Attempts discarded since the host was away during them."}),
+		reloadOK:   prometheus.NewGauge(prometheus.GaugeOpts{Name: "netwatchd_config_last_reload_successful", Help: "Whether the last reload of the configuration succeeded."}),
+		reloadTime: prometheus.NewGauge(prometheus.GaugeOpts{Name: "netwatchd_config_last_reload_success_timestamp_seconds", Help: "When the configuration was last loaded with success."}),
+		changes:    make(map[change]float64),
 	}
 }
 
-// all are those that are counted as they happen; the moves of verdicts are exported with the verdicts.
+// all are those that are counted as they happen; the changes of verdicts are exported with the verdicts.
 func (c *Counters) all() []prometheus.Metric {
-	return []prometheus.Metric{c.lag, c.missed, c.suspend, c.void, c.reload, c.reloads}
+	return []prometheus.Metric{c.lag, c.missed, c.suspends, c.discarded, c.reloadOK, c.reloadTime}
 }
 
 // Describe is for the registry.
@@ -71,11 +71,11 @@ func (c *Counters) Collect(out chan<- prometheus.Metric) {
 // Reloaded notes how a reload of the configuration went.
 func (c *Counters) Reloaded(err error) {
 	if err != nil {
-		c.reload.Set(0)
+		c.reloadOK.Set(0)
 		return
 	}
-	c.reload.Set(1)
-	c.reloads.SetToCurrentTime()
+	c.reloadOK.Set(1)
+	c.reloadTime.SetToCurrentTime()
 }
 
 // Started counts how late an attempt began.
@@ -93,17 +93,17 @@ func (c *Counters) Judged(now watch.Standing, was diagnose.Cause) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.moves[move{now.Service, now.Cause}]++
+	c.changes[change{now.Service, now.Cause}]++
 }
 
 // Resumed counts a suspend.
 func (c *Counters) Resumed(_ time.Duration, discarded int) {
-	c.suspend.Inc()
-	c.void.Add(float64(discarded))
+	c.suspends.Inc()
+	c.discarded.Add(float64(discarded))
 }
 
-func (c *Counters) movesSoFar() map[move]float64 {
+func (c *Counters) verdictChanges() map[change]float64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return maps.Clone(c.moves)
+	return maps.Clone(c.changes)
 }

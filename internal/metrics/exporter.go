@@ -36,16 +36,16 @@ type Exporter struct {
 	Platform string
 	// StoreErrors is how often history could not be kept; nil is never.
 	StoreErrors func() float64
-	// Beside are exported as well.
-	Beside []prometheus.Collector
+	// Extra are exported as well.
+	Extra []prometheus.Collector
 	// Now is the clock by which gauges age; nil is time.Now.
 	Now func() time.Time
 	Log *slog.Logger
 
-	counters *Counters
-	others   *prometheus.Registry // what is counted as it happens, and the process itself
-	slots    chan struct{}
-	scraped  atomic.Pointer[time.Time] // when someone last read all of it; nil: nobody has
+	counters   *Counters
+	registry   *prometheus.Registry // what is counted as it happens, and the process itself
+	slots      chan struct{}
+	lastScrape atomic.Pointer[time.Time] // when someone last read all of it; nil: nobody has
 }
 
 // Info is the part of a probe that never changes while it runs.
@@ -61,8 +61,8 @@ type Codex struct{ Version, Path, SandboxMode string }
 func NewExporter(e *Exporter, build Build, codex func() Codex) (*Exporter, *Counters) {
 	e.counters = newCounters()
 	e.slots = make(chan struct{}, scrapesAtOnce)
-	e.others = prometheus.NewRegistry()
-	e.others.MustRegister(
+	e.registry = prometheus.NewRegistry()
+	e.registry.MustRegister(
 		e.counters,
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
@@ -79,7 +79,7 @@ func NewExporter(e *Exporter, build Build, codex func() Codex) (*Exporter, *Coun
 		}, e.storeErrors),
 		codexInfo{codex},
 	)
-	e.others.MustRegister(e.Beside...)
+	e.registry.MustRegister(e.Extra...)
 	return e, e.counters
 }
 
@@ -105,13 +105,13 @@ func (c codexInfo) Collect(out chan<- prometheus.Metric) {
 }
 
 // A moment is everything known at one time.
-type moment struct {
+type scrape struct {
 	ledger.Snapshot
-	series []series
-	status *watch.Status // nil if the watcher did not answer
-	moves  map[move]float64
+	series  []series
+	status  *watch.Status // nil if the watcher did not answer
+	changes map[change]float64
 
-	scraped *time.Time // when someone last read all of this; nil: nobody has
+	lastScrape *time.Time // when someone last read all of this; nil: nobody has
 }
 
 // A series is one probe's part of it.
@@ -129,7 +129,7 @@ func (p *series) with(namesAndValues ...string) []*dto.LabelPair {
 	return all
 }
 
-func (e *Exporter) clock() time.Time {
+func (e *Exporter) now() time.Time {
 	if e.Now == nil {
 		return time.Now()
 	}
@@ -139,42 +139,42 @@ func (e *Exporter) clock() time.Time {
 // scrapeWait bounds how long a scrape waits for the watcher, which answers within microseconds unless it is stuck.
 const scrapeWait = time.Second
 
-func (e *Exporter) now(ctx context.Context) *moment {
+func (e *Exporter) begin(ctx context.Context) *scrape {
 	ctx, cancel := context.WithTimeout(ctx, scrapeWait)
 	defer cancel()
-	now := e.clock()
-	m := &moment{Snapshot: e.Ledger.Snapshot(), moves: e.counters.movesSoFar(), scraped: e.scraped.Load()}
+	now := e.now()
+	sc := &scrape{Snapshot: e.Ledger.Snapshot(), changes: e.counters.verdictChanges(), lastScrape: e.lastScrape.Load()}
 	if status, err := e.Source.Status(ctx); err == nil {
-		m.status = status
+		sc.status = status
 	}
-	m.series = make([]series, len(m.Records))
-	for i := range m.Records {
-		if i%turn == 0 {
+	sc.series = make([]series, len(sc.Records))
+	for i := range sc.Records {
+		if i%yieldEvery == 0 {
 			runtime.Gosched()
 		}
-		rec := &m.Records[i]
+		rec := &sc.Records[i]
 		labels := labelPairs("service", rec.Service, "probe", rec.Probe, "kind", rec.Kind.String(), "vantage", rec.Vantage.String())
-		m.series[i] = series{rec, labels, fresh(rec, now), e.Info}
+		sc.series[i] = series{rec, labels, fresh(rec, now), e.Info}
 	}
-	return m
+	return sc
 }
 
 // Families yields all there is to export, one family after the other: all samples of ten thousand probes at once would
 // take more memory than everything else the daemon does. An error costs its own metrics only.
 func (e *Exporter) Families(ctx context.Context) iter.Seq2[*dto.MetricFamily, error] {
 	return func(yield func(*dto.MetricFamily, error) bool) {
-		m := e.now(ctx)
-		others, err := e.others.Gather() // has what there is even if some of it failed
+		sc := e.begin(ctx)
+		counted, err := e.registry.Gather() // has what there is even if some of it failed
 		if err != nil && !yield(nil, err) {
 			return
 		}
-		for _, f := range others {
+		for _, f := range counted {
 			if !yield(f, nil) {
 				return
 			}
 		}
 		for i := range families {
-			if f := families[i].at(m); len(f.Metric) > 0 && !yield(f, nil) {
+			if f := families[i].collect(sc); len(f.Metric) > 0 && !yield(f, nil) {
 				return
 			}
 		}
@@ -182,19 +182,19 @@ func (e *Exporter) Families(ctx context.Context) iter.Seq2[*dto.MetricFamily, er
 }
 
 // turn is after how many probes others have theirs: attempts that are due should not wait for a scrape.
-const turn = 100
+const yieldEvery = 100
 
-func (f *family) at(m *moment) *dto.MetricFamily {
+func (f *family) collect(sc *scrape) *dto.MetricFamily {
 	out := &samples{kind: f.kind}
-	if f.of != nil {
-		f.of(m, out)
+	if f.global != nil {
+		f.global(sc, out)
 	} else {
-		out.all = make([]*dto.Metric, 0, len(m.series))
-		for i := range m.series {
-			if i%turn == 0 {
+		out.all = make([]*dto.Metric, 0, len(sc.series))
+		for i := range sc.series {
+			if i%yieldEvery == 0 {
 				runtime.Gosched()
 			}
-			f.ofProbe(&m.series[i], out)
+			f.perProbe(&sc.series[i], out)
 		}
 	}
 	return &dto.MetricFamily{Name: &f.name, Help: &f.help, Type: &f.kind, Metric: out.all}

@@ -20,8 +20,8 @@ type family struct {
 	kind   dto.MetricType
 	labels []string
 
-	ofProbe func(p *series, out *samples) // called for every probe; nil for a family of another thing
-	of      func(m *moment, out *samples)
+	perProbe func(p *series, out *samples) // called for every probe; nil for a family of another thing
+	global   func(sc *scrape, out *samples)
 }
 
 var probeLabels = []string{"service", "probe", "kind", "vantage"}
@@ -35,36 +35,36 @@ const (
 // families are all metrics that are read from what is known at the scrape.
 var families = []family{
 	{name: "netwatchd_probe_success", kind: gauge, help: "Whether the latest attempt saw exactly what it expected.",
-		ofProbe: func(p *series, out *samples) {
+		perProbe: func(p *series, out *samples) {
 			if p.fresh {
-				out.add(p.labels, bit(p.Latest.OK()))
+				out.add(p.labels, boolToFloat(p.Latest.OK()))
 			}
 		}},
 	{name: "netwatchd_probe_duration_seconds", kind: gauge, help: "How long the latest attempt took.",
-		ofProbe: func(p *series, out *samples) {
+		perProbe: func(p *series, out *samples) {
 			if p.fresh {
 				out.add(p.labels, float64(p.Latest.Elapsed))
 			}
 		}},
 	{name: "netwatchd_probe_phase_duration_seconds", kind: gauge, labels: []string{"phase"},
-		help: "How long each phase of the latest attempt took, the failing one included.", ofProbe: phases},
+		help: "How long each phase of the latest attempt took, the failing one included.", perProbe: phases},
 	{name: "netwatchd_probe_error_class", kind: gauge, labels: []string{"class"},
-		help: "1 for the class the latest attempt ended in, 0 for others seen since the start.", ofProbe: errorClasses},
+		help: "1 for the class the latest attempt ended in, 0 for others seen since the start.", perProbe: errorClasses},
 	{name: "netwatchd_probe_last_run_timestamp_seconds", kind: gauge, help: "When the latest attempt began.",
-		ofProbe: func(p *series, out *samples) { out.add(p.labels, unix(p.Latest.Start)) }},
+		perProbe: func(p *series, out *samples) { out.add(p.labels, unix(p.Latest.Start)) }},
 	{name: "netwatchd_probe_last_success_timestamp_seconds", kind: gauge, help: "When an attempt last succeeded.",
-		ofProbe: func(p *series, out *samples) {
+		perProbe: func(p *series, out *samples) {
 			if !p.LastSuccess.IsZero() {
 				out.add(p.labels, unix(p.LastSuccess))
 			}
 		}},
 	{name: "netwatchd_probe_runs_total", kind: counter, labels: []string{"result"}, help: "Attempts made, by result.",
-		ofProbe: func(p *series, out *samples) {
+		perProbe: func(p *series, out *samples) {
 			out.add(p.with("result", "success"), float64(p.Succeeded))
 			out.add(p.with("result", "failure"), float64(p.Failed))
 		}},
 	{name: "netwatchd_probe_failures_total", kind: counter, labels: []string{"class"}, help: "Attempts failed, by class.",
-		ofProbe: func(p *series, out *samples) {
+		perProbe: func(p *series, out *samples) {
 			for _, seen := range p.Classes {
 				if seen.Class != probe.OK {
 					out.add(p.with("class", seen.Class.String()), float64(seen.Count))
@@ -72,10 +72,10 @@ var families = []family{
 			}
 		}},
 	{name: "netwatchd_probe_run_duration_seconds", kind: histogram, help: "How long attempts took.",
-		ofProbe: func(p *series, out *samples) { out.addHistogram(p.labels, &p.Durations) }},
+		perProbe: func(p *series, out *samples) { out.addHistogram(p.labels, &p.Durations) }},
 	{name: "netwatchd_probe_info", kind: gauge, labels: []string{"target", "interval", "expectation"},
 		help: "What the probe is aimed at, how often, and what it expects; always 1.",
-		ofProbe: func(p *series, out *samples) {
+		perProbe: func(p *series, out *samples) {
 			if about, known := p.info(p.Key); known {
 				out.add(p.with("target", about.Target, "interval", about.Interval, "expectation", about.Expectation), 1)
 			}
@@ -83,62 +83,66 @@ var families = []family{
 
 	{name: "netwatchd_verdict", kind: gauge, labels: []string{"service", "cause"},
 		help: "1 for the one cause that holds for the service, 0 for the others.",
-		of: func(m *moment, out *samples) {
-			m.eachCause(func(s *watch.Standing, c diagnose.Cause, labels []*dto.LabelPair) { out.add(labels, bit(s.Cause == c)) })
+		global: func(sc *scrape, out *samples) {
+			sc.eachCause(func(s *watch.Standing, c diagnose.Cause, labels []*dto.LabelPair) {
+				out.add(labels, boolToFloat(s.Cause == c))
+			})
 		}},
 	{name: "netwatchd_finding", kind: gauge, labels: []string{"service", "cause"},
 		help: "1 for every cause found for the service, those beside the main one included.",
-		of: func(m *moment, out *samples) {
-			m.eachCause(func(s *watch.Standing, c diagnose.Cause, labels []*dto.LabelPair) { out.add(labels, bit(found(s, c))) })
+		global: func(sc *scrape, out *samples) {
+			sc.eachCause(func(s *watch.Standing, c diagnose.Cause, labels []*dto.LabelPair) {
+				out.add(labels, boolToFloat(hasFinding(s, c)))
+			})
 		}},
 	{name: "netwatchd_verdict_since_timestamp_seconds", kind: gauge, labels: []string{"service", "cause"},
 		help: "Since when the service's cause holds.",
-		of: func(m *moment, out *samples) {
-			m.eachService(func(s *watch.Standing) { out.add(ofCause(s, s.Cause), unix(s.Since)) })
+		global: func(sc *scrape, out *samples) {
+			sc.eachService(func(s *watch.Standing) { out.add(causeLabels(s, s.Cause), unix(s.Since)) })
 		}},
 	{name: "netwatchd_verdict_delay_seconds", kind: gauge, labels: []string{"service", "cause"},
 		help: "How long the cause took to stand, from the first failed attempt.",
-		of: func(m *moment, out *samples) {
-			m.eachService(func(s *watch.Standing) { out.add(ofCause(s, s.Cause), float64(s.Delay)) })
+		global: func(sc *scrape, out *samples) {
+			sc.eachService(func(s *watch.Standing) { out.add(causeLabels(s, s.Cause), float64(s.Delay)) })
 		}},
 	{name: "netwatchd_verdict_changes_total", kind: counter, labels: []string{"service", "cause"},
 		help: "How often the service's verdict moved to the cause.",
-		of: func(m *moment, out *samples) {
-			m.eachCause(func(s *watch.Standing, c diagnose.Cause, labels []*dto.LabelPair) {
-				if n := m.moves[move{s.Service, c}]; n > 0 {
+		global: func(sc *scrape, out *samples) {
+			sc.eachCause(func(s *watch.Standing, c diagnose.Cause, labels []*dto.LabelPair) {
+				if n := sc.changes[change{s.Service, c}]; n > 0 {
 					out.add(labels, n)
 				}
 			})
 		}},
 
 	{name: "netwatchd_sandboxed", kind: gauge, labels: []string{"signal"},
-		help: "1 for every sign seen that this process runs in a sandbox, 0 for the others.", of: signals},
+		help: "1 for every sign seen that this process runs in a sandbox, 0 for the others.", global: signals},
 	{name: "netwatchd_codex_tokens_total", kind: counter, labels: []string{"type"}, help: "Tokens spent by runs of the agent.",
-		of: func(m *moment, out *samples) {
-			out.add(labelPairs("type", "input"), float64(m.Tokens.Input))
-			out.add(labelPairs("type", "cached_input"), float64(m.Tokens.CachedInput))
-			out.add(labelPairs("type", "output"), float64(m.Tokens.Output))
+		global: func(sc *scrape, out *samples) {
+			out.add(labelPairs("type", "input"), float64(sc.Tokens.Input))
+			out.add(labelPairs("type", "cached_input"), float64(sc.Tokens.CachedInput))
+			out.add(labelPairs("type", "output"), float64(sc.Tokens.Output))
 		}},
 	{name: "netwatchd_codex_warnings_total", kind: counter, labels: []string{"warning"},
 		help: "Warnings seen that did not block, by name.",
-		of: func(m *moment, out *samples) {
-			for warning, n := range m.Warnings {
+		global: func(sc *scrape, out *samples) {
+			for warning, n := range sc.Warnings {
 				out.add(labelPairs("warning", warning), float64(n))
 			}
 		}},
 	{name: "netwatchd_codex_budget_remaining_runs", kind: gauge, labels: []string{"service"},
 		help: "Runs of the agent left within the day's budget.",
-		of: func(m *moment, out *samples) {
-			m.eachService(func(s *watch.Standing) {
+		global: func(sc *scrape, out *samples) {
+			sc.eachService(func(s *watch.Standing) {
 				if s.Budget != nil {
 					out.add(labelPairs("service", s.Service), float64(*s.Budget))
 				}
 			})
 		}},
 	{name: "netwatchd_last_scrape_timestamp_seconds", kind: gauge, help: "When the metrics were last read, before this time.",
-		of: func(m *moment, out *samples) {
-			if m.scraped != nil {
-				out.add(nil, unix(*m.scraped))
+		global: func(sc *scrape, out *samples) {
+			if sc.lastScrape != nil {
+				out.add(nil, unix(*sc.lastScrape))
 			}
 		}},
 }
@@ -159,68 +163,68 @@ func errorClasses(p *series, out *samples) {
 		return
 	}
 	for _, seen := range p.Classes {
-		out.add(p.with("class", seen.Class.String()), bit(seen.Class == p.Latest.Class))
+		out.add(p.with("class", seen.Class.String()), boolToFloat(seen.Class == p.Latest.Class))
 	}
 }
 
 // signals are all exported, seen or not: there are two dozen, once, and a rule on a series that is always there need not
 // tell "not seen" from "not there".
-func signals(m *moment, out *samples) {
-	if m.status == nil {
+func signals(sc *scrape, out *samples) {
+	if sc.status == nil {
 		return
 	}
 	for _, signal := range host.Signals() {
-		out.add(labelPairs("signal", signal), bit(slices.Contains(m.status.Sandboxed.Signals, signal)))
+		out.add(labelPairs("signal", signal), boolToFloat(slices.Contains(sc.status.Sandboxed.Signals, signal)))
 	}
 }
 
 // A gauge disappears rather than freeze when its probe has not run for three intervals; one that is made on suspicion
 // only, after as long as Prometheus itself keeps a value (its lookback of five minutes).
 const (
-	staleAfter   = 3
-	staleOutside = 5 * time.Minute
+	staleAfter       = 3
+	staleUnscheduled = 5 * time.Minute
 )
 
 func fresh(rec *ledger.Record, now time.Time) bool {
 	limit := staleAfter * rec.Interval
 	if rec.Interval == 0 {
-		limit = staleOutside
+		limit = staleUnscheduled
 	}
 	return now.Sub(rec.Latest.Start)-rec.Latest.Elapsed.Duration() <= limit
 }
 
-// allCausesUpTo is the number of services up to which each exports every cause; beyond it only those seen since the
+// allCausesLimit is the number of services up to which each exports every cause; beyond it only those seen since the
 // start, since a thousand services with all twenty-three would be most of the scrape.
-const allCausesUpTo = 100
+const allCausesLimit = 100
 
-func (m *moment) eachCause(do func(*watch.Standing, diagnose.Cause, []*dto.LabelPair)) {
-	m.eachService(func(s *watch.Standing) {
+func (sc *scrape) eachCause(do func(*watch.Standing, diagnose.Cause, []*dto.LabelPair)) {
+	sc.eachService(func(s *watch.Standing) {
 		for cause := range diagnose.Causes() {
-			if len(m.status.Services) <= allCausesUpTo || found(s, cause) || m.moves[move{s.Service, cause}] > 0 {
-				do(s, cause, ofCause(s, cause))
+			if len(sc.status.Services) <= allCausesLimit || hasFinding(s, cause) || sc.changes[change{s.Service, cause}] > 0 {
+				do(s, cause, causeLabels(s, cause))
 			}
 		}
 	})
 }
 
-func (m *moment) eachService(do func(*watch.Standing)) {
-	if m.status == nil {
+func (sc *scrape) eachService(do func(*watch.Standing)) {
+	if sc.status == nil {
 		return
 	}
-	for i := range m.status.Services {
-		do(&m.status.Services[i])
+	for i := range sc.status.Services {
+		do(&sc.status.Services[i])
 	}
 }
 
-func ofCause(s *watch.Standing, c diagnose.Cause) []*dto.LabelPair {
+func causeLabels(s *watch.Standing, c diagnose.Cause) []*dto.LabelPair {
 	return labelPairs("service", s.Service, "cause", c.String())
 }
 
-func found(s *watch.Standing, c diagnose.Cause) bool {
+func hasFinding(s *watch.Standing, c diagnose.Cause) bool {
 	return s.Cause == c || slices.ContainsFunc(s.Also, func(f diagnose.Finding) bool { return f.Cause == c })
 }
 
-func bit(b bool) float64 {
+func boolToFloat(b bool) float64 {
 	if b {
 		return 1
 	}

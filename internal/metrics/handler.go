@@ -30,8 +30,8 @@ func (e *Exporter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler) // so that nobody takes a part for the whole
 	}
 	if r.UserAgent() != Doctor {
-		now := e.clock()
-		e.scraped.Store(&now)
+		now := e.now()
+		e.lastScrape.Store(&now)
 	}
 }
 
@@ -40,7 +40,7 @@ const Doctor = "netwatchd-doctor"
 
 // write writes every family. What cannot be gathered is logged, and costs its own metrics only.
 func (e *Exporter) write(out io.WriteCloser, r *http.Request, format expfmt.Format) error {
-	encoder := expfmt.NewEncoder(polite{out}, format)
+	encoder := expfmt.NewEncoder(yieldingWriter{out}, format)
 	for family, err := range e.Families(r.Context()) {
 		if err != nil {
 			e.Log.Error("some metrics are missing", "error", err)
@@ -58,11 +58,11 @@ func (e *Exporter) write(out io.WriteCloser, r *http.Request, format expfmt.Form
 	return out.Close()
 }
 
-// polite lets others have their turn before each write, of some kilobytes: on one processor the runtime would otherwise
+// yieldingWriter lets others have their turn before each write, of some kilobytes: on one processor the runtime would otherwise
 // format for ten milliseconds at a time while attempts are due.
-type polite struct{ io.Writer }
+type yieldingWriter struct{ io.Writer }
 
-func (p polite) Write(b []byte) (int, error) {
+func (p yieldingWriter) Write(b []byte) (int, error) {
 	runtime.Gosched()
 	return p.Writer.Write(b)
 }

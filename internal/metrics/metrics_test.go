@@ -39,40 +39,40 @@ var noon = time.Date(2026, 2, 20, 12, 0, 0, 0, time.UTC)
 
 const every = 30 * time.Second
 
-// known is a watcher that says what a test wants.
-type known struct {
+// fakeSource is a watcher that says what a test wants.
+type fakeSource struct {
 	status *watch.Status
 	err    error
 }
 
-func (k *known) Status(context.Context) (*watch.Status, error) { return k.status, k.err }
+func (k *fakeSource) Status(context.Context) (*watch.Status, error) { return k.status, k.err }
 
-// A trial is an exporter and all it draws upon.
-type trial struct {
+// A fixture is an exporter and all it draws upon.
+type fixture struct {
 	*Exporter
 	counters *Counters
 	ledger   *ledger.Ledger
-	source   *known
+	source   *fakeSource
 	now      time.Time
 	log      strings.Builder
 }
 
-func newTrial() *trial {
-	t := &trial{ledger: ledger.New(), source: &known{status: &watch.Status{}}, now: noon.Add(time.Second)}
+func newFixture() *fixture {
+	t := &fixture{ledger: ledger.New(), source: &fakeSource{status: &watch.Status{}}, now: noon.Add(time.Second)}
 	t.Exporter, t.counters = NewExporter(&Exporter{
 		Ledger: t.ledger, Source: t.source, Now: func() time.Time { return t.now },
 		Info: func(k ledger.Key) (Info, bool) {
 			return Info{Target: k.Probe + ".example", Interval: "30s", Expectation: "OK"}, k.Service == "codex"
 		},
-		Beside: []prometheus.Collector{push.New(config.Push{RemoteWrite: []config.Receiver{{Name: "central"}}}, push.Options{Log: slog.Default()})},
-		Log:    slog.New(slog.NewTextHandler(&t.log, nil)),
+		Extra: []prometheus.Collector{push.New(config.Push{RemoteWrite: []config.Receiver{{Name: "central"}}}, push.Options{Log: slog.Default()})},
+		Log:   slog.New(slog.NewTextHandler(&t.log, nil)),
 	}, Build{Version: "1.4.0", Revision: "abc", GoVersion: "go1.26"}, func() Codex {
 		return Codex{Version: "0.104.0", Path: "/usr/bin/codex", SandboxMode: "closed"}
 	})
 	return t
 }
 
-func (t *trial) saw(service, name string, kind probe.Kind, from probe.Vantage, class probe.Class, phases map[probe.Phase]probe.Seconds) probe.Result {
+func (t *fixture) record(service, name string, kind probe.Kind, from probe.Vantage, class probe.Class, phases map[probe.Phase]probe.Seconds) probe.Result {
 	r := probe.Result{
 		Spec:  probe.Spec{Service: service, Name: name, Kind: kind, Vantage: from},
 		Start: noon, Elapsed: 0.084, Class: class,
@@ -84,17 +84,17 @@ func (t *trial) saw(service, name string, kind probe.Kind, from probe.Vantage, c
 	return r
 }
 
-// everything is a trial in which everything there is to export has happened.
-func everything() *trial {
-	t := newTrial()
-	t.saw("codex", "dns", probe.KindDNS, probe.FromHost, probe.DNSServfail, nil)
-	t.saw("codex", "dns", probe.KindDNS, probe.FromHost, probe.OK, map[probe.Phase]probe.Seconds{probe.Resolve: 0.012})
-	t.saw("codex", "head", probe.KindHTTP, probe.FromHost, probe.OK, map[probe.Phase]probe.Seconds{
+// fullFixture is a fixture in which fullFixture there is to export has happened.
+func fullFixture() *fixture {
+	t := newFixture()
+	t.record("codex", "dns", probe.KindDNS, probe.FromHost, probe.DNSServfail, nil)
+	t.record("codex", "dns", probe.KindDNS, probe.FromHost, probe.OK, map[probe.Phase]probe.Seconds{probe.Resolve: 0.012})
+	t.record("codex", "head", probe.KindHTTP, probe.FromHost, probe.OK, map[probe.Phase]probe.Seconds{
 		probe.Resolve: 0.012, probe.Connect: 0.02, probe.Handshake: 0.03, probe.Request: 0.001, probe.Response: 0.021})
-	t.saw("codex", "head", probe.KindHTTP, probe.FromSandbox, probe.LocalDenied, nil)
-	t.saw("codex", "stream", probe.KindStream, probe.FromHost, probe.StreamIdleCut, map[probe.Phase]probe.Seconds{probe.Streaming: 0.05})
-	t.saw("resolvers", "1.1.1.1/control", probe.KindDNS, probe.Direct, probe.OK, nil)
-	t.saw("host", "sandbox", probe.KindHost, probe.FromHost, probe.OK, nil)
+	t.record("codex", "head", probe.KindHTTP, probe.FromSandbox, probe.LocalDenied, nil)
+	t.record("codex", "stream", probe.KindStream, probe.FromHost, probe.StreamIdleCut, map[probe.Phase]probe.Seconds{probe.Streaming: 0.05})
+	t.record("resolvers", "1.1.1.1/control", probe.KindDNS, probe.Direct, probe.OK, nil)
+	t.record("host", "sandbox", probe.KindHost, probe.FromHost, probe.OK, nil)
 	run := probe.Result{Spec: probe.Spec{Service: "codex", Name: "exec", Kind: probe.KindExec}, Start: noon, Elapsed: 7.5, Class: probe.OK}
 	run.Phases[probe.Executing] = 7.5
 	run.Tokens = &probe.TokensSpent{Input: 9000, CachedInput: 8000, Output: 5}
@@ -110,7 +110,7 @@ func everything() *trial {
 	t.counters.Started(300*time.Microsecond, 2)
 	t.counters.Resumed(time.Hour, 3)
 	t.counters.Reloaded(nil)
-	t.scraped.Store(&noon)
+	t.lastScrape.Store(&noon)
 	return t
 }
 
@@ -143,9 +143,9 @@ func labelNames(f *dto.MetricFamily) []string {
 	return names
 }
 
-// TestTheWholeExportedSet compares names, types, labels and words of everything exported: what users' rules stand on.
-func TestTheWholeExportedSet(t *testing.T) {
-	all := gathered(t, everything().Exporter)
+// TestExportedSet compares names, types, labels and words of fullFixture exported: what users' rules stand on.
+func TestExportedSet(t *testing.T) {
+	all := gathered(t, fullFixture().Exporter)
 	var b strings.Builder
 	for _, name := range ours(all) {
 		f := all[name]
@@ -165,8 +165,8 @@ func TestTheWholeExportedSet(t *testing.T) {
 	}
 }
 
-func TestPromlintIsContent(t *testing.T) {
-	all := gathered(t, everything().Exporter)
+func TestPromlint(t *testing.T) {
+	all := gathered(t, fullFixture().Exporter)
 	problems, err := promlint.NewWithMetricFamilies(slices.Collect(maps.Values(all))).Lint()
 	if err != nil {
 		t.Fatal(err)
@@ -177,13 +177,13 @@ func TestPromlintIsContent(t *testing.T) {
 }
 
 // described offers the exporter's families to a registry, with the descriptions they promise.
-type described struct{ *trial }
+type described struct{ *fixture }
 
 func (d described) descs() map[string]*prometheus.Desc {
 	all := make(map[string]*prometheus.Desc)
 	for _, f := range families {
 		labels := f.labels
-		if f.ofProbe != nil {
+		if f.perProbe != nil {
 			labels = slices.Concat(probeLabels, f.labels)
 		}
 		all[f.name] = prometheus.NewDesc(f.name, f.help, labels, nil)
@@ -198,9 +198,9 @@ func (d described) Describe(out chan<- *prometheus.Desc) {
 }
 
 func (d described) Collect(out chan<- prometheus.Metric) {
-	m := d.Exporter.now(context.Background())
+	sc := d.Exporter.begin(context.Background())
 	for i, desc := range families {
-		for _, sample := range families[i].at(m).Metric {
+		for _, sample := range families[i].collect(sc).Metric {
 			out <- ready{d.descs()[desc.name], sample}
 		}
 	}
@@ -217,11 +217,11 @@ func (r ready) Write(m *dto.Metric) error {
 	return nil
 }
 
-// TestAPedanticRegistryIsContent has client_golang check what it checks of others: that no sample comes twice, that each
+// TestPedanticRegistry has client_golang check what it checks of others: that no sample comes twice, that each
 // has the labels its family promises and a value of its type.
-func TestAPedanticRegistryIsContent(t *testing.T) {
+func TestPedanticRegistry(t *testing.T) {
 	r := prometheus.NewPedanticRegistry()
-	r.MustRegister(described{everything()})
+	r.MustRegister(described{fullFixture()})
 	all, err := r.Gather()
 	if err != nil || len(all) != len(families) {
 		t.Errorf("%d of %d families, error %v", len(all), len(families), err)
@@ -286,7 +286,7 @@ func value(m *dto.Metric) float64 { return m.GetGauge().GetValue() + m.GetCounte
 
 func TestValues(t *testing.T) {
 	for _, format := range []string{asText, asProtobuf} {
-		all := scraped(t, everything().Exporter, format)
+		all := scraped(t, fullFixture().Exporter, format)
 		for _, tt := range []struct {
 			want   float64
 			name   string
@@ -331,15 +331,15 @@ func TestValues(t *testing.T) {
 	}
 }
 
-func TestAGaugeDisappearsRatherThanFreeze(t *testing.T) {
-	trial := newTrial()
-	trial.saw("codex", "dns", probe.KindDNS, probe.FromHost, probe.OK, map[probe.Phase]probe.Seconds{probe.Resolve: 0.01})
+func TestStaleGaugesDisappear(t *testing.T) {
+	fixture := newFixture()
+	fixture.record("codex", "dns", probe.KindDNS, probe.FromHost, probe.OK, map[probe.Phase]probe.Seconds{probe.Resolve: 0.01})
 	for _, tt := range []struct {
 		age  time.Duration
 		want bool
 	}{{3 * every, true}, {3*every + time.Second, false}} {
-		trial.now = noon.Add(tt.age)
-		all := gathered(t, trial.Exporter)
+		fixture.now = noon.Add(tt.age)
+		all := gathered(t, fixture.Exporter)
 		for _, name := range []string{"success", "duration_seconds", "phase_duration_seconds", "error_class"} {
 			if got := all["netwatchd_probe_"+name] != nil; got != tt.want {
 				t.Errorf("%s after %v: got %v, want %v", name, tt.age, got, tt.want)
@@ -353,17 +353,17 @@ func TestAGaugeDisappearsRatherThanFreeze(t *testing.T) {
 	}
 }
 
-// TestOneScrapeIsOneMoment has a probe fail and succeed in turn while it is scraped: the gauges, the class and the counters
+// TestScrapeIsConsistent has a probe fail and succeed in turn while it is scraped: the gauges, the class and the counters
 // must tell of the same attempt.
-func TestOneScrapeIsOneMoment(t *testing.T) {
-	trial := newTrial()
-	trial.saw("codex", "dns", probe.KindDNS, probe.FromHost, probe.OK, nil)
+func TestScrapeIsConsistent(t *testing.T) {
+	fixture := newFixture()
+	fixture.record("codex", "dns", probe.KindDNS, probe.FromHost, probe.OK, nil)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		for range 20_000 {
-			trial.saw("codex", "dns", probe.KindDNS, probe.FromHost, probe.DNSTimeout, nil)
-			trial.saw("codex", "dns", probe.KindDNS, probe.FromHost, probe.OK, nil)
+			fixture.record("codex", "dns", probe.KindDNS, probe.FromHost, probe.DNSTimeout, nil)
+			fixture.record("codex", "dns", probe.KindDNS, probe.FromHost, probe.OK, nil)
 		}
 	}()
 	for scrapes := 0; ; scrapes++ {
@@ -375,7 +375,7 @@ func TestOneScrapeIsOneMoment(t *testing.T) {
 			return
 		default:
 		}
-		all := gathered(t, trial.Exporter)
+		all := gathered(t, fixture.Exporter)
 		success := value(one(t, all, "netwatchd_probe_success"))
 		class := value(one(t, all, "netwatchd_probe_error_class", "class", "ok"))
 		good := value(one(t, all, "netwatchd_probe_runs_total", "result", "success"))
@@ -392,13 +392,13 @@ func TestHostileLabels(t *testing.T) {
 	hostile := "a\"b\\c\nd{e=\"f\"} 1\xff\x00é"
 	want := strings.ToValidUTF8(hostile, "\uFFFD")
 	for _, format := range []string{asText, asProtobuf, "application/openmetrics-text;version=1.0.0"} {
-		trial := newTrial()
-		trial.saw("codex", hostile, probe.KindDNS, probe.FromHost, probe.OK, nil)
+		fixture := newFixture()
+		fixture.record("codex", hostile, probe.KindDNS, probe.FromHost, probe.OK, nil)
 		if strings.HasPrefix(format, "application/openmetrics") {
-			scrapedOK(t, trial.Exporter, format) // common has no parser for it
+			scrapedOK(t, fixture.Exporter, format) // common has no parser for it
 			continue
 		}
-		if got := value(one(t, scraped(t, trial.Exporter, format), "netwatchd_probe_success", "probe", want)); got != 1 {
+		if got := value(one(t, scraped(t, fixture.Exporter, format), "netwatchd_probe_success", "probe", want)); got != 1 {
 			t.Errorf("%s: got %v", format, got)
 		}
 	}
@@ -420,18 +420,18 @@ func TestNativeHistogram(t *testing.T) {
 		Name: "netwatchd_theirs", Help: "Theirs.", Buckets: ledger.Bounds[:],
 		NativeHistogramBucketFactor: math.Pow(2, 1./(1<<ledger.Schema)), NativeHistogramZeroThreshold: prometheus.NativeHistogramZeroThresholdZero,
 	})
-	trial := newTrial()
+	fixture := newFixture()
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 10_000 {
 		took := float64(probe.InSeconds(time.Duration(math.Exp(random.NormFloat64()*2-4) * 1e9)))
 		theirs.Observe(took)
-		trial.ledger.Add(probe.Result{Spec: probe.Spec{Service: "codex", Name: "dns"}, Elapsed: probe.Seconds(took), Start: noon}, every)
+		fixture.ledger.Add(probe.Result{Spec: probe.Spec{Service: "codex", Name: "dns"}, Elapsed: probe.Seconds(took), Start: noon}, every)
 	}
 	var want dto.Metric
 	if err := theirs.Write(&want); err != nil {
 		t.Fatal(err)
 	}
-	got := one(t, scraped(t, trial.Exporter, asProtobuf), "netwatchd_probe_run_duration_seconds").GetHistogram()
+	got := one(t, scraped(t, fixture.Exporter, asProtobuf), "netwatchd_probe_run_duration_seconds").GetHistogram()
 	if got.GetSchema() != want.Histogram.GetSchema() || got.GetSampleCount() != 10_000 {
 		t.Fatalf("got schema %d of %d, want schema %d of 10000", got.GetSchema(), got.GetSampleCount(), want.Histogram.GetSchema())
 	}
@@ -441,7 +441,7 @@ func TestNativeHistogram(t *testing.T) {
 	if diff := cmp.Diff(cumulative(want.Histogram), cumulative(got)); diff != "" {
 		t.Errorf("classic buckets (-theirs +ours):\n%s", diff)
 	}
-	text := one(t, scraped(t, trial.Exporter, asText), "netwatchd_probe_run_duration_seconds").GetHistogram()
+	text := one(t, scraped(t, fixture.Exporter, asText), "netwatchd_probe_run_duration_seconds").GetHistogram()
 	if diff := cmp.Diff(cumulative(want.Histogram), cumulative(text)); diff != "" {
 		t.Errorf("classic buckets in text (-theirs +ours):\n%s", diff)
 	}
@@ -477,39 +477,39 @@ func cumulative(h *dto.Histogram) map[float64]uint64 {
 	return counts
 }
 
-func TestManyServicesExportTheCausesSeen(t *testing.T) {
-	for _, tt := range []struct{ services, want int }{{allCausesUpTo, 23}, {allCausesUpTo + 1, 2}} {
-		trial := newTrial()
+func TestManyServicesExportOnlySeenCauses(t *testing.T) {
+	for _, tt := range []struct{ services, want int }{{allCausesLimit, 23}, {allCausesLimit + 1, 2}} {
+		fixture := newFixture()
 		for i := range tt.services {
 			s := watch.Standing{Verdict: diagnose.Verdict{Service: fmt.Sprint("s", i), Cause: diagnose.Healthy}}
-			trial.counters.Judged(s, diagnose.Starting)
+			fixture.counters.Judged(s, diagnose.Starting)
 			s.Cause = diagnose.Upstream
-			trial.source.status.Services = append(trial.source.status.Services, s)
+			fixture.source.status.Services = append(fixture.source.status.Services, s)
 		}
 		if tt.want > 2 {
 			tt.want = len(slices.Collect(diagnose.Causes()))
 		}
-		if got := len(gathered(t, trial.Exporter)["netwatchd_verdict"].Metric); got != tt.want*tt.services {
+		if got := len(gathered(t, fixture.Exporter)["netwatchd_verdict"].Metric); got != tt.want*tt.services {
 			t.Errorf("%d services: %d verdicts, want %d each", tt.services, got, tt.want)
 		}
 	}
 }
 
-func TestAWatcherThatDoesNotAnswerCostsItsOwnMetricsOnly(t *testing.T) {
-	trial := everything()
-	trial.source.status, trial.source.err = nil, watch.ErrStopped
-	all := gathered(t, trial.Exporter)
+func TestUnresponsiveWatcher(t *testing.T) {
+	fixture := fullFixture()
+	fixture.source.status, fixture.source.err = nil, watch.ErrStopped
+	all := gathered(t, fixture.Exporter)
 	if all["netwatchd_verdict"] != nil || all["netwatchd_sandboxed"] != nil || all["netwatchd_probe_success"] == nil {
 		t.Errorf("got %v", ours(all))
 	}
 }
 
-func TestACollectorThatFailsIsLoggedAndCostsItsOwnMetricsOnly(t *testing.T) {
-	trial := everything()
-	trial.others.MustRegister(broken{})
-	all := scraped(t, trial.Exporter, asText)
-	if all["netwatchd_probe_success"] == nil || !strings.Contains(trial.log.String(), "broken on purpose") {
-		t.Errorf("got %v; log %s", ours(all), &trial.log)
+func TestFailingCollector(t *testing.T) {
+	fixture := fullFixture()
+	fixture.registry.MustRegister(broken{})
+	all := scraped(t, fixture.Exporter, asText)
+	if all["netwatchd_probe_success"] == nil || !strings.Contains(fixture.log.String(), "broken on purpose") {
+		t.Errorf("got %v; log %s", ours(all), &fixture.log)
 	}
 }
 
@@ -520,8 +520,8 @@ func (broken) Collect(out chan<- prometheus.Metric) {
 	out <- prometheus.NewInvalidMetric(prometheus.NewDesc("broken", "Broken.", nil, nil), errors.New("broken on purpose"))
 }
 
-func TestTooManyScrapesAtOnceAreTurnedAway(t *testing.T) {
-	e := everything().Exporter
+func TestTooManyConcurrentScrapes(t *testing.T) {
+	e := fullFixture().Exporter
 	for range scrapesAtOnce {
 		e.slots <- struct{}{}
 	}
@@ -532,20 +532,20 @@ func TestTooManyScrapesAtOnceAreTurnedAway(t *testing.T) {
 	}
 }
 
-func TestAScrapeThatCannotBeWrittenIsAborted(t *testing.T) {
+func TestFailedWriteAbortsTheScrape(t *testing.T) {
 	defer func() {
 		if got := recover(); got != http.ErrAbortHandler {
 			t.Errorf("got %v, want the connection to be aborted: a part must not pass for the whole", got)
 		}
 	}()
-	everything().ServeHTTP(gone{httptest.NewRecorder()}, httptest.NewRequest("GET", "/metrics", nil))
+	fullFixture().ServeHTTP(failingWriter{httptest.NewRecorder()}, httptest.NewRequest("GET", "/metrics", nil))
 }
 
-type gone struct{ http.ResponseWriter }
+type failingWriter struct{ http.ResponseWriter }
 
-func (gone) Write([]byte) (int, error) { return 0, errors.New("gone") }
+func (failingWriter) Write([]byte) (int, error) { return 0, errors.New("gone") }
 
-func TestCompressionIsNegotiated(t *testing.T) {
+func TestCompressionNegotiation(t *testing.T) {
 	for accepted, want := range map[string]bool{
 		"": false, "gzip": true, "br, gzip;q=0.5": true, "gzip;q=0": false, "identity": false, "gzip; q=0.0001, x": true,
 	} {
@@ -557,29 +557,29 @@ func TestCompressionIsNegotiated(t *testing.T) {
 	}
 }
 
-// Whether anyone reads the metrics is known from the second scrape on; the doctor's does not count.
+// Whether anyone reads the metrics is fakeSource from the second scrape on; the doctor's does not count.
 func TestLastScrape(t *testing.T) {
-	trial := newTrial()
+	fixture := newFixture()
 	const name = "netwatchd_last_scrape_timestamp_seconds"
 	ask := func(who string) {
 		request := httptest.NewRequest("GET", "/metrics", nil)
 		request.Header.Set("User-Agent", who)
-		trial.ServeHTTP(httptest.NewRecorder(), request)
+		fixture.ServeHTTP(httptest.NewRecorder(), request)
 	}
 	ask(Doctor)
-	if f := gathered(t, trial.Exporter)[name]; f != nil {
+	if f := gathered(t, fixture.Exporter)[name]; f != nil {
 		t.Errorf("read by the doctor alone: %v", f)
 	}
 	ask("Prometheus/3.1.0")
-	trial.now = trial.now.Add(time.Minute)
+	fixture.now = fixture.now.Add(time.Minute)
 	ask(Doctor)
-	if got, want := value(one(t, gathered(t, trial.Exporter), name)), unix(noon.Add(time.Second)); got != want {
+	if got, want := value(one(t, gathered(t, fixture.Exporter), name)), unix(noon.Add(time.Second)); got != want {
 		t.Errorf("read at %v, want %v", got, want)
 	}
 }
 
-// TestEveryMetricIsInTheDocumentation holds docs/metrics.md against what is exported: names, types and labels.
-func TestEveryMetricIsInTheDocumentation(t *testing.T) {
+// TestEveryMetricIsDocumented holds docs/metrics.md against what is exported: names, types and labels.
+func TestEveryMetricIsDocumented(t *testing.T) {
 	page, err := os.ReadFile("../../docs/metrics.md")
 	if err != nil {
 		t.Fatal(err)
@@ -597,7 +597,7 @@ func TestEveryMetricIsInTheDocumentation(t *testing.T) {
 		}
 	}
 	exported := make(map[string]string)
-	all := gathered(t, everything().Exporter)
+	all := gathered(t, fullFixture().Exporter)
 	for _, name := range ours(all) {
 		exported[name] = strings.ToLower(all[name].GetType().String()) + " " + inOrder(ownLabels(all[name]))
 	}
