@@ -8,21 +8,21 @@ import (
 	"time"
 )
 
-// A sender speaks a protocol.
+// A sender implements a protocol.
 type sender interface {
-	// send makes one attempt to send what was collected at some moments, in their order. It returns how many samples were
-	// taken, all of them unless there is an error. A *refusal will not change, any other error may.
-	send(context.Context, []moment) (int, error)
-	// wait is how long the receiver asked not to be called after the latest attempt.
+	// send makes one attempt to send snapshots, in order. It returns how many samples were accepted: all, unless there is an
+	// error. After a *permanentError the same request would fail again; after any other error it may succeed.
+	send(context.Context, []snapshot) (int, error)
+	// wait is how long the receiver asked to wait in its latest response (Retry-After).
 	wait() time.Duration
 }
 
-// requestSamples bounds a request: some hundred kilobytes before they are compressed. What was collected while the receiver was
-// away goes out in requests of several moments.
+// requestSamples bounds a request: a few hundred kilobytes before compression. After an outage of the receiver one request carries
+// several snapshots.
 const requestSamples = 5000
 
-// deliver empties the queue, for ever, or until it is empty once ending is closed.
-func (r *receiver) deliver(ctx context.Context, ending <-chan struct{}) {
+// deliver sends the queue until ctx ends. Once closing is closed, it returns when the queue is empty.
+func (r *receiver) deliver(ctx context.Context, closing <-chan struct{}) {
 	pause := backoff{}
 	for {
 		due := r.spool.oldest(requestSamples)
@@ -30,7 +30,7 @@ func (r *receiver) deliver(ctx context.Context, ending <-chan struct{}) {
 			select {
 			case <-r.spool.changed:
 				continue
-			case <-ending:
+			case <-closing:
 				if len(r.spool.oldest(1)) > 0 {
 					continue
 				}
@@ -49,87 +49,87 @@ func (r *receiver) deliver(ctx context.Context, ending <-chan struct{}) {
 	}
 }
 
-// attempt sends entries. It errs if they are to be sent again.
+// attempt sends entries. It returns an error if they must be sent again.
 func (r *receiver) attempt(ctx context.Context, due []entry) error {
-	moments, samples := r.read(due)
+	snapshots, samples := r.read(due)
 	if samples == 0 {
 		return nil
 	}
-	taken, err := r.sender.send(ctx, moments)
+	taken, err := r.sender.send(ctx, snapshots)
 	if ctx.Err() != nil && err != nil {
 		return err
 	}
 	name := r.conf.Name
-	if refused, ok := errors.AsType[*refusal](err); ok {
-		r.counts.attempts.WithLabelValues(name, failure).Inc()
-		r.counts.samples.WithLabelValues(name, sent).Add(float64(taken))
-		r.counts.samples.WithLabelValues(name, rejected).Add(float64(samples - taken))
-		r.log.Warn("samples were refused and are lost", "samples", samples-taken, "error", refused)
+	if refused, ok := errors.AsType[*permanentError](err); ok {
+		r.metrics.attempts.WithLabelValues(name, failure).Inc()
+		r.metrics.samples.WithLabelValues(name, sent).Add(float64(taken))
+		r.metrics.samples.WithLabelValues(name, rejected).Add(float64(samples - taken))
+		r.log.Warn("the receiver rejected samples: they are lost", "samples", samples-taken, "error", refused)
 		return nil
 	}
 	if err != nil {
-		r.counts.attempts.WithLabelValues(name, failure).Inc()
-		r.tell(err)
+		r.metrics.attempts.WithLabelValues(name, failure).Inc()
+		r.logTransition(err)
 		return err
 	}
-	r.counts.attempts.WithLabelValues(name, success).Inc()
-	r.counts.samples.WithLabelValues(name, sent).Add(float64(taken))
-	r.counts.last.WithLabelValues(name).Set(float64(r.now().UnixMilli()) / 1000)
-	r.tell(nil)
+	r.metrics.attempts.WithLabelValues(name, success).Inc()
+	r.metrics.samples.WithLabelValues(name, sent).Add(float64(taken))
+	r.metrics.last.WithLabelValues(name).Set(float64(r.now().UnixMilli()) / 1000)
+	r.logTransition(nil)
 	return nil
 }
 
-// tell logs when it begins to fail and when it no longer does.
-func (r *receiver) tell(err error) {
+// logTransition logs when pushing starts to fail and when it works again.
+func (r *receiver) logTransition(err error) {
 	switch {
 	case err != nil && r.failing.IsZero():
 		r.failing = r.now()
-		r.log.Warn("pushing fails; what is collected waits in the queue", "error", err)
+		r.log.Warn("cannot push: samples wait in the queue", "error", err)
 	case err == nil && !r.failing.IsZero():
 		r.log.Info("pushing works again", "after", r.now().Sub(r.failing).Round(time.Second))
 		r.failing = time.Time{}
 	}
 }
 
-// read reads entries. One that cannot be read is lost: a power cut leaves such.
-func (r *receiver) read(due []entry) (moments []moment, samples int) {
+// read reads entries. An entry that cannot be read is lost; a power cut can leave one.
+func (r *receiver) read(due []entry) (snapshots []snapshot, samples int) {
 	for _, e := range due {
 		body, err := r.spool.read(e)
-		if errors.Is(err, fs.ErrNotExist) { // dropped meanwhile, and counted
+		if errors.Is(err, fs.ErrNotExist) { // dropped in the meantime, and counted
 			continue
 		}
-		var m moment
+		var m snapshot
 		if err == nil {
 			m.families, err = unpack(body)
 		}
 		if err != nil {
-			r.spool.lost(e.samples, "the queue's file is damaged")
+			r.spool.onLoss(e.samples, "the queue file is corrupt")
 			continue
 		}
 		m.at = e.at
-		moments, samples = append(moments, m), samples+e.samples
+		snapshots, samples = append(snapshots, m), samples+e.samples
 	}
-	return moments, samples
+	return snapshots, samples
 }
 
-// A backoff makes pauses that grow, each up to half of it at random: two hundred hosts whose receiver comes back should not call
-// at once.
+// A backoff yields growing pauses with up to half of each chosen at random, so that two hundred hosts do not call a receiver that
+// comes back at the same time.
 type backoff struct{ last time.Duration }
 
 const (
 	firstPause   = time.Second
-	longestPause = time.Minute // how late a host may notice that its receiver is back
-	longestAsked = time.Hour   // a receiver that asks for more is mistaken
+	longestPause = time.Minute // the longest time until a host notices that its receiver is back
+	longestAsked = time.Hour   // a longer Retry-After is taken for a mistake
 )
 
-// next is the pause to make, asked or longer.
+// next returns the next pause, at least asked.
 func (b *backoff) next(asked time.Duration) time.Duration {
 	b.last = min(max(firstPause, 2*b.last), longestPause)
 	pause := max(b.last/2, min(asked, longestAsked))
 	return pause + rand.N(b.last/2)
 }
 
-// sleep reports whether ctx let it sleep for all of d.
+// sleep reports whether it slept for all of d before ctx ended.
 func sleep(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()

@@ -15,20 +15,20 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// listener is a receiver that writes down what it was sent and when, in seconds since the test began.
-type listener struct {
-	began   time.Time
-	heard   []string
-	calls   []time.Duration
-	answer  func(call int) (refuse, fail bool)
-	waiting time.Duration
+// fakeReceiver is a receiver that writes down what it was sent and when, in seconds since the test began.
+type fakeReceiver struct {
+	began      time.Time
+	received   []string
+	calls      []time.Duration
+	answer     func(call int) (refuse, fail bool)
+	retryAfter time.Duration
 }
 
-func (l *listener) send(_ context.Context, moments []moment) (int, error) {
+func (l *fakeReceiver) send(_ context.Context, snapshots []snapshot) (int, error) {
 	call := len(l.calls)
 	l.calls = append(l.calls, time.Since(l.began).Round(time.Second))
 	samples := 0
-	for _, m := range moments {
+	for _, m := range snapshots {
 		for _, f := range m.families {
 			samples += samplesOf(f)
 		}
@@ -39,41 +39,41 @@ func (l *listener) send(_ context.Context, moments []moment) (int, error) {
 		case fail:
 			return 0, errors.New("unavailable")
 		case refuse:
-			return 0, &refusal{400, errors.New("no")}
+			return 0, &permanentError{400, errors.New("no")}
 		}
 	}
-	for _, m := range moments {
+	for _, m := range snapshots {
 		var text strings.Builder
 		text.WriteString(fmt.Sprint(time.UnixMilli(m.at).Sub(l.began).Round(time.Second).Seconds(), ":"))
 		for _, f := range m.families {
 			text.WriteString(" " + f.GetName())
-			if isGone(f.Metric[0].Gauge.GetValue()) {
-				text.WriteString(" gone")
+			if isStale(f.Metric[0].Gauge.GetValue()) {
+				text.WriteString(" stale")
 			}
 		}
-		l.heard = append(l.heard, text.String())
+		l.received = append(l.received, text.String())
 	}
 	return samples, nil
 }
 
-func (l *listener) wait() time.Duration { return l.waiting }
+func (l *fakeReceiver) wait() time.Duration { return l.retryAfter }
 
 // one is a gatherer of one gauge, up.
 func one(context.Context) iter.Seq2[*dto.MetricFamily, error] {
 	return func(yield func(*dto.MetricFamily, error) bool) { yield(up(time.Time{})[0].families[0], nil) }
 }
 
-// pushing is a receiver in a bubble, whose first moment is its start.
-func pushing(t *testing.T, dir string, l *listener) *receiver {
+// pushing is a receiver whose first snapshot is at its start.
+func pushing(t *testing.T, dir string, l *fakeReceiver) *receiver {
 	t.Helper()
 	l.began = time.Now()
 	conf := receiverAt("")
-	r := newReceiver(conf, l, Options{Dir: dir, Started: l.began, Log: slog.New(slog.DiscardHandler), Now: time.Now}, newCounts())
+	r := newReceiver(conf, l, Options{Dir: dir, Started: l.began, Log: slog.New(slog.DiscardHandler), Now: time.Now}, newPushMetrics())
 	l.began = l.began.Add(r.offset())
 	return r
 }
 
-// run runs r for so long after its first moment.
+// run runs r until d after its first snapshot.
 func run(t *testing.T, r *receiver, d time.Duration) {
 	t.Helper()
 	ctx, stop := context.WithTimeout(t.Context(), r.offset()+d)
@@ -83,18 +83,18 @@ func run(t *testing.T, r *receiver, d time.Duration) {
 
 func (r *receiver) count(result string) float64 {
 	var m dto.Metric
-	if err := r.counts.samples.WithLabelValues("central", result).Write(&m); err != nil {
+	if err := r.metrics.samples.WithLabelValues("central", result).Write(&m); err != nil {
 		panic(err)
 	}
 	return m.Counter.GetValue()
 }
 
-func TestEveryMomentIsSentOnceAndTheEndToo(t *testing.T) {
+func TestEverySnapshotIsSentOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := new(listener)
+		l := new(fakeReceiver)
 		r := pushing(t, t.TempDir(), l)
 		run(t, r, 70*time.Second)
-		if diff := cmp.Diff([]string{"0: up", "30: up", "60: up", "70: up gone"}, l.heard); diff != "" {
+		if diff := cmp.Diff([]string{"0: up", "30: up", "60: up", "70: up stale"}, l.received); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
 		if r.count(sent) != 4 || r.count(dropped) != 0 || r.count(rejected) != 0 {
@@ -103,10 +103,10 @@ func TestEveryMomentIsSentOnceAndTheEndToo(t *testing.T) {
 	})
 }
 
-// The receiver is away for ten minutes: all that was collected meanwhile arrives in order, with its times, and in few requests.
+// The receiver is unreachable for ten minutes: every snapshot arrives in order, with its time, and in few requests.
 func TestCatchingUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := new(listener)
+		l := new(fakeReceiver)
 		l.answer = func(int) (bool, bool) { return false, time.Since(l.began) < 10*time.Minute }
 		r := pushing(t, t.TempDir(), l)
 		run(t, r, 15*time.Minute-time.Second)
@@ -114,7 +114,7 @@ func TestCatchingUp(t *testing.T) {
 		for i := range 30 {
 			want = append(want, fmt.Sprint(30*i, ": up"))
 		}
-		if diff := cmp.Diff(append(want, "899: up gone"), l.heard); diff != "" {
+		if diff := cmp.Diff(append(want, "899: up stale"), l.received); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
 		for i := 1; i < len(l.calls); i++ {
@@ -128,36 +128,36 @@ func TestCatchingUp(t *testing.T) {
 	})
 }
 
-// What one daemon could not send the next one does.
-func TestTheNextDaemonSendsWhatIsLeft(t *testing.T) {
+// The next daemon sends what the previous one could not.
+func TestQueueIsSentAfterRestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
-		deaf := &listener{answer: func(int) (bool, bool) { return false, true }}
-		r := pushing(t, dir, deaf)
+		down := &fakeReceiver{answer: func(int) (bool, bool) { return false, true }}
+		r := pushing(t, dir, down)
 		began := time.Now()
 		run(t, r, 40*time.Second)
-		if took := time.Since(began) - r.offset(); took > 40*time.Second+lastWords {
-			t.Errorf("a receiver that is away held the daemon's end up for %v", took-40*time.Second)
+		if took := time.Since(began) - r.offset(); took > 40*time.Second+shutdownFlush {
+			t.Errorf("an unreachable receiver delayed shutdown by %v", took-40*time.Second)
 		}
-		l := new(listener)
+		l := new(fakeReceiver)
 		r = pushing(t, dir, l)
-		l.began = deaf.began
+		l.began = down.began
 		run(t, r, 0)
-		if len(l.heard) < 3 {
-			t.Fatalf("heard %q", l.heard)
+		if len(l.received) < 3 {
+			t.Fatalf("received %q", l.received)
 		}
-		if diff := cmp.Diff([]string{"0: up", "30: up", "40: up gone"}, l.heard[:3]); diff != "" {
+		if diff := cmp.Diff([]string{"0: up", "30: up", "40: up stale"}, l.received[:3]); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
 	})
 }
 
-func TestWhatIsRefusedIsNotSentAgain(t *testing.T) {
+func TestRejectedSamplesAreNotResent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := &listener{answer: func(call int) (bool, bool) { return call == 0, false }}
+		l := &fakeReceiver{answer: func(call int) (bool, bool) { return call == 0, false }}
 		r := pushing(t, t.TempDir(), l)
 		run(t, r, 31*time.Second)
-		if diff := cmp.Diff([]string{"30: up", "31: up gone"}, l.heard); diff != "" {
+		if diff := cmp.Diff([]string{"30: up", "31: up stale"}, l.received); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
 		if r.count(rejected) != 1 || r.count(sent) != 2 {
@@ -166,9 +166,9 @@ func TestWhatIsRefusedIsNotSentAgain(t *testing.T) {
 	})
 }
 
-func TestTheReceiverSaysWhenToCallAgain(t *testing.T) {
+func TestRetryAfter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := &listener{waiting: 5 * time.Minute, answer: func(call int) (bool, bool) { return false, call == 0 }}
+		l := &fakeReceiver{retryAfter: 5 * time.Minute, answer: func(call int) (bool, bool) { return false, call == 0 }}
 		r := pushing(t, t.TempDir(), l)
 		run(t, r, 6*time.Minute)
 		if pause := l.calls[1] - l.calls[0]; pause < 5*time.Minute || pause > 5*time.Minute+2*time.Second {
@@ -177,7 +177,7 @@ func TestTheReceiverSaysWhenToCallAgain(t *testing.T) {
 	})
 }
 
-func TestPausesGrowAndDiffer(t *testing.T) {
+func TestBackoff(t *testing.T) {
 	var a, b backoff
 	var same int
 	for i, about := range []time.Duration{1, 2, 4, 8, 16, 32, 60, 60} {
@@ -197,10 +197,10 @@ func TestPausesGrowAndDiffer(t *testing.T) {
 	}
 }
 
-// A queue that is too small keeps the newest, and its losses are counted.
-func TestAQueueTooSmall(t *testing.T) {
+// A full queue keeps the newest entries and counts what it drops.
+func TestFullQueueKeepsTheNewest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := new(listener)
+		l := new(fakeReceiver)
 		l.answer = func(int) (bool, bool) { return false, time.Since(l.began) < 10*time.Minute }
 		r := pushing(t, t.TempDir(), l)
 		r.spool.limit = 100 // a handful of these
@@ -208,8 +208,8 @@ func TestAQueueTooSmall(t *testing.T) {
 		if r.count(dropped) == 0 || r.count(dropped)+r.count(sent) != 24 {
 			t.Errorf("%v dropped, %v sent, want 24 in all", r.count(dropped), r.count(sent))
 		}
-		if len(l.heard) == 0 || !strings.HasSuffix(l.heard[len(l.heard)-1], "gone") || strings.HasPrefix(l.heard[0], "0:") {
-			t.Errorf("heard %q", l.heard)
+		if len(l.received) == 0 || !strings.HasSuffix(l.received[len(l.received)-1], "stale") || strings.HasPrefix(l.received[0], "0:") {
+			t.Errorf("received %q", l.received)
 		}
 	})
 }

@@ -15,8 +15,8 @@ var metadataTypes = map[dto.MetricType]writev2.Metadata_MetricType{
 	dto.MetricType_SUMMARY:   writev2.Metadata_METRIC_TYPE_SUMMARY,
 }
 
-// encode2 is io.prometheus.write.v2.Request (https://prometheus.io/docs/specs/prw/remote_write_spec_2_0/).
-func encode2(t *table) *writev2.Request {
+// encodeV2 is io.prometheus.write.v2.Request (https://prometheus.io/docs/specs/prw/remote_write_spec_2_0/).
+func encodeV2(t *table) *writev2.Request {
 	symbols := writev2.NewSymbolTable()
 	request := &writev2.Request{Timeseries: make([]*writev2.TimeSeries, 0, len(t.all))}
 	for _, s := range t.all {
@@ -29,7 +29,7 @@ func encode2(t *table) *writev2.Request {
 		}
 		for _, v := range s.samples {
 			sample := &writev2.Sample{Value: v.value, Timestamp: v.at}
-			sample.ProtoReflect().SetUnknown(since(sampleSince, v.since))
+			sample.ProtoReflect().SetUnknown(createdField(sampleCreated, v.since))
 			out.Samples = append(out.Samples, sample)
 		}
 		for _, n := range s.natives {
@@ -41,13 +41,13 @@ func encode2(t *table) *writev2.Request {
 	return request
 }
 
-// Start timestamps came into the specification after the client's types were made: these are the numbers of their fields.
+// Fields of the created timestamps, which the specification got after the client's types were generated.
 const (
-	sampleSince protowire.Number = 3
-	nativeSince protowire.Number = 17
+	sampleCreated protowire.Number = 3
+	nativeCreated protowire.Number = 17
 )
 
-func since(field protowire.Number, ms int64) []byte {
+func createdField(field protowire.Number, ms int64) []byte {
 	if ms <= 0 {
 		return nil
 	}
@@ -67,7 +67,7 @@ func encodeNative(n native) *writev2.Histogram {
 		NegativeDeltas: n.NegativeDelta,
 		Timestamp:      n.at,
 	}
-	h.ProtoReflect().SetUnknown(since(nativeSince, n.since))
+	h.ProtoReflect().SetUnknown(createdField(nativeCreated, n.since))
 	return h
 }
 
@@ -79,13 +79,13 @@ func spans(all []*dto.BucketSpan) []*writev2.BucketSpan {
 	return out
 }
 
-// encode1 is prometheus.WriteRequest (https://prometheus.io/docs/specs/prw/remote_write_spec/):
+// encodeV1 is prometheus.WriteRequest (https://prometheus.io/docs/specs/prw/remote_write_spec/):
 //
 //	WriteRequest{repeated TimeSeries timeseries = 1}
 //	TimeSeries{repeated Label labels = 1; repeated Sample samples = 2}
 //	Label{string name = 1; string value = 2}
 //	Sample{double value = 1; int64 timestamp = 2}
-func encode1(t *table) encoded {
+func encodeV1(t *table) encoded {
 	var request, out, part []byte
 	for _, s := range t.all {
 		if len(s.samples) == 0 {
@@ -107,11 +107,11 @@ func encode1(t *table) encoded {
 	return request
 }
 
-// encoded is a message on the wire already; the client takes it for one that encodes itself.
+// encoded is an already encoded message. The client calls it as a message that encodes itself.
 type encoded []byte
 
-// SizeVT is how long it is.
+// SizeVT returns its length.
 func (e encoded) SizeVT() int { return len(e) }
 
-// MarshalToSizedBufferVT copies it.
+// MarshalToSizedBufferVT copies it into a buffer.
 func (e encoded) MarshalToSizedBufferVT(into []byte) (int, error) { return copy(into, e), nil }

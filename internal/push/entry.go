@@ -12,13 +12,13 @@ import (
 	"google.golang.org/protobuf/encoding/protodelim"
 )
 
-// The body of an entry is what a scrape in protobuf would answer, compressed: it is the same for every protocol, so that a
-// receiver may learn another one while something is still queued for it.
+// The body of an entry is the compressed protobuf form of a scrape. It is the same for every protocol, so that a receiver can change
+// its protocol while something is queued for it.
 
-// entrySamples bounds an entry, and so what is in memory at a time: ten thousand probes make a quarter of a million samples.
+// entrySamples bounds an entry, and with it the memory used at a time: ten thousand probes have a quarter of a million samples.
 const entrySamples = 5000
 
-// entries packs families. An error is of the last one.
+// entries packs families into entries.
 func entries(families iter.Seq[*dto.MetricFamily]) iter.Seq2[packed, error] {
 	return func(yield func(packed, error) bool) {
 		var p packer
@@ -39,7 +39,7 @@ func entries(families iter.Seq[*dto.MetricFamily]) iter.Seq2[packed, error] {
 	}
 }
 
-// packed is an entry to be.
+// packed is the content of an entry.
 type packed struct {
 	body    []byte
 	samples int
@@ -65,14 +65,14 @@ func (p *packer) pack() packed {
 	return e
 }
 
-// parts splits a family that is larger than an entry.
+// parts splits a family that is too large for one entry.
 func parts(f *dto.MetricFamily) iter.Seq[*dto.MetricFamily] {
 	return func(yield func(*dto.MetricFamily) bool) {
 		rest, metrics := f.Metric, f.Metric
 		for len(rest) > 0 {
-			n, samples := 1, samplesIn(rest[0])
-			for n < len(rest) && samples+samplesIn(rest[n]) <= entrySamples {
-				samples += samplesIn(rest[n])
+			n, samples := 1, metricSamples(rest[0])
+			for n < len(rest) && samples+metricSamples(rest[n]) <= entrySamples {
+				samples += metricSamples(rest[n])
 				n++
 			}
 			if n == len(metrics) {
@@ -87,7 +87,7 @@ func parts(f *dto.MetricFamily) iter.Seq[*dto.MetricFamily] {
 	}
 }
 
-// unpack reads what an entry holds.
+// unpack decodes the body of an entry.
 func unpack(body []byte) ([]*dto.MetricFamily, error) {
 	text, err := snappy.Decode(nil, body)
 	if err != nil {
@@ -108,16 +108,16 @@ func unpack(body []byte) ([]*dto.MetricFamily, error) {
 func samplesOf(f *dto.MetricFamily) int {
 	n := 0
 	for _, m := range f.Metric {
-		n += samplesIn(m)
+		n += metricSamples(m)
 	}
 	return n
 }
 
-// samplesIn is of how many samples the text format makes a metric. A native histogram comes beside them and is not counted.
-func samplesIn(m *dto.Metric) int {
+// metricSamples is the number of samples of m in the text format. A native histogram is not counted.
+func metricSamples(m *dto.Metric) int {
 	switch {
 	case m.Histogram != nil:
-		return len(bounded(m.Histogram)) + 3 // the bucket without a bound, the sum and the count
+		return len(finiteBuckets(m.Histogram)) + 3 // the +Inf bucket, the sum and the count
 	case m.Summary != nil:
 		return len(m.Summary.Quantile) + 2
 	}

@@ -22,26 +22,26 @@ import (
 	"netwatchd/internal/config"
 )
 
-// otlp sends by OpenTelemetry's protocol, as protobuf over HTTP (https://opentelemetry.io/docs/specs/otlp/#otlphttp).
+// otlp sends by the OpenTelemetry protocol, as protobuf over HTTP (https://opentelemetry.io/docs/specs/otlp/#otlphttp).
 type otlp struct {
-	url      string
-	resource *resourcepb.Resource
-	beside   []*commonpb.KeyValue // of every point
-	client   *http.Client
-	line     *transport
+	url       string
+	resource  *resourcepb.Resource
+	extra     []*commonpb.KeyValue // attributes of every point
+	client    *http.Client
+	transport *transport
 }
 
 func newOTLP(c config.Receiver, o Options) *otlp {
-	s := &otlp{url: c.URL, resource: new(resourcepb.Resource), line: newTransport(c, o)}
-	s.client = s.line.client()
+	s := &otlp{url: c.URL, resource: new(resourcepb.Resource), transport: newTransport(c, o)}
+	s.client = s.transport.client()
 	for _, l := range c.Labels {
 		switch l.Name {
-		case "job": // what Prometheus makes of the names it gives these two
+		case "job": // Prometheus maps these two attributes back to job and instance
 			s.resource.Attributes = append(s.resource.Attributes, attribute("service.name", l.Value))
 		case "instance":
 			s.resource.Attributes = append(s.resource.Attributes, attribute("service.instance.id", l.Value))
-		default: // attributes of a resource would not become labels
-			s.beside = append(s.beside, attribute(l.Name, l.Value))
+		default: // Prometheus does not turn resource attributes into labels
+			s.extra = append(s.extra, attribute(l.Name, l.Value))
 		}
 	}
 	s.resource.Attributes = append(s.resource.Attributes, attribute("service.version", o.Version))
@@ -52,10 +52,10 @@ func attribute(key, value string) *commonpb.KeyValue {
 	return &commonpb.KeyValue{Key: key, Value: &commonpb.AnyValue{Value: &commonpb.AnyValue_StringValue{StringValue: value}}}
 }
 
-func (s *otlp) wait() time.Duration { return s.line.waiting }
+func (s *otlp) wait() time.Duration { return s.transport.retryAfter }
 
-func (s *otlp) send(ctx context.Context, moments []moment) (int, error) {
-	samples, body, err := s.encode(moments)
+func (s *otlp) send(ctx context.Context, snapshots []snapshot) (int, error) {
+	samples, body, err := s.encode(snapshots)
 	if err != nil {
 		return 0, err
 	}
@@ -65,31 +65,31 @@ func (s *otlp) send(ctx context.Context, moments []moment) (int, error) {
 	}
 	request.Header.Set("Content-Type", "application/x-protobuf")
 	request.Header.Set("Content-Encoding", "gzip")
-	s.line.begin()
+	s.transport.reset()
 	answer, err := s.client.Do(request)
 	if err != nil {
 		return 0, err
 	}
 	var text bytes.Buffer
-	_, _ = text.ReadFrom(answer.Body) // is in memory
+	_, _ = text.ReadFrom(answer.Body) // reads from memory: cannot fail
 	if answer.StatusCode != http.StatusOK {
-		return 0, s.line.judge(fmt.Errorf("the answer is %s: %.200s", answer.Status, text.Bytes()))
+		return 0, s.transport.classify(fmt.Errorf("the response is %s: %.200s", answer.Status, text.Bytes()))
 	}
-	var said collectorpb.ExportMetricsServiceResponse
-	if err := proto.Unmarshal(text.Bytes(), &said); err != nil {
-		return 0, fmt.Errorf("the answer is none of a collector: %w", err) // a captive portal's page, say
+	var reply collectorpb.ExportMetricsServiceResponse
+	if err := proto.Unmarshal(text.Bytes(), &reply); err != nil {
+		return 0, fmt.Errorf("the response is not a collector's: %w", err) // for example a captive portal's page
 	}
-	if part := said.PartialSuccess; part.GetRejectedDataPoints() > 0 {
-		// Of a histogram one point is many samples; which were rejected is not said.
-		return max(0, samples-int(part.RejectedDataPoints)), &refusal{answer.StatusCode, fmt.Errorf("%s", part.GetErrorMessage())}
+	if part := reply.PartialSuccess; part.GetRejectedDataPoints() > 0 {
+		// A histogram point counts as many samples, and the response does not tell which points were rejected: this is an estimate.
+		return max(0, samples-int(part.RejectedDataPoints)), &permanentError{answer.StatusCode, fmt.Errorf("%s", part.GetErrorMessage())}
 	}
 	return samples, nil
 }
 
-func (s *otlp) encode(moments []moment) (samples int, body []byte, err error) {
+func (s *otlp) encode(snapshots []snapshot) (samples int, body []byte, err error) {
 	scope := &metricspb.ScopeMetrics{Scope: &commonpb.InstrumentationScope{Name: "netwatchd"}}
 	byName := make(map[string]*metricspb.Metric)
-	for _, m := range moments {
+	for _, m := range snapshots {
 		for _, f := range m.families {
 			samples += samplesOf(f)
 			metric := byName[f.GetName()]
@@ -120,7 +120,7 @@ func (s *otlp) encode(moments []moment) (samples int, body []byte, err error) {
 	return samples, zipped.Bytes(), nil
 }
 
-// metric is f without its points; nil if it is nothing that OTLP knows.
+// metric returns f without its points; nil if OTLP has no such type.
 func (s *otlp) metric(f *dto.MetricFamily) *metricspb.Metric {
 	m := &metricspb.Metric{Name: f.GetName(), Description: f.GetHelp()}
 	switch f.GetType() {
@@ -140,15 +140,15 @@ func (s *otlp) metric(f *dto.MetricFamily) *metricspb.Metric {
 
 const cumulative = metricspb.AggregationTemporality_AGGREGATION_TEMPORALITY_CUMULATIVE
 
-// point adds p as it was at a time, in nanoseconds.
+// point adds p with the timestamp at, in nanoseconds.
 func (s *otlp) point(to *metricspb.Metric, p *dto.Metric, at uint64) {
-	attributes := slices.Clone(s.beside)
+	attributes := slices.Clone(s.extra)
 	for _, l := range p.Label {
 		attributes = append(attributes, attribute(l.GetName(), l.GetValue()))
 	}
 	switch data := to.Data.(type) {
 	case *metricspb.Metric_Sum:
-		data.Sum.DataPoints = append(data.Sum.DataPoints, value(p.GetCounter().GetValue(), attributes, at, began(p.GetCounter())))
+		data.Sum.DataPoints = append(data.Sum.DataPoints, value(p.GetCounter().GetValue(), attributes, at, startTime(p.GetCounter())))
 	case *metricspb.Metric_Gauge:
 		v := cmp.Or(p.GetGauge().GetValue(), p.GetUntyped().GetValue())
 		data.Gauge.DataPoints = append(data.Gauge.DataPoints, value(v, attributes, at, 0))
@@ -159,16 +159,16 @@ func (s *otlp) point(to *metricspb.Metric, p *dto.Metric, at uint64) {
 	}
 }
 
-func began(m interface{ GetCreatedTimestamp() *timestamppb.Timestamp }) uint64 {
+func startTime(m interface{ GetCreatedTimestamp() *timestamppb.Timestamp }) uint64 {
 	return uint64(m.GetCreatedTimestamp().AsTime().UnixNano())
 }
 
-// ended is the flag of a point that says that there is none any more; it becomes a staleness marker.
-const ended = uint32(metricspb.DataPointFlags_DATA_POINT_FLAGS_NO_RECORDED_VALUE_MASK)
+// noRecordedValue flags a point whose series has ended. Prometheus turns it into a staleness marker.
+const noRecordedValue = uint32(metricspb.DataPointFlags_DATA_POINT_FLAGS_NO_RECORDED_VALUE_MASK)
 
 func flags(v float64) uint32 {
-	if isGone(v) {
-		return ended
+	if isStale(v) {
+		return noRecordedValue
 	}
 	return 0
 }
@@ -181,14 +181,14 @@ func value(v float64, attributes []*commonpb.KeyValue, at, since uint64) *metric
 	return p
 }
 
-// histogramPoint counts each bucket by itself, where Prometheus counts all below its bound.
+// histogramPoint makes per-bucket counts of Prometheus' cumulative ones.
 func histogramPoint(h *dto.Histogram, attributes []*commonpb.KeyValue, at uint64) *metricspb.HistogramDataPoint {
-	p := &metricspb.HistogramDataPoint{Attributes: attributes, TimeUnixNano: at, StartTimeUnixNano: began(h), Flags: flags(h.GetSampleSum())}
+	p := &metricspb.HistogramDataPoint{Attributes: attributes, TimeUnixNano: at, StartTimeUnixNano: startTime(h), Flags: flags(h.GetSampleSum())}
 	if p.Flags != 0 {
 		return p
 	}
 	var below uint64
-	for _, b := range bounded(h) {
+	for _, b := range finiteBuckets(h) {
 		p.ExplicitBounds = append(p.ExplicitBounds, b.GetUpperBound())
 		p.BucketCounts = append(p.BucketCounts, b.GetCumulativeCount()-below)
 		below = b.GetCumulativeCount()
@@ -199,13 +199,13 @@ func histogramPoint(h *dto.Histogram, attributes []*commonpb.KeyValue, at uint64
 }
 
 func summaryPoint(m *dto.Summary, attributes []*commonpb.KeyValue, at uint64) *metricspb.SummaryDataPoint {
-	p := &metricspb.SummaryDataPoint{Attributes: attributes, TimeUnixNano: at, StartTimeUnixNano: began(m), Flags: flags(m.GetSampleSum())}
+	p := &metricspb.SummaryDataPoint{Attributes: attributes, TimeUnixNano: at, StartTimeUnixNano: startTime(m), Flags: flags(m.GetSampleSum())}
 	if p.Flags != 0 {
 		return p
 	}
 	p.Count, p.Sum = m.GetSampleCount(), m.GetSampleSum()
 	for _, q := range m.Quantile {
-		if !math.IsNaN(q.GetValue()) { // of a summary that has seen nothing
+		if !math.IsNaN(q.GetValue()) { // NaN: the summary has no observations
 			p.QuantileValues = append(p.QuantileValues, &metricspb.SummaryDataPoint_ValueAtQuantile{Quantile: q.GetQuantile(), Value: q.GetValue()})
 		}
 	}

@@ -40,7 +40,7 @@ func TestOTLP(t *testing.T) {
 	s := newScripted(t, status(200))
 	c := receiverAt(s.URL + "/v1/metrics")
 	c.Labels = append(c.Labels, config.Label{Name: "team", Value: "x"})
-	taken, err := newOTLP(c, options(t)).send(t.Context(), moments(t))
+	taken, err := newOTLP(c, options(t)).send(t.Context(), threeSnapshots(t))
 	if err != nil || taken != 19 {
 		t.Fatalf("%d samples taken, want 19: %v", taken, err)
 	}
@@ -98,7 +98,7 @@ func at(nanoseconds uint64) time.Duration { return time.Unix(0, int64(nanosecond
 func pointsOf(m *metricspb.Metric) (all []string) {
 	for _, p := range m.GetGauge().GetDataPoints() {
 		v := any(p.GetAsDouble())
-		if p.Flags == ended {
+		if p.Flags == noRecordedValue {
 			v = "ended"
 		}
 		all = append(all, fmt.Sprint(m.Name, " ", attributes(p.Attributes), " ", v, " at ", at(p.TimeUnixNano)))
@@ -136,7 +136,7 @@ func TestOTLPAnswers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newScripted(t, test.answer)
 			taken, err := newOTLP(receiverAt(s.URL), options(t)).send(t.Context(), append(up(noon), up(noon.Add(time.Second))...))
-			_, refused := errors.AsType[*refusal](err)
+			_, refused := errors.AsType[*permanentError](err)
 			if taken != test.taken || (err != nil) != test.fails || refused != test.refuse {
 				t.Errorf("%d taken, refused %v, %v", taken, refused, err)
 			}
@@ -144,7 +144,7 @@ func TestOTLPAnswers(t *testing.T) {
 	}
 }
 
-// A family larger than an entry is split, and nothing of it is lost.
+// A family larger than an entry is split without losing samples.
 func TestLargeFamilies(t *testing.T) {
 	f := &dto.MetricFamily{Name: new("many"), Type: dto.MetricType_GAUGE.Enum()}
 	for i := range 3*entrySamples - 7 {

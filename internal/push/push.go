@@ -1,8 +1,8 @@
-// Package push delivers the daemon's metrics to receivers that cannot fetch them.
+// Package push sends the daemon's metrics to receivers that cannot scrape it.
 //
-// Every receiver has its own interval, and its own queue on disk, which outlives the daemon: what is collected goes into it
-// whether the receiver can be reached or not, and leaves it in order, with the time at which it was collected. Delivery is at
-// least once: what was taken just before the daemon was killed is sent again.
+// Each receiver has its own interval and its own queue on disk, which survives a restart. Every snapshot goes into the queue, whether
+// the receiver is reachable or not, and is sent in order, with the time at which it was gathered. Delivery is at least once: what was
+// accepted just before the daemon was killed is sent again.
 package push
 
 import (
@@ -20,33 +20,33 @@ import (
 	"netwatchd/internal/config"
 )
 
-// A Gather yields all there is to export at one moment, family by family. What it has yielded is the receiver's to keep. An
-// error costs its own family only.
+// A Gather yields all metrics of one point in time, family by family. The caller may keep what it yields. An error concerns only
+// its own family.
 type Gather func(context.Context) iter.Seq2[*dto.MetricFamily, error]
 
-// Options are what all receivers have in common.
+// Options are common to all receivers.
 type Options struct {
-	Dir     string    // queues are kept below it, each in a directory named like its receiver
-	Version string    // of the program, for the receiver's log
-	Started time.Time // since when counters count that do not say so themselves
+	Dir     string    // holds the queues, each in a directory named after its receiver
+	Version string    // of the program, for the User-Agent
+	Started time.Time // the created timestamp of counters that have none
 	Log     *slog.Logger
 	Now     func() time.Time // nil is time.Now
 }
 
-// A Pusher pushes to any number of receivers. It is a collector of its own metrics.
+// A Pusher pushes to any number of receivers. It is also the prometheus.Collector of its own metrics.
 type Pusher struct {
-	counts    *counts
+	metrics   *pushMetrics
 	receivers []*receiver
 }
 
-// New makes a pusher; it pushes from Run on.
+// New returns a Pusher. Nothing is sent before Run.
 func New(c config.Push, o Options) *Pusher {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	p := &Pusher{counts: newCounts()}
+	p := &Pusher{metrics: newPushMetrics()}
 	add := func(r config.Receiver, s sender) {
-		p.receivers = append(p.receivers, newReceiver(r, s, o, p.counts))
+		p.receivers = append(p.receivers, newReceiver(r, s, o, p.metrics))
 	}
 	for _, r := range c.RemoteWrite {
 		add(r, newRemoteWrite(r, o))
@@ -57,8 +57,8 @@ func New(c config.Push, o Options) *Pusher {
 	return p
 }
 
-// Run pushes until ctx ends. Then it tells the receivers that nothing more will come, as far as they hear it within seconds:
-// what they have not heard by then they are told after the next start.
+// Run pushes until ctx ends. It then marks all series stale and waits up to shutdownFlush for delivery. What is not delivered by then
+// is sent after the next start.
 func (p *Pusher) Run(ctx context.Context, gather Gather) {
 	var all sync.WaitGroup
 	for _, r := range p.receivers {
@@ -67,63 +67,63 @@ func (p *Pusher) Run(ctx context.Context, gather Gather) {
 	all.Wait()
 }
 
-// Describe is for the registry.
-func (p *Pusher) Describe(out chan<- *prometheus.Desc) { p.counts.describe(out) }
+// Describe implements prometheus.Collector.
+func (p *Pusher) Describe(out chan<- *prometheus.Desc) { p.metrics.describe(out) }
 
-// Collect is for the registry.
+// Collect implements prometheus.Collector.
 func (p *Pusher) Collect(out chan<- prometheus.Metric) {
-	p.counts.collect(out)
+	p.metrics.collect(out)
 	for _, r := range p.receivers {
-		r.counts.collectQueue(out, r.conf.Name, r.spool.bytes())
+		r.metrics.collectQueue(out, r.conf.Name, r.spool.bytes())
 	}
 }
 
-// A receiver is one of those that are pushed to.
+// A receiver collects, queues and sends the metrics for one endpoint.
 type receiver struct {
-	conf   config.Receiver
-	sender sender
-	spool  *spool
-	past   *past
-	counts *counts
-	log    *slog.Logger
-	now    func() time.Time
+	conf    config.Receiver
+	sender  sender
+	spool   *spool
+	tracker *tracker
+	metrics *pushMetrics
+	log     *slog.Logger
+	now     func() time.Time
 
-	failing time.Time // since when it does; zero: it does not
+	failing time.Time // since when every attempt has failed; zero while attempts succeed
 }
 
-func newReceiver(conf config.Receiver, s sender, o Options, c *counts) *receiver {
+func newReceiver(conf config.Receiver, s sender, o Options, c *pushMetrics) *receiver {
 	log := o.Log.With("receiver", conf.Name)
-	r := &receiver{conf: conf, sender: s, past: newPast(o.Started), counts: c, log: log, now: o.Now}
+	r := &receiver{conf: conf, sender: s, tracker: newTracker(o.Started), metrics: c, log: log, now: o.Now}
 	r.spool = newSpool(filepath.Join(o.Dir, conf.Name), conf.Queue, func(samples int, why string) {
 		c.samples.WithLabelValues(conf.Name, dropped).Add(float64(samples))
-		log.Warn("samples were dropped", "samples", samples, "because", why)
+		log.Warn("dropped samples", "samples", samples, "because", why)
 	})
-	c.begin(conf.Name)
+	c.initialize(conf.Name)
 	return r
 }
 
-// lastWords bounds how long a daemon that is told to stop waits for its last samples to be taken.
-const lastWords = 2 * time.Second
+// shutdownFlush is how long a stopping daemon waits for its last samples to be accepted.
+const shutdownFlush = 2 * time.Second
 
 func (r *receiver) run(ctx context.Context, gather Gather) {
 	if err := r.spool.open(); err != nil {
-		r.log.Error("the queue is not kept on disk: what is not delivered is lost with the daemon", "error", err)
+		r.log.Error("cannot keep the push queue on disk: undelivered samples are lost when the daemon stops", "error", err)
 	}
 	defer r.spool.close()
 	delivering, stop := context.WithCancel(context.Background())
 	defer stop()
-	ending := make(chan struct{})
+	closing := make(chan struct{})
 	var delivery sync.WaitGroup
-	delivery.Go(func() { r.deliver(delivering, ending) })
+	delivery.Go(func() { r.deliver(delivering, closing) })
 	r.collect(ctx, gather)
-	r.enqueue(r.past.end())
-	close(ending)
-	defer time.AfterFunc(lastWords, stop).Stop()
+	r.enqueue(r.tracker.allStale())
+	close(closing)
+	defer time.AfterFunc(shutdownFlush, stop).Stop()
 	delivery.Wait()
 }
 
-// collect fills the queue at every interval. Hosts that were started together do not push together: each has its own moment
-// within the interval.
+// collect fills the queue at every interval. Each host has its own offset within the interval, so that hosts started together do not
+// push together.
 func (r *receiver) collect(ctx context.Context, gather Gather) {
 	offset := time.NewTimer(r.offset())
 	defer offset.Stop()
@@ -135,7 +135,7 @@ func (r *receiver) collect(ctx context.Context, gather Gather) {
 	tick := time.NewTicker(r.conf.Interval)
 	defer tick.Stop()
 	for {
-		r.enqueue(r.past.next(r.gathered(ctx, gather)))
+		r.enqueue(r.tracker.next(r.gathered(ctx, gather)))
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -153,12 +153,12 @@ func (r *receiver) offset() time.Duration {
 	return time.Duration(h.Sum64() % uint64(r.conf.Interval))
 }
 
-// gathered are the families without what failed, which is logged.
+// gathered yields the families that could be gathered and logs the errors of the others.
 func (r *receiver) gathered(ctx context.Context, gather Gather) iter.Seq[*dto.MetricFamily] {
 	return func(yield func(*dto.MetricFamily) bool) {
 		for f, err := range gather(ctx) {
 			if err != nil {
-				r.log.Error("some metrics are missing", "error", err)
+				r.log.Error("cannot gather some metrics", "error", err)
 			} else if !yield(f) {
 				return
 			}
@@ -166,12 +166,12 @@ func (r *receiver) gathered(ctx context.Context, gather Gather) iter.Seq[*dto.Me
 	}
 }
 
-// enqueue puts what was collected into the queue, in entries of a bounded size.
+// enqueue appends families to the queue, in entries of bounded size.
 func (r *receiver) enqueue(families iter.Seq[*dto.MetricFamily]) {
 	at := r.now()
 	for e, err := range entries(families) {
 		if err != nil {
-			r.log.Error("what was collected cannot be queued", "error", err)
+			r.log.Error("cannot queue metrics", "error", err)
 			return
 		}
 		r.spool.put(at, e.samples, e.body)

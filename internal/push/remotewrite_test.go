@@ -26,7 +26,7 @@ import (
 
 var noon = time.Date(2026, 2, 20, 12, 0, 0, 0, time.UTC)
 
-// scripted is a receiver that answers as told, once each, and remembers what it was sent.
+// scripted is a server that sends each response once and records the requests.
 type scripted struct {
 	*httptest.Server
 	answers  []func(http.ResponseWriter)
@@ -51,7 +51,7 @@ func newScripted(t *testing.T, answers ...func(http.ResponseWriter)) *scripted {
 	return s
 }
 
-// protocols are those of the requests, in their order.
+// protocols are those of the requests, in order.
 func (s *scripted) protocols() string {
 	var all []string
 	for _, r := range s.requests {
@@ -80,15 +80,15 @@ func receiverAt(url string) config.Receiver {
 		Labels: []config.Label{{Name: "instance", Value: "desk"}, {Name: "job", Value: "netwatchd"}}, Queue: 1 << 20}
 }
 
-// up is a moment at which there is one gauge.
-func up(at time.Time) []moment {
-	return []moment{{at.UnixMilli(), []*dto.MetricFamily{{
+// up is a snapshot of one gauge.
+func up(at time.Time) []snapshot {
+	return []snapshot{{at.UnixMilli(), []*dto.MetricFamily{{
 		Name: new("up"), Type: dto.MetricType_GAUGE.Enum(), Metric: []*dto.Metric{{Gauge: &dto.Gauge{Value: new(1.0)}}},
 	}}}}
 }
 
-// The protocol is found out, and remembered over restarts.
-func TestTheReceiversProtocol(t *testing.T) {
+// The protocol is detected, and kept over restarts.
+func TestProtocolDetection(t *testing.T) {
 	const two, one = "2.0.0", "0.1.0"
 	for name, test := range map[string]struct {
 		wanted    string
@@ -123,7 +123,7 @@ func TestTheReceiversProtocol(t *testing.T) {
 					t.Error(err)
 				}
 			}
-			if _, refused := errors.AsType[*refusal](err); (err != nil) != test.fails || refused {
+			if _, refused := errors.AsType[*permanentError](err); (err != nil) != test.fails || refused {
 				t.Errorf("the last attempt ended in %v", err)
 			}
 			if got := s.protocols(); got != test.protocols {
@@ -137,13 +137,13 @@ func TestTheReceiversProtocol(t *testing.T) {
 }
 
 // A receiver of 1.0 may be upgraded.
-func TestTheProtocolIsAskedForAgain(t *testing.T) {
+func TestProtocolIsOfferedAgain(t *testing.T) {
 	s := newScripted(t, status(204), status(204), status(204), wrote("1", 204))
 	o := options(t)
 	now := noon
 	o.Now = func() time.Time { return now }
 	w := newRemoteWrite(receiverAt(s.URL), o)
-	for _, after := range []time.Duration{0, askAgain, time.Minute} {
+	for _, after := range []time.Duration{0, offerAgain, time.Minute} {
 		now = now.Add(after)
 		if _, err := w.send(t.Context(), up(now)); err != nil {
 			t.Fatal(err)
@@ -154,8 +154,8 @@ func TestTheProtocolIsAskedForAgain(t *testing.T) {
 	}
 }
 
-// What an answer means: taken, refused for good, or to be tried again, perhaps not before some time.
-func TestAnswers(t *testing.T) {
+// A response means accepted, permanently rejected, or try again, perhaps after some time.
+func TestResponses(t *testing.T) {
 	late := func(code int, after string) func(http.ResponseWriter) {
 		return func(w http.ResponseWriter) {
 			w.Header().Set("Retry-After", after)
@@ -190,7 +190,7 @@ func TestAnswers(t *testing.T) {
 			if err == nil {
 				t.Fatal("taken")
 			}
-			if _, refused := errors.AsType[*refusal](err); refused != test.refused {
+			if _, refused := errors.AsType[*permanentError](err); refused != test.refused {
 				t.Errorf("refused %v, want %v: %v", refused, test.refused, err)
 			}
 			if taken != test.taken || w.wait() != test.wait {
@@ -200,12 +200,12 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-func TestNobodyAnswers(t *testing.T) {
+func TestNoResponse(t *testing.T) {
 	s := newScripted(t)
 	s.Close()
 	w := newRemoteWrite(receiverAt(s.URL), options(t))
 	_, err := w.send(t.Context(), up(noon))
-	if _, refused := errors.AsType[*refusal](err); err == nil || refused {
+	if _, refused := errors.AsType[*permanentError](err); err == nil || refused {
 		t.Errorf("got %v", err)
 	}
 }
@@ -248,16 +248,16 @@ func TestHeadersAndCredentials(t *testing.T) {
 	}
 }
 
-// moments are three at which a registry was gathered: a series comes, and one goes.
-func moments(t *testing.T) []moment {
+// snapshots are three at which a registry was gathered: a series comes, and one goes.
+func threeSnapshots(t *testing.T) []snapshot {
 	t.Helper()
 	registry := prometheus.NewRegistry()
 	runs := prometheus.NewCounter(prometheus.CounterOpts{Name: "runs_total", Help: "Runs."})
 	class := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "class", Help: "Classes."}, []string{"class", "instance"})
 	took := prometheus.NewHistogram(prometheus.HistogramOpts{Name: "took_seconds", Help: "Took.", Buckets: []float64{1}, NativeHistogramBucketFactor: 2})
 	registry.MustRegister(runs, class, took)
-	p := newPast(noon.Add(-time.Hour))
-	var all []moment
+	p := newTracker(noon.Add(-time.Hour))
+	var all []snapshot
 	for i := range 3 {
 		runs.Inc()
 		took.Observe(float64(i))
@@ -272,7 +272,7 @@ func moments(t *testing.T) []moment {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m := moment{at: noon.Add(time.Duration(i) * time.Second).UnixMilli()}
+		m := snapshot{at: noon.Add(time.Duration(i) * time.Second).UnixMilli()}
 		for e, err := range entries(p.next(func(yield func(*dto.MetricFamily) bool) {
 			for _, f := range gathered {
 				if f.GetName() == "runs_total" {
@@ -300,9 +300,9 @@ const (
 	third  = "1771588802000"
 )
 
-// wanted is what both protocols must carry of the moments.
+// wanted is what both protocols must carry of threeSnapshots.
 var wanted = map[string]string{
-	`class{class="ok",instance="own",job="netwatchd"}`:               "1@" + first + " gone@" + second,
+	`class{class="ok",instance="own",job="netwatchd"}`:               "1@" + first + " stale@" + second,
 	`class{class="dns.timeout",instance="desk",job="netwatchd"}`:     "1@" + second + " 1@" + third,
 	`runs_total{instance="desk",job="netwatchd"}`:                    "1@" + first + " 2@" + second + " 3@" + third,
 	`took_seconds_bucket{instance="desk",job="netwatchd",le="1.0"}`:  "1@" + first + " 2@" + second + " 2@" + third,
@@ -312,15 +312,15 @@ var wanted = map[string]string{
 }
 
 func sampleText(v float64, at int64) string {
-	if isGone(v) {
-		return "gone@" + itoa(at)
+	if isStale(v) {
+		return "stale@" + itoa(at)
 	}
 	return ftoa(v) + "@" + itoa(at)
 }
 
 func TestRemoteWrite2(t *testing.T) {
 	s := newScripted(t, wrote("1", 204))
-	if _, err := newRemoteWrite(receiverAt(s.URL), options(t)).send(t.Context(), moments(t)); err != nil {
+	if _, err := newRemoteWrite(receiverAt(s.URL), options(t)).send(t.Context(), threeSnapshots(t)); err != nil {
 		t.Fatal(err)
 	}
 	body, err := snappy.Decode(nil, s.bodies[0])
@@ -337,21 +337,21 @@ func TestRemoteWrite2(t *testing.T) {
 		labels := writev2.DesymbolizeLabels(ts.LabelsRefs, request.Symbols, nil)
 		for _, v := range ts.Samples {
 			got[seriesText(labels)] += " " + sampleText(v.Value, v.Timestamp)
-			if name := labels[1]; (name == "class") == (sinceOf(t, v.ProtoReflect().GetUnknown(), sampleSince) != 0) {
-				t.Errorf("%s counts since %d", name, sinceOf(t, v.ProtoReflect().GetUnknown(), sampleSince))
+			if name := labels[1]; (name == "class") == (sinceOf(t, v.ProtoReflect().GetUnknown(), sampleCreated) != 0) {
+				t.Errorf("%s counts since %d", name, sinceOf(t, v.ProtoReflect().GetUnknown(), sampleCreated))
 			}
 		}
 		if labels[1] == "runs_total" {
 			if ts.Metadata.Type != writev2.Metadata_METRIC_TYPE_COUNTER || request.Symbols[ts.Metadata.HelpRef] != "Runs." {
 				t.Errorf("metadata %v", ts.Metadata)
 			}
-			if at := sinceOf(t, ts.Samples[0].ProtoReflect().GetUnknown(), sampleSince); at != uint64(noon.Add(-time.Hour).UnixMilli()) {
+			if at := sinceOf(t, ts.Samples[0].ProtoReflect().GetUnknown(), sampleCreated); at != uint64(noon.Add(-time.Hour).UnixMilli()) {
 				t.Errorf("a counter that does not say so counts since %d, want the start of the daemon", at)
 			}
 		}
 		for _, h := range ts.Histograms {
 			natives = append(natives, itoa(int64(h.GetCountInt()))+"@"+itoa(h.Timestamp))
-			if sinceOf(t, h.ProtoReflect().GetUnknown(), nativeSince) == 0 {
+			if sinceOf(t, h.ProtoReflect().GetUnknown(), nativeCreated) == 0 {
 				t.Error("a native histogram counts since nothing")
 			}
 		}
@@ -368,7 +368,7 @@ func TestRemoteWrite1(t *testing.T) {
 	s := newScripted(t, status(204))
 	c := receiverAt(s.URL)
 	c.Protocol = config.RemoteWrite1
-	taken, err := newRemoteWrite(c, options(t)).send(t.Context(), moments(t))
+	taken, err := newRemoteWrite(c, options(t)).send(t.Context(), threeSnapshots(t))
 	if err != nil || taken != 19 {
 		t.Fatalf("%d samples taken, want 19: %v", taken, err)
 	}

@@ -11,9 +11,9 @@ import (
 	"netwatchd/internal/config"
 )
 
-// A series is what remote write sends: samples in the order of their time under one set of labels.
+// A series is samples of one set of labels, in the order of time, as remote write sends them.
 type series struct {
-	labels  []config.Label // in the order of their names
+	labels  []config.Label // ordered by name
 	family  *dto.MetricFamily
 	samples []sample
 	natives []native
@@ -21,7 +21,7 @@ type series struct {
 
 type sample struct {
 	value     float64
-	at, since int64 // in milliseconds; since is when a counter began to count, 0 for what is no counter
+	at, since int64 // in milliseconds; since is the created timestamp of a counter, 0 for a gauge
 }
 
 // A native is a native histogram at one time.
@@ -30,20 +30,20 @@ type native struct {
 	at, since int64
 }
 
-// A table makes series of metrics. Those of several moments meet in the same series.
+// A table turns metrics into series, and joins those of several snapshots.
 type table struct {
-	beside  []config.Label // of every series, unless it has one of that name
-	natives bool           // whether they are wanted
+	extra   []config.Label // labels of every series, unless the series has a label of that name
+	natives bool           // whether to include native histograms
 	byKey   map[string]*series
 	all     []*series
 	samples int
 }
 
-func newTable(beside []config.Label, natives bool) *table {
-	return &table{beside: beside, natives: natives, byKey: make(map[string]*series)}
+func newTable(extra []config.Label, natives bool) *table {
+	return &table{extra: extra, natives: natives, byKey: make(map[string]*series)}
 }
 
-// add adds families as they were at a time.
+// add adds families with the timestamp at.
 func (t *table) add(at int64, families []*dto.MetricFamily) {
 	for _, f := range families {
 		for _, m := range f.Metric {
@@ -70,26 +70,26 @@ func (t *table) metric(at int64, f *dto.MetricFamily, m *dto.Metric) {
 func (t *table) histogram(at int64, f *dto.MetricFamily, m *dto.Metric) {
 	h := m.Histogram
 	since := h.GetCreatedTimestamp().AsTime().UnixMilli()
-	value := func(v float64) sample { // a histogram ends with all that it is made of
-		if isGone(h.GetSampleSum()) {
-			v = gone
+	value := func(v float64) sample { // a stale histogram makes all its series stale
+		if isStale(h.GetSampleSum()) {
+			v = staleNaN
 		}
 		return sample{v, at, since}
 	}
-	for _, b := range bounded(h) {
-		t.sample(f, m, "_bucket", &config.Label{Name: "le", Value: number(b.GetUpperBound())}, value(float64(b.GetCumulativeCount())))
+	for _, b := range finiteBuckets(h) {
+		t.sample(f, m, "_bucket", &config.Label{Name: "le", Value: formatFloat(b.GetUpperBound())}, value(float64(b.GetCumulativeCount())))
 	}
 	t.sample(f, m, "_bucket", &config.Label{Name: "le", Value: "+Inf"}, value(float64(h.GetSampleCount())))
 	t.sample(f, m, "_sum", nil, value(h.GetSampleSum()))
 	t.sample(f, m, "_count", nil, value(float64(h.GetSampleCount())))
 	if t.natives && h.Schema != nil {
-		s := t.of(f, m, "", nil)
+		s := t.seriesOf(f, m, "", nil)
 		s.natives = append(s.natives, native{h, at, since})
 	}
 }
 
-// bounded are the buckets that have a bound.
-func bounded(h *dto.Histogram) []*dto.Bucket {
+// finiteBuckets are all buckets but the +Inf one.
+func finiteBuckets(h *dto.Histogram) []*dto.Bucket {
 	if n := len(h.Bucket); n > 0 && math.IsInf(h.Bucket[n-1].GetUpperBound(), 1) {
 		return h.Bucket[:n-1]
 	}
@@ -99,20 +99,20 @@ func bounded(h *dto.Histogram) []*dto.Bucket {
 func (t *table) summary(at int64, f *dto.MetricFamily, m *dto.Metric) {
 	since := m.Summary.GetCreatedTimestamp().AsTime().UnixMilli()
 	value := func(v float64, since int64) sample {
-		if isGone(m.Summary.GetSampleSum()) {
-			v = gone
+		if isStale(m.Summary.GetSampleSum()) {
+			v = staleNaN
 		}
 		return sample{v, at, since}
 	}
 	for _, q := range m.Summary.Quantile {
-		t.sample(f, m, "", &config.Label{Name: "quantile", Value: number(q.GetQuantile())}, value(q.GetValue(), 0))
+		t.sample(f, m, "", &config.Label{Name: "quantile", Value: formatFloat(q.GetQuantile())}, value(q.GetValue(), 0))
 	}
 	t.sample(f, m, "_sum", nil, value(m.Summary.GetSampleSum(), since))
 	t.sample(f, m, "_count", nil, value(float64(m.Summary.GetSampleCount()), since))
 }
 
-// number writes a bound as OpenMetrics does, 1.0 for 1: as in a scrape, so that both make the same series.
-func number(f float64) string {
+// formatFloat writes a bound as OpenMetrics does (1.0 for 1), so that a pushed series has the labels of a scraped one.
+func formatFloat(f float64) string {
 	text := strconv.FormatFloat(f, 'g', -1, 64)
 	if strings.ContainsAny(text, ".eIN") {
 		return text
@@ -121,24 +121,24 @@ func number(f float64) string {
 }
 
 func (t *table) sample(f *dto.MetricFamily, m *dto.Metric, suffix string, more *config.Label, v sample) {
-	s := t.of(f, m, suffix, more)
+	s := t.seriesOf(f, m, suffix, more)
 	s.samples = append(s.samples, v)
 	t.samples++
 }
 
-// of is the series of a metric, or of a part of it.
-func (t *table) of(f *dto.MetricFamily, m *dto.Metric, suffix string, more *config.Label) *series {
-	labels := make([]config.Label, 0, len(m.Label)+len(t.beside)+2)
+// seriesOf returns the series of a metric, or of one part of it.
+func (t *table) seriesOf(f *dto.MetricFamily, m *dto.Metric, suffix string, more *config.Label) *series {
+	labels := make([]config.Label, 0, len(m.Label)+len(t.extra)+2)
 	labels = append(labels, config.Label{Name: "__name__", Value: f.GetName() + suffix})
 	for _, l := range m.Label {
-		if l.GetValue() != "" { // a label without a value is one that is not there
+		if l.GetValue() != "" { // an empty label is the same as no label
 			labels = append(labels, config.Label{Name: l.GetName(), Value: l.GetValue()})
 		}
 	}
 	if more != nil {
 		labels = append(labels, *more)
 	}
-	for _, l := range t.beside {
+	for _, l := range t.extra {
 		if !slices.ContainsFunc(labels, func(own config.Label) bool { return own.Name == l.Name }) {
 			labels = append(labels, l)
 		}

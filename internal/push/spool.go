@@ -13,39 +13,39 @@ import (
 	"time"
 )
 
-// A spool is a queue of which every entry is a file, like a mail queue: a name that appears at once and whole, and is gone when
-// the entry is done with. Nothing else need be remembered to find it again after a kill. Entries are not synced to the disk,
-// which would keep a laptop's awake: a power cut may cost those of the last seconds.
+// A spool is a queue with a file for each entry, like a mail queue: the file appears complete, by a rename, and is removed when the
+// entry is done. The directory alone restores the queue after a kill. Entries are not synced to disk, because that would keep a
+// laptop's disk awake: a power cut may lose those of the last seconds.
 type spool struct {
-	dir   string
-	limit int64 // in bytes
-	lost  func(samples int, why string)
+	dir    string
+	limit  int64 // in bytes
+	onLoss func(samples int, why string)
 
 	mu      sync.Mutex
 	entries []entry // oldest first
 	size    int64
 	next    uint64
-	lock    *os.File // of the directory; nil: the queue is in memory
+	lock    *os.File // on the directory; nil: the queue is in memory
 	changed chan struct{}
 }
 
-// An entry is what was collected at one moment, or a part of it.
+// An entry is a snapshot or a part of one.
 type entry struct {
 	sequence uint64
 	at       int64 // in milliseconds since 1970
 	samples  int
 	size     int64
-	body     []byte // set if it is in memory only
+	body     []byte // set only if the entry is not on disk
 }
 
-// name is all that must be known of an entry without reading it.
-const name = "%016x-%d-%d" // sequence, time, samples
+// nameFormat is the file name of an entry. It holds all that must be known of it without reading it.
+const nameFormat = "%016x-%d-%d" // sequence, time, samples
 
-func newSpool(dir string, limit int64, lost func(int, string)) *spool {
-	return &spool{dir: dir, limit: limit, lost: lost, changed: make(chan struct{}, 1)}
+func newSpool(dir string, limit int64, onLoss func(int, string)) *spool {
+	return &spool{dir: dir, limit: limit, onLoss: onLoss, changed: make(chan struct{}, 1)}
 }
 
-// open finds what the daemon before left. Without a directory to write to, the queue is in memory.
+// open restores the queue that the previous daemon left. If it fails, the queue is kept in memory.
 func (s *spool) open() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -57,7 +57,7 @@ func (s *spool) open() error {
 		return err
 	}
 	if err := syscall.Flock(int(dir.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		return errors.Join(fmt.Errorf("%s is another daemon's: %w", s.dir, err), dir.Close())
+		return errors.Join(fmt.Errorf("%s is in use by another daemon: %w", s.dir, err), dir.Close())
 	}
 	files, err := dir.ReadDir(-1)
 	if err != nil {
@@ -65,23 +65,23 @@ func (s *spool) open() error {
 	}
 	s.lock = dir
 	for _, f := range files {
-		s.find(f)
+		s.restore(f)
 	}
 	slices.SortFunc(s.entries, func(a, b entry) int { return cmp.Compare(a.sequence, b.sequence) })
 	if n := len(s.entries); n > 0 {
 		s.next = s.entries[n-1].sequence + 1
 	}
-	s.bound()
-	s.wake()
+	s.trim()
+	s.notify()
 	return nil
 }
 
-// find takes up a file of the queue, and removes one that was not finished.
-func (s *spool) find(f fs.DirEntry) {
+// restore adds a file of the queue, or removes a partly written one.
+func (s *spool) restore(f fs.DirEntry) {
 	var e entry
-	if n, err := fmt.Sscanf(f.Name(), name, &e.sequence, &e.at, &e.samples); err != nil || n != 3 || e.name() != f.Name() {
+	if n, err := fmt.Sscanf(f.Name(), nameFormat, &e.sequence, &e.at, &e.samples); err != nil || n != 3 || e.name() != f.Name() {
 		if filepath.Ext(f.Name()) == unfinished {
-			_ = os.Remove(filepath.Join(s.dir, f.Name())) // if it stays, it is in nobody's way
+			_ = os.Remove(filepath.Join(s.dir, f.Name())) // if it stays, it does no harm
 		}
 		return
 	}
@@ -91,9 +91,9 @@ func (s *spool) find(f fs.DirEntry) {
 	}
 }
 
-func (e *entry) name() string { return fmt.Sprintf(name, e.sequence, e.at, e.samples) }
+func (e *entry) name() string { return fmt.Sprintf(nameFormat, e.sequence, e.at, e.samples) }
 
-// unfinished ends the names of files that are being written.
+// unfinished is the suffix of files that are being written.
 const unfinished = ".new"
 
 func (s *spool) close() {
@@ -104,18 +104,18 @@ func (s *spool) close() {
 	}
 }
 
-// put appends an entry. The oldest ones make room for it.
+// put appends an entry, and drops the oldest ones if there is no room for it.
 func (s *spool) put(at time.Time, samples int, body []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e := entry{sequence: s.next, at: at.UnixMilli(), samples: samples, size: int64(len(body))}
 	s.next++
 	if s.write(e, body) != nil {
-		e.body = body // a full disk is no reason to be silent: as long as the receiver takes it, it need not be kept
+		e.body = body // the disk is full, but the receiver may still accept it
 	}
 	s.entries, s.size = append(s.entries, e), s.size+e.size
-	s.bound()
-	s.wake()
+	s.trim()
+	s.notify()
 }
 
 var errInMemory = errors.New("the queue is in memory")
@@ -135,11 +135,11 @@ func (s *spool) write(e entry, body []byte) error {
 	return err
 }
 
-// memoryLimit bounds what is kept in memory when it cannot be kept on disk: with the usual metrics, a few hours.
+// memoryLimit bounds the queue when it cannot be kept on disk: a few hours of the default configuration.
 const memoryLimit = 4 << 20
 
-// bound drops the oldest entries until the rest is within the limits.
-func (s *spool) bound() {
+// trim drops the oldest entries until the rest is within the limits.
+func (s *spool) trim() {
 	var inMemory int64
 	for _, e := range s.entries {
 		inMemory += int64(len(e.body))
@@ -155,7 +155,7 @@ func (s *spool) bound() {
 		s.drop(1)
 	}
 	for why, samples := range lost {
-		s.lost(samples, why)
+		s.onLoss(samples, why)
 	}
 }
 
@@ -164,21 +164,21 @@ func (s *spool) drop(n int) {
 	for _, e := range s.entries[:n] {
 		s.size -= e.size
 		if e.body == nil {
-			_ = os.Remove(filepath.Join(s.dir, e.name())) // if it stays, it is sent again after the next start
+			_ = os.Remove(filepath.Join(s.dir, e.name())) // if it stays, it is sent again after a restart
 		}
 	}
 	s.entries = slices.Delete(s.entries, 0, n)
 }
 
-// wake wakes whoever waits for the queue to change.
-func (s *spool) wake() {
+// notify wakes the goroutine that waits for the queue to change.
+func (s *spool) notify() {
 	select {
 	case s.changed <- struct{}{}:
 	default:
 	}
 }
 
-// oldest are the entries that are due, up to so many samples, but one at least. It is empty if the queue is.
+// oldest returns the oldest entries, up to that many samples but at least one entry. It is empty if the queue is.
 func (s *spool) oldest(samples int) []entry {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -190,7 +190,7 @@ func (s *spool) oldest(samples int) []entry {
 	return slices.Clone(s.entries[:n])
 }
 
-// read returns what was put. Whoever cannot make sense of it calls done with it all the same.
+// read returns the body of an entry. A caller that cannot decode it must still call done.
 func (s *spool) read(e entry) ([]byte, error) {
 	if e.body != nil {
 		return e.body, nil
@@ -198,7 +198,7 @@ func (s *spool) read(e entry) ([]byte, error) {
 	return os.ReadFile(filepath.Join(s.dir, e.name()))
 }
 
-// done removes the entries up to and with e. Some of them may have been dropped meanwhile.
+// done removes the entries up to and including e. Some of them may have been dropped in the meantime.
 func (s *spool) done(e entry) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// losses are what a spool says it has lost.
+// losses records what a spool reports lost.
 type losses []string
 
 func (l *losses) lost(samples int, why string) { *l = append(*l, fmt.Sprint(samples, ": ", why)) }
@@ -39,8 +39,8 @@ func bodies(t *testing.T, s *spool, entries []entry) []string {
 	return all
 }
 
-// What was put is found by the next daemon, in order, although the first one was killed: nothing was closed or written at an end.
-func TestTheQueueSurvives(t *testing.T) {
+// The next daemon finds every entry, in order, after a kill: nothing is written at shutdown.
+func TestQueueSurvivesAKill(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "push", "central")
 	var l losses
 	s := opened(t, dir, 1<<20, &l)
@@ -70,7 +70,7 @@ func TestTheQueueSurvives(t *testing.T) {
 	}
 }
 
-func TestTheOldestMakesRoom(t *testing.T) {
+func TestFullQueueDropsTheOldest(t *testing.T) {
 	dir := t.TempDir()
 	var l losses
 	s := opened(t, dir, 100, &l)
@@ -94,7 +94,7 @@ func TestTheOldestMakesRoom(t *testing.T) {
 	}
 }
 
-// What was dropped while it was being sent is not there to be done with.
+// done must not remove other entries when those it names were dropped while they were sent.
 func TestDoneAfterDropped(t *testing.T) {
 	var l losses
 	s := opened(t, t.TempDir(), 100, &l)
@@ -111,8 +111,8 @@ func TestDoneAfterDropped(t *testing.T) {
 	}
 }
 
-// Without a place on disk the queue is in memory: what the receiver takes at once needs no disk.
-func TestTheQueueInMemory(t *testing.T) {
+// Without a writable directory the queue is in memory.
+func TestQueueInMemory(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -134,12 +134,12 @@ func TestTheQueueInMemory(t *testing.T) {
 	}
 }
 
-func TestTwoDaemonsDoNotShareAQueue(t *testing.T) {
+func TestQueueIsLocked(t *testing.T) {
 	dir := t.TempDir()
 	var l losses
 	opened(t, dir, 100, &l)
 	second := newSpool(dir, 100, l.lost)
-	if err := second.open(); err == nil || !strings.Contains(err.Error(), "another daemon's") {
+	if err := second.open(); err == nil || !strings.Contains(err.Error(), "in use by another daemon") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -9,12 +9,12 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// What the protocols carry, as a person reads it.
+// The wire formats as readable text.
 
 func itoa(n int64) string   { return strconv.FormatInt(n, 10) }
 func ftoa(f float64) string { return strconv.FormatFloat(f, 'g', -1, 64) }
 
-// seriesText writes names and values in turn as PromQL does.
+// seriesText formats alternating names and values as PromQL does.
 func seriesText(labels []string) string {
 	var all []string
 	for i := 2; i < len(labels); i += 2 {
@@ -30,7 +30,7 @@ func trimmed(all map[string]string) map[string]string {
 	return all
 }
 
-// each yields the fields of a message that have a length.
+// each calls do for each length-delimited field of a message.
 func each(t *testing.T, message []byte, do func(protowire.Number, []byte)) {
 	t.Helper()
 	for len(message) > 0 {
@@ -47,7 +47,7 @@ func each(t *testing.T, message []byte, do func(protowire.Number, []byte)) {
 	}
 }
 
-// sinceOf is the start timestamp among the fields the client's types do not know.
+// sinceOf is the created timestamp among the unknown fields.
 func sinceOf(t *testing.T, unknown []byte, field protowire.Number) uint64 {
 	t.Helper()
 	if len(unknown) == 0 {

@@ -15,51 +15,51 @@ import (
 	"netwatchd/internal/config"
 )
 
-// A transport makes requests to one receiver, with credentials and headers, and remembers how the latest one ended. It serves one
+// A transport sends requests to one receiver, with credentials and headers, and keeps the outcome of the latest one. It serves one
 // request at a time.
 type transport struct {
-	conf    config.Receiver
-	agent   string
-	now     func() time.Time
-	to      http.RoundTripper
-	broken  error // why no request can be made
-	status  int   // of the latest answer; 0: none came
-	waiting time.Duration
+	conf       config.Receiver
+	agent      string
+	now        func() time.Time
+	base       http.RoundTripper
+	configErr  error // set if no request can be made
+	status     int   // of the latest response; 0: none
+	retryAfter time.Duration
 }
 
 func newTransport(c config.Receiver, o Options) *transport {
 	t := &transport{conf: c, agent: "netwatchd/" + o.Version, now: o.Now}
-	to := http.DefaultTransport.(*http.Transport).Clone()
-	to.MaxIdleConnsPerHost = 1
+	base := http.DefaultTransport.(*http.Transport).Clone()
+	base.MaxIdleConnsPerHost = 1
 	if c.CAFile != "" {
 		pem, err := os.ReadFile(c.CAFile)
 		pool := x509.NewCertPool()
 		if err == nil && !pool.AppendCertsFromPEM(pem) {
-			err = fmt.Errorf("%s holds no certificate", c.CAFile)
+			err = fmt.Errorf("%s contains no certificate", c.CAFile)
 		}
-		t.broken, to.TLSClientConfig = err, &tls.Config{RootCAs: pool}
+		t.configErr, base.TLSClientConfig = err, &tls.Config{RootCAs: pool}
 	}
-	t.to = to
+	t.base = base
 	return t
 }
 
-// client follows no redirection: a receiver does not move, a captive portal redirects.
+// client follows no redirect: a receiver does not move, a captive portal redirects.
 func (t *transport) client() *http.Client {
 	return &http.Client{Transport: t, Timeout: t.conf.Timeout, CheckRedirect: func(*http.Request, []*http.Request) error {
 		return http.ErrUseLastResponse
 	}}
 }
 
-// begin forgets the request before.
-func (t *transport) begin() { t.status, t.waiting = 0, 0 }
+// reset clears the outcome of the previous request.
+func (t *transport) reset() { t.status, t.retryAfter = 0, 0 }
 
-// answerLimit is more than any receiver has to say.
-const answerLimit = 64 << 10
+// responseLimit is larger than any response of a receiver.
+const responseLimit = 64 << 10
 
-// RoundTrip makes the request, and returns the answer with all of its body: one that is cut short is none.
+// RoundTrip sends the request and returns the response with its whole body. A truncated response is an error.
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	if t.broken != nil {
-		return nil, t.broken
+	if t.configErr != nil {
+		return nil, t.configErr
 	}
 	r = r.Clone(r.Context())
 	r.Header.Set("User-Agent", t.agent)
@@ -69,21 +69,21 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err := t.authorize(r); err != nil {
 		return nil, err
 	}
-	answer, err := t.to.RoundTrip(r)
+	answer, err := t.base.RoundTrip(r)
 	if err != nil {
 		return nil, err
 	}
 	defer answer.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(answer.Body, answerLimit))
+	body, err := io.ReadAll(io.LimitReader(answer.Body, responseLimit))
 	if err != nil {
-		return nil, fmt.Errorf("reading the answer: %w", err)
+		return nil, fmt.Errorf("reading the response: %w", err)
 	}
 	answer.Body = io.NopCloser(bytes.NewReader(body))
-	t.status, t.waiting = answer.StatusCode, t.retryAfter(answer.Header.Get("Retry-After"))
+	t.status, t.retryAfter = answer.StatusCode, t.parseRetryAfter(answer.Header.Get("Retry-After"))
 	return answer, nil
 }
 
-// authorize reads credentials anew for each request: they may be rotated.
+// authorize reads the credentials for each request, because they may be rotated.
 func (t *transport) authorize(r *http.Request) error {
 	c := t.conf.Credentials
 	secret, err := c.Secret()
@@ -98,8 +98,8 @@ func (t *transport) authorize(r *http.Request) error {
 	return nil
 }
 
-// retryAfter reads the header of that name: seconds or a date.
-func (t *transport) retryAfter(header string) time.Duration {
+// parseRetryAfter parses a Retry-After header: seconds or a date.
+func (t *transport) parseRetryAfter(header string) time.Duration {
 	if seconds, err := strconv.Atoi(header); err == nil {
 		return time.Duration(seconds) * time.Second
 	}
@@ -109,14 +109,14 @@ func (t *transport) retryAfter(header string) time.Duration {
 	return 0
 }
 
-// judge says of a request that failed whether another one like it may succeed. Client errors are for good, but for one that
-// says to wait. An answer that is none of a receiver's is somebody else's.
-func (t *transport) judge(err error) error {
+// classify makes err a permanentError if sending the same request again cannot succeed: any 4xx except 429. A redirect does not come
+// from a receiver, so the request is sent again.
+func (t *transport) classify(err error) error {
 	switch {
 	case t.status/100 == 4 && t.status != http.StatusTooManyRequests:
-		return &refusal{t.status, err}
+		return &permanentError{t.status, err}
 	case t.status/100 == 3:
-		return errors.New("the answer is a redirection: a captive portal, or the receiver has another URL")
+		return errors.New("the response is a redirect: a captive portal, or the receiver's URL has changed")
 	}
 	return err
 }
