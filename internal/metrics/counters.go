@@ -11,7 +11,7 @@ import (
 	"netwatchd/internal/watch"
 )
 
-// Counters count what passes by. They are an observer of the watcher.
+// Counters count events as they happen. They implement watch's observer.
 type Counters struct {
 	watch.Indifferent
 	lag        prometheus.Histogram
@@ -33,42 +33,42 @@ type change struct {
 func newCounters() *Counters {
 	return &Counters{
 		lag: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "netwatchd_scheduler_lag_seconds", Help: "How late attempts began, against the plan.",
-			// The plan's grid is 4 ms, the promise 5 ms at the 99th percentile; a second is a daemon in trouble.
+			Name: "netwatchd_scheduler_lag_seconds", Help: "How late attempts started, compared with the schedule.",
+			// The scheduler's grid is 4 ms and its promise is 5 ms at the 99th percentile. At one second the daemon is in trouble.
 			Buckets:                     []float64{.0005, .001, .002, .005, .01, .025, .1, 1},
 			NativeHistogramBucketFactor: 1.1,
-			// Lags span six decades at the most: more buckets than this would be noise.
+			// Lags span at most six decades: more buckets would be noise.
 			NativeHistogramMaxBucketNumber: 100,
 		}),
-		missed:     prometheus.NewCounter(prometheus.CounterOpts{Name: "netwatchd_scheduler_missed_runs_total", Help: "Planned attempts not made since the one before was still under way or the daemon was late."}),
-		suspends:   prometheus.NewCounter(prometheus.CounterOpts{Name: "netwatchd_host_suspends_total", Help: "How often this host was found to have been away (suspended or stopped)."}),
-		discarded:  prometheus.NewCounter(prometheus.CounterOpts{Name: "netwatchd_host_suspend_discarded_runs_total", Help: "Attempts discarded since the host was away during them."}),
+		missed:     prometheus.NewCounter(prometheus.CounterOpts{Name: "netwatchd_scheduler_missed_runs_total", Help: "Scheduled attempts skipped because the previous one was still running or the daemon was late."}),
+		suspends:   prometheus.NewCounter(prometheus.CounterOpts{Name: "netwatchd_host_suspends_total", Help: "How often this host was suspended or stopped."}),
+		discarded:  prometheus.NewCounter(prometheus.CounterOpts{Name: "netwatchd_host_suspend_discarded_runs_total", Help: "Attempts discarded because the host was suspended while they ran."}),
 		reloadOK:   prometheus.NewGauge(prometheus.GaugeOpts{Name: "netwatchd_config_last_reload_successful", Help: "Whether the last reload of the configuration succeeded."}),
-		reloadTime: prometheus.NewGauge(prometheus.GaugeOpts{Name: "netwatchd_config_last_reload_success_timestamp_seconds", Help: "When the configuration was last loaded with success."}),
+		reloadTime: prometheus.NewGauge(prometheus.GaugeOpts{Name: "netwatchd_config_last_reload_success_timestamp_seconds", Help: "When the configuration was last loaded successfully."}),
 		changes:    make(map[change]float64),
 	}
 }
 
-// all are those that are counted as they happen; the changes of verdicts are exported with the verdicts.
+// all returns the metrics counted here. Changes of verdicts are exported with the verdicts.
 func (c *Counters) all() []prometheus.Metric {
 	return []prometheus.Metric{c.lag, c.missed, c.suspends, c.discarded, c.reloadOK, c.reloadTime}
 }
 
-// Describe is for the registry.
+// Describe implements prometheus.Collector.
 func (c *Counters) Describe(out chan<- *prometheus.Desc) {
 	for _, m := range c.all() {
 		out <- m.Desc()
 	}
 }
 
-// Collect is for the registry.
+// Collect implements prometheus.Collector.
 func (c *Counters) Collect(out chan<- prometheus.Metric) {
 	for _, m := range c.all() {
 		out <- m
 	}
 }
 
-// Reloaded notes how a reload of the configuration went.
+// Reloaded records the outcome of a reload of the configuration.
 func (c *Counters) Reloaded(err error) {
 	if err != nil {
 		c.reloadOK.Set(0)
@@ -78,7 +78,7 @@ func (c *Counters) Reloaded(err error) {
 	c.reloadTime.SetToCurrentTime()
 }
 
-// Started counts how late an attempt began.
+// Started records how late an attempt started, and how many were skipped before it.
 func (c *Counters) Started(late time.Duration, missed int) {
 	c.lag.Observe(late.Seconds())
 	if missed > 0 {
@@ -86,7 +86,7 @@ func (c *Counters) Started(late time.Duration, missed int) {
 	}
 }
 
-// Judged counts verdicts that moved.
+// Judged counts changes of the verdict.
 func (c *Counters) Judged(now watch.Standing, was diagnose.Cause) {
 	if now.Cause == was {
 		return

@@ -1,7 +1,6 @@
-// Package metrics exports what is known to Prometheus.
+// Package metrics exports the daemon's state to Prometheus.
 //
-// Everything is read at the scrape, from one snapshot of the ledger and one of the standing verdicts, so that one scrape
-// never mixes two moments and nothing freezes at its last value.
+// A scrape reads one snapshot of the ledger and one of the verdicts, so that it is consistent and no gauge freezes at its last value.
 package metrics
 
 import (
@@ -21,43 +20,43 @@ import (
 	"netwatchd/internal/watch"
 )
 
-// A Source says what is known now.
+// A Source returns the current verdicts.
 type Source interface {
 	Status(context.Context) (*watch.Status, error)
 }
 
-// An Exporter is asked by Prometheus, over HTTP.
+// An Exporter serves /metrics.
 type Exporter struct {
 	Ledger *ledger.Ledger
 	Source Source
-	// Info describes a probe: what it is aimed at, how often, what it expects.
+	// Info describes a probe: its target, interval and expectation.
 	Info func(ledger.Key) (Info, bool)
-	// Platform is what this host runs on: rules tell by it a host that is asleep from one that is down.
+	// Platform is what this host runs on. Alerting rules use it to tell a sleeping host from one that is down.
 	Platform string
-	// StoreErrors is how often history could not be kept; nil is never.
+	// StoreErrors counts failed writes of history; nil means 0.
 	StoreErrors func() float64
-	// Extra are exported as well.
+	// Extra are exported too.
 	Extra []prometheus.Collector
-	// Now is the clock by which gauges age; nil is time.Now.
+	// Now is the clock by which gauges become stale; nil means time.Now.
 	Now func() time.Time
 	Log *slog.Logger
 
 	counters   *Counters
-	registry   *prometheus.Registry // what is counted as it happens, and the process itself
+	registry   *prometheus.Registry // counters, and the metrics of the Go runtime and the process
 	slots      chan struct{}
-	lastScrape atomic.Pointer[time.Time] // when someone last read all of it; nil: nobody has
+	lastScrape atomic.Pointer[time.Time] // when the last complete scrape ended; nil: there was none
 }
 
-// Info is the part of a probe that never changes while it runs.
+// Info is the part of a probe that does not change while it runs.
 type Info struct{ Target, Interval, Expectation string }
 
-// Build says which program this is.
+// Build identifies the program.
 type Build struct{ Version, Revision, GoVersion string }
 
-// Codex says which agent was found; its zero value says that none was.
+// Codex identifies the installed agent. The zero value means that none was found.
 type Codex struct{ Version, Path, SandboxMode string }
 
-// NewExporter completes e, and returns the counters that must hear of the watcher.
+// NewExporter completes e. The counters it returns must observe the watcher.
 func NewExporter(e *Exporter, build Build, codex func() Codex) (*Exporter, *Counters) {
 	e.counters = newCounters()
 	e.slots = make(chan struct{}, scrapesAtOnce)
@@ -67,11 +66,11 @@ func NewExporter(e *Exporter, build Build, codex func() Codex) (*Exporter, *Coun
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "netwatchd_build_info", Help: "Which program this is; always 1.",
+			Name: "netwatchd_build_info", Help: "Version of netwatchd; always 1.",
 			ConstLabels: prometheus.Labels{"version": build.Version, "revision": build.Revision, "goversion": build.GoVersion},
 		}, func() float64 { return 1 }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "netwatchd_host_info", Help: "What this host runs on (linux, wsl1, wsl2); always 1.",
+			Name: "netwatchd_host_info", Help: "Platform of this host (linux, wsl1, wsl2); always 1.",
 			ConstLabels: prometheus.Labels{"platform": e.Platform},
 		}, func() float64 { return 1 }),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
@@ -91,9 +90,9 @@ func (e *Exporter) storeErrors() float64 {
 }
 
 var codexDesc = prometheus.NewDesc("netwatchd_codex_info",
-	"Which agent is installed, and how its sandbox is run; absent where none was found.", []string{"version", "path", "sandbox_mode"}, nil)
+	"Version of the installed codex and how its sandbox is configured; absent if codex was not found.", []string{"version", "path", "sandbox_mode"}, nil)
 
-// codexInfo is read at the scrape: an agent is upgraded while the daemon runs.
+// codexInfo is read at each scrape, because the agent may be upgraded while the daemon runs.
 type codexInfo struct{ find func() Codex }
 
 func (codexInfo) Describe(out chan<- *prometheus.Desc) { out <- codexDesc }
@@ -104,17 +103,17 @@ func (c codexInfo) Collect(out chan<- prometheus.Metric) {
 	}
 }
 
-// A moment is everything known at one time.
+// A scrape is the consistent state that one response exports.
 type scrape struct {
 	ledger.Snapshot
 	series  []series
 	status  *watch.Status // nil if the watcher did not answer
 	changes map[change]float64
 
-	lastScrape *time.Time // when someone last read all of this; nil: nobody has
+	lastScrape *time.Time // when the scrape before ended; nil: there was none
 }
 
-// A series is one probe's part of it.
+// A series is one probe's part of a scrape.
 type series struct {
 	*ledger.Record
 	labels []*dto.LabelPair
@@ -122,7 +121,7 @@ type series struct {
 	info   func(ledger.Key) (Info, bool)
 }
 
-// with are the probe's labels and more.
+// with returns the probe's labels and more.
 func (p *series) with(namesAndValues ...string) []*dto.LabelPair {
 	all := slices.Concat(p.labels, labelPairs(namesAndValues...))
 	slices.SortFunc(all, byName)
@@ -136,7 +135,7 @@ func (e *Exporter) now() time.Time {
 	return e.Now()
 }
 
-// scrapeWait bounds how long a scrape waits for the watcher, which answers within microseconds unless it is stuck.
+// scrapeWait bounds how long a scrape waits for the watcher, which responds within microseconds unless it is stuck.
 const scrapeWait = time.Second
 
 func (e *Exporter) begin(ctx context.Context) *scrape {
@@ -159,12 +158,12 @@ func (e *Exporter) begin(ctx context.Context) *scrape {
 	return sc
 }
 
-// Families yields all there is to export, one family after the other: all samples of ten thousand probes at once would
-// take more memory than everything else the daemon does. An error costs its own metrics only.
+// Families yields one family at a time, because all samples of ten thousand probes together would take more memory than the rest of
+// the daemon. An error concerns only its own metrics.
 func (e *Exporter) Families(ctx context.Context) iter.Seq2[*dto.MetricFamily, error] {
 	return func(yield func(*dto.MetricFamily, error) bool) {
 		sc := e.begin(ctx)
-		counted, err := e.registry.Gather() // has what there is even if some of it failed
+		counted, err := e.registry.Gather() // returns what could be gathered, even with an error
 		if err != nil && !yield(nil, err) {
 			return
 		}
@@ -181,7 +180,7 @@ func (e *Exporter) Families(ctx context.Context) iter.Seq2[*dto.MetricFamily, er
 	}
 }
 
-// turn is after how many probes others have theirs: attempts that are due should not wait for a scrape.
+// yieldEvery is the number of probes after which a scrape yields the processor, so that due attempts do not wait for it.
 const yieldEvery = 100
 
 func (f *family) collect(sc *scrape) *dto.MetricFamily {

@@ -13,14 +13,14 @@ import (
 	"netwatchd/internal/watch"
 )
 
-// A family is a metric with all its labels. One of a probe has probeLabels as well.
+// A family is a metric and its labels. A family per probe also has probeLabels.
 type family struct {
 	name   string
 	help   string
 	kind   dto.MetricType
 	labels []string
 
-	perProbe func(p *series, out *samples) // called for every probe; nil for a family of another thing
+	perProbe func(p *series, out *samples) // called for each probe; nil in a family that is not per probe
 	global   func(sc *scrape, out *samples)
 }
 
@@ -32,7 +32,7 @@ const (
 	histogram = dto.MetricType_HISTOGRAM
 )
 
-// families are all metrics that are read from what is known at the scrape.
+// families are the metrics computed at each scrape.
 var families = []family{
 	{name: "netwatchd_probe_success", kind: gauge, help: "Whether the latest attempt saw exactly what it expected.",
 		perProbe: func(p *series, out *samples) {
@@ -47,10 +47,10 @@ var families = []family{
 			}
 		}},
 	{name: "netwatchd_probe_phase_duration_seconds", kind: gauge, labels: []string{"phase"},
-		help: "How long each phase of the latest attempt took, the failing one included.", perProbe: phases},
+		help: "How long each phase of the latest attempt took, including the failed one.", perProbe: phases},
 	{name: "netwatchd_probe_error_class", kind: gauge, labels: []string{"class"},
-		help: "1 for the class the latest attempt ended in, 0 for others seen since the start.", perProbe: errorClasses},
-	{name: "netwatchd_probe_last_run_timestamp_seconds", kind: gauge, help: "When the latest attempt began.",
+		help: "1 for the class of the latest attempt, 0 for other classes seen since the start.", perProbe: errorClasses},
+	{name: "netwatchd_probe_last_run_timestamp_seconds", kind: gauge, help: "When the latest attempt started.",
 		perProbe: func(p *series, out *samples) { out.add(p.labels, unix(p.Latest.Start)) }},
 	{name: "netwatchd_probe_last_success_timestamp_seconds", kind: gauge, help: "When an attempt last succeeded.",
 		perProbe: func(p *series, out *samples) {
@@ -63,7 +63,7 @@ var families = []family{
 			out.add(p.with("result", "success"), float64(p.Succeeded))
 			out.add(p.with("result", "failure"), float64(p.Failed))
 		}},
-	{name: "netwatchd_probe_failures_total", kind: counter, labels: []string{"class"}, help: "Attempts failed, by class.",
+	{name: "netwatchd_probe_failures_total", kind: counter, labels: []string{"class"}, help: "Failed attempts, by class.",
 		perProbe: func(p *series, out *samples) {
 			for _, seen := range p.Classes {
 				if seen.Class != probe.OK {
@@ -74,7 +74,7 @@ var families = []family{
 	{name: "netwatchd_probe_run_duration_seconds", kind: histogram, help: "How long attempts took.",
 		perProbe: func(p *series, out *samples) { out.addHistogram(p.labels, &p.Durations) }},
 	{name: "netwatchd_probe_info", kind: gauge, labels: []string{"target", "interval", "expectation"},
-		help: "What the probe is aimed at, how often, and what it expects; always 1.",
+		help: "Target, interval and expectation of the probe; always 1.",
 		perProbe: func(p *series, out *samples) {
 			if about, known := p.info(p.Key); known {
 				out.add(p.with("target", about.Target, "interval", about.Interval, "expectation", about.Expectation), 1)
@@ -82,31 +82,31 @@ var families = []family{
 		}},
 
 	{name: "netwatchd_verdict", kind: gauge, labels: []string{"service", "cause"},
-		help: "1 for the one cause that holds for the service, 0 for the others.",
+		help: "1 for the current cause of the service, 0 for the others.",
 		global: func(sc *scrape, out *samples) {
 			sc.eachCause(func(s *watch.Standing, c diagnose.Cause, labels []*dto.LabelPair) {
 				out.add(labels, boolToFloat(s.Cause == c))
 			})
 		}},
 	{name: "netwatchd_finding", kind: gauge, labels: []string{"service", "cause"},
-		help: "1 for every cause found for the service, those beside the main one included.",
+		help: "1 for every cause found for the service, including those beside the main one.",
 		global: func(sc *scrape, out *samples) {
 			sc.eachCause(func(s *watch.Standing, c diagnose.Cause, labels []*dto.LabelPair) {
 				out.add(labels, boolToFloat(hasFinding(s, c)))
 			})
 		}},
 	{name: "netwatchd_verdict_since_timestamp_seconds", kind: gauge, labels: []string{"service", "cause"},
-		help: "Since when the service's cause holds.",
+		help: "Since when the service has had its current cause.",
 		global: func(sc *scrape, out *samples) {
 			sc.eachService(func(s *watch.Standing) { out.add(causeLabels(s, s.Cause), unix(s.Since)) })
 		}},
 	{name: "netwatchd_verdict_delay_seconds", kind: gauge, labels: []string{"service", "cause"},
-		help: "How long the cause took to stand, from the first failed attempt.",
+		help: "Time from the first failed attempt to the verdict.",
 		global: func(sc *scrape, out *samples) {
 			sc.eachService(func(s *watch.Standing) { out.add(causeLabels(s, s.Cause), float64(s.Delay)) })
 		}},
 	{name: "netwatchd_verdict_changes_total", kind: counter, labels: []string{"service", "cause"},
-		help: "How often the service's verdict moved to the cause.",
+		help: "How often the service's verdict changed to the cause.",
 		global: func(sc *scrape, out *samples) {
 			sc.eachCause(func(s *watch.Standing, c diagnose.Cause, labels []*dto.LabelPair) {
 				if n := sc.changes[change{s.Service, c}]; n > 0 {
@@ -116,7 +116,7 @@ var families = []family{
 		}},
 
 	{name: "netwatchd_sandboxed", kind: gauge, labels: []string{"signal"},
-		help: "1 for every sign seen that this process runs in a sandbox, 0 for the others.", global: signals},
+		help: "1 for every signal that this process runs in a sandbox, 0 for signals not seen.", global: signals},
 	{name: "netwatchd_codex_tokens_total", kind: counter, labels: []string{"type"}, help: "Tokens spent by runs of the agent.",
 		global: func(sc *scrape, out *samples) {
 			out.add(labelPairs("type", "input"), float64(sc.Tokens.Input))
@@ -124,14 +124,14 @@ var families = []family{
 			out.add(labelPairs("type", "output"), float64(sc.Tokens.Output))
 		}},
 	{name: "netwatchd_codex_warnings_total", kind: counter, labels: []string{"warning"},
-		help: "Warnings seen that did not block, by name.",
+		help: "Warnings of the agent that did not fail the run, by name.",
 		global: func(sc *scrape, out *samples) {
 			for warning, n := range sc.Warnings {
 				out.add(labelPairs("warning", warning), float64(n))
 			}
 		}},
 	{name: "netwatchd_codex_budget_remaining_runs", kind: gauge, labels: []string{"service"},
-		help: "Runs of the agent left within the day's budget.",
+		help: "Runs of the agent left in today's budget.",
 		global: func(sc *scrape, out *samples) {
 			sc.eachService(func(s *watch.Standing) {
 				if s.Budget != nil {
@@ -139,7 +139,7 @@ var families = []family{
 				}
 			})
 		}},
-	{name: "netwatchd_last_scrape_timestamp_seconds", kind: gauge, help: "When the metrics were last read, before this time.",
+	{name: "netwatchd_last_scrape_timestamp_seconds", kind: gauge, help: "When the previous scrape ended.",
 		global: func(sc *scrape, out *samples) {
 			if sc.lastScrape != nil {
 				out.add(nil, unix(*sc.lastScrape))
@@ -167,8 +167,7 @@ func errorClasses(p *series, out *samples) {
 	}
 }
 
-// signals are all exported, seen or not: there are two dozen, once, and a rule on a series that is always there need not
-// tell "not seen" from "not there".
+// signals exports every signal, seen or not: there are only two dozen, and a rule need not tell "not seen" from "no data".
 func signals(sc *scrape, out *samples) {
 	if sc.status == nil {
 		return
@@ -178,8 +177,8 @@ func signals(sc *scrape, out *samples) {
 	}
 }
 
-// A gauge disappears rather than freeze when its probe has not run for three intervals; one that is made on suspicion
-// only, after as long as Prometheus itself keeps a value (its lookback of five minutes).
+// A gauge disappears when its probe has not run for three intervals. A probe without an interval runs only after a failure elsewhere;
+// its gauges disappear after Prometheus' own lookback of five minutes.
 const (
 	staleAfter       = 3
 	staleUnscheduled = 5 * time.Minute
@@ -193,8 +192,8 @@ func fresh(rec *ledger.Record, now time.Time) bool {
 	return now.Sub(rec.Latest.Start)-rec.Latest.Elapsed.Duration() <= limit
 }
 
-// allCausesLimit is the number of services up to which each exports every cause; beyond it only those seen since the
-// start, since a thousand services with all twenty-three would be most of the scrape.
+// allCausesLimit is the number of services up to which each exports every cause. Beyond it a service exports only the causes seen
+// since the start: a thousand services with all twenty-three would be most of the scrape.
 const allCausesLimit = 100
 
 func (sc *scrape) eachCause(do func(*watch.Standing, diagnose.Cause, []*dto.LabelPair)) {

@@ -11,23 +11,23 @@ import (
 	"github.com/prometheus/common/expfmt"
 )
 
-// scrapesAtOnce is two Prometheis, a curl and one to spare: a scrape of ten thousand probes takes memory.
+// scrapesAtOnce allows two Prometheus servers, a curl and one more. A scrape of ten thousand probes takes memory.
 const scrapesAtOnce = 4
 
-// ServeHTTP answers a scrape in the format asked for: text, OpenMetrics, or protobuf, in which native histograms come.
+// ServeHTTP serves a scrape in the requested format: text, OpenMetrics or protobuf. Only protobuf carries native histograms.
 func (e *Exporter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	select {
 	case e.slots <- struct{}{}:
 		defer func() { <-e.slots }()
 	default:
-		http.Error(w, "there are enough scrapes under way: try again", http.StatusServiceUnavailable)
+		http.Error(w, "too many concurrent scrapes: try again", http.StatusServiceUnavailable)
 		return
 	}
 	format := expfmt.NegotiateAccept(r.Header, expfmt.DefaultOpenMetricsAcceptedFormats()...)
 	w.Header().Set("Content-Type", string(format))
 	if err := e.write(compressed(w, r), r, format); err != nil {
-		e.Log.Warn("a scrape was cut short", "error", err)
-		panic(http.ErrAbortHandler) // so that nobody takes a part for the whole
+		e.Log.Warn("scrape aborted", "error", err)
+		panic(http.ErrAbortHandler) // so that the client does not take a part for the whole
 	}
 	if r.UserAgent() != Doctor {
 		now := e.now()
@@ -35,22 +35,22 @@ func (e *Exporter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// Doctor is the User-Agent of `netwatchd doctor`: who asks whether anyone reads the metrics is not counted.
+// Doctor is the User-Agent of `netwatchd doctor`. It checks whether Prometheus scrapes the metrics, so its own request does not count.
 const Doctor = "netwatchd-doctor"
 
-// write writes every family. What cannot be gathered is logged, and costs its own metrics only.
+// write writes every family. An error in gathering is logged and concerns only its own metrics.
 func (e *Exporter) write(out io.WriteCloser, r *http.Request, format expfmt.Format) error {
 	encoder := expfmt.NewEncoder(yieldingWriter{out}, format)
 	for family, err := range e.Families(r.Context()) {
 		if err != nil {
-			e.Log.Error("some metrics are missing", "error", err)
+			e.Log.Error("cannot gather some metrics", "error", err)
 			continue
 		}
 		if err := encoder.Encode(family); err != nil {
 			return err
 		}
 	}
-	if closer, ok := encoder.(expfmt.Closer); ok { // OpenMetrics ends with a line of its own
+	if closer, ok := encoder.(expfmt.Closer); ok { // OpenMetrics ends with "# EOF"
 		if err := closer.Close(); err != nil {
 			return err
 		}
@@ -58,8 +58,8 @@ func (e *Exporter) write(out io.WriteCloser, r *http.Request, format expfmt.Form
 	return out.Close()
 }
 
-// yieldingWriter lets others have their turn before each write, of some kilobytes: on one processor the runtime would otherwise
-// format for ten milliseconds at a time while attempts are due.
+// yieldingWriter yields the processor before each write of a few kilobytes. On one processor the runtime would otherwise format for
+// ten milliseconds at a time while attempts are due.
 type yieldingWriter struct{ io.Writer }
 
 func (p yieldingWriter) Write(b []byte) (int, error) {
@@ -67,19 +67,19 @@ func (p yieldingWriter) Write(b []byte) (int, error) {
 	return p.Writer.Write(b)
 }
 
-// page is what is handed on at a time: a scrape may be tens of megabytes.
-const page = 64 << 10
+// bufferSize bounds what a scrape, which may be tens of megabytes, holds in memory.
+const bufferSize = 64 << 10
 
-// compressed compresses what is written to w, if whoever asked can read it.
+// compressed returns a writer to w that compresses if the client accepts gzip.
 func compressed(w http.ResponseWriter, r *http.Request) io.WriteCloser {
 	w.Header().Add("Vary", "Accept-Encoding")
-	buffered := bufio.NewWriterSize(w, page)
+	buffered := bufio.NewWriterSize(w, bufferSize)
 	if !acceptsGzip(r) {
 		return &closer{Writer: buffered, ends: []func() error{buffered.Flush}}
 	}
 	w.Header().Set("Content-Encoding", "gzip")
-	// The fastest level makes the text a twentieth already; the usual one takes three times as long for little more.
-	zipped, _ := gzip.NewWriterLevel(buffered, gzip.BestSpeed) // errs on an unknown level only
+	// The fastest level shrinks the text to a twentieth; the default one takes three times as long for little more.
+	zipped, _ := gzip.NewWriterLevel(buffered, gzip.BestSpeed) // fails only on an unknown level
 	return &closer{Writer: zipped, ends: []func() error{zipped.Close, buffered.Flush}}
 }
 
@@ -93,7 +93,7 @@ func acceptsGzip(r *http.Request) bool {
 	return false
 }
 
-// closer is a writer with what there is to do at its end, in order.
+// closer is a writer with functions to call, in order, when it is closed.
 type closer struct {
 	io.Writer
 	ends []func() error

@@ -33,13 +33,13 @@ import (
 	"netwatchd/internal/watch"
 )
 
-var update = flag.Bool("update", false, "write testdata anew")
+var update = flag.Bool("update", false, "update testdata")
 
 var noon = time.Date(2026, 2, 20, 12, 0, 0, 0, time.UTC)
 
 const every = 30 * time.Second
 
-// fakeSource is a watcher that says what a test wants.
+// fakeSource is a watcher with a fixed status.
 type fakeSource struct {
 	status *watch.Status
 	err    error
@@ -47,7 +47,7 @@ type fakeSource struct {
 
 func (k *fakeSource) Status(context.Context) (*watch.Status, error) { return k.status, k.err }
 
-// A fixture is an exporter and all it draws upon.
+// A fixture is an exporter and its inputs.
 type fixture struct {
 	*Exporter
 	counters *Counters
@@ -84,7 +84,7 @@ func (t *fixture) record(service, name string, kind probe.Kind, from probe.Vanta
 	return r
 }
 
-// fullFixture is a fixture in which fullFixture there is to export has happened.
+// fullFixture is a fixture that exports every metric.
 func fullFixture() *fixture {
 	t := newFixture()
 	t.record("codex", "dns", probe.KindDNS, probe.FromHost, probe.DNSServfail, nil)
@@ -114,7 +114,7 @@ func fullFixture() *fixture {
 	return t
 }
 
-// gathered is a whole scrape.
+// gathered is one complete scrape, by family.
 func gathered(tb testing.TB, e *Exporter) map[string]*dto.MetricFamily {
 	tb.Helper()
 	all := make(map[string]*dto.MetricFamily)
@@ -130,7 +130,7 @@ func gathered(tb testing.TB, e *Exporter) map[string]*dto.MetricFamily {
 	return all
 }
 
-// ours are the families of netwatchd itself, beside those of the Go runtime and the process.
+// ours are the names of netwatchd's own families, without those of the Go runtime and the process.
 func ours(all map[string]*dto.MetricFamily) []string {
 	return slices.DeleteFunc(slices.Sorted(maps.Keys(all)), func(name string) bool { return !strings.HasPrefix(name, "netwatchd_") })
 }
@@ -143,7 +143,7 @@ func labelNames(f *dto.MetricFamily) []string {
 	return names
 }
 
-// TestExportedSet compares names, types, labels and words of fullFixture exported: what users' rules stand on.
+// TestExportedSet compares the names, types, labels and help texts of all metrics: users' rules depend on them.
 func TestExportedSet(t *testing.T) {
 	all := gathered(t, fullFixture().Exporter)
 	var b strings.Builder
@@ -176,7 +176,7 @@ func TestPromlint(t *testing.T) {
 	}
 }
 
-// described offers the exporter's families to a registry, with the descriptions they promise.
+// described registers the exporter's families with their declared descriptions.
 type described struct{ *fixture }
 
 func (d described) descs() map[string]*prometheus.Desc {
@@ -217,8 +217,8 @@ func (r ready) Write(m *dto.Metric) error {
 	return nil
 }
 
-// TestPedanticRegistry has client_golang check what it checks of others: that no sample comes twice, that each
-// has the labels its family promises and a value of its type.
+// TestPedanticRegistry lets client_golang check that no sample is exported twice and that each has the labels
+// and the type its family declares.
 func TestPedanticRegistry(t *testing.T) {
 	r := prometheus.NewPedanticRegistry()
 	r.MustRegister(described{fullFixture()})
@@ -228,7 +228,7 @@ func TestPedanticRegistry(t *testing.T) {
 	}
 }
 
-// scraped is what a Prometheus would read.
+// scraped is what Prometheus would read.
 func scraped(tb testing.TB, e *Exporter, accept string) map[string]*dto.MetricFamily {
 	tb.Helper()
 	server := httptest.NewServer(e)
@@ -353,8 +353,8 @@ func TestStaleGaugesDisappear(t *testing.T) {
 	}
 }
 
-// TestScrapeIsConsistent has a probe fail and succeed in turn while it is scraped: the gauges, the class and the counters
-// must tell of the same attempt.
+// TestScrapeIsConsistent scrapes while a probe fails and succeeds in turn: gauges, class and counters must describe
+// the same attempt.
 func TestScrapeIsConsistent(t *testing.T) {
 	fixture := newFixture()
 	fixture.record("codex", "dns", probe.KindDNS, probe.FromHost, probe.OK, nil)
@@ -370,7 +370,7 @@ func TestScrapeIsConsistent(t *testing.T) {
 		select {
 		case <-done:
 			if scrapes == 0 {
-				t.Error("nothing was scraped meanwhile")
+				t.Error("nothing was scraped while attempts were recorded")
 			}
 			return
 		default:
@@ -381,9 +381,9 @@ func TestScrapeIsConsistent(t *testing.T) {
 		good := value(one(t, all, "netwatchd_probe_runs_total", "result", "success"))
 		bad := value(one(t, all, "netwatchd_probe_runs_total", "result", "failure"))
 		count := one(t, all, "netwatchd_probe_run_duration_seconds").GetHistogram().GetSampleCount()
-		// It begins with a success, so that there is one more after each.
+		// The first attempt succeeded, so after each success there is one more success than failures.
 		if success != class || success != good-bad || uint64(good+bad) != count {
-			t.Fatalf("two moments: success %v, class %v, %v good, %v bad, %d counted", success, class, good, bad, count)
+			t.Fatalf("inconsistent scrape: success %v, class %v, %v good, %v bad, %d counted", success, class, good, bad, count)
 		}
 	}
 }
@@ -414,7 +414,7 @@ func scrapedOK(t *testing.T, e *Exporter, accept string) {
 	}
 }
 
-// TestNativeHistogram holds the buckets exported against those of client_golang, fed with the same observations.
+// TestNativeHistogram compares the exported buckets with client_golang's for the same observations.
 func TestNativeHistogram(t *testing.T) {
 	theirs := prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name: "netwatchd_theirs", Help: "Theirs.", Buckets: ledger.Bounds[:],
@@ -447,7 +447,7 @@ func TestNativeHistogram(t *testing.T) {
 	}
 }
 
-// decoded reads spans and deltas back: how many observations each index holds.
+// decoded returns the number of observations for each bucket index.
 func decoded(h *dto.Histogram) map[int32]int64 {
 	counts := make(map[int32]int64)
 	var index int32
@@ -535,7 +535,7 @@ func TestTooManyConcurrentScrapes(t *testing.T) {
 func TestFailedWriteAbortsTheScrape(t *testing.T) {
 	defer func() {
 		if got := recover(); got != http.ErrAbortHandler {
-			t.Errorf("got %v, want the connection to be aborted: a part must not pass for the whole", got)
+			t.Errorf("got %v, want the connection aborted: a client must not take a part for the whole", got)
 		}
 	}()
 	fullFixture().ServeHTTP(failingWriter{httptest.NewRecorder()}, httptest.NewRequest("GET", "/metrics", nil))
@@ -557,7 +557,7 @@ func TestCompressionNegotiation(t *testing.T) {
 	}
 }
 
-// Whether anyone reads the metrics is fakeSource from the second scrape on; the doctor's does not count.
+// The time of the last scrape is known from the second one on; the doctor's request does not count.
 func TestLastScrape(t *testing.T) {
 	fixture := newFixture()
 	const name = "netwatchd_last_scrape_timestamp_seconds"
@@ -568,17 +568,17 @@ func TestLastScrape(t *testing.T) {
 	}
 	ask(Doctor)
 	if f := gathered(t, fixture.Exporter)[name]; f != nil {
-		t.Errorf("read by the doctor alone: %v", f)
+		t.Errorf("scraped only by the doctor: %v", f)
 	}
 	ask("Prometheus/3.1.0")
 	fixture.now = fixture.now.Add(time.Minute)
 	ask(Doctor)
 	if got, want := value(one(t, gathered(t, fixture.Exporter), name)), unix(noon.Add(time.Second)); got != want {
-		t.Errorf("read at %v, want %v", got, want)
+		t.Errorf("last scrape %v, want %v", got, want)
 	}
 }
 
-// TestEveryMetricIsDocumented holds docs/metrics.md against what is exported: names, types and labels.
+// TestEveryMetricIsDocumented compares docs/metrics.md with what is exported: names, types and labels.
 func TestEveryMetricIsDocumented(t *testing.T) {
 	page, err := os.ReadFile("../../docs/metrics.md")
 	if err != nil {
@@ -606,7 +606,7 @@ func TestEveryMetricIsDocumented(t *testing.T) {
 	}
 }
 
-// ownLabels are those beside the ones every probe has, as the documentation writes them.
+// ownLabels are the labels of a family without probeLabels, as the documentation writes them.
 func ownLabels(f *dto.MetricFamily) string {
 	names := labelNames(f)
 	if strings.HasPrefix(f.GetName(), "netwatchd_probe_") {

@@ -9,15 +9,15 @@ import (
 	"netwatchd/internal/ledger"
 )
 
-// samples collects the samples of one family. Their labels may be shared with those of other families.
+// samples collects the samples of one family. Label slices may be shared with other families.
 type samples struct {
 	kind dto.MetricType
 	all  []*dto.Metric
 }
 
-// add adds a sample of a gauge or of a counter.
+// add adds a sample of a gauge or a counter.
 func (s *samples) add(labels []*dto.LabelPair, value float64) {
-	sample := new(struct { // one piece of memory, not three
+	sample := new(struct { // one allocation, not three
 		metric  dto.Metric
 		gauge   dto.Gauge
 		counter dto.Counter
@@ -35,7 +35,7 @@ func (s *samples) add(labels []*dto.LabelPair, value float64) {
 	s.all = append(s.all, &sample.metric)
 }
 
-// addHistogram adds h in classic and in native buckets: an old Prometheus scrapes the ones, a new one the others.
+// addHistogram adds h with classic and native buckets: an old Prometheus scrapes the former, a new one the latter.
 func (s *samples) addHistogram(labels []*dto.LabelPair, h *ledger.Histogram) {
 	exported := &dto.Histogram{
 		SampleCount:   &h.Count,
@@ -65,7 +65,7 @@ func classic(h *ledger.Histogram) []*dto.Bucket {
 	return buckets
 }
 
-// native writes buckets as runs of neighbours, each count as its difference from the one before.
+// native encodes buckets as spans of neighbours and counts as deltas.
 func native(buckets []ledger.Bucket) (spans []*dto.BucketSpan, deltas []int64) {
 	var before int64
 	next := int16(0) // the index that would continue the last span
@@ -83,8 +83,8 @@ func native(buckets []ledger.Bucket) (spans []*dto.BucketSpan, deltas []int64) {
 	return spans, deltas
 }
 
-// labelPairs makes label pairs of names and values in turn, ordered by name as the exposition wants them. A value that is
-// not UTF-8 is mended, since one such label would fail the whole scrape.
+// labelPairs makes label pairs of alternating names and values, sorted by name as the exposition format requires. Invalid UTF-8 in a
+// value is replaced, because one invalid label would fail the whole scrape.
 func labelPairs(namesAndValues ...string) []*dto.LabelPair {
 	pairs := make([]*dto.LabelPair, 0, len(namesAndValues)/2)
 	for i := 0; i < len(namesAndValues); i += 2 {
