@@ -9,7 +9,7 @@ import (
 	"netwatchd/internal/rules"
 )
 
-// Every cause that matters to someone has its alert, of its severity.
+// Every cause with a severity has an alert of that severity.
 func TestEveryCauseIsAnnounced(t *testing.T) {
 	var want, got []diagnose.Cause
 	for c := range diagnose.Causes() {
@@ -20,10 +20,10 @@ func TestEveryCauseIsAnnounced(t *testing.T) {
 	for _, a := range announced {
 		got = append(got, a.cause)
 		if rules.Name(a.cause) != a.alert {
-			t.Errorf("%v is announced as %q, want %q", a.cause, rules.Name(a.cause), a.alert)
+			t.Errorf("the alert for %v is %q, want %q", a.cause, rules.Name(a.cause), a.alert)
 		}
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("causes that concern someone (-want +tested):\n%s", diff)
+		t.Errorf("causes with a severity (-want +tested):\n%s", diff)
 	}
 }

@@ -8,13 +8,13 @@ import (
 	"netwatchd/internal/diagnose"
 )
 
-// announced is the contract with routes and people, written out so that a slip in the table shows.
+// announced is the contract with routes and people, written out by hand to detect mistakes in the table of causes.
 var announced = []struct {
 	cause    diagnose.Cause
 	alert    string
 	severity string
 	hold     time.Duration
-	more     string // labels beside the usual ones
+	more     string // labels beyond the usual ones
 }{
 	{cause: diagnose.SelfSandboxed, alert: "NetwatchdSandboxed", severity: "info"},
 	{cause: diagnose.LocalPolicy, alert: "CodexLocalPolicy", severity: "ticket", hold: time.Minute},
@@ -38,10 +38,10 @@ var announced = []struct {
 	{cause: diagnose.Inconclusive, alert: "CodexInconclusive", severity: "info", hold: 15 * time.Minute},
 }
 
-// step is how often the tests scrape and evaluate.
+// step is the scrape and evaluation interval of the tests.
 const step = time.Minute
 
-// A timeline is the life of one cause in a rule test: its samples, and when its alert is expected to fire.
+// A timeline is a rule test of one cause: its samples, and when its alert must fire.
 type timeline struct {
 	cause, healthy, starting []string
 	checks                   []check
@@ -55,64 +55,64 @@ type check struct {
 
 func (l *timeline) now() time.Duration { return time.Duration(len(l.cause)) * step }
 
-func (l *timeline) last(d time.Duration, cause, healthy, starting string) {
+func (l *timeline) append(d time.Duration, cause, healthy, starting string) {
 	for range d / step {
 		l.cause, l.healthy, l.starting = append(l.cause, cause), append(l.healthy, healthy), append(l.starting, starting)
 	}
 }
 
-func (l *timeline) well(d time.Duration)    { l.last(d, "0", "1", "0") }
-func (l *timeline) ill(d time.Duration)     { l.last(d, "1", "0", "0") }
-func (l *timeline) restart(d time.Duration) { l.last(d, "0", "0", "1") }
+func (l *timeline) recovered(d time.Duration) { l.append(d, "0", "1", "0") }
+func (l *timeline) failing(d time.Duration)   { l.append(d, "1", "0", "0") }
+func (l *timeline) restart(d time.Duration)   { l.append(d, "0", "0", "1") }
 
-// silent is a scrape that fails, which Prometheus notes, and then nothing.
+// silent is a failed scrape, after which Prometheus marks the series stale, and then no samples.
 func (l *timeline) silent(d time.Duration) {
-	l.last(step, "stale", "stale", "stale")
-	l.last(d-step, "_", "_", "_")
+	l.append(step, "stale", "stale", "stale")
+	l.append(d-step, "_", "_", "_")
 }
 
-// expect says whether the alert fires at the latest sample.
+// expect checks at the latest sample whether the alert fires.
 func (l *timeline) expect(firing bool, why string) {
 	l.checks = append(l.checks, check{l.now() - step, firing, why})
 }
 
-// lifeOf leads a cause that is held for so long through all that may happen to it.
-func lifeOf(hold time.Duration) *timeline {
+// timelineOf takes a cause with that hold through everything that can happen to it.
+func timelineOf(hold time.Duration) *timeline {
 	l := new(timeline)
-	l.well(5 * time.Minute)
-	l.expect(false, "all is well")
+	l.recovered(5 * time.Minute)
+	l.expect(false, "healthy")
 	if hold > 0 {
-		l.ill(hold)
-		l.expect(false, "one evaluation short of its hold")
-		l.well(5 * time.Minute)
-		l.expect(false, "what passes by itself is not announced")
+		l.failing(hold)
+		l.expect(false, "one evaluation before the hold ends")
+		l.recovered(5 * time.Minute)
+		l.expect(false, "a short fault does not fire")
 	}
-	l.ill(hold + step)
+	l.failing(hold + step)
 	l.expect(true, "held")
-	l.ill(5 * time.Minute)
-	l.expect(true, "still there")
+	l.failing(5 * time.Minute)
+	l.expect(true, "still firing")
 	l.silent(2 * step)
 	l.expect(true, "two failed scrapes are no recovery")
-	l.ill(2 * time.Minute)
-	l.expect(true, "and no news either")
+	l.failing(2 * time.Minute)
+	l.expect(true, "and no new alert")
 	l.restart(time.Minute)
-	l.expect(true, "netwatchd was restarted and has not judged yet")
-	l.ill(2 * time.Minute)
-	l.expect(true, "still there after the restart")
-	l.well(2 * time.Minute)
-	l.expect(true, "not yet taken for a recovery")
-	l.well(time.Minute)
+	l.expect(true, "netwatchd restarted and has no verdict yet")
+	l.failing(2 * time.Minute)
+	l.expect(true, "still firing after the restart")
+	l.recovered(2 * time.Minute)
+	l.expect(true, "keeps firing")
+	l.recovered(time.Minute)
 	l.expect(false, "resolved")
-	l.well(5 * time.Minute)
+	l.recovered(5 * time.Minute)
 	if hold > step {
-		l.ill(hold - step)
+		l.failing(hold - step)
 		l.silent(20 * time.Minute)
-		l.expect(false, "the host sleeps: what was not seen to last is not announced")
-		l.ill(hold)
-		l.expect(false, "and after the sleep the hold begins anew")
+		l.expect(false, "the host sleeps before the hold ends")
+		l.failing(hold)
+		l.expect(false, "after the sleep the hold starts again")
 		l.restart(time.Minute)
-		l.well(2 * time.Minute)
-		l.expect(false, "well after the sleep")
+		l.recovered(2 * time.Minute)
+		l.expect(false, "healthy after the sleep")
 	} else {
 		l.silent(20 * time.Minute)
 		l.restart(time.Minute)
@@ -121,7 +121,7 @@ func lifeOf(hold time.Duration) *timeline {
 	return l
 }
 
-// series writes samples the way promtool reads them, runs of the same in one word.
+// series formats samples for promtool, equal ones as one term.
 func series(samples []string) string {
 	var words []string
 	for i := 0; i < len(samples); {
@@ -144,14 +144,13 @@ func series(samples []string) string {
 
 const subject = `job="netwatchd", instance="desk:19405", service="codex"`
 
-// ruleTests leads the alert of every cause through the same life, so bad a day that it spends the budget as well:
-// objective_test.yml is about that.
+// ruleTests takes the alert of every cause through the same timeline. It also burns the error budget, which objective_test.yml tests.
 func ruleTests(_ string, files map[string]string) error {
 	var b strings.Builder
-	b.WriteString("# Made by `go generate ./internal/gen` from the table in internal/gen/ruletests.go.\n" +
+	b.WriteString("# Generated by `go generate ./internal/gen` from the table in internal/gen/ruletests.go.\n" +
 		"rule_files: [netwatchd.rules.yml]\nevaluation_interval: 1m\ntests:\n")
 	for _, a := range announced {
-		l := lifeOf(a.hold)
+		l := timelineOf(a.hold)
 		fmt.Fprintf(&b, "  - name: %s\n    interval: 1m\n    input_series:\n", a.alert)
 		for _, s := range []struct {
 			name, cause string

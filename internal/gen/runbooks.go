@@ -14,8 +14,8 @@ import (
 	"netwatchd/internal/rules"
 )
 
-// A runbook is written by hand, but for its last part: when the alert fires follows from the rules.
-const madeFrom = "\n## When it fires\n"
+// A runbook is written by hand except for its last section, which follows from the rules.
+const generatedFrom = "\n## When it fires\n"
 
 func runbooks(root string, files map[string]string) error {
 	const dir = "docs/runbooks/"
@@ -28,26 +28,26 @@ func runbooks(root string, files map[string]string) error {
 	for name, all := range forms {
 		text, err := os.ReadFile(filepath.Join(root, dir, name+".md"))
 		if err != nil {
-			errs = append(errs, fmt.Errorf("%s has no page: %w", name, err))
+			errs = append(errs, fmt.Errorf("%s has no runbook: %w", name, err))
 			continue
 		}
-		byHand, _, found := strings.Cut(string(text), madeFrom)
+		byHand, _, found := strings.Cut(string(text), generatedFrom)
 		if !found {
-			errs = append(errs, fmt.Errorf("%s.md does not end with %q", name, strings.TrimSpace(madeFrom)))
+			errs = append(errs, fmt.Errorf("%s.md does not end with %q", name, strings.TrimSpace(generatedFrom)))
 		}
-		says := lead.FindStringSubmatch(byHand)
-		if says == nil {
+		sentence := lead.FindStringSubmatch(byHand)
+		if sentence == nil {
 			errs = append(errs, fmt.Errorf("%s.md has no sentence in italics", name))
 			continue
 		}
-		leads[name] = says[1]
-		files[dir+name+".md"] = byHand + madeFrom + whenItFires(all)
+		leads[name] = sentence[1]
+		files[dir+name+".md"] = byHand + generatedFrom + whenItFires(all)
 	}
 	files[dir+"README.md"] = index(alerts, forms, leads)
 	return errors.Join(errs...)
 }
 
-// whenItFires is a paragraph for each form of an alert.
+// whenItFires has a paragraph for each form of an alert.
 func whenItFires(forms []rules.Rule) string {
 	var b strings.Builder
 	for _, r := range forms {
@@ -60,20 +60,20 @@ func whenItFires(forms []rules.Rule) string {
 		if r.For > 0 {
 			fmt.Fprintf(&b, ", after %v", r.For)
 		} else {
-			b.WriteString(", at once")
+			b.WriteString(", immediately")
 		}
 		if r.KeepFiringFor > 0 {
-			fmt.Fprintf(&b, "; resolved when it has been gone for %v", r.KeepFiringFor)
+			fmt.Fprintf(&b, "; resolves %v after the condition ends", r.KeepFiringFor)
 		}
 		fmt.Fprintf(&b, ".\n\n    %s\n", strings.ReplaceAll(r.Expr, "\n", "\n    "))
 	}
-	if explained := explainedBy(forms[0].Alert); len(explained) > 0 {
-		fmt.Fprintf(&b, "\nSilent while the verdict is one that explains it: %s.\n", strings.Join(explained, ", "))
+	if causes := explainedBy(forms[0].Alert); len(causes) > 0 {
+		fmt.Fprintf(&b, "\nSilenced while the verdict is a cause that explains it: %s.\n", strings.Join(causes, ", "))
 	}
 	return b.String()
 }
 
-// explainedBy are the causes that hide the one the alert announces.
+// explainedBy lists the causes that hide the alert's own.
 func explainedBy(alert string) []string {
 	var causes []string
 	for c := range diagnose.Causes() {
@@ -88,13 +88,13 @@ func explainedBy(alert string) []string {
 
 var lead = regexp.MustCompile(`(?m)^\*(.+)\*$`)
 
-// index lists the pages, those of causes in the order of precedence.
+// index lists the runbooks, those of causes in order of precedence.
 func index(alerts []rules.Rule, forms map[string][]rules.Rule, leads map[string]string) string {
 	var b strings.Builder
-	b.WriteString("# Runbooks\n\nOne page per alert: what it means, how to confirm it with one command, what to do. " +
-		"The rules are in\n[deploy/prometheus](../../deploy/prometheus); their order is that of the [causes](../causes.md). " +
-		"The command is for the host in the\nlabel `instance`; the service is in `service`: the names of alerts say Codex whatever it is.\n\n" +
-		"| alert | severity | |\n|---|---|---|\n")
+	b.WriteString("# Runbooks\n\nOne page for each alert: what it means, how to confirm it with one command, what to do. " +
+		"The rules are in\n[deploy/prometheus](../../deploy/prometheus), in the order of the [causes](../causes.md). " +
+		"Run the commands on the host in the label `instance`.\nThe label `service` names the service; the alert names say Codex for every service.\n\n" +
+		"| alert | severity | meaning |\n|---|---|---|\n")
 	listed := make(map[string]bool)
 	for _, r := range alerts {
 		if listed[r.Alert] {

@@ -10,8 +10,8 @@ import (
 	"netwatchd/internal/diagnose"
 )
 
-// names of the alerts. They are a contract: routes, silences and runbooks speak of them. Whatever the service is called, its
-// alerts are: the label says which one it is.
+// names are the names of the alerts. They are a contract with routes, silences and runbooks. They say Codex for every service; the
+// label service tells which one it is.
 var names = map[diagnose.Cause]string{
 	diagnose.SelfSandboxed:    "NetwatchdSandboxed",
 	diagnose.LocalPolicy:      "CodexLocalPolicy",
@@ -35,19 +35,19 @@ var names = map[diagnose.Cause]string{
 	diagnose.Inconclusive:     "CodexInconclusive",
 }
 
-// Name is the alert that announces c; empty for a cause that concerns nobody.
+// Name is the alert for c; empty for a cause without one.
 func Name(c diagnose.Cause) string { return names[c] }
 
-// keepFiring bridges what is no recovery: a scrape or two that failed, a daemon that restarts and has not judged yet. An
-// alert that resolved for these would be told twice. It stays under the hold of every cause that pages, so that a sandbox
-// alert that lingers is gone before the page it would silence is due.
+// keepFiring covers gaps that are no recovery: a failed scrape or two, or a restarted daemon without a verdict yet. Without it such a
+// gap would notify people twice. It is shorter than the hold of every cause that pages, so that a lingering sandbox alert ends before
+// the page it would silence is due.
 const keepFiring = 2 * time.Minute
 
-// perService joins what is known of one service on one host.
+// perService joins the series of one service on one host.
 const perService = "on (job, instance, service)"
 
-// causes are the alerts on what was found. They stand on findings, not on the one cause of the verdict: a finding is there
-// only if no other one explains it, so each is news of its own, and a small one never hides a large one.
+// causes are the alerts on findings, not on the one cause of the verdict. Each finding is one that no other explains, so each deserves
+// its own alert, and a small one never hides a large one.
 func (b *builder) causes() []Rule {
 	all := []Rule{b.verdict()}
 	for c := range diagnose.Causes() {
@@ -55,7 +55,7 @@ func (b *builder) causes() []Rule {
 			continue
 		}
 		if c == diagnose.Sandbox {
-			// never a page, whatever the configuration says: nothing outside is broken
+			// Never a page, whatever the configuration says: nothing outside the sandbox is broken.
 			for _, of := range b.severities(c, diagnose.Ticket) {
 				all = append(all, b.sandbox(of)...)
 			}
@@ -79,40 +79,40 @@ func (b *builder) cause(c diagnose.Cause, of selection) Rule {
 	return b.alert(names[c], of.severity, r, summary(c.About().Title), c.About().Means, evidence, c.About().Advice)
 }
 
-// sandbox is two rules, since the alert silences pages of its host, and may do so only where the host is fine: then a page
-// can only be about the same attempts. Beside a fault of the host or of the service it is a finding like any other, and the
-// page for that fault must get through.
+// sandbox is two rules, because the alert silences pages of its host, and may do so only if the host is healthy: then a page can only
+// be about the same attempts. Next to a fault of the host or of the service it is a finding like any other, and the page for that fault
+// must get through.
 func (b *builder) sandbox(of selection) []Rule {
 	about := diagnose.Sandbox.About()
-	var notFine []string
+	var unhealthy []string
 	for c := range diagnose.Causes() {
 		if c.OfNetwork() || c == diagnose.Stream || c == diagnose.Inconclusive {
-			notFine = append(notFine, c.String())
+			unhealthy = append(unhealthy, c.String())
 		}
 	}
 	found := fmt.Sprintf("netwatchd_finding{cause=%q%s} == 1\n", diagnose.Sandbox, of.matcher)
-	fault := fmt.Sprintf("%s netwatchd_verdict{cause=~%q} == 1", perService, strings.Join(notFine, "|"))
+	fault := fmt.Sprintf("%s netwatchd_verdict{cause=~%q} == 1", perService, strings.Join(unhealthy, "|"))
 	alone := Rule{Expr: found + "unless " + fault, For: Duration(about.Hold), KeepFiringFor: Duration(keepFiring)}
 	beside := Rule{Expr: found + "and " + fault, For: Duration(about.Hold), KeepFiringFor: Duration(keepFiring),
 		Labels: map[string]string{hostLabel: "faulty"}}
 	name := names[diagnose.Sandbox]
 	return []Rule{
 		b.alert(name, of.severity, alone, summary(about.Title), about.Means, evidence, about.Advice),
-		b.alert(name, of.severity, beside, summary("the sandbox refuses the network as well"),
-			"An attempt inside the agent's sandbox was refused the network, beside another fault that stands in the way of the "+
-				"service. That one comes first; this one will still be there when it is mended.", evidence,
-			"Mend the other fault first; then allow network access for this run or for the sandbox, if the task needs it."),
+		b.alert(name, of.severity, beside, summary("the sandbox also blocks the network"),
+			"An attempt inside the agent's sandbox was denied the network. Another fault also keeps the host from the service. "+
+				"Fixing that one will not open the sandbox.", evidence,
+			"Fix the other fault first. Then allow network access for this run or for the sandbox, if the task needs it."),
 	}
 }
 
-// hostLabel is on a sandbox alert whose host is not fine: it silences nothing.
+// hostLabel marks a sandbox alert whose host is unhealthy: it silences nothing.
 const hostLabel = "host"
 
-// verdictName is the alert that inhibitions stand on.
+// verdictName is the alert that inhibitions have as their source.
 const verdictName = "NetwatchdVerdict"
 
-// verdict says what holds at this moment, at once and to nobody: what silences another alert must come before it, and most
-// causes are held longer than what they explain.
+// verdict fires at once and notifies nobody. The source of an inhibition must fire before its target, and most causes are held longer
+// than the causes they explain.
 func (b *builder) verdict() Rule {
 	var hiding []string
 	for c := range diagnose.Causes() {
@@ -121,30 +121,30 @@ func (b *builder) verdict() Rule {
 		}
 	}
 	r := Rule{Expr: fmt.Sprintf("netwatchd_verdict{cause=~%q} == 1", strings.Join(hiding, "|"))}
-	return b.alert(verdictName, diagnose.None, r, summary("{{ $labels.cause }} holds"),
-		"Told to nobody: Alertmanager's inhibitions stand on it, so that one fault makes one alert.", evidence)
+	return b.alert(verdictName, diagnose.None, r, summary("the verdict is {{ $labels.cause }}"),
+		"This alert notifies nobody. Alertmanager's inhibitions use it as their source, so that one fault makes one alert.", evidence)
 }
 
 func summary(title string) string {
 	return "{{ $labels.service }}: " + title + " ({{ $labels.instance }})"
 }
 
-// evidence names the attempts that fail now: the service's own, and those it is held against. It is asked for when the alert
-// is written rather than kept in labels, where each change of a class would be another alert. Six are what a person reads.
+// evidence lists the failing attempts: those of the service and those it is compared with. It is a query in the template and not a
+// label, because with a label each change of a class would be another alert. Nobody reads more than six.
 const evidence = "Failing on {{ $labels.instance }}:" +
 	"{{ range query (printf `topk(6, netwatchd_probe_error_class{job=%q,instance=%q,service=~\"%s|host|resolvers|controls\",class!=\"ok\"} == 1)`" +
 	" $labels.job $labels.instance $labels.service) | sortByLabel \"probe\" }}" +
 	" {{ .Labels.service }}/{{ .Labels.probe }} from {{ .Labels.vantage }}: {{ .Labels.class }};" +
-	"{{ else }} nothing in the latest attempts;{{ end }} cause {{ $labels.cause }}."
+	"{{ else }} none of the latest attempts;{{ end }} cause {{ $labels.cause }}."
 
 // A selection is the services for which a cause has one severity.
 type selection struct {
 	severity diagnose.Severity
-	matcher  string // to stand behind another one; empty: every service
+	matcher  string // to append to another matcher; empty: every service
 }
 
-// severities are the services by what c asks of people, highest at the most: first all that the configuration does not
-// single out, then those that it does. Where it says none there is nothing to announce.
+// severities groups the services by their severity for c, at most highest: first the services for which the configuration does not
+// change it, then the others. Services with severity none get no alert.
 func (b *builder) severities(c diagnose.Cause, highest diagnose.Severity) []selection {
 	usual := min(c.About().Severity, highest)
 	singled := make(map[diagnose.Severity][]string)

@@ -9,16 +9,16 @@ import (
 	"netwatchd/internal/diagnose"
 )
 
-// The rules of a fleet hold what one host says against what the others say of the same service: so that a page says whether it is
-// everyone, some, or one, and is one page. They stand beside the rules for each host and silence its pages.
+// The fleet rules compare the verdicts of many hosts on one service. A fault makes one page, which tells whether it affects everyone,
+// several hosts or one. They are loaded beside the per-host rules and silence the pages of the hosts.
 
-// Names of the alerts, a contract like those of causes.
+// Names of the alerts; like those of the causes they are a contract.
 const (
 	fleetName  = "CodexFleetOutage"
 	singleName = "CodexSingleHostOutage"
 )
 
-// scopeLabel tells the two forms of the alert on a fleet apart.
+// scopeLabel distinguishes the two forms of the fleet alert.
 const (
 	scopeLabel = "scope"
 	everyone   = "everyone"
@@ -26,33 +26,33 @@ const (
 )
 
 const (
-	hostsThatCanTell = "service:netwatchd_hosts:count"
-	hostsThatSay     = "service_cause:netwatchd_hosts:count"
-	shareThatSays    = "service_cause:netwatchd_hosts:ratio"
+	hostsCounted  = "service:netwatchd_hosts:count"
+	hostsAffected = "service_cause:netwatchd_hosts:count"
+	shareAffected = "service_cause:netwatchd_hosts:ratio"
 )
 
-// half of the hosts have no more in common than the service.
+// half of all hosts have nothing in common but the service.
 const half = 0.5
 
-// ahead is how much sooner the fleet speaks than its hosts, whom it silences: two evaluations of the shipped example. It is not so
-// soon that the sandbox alert, which silences pages of its host, would come after that of a single one.
-const ahead = 30 * time.Second
+// lead is how much earlier the fleet alerts fire than the host alerts they silence: two evaluations of the shipped example. With a
+// longer lead the alert on a single host would fire before the sandbox alert that must silence it.
+const lead = 30 * time.Second
 
-// sooner is when everyone is spoken of: what half of all hosts see needs less time to be believed than what one does, and the
-// hosts have not all seen it at once when the page of several is due.
-func sooner(c diagnose.Cause) time.Duration { return c.About().Hold / 2 }
+// holdEveryone is the hold of scope="everyone": it needs less time to be believed than the finding of one host, and must fire before
+// the page for several hosts, because hosts do not see a fault at the same time.
+func holdEveryone(c diagnose.Cause) time.Duration { return c.About().Hold / 2 }
 
-// aftermath is how long an alert of the fleet outlasts what it says: until the next one speaks, when several become one or one
-// becomes several, and longer than the hosts' own. A gap would be a page for each host.
-func aftermath(c diagnose.Cause) Duration { return Duration(c.About().Hold + ahead) }
+// keepFleetFiring is how long a fleet alert keeps firing: until the next one fires when the scope changes, and longer than the host
+// alerts. A gap would be a page for each host.
+func keepFleetFiring(c diagnose.Cause) Duration { return Duration(c.About().Hold + lead) }
 
-// Fleet returns the rules for a Prometheus that hears of many hosts, to be loaded beside those of [For].
+// Fleet returns the rules that compare many hosts, to be loaded beside those of [For].
 func Fleet(c *config.Config, o Options) File {
 	b := &builder{Options: o, services: c.Services}
-	return File{made: "netwatchd rules --fleet", Groups: []Group{{Name: "netwatchd.fleet", Rules: append(b.shares(), b.outages()...)}}}
+	return File{command: "netwatchd rules --fleet", Groups: []Group{{Name: "netwatchd.fleet", Rules: append(b.shares(), b.outages()...)}}}
 }
 
-// paging are the causes that wake people: only these are worth asking others about.
+// paging are the causes that page: only these are compared between hosts.
 func paging() []diagnose.Cause {
 	var all []diagnose.Cause
 	for c := range diagnose.Causes() {
@@ -63,8 +63,8 @@ func paging() []diagnose.Cause {
 	return all
 }
 
-// shares record how many hosts could tell, how many of them say so, and the share. A host that is not ready, has a fault of its
-// own, or has been silent for as long as Prometheus keeps a value cannot tell.
+// shares record how many hosts are counted, how many of them are affected, and the share. A host is not counted if it is not ready,
+// has a fault of its own, or has been silent for Prometheus' lookback of five minutes.
 func (b *builder) shares() []Rule {
 	var words []string
 	for _, c := range paging() {
@@ -72,19 +72,19 @@ func (b *builder) shares() []Rule {
 	}
 	return []Rule{
 		{
-			Record: hostsThatCanTell,
+			Record: hostsCounted,
 			Expr: fmt.Sprintf("count by (job, service) (\n"+
 				"  group by (job, instance, service) (netwatchd_verdict)\n"+
 				"  unless %s netwatchd_verdict{cause=~%q} == 1\n"+
 				")", perService, strings.Join(ownHost(), "|")),
 		},
 		{
-			Record: hostsThatSay,
+			Record: hostsAffected,
 			Expr:   fmt.Sprintf("count by (job, service, cause) (netwatchd_finding{cause=~%q} == 1)", strings.Join(words, "|")),
 		},
 		{
-			Record: shareThatSays,
-			Expr:   fmt.Sprintf("%s / on (job, service) group_left () %s", hostsThatSay, hostsThatCanTell),
+			Record: shareAffected,
+			Expr:   fmt.Sprintf("%s / on (job, service) group_left () %s", hostsAffected, hostsCounted),
 		},
 	}
 }
@@ -100,51 +100,51 @@ func (b *builder) outages() []Rule {
 }
 
 func (b *builder) everyone(c diagnose.Cause, of selection) Rule {
-	r := Rule{Expr: fmt.Sprintf("%s{cause=%q%s} >= %g\nand %s > 1", shareThatSays, c, of.matcher, half, hostsThatSay), For: Duration(sooner(c))}
-	return b.outage(c, of, everyone, r, "It is the service: look at its status page, and tell those who wait for it.")
+	r := Rule{Expr: fmt.Sprintf("%s{cause=%q%s} >= %g\nand %s > 1", shareAffected, c, of.matcher, half, hostsAffected), For: Duration(holdEveryone(c))}
+	return b.outage(c, of, everyone, r, "The service itself is down. See its status page and tell its users.")
 }
 
-// several fires beside everyone, which silences it: when the others recover, it is there already.
+// several fires beside everyone, which silences it. When most hosts recover, it already fires.
 func (b *builder) several(c diagnose.Cause, of selection) Rule {
-	r := Rule{Expr: fmt.Sprintf("%s{cause=%q%s}\nand %s > 1", shareThatSays, c, of.matcher, hostsThatSay), For: Duration(c.About().Hold - ahead)}
-	return b.outage(c, of, several, r, "Look for what those hosts have in common: a network, a provider, a VPN, an address family.")
+	r := Rule{Expr: fmt.Sprintf("%s{cause=%q%s}\nand %s > 1", shareAffected, c, of.matcher, hostsAffected), For: Duration(c.About().Hold - lead)}
+	return b.outage(c, of, several, r, "Find what these hosts have in common: a network, a provider, a VPN, an address family.")
 }
 
 func (b *builder) outage(c diagnose.Cause, of selection, scope string, r Rule, advice string) Rule {
-	r.KeepFiringFor = aftermath(c)
-	// The cause is on the series as well; here it tells the rules apart.
+	r.KeepFiringFor = keepFleetFiring(c)
+	// The series have the label cause too; here it makes the rules different.
 	r.Labels = map[string]string{scopeLabel: scope, "cause": c.String()}
 	who := scope
 	if scope == several {
 		who += " hosts"
 	}
 	return b.alert(fleetName, of.severity, r, "{{ $labels.service }}: "+c.About().Title+" ("+who+")",
-		fmt.Sprintf("{{ $value | humanizePercentage }} of the hosts that can tell (%s) say %s of {{ $labels.service }}.", counted, c),
+		fmt.Sprintf("{{ $value | humanizePercentage }} of %s hosts report %s for {{ $labels.service }}.", counted, c),
 		namedHosts, advice)
 }
 
-// single is the page of a host that stands alone with what it says. Where there is no other host to ask, its own page says all.
+// single is the page for one affected host among several. With only one host, its own page is enough.
 func (b *builder) single(c diagnose.Cause, of selection) Rule {
 	r := Rule{
 		Expr: fmt.Sprintf("netwatchd_finding{cause=%q%s} == 1\n"+
 			"and on (job, service, cause) %s == 1\n"+
-			"and on (job, service) %s > 1", c, of.matcher, hostsThatSay, hostsThatCanTell),
-		For: Duration(c.About().Hold - ahead), KeepFiringFor: aftermath(c),
+			"and on (job, service) %s > 1", c, of.matcher, hostsAffected, hostsCounted),
+		For: Duration(c.About().Hold - lead), KeepFiringFor: keepFleetFiring(c),
 		Labels: map[string]string{"cause": c.String()},
 	}
-	return b.alert(singleName, of.severity, r, "{{ $labels.service }}: "+c.About().Title+" ({{ $labels.instance }} alone)",
-		fmt.Sprintf("One of the hosts that can tell (%s) says %s of {{ $labels.service }}: {{ $labels.instance }}. The others reach it.", counted, c),
-		evidence, "It is the way from that host, not the service: compare its peer address with another host's, and try without the VPN.")
+	return b.alert(singleName, of.severity, r, "{{ $labels.service }}: "+c.About().Title+" (only {{ $labels.instance }})",
+		fmt.Sprintf("One of %s hosts reports %s for {{ $labels.service }}: {{ $labels.instance }}. The others reach it.", counted, c),
+		evidence, "The network path from that host is broken, not the service. Compare its peer address with another host's, and try without the VPN.")
 }
 
-// counted says how many hosts the share is of.
-const counted = "{{ with query (printf `" + hostsThatCanTell + "{job=%q,service=%q}` $labels.job $labels.service) }}{{ . | first | value }}{{ end }}"
+// counted is the number of hosts that the share refers to.
+const counted = "{{ with query (printf `" + hostsCounted + "{job=%q,service=%q}` $labels.job $labels.service) }}{{ . | first | value }}{{ end }}"
 
-// namedHosts are as many as a page has room for.
-const namedHosts = "Among them:{{ range query (printf `topk(10, netwatchd_finding{job=%q,service=%q,cause=%q} == 1)`" +
+// namedHosts lists the affected hosts, as many as fit on a page.
+const namedHosts = "Affected, at most ten listed:{{ range query (printf `topk(10, netwatchd_finding{job=%q,service=%q,cause=%q} == 1)`" +
 	" $labels.job $labels.service $labels.cause) | sortByLabel \"instance\" }} {{ .Labels.instance }}{{ end }}."
 
-// inhibitFleet are the inhibitions of the fleet: one page for all that say the same. Where its rules are not loaded they do nothing.
+// inhibitFleet lets the fleet alerts silence the host alerts of the same cause. Without the fleet rules it does nothing.
 func inhibitFleet() []Inhibition {
 	perCause := []string{"job", "service", "cause"}
 	return []Inhibition{

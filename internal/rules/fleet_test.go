@@ -10,8 +10,8 @@ import (
 	"netwatchd/internal/diagnose"
 )
 
-// The fleet speaks before its hosts, and is silent only after them: else it could not silence them.
-func TestTheFleetSpeaksFirstAndLast(t *testing.T) {
+// Fleet alerts must fire before the host alerts and end after them: otherwise they could not silence them.
+func TestFleetFiresFirstAndEndsLast(t *testing.T) {
 	c := config.Builtin()
 	hosts, fleet := For(c, Default()), Fleet(c, Default())
 	for _, cause := range paging() {
@@ -24,26 +24,26 @@ func TestTheFleetSpeaksFirstAndLast(t *testing.T) {
 				}
 				found = true
 				if r.Labels[scopeLabel] == everyone && r.For >= ofScope(fleet, cause, several).For {
-					t.Errorf("of %v, everyone is spoken of after %v, no sooner than several", cause, r.For)
+					t.Errorf("%v: scope everyone is held for %v, not less than several", cause, r.For)
 				}
 				if lead := time.Duration(host.For - r.For); lead < 30*time.Second { // two evaluations of the shipped example
-					t.Errorf("%s of %v speaks %v before %s", name, cause, lead, host.Alert)
+					t.Errorf("%s for %v fires %v before %s", name, cause, lead, host.Alert)
 				}
 				if r.KeepFiringFor <= host.KeepFiringFor {
-					t.Errorf("%s of %v is silent %v after the last host, %s after %v", name, cause, r.KeepFiringFor, host.Alert, host.KeepFiringFor)
+					t.Errorf("%s for %v keeps firing for %v, %s for %v", name, cause, r.KeepFiringFor, host.Alert, host.KeepFiringFor)
 				}
 				if r.KeepFiringFor <= r.For {
-					t.Errorf("%s of %v is silent after %v, before the next one speaks after %v", name, cause, r.KeepFiringFor, r.For)
+					t.Errorf("%s for %v keeps firing for %v, less than the hold %v of the next", name, cause, r.KeepFiringFor, r.For)
 				}
 			}
 			if !found {
-				t.Errorf("no %s of %v", name, cause)
+				t.Errorf("no %s for %v", name, cause)
 			}
 		}
 	}
 }
 
-// A service that the configuration makes a ticket is one for the fleet as well.
+// A severity in the configuration applies to the fleet alerts too.
 func TestSeveritiesOfTheFleet(t *testing.T) {
 	c := config.Builtin()
 	s := c.Services[0]

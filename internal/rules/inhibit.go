@@ -7,23 +7,23 @@ import (
 	"netwatchd/internal/diagnose"
 )
 
-// Inhibitions are the section of Alertmanager's configuration that lets one fault make one alert.
+// Inhibitions are the inhibit_rules of Alertmanager's configuration, with which one fault makes one alert.
 type Inhibitions struct {
 	Rules []Inhibition `yaml:"inhibit_rules"`
 }
 
-// An Inhibition silences the target as long as the source fires with the same labels.
+// An Inhibition silences the target while the source fires with equal labels.
 type Inhibition struct {
 	Source []string `yaml:"source_matchers"`
 	Target []string `yaml:"target_matchers"`
 	Equal  []string `yaml:"equal"`
 }
 
-// equal keeps an inhibition to one service on one host: what one host cannot reach says nothing of another.
+// equal restricts an inhibition to one service on one host: the fault of one host does not explain another's.
 var equal = []string{"job", "instance", "service"}
 
-// Inhibit returns the inhibitions: each cause silences what it hides. They stand on NetwatchdVerdict, which fires at once;
-// one on the sandbox alert of a host that is fine, which is held less than every page; the last ones on the fleet's alerts.
+// Inhibit returns the inhibitions. Each cause silences the causes it hides, with NetwatchdVerdict, which fires at once, as the source.
+// The sandbox alert of a healthy host silences pages, which are all held longer. The last ones are for the fleet alerts.
 func Inhibit() Inhibitions {
 	var all []Inhibition
 	for c := range diagnose.Causes() {

@@ -8,9 +8,9 @@ import (
 	"netwatchd/internal/diagnose"
 )
 
-// sampled is how often availability is recorded, as often as a ladder is looked at by default. Shares of a window are counted
-// in these samples against the whole window, so that time in which nobody looked (a host asleep, offline or just started)
-// spends nothing: a minute of failure after a night of sleep is not an hour of it.
+// sampled is how often availability is recorded: the default interval of probes. The share of a window is the failed samples divided
+// by all samples that fit in the window, so that time without a verdict (the host asleep, offline or just started) spends no budget: a
+// minute of failure after a night of sleep does not count as an hour.
 const sampled = 30 * time.Second
 
 const (
@@ -18,17 +18,17 @@ const (
 	failedIn  = "instance_service:netwatchd_failed:ratio"
 )
 
-// failing is the cause that spends the budget. A broken stream does not: it is tried every five minutes by default, too
-// seldom for a rate, and its own alert would come after this one.
+// failing is the cause that spends the budget. A broken stream does not: it is probed every five minutes by default, too rarely for a
+// rate, and its own alert would fire after this one.
 const failing = diagnose.Upstream
 
-// windows of the burn rates, as the SRE workbook has them ("Alerting on SLOs", multiwindow, multi-burn-rate alerts).
+// windows are those of the burn rates in the SRE workbook ("Alerting on SLOs", multiwindow, multi-burn-rate alerts).
 var windows = []time.Duration{5 * time.Minute, 30 * time.Minute, time.Hour, 2 * time.Hour, 6 * time.Hour, 24 * time.Hour, 72 * time.Hour}
 
-// availability records what the objective stands on.
+// availability records the series that the objective alerts use.
 func (b *builder) availability() []Rule {
 	all := []Rule{{
-		// A service in a large configuration shows only the causes it has had: it is available as long as it shows any other.
+		// In a large configuration a service exports only the causes it has had. It is available while it exports any other.
 		Record: failedNow,
 		Expr: fmt.Sprintf("(\n"+
 			"  max by (job, instance, service) (netwatchd_verdict{cause=%q})\n"+
@@ -55,7 +55,7 @@ func (b *builder) availability() []Rule {
 		})
 }
 
-// short writes a window as it stands in a series' name: 5m, 1h, 3d.
+// short formats a window for the name of a series: 5m, 1h, 3d.
 func short(d time.Duration) string {
 	if d%(24*time.Hour) == 0 {
 		return fmt.Sprintf("%dd", d/(24*time.Hour))
@@ -63,34 +63,34 @@ func short(d time.Duration) string {
 	return Duration(d).String()
 }
 
-// objective are the alerts on how fast the budget of failure is spent. What lasts is announced by its own cause first; these
-// are for what comes and goes, too short each time to be held.
+// objective are the alerts on how fast the error budget is spent. An outage that lasts fires the alert of its own cause first; these
+// are for outages that come and go, each too short for its hold.
 func (b *builder) objective() []Rule {
 	var all []Rule
 	for _, of := range b.severities(failing, diagnose.Page) {
-		// Whoever has been told of the outage within the hour need not be told again what it cost.
-		told := fmt.Sprintf("\nunless %s max_over_time(ALERTS{alertname=%q,alertstate=\"firing\"}[1h])", perService, Name(failing))
+		// Do not notify people again of the cost of an outage they were notified of within the hour.
+		announced := fmt.Sprintf("\nunless %s max_over_time(ALERTS{alertname=%q,alertstate=\"firing\"}[1h])", perService, Name(failing))
 		fast := b.burns(of, 14.4, time.Hour, 5*time.Minute) + "\nor\n" + b.burns(of, 6, 6*time.Hour, 30*time.Minute)
-		// Three minutes, as for an outage: longer than the sandbox alert that may silence it.
-		all = append(all, b.burn(of.severity, "fast", "(\n"+fast+"\n)"+told, failing.About().Hold,
-			"at this rate a month's worth is gone within days"))
+		// Held as long as an outage: longer than the sandbox alert that may silence it.
+		all = append(all, b.burn(of.severity, "fast", "(\n"+fast+"\n)"+announced, failing.About().Hold,
+			"at this rate a month's error budget is spent within days"))
 	}
 	for _, of := range b.severities(failing, diagnose.Ticket) {
 		slow := b.burns(of, 3, 24*time.Hour, 2*time.Hour) + "\nor\n" + b.burns(of, 1, 72*time.Hour, 6*time.Hour)
-		all = append(all, b.burn(of.severity, "slow", slow, time.Hour, "at this rate it will not last the month"))
+		all = append(all, b.burn(of.severity, "slow", slow, time.Hour, "at this rate the error budget is spent before the month ends"))
 	}
 	return all
 }
 
 func (b *builder) burn(severity diagnose.Severity, pace, expr string, hold time.Duration, meaning string) Rule {
 	r := Rule{Expr: expr, For: Duration(hold), KeepFiringFor: Duration(keepFiring),
-		// the cause lets what explains an outage silence its cost as well
+		// With the cause, whatever silences the outage silences its cost too.
 		Labels: map[string]string{"burn": pace, "cause": failing.String()}}
 	return b.alert("CodexErrorBudgetBurn", severity, r,
 		"{{ $labels.service }} fails too often: "+meaning+" ({{ $labels.instance }})",
-		fmt.Sprintf("Seen from {{ $labels.instance }}, {{ $labels.service }} was down ({{ $value | humanizePercentage }} of the time looked at) for its own "+
-			"reasons, not this host's, more than an objective of %g %% allows.", b.Objective*100),
-		evidence, "Look at when and how it failed on the dashboard; if it only flaps, hold the service's status page against it.")
+		fmt.Sprintf("Seen from {{ $labels.instance }}, {{ $labels.service }} was down for {{ $value | humanizePercentage }} of the time window. "+
+			"The objective of %g %% allows less. Faults of this host are not counted.", b.Objective*100),
+		evidence, "See on the dashboard when and how it failed, and compare that with the service's status page.")
 }
 
 func (b *builder) burns(of selection, rate float64, long, brief time.Duration) string {

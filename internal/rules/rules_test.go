@@ -46,7 +46,7 @@ func TestSeveritiesOfTheConfiguration(t *testing.T) {
 	}
 }
 
-func TestTheSandboxNeverPages(t *testing.T) {
+func TestSandboxNeverPages(t *testing.T) {
 	c := config.Builtin()
 	c.Services[0].Severity = map[diagnose.Cause]diagnose.Severity{diagnose.Sandbox: diagnose.Page}
 	all := named(For(c, Default()), "CodexSandboxNetworkBlocked")
@@ -55,17 +55,17 @@ func TestTheSandboxNeverPages(t *testing.T) {
 	}
 	for _, r := range all {
 		if r.Labels["severity"] != "ticket" {
-			t.Errorf("severity %s although nothing outside is broken", r.Labels["severity"])
+			t.Errorf("severity %s although only the sandbox is broken", r.Labels["severity"])
 		}
 	}
 }
 
-func TestHoldsAreThoseOfTheTable(t *testing.T) {
+func TestHoldsFollowTheTable(t *testing.T) {
 	f := For(config.Builtin(), Default())
 	for c, name := range names {
 		rules := named(f, name)
 		if len(rules) == 0 {
-			t.Errorf("%v is not announced", c)
+			t.Errorf("no alert for %v", c)
 		}
 		for _, r := range rules {
 			if want := Duration(c.About().Hold); r.For != want {
@@ -85,7 +85,7 @@ func TestQuietFollowsTheIntervals(t *testing.T) {
 		}
 		b := &builder{services: c.Services}
 		if got := time.Duration(b.quiet()); got != test.want {
-			t.Errorf("with attempts every %v it is stale after %v, want %v", test.interval, got, test.want)
+			t.Errorf("with an interval of %v it is stale after %v, want %v", test.interval, got, test.want)
 		}
 	}
 }
@@ -98,7 +98,7 @@ func TestOptions(t *testing.T) {
 	}
 	for _, want := range []string{`up{job="agents"}`, "https://wiki.example/netwatchd/CodexAccount.md", "objective of 99 %", "> 0.144 and"} {
 		if !strings.Contains(b.String(), want) {
-			t.Errorf("%q is nowhere in the rules", want)
+			t.Errorf("%q is not in the rules", want)
 		}
 	}
 	if strings.Contains(b.String(), `job="netwatchd"`) {
@@ -106,7 +106,7 @@ func TestOptions(t *testing.T) {
 	}
 }
 
-func TestDurationsAreThoseOfPrometheus(t *testing.T) {
+func TestDurations(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		30 * time.Second: "30s", 90 * time.Second: "1m30s", 10 * time.Minute: "10m", time.Hour: "1h", 90 * time.Minute: "1h30m", 24 * time.Hour: "24h",
 	} {
@@ -121,8 +121,8 @@ func TestDurationsAreThoseOfPrometheus(t *testing.T) {
 	}
 }
 
-// The table of causes says what explains what; nothing else may.
-func TestInhibitionsAreTheOrderOfCauses(t *testing.T) {
+// Inhibitions follow from the table of causes alone.
+func TestInhibitionsFollowTheTable(t *testing.T) {
 	all := Inhibit().Rules
 	hiding := 0
 	for c := range diagnose.Causes() {
@@ -133,7 +133,7 @@ func TestInhibitionsAreTheOrderOfCauses(t *testing.T) {
 		hiding++
 		i := slices.IndexFunc(all, func(r Inhibition) bool { return slices.Contains(r.Source, match("cause", "=", c.String())) })
 		if i < 0 {
-			t.Errorf("%v explains others, and silences none", c)
+			t.Errorf("%v hides other causes but silences none", c)
 			continue
 		}
 		var words []string
