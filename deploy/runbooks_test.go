@@ -13,7 +13,7 @@ const runbooks = "../docs/runbooks/"
 
 var (
 	command  = regexp.MustCompile(`(?m)^    \S`)
-	headings = []string{"## What it means", "## Confirm", "## What to do"}
+	headings = []string{"## What it means", "## What to check", "## What to do"}
 )
 
 func TestRunbooks(t *testing.T) {
@@ -47,10 +47,10 @@ func checkPage(t *testing.T, name, text string) {
 			t.Errorf("%s.md lacks %q", name, h)
 		}
 	}
-	_, confirm, _ := strings.Cut(text, "## Confirm")
-	confirm, _, _ = strings.Cut(confirm, "\n## ")
-	if n := len(command.FindAllString(confirm, -1)); n != 1 {
-		t.Errorf("%s.md: %d commands to confirm it, want one", name, n)
+	_, check, _ := strings.Cut(text, "## What to check")
+	check, _, _ = strings.Cut(check, "\n## ")
+	if n := len(command.FindAllString(check, -1)); n != 1 {
+		t.Errorf("%s.md: %d commands to check it, want one", name, n)
 	}
 }
 
