@@ -7,14 +7,14 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/prometheus/exporter-toolkit/web"
+
+	"netwatchd/internal/strictyaml"
 )
 
 // What follows says what is wrong with a value, and what to write instead. Flags, variables and the file share it.
@@ -31,7 +31,7 @@ func checkName(s string) error {
 	case len(s) > nameLimit:
 		return fmt.Errorf("is %d characters long: use at most %d, it is shown in every table", len(s), nameLimit)
 	case !nameShape.MatchString(s):
-		return fmt.Errorf("%s has characters that do not belong in a name: use letters, digits, and _ . - between them", quote(s))
+		return fmt.Errorf("%s has characters that do not belong in a name: use letters, digits, and _ . - between them", strictyaml.Quote(s))
 	}
 	return nil
 }
@@ -49,15 +49,6 @@ func checkServiceName(s string) error {
 	return checkName(s)
 }
 
-func oneOf(known ...string) func(string) error {
-	return func(s string) error {
-		if slices.Contains(known, s) {
-			return nil
-		}
-		return fmt.Errorf("unknown value %s: %s", quote(s), didYouMean(s, known))
-	}
-}
-
 func checkNotEmpty(s string) error {
 	if strings.TrimSpace(s) == "" {
 		return errors.New("is empty: write a value, or remove the key")
@@ -71,7 +62,7 @@ func checkListen(s string) error {
 	}
 	host, port, err := net.SplitHostPort(s)
 	if err != nil {
-		return fmt.Errorf("%s is not an address to listen on: write host:port, like 127.0.0.1:19405 or [::1]:19405", quote(s))
+		return fmt.Errorf("%s is not an address to listen on: write host:port, like 127.0.0.1:19405 or [::1]:19405", strictyaml.Quote(s))
 	}
 	if err := checkPort(port); err != nil {
 		return err
@@ -84,7 +75,7 @@ func checkListen(s string) error {
 
 func checkPort(s string) error {
 	if _, err := strconv.ParseUint(s, 10, 16); err != nil {
-		return fmt.Errorf("port %s is not one: write a number from 0 to 65535", quote(s))
+		return fmt.Errorf("port %s is not one: write a number from 0 to 65535", strictyaml.Quote(s))
 	}
 	return nil
 }
@@ -94,15 +85,15 @@ func checkHostname(s string) error {
 	case s == "":
 		return errors.New("is empty: write a name, like chatgpt.com")
 	case strings.Contains(s, "://"):
-		return fmt.Errorf("%s is a URL: write the name alone, like chatgpt.com", quote(s))
+		return fmt.Errorf("%s is a URL: write the name alone, like chatgpt.com", strictyaml.Quote(s))
 	case net.ParseIP(s) != nil:
-		return fmt.Errorf("%s is an address: write a name, like chatgpt.com", quote(s))
+		return fmt.Errorf("%s is an address: write a name, like chatgpt.com", strictyaml.Quote(s))
 	case len(strings.TrimSuffix(s, ".")) > 253: // RFC 1035, section 2.3.4, less the length and root octets
-		return fmt.Errorf("%s is longer than the 253 characters DNS allows: write a shorter name", quote(s))
+		return fmt.Errorf("%s is longer than the 253 characters DNS allows: write a shorter name", strictyaml.Quote(s))
 	}
 	for label := range strings.SplitSeq(strings.TrimSuffix(s, "."), ".") {
 		if err := checkLabel(label); err != nil {
-			return fmt.Errorf("%s %w", quote(s), err)
+			return fmt.Errorf("%s %w", strictyaml.Quote(s), err)
 		}
 	}
 	return nil
@@ -148,7 +139,7 @@ func checkURL(u *url.URL, schemes []string) error {
 	case u.Scheme == "":
 		return errors.New("has no scheme: write a whole URL")
 	case !slices.Contains(schemes, u.Scheme):
-		return fmt.Errorf("has the scheme %q: write %s", clip(u.Scheme), strings.Join(schemes, " or "))
+		return fmt.Errorf("has the scheme %q: write %s", strictyaml.Clip(u.Scheme), strings.Join(schemes, " or "))
 	case u.Hostname() == "":
 		return errors.New("has no host: write a whole URL")
 	case strings.HasSuffix(u.Host, ":"):
@@ -156,7 +147,7 @@ func checkURL(u *url.URL, schemes []string) error {
 	}
 	if p := u.Port(); p != "" {
 		if n, err := strconv.ParseUint(p, 10, 16); err != nil || n == 0 {
-			return fmt.Errorf("has the port %s: write one from 1 to 65535", clip(p))
+			return fmt.Errorf("has the port %s: write one from 1 to 65535", strictyaml.Clip(p))
 		}
 	}
 	if net.ParseIP(strings.Split(u.Hostname(), "%")[0]) == nil {
@@ -204,9 +195,9 @@ func parseServer(s string) (netip.AddrPort, error) {
 	ap, err := netip.ParseAddrPort(s)
 	switch {
 	case err != nil:
-		return ap, fmt.Errorf("%s is not a nameserver's address: write address:port, like 9.9.9.9:53 or [2620:fe::fe]:53", quote(s))
+		return ap, fmt.Errorf("%s is not a nameserver's address: write address:port, like 9.9.9.9:53 or [2620:fe::fe]:53", strictyaml.Quote(s))
 	case ap.Port() == 0:
-		return ap, fmt.Errorf("%s has port 0: write 53 unless it listens elsewhere", quote(s))
+		return ap, fmt.Errorf("%s has port 0: write 53 unless it listens elsewhere", strictyaml.Quote(s))
 	}
 	return ap, nil
 }
@@ -214,7 +205,7 @@ func parseServer(s string) (netip.AddrPort, error) {
 func parseAddress(s string) (netip.Addr, error) {
 	a, err := netip.ParseAddr(s)
 	if err != nil {
-		return a, fmt.Errorf("%s is not an IP address: write one without a port, like 1.1.1.1 or 2620:fe::fe", quote(s))
+		return a, fmt.Errorf("%s is not an IP address: write one without a port, like 1.1.1.1 or 2620:fe::fe", strictyaml.Quote(s))
 	}
 	return a, nil
 }
@@ -240,22 +231,5 @@ func checkWebConfig(path string) error {
 	return nil
 }
 
-func checkLevel(s string) error  { return oneOf("debug", "info", "warn", "error")(s) }
-func checkFormat(s string) error { return oneOf("auto", "text", "json")(s) }
-
-// resolved makes path independent of where the daemon was started: it is relative to the file that names it, or to the
-// home directory after a tilde.
-func resolved(path, file string) string {
-	if path == "" {
-		return ""
-	}
-	if rest, tilde := strings.CutPrefix(path, "~/"); tilde {
-		if home, err := os.UserHomeDir(); err == nil {
-			return filepath.Join(home, rest)
-		}
-	}
-	if filepath.IsAbs(path) || file == "" {
-		return filepath.Clean(path)
-	}
-	return filepath.Join(filepath.Dir(file), path)
-}
+func checkLevel(s string) error  { return strictyaml.OneOf("debug", "info", "warn", "error")(s) }
+func checkFormat(s string) error { return strictyaml.OneOf("auto", "text", "json")(s) }

@@ -5,7 +5,6 @@ import (
 	"encoding/pem"
 	"flag"
 	"fmt"
-	"math/rand/v2"
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
@@ -15,11 +14,12 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/spf13/pflag"
+
+	"netwatchd/internal/strictyaml"
 )
 
 var update = flag.Bool("update", false, "write the .err files anew")
@@ -119,7 +119,7 @@ func TestEveryFaultSaysWhatToDo(t *testing.T) {
 	files, _ := filepath.Glob("testdata/*.yaml")
 	for _, file := range files {
 		_, err := load(file, nil, system)
-		e, ok := err.(*Error)
+		e, ok := err.(*strictyaml.Error)
 		if !ok {
 			t.Fatalf("%s: %v", file, err)
 		}
@@ -294,7 +294,7 @@ func TestOverridesAreChecked(t *testing.T) {
 	}
 	_, err = load(write(t, "log: {level: quiet}\n"), overrides, system)
 	var got []string
-	for _, f := range err.(*Error).Faults[1:] { // the first is the file's
+	for _, f := range err.(*strictyaml.Error).Faults[1:] { // the first is the file's
 		got = append(got, f.String())
 	}
 	want := []string{
@@ -379,25 +379,6 @@ func TestSecretsAreNotShown(t *testing.T) {
 	}
 }
 
-func TestDurations(t *testing.T) {
-	for text, want := range map[string]time.Duration{
-		"500ms": 500 * time.Millisecond, "90d": 90 * day, "1d12h": 36 * time.Hour, "1h30m": 90 * time.Minute, "0s": 0, "0d": 0,
-	} {
-		if got, err := parseDuration(text); err != nil || got != want {
-			t.Errorf("%s: got %v, %v; want %v", text, got, err, want)
-		}
-	}
-	for range 1000 {
-		want := time.Duration(rand.Int64N(int64(400 * day)))
-		if rand.IntN(2) == 0 {
-			want = want.Truncate(time.Minute)
-		}
-		if got, err := parseDuration(formatDuration(want)); err != nil || got != want {
-			t.Errorf("%v written as %s: got %v, %v", want, formatDuration(want), got, err)
-		}
-	}
-}
-
 func tenThousand() string {
 	var b strings.Builder
 	b.WriteString("services:\n- name: many\n  probes:\n")
@@ -449,7 +430,7 @@ func FuzzLoad(f *testing.F) {
 		}
 		c, err := load(path, nil, system)
 		if err != nil {
-			if _, ok := err.(*Error); !ok || err.Error() == "" {
+			if _, ok := err.(*strictyaml.Error); !ok || err.Error() == "" {
 				t.Errorf("got %T %v", err, err)
 			}
 			return

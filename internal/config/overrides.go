@@ -7,6 +7,8 @@ import (
 
 	"github.com/spf13/pflag"
 	"github.com/spf13/viper"
+
+	"netwatchd/internal/strictyaml"
 )
 
 // Overrides are what flags and the environment say; a flag wins over its variable, a variable over the file. A nil
@@ -24,7 +26,7 @@ const fileFlag = "config.file"
 var settings = []setting{
 	{"web.listen", "web.listen-address", "`host:port` to serve the page, the API and the metrics on; may be repeated (default 127.0.0.1:19405)", checkListen},
 	{"web.config_file", "web.config.file", "`file` that configures TLS and authentication, as exporter-toolkit reads it", checkWebConfig},
-	{"web.profiling", "web.profiling", "serve /debug/pprof/: `true` or false (default false)", oneOf("true", "false")},
+	{"web.profiling", "web.profiling", "serve /debug/pprof/: `true` or false (default false)", strictyaml.OneOf("true", "false")},
 	{"storage.path", "storage.path", "`directory` for history (default /var/lib/netwatchd, or $XDG_STATE_HOME/netwatchd)", checkNotEmpty},
 	{"status_file", "status.file", "`file` that always holds the latest verdict (default /run/netwatchd/status.json, or under $XDG_RUNTIME_DIR)", anything},
 	{"log.level", "log.level", "log from this `level` on: debug, info, warn, error (default info)", checkLevel},
@@ -85,7 +87,7 @@ func (o *Overrides) source(flag string) string {
 //
 // viper does the merging, and sees these few settings only: of the whole file it would lower-case the keys, take
 // `interval: 5` for five nanoseconds and let the last of two equal keys win, all without a word.
-func (o *Overrides) apply(c *Config) []Fault {
+func (o *Overrides) apply(c *Config) []strictyaml.Fault {
 	if o == nil {
 		return nil
 	}
@@ -96,7 +98,7 @@ func (o *Overrides) apply(c *Config) []Fault {
 		"status_file": c.StatusFile,
 		"log":         map[string]any{"level": c.Log.Level, "format": c.Log.Format},
 	})
-	var faults []Fault
+	var faults []strictyaml.Fault
 	for _, s := range settings {
 		o.bind(v, s.key, s.flag)
 		if from := o.source(s.flag); from != "" {
@@ -110,14 +112,14 @@ func (o *Overrides) apply(c *Config) []Fault {
 	return faults
 }
 
-func (s setting) faults(v *viper.Viper, from string) (faults []Fault) {
+func (s setting) faults(v *viper.Viper, from string) (faults []strictyaml.Fault) {
 	values := []string{v.GetString(s.key)}
 	if several := addresses(v); s.key == "web.listen" && len(several) > 0 {
 		values = several
 	}
 	for _, value := range values {
 		if err := s.check(value); err != nil {
-			faults = append(faults, Fault{Path: from, Message: err.Error()})
+			faults = append(faults, strictyaml.Fault{Path: from, Message: err.Error()})
 		}
 	}
 	return faults

@@ -4,12 +4,14 @@ import (
 	"io"
 	"net/netip"
 	"regexp"
+	"slices"
 	"time"
 
 	"go.yaml.in/yaml/v3"
 
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/probe"
+	"netwatchd/internal/strictyaml"
 )
 
 // Show writes the complete configuration, every default included, as YAML that loads to the same again. It holds no
@@ -56,7 +58,7 @@ func (s shown) when(has bool, key string, value any) shown {
 func (c *Config) shown() shown {
 	return shown{
 		{"web", shown{{"listen", c.Web.Listen}, {"config_file", c.Web.ConfigFile}, {"profiling", c.Web.Profiling}}},
-		{"storage", shown{{"path", c.Storage.Path}, {"keep", formatDuration(c.Storage.Keep)}}},
+		{"storage", shown{{"path", c.Storage.Path}, {"keep", strictyaml.FormatDuration(c.Storage.Keep)}}},
 		{"status_file", c.StatusFile},
 		{"log", shown{{"level", c.Log.Level}, {"format", c.Log.Format}}},
 		{"defaults", every(c.Defaults.Interval, c.Defaults.Timeout)},
@@ -69,7 +71,7 @@ func (c *Config) shown() shown {
 }
 
 func every(interval, timeout time.Duration) shown {
-	return shown{{"interval", formatDuration(interval)}, {"timeout", formatDuration(timeout)}}
+	return shown{{"interval", strictyaml.FormatDuration(interval)}, {"timeout", strictyaml.FormatDuration(timeout)}}
 }
 
 // written is each of the values in the form it has in the file; an empty list is [], not null.
@@ -118,7 +120,7 @@ func (s Service) shown() shown {
 	if s.Sandbox != nil {
 		all = append(all, entry{"sandbox", s.Sandbox.shown()})
 	}
-	return append(all, shown{{"late", formatDuration(s.Late)}, {"severity", severity},
+	return append(all, shown{{"late", strictyaml.FormatDuration(s.Late)}, {"severity", severity},
 		{"moves", shown{{"results", s.Moves.Results}, {"of", s.Moves.Of}}}}...)
 }
 
@@ -135,7 +137,7 @@ func (p Probe) shown() shown {
 	case probe.KindHTTP:
 		all = append(all, entry{"target", p.Target}, entry{"method", p.Method})
 	case probe.KindStream:
-		all = append(all, entry{"target", p.Target}, entry{"hold", formatDuration(p.Hold)})
+		all = append(all, entry{"target", p.Target}, entry{"hold", strictyaml.FormatDuration(p.Hold)})
 	case probe.KindExec:
 		return append(all, p.shownExec()...)
 	}
@@ -159,4 +161,37 @@ func (p Probe) shownExec() shown {
 		when(isCodex, "prompt", p.Prompt).
 		when(isCodex, "codex", codex).
 		when(p.Budget.RunsPerDay > 0, "budget", shown{{"runs_per_day", p.Budget.RunsPerDay}})
+}
+
+func (r Receiver) shown(remoteWrite bool) shown {
+	labels, headers := shown{}, make(shown, 0, len(r.Headers))
+	for _, l := range defaultReceiver().Labels { // one that was taken away must not come back
+		if !slices.ContainsFunc(r.Labels, func(own Label) bool { return own.Name == l.Name }) {
+			labels = append(labels, entry{l.Name, ""})
+		}
+	}
+	for _, l := range r.Labels {
+		labels = append(labels, entry{l.Name, l.Value})
+	}
+	for _, h := range r.Headers {
+		headers = append(headers, entry{h.Name, h.Value})
+	}
+	c := r.Credentials
+	basic := shown{{"username", c.Username}}.when(c.File != "", "password_file", c.File).when(c.Variable != "", "password_env", c.Variable)
+	return shown{{"name", r.Name}, {"url", r.URL}, {"interval", strictyaml.FormatDuration(r.Interval)}, {"timeout", strictyaml.FormatDuration(r.Timeout)}}.
+		when(remoteWrite, "protocol", r.Protocol).
+		when(true, "labels", labels).
+		when(true, "headers", headers).
+		when(c.Username != "", "basic_auth", basic).
+		when(c.Username == "" && c.File != "", "bearer_token_file", c.File).
+		when(c.Username == "" && c.Variable != "", "bearer_token_env", c.Variable).
+		when(true, "tls", shown{{"ca_file", r.CAFile}}).
+		when(true, "queue", shown{{"size", strictyaml.FormatSize(r.Queue)}})
+}
+
+func (p Push) shown() shown {
+	return shown{
+		{"remote_write", written(p.RemoteWrite, func(r Receiver) shown { return r.shown(true) })},
+		{"otlp", written(p.OTLP, func(r Receiver) shown { return r.shown(false) })},
+	}
 }

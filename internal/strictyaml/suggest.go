@@ -1,12 +1,13 @@
-package config
+package strictyaml
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
-// didYouMean ends a complaint about an unknown word: with the known one it resembles, otherwise with all of them.
-func didYouMean(word string, known []string) string {
+// suggest ends a complaint about an unknown word: with the known one it resembles, otherwise with all of them.
+func suggest(word string, known []string) string {
 	best, nearest := "", 1+len(word)/3
 	for _, k := range known {
 		if d := distance(strings.ToLower(word), strings.ToLower(k)); d <= nearest && d < len(k) {
@@ -37,4 +38,14 @@ func distance(a, b string) int {
 		}
 	}
 	return row[len(b)]
+}
+
+// OneOf returns a check for one of the known words.
+func OneOf(known ...string) func(string) error {
+	return func(s string) error {
+		if slices.Contains(known, s) {
+			return nil
+		}
+		return fmt.Errorf("unknown value %s: %s", Quote(s), suggest(s, known))
+	}
 }

@@ -1,4 +1,4 @@
-package config
+package strictyaml
 
 import (
 	"fmt"
@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-const day = 24 * time.Hour
+const Day = 24 * time.Hour
 
 // parseDuration reads what Go reads, and days in front: "30s", "1h30m", "90d", "1d12h".
 func parseDuration(text string) (time.Duration, error) {
@@ -20,7 +20,7 @@ func parseDuration(text string) (time.Duration, error) {
 	if err != nil {
 		return plainDuration(text, text)
 	}
-	whole := float64(n) * float64(day)
+	whole := float64(n) * float64(Day)
 	if rest == "" {
 		rest = "0s"
 	}
@@ -31,7 +31,7 @@ func parseDuration(text string) (time.Duration, error) {
 	case part < 0 || whole+float64(part) >= math.MaxInt64:
 		return 0, fmt.Errorf("%q is too long a time: write less than 100000d", text)
 	}
-	return time.Duration(n)*day + part, nil
+	return time.Duration(n)*Day + part, nil
 }
 
 func plainDuration(rest, text string) (time.Duration, error) {
@@ -42,10 +42,10 @@ func plainDuration(rest, text string) (time.Duration, error) {
 	return d, nil
 }
 
-// formatDuration writes what parseDuration reads, without the zeros Go appends: "1h", not "1h0m0s".
-func formatDuration(d time.Duration) string {
-	if d >= 2*day && d%day == 0 {
-		return strconv.FormatInt(int64(d/day), 10) + "d"
+// FormatDuration writes what parseDuration reads, without the zeros Go appends: "1h", not "1h0m0s".
+func FormatDuration(d time.Duration) string {
+	if d >= 2*Day && d%Day == 0 {
+		return strconv.FormatInt(int64(d/Day), 10) + "d"
 	}
 	text := d.String()
 	if strings.HasSuffix(text, "m0s") {

@@ -1,0 +1,21 @@
+package config
+
+import (
+	"net/netip"
+
+	"netwatchd/internal/strictyaml"
+)
+
+func (d *decoder) resolvers(p *strictyaml.Node, rs *Resolvers) {
+	f := p.Object("system", "files", "direct")
+	f.Boolean("system", &rs.System)
+	f.Texts("files", &rs.Files, checkNotEmpty)
+	for i, file := range rs.Files {
+		rs.Files[i] = resolved(file, d.file)
+	}
+	decodeServers(f, "direct", &rs.Direct)
+}
+
+func decodeServers(f strictyaml.Fields, key string, into *[]netip.AddrPort) {
+	strictyaml.Values(f, key, into, parseServer)
+}
