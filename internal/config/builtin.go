@@ -12,12 +12,13 @@ import (
 	"netwatchd/internal/strictyaml"
 )
 
-// Every default stands in this file. Their reasons are in config.example.yaml, which must load to the same.
+// All defaults are in this file. config.example.yaml gives their reasons and must load to the same configuration.
 
 var (
 	defaultMoves = Moves{Results: 2, Of: 3}
-	success      = []int{200, 201, 202, 203, 204, 205, 206} // what an http probe takes for success unless told; shared, never changed
-	bothFamilies = []string{"A", "AAAA"}                    // what a dns probe asks for unless told; shared, never changed
+	// Shared by all probes, never modified.
+	success      = []int{200, 201, 202, 203, 204, 205, 206} // what an http probe expects by default
+	bothFamilies = []string{"A", "AAAA"}                    // what a dns probe queries by default
 )
 
 func defaultSandbox() Sandbox {
@@ -39,17 +40,17 @@ func defaultProbe(name string, kind probe.Kind, d Defaults) Probe {
 	return b
 }
 
-// codexDefaults are for an agent's run, which costs money: rarely, with time to think, within a budget.
+// codexDefaults sets the defaults of an agent's run: it costs money, so it is rare, patient and within a budget.
 func (b *Probe) codexDefaults() {
 	b.Interval, b.Timeout, b.Budget.RunsPerDay = time.Hour, 90*time.Second, 24
 	b.Prompt, b.Expect.Output = "Reply with the two letters OK and nothing else", "OK"
 	b.Codex = Codex{Provider: "isolated", BaseURL: "https://chatgpt.com/backend-api/codex"}
 }
 
-// Builtin is the configuration without a file: it watches Codex.
-func Builtin() *Config { return builtin(hostPlaces()) }
+// Builtin returns the configuration used without a file. It watches Codex.
+func Builtin() *Config { return builtin(hostPaths()) }
 
-func builtin(at places) *Config {
+func builtin(at paths) *Config {
 	return &Config{
 		Web:        Web{Listen: []string{"127.0.0.1:19405"}, ConfigFile: at.web},
 		Storage:    Storage{Path: at.state, Keep: 90 * strictyaml.Day},
@@ -68,7 +69,8 @@ var builtinDefaults = Defaults{Interval: 30 * time.Second, Timeout: 5 * time.Sec
 
 func builtinControls() []Control {
 	return []Control{
-		{Name: "gstatic", URL: mustURL("http://connectivitycheck.gstatic.com/generate_204"), Expect: Expect{Status: []int{204}}},
+		{Name: "gstatic", URL: mustURL("http://connectivitycheck.gstatic.com/generate_204"),
+			Expect: Expect{Status: []int{204}}},
 		{Name: "microsoft", URL: mustURL("http://www.msftconnecttest.com/connecttest.txt"),
 			Expect: Expect{Status: []int{200}, Body: regexp.MustCompile(`^Microsoft Connect Test$`)}},
 		{Name: "cloudflare-dns", URL: mustURL("http://one.one.one.one/"),

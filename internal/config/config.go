@@ -1,4 +1,4 @@
-// Package config reads the configuration file: strict, checked, complete.
+// Package config loads the configuration file, with every value checked and every default filled in.
 package config
 
 import (
@@ -14,10 +14,10 @@ import (
 	"netwatchd/internal/probe"
 )
 
-// Config is a configuration, complete: every default stands in it, every value has been checked.
+// Config is a complete configuration: every default is filled in and every value is valid.
 type Config struct {
-	Path string // the file it came from; empty for the built-in one
-	// Assumed is set if nobody named a service: then Codex is watched, as far as it is there.
+	Path string // the file it came from; empty for the built-in configuration
+	// Assumed is set if the file lists no service. Codex is then watched, as far as it is installed.
 	Assumed bool
 
 	Web        Web
@@ -31,80 +31,80 @@ type Config struct {
 	Push       Push
 }
 
-// Web says where the daemon listens.
+// Web is where the daemon listens.
 type Web struct {
 	Listen     []string // host:port
-	ConfigFile string   // exporter-toolkit's web configuration: TLS, basic auth
+	ConfigFile string   // web configuration of exporter-toolkit: TLS, basic auth
 	Profiling  bool     // serve /debug/pprof/
 }
 
-// Storage says where history is kept, and for how long.
+// Storage is where history is kept, and for how long.
 type Storage struct {
 	Path string        // a directory
 	Keep time.Duration // how long results and closed incidents are kept
 }
 
-// Log says how much is logged, and as what.
+// Log is how much is logged, and in which format.
 type Log struct {
 	Level  string // debug, info, warn, error
 	Format string // auto, text, json
 }
 
-// Defaults stand in where a probe names none of its own.
+// Defaults apply to probes that set no interval or timeout.
 type Defaults struct {
 	Interval time.Duration
 	Timeout  time.Duration
 }
 
-// Resolvers says which nameservers are held against each other.
+// Resolvers lists the nameservers that are compared with each other.
 type Resolvers struct {
-	System bool             // look names up as the client would, too
-	Files  []string         // resolv.conf(5) files whose nameservers are asked one by one
-	Direct []netip.AddrPort // asked past the system's own
+	System bool             // also look names up with the system resolver, as clients do
+	Files  []string         // resolv.conf(5) files; each of their nameservers is queried by itself
+	Direct []netip.AddrPort // public nameservers, bypassing the system resolver
 }
 
-// A Control is an endpoint unrelated to every service whose right answer is known.
+// A Control is an endpoint unrelated to any service, with a known answer.
 type Control struct {
 	Name      string
 	URL       *url.URL
 	Expect    Expect
-	Addresses []netip.Addr // reached by address too, past every resolver
+	Addresses []netip.Addr // also requested at these addresses, without DNS
 }
 
-// A Service is what the user depends on: one endpoint and a ladder of checks on it.
+// A Service is what the user depends on: one endpoint and a ladder of probes of it.
 type Service struct {
 	Name     string
 	Probes   []Probe
 	Sandbox  *Sandbox
-	Late     time.Duration // an answer that took longer is late; zero: never
+	Late     time.Duration // a slower answer is late; zero: never
 	Severity map[diagnose.Cause]diagnose.Severity
 	Moves    Moves
 }
 
-// Moves says when a verdict moves: on Results out of the last Of, or on one confirming round.
+// Moves is when a verdict changes: when Results of the last Of agree, or after one confirming round.
 type Moves struct {
 	Results int
 	Of      int
 }
 
-// A Probe is one check.
+// A Probe is one configured probe.
 type Probe struct {
 	Name        string
 	Kind        probe.Kind
 	Target      string // dns: a name; http, stream: a URL; exec: empty
 	Interval    time.Duration
-	Timeout     time.Duration    // of the whole attempt, a stream's hold included; under Interval
-	Nameservers []netip.AddrPort // asked instead of the system's; empty: the system's
+	Timeout     time.Duration    // of the whole attempt, including a stream's hold; shorter than Interval
+	Nameservers []netip.AddrPort // used instead of the system resolver; empty: the system resolver
 	Expect      Expect
 
 	Types []string // dns: A, AAAA, …
 
 	Method    string // http
-	TLS       TLS    // http, stream, as the next three
+	TLS       TLS    // http, stream; as are the next three
 	Family    Family
 	Proxy     string        // "environment", "none" or a URL
-	ProxyFile string        // where Proxy was read from, if it was: that URL may hold a password and is never shown
-	Hold      time.Duration // stream: how long the connection is held idle
+	ProxyFile string        // the file that holds Proxy; empty: none. That URL may contain a password, never show it
+	Hold      time.Duration // stream: how long the idle connection is held
 
 	Preset  string // exec: "codex" or empty
 	Command []string
@@ -113,16 +113,16 @@ type Probe struct {
 	Budget  Budget
 }
 
-// Expect is the one answer that counts as success. An empty field expects nothing of its kind.
+// Expect is the answer that counts as success. Empty fields are not checked.
 type Expect struct {
 	Status  []int
 	Headers []Header
 	Body    *regexp.Regexp
 	Answers []string // dns: exactly these, in any order
-	Output  string   // exec: in the agent's message, or on standard output
+	Output  string   // exec: part of the agent's message, or of standard output
 }
 
-// String says what is expected in a few words: "status 405, Allow: POST".
+// String is a summary: "status 405, Allow: POST".
 func (e Expect) String() string {
 	var all []string
 	if len(e.Status) > 0 {
@@ -143,16 +143,16 @@ func (e Expect) String() string {
 	return strings.Join(all, ", ")
 }
 
-// Origin says where the configuration came from.
+// Origin is the file the configuration came from, or "built in".
 func (c *Config) Origin() string { return cmp.Or(c.Path, "built in") }
 
-// A Header must hold Value as one of the tokens of its list, whatever the case.
+// A Header is expected to contain Value as one of its comma-separated tokens, ignoring case.
 type Header struct{ Name, Value string }
 
-// TLS says which certificates are trusted.
+// TLS is which certificates are trusted.
 type TLS struct {
 	CAFile string // PEM; empty: the system's
-	Issuer string // part of the issuer's name that must be there; empty: any
+	Issuer string // expected part of the issuer's name; empty: any
 	Name   string // verified instead of the URL's host
 }
 
@@ -165,21 +165,21 @@ const (
 	IPv6      Family = "ipv6"
 )
 
-// Codex says how the agent's preset is run.
+// Codex is how the codex preset is run.
 type Codex struct {
 	Path     string // the executable; empty: found on the PATH
-	Home     string // the user's CODEX_HOME, whose sign-in is linked; empty: ~/.codex
+	Home     string // CODEX_HOME, whose sign-in is used; empty: ~/.codex
 	Model    string // empty: the agent's default
-	Provider string // "isolated": our own provider entry with retries off; "builtin": the agent's own
+	Provider string // "isolated": a provider entry of ours with retries off; "builtin": the agent's own
 	BaseURL  string // of the isolated provider
 }
 
-// Budget bounds what costs money.
-type Budget struct{ RunsPerDay int } // zero: no bound
+// Budget limits runs that cost money.
+type Budget struct{ RunsPerDay int } // zero: no limit
 
-// Sandbox says how to run a command inside the agent's sandbox, and whether it should reach the service.
+// Sandbox is how to run a command inside the agent's sandbox, and whether the service should be reachable there.
 type Sandbox struct {
-	Command  []string // empty: the codex that is installed knows its own
+	Command  []string // wrapper command; empty: the one of the installed codex
 	Want     diagnose.Want
 	Interval time.Duration
 	Timeout  time.Duration

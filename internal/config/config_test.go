@@ -22,11 +22,11 @@ import (
 	"netwatchd/internal/strictyaml"
 )
 
-var update = flag.Bool("update", false, "write the .err files anew")
+var update = flag.Bool("update", false, "rewrite the .err files")
 
 const example = "../../config.example.yaml"
 
-var system = places{state: "/var/lib/netwatchd", run: "/run/netwatchd"}
+var system = paths{state: "/var/lib/netwatchd", run: "/run/netwatchd"}
 
 var same = cmp.Options{
 	cmp.Comparer(func(a, b *regexp.Regexp) bool { return a == b || a != nil && b != nil && a.String() == b.String() }),
@@ -60,7 +60,7 @@ func TestTheExampleIsTheBuiltIn(t *testing.T) {
 	}
 }
 
-// Whatever a person leaves out of the example, the rest of it must mean the same.
+// Removing any line of the example must leave the same configuration.
 func TestEveryKeyOfTheExampleHasItsDefault(t *testing.T) {
 	full, err := os.ReadFile(example)
 	if err != nil {
@@ -84,7 +84,7 @@ func TestEveryKeyOfTheExampleHasItsDefault(t *testing.T) {
 	}
 }
 
-// The .err file beside each testdata/*.yaml holds all that is wrong with it.
+// The .err file beside each testdata/*.yaml lists all its faults.
 func TestFaults(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.yaml")
 	if err != nil || len(files) < 5 {
@@ -94,7 +94,7 @@ func TestFaults(t *testing.T) {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			_, err := load(file, nil, system)
 			if err == nil {
-				t.Fatal("loaded without complaint")
+				t.Fatal("loaded without an error")
 			}
 			got := strings.ReplaceAll(err.Error(), "testdata/", "") + "\n"
 			golden := strings.TrimSuffix(file, ".yaml") + ".err"
@@ -114,7 +114,7 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// A message without a second half leaves its reader alone.
+// Every message says what is wrong, then what to do.
 func TestEveryFaultSaysWhatToDo(t *testing.T) {
 	files, _ := filepath.Glob("testdata/*.yaml")
 	for _, file := range files {
@@ -125,7 +125,7 @@ func TestEveryFaultSaysWhatToDo(t *testing.T) {
 		}
 		for _, f := range e.Faults {
 			if !strings.Contains(f.Message, ": ") && !strings.Contains(f.Message, "did you mean") {
-				t.Errorf("%v: no remedy", f)
+				t.Errorf("%v: does not say what to do", f)
 			}
 		}
 	}
@@ -140,22 +140,22 @@ func TestWholeFiles(t *testing.T) {
 	}
 	hugeLine := strings.Repeat("#", sizeLimit+1)
 	for _, tt := range []struct{ name, text, want string }{
-		{"empty", "", "is empty: remove it to use the built-in configuration, or start from config.example.yaml"},
+		{"empty", "", "is empty: remove it to use the defaults, or start from config.example.yaml"},
 		{"comments", "# nothing\n\n", "is empty: remove it"},
 		{"null", "---\n~\n", "is empty: remove it"},
 		{"scalar", "hello\n", `:1: is the text "hello": write a mapping of web, storage`},
 		{"list", "- a\n", ":1: is a list: write a mapping of web"},
-		{"binary", "\x7fELF\x02\x01\x00\x00", ":1: is not a text (it holds a zero byte): write it in UTF-8"},
-		{"latin1", "log:\n  level: inf\xf6\n", ":2: is not UTF-8: save the file in that encoding"},
-		{"utf16", "\xff\xfel\x00o\x00", "is not a text"},
-		{"two documents", "log: {level: info}\n---\nlog: {level: warn}\n", ":2: a second document starts here: keep one"},
-		{"tab", "log:\n\tlevel: info\n", ":2: is indented with a tab: use spaces, as YAML demands"},
+		{"binary", "\x7fELF\x02\x01\x00\x00", ":1: is not text (it contains a zero byte): save it as UTF-8"},
+		{"latin1", "log:\n  level: inf\xf6\n", ":2: is not valid UTF-8: save the file as UTF-8"},
+		{"utf16", "\xff\xfel\x00o\x00", "is not text"},
+		{"two documents", "log: {level: info}\n---\nlog: {level: warn}\n", ":2: a second YAML document starts here: keep one"},
+		{"tab", "log:\n\tlevel: info\n", ":2: is indented with a tab: YAML requires spaces"},
 		{"bracket", "log: {level: info\nweb: {}\n", "is not YAML ("},
-		{"too large", hugeLine, "is larger than 8192 KiB: this is another file"},
+		{"too large", hugeLine, "is larger than 8192 KiB: check that it is the right file"},
 		{"unknown anchor", "log: *nowhere\n", "is not YAML (unknown anchor 'nowhere' referenced)"},
 		{"small bomb", bomb + "b: *a\n", `unknown key "a"`},
-		{"bomb", services.String(), "its anchors expand to more than 1000000 values: write the values out"},
-		{"anchor in itself", "log: &l {<<: *l, level: info}\n", "merges more than 8 anchors into each other"},
+		{"bomb", services.String(), "anchors expand to more than 1000000 values: write the values out"},
+		{"anchor in itself", "log: &l {<<: *l, level: info}\n", "nests more than 8 merge keys (<<)"},
 		{"deep", strings.Repeat("[", 20000), "is not YAML (exceeded max depth of 10000)"},
 		{"complex key", "? [a, b]\n: c\n", `unknown key "a list"`},
 	} {
@@ -177,7 +177,7 @@ func first(err error) string {
 func TestFilesThatCannotBeRead(t *testing.T) {
 	dir := t.TempDir()
 	for path, want := range map[string]string{
-		dir:                         "is a directory: name a file in it",
+		dir:                         "is a directory: use a file",
 		filepath.Join(dir, "none"):  "no such file: check the path",
 		filepath.Join(example, "x"): "not a directory: check the path",
 	} {
@@ -190,7 +190,7 @@ func TestFilesThatCannotBeRead(t *testing.T) {
 func TestWhereTheFileIsLookedFor(t *testing.T) {
 	dir := t.TempDir()
 	env := map[string]string{"XDG_CONFIG_HOME": dir, "XDG_RUNTIME_DIR": "/run/user/7", "XDG_STATE_HOME": "relative: to be ignored"}
-	at := userPlaces(func(name string) string { return env[name] }, "/home/u")
+	at := userPaths(func(name string) string { return env[name] }, "/home/u")
 	if at.files[0] != "/etc/netwatchd/config.yaml" || at.state != "/home/u/.local/state/netwatchd" || at.run != "/run/user/7/netwatchd" {
 		t.Errorf("got %+v", at)
 	}
@@ -212,23 +212,23 @@ func TestWhereTheFileIsLookedFor(t *testing.T) {
 	}
 }
 
-// nothing is an environment without variables.
+// nothing is an empty environment.
 func nothing(string) string { return "" }
 
 func TestWithoutARuntimeDirectoryTheStatusIsBesideTheStore(t *testing.T) {
-	at := userPlaces(nothing, "/home/u")
+	at := userPaths(nothing, "/home/u")
 	if want := "/home/u/.local/state/netwatchd"; at.run != want || at.state != want {
 		t.Errorf("got %+v, want both in %s", at, want)
 	}
 }
 
-// Under systemd the directories are those of the unit, whatever the user: one made for the unit has no home.
+// Under systemd the directories are those of the unit, for any user: a dynamic user has no home.
 func TestInAUnit(t *testing.T) {
 	credentials := t.TempDir()
 	env := map[string]string{
 		"STATE_DIRECTORY": "/var/lib/netwatchd@u:/var/lib/more", "RUNTIME_DIRECTORY": "/run/netwatchd@u", "CREDENTIALS_DIRECTORY": credentials,
 	}
-	unit := func() places { return userPlaces(nothing, "/").inUnit(func(name string) string { return env[name] }) }
+	unit := func() paths { return userPaths(nothing, "/").inUnit(func(name string) string { return env[name] }) }
 	if at := unit(); at.state != "/var/lib/netwatchd@u" || at.run != "/run/netwatchd@u" || at.web != "" {
 		t.Errorf("got %+v", at)
 	}
@@ -298,8 +298,8 @@ func TestOverridesAreChecked(t *testing.T) {
 		got = append(got, f.String())
 	}
 	want := []string{
-		`--web.listen-address: "here" is not an address to listen on: write host:port, like 127.0.0.1:19405 or [::1]:19405`,
-		`--web.config.file: cannot be used: open /none: no such file or directory: correct that file, or remove the key to serve plain HTTP`,
+		`--web.listen-address: "here" is not a listen address: write host:port, like 127.0.0.1:19405 or [::1]:19405`,
+		`--web.config.file: invalid web configuration: open /none: no such file or directory: fix that file, or remove the key to serve plain HTTP`,
 		`--storage.path: is empty: write a value, or remove the key`,
 		`--log.level: unknown value "loud": use one of debug, info, warn, error`,
 		`NETWATCHD_LOG_FORMAT: unknown value "xml": use one of auto, text, json`,
@@ -409,7 +409,7 @@ func BenchmarkLoadTenThousandProbes(b *testing.B) {
 	}
 }
 
-// Whatever a file holds, Load comes back, and what it accepts it can show and read again.
+// Load never panics, and what it accepts can be shown and loaded again.
 func FuzzLoad(f *testing.F) {
 	f.Add([]byte(everything))
 	f.Add([]byte("services: &a\n- *a\n"))
@@ -478,11 +478,11 @@ services: [{name: s, probes: [{name: p, kind: http, target: "https://a.example/"
 
 func TestStatusFiles(t *testing.T) {
 	u := &user.User{Uid: "1000", Username: "u"}
-	session := places{run: "/run/user/1000/netwatchd"}
-	bare := places{run: "/home/u/.local/state/netwatchd"} // no XDG_RUNTIME_DIR: inside some sandboxes, under cron
+	session := paths{run: "/run/user/1000/netwatchd"}
+	bare := paths{run: "/home/u/.local/state/netwatchd"} // no XDG_RUNTIME_DIR: inside some sandboxes, under cron
 	for _, test := range []struct {
 		configured string
-		at         places
+		at         paths
 		me         *user.User
 		want       []string
 	}{

@@ -8,42 +8,42 @@ import (
 )
 
 const (
-	// shortest is where a probe starts to measure this host's scheduler instead of the network.
-	shortest = 10 * time.Millisecond
-	// keepLeast lets an incident of last night still be explained in the morning.
-	keepLeast = strictyaml.Day
+	// minInterval: below it a probe measures this host's scheduler rather than the network.
+	minInterval = 10 * time.Millisecond
+	// minKeep: an incident at night must still be explainable in the morning.
+	minKeep = strictyaml.Day
 )
 
-// A decoder reads one file's sections.
+// A decoder reads the sections of one file.
 type decoder struct {
 	file     string
 	defaults Defaults
-	checked  map[string]error // files named in the configuration, checked once however often they are named
+	checked  map[string]error // result of each file check, by key and path: a file named by many probes is checked once
 }
 
-// decode reads the document into c, over the defaults that stand there.
+// decode reads the document into c, which holds the defaults.
 func (d *decoder) decode(c *Config, root *strictyaml.Node) {
 	f := root.Object("web", "storage", "status_file", "log", "defaults", "resolvers", "controls", "services", "push")
 	d.settings(c, f)
-	if p, ok := f.Has("defaults"); ok {
-		decodeDefaults(p, &c.Defaults)
+	if n, ok := f.Has("defaults"); ok {
+		decodeDefaults(n, &c.Defaults)
 	}
 	d.defaults = c.Defaults
-	if p, ok := f.Has("resolvers"); ok {
-		d.resolvers(p, &c.Resolvers)
+	if n, ok := f.Has("resolvers"); ok {
+		d.resolvers(n, &c.Resolvers)
 	}
-	if p, ok := f.Has("controls"); ok {
-		c.Controls = d.controls(p)
+	if n, ok := f.Has("controls"); ok {
+		c.Controls = d.controls(n)
 	}
-	if p, ok := f.Has("services"); ok {
-		c.Services, c.Assumed = d.services(p), false
+	if n, ok := f.Has("services"); ok {
+		c.Services, c.Assumed = d.services(n), false
 	}
-	if p, ok := f.Has("push"); ok {
-		d.push(p, &c.Push)
+	if n, ok := f.Has("push"); ok {
+		d.push(n, &c.Push)
 	}
 }
 
-// path reads the name of a file, makes it independent of the working directory, and checks what is in it, once.
+// path reads the name of a file, resolves it, and checks the file once.
 func (d *decoder) path(f strictyaml.Fields, key string, into *string, check func(string) error) {
 	f.Text(key, into, func(s string) error {
 		if s == "" {
@@ -62,28 +62,28 @@ func (d *decoder) path(f strictyaml.Fields, key string, into *string, check func
 	}
 }
 
-// under complains about a timeout that would let an attempt run into the next one.
-func under(p *strictyaml.Node, f strictyaml.Fields, timeout, interval time.Duration) {
+// checkTimeout rejects a timeout that would let an attempt run into the next one.
+func checkTimeout(n *strictyaml.Node, f strictyaml.Fields, timeout, interval time.Duration) {
 	if timeout < interval {
 		return
 	}
 	if at, ok := f.Has("timeout"); ok {
-		at.Errorf("%s must be under the interval, %s: shorten it, or lengthen the interval",
+		at.Errorf("%s must be shorter than the interval (%s): lower the timeout or raise the interval",
 			strictyaml.FormatDuration(timeout), strictyaml.FormatDuration(interval))
 	} else if at, ok := f.Has("interval"); ok {
-		at.Errorf("%s must be over the timeout, %s by default: set a shorter timeout, or lengthen the interval",
+		at.Errorf("%s must be longer than the timeout (%s by default): set a shorter timeout or raise the interval",
 			strictyaml.FormatDuration(interval), strictyaml.FormatDuration(timeout))
 	} else {
-		p.Errorf("the default timeout, %s, must be under the default interval, %s: set both",
+		n.Errorf("the default timeout (%s) must be shorter than the default interval (%s): set both",
 			strictyaml.FormatDuration(timeout), strictyaml.FormatDuration(interval))
 	}
 }
 
-// decodeURL reads the URL at key, which must be there; into, if there is one, gets it as it was written.
-func decodeURL(p *strictyaml.Node, f strictyaml.Fields, key string, into *string, schemes ...string) (u *url.URL) {
-	if _, there := f[key]; !there {
+// decodeURL reads the URL at key, which must be present. into, if not nil, is set to its text.
+func decodeURL(n *strictyaml.Node, f strictyaml.Fields, key string, into *string, schemes ...string) (u *url.URL) {
+	if _, ok := f[key]; !ok {
 		if f != nil {
-			p.Errorf("has no %s: give it a URL, like %s://example.com/", key, schemes[0])
+			n.Errorf("has no %s: add a URL, like %s://example.com/", key, schemes[0])
 		}
 		return nil
 	}
@@ -99,6 +99,6 @@ func decodeURL(p *strictyaml.Node, f strictyaml.Fields, key string, into *string
 
 func checkExecutable(f strictyaml.Fields, key string, command []string) {
 	if len(command) > 0 && command[0] == "" {
-		f[key].Errorf("starts with an empty text: write the program first")
+		f[key].Errorf("starts with an empty string: put the program first")
 	}
 }

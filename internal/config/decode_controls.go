@@ -2,21 +2,19 @@ package config
 
 import "netwatchd/internal/strictyaml"
 
-func (d *decoder) controls(p *strictyaml.Node) []Control {
+func (d *decoder) controls(n *strictyaml.Node) []Control {
 	var controls []Control
-	p.Named(func(item *strictyaml.Node) string {
+	n.Named(func(item *strictyaml.Node) string {
 		controls = append(controls, d.control(item))
 		return controls[len(controls)-1].Name
 	})
 	return controls
 }
 
-func (d *decoder) control(p *strictyaml.Node) Control {
-	known := []string{"name", "url", "expect", "addresses"}
-	f := p.Mapping(known...)
-	c := Control{Name: p.ReadName(f, checkName)}
-	p.RejectUnknown(f, known, nil)
-	c.URL = decodeURL(p, f, "url", nil, "http", "https")
+func (d *decoder) control(n *strictyaml.Node) Control {
+	var c Control
+	f := n.NamedObject(&c.Name, checkName, "name", "url", "expect", "addresses")
+	c.URL = decodeURL(n, f, "url", nil, "http", "https")
 	c.Expect = decodeExpectHTTP(f, success)
 	strictyaml.Values(f, "addresses", &c.Addresses, parseAddress)
 	return c

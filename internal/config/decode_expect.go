@@ -11,19 +11,19 @@ import (
 	"netwatchd/internal/strictyaml"
 )
 
-// decodeExpectHTTP reads what an HTTP answer should be; without a word on the status it is one of the usual.
-func decodeExpectHTTP(f strictyaml.Fields, usual []int) Expect {
-	e := Expect{Status: usual}
+// decodeExpectHTTP reads the expected HTTP response. status is expected unless the file sets one.
+func decodeExpectHTTP(f strictyaml.Fields, status []int) Expect {
+	e := Expect{Status: status}
 	at, ok := f.Has("expect")
 	if !ok {
 		return e
 	}
 	x := at.Object("status", "headers", "body")
-	if status, ok := x.Has("status"); ok {
-		e.Status = decodeStatuses(status)
+	if at, ok := x.Has("status"); ok {
+		e.Status = decodeStatuses(at)
 	}
-	if headers, ok := x.Has("headers"); ok {
-		e.Headers = decodeHeaders(headers)
+	if at, ok := x.Has("headers"); ok {
+		e.Headers = decodeHeaders(at)
 	}
 	var body string
 	x.Text("body", &body, func(s string) (err error) {
@@ -31,17 +31,17 @@ func decodeExpectHTTP(f strictyaml.Fields, usual []int) Expect {
 			return nil
 		}
 		if e.Body, err = regexp.Compile(s); err != nil {
-			return fmt.Errorf("is not a regular expression (%v): write one as in https://golang.org/s/re2syntax", err)
+			return fmt.Errorf("is not a regular expression (%v): see https://golang.org/s/re2syntax", err)
 		}
 		return nil
 	})
 	return e
 }
 
-func decodeStatuses(p *strictyaml.Node) []int {
-	items, ok := p.Items()
+func decodeStatuses(n *strictyaml.Node) []int {
+	items, ok := n.Items()
 	if ok && len(items) == 0 {
-		p.Errorf("is empty: list the statuses that are right, or remove the key")
+		n.Errorf("is empty: list the expected statuses, or remove the key")
 	}
 	statuses := make([]int, len(items))
 	for i, item := range items {
@@ -50,18 +50,18 @@ func decodeStatuses(p *strictyaml.Node) []int {
 	return statuses
 }
 
-// decodeHeaders reads a mapping of names to values, sorted by name. Their case is kept, which viper would not do.
-func decodeHeaders(p *strictyaml.Node) []Header {
-	f := p.Mapping("names to values")
+// decodeHeaders reads a mapping of names to values, sorted by name. Viper is not used because it lower-cases keys.
+func decodeHeaders(n *strictyaml.Node) []Header {
+	f := n.Mapping("names to values")
 	var headers []Header
 	for name, at := range f {
 		if !httpguts.ValidHeaderFieldName(name) {
-			at.Errorf("is not a header's name: use letters, digits and hyphens")
+			at.Errorf("is not a valid header name: use letters, digits and hyphens")
 		}
 		h := Header{Name: name}
 		strictyaml.Fields{name: at}.Text(name, &h.Value, func(s string) error {
 			if !httpguts.ValidHeaderFieldValue(s) {
-				return fmt.Errorf("%s cannot be a header's value: write one line of printable text", strictyaml.Quote(s))
+				return fmt.Errorf("%s is not a valid header value: write one line of printable text", strictyaml.Quote(s))
 			}
 			return nil
 		})

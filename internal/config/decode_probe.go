@@ -10,19 +10,19 @@ import (
 	"netwatchd/internal/strictyaml"
 )
 
-func (d *decoder) probes(p *strictyaml.Node) []Probe {
-	if p.IsEmptyList() {
-		p.Errorf("is empty: list at least one probe")
+func (d *decoder) probes(n *strictyaml.Node) []Probe {
+	if n.IsEmptyList() {
+		n.Errorf("is empty: add at least one probe")
 	}
-	probes := make([]Probe, 0, p.Len())
-	p.Named(func(item *strictyaml.Node) string {
+	probes := make([]Probe, 0, n.Len())
+	n.Named(func(item *strictyaml.Node) string {
 		probes = append(probes, d.probe(item))
 		return probes[len(probes)-1].Name
 	})
 	return probes
 }
 
-// Which keys a probe may have depends on its kind.
+// The keys that a probe may have depend on its kind.
 var (
 	everyKind = []string{"name", "kind", "interval", "timeout"}
 	transport = []string{"target", "nameservers", "expect", "tls", "family", "proxy", "proxy_file"}
@@ -35,44 +35,45 @@ var (
 	kinds = []probe.Kind{probe.KindDNS, probe.KindHTTP, probe.KindStream, probe.KindExec}
 )
 
-func (d *decoder) probe(p *strictyaml.Node) Probe {
-	f := p.Mapping(everyKind...)
-	name := p.ReadName(f, checkName)
-	kind, ok := decodeKind(p, f)
+func (d *decoder) probe(n *strictyaml.Node) Probe {
+	f := n.Mapping(everyKind...)
+	name := n.ReadName(f, checkName)
+	kind, ok := decodeKind(n, f)
 	if !ok {
 		return Probe{Name: name}
 	}
-	p.RejectUnknown(f, probeKeys[kind], func(key string) string { return foreign(key, kind) })
+	n.RejectUnknown(f, probeKeys[kind], func(key string) string { return wrongKind(key, kind) })
 	b := defaultProbe(name, kind, d.defaults)
 	switch kind {
 	case probe.KindDNS:
-		decodeDNS(p, f, &b)
+		decodeDNS(n, f, &b)
 	case probe.KindHTTP:
-		d.http(p, f, &b)
+		d.http(n, f, &b)
 	case probe.KindStream:
-		d.stream(p, f, &b)
+		d.stream(n, f, &b)
 	case probe.KindExec:
-		d.exec(p, f, &b)
+		d.exec(n, f, &b)
 	}
-	interval, timeout := f.Duration("interval", &b.Interval, shortest), f.Duration("timeout", &b.Timeout, shortest)
+	interval := f.Duration("interval", &b.Interval, minInterval)
+	timeout := f.Duration("timeout", &b.Timeout, minInterval)
 	switch {
 	case !interval || !timeout:
 	case b.Hold >= b.Interval:
-		p.Errorf("its hold, %s, must be under its interval, %s: shorten one, or lengthen the other",
+		n.Errorf("hold (%s) must be shorter than the interval (%s): lower hold or raise the interval",
 			strictyaml.FormatDuration(b.Hold), strictyaml.FormatDuration(b.Interval))
 	case b.Hold >= b.Timeout:
-		p.Errorf("its timeout, %s, must be over its hold, %s: leave it out, or lengthen it",
+		n.Errorf("timeout (%s) must be longer than hold (%s): remove the timeout or raise it",
 			strictyaml.FormatDuration(b.Timeout), strictyaml.FormatDuration(b.Hold))
 	default:
-		under(p, f, b.Timeout, b.Interval)
+		checkTimeout(n, f, b.Timeout, b.Interval)
 	}
 	return b
 }
 
-func decodeKind(p *strictyaml.Node, f strictyaml.Fields) (kind probe.Kind, ok bool) {
-	if _, there := f["kind"]; !there {
+func decodeKind(n *strictyaml.Node, f strictyaml.Fields) (kind probe.Kind, ok bool) {
+	if _, ok := f["kind"]; !ok {
 		if f != nil {
-			p.Errorf("has no kind: write dns, http, stream or exec")
+			n.Errorf("has no kind: add one of dns, http, stream, exec")
 		}
 		return 0, false
 	}
@@ -82,8 +83,8 @@ func decodeKind(p *strictyaml.Node, f strictyaml.Fields) (kind probe.Kind, ok bo
 	return kind, ok
 }
 
-// foreign complains about a key that only other kinds of probe have.
-func foreign(key string, kind probe.Kind) string {
+// wrongKind is the message for a key that only other kinds of probe have, or empty.
+func wrongKind(key string, kind probe.Kind) string {
 	var owners []string
 	for _, k := range kinds {
 		if slices.Contains(probeKeys[k], key) {
@@ -93,47 +94,49 @@ func foreign(key string, kind probe.Kind) string {
 	if len(owners) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("key %q is not for kind %s but for %s: remove it", key, kind, strings.Join(owners, ", "))
+	return fmt.Sprintf("key %q does not apply to kind %s, only to %s: remove it", key, kind, strings.Join(owners, ", "))
 }
 
-func decodeDNS(p *strictyaml.Node, f strictyaml.Fields, b *Probe) {
-	if _, there := f["target"]; !there {
-		p.Errorf("has no target: give it a name to look up, like chatgpt.com")
+var recordTypes = []string{"A", "AAAA", "CAA", "CNAME", "HTTPS", "MX", "NS", "PTR", "SOA", "SRV", "SVCB", "TXT"}
+
+func decodeDNS(n *strictyaml.Node, f strictyaml.Fields, b *Probe) {
+	if _, ok := f["target"]; !ok {
+		n.Errorf("has no target: add a name to look up, like chatgpt.com")
 	}
 	f.Text("target", &b.Target, checkHostname)
 	decodeServers(f, "nameservers", &b.Nameservers)
-	f.Texts("types", &b.Types, strictyaml.OneOf("A", "AAAA", "CAA", "CNAME", "HTTPS", "MX", "NS", "PTR", "SOA", "SRV", "SVCB", "TXT"))
+	f.Texts("types", &b.Types, strictyaml.OneOf(recordTypes...))
 	if at, ok := f.Has("types"); ok && len(b.Types) == 0 {
-		at.Errorf("is empty: write A, AAAA or another type, or remove the key")
+		at.Errorf("is empty: add A, AAAA or another type, or remove the key")
 	}
 	if at, ok := f.Has("expect"); ok {
 		at.Object("answers").Texts("answers", &b.Expect.Answers, checkNotEmpty)
 	}
 }
 
-func (d *decoder) http(p *strictyaml.Node, f strictyaml.Fields, b *Probe) {
-	u := decodeURL(p, f, "target", &b.Target, "https", "http")
+func (d *decoder) http(n *strictyaml.Node, f strictyaml.Fields, b *Probe) {
+	u := decodeURL(n, f, "target", &b.Target, "https", "http")
 	f.Text("method", &b.Method, strictyaml.OneOf("GET", "HEAD", "OPTIONS", "POST"))
 	b.Expect = decodeExpectHTTP(f, b.Expect.Status)
-	d.transport(p, f, b, u, "https")
+	d.transport(n, f, b, u, "https")
 }
 
-func (d *decoder) stream(p *strictyaml.Node, f strictyaml.Fields, b *Probe) {
-	u := decodeURL(p, f, "target", &b.Target, "wss", "ws")
-	if f.Duration("hold", &b.Hold, shortest) {
+func (d *decoder) stream(n *strictyaml.Node, f strictyaml.Fields, b *Probe) {
+	u := decodeURL(n, f, "target", &b.Target, "wss", "ws")
+	if f.Duration("hold", &b.Hold, minInterval) {
 		b.Timeout = b.Hold + d.defaults.Timeout
 	}
 	b.Expect = decodeExpectHTTP(f, nil)
-	d.transport(p, f, b, u, "wss")
+	d.transport(n, f, b, u, "wss")
 }
 
-// transport reads what http and stream probes have in common; only the secure scheme has certificates.
-func (d *decoder) transport(p *strictyaml.Node, f strictyaml.Fields, b *Probe, u *url.URL, secure string) {
+// transport reads what http and stream probes have in common. Only the secure scheme has certificates.
+func (d *decoder) transport(n *strictyaml.Node, f strictyaml.Fields, b *Probe, u *url.URL, secure string) {
 	decodeServers(f, "nameservers", &b.Nameservers)
 	family := string(b.Family)
 	f.Text("family", &family, strictyaml.OneOf(string(AnyFamily), string(IPv4), string(IPv6)))
 	b.Family = Family(family)
-	d.proxy(p, f, b)
+	d.proxy(n, f, b)
 	at, ok := f.Has("tls")
 	if !ok {
 		return
@@ -148,18 +151,18 @@ func (d *decoder) transport(p *strictyaml.Node, f strictyaml.Fields, b *Probe, u
 		return checkHostname(s)
 	})
 	if u != nil && u.Scheme != secure && b.TLS != (TLS{}) {
-		at.Errorf("has no meaning for %s: write %s in the target, or remove it", u.Scheme, secure)
+		at.Errorf("has no effect with %s: use %s in the target, or remove the key", u.Scheme, secure)
 	}
 }
 
-func (d *decoder) proxy(p *strictyaml.Node, f strictyaml.Fields, b *Probe) {
+func (d *decoder) proxy(n *strictyaml.Node, f strictyaml.Fields, b *Probe) {
 	f.Text("proxy", &b.Proxy, checkProxy)
 	at, ok := f.Has("proxy_file")
 	if !ok {
 		return
 	}
 	if _, both := f["proxy"]; both {
-		at.Errorf("stands beside proxy: keep one of them")
+		at.Errorf("proxy and proxy_file are both set: keep one")
 		return
 	}
 	f.Text("proxy_file", &b.ProxyFile, func(s string) (err error) {
@@ -169,7 +172,7 @@ func (d *decoder) proxy(p *strictyaml.Node, f strictyaml.Fields, b *Probe) {
 	b.ProxyFile = resolved(b.ProxyFile, d.file)
 }
 
-func (d *decoder) exec(p *strictyaml.Node, f strictyaml.Fields, b *Probe) {
+func (d *decoder) exec(n *strictyaml.Node, f strictyaml.Fields, b *Probe) {
 	if !f.Text("preset", &b.Preset, strictyaml.OneOf("", "codex")) {
 		return
 	}
@@ -184,10 +187,10 @@ func (d *decoder) exec(p *strictyaml.Node, f strictyaml.Fields, b *Probe) {
 		at.Object("output").Text("output", &b.Expect.Output, nil)
 	}
 	if at, ok := f.Has("budget"); ok {
-		at.Object("runs_per_day").Integer("runs_per_day", &b.Budget.RunsPerDay, 1, runsMost)
+		at.Object("runs_per_day").Integer("runs_per_day", &b.Budget.RunsPerDay, 1, maxRuns)
 	}
 	if b.Preset == "" {
-		checkPlainCommand(p, f, b)
+		checkPlainCommand(n, f, b)
 		return
 	}
 	f.Text("prompt", &b.Prompt, checkNotEmpty)
@@ -196,24 +199,24 @@ func (d *decoder) exec(p *strictyaml.Node, f strictyaml.Fields, b *Probe) {
 	}
 }
 
-// runsMost is one run every minute: beyond it a budget is no budget.
-const runsMost = 24 * 60
+// maxRuns is one run per minute: a higher budget limits nothing.
+const maxRuns = 24 * 60
 
-func checkPlainCommand(p *strictyaml.Node, f strictyaml.Fields, b *Probe) {
+func checkPlainCommand(n *strictyaml.Node, f strictyaml.Fields, b *Probe) {
 	if len(b.Command) == 0 {
-		p.Errorf("has nothing to run: write preset: codex, or a command")
+		n.Errorf("has nothing to run: set preset: codex, or a command")
 	}
 	for _, key := range []string{"codex", "prompt"} {
 		if at, ok := f.Has(key); ok {
-			at.Errorf("is for preset codex only: write preset: codex, or remove it")
+			at.Errorf("applies only to preset codex: set preset: codex, or remove the key")
 		}
 	}
 }
 
-func (d *decoder) codex(p *strictyaml.Node, c *Codex) {
-	f := p.Object("path", "home", "model", "provider", "base_url")
+func (d *decoder) codex(n *strictyaml.Node, c *Codex) {
+	f := n.Object("path", "home", "model", "provider", "base_url")
 	f.Text("path", &c.Path, nil)
-	if strings.Contains(c.Path, "/") { // a bare name is found on the PATH
+	if strings.Contains(c.Path, "/") { // a bare name is looked up on the PATH
 		c.Path = resolved(c.Path, d.file)
 	}
 	f.Text("home", &c.Home, nil)

@@ -11,22 +11,21 @@ import (
 	"netwatchd/internal/strictyaml"
 )
 
-// defaultReceiver is sent what a scrape would fetch, as often as the ladder is looked at. The size of its queue is explained in
-// config.example.yaml.
+// defaultReceiver has the default values, explained in config.example.yaml.
 func defaultReceiver() Receiver {
-	host, _ := os.Hostname() // without one there is no such label
+	host, _ := os.Hostname() // without a host name the label is left out
 	return Receiver{
 		Interval: 30 * time.Second, Timeout: 10 * time.Second, Protocol: AnyProtocol, Queue: 64 << 20,
 		Labels: []Label{{"instance", host}, {"job", "netwatchd"}},
 	}
 }
 
-// pushShortest keeps a receiver from being asked more often than the scheduler tells anything new.
-const pushShortest = time.Second
+// minPushInterval: more often there is nothing new to send.
+const minPushInterval = time.Second
 
-func (d *decoder) push(p *strictyaml.Node, into *Push) {
-	f := p.Object("remote_write", "otlp")
-	taken := make(map[string]int) // one list after the other: a name is unique in both
+func (d *decoder) push(n *strictyaml.Node, into *Push) {
+	f := n.Object("remote_write", "otlp")
+	taken := make(map[string]int) // lines of the names in both lists: queues are named by receiver alone
 	if at, ok := f.Has("remote_write"); ok {
 		into.RemoteWrite = d.receivers(at, taken, "protocol")
 	}
@@ -35,13 +34,13 @@ func (d *decoder) push(p *strictyaml.Node, into *Push) {
 	}
 }
 
-func (d *decoder) receivers(p *strictyaml.Node, taken map[string]int, more ...string) []Receiver {
+func (d *decoder) receivers(n *strictyaml.Node, taken map[string]int, extraKeys ...string) []Receiver {
 	var all []Receiver
 	lines := make(map[string]int)
-	p.Named(func(item *strictyaml.Node) string {
-		r := d.receiver(item, more)
-		if line, twice := taken[r.Name]; twice {
-			item.Errorf("has a name that is taken on line %d: give it another, its queue is kept under it", line)
+	n.Named(func(item *strictyaml.Node) string {
+		r := d.receiver(item, extraKeys)
+		if line, dup := taken[r.Name]; dup && r.Name != "" {
+			item.Errorf("duplicate name, first on line %d: choose another, it names the queue directory", line)
 		}
 		all, lines[r.Name] = append(all, r), item.Line()
 		return r.Name
@@ -50,16 +49,14 @@ func (d *decoder) receivers(p *strictyaml.Node, taken map[string]int, more ...st
 	return all
 }
 
-func (d *decoder) receiver(p *strictyaml.Node, more []string) Receiver {
+func (d *decoder) receiver(n *strictyaml.Node, extraKeys []string) Receiver {
 	known := append([]string{"name", "url", "interval", "timeout", "labels", "headers", "basic_auth", "bearer_token_file",
-		"bearer_token_env", "tls", "queue"}, more...)
-	f := p.Mapping(known...)
+		"bearer_token_env", "tls", "queue"}, extraKeys...)
 	r := defaultReceiver()
-	r.Name = p.ReadName(f, checkName)
-	p.RejectUnknown(f, known, nil)
-	decodeURL(p, f, "url", &r.URL, "https", "http")
-	f.Duration("interval", &r.Interval, pushShortest)
-	f.Duration("timeout", &r.Timeout, shortest)
+	f := n.NamedObject(&r.Name, checkName, known...)
+	decodeURL(n, f, "url", &r.URL, "https", "http")
+	f.Duration("interval", &r.Interval, minPushInterval)
+	f.Duration("timeout", &r.Timeout, minInterval)
 	f.Text("protocol", &r.Protocol, strictyaml.OneOf(AnyProtocol, RemoteWrite2, RemoteWrite1))
 	if at, ok := f.Has("labels"); ok {
 		r.Labels = decodeLabels(at, r.Labels)
@@ -67,27 +64,27 @@ func (d *decoder) receiver(p *strictyaml.Node, more []string) Receiver {
 	if at, ok := f.Has("headers"); ok {
 		r.Headers = decodeReceiverHeaders(at)
 	}
-	d.credentials(p, f, &r.Credentials)
+	d.credentials(n, f, &r.Credentials)
 	if at, ok := f.Has("tls"); ok {
 		d.path(at.Object("ca_file"), "ca_file", &r.CAFile, checkCAFile)
 	}
 	if at, ok := f.Has("queue"); ok {
-		at.Object("size").Size("size", &r.Queue, queueLeast)
+		at.Object("size").Size("size", &r.Queue, minQueue)
 	}
 	return r
 }
 
 var labelShape = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
-// decodeLabels reads a mapping of names to values over the usual ones; one without a value is left out.
-func decodeLabels(p *strictyaml.Node, usual []Label) []Label {
+// decodeLabels reads a mapping of names to values over the defaults. An empty value removes a label.
+func decodeLabels(n *strictyaml.Node, defaults []Label) []Label {
 	all := make(map[string]string)
-	for _, l := range usual {
+	for _, l := range defaults {
 		all[l.Name] = l.Value
 	}
-	for name, at := range p.Mapping("names to values") {
+	for name, at := range n.Mapping("names to values") {
 		if !labelShape.MatchString(name) || strings.HasPrefix(name, "__") {
-			at.Errorf("is not a label's name: use letters, digits and _, and no two of those at its beginning")
+			at.Errorf("is not a valid label name: use letters, digits and _, not starting with a digit or __")
 		}
 		value := all[name]
 		strictyaml.Fields{name: at}.Text(name, &value, nil)
@@ -102,40 +99,41 @@ func decodeLabels(p *strictyaml.Node, usual []Label) []Label {
 	return labels
 }
 
-// decodeReceiverHeaders are headers, but for those that are not the user's to set.
-func decodeReceiverHeaders(p *strictyaml.Node) []Header {
-	for name, at := range p.Mapping("names to values") {
+// decodeReceiverHeaders reads headers, except for secrets and those that the protocol sets.
+func decodeReceiverHeaders(n *strictyaml.Node) []Header {
+	for name, at := range n.Mapping("names to values") {
 		switch lower := strings.ToLower(name); {
 		case lower == "authorization":
-			at.Errorf("is no place for a secret: use basic_auth, bearer_token_file or bearer_token_env")
-		case lower == "host" || lower == "user-agent" || strings.HasPrefix(lower, "content-") || strings.HasPrefix(lower, "x-prometheus-remote-"):
-			at.Errorf("is part of the protocol: remove it")
+			at.Errorf("must not hold a secret: use basic_auth, bearer_token_file or bearer_token_env")
+		case lower == "host", lower == "user-agent",
+			strings.HasPrefix(lower, "content-"), strings.HasPrefix(lower, "x-prometheus-remote-"):
+			at.Errorf("is set by the protocol: remove it")
 		}
 	}
-	return decodeHeaders(p)
+	return decodeHeaders(n)
 }
 
-func (d *decoder) credentials(p *strictyaml.Node, f strictyaml.Fields, c *Credentials) {
+func (d *decoder) credentials(n *strictyaml.Node, f strictyaml.Fields, c *Credentials) {
 	given := 0
 	if at, ok := f.Has("basic_auth"); ok {
 		b := at.Object("username", "password_file", "password_env")
 		b.Text("username", &c.Username, checkNotEmpty)
-		if _, there := b["username"]; !there {
-			at.Errorf("has no username: give it one")
+		if _, ok := b["username"]; !ok {
+			at.Errorf("has no username: add one")
 		}
 		given += d.secret(b, "password_file", "password_env", c)
 		if given == 0 {
-			at.Errorf("has no password: name the file that holds it in password_file, or the variable in password_env")
+			at.Errorf("has no password: set password_file to a file or password_env to an environment variable")
 		}
 	}
 	given += d.secret(f, "bearer_token_file", "bearer_token_env", c)
 	if given > 1 {
-		p.Errorf("has more than one secret: keep one of basic_auth, bearer_token_file and bearer_token_env, and one place for it")
+		n.Errorf("has more than one secret: keep one of password_file, password_env, bearer_token_file, bearer_token_env")
 	}
 }
 
-// secret reads where a secret is, and returns how many places were named. It is not read here: who may check the configuration
-// need not be who may read the secret.
+// secret reads where a secret is stored, and returns how many places are set. The secret itself is not read: the user
+// who checks the configuration may not be allowed to read it.
 func (d *decoder) secret(f strictyaml.Fields, file, variable string, c *Credentials) (given int) {
 	d.path(f, file, &c.File, func(string) error { return nil })
 	f.Text(variable, &c.Variable, nil)
@@ -147,5 +145,5 @@ func (d *decoder) secret(f strictyaml.Fields, file, variable string, c *Credenti
 	return given
 }
 
-// queueLeast holds an hour of what a small configuration has to say.
-const queueLeast = 1 << 20
+// minQueue holds about an hour of metrics of a small configuration.
+const minQueue = 1 << 20

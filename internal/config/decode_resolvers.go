@@ -6,8 +6,8 @@ import (
 	"netwatchd/internal/strictyaml"
 )
 
-func (d *decoder) resolvers(p *strictyaml.Node, rs *Resolvers) {
-	f := p.Object("system", "files", "direct")
+func (d *decoder) resolvers(n *strictyaml.Node, rs *Resolvers) {
+	f := n.Object("system", "files", "direct")
 	f.Boolean("system", &rs.System)
 	f.Texts("files", &rs.Files, checkNotEmpty)
 	for i, file := range rs.Files {

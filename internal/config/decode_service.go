@@ -7,28 +7,26 @@ import (
 	"netwatchd/internal/strictyaml"
 )
 
-func (d *decoder) services(p *strictyaml.Node) []Service {
+func (d *decoder) services(n *strictyaml.Node) []Service {
 	var services []Service
-	p.Named(func(item *strictyaml.Node) string {
+	n.Named(func(item *strictyaml.Node) string {
 		services = append(services, d.service(item))
 		return services[len(services)-1].Name
 	})
-	if p.IsEmptyList() {
-		p.Errorf("is empty: list a service, or remove the key to watch Codex")
+	if n.IsEmptyList() {
+		n.Errorf("is empty: add a service, or remove the key to watch Codex")
 	}
 	return services
 }
 
-func (d *decoder) service(p *strictyaml.Node) Service {
-	known := []string{"name", "probes", "sandbox", "late", "severity", "moves"}
-	f := p.Mapping(known...)
-	s := Service{Name: p.ReadName(f, checkServiceName), Moves: defaultMoves}
-	p.RejectUnknown(f, known, nil)
+func (d *decoder) service(n *strictyaml.Node) Service {
+	s := Service{Moves: defaultMoves}
+	f := n.NamedObject(&s.Name, checkServiceName, "name", "probes", "sandbox", "late", "severity", "moves")
 	f.Duration("late", &s.Late, 0)
 	if at, ok := f.Has("probes"); ok {
 		s.Probes = d.probes(at)
 	} else if f != nil {
-		p.Errorf("has no probes: list at least one")
+		n.Errorf("has no probes: add at least one")
 	}
 	if at, ok := f.Has("sandbox"); ok {
 		s.Sandbox = d.sandbox(at)
@@ -42,29 +40,30 @@ func (d *decoder) service(p *strictyaml.Node) Service {
 	return s
 }
 
-func (d *decoder) sandbox(p *strictyaml.Node) *Sandbox {
+func (d *decoder) sandbox(n *strictyaml.Node) *Sandbox {
 	s := defaultSandbox()
-	f := p.Object("command", "want", "interval", "timeout")
+	f := n.Object("command", "want", "interval", "timeout")
 	f.Texts("command", &s.Command, nil)
 	checkExecutable(f, "command", s.Command)
 	want := wantNames[s.Want]
 	f.Text("want", &want, strictyaml.OneOf(wantNames...))
 	s.Want = diagnose.Want(slices.Index(wantNames, want))
-	interval, timeout := f.Duration("interval", &s.Interval, shortest), f.Duration("timeout", &s.Timeout, shortest)
+	interval := f.Duration("interval", &s.Interval, minInterval)
+	timeout := f.Duration("timeout", &s.Timeout, minInterval)
 	if interval && timeout {
-		under(p, f, s.Timeout, s.Interval)
+		checkTimeout(n, f, s.Timeout, s.Interval)
 	}
 	return &s
 }
 
 var wantNames = []string{diagnose.WantAny: "any", diagnose.WantClosed: "closed", diagnose.WantOpen: "open"}
 
-func decodeSeverity(p *strictyaml.Node) map[diagnose.Cause]diagnose.Severity {
+func decodeSeverity(n *strictyaml.Node) map[diagnose.Cause]diagnose.Severity {
 	severities := make(map[diagnose.Cause]diagnose.Severity)
-	f := p.Object(causes...)
+	f := n.Object(causes...)
 	for _, name := range causes {
-		at, there := f[name]
-		if !there {
+		at, ok := f[name]
+		if !ok {
 			continue
 		}
 		var text string
@@ -88,13 +87,13 @@ var causes = func() (names []string) {
 	return names
 }()
 
-// movesMost bounds how much past a verdict may hang on: with the default interval ten results are five minutes old.
-const movesMost = 10
+// maxMoves limits how old the results behind a verdict can be: at the default interval, ten of them span five minutes.
+const maxMoves = 10
 
-func decodeMoves(p *strictyaml.Node, m *Moves) {
-	f := p.Object("results", "of")
-	results, of := f.Integer("results", &m.Results, 1, movesMost), f.Integer("of", &m.Of, 1, movesMost)
+func decodeMoves(n *strictyaml.Node, m *Moves) {
+	f := n.Object("results", "of")
+	results, of := f.Integer("results", &m.Results, 1, maxMoves), f.Integer("of", &m.Of, 1, maxMoves)
 	if results && of && m.Results > m.Of {
-		p.Errorf("%d results out of %d cannot be: make of at least %d", m.Results, m.Of, m.Results)
+		n.Errorf("results (%d) is larger than of (%d): set \"of\" to at least %d", m.Results, m.Of, m.Results)
 	}
 }

@@ -2,38 +2,39 @@ package config
 
 import "netwatchd/internal/strictyaml"
 
-// settings are what flags and the environment may override.
+// settings reads the sections that flags and the environment may override.
 func (d *decoder) settings(c *Config, f strictyaml.Fields) {
 	f.Text("status_file", &c.StatusFile, nil)
-	if p, ok := f.Has("web"); ok {
-		w := p.Object("listen", "config_file", "profiling")
+	if n, ok := f.Has("web"); ok {
+		w := n.Object("listen", "config_file", "profiling")
 		w.Texts("listen", &c.Web.Listen, checkListen)
-		if p, ok := w.Has("listen"); ok && len(c.Web.Listen) == 0 {
-			p.Errorf("is empty: write an address, like 127.0.0.1:19405")
+		if n, ok := w.Has("listen"); ok && len(c.Web.Listen) == 0 {
+			n.Errorf("is empty: add an address, like 127.0.0.1:19405")
 		}
 		d.path(w, "config_file", &c.Web.ConfigFile, checkWebConfig)
 		w.Boolean("profiling", &c.Web.Profiling)
 	}
-	if p, ok := f.Has("storage"); ok {
-		s := p.Object("path", "keep")
+	if n, ok := f.Has("storage"); ok {
+		s := n.Object("path", "keep")
 		s.Text("path", &c.Storage.Path, checkNotEmpty)
-		s.Duration("keep", &c.Storage.Keep, keepLeast)
+		s.Duration("keep", &c.Storage.Keep, minKeep)
 	}
-	if p, ok := f.Has("log"); ok {
-		l := p.Object("level", "format")
+	if n, ok := f.Has("log"); ok {
+		l := n.Object("level", "format")
 		l.Text("level", &c.Log.Level, checkLevel)
 		l.Text("format", &c.Log.Format, checkFormat)
 	}
 	c.Storage.Path, c.StatusFile = resolved(c.Storage.Path, d.file), resolved(c.StatusFile, d.file)
 }
 
-func decodeDefaults(p *strictyaml.Node, into *Defaults) {
-	f := p.Object("interval", "timeout")
-	interval, timeout := f.Duration("interval", &into.Interval, shortest), f.Duration("timeout", &into.Timeout, shortest)
+func decodeDefaults(n *strictyaml.Node, into *Defaults) {
+	f := n.Object("interval", "timeout")
+	interval := f.Duration("interval", &into.Interval, minInterval)
+	timeout := f.Duration("timeout", &into.Timeout, minInterval)
 	if interval && timeout {
-		under(p, f, into.Timeout, into.Interval)
+		checkTimeout(n, f, into.Timeout, into.Interval)
 	}
-	if into.Timeout >= into.Interval { // said once; not again by every probe
+	if into.Timeout >= into.Interval { // report it once, not again for every probe
 		*into = builtinDefaults
 	}
 }

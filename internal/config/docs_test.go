@@ -19,8 +19,8 @@ func TestTheReferenceHasTheKeysOfTheExample(t *testing.T) {
 	if err := yaml.Unmarshal([]byte(exampleWithReceivers(t)), &document); err != nil {
 		t.Fatal(err)
 	}
-	// Not in the example because there they would say something else: the body of an answer to an upgrade, a proxy's file,
-	// another place for a secret.
+	// Keys that the example cannot set without changing its meaning: the expected response to an upgrade, a proxy's
+	// file, other sources of a secret.
 	want := []string{"expect.status", "expect.headers", "expect.body", "proxy_file",
 		"basic_auth.password_env", "bearer_token_file", "bearer_token_env"}
 	collect(document.Content[0], "", &want)
@@ -50,13 +50,13 @@ func documented(t *testing.T) []string {
 	return slices.Compact(keys)
 }
 
-// collect gathers the paths of the leaves below node as the reference writes them: a probe's and a receiver's without what
-// leads to it.
+// collect adds the paths of the leaves below node as the reference writes them: those of probes and receivers without
+// the path of their list.
 func collect(node *yaml.Node, path string, keys *[]string) {
 	for _, list := range []string{"services[].probes", "push.remote_write", "push.otlp"} {
 		path = strings.TrimPrefix(path, list+"[].")
 	}
-	mappings := []string{"controls[].expect", "expect.headers", "labels"} // that are values
+	mappings := []string{"controls[].expect", "expect.headers", "labels"} // documented as one value
 	switch leaf := len(node.Content) == 0 || node.Content[0].Kind == yaml.ScalarNode; {
 	case node.Kind == yaml.MappingNode && len(node.Content) > 0 && !slices.Contains(mappings, path):
 		for i := 0; i < len(node.Content); i += 2 {

@@ -4,17 +4,17 @@ import (
 	"netwatchd/internal/strictyaml"
 )
 
-// Load reads the configuration at path, puts the overrides over it and checks all of it. Without a path the overrides may
-// name one; otherwise the usual places are tried, and if there is no file in any of them the configuration is the built-in
-// one. Whatever is wrong is in the [*strictyaml.Error] it returns, all of it.
+// Load reads the configuration file at path, applies the overrides and checks the result. Without a path it uses the
+// file named by the overrides, then the first existing default file, then the built-in configuration. All faults are
+// in the [*strictyaml.Error] it returns.
 func Load(path string, overrides *Overrides) (*Config, error) {
 	if path == "" {
 		path = overrides.File()
 	}
-	return load(path, overrides, hostPlaces())
+	return load(path, overrides, hostPaths())
 }
 
-func load(path string, overrides *Overrides, at places) (*Config, error) {
+func load(path string, overrides *Overrides, at paths) (*Config, error) {
 	if path == "" {
 		path = at.find()
 	}
@@ -31,11 +31,11 @@ func load(path string, overrides *Overrides, at places) (*Config, error) {
 	return c, nil
 }
 
-// sizeLimit is several times what ten thousand probes with an expectation each take (3 MB). A parsed file takes up to a
-// hundred times its size in memory.
+// sizeLimit is several times the size of ten thousand probes with an expectation each (3 MB). Parsing takes up to a
+// hundred times a file's size in memory.
 const sizeLimit = 8 << 20
 
-// read reads the file at path into c and returns what is wrong with it.
+// read reads the file at path into c and returns its faults.
 func read(c *Config, path string) []strictyaml.Fault {
 	text, err := readBounded(path, sizeLimit)
 	if err != nil {

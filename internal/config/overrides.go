@@ -11,11 +11,11 @@ import (
 	"netwatchd/internal/strictyaml"
 )
 
-// Overrides are what flags and the environment say; a flag wins over its variable, a variable over the file. A nil
-// *Overrides overrides nothing.
+// Overrides are the settings from flags and environment variables. A flag wins over its variable, a variable over the
+// file. A nil *Overrides overrides nothing.
 type Overrides struct{ flags *pflag.FlagSet }
 
-// A setting can be given as a key in the file, as a flag, and as a variable named like the flag.
+// A setting can be a key in the file, a flag, and an environment variable named after the flag.
 type setting struct {
 	key, flag, usage string
 	check            func(string) error
@@ -24,24 +24,31 @@ type setting struct {
 const fileFlag = "config.file"
 
 var settings = []setting{
-	{"web.listen", "web.listen-address", "`host:port` to serve the page, the API and the metrics on; may be repeated (default 127.0.0.1:19405)", checkListen},
-	{"web.config_file", "web.config.file", "`file` that configures TLS and authentication, as exporter-toolkit reads it", checkWebConfig},
-	{"web.profiling", "web.profiling", "serve /debug/pprof/: `true` or false (default false)", strictyaml.OneOf("true", "false")},
-	{"storage.path", "storage.path", "`directory` for history (default /var/lib/netwatchd, or $XDG_STATE_HOME/netwatchd)", checkNotEmpty},
-	{"status_file", "status.file", "`file` that always holds the latest verdict (default /run/netwatchd/status.json, or under $XDG_RUNTIME_DIR)", anything},
-	{"log.level", "log.level", "log from this `level` on: debug, info, warn, error (default info)", checkLevel},
-	{"log.format", "log.format", "log in this `format`: auto (text on a terminal, JSON elsewhere), text, json (default auto)", checkFormat},
+	{"web.listen", "web.listen-address",
+		"`host:port` to serve the page, the API and metrics on; may be repeated (default 127.0.0.1:19405)", checkListen},
+	{"web.config_file", "web.config.file",
+		"exporter-toolkit `file` that configures TLS and authentication", checkWebConfig},
+	{"web.profiling", "web.profiling",
+		"serve /debug/pprof/: `true` or false (default false)", strictyaml.OneOf("true", "false")},
+	{"storage.path", "storage.path",
+		"`directory` for history (default /var/lib/netwatchd, or $XDG_STATE_HOME/netwatchd)", checkNotEmpty},
+	{"status_file", "status.file",
+		"`file` to keep the latest verdict in (default /run/netwatchd/status.json, or under $XDG_RUNTIME_DIR)", anything},
+	{"log.level", "log.level",
+		"minimum log `level`: debug, info, warn, error (default info)", checkLevel},
+	{"log.format", "log.format",
+		"log `format`: auto (text on a terminal, JSON elsewhere), text, json (default auto)", checkFormat},
 }
 
-// anything goes for the status file: empty, it is not written.
+// anything accepts any value: an empty status file is not written.
 func anything(string) error { return nil }
 
-// variable is --log.level's NETWATCHD_LOG_LEVEL.
+// variable returns the environment variable of a flag: NETWATCHD_LOG_LEVEL for --log.level.
 func variable(flag string) string {
 	return "NETWATCHD_" + strings.ToUpper(strings.NewReplacer(".", "_", "-", "_").Replace(flag))
 }
 
-// BindFlags defines the flags that override the file, --config.file among them.
+// BindFlags defines --config.file and the flags that override the file.
 func BindFlags(fs *pflag.FlagSet) *Overrides {
 	fs.String(fileFlag, "", "configuration `file` (default "+systemFile+", or $XDG_CONFIG_HOME/netwatchd/config.yaml)")
 	for _, s := range settings {
@@ -54,7 +61,7 @@ func BindFlags(fs *pflag.FlagSet) *Overrides {
 	return &Overrides{fs}
 }
 
-// File is the configuration file asked for by flag or variable; empty if there is none.
+// File is the configuration file named by flag or variable; empty if none is.
 func (o *Overrides) File() string {
 	if o == nil {
 		return ""
@@ -65,14 +72,14 @@ func (o *Overrides) File() string {
 }
 
 func (o *Overrides) bind(v *viper.Viper, key, flag string) {
-	// Neither fails for a key and a flag that are there.
+	// Neither fails for an existing key and flag.
 	_ = v.BindEnv(key, variable(flag))
 	if f := o.flags.Lookup(flag); f != nil {
 		_ = v.BindPFlag(key, f)
 	}
 }
 
-// source names who overrides flag: the flag, its variable, or nobody.
+// source returns what overrides a setting: its flag, its variable, or empty for neither.
 func (o *Overrides) source(flag string) string {
 	if f := o.flags.Lookup(flag); f != nil && f.Changed {
 		return "--" + flag
@@ -83,16 +90,16 @@ func (o *Overrides) source(flag string) string {
 	return ""
 }
 
-// apply puts the overrides over what the file said, and returns what is wrong with them.
+// apply applies the overrides to c and returns their faults.
 //
-// viper does the merging, and sees these few settings only: of the whole file it would lower-case the keys, take
-// `interval: 5` for five nanoseconds and let the last of two equal keys win, all without a word.
+// Viper merges only these few settings. Reading the whole file, it would silently lower-case keys, take `interval: 5`
+// for five nanoseconds and let the last of two equal keys win.
 func (o *Overrides) apply(c *Config) []strictyaml.Fault {
 	if o == nil {
 		return nil
 	}
 	v := viper.New()
-	_ = v.MergeConfigMap(map[string]any{ // fails on nothing that has no nested maps of its own types
+	_ = v.MergeConfigMap(map[string]any{ // cannot fail for plain maps
 		"web":         map[string]any{"listen": c.Web.Listen, "config_file": c.Web.ConfigFile, "profiling": c.Web.Profiling},
 		"storage":     map[string]any{"path": c.Storage.Path},
 		"status_file": c.StatusFile,
@@ -125,7 +132,7 @@ func (s setting) faults(v *viper.Viper, from string) (faults []strictyaml.Fault)
 	return faults
 }
 
-// addresses are split at commas too, so that a variable can hold several.
+// addresses are also split at commas, so that a variable can hold several.
 func addresses(v *viper.Viper) []string {
 	return slices.DeleteFunc(strings.Split(strings.Join(v.GetStringSlice("web.listen"), ","), ","),
 		func(s string) bool { return s == "" })

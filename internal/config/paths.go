@@ -11,34 +11,35 @@ import (
 	"strings"
 )
 
-// places are where the daemon keeps things.
-type places struct {
-	files      []string // configuration files, the first that exists is read
+// paths are the default locations of the daemon's files.
+type paths struct {
+	files      []string // configuration files; the first that exists is read
 	state, run string
-	web        string // the web configuration that systemd hands over; empty: none
+	web        string // web configuration passed by systemd as a credential; empty: none
 }
 
-// StatusFiles are where a daemon may keep its status for this user to read: where this configuration says, and if that is
-// the usual place, where the system's daemon keeps it, the instance of netwatchd@.service that runs as this user (for root:
-// every instance), and the user's own when this process lacks XDG_RUNTIME_DIR.
+// StatusFiles lists where a daemon may keep a status file that this user can read: the configured path and, if that is
+// the default, also those of the system's daemon, of the instance of netwatchd@.service that runs as this user (for
+// root: every instance), and of the user's own daemon if this process has no XDG_RUNTIME_DIR.
 func (c *Config) StatusFiles() []string {
 	me := &user.User{}
 	if found, err := user.Current(); err == nil {
 		me = found
 	}
-	return statusFiles(c.StatusFile, hostPlaces(), me)
+	return statusFiles(c.StatusFile, hostPaths(), me)
 }
 
-func statusFiles(configured string, at places, me *user.User) []string {
+func statusFiles(configured string, at paths, me *user.User) []string {
 	if configured != filepath.Join(at.run, "status.json") {
 		return []string{configured}
 	}
 	all := []string{configured, systemRun + "/status.json"}
 	if me.Uid == "0" {
-		instances, _ := filepath.Glob(systemRun + "@*/status.json") // the pattern is well formed
+		instances, _ := filepath.Glob(systemRun + "@*/status.json") // fails only on a malformed pattern
 		all = append(all, instances...)
 	} else {
-		all = append(all, filepath.Join("/run/user", me.Uid, "netwatchd/status.json"), systemRun+"@"+me.Username+"/status.json")
+		own := filepath.Join("/run/user", me.Uid, "netwatchd/status.json")
+		all = append(all, own, systemRun+"@"+me.Username+"/status.json")
 	}
 	slices.Sort(all)
 	return slices.Compact(all)
@@ -48,20 +49,20 @@ const systemRun = "/run/netwatchd"
 
 const systemFile = "/etc/netwatchd/config.yaml"
 
-func hostPlaces() places {
+func hostPaths() paths {
 	if os.Geteuid() == 0 {
-		return places{files: []string{systemFile}, state: "/var/lib/netwatchd", run: systemRun}.inUnit(os.Getenv)
+		return paths{files: []string{systemFile}, state: "/var/lib/netwatchd", run: systemRun}.inUnit(os.Getenv)
 	}
-	home, _ := os.UserHomeDir() // without one, what follows is relative to the root and cannot be written: the store says so
-	return userPlaces(os.Getenv, home).inUnit(os.Getenv)
+	home, _ := os.UserHomeDir() // without a home, paths are below / and not writable: opening the store reports that
+	return userPaths(os.Getenv, home).inUnit(os.Getenv)
 }
 
-// webCredential is the name under which a unit may be handed a web configuration: LoadCredential= in systemd.exec(5).
+// webCredential is the credential that may hold a web configuration: LoadCredential= in systemd.exec(5).
 const webCredential = "netwatchd.web.yml"
 
-// inUnit is at with what systemd has made for the unit that this process belongs to, if it does: StateDirectory=,
-// RuntimeDirectory= (the first of several) and LoadCredential= in systemd.exec(5).
-func (at places) inUnit(getenv func(string) string) places {
+// inUnit returns at with the directories and the credential that systemd provides if this process runs in a unit:
+// StateDirectory=, RuntimeDirectory= (the first of several) and LoadCredential= in systemd.exec(5).
+func (at paths) inUnit(getenv func(string) string) paths {
 	if state, _, _ := strings.Cut(getenv("STATE_DIRECTORY"), ":"); state != "" {
 		at.state = state
 	}
@@ -77,9 +78,9 @@ func (at places) inUnit(getenv func(string) string) places {
 	return at
 }
 
-// userPlaces follows the XDG base directory specification. Without a runtime directory (no session, no lingering) the
-// status file stands beside the store: a name in /tmp could be taken by anyone.
-func userPlaces(getenv func(string) string, home string) places {
+// userPaths follows the XDG base directory specification. Without a runtime directory (no session, no lingering) the
+// status file is next to the store: anyone could create a file of that name in /tmp.
+func userPaths(getenv func(string) string, home string) paths {
 	absolute := func(variable, otherwise string) string {
 		if dir := getenv(variable); filepath.IsAbs(dir) {
 			return dir
@@ -89,12 +90,12 @@ func userPlaces(getenv func(string) string, home string) places {
 	state := filepath.Join(absolute("XDG_STATE_HOME", filepath.Join("/", home, ".local/state")), "netwatchd")
 	config := filepath.Join(absolute("XDG_CONFIG_HOME", filepath.Join("/", home, ".config")), "netwatchd/config.yaml")
 	run := cmp.Or(absolute("XDG_RUNTIME_DIR", ""), filepath.Dir(state))
-	return places{files: []string{systemFile, config}, state: state, run: filepath.Join(run, "netwatchd")}
+	return paths{files: []string{systemFile, config}, state: state, run: filepath.Join(run, "netwatchd")}
 }
 
-// find is the first file that is there. One that is there and cannot be read is found: passing it over would run a
-// configuration nobody chose.
-func (at places) find() string {
+// find returns the first file that exists, even if it cannot be read: skipping it would run a configuration that
+// nobody chose.
+func (at paths) find() string {
 	for _, file := range at.files {
 		if _, err := os.Stat(file); !errors.Is(err, fs.ErrNotExist) {
 			return file
@@ -103,8 +104,8 @@ func (at places) find() string {
 	return ""
 }
 
-// resolved makes path independent of where the daemon was started: it is relative to the file that names it, or to the
-// home directory after a tilde.
+// resolved makes path independent of the working directory: it is relative to the file that names it, or to the home
+// directory if it starts with ~/.
 func resolved(path, file string) string {
 	if path == "" {
 		return ""

@@ -12,69 +12,71 @@ import (
 	"netwatchd/internal/strictyaml"
 )
 
-// Push says who is sent the metrics, because they cannot be fetched.
+// Push lists the receivers that metrics are sent to because they cannot scrape this host.
 type Push struct {
 	RemoteWrite []Receiver
 	OTLP        []Receiver
 }
 
-// A Receiver takes metrics.
+// A Receiver is sent the metrics.
 type Receiver struct {
-	Name        string // unique among all receivers: of its metrics and its queue
+	Name        string // unique among all receivers; names its queue and labels its own metrics
 	URL         string
 	Interval    time.Duration
 	Timeout     time.Duration // of one attempt
 	Protocol    string        // remote write: AnyProtocol, RemoteWrite2 or RemoteWrite1
-	Labels      []Label       // of every series that has none of that name, in the order of their names
+	Labels      []Label       // added to every series without a label of that name; sorted by name
 	Headers     []Header
 	Credentials Credentials
 	CAFile      string // PEM; empty: the system's
-	Queue       int64  // how many bytes may wait
+	Queue       int64  // limit of the queue in bytes
 }
 
-// A Label of a series.
+// A Label is added to a series.
 type Label struct{ Name, Value string }
 
 const (
-	AnyProtocol  = "auto" // 2.0 if the receiver speaks it
+	AnyProtocol  = "auto" // 2.0 if the receiver supports it, else 1.0
 	RemoteWrite2 = "2.0"
 	RemoteWrite1 = "1.0"
 )
 
-// Credentials say where the secret is. The zero value says that none is needed.
+// Credentials is where to read a secret. The zero value means that none is needed.
 type Credentials struct {
 	Username string // for basic authentication; empty: the secret is a bearer token
 	File     string
 	Variable string
 }
 
-// Secret reads the secret as it is now; it may be rotated. Without a place to read it from there is none.
+// Secret reads the secret again on each call, because it may be rotated. It is empty for the zero Credentials.
 func (c Credentials) Secret() (string, error) {
 	switch {
 	case c.Variable != "":
 		if secret := os.Getenv(c.Variable); secret != "" {
 			return secret, nil
 		}
-		return "", fmt.Errorf("is not in the variable %s: set it where netwatchd is started", c.Variable)
+		return "", fmt.Errorf("environment variable %s is not set: set it for the netwatchd process", c.Variable)
 	case c.File != "":
-		b, err := readBounded(c.File, 64<<10) // a token; anything longer is another file
+		b, err := readBounded(c.File, 64<<10) // long enough for any token
 		if err != nil {
-			return "", fmt.Errorf("cannot be used: %s: %w", c.File, err)
+			return "", fmt.Errorf("cannot read %s: %w", c.File, err)
 		}
 		if secret := strings.TrimSpace(string(b)); secret != "" && httpguts.ValidHeaderFieldValue(secret) {
 			return secret, nil
 		}
-		return "", fmt.Errorf("cannot be used: %s does not hold a secret: write one line into it", c.File)
+		return "", fmt.Errorf("%s does not contain a secret: write it on one line", c.File)
 	}
 	return "", nil
 }
 
-// Secrets reports every secret that cannot be read, as an [*strictyaml.Error]. Whoever pushes asks before; nobody else needs them.
+// Secrets reports every secret that cannot be read, as an [*strictyaml.Error]. Loading does not: only the daemon needs
+// them.
 func (c *Config) Secrets() error {
 	var faults []strictyaml.Fault
 	for _, r := range slices.Concat(c.Push.RemoteWrite, c.Push.OTLP) {
 		if _, err := r.Credentials.Secret(); err != nil {
-			faults = append(faults, strictyaml.Fault{File: c.Path, Path: "push: " + strictyaml.Quote(r.Name), Message: "its secret " + err.Error()})
+			path := "push: " + strictyaml.Quote(r.Name)
+			faults = append(faults, strictyaml.Fault{File: c.Path, Path: path, Message: err.Error()})
 		}
 	}
 	if len(faults) > 0 {

@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// exampleWithReceivers is the example with the receivers in it that stand there in comments.
+// exampleWithReceivers is the example with its commented-out receivers enabled.
 func exampleWithReceivers(t *testing.T) string {
 	t.Helper()
 	text, err := os.ReadFile(example)
@@ -36,7 +36,7 @@ func withPassword(t *testing.T, text string) string {
 	return strings.ReplaceAll(text, "/etc/netwatchd/push.password", password)
 }
 
-// What the example shows of receivers are the defaults, but for what has none.
+// The receivers in the example have the default values, except for keys that have no default.
 func TestTheReceiversOfTheExample(t *testing.T) {
 	c := mustLoad(t, write(t, withPassword(t, exampleWithReceivers(t))))
 	want := defaultReceiver()
@@ -87,8 +87,8 @@ func TestReceiversShown(t *testing.T) {
 	}
 }
 
-// A secret that is rotated is read anew; one that has gone is an error, not an empty secret.
-func TestSecretsAreReadAnew(t *testing.T) {
+// A rotated secret is read again; a missing one is an error, not an empty secret.
+func TestSecretsAreReadAgain(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "token")
 	c := Credentials{File: file}
 	for _, secret := range []string{"one", "two"} {
@@ -113,14 +113,14 @@ func TestSecretsAreReadAnew(t *testing.T) {
 	}
 }
 
-// Who may not read a secret can check the configuration nevertheless; who pushes is told of all that cannot be read.
+// A configuration loads although its secrets cannot be read; Secrets then reports each of them.
 func TestSecretsThatCannotBeRead(t *testing.T) {
 	c := mustLoad(t, write(t, receivers))
 	err := c.Secrets()
 	for _, want := range []string{
-		`push: "a": its secret cannot be used: /etc/netwatchd/push.password: no such file: check the path`,
-		`push: "b": its secret is not in the variable PUSH_TOKEN: set it where netwatchd is started`,
-		`push: "c": its secret cannot be used: /etc/netwatchd/push.password: no such file: check the path`,
+		`push: "a": cannot read /etc/netwatchd/push.password: no such file: check the path`,
+		`push: "b": environment variable PUSH_TOKEN is not set: set it for the netwatchd process`,
+		`push: "c": cannot read /etc/netwatchd/push.password: no such file: check the path`,
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v\nlacks %s", err, want)

@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// A Fault is one thing wrong with the configuration: where it is, what it is, and what to do about it.
+// A Fault is one error in a configuration: where it is, what is wrong and what to do.
 type Fault struct {
-	File    string // as it was given; empty for a flag or a variable
-	Line    int    // zero if the fault is the whole file's
+	File    string // as given; empty for a flag or an environment variable
+	Line    int    // zero if the fault concerns the whole file
 	Path    string // `services[0].probes[1] "head": interval`, `--log.level`, `NETWATCHD_LOG_LEVEL`
 	Message string // "30 has no unit: write 30s"
 }
@@ -28,10 +28,10 @@ func (f Fault) String() string {
 	return b.String() + f.Message
 }
 
-// Error is everything found wrong with a configuration, in the order of the file.
+// Error holds all faults of a configuration, in the order of the file.
 type Error struct{ Faults []Fault }
 
-// shownFaults keeps a mistake repeated in ten thousand probes from scrolling the first one out of sight.
+// shownFaults keeps a mistake repeated in ten thousand probes from scrolling the first fault off the screen.
 const shownFaults = 100
 
 // Error lists the faults, one per line.
@@ -42,7 +42,7 @@ func (e *Error) Error() string {
 		lines = append(lines, f.String())
 	}
 	if more := len(e.Faults) - len(shown); more > 0 {
-		lines = append(lines, fmt.Sprintf("and %d more: correct these first", more))
+		lines = append(lines, fmt.Sprintf("and %d more: fix these first", more))
 	}
 	return strings.Join(lines, "\n")
 }

@@ -9,22 +9,22 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// has reports the value of key, if it is there.
-func (f Fields) Has(key string) (*Node, bool) { p, ok := f[key]; return p, ok }
+// Has returns the value of key, if there is one.
+func (f Fields) Has(key string) (*Node, bool) { n, ok := f[key]; return n, ok }
 
-// text reads key into s. check, if there is one, says what is wrong with the value. It reports whether s can be relied on.
+// Text reads key into s. check, if not nil, returns what is wrong with a value. Text reports whether s is valid.
 func (f Fields) Text(key string, s *string, check func(string) error) bool {
-	p, there := f[key]
-	if !there {
+	n, ok := f[key]
+	if !ok {
 		return true
 	}
-	text, ok := p.Text()
+	text, ok := n.Text()
 	if !ok {
 		return false
 	}
 	if check != nil {
 		if err := check(text); err != nil {
-			p.Errorf("%v", err)
+			n.Errorf("%v", err)
 			return false
 		}
 	}
@@ -32,13 +32,13 @@ func (f Fields) Text(key string, s *string, check func(string) error) bool {
 	return true
 }
 
-// texts reads the list at key into s, which an empty list empties.
+// Texts reads the list at key into s. An empty list makes s empty.
 func (f Fields) Texts(key string, s *[]string, check func(string) error) {
-	p, there := f[key]
-	if !there {
+	n, ok := f[key]
+	if !ok {
 		return
 	}
-	items, ok := p.Items()
+	items, ok := n.Items()
 	if !ok {
 		return
 	}
@@ -50,30 +50,47 @@ func (f Fields) Texts(key string, s *[]string, check func(string) error) {
 	}
 }
 
-// duration reads key into d, which must be at least least; it reports whether d can be relied on.
-func (f Fields) Duration(key string, d *time.Duration, least time.Duration) bool {
-	p, there := f[key]
-	if !there {
+// Values reads the list at key into values, each made from its text by parse.
+func Values[T any](f Fields, key string, values *[]T, parse func(string) (T, error)) {
+	if _, ok := f[key]; !ok {
+		return
+	}
+	var all []T
+	f.Texts(key, new([]string), func(s string) error {
+		v, err := parse(s)
+		if err == nil {
+			all = append(all, v)
+		}
+		return err
+	})
+	*values = all
+}
+
+// Duration reads key into d, at least atLeast. A number without a unit is a fault: most decoders take 30 for thirty
+// nanoseconds. Duration reports whether d is valid.
+func (f Fields) Duration(key string, d *time.Duration, atLeast time.Duration) bool {
+	n, ok := f[key]
+	if !ok {
 		return true
 	}
-	if p.node.Kind != yaml.ScalarNode || p.isNull() {
-		p.Errorf("is %s: write a length of time, like 30s", describe(p.node))
+	if n.yaml.Kind != yaml.ScalarNode || n.isNull() {
+		n.Errorf("is %s: write a duration, like 30s", describe(n.yaml))
 		return false
 	}
 	unit := "s"
-	if least >= Day {
+	if atLeast >= Day {
 		unit = "d"
 	}
-	read, err := parseDuration(Clip(p.node.Value))
+	read, err := parseDuration(Clip(n.yaml.Value))
 	switch {
-	case p.node.ShortTag() != "!!str": // viper would take 30 for thirty nanoseconds
-		p.Errorf("%s has no unit: write %[1]s%s", Clip(p.node.Value), unit)
+	case n.yaml.ShortTag() != "!!str":
+		n.Errorf("%s has no unit: write %[1]s%s", Clip(n.yaml.Value), unit)
 	case err != nil:
-		p.Errorf("%v", err)
+		n.Errorf("%v", err)
 	case read < 0:
-		p.Errorf("%s is negative: write a length of time, like 30s", p.node.Value)
-	case read < least:
-		p.Errorf("%s is too short: write at least %s", p.node.Value, FormatDuration(least))
+		n.Errorf("%s is negative: write a duration, like 30s", n.yaml.Value)
+	case read < atLeast:
+		n.Errorf("%s is too short: write at least %s", n.yaml.Value, FormatDuration(atLeast))
 	default:
 		*d = read
 		return true
@@ -81,35 +98,10 @@ func (f Fields) Duration(key string, d *time.Duration, least time.Duration) bool
 	return false
 }
 
-// integer reads key into n, which must be between least and most.
-func (f Fields) Integer(key string, n *int, least, most int) bool {
-	p, there := f[key]
-	if !there {
-		return true
-	}
-	var read int
-	if p.node.Kind != yaml.ScalarNode || p.node.ShortTag() != "!!int" || p.node.Decode(&read) != nil {
-		p.Errorf("is %s: write a whole number from %d to %d", describe(p.node), least, most)
-		return false
-	}
-	if read < least || read > most {
-		p.Errorf("is %d: write a whole number from %d to %d", read, least, most)
-		return false
-	}
-	*n = read
-	return true
-}
-
-func (f Fields) Boolean(key string, b *bool) {
-	if p, there := f[key]; there && (p.node.Kind != yaml.ScalarNode || p.node.ShortTag() != "!!bool" || p.node.Decode(b) != nil) {
-		p.Errorf("is %s: write true or false", describe(p.node))
-	}
-}
-
-// Size reads key into n, a number of bytes of at least least.
-func (f Fields) Size(key string, n *int64, least int64) {
-	if p, ok := f.Has(key); ok && p.node.Kind == yaml.ScalarNode && p.node.ShortTag() == "!!int" {
-		p.Errorf("%s has no unit: write %[1]sMiB", Clip(p.node.Value))
+// Size reads key into size, a number of bytes, at least atLeast. It needs a unit, like a duration.
+func (f Fields) Size(key string, size *int64, atLeast int64) {
+	if n, ok := f[key]; ok && n.yaml.Kind == yaml.ScalarNode && n.yaml.ShortTag() == "!!int" {
+		n.Errorf("%s has no unit: write %[1]sMiB", Clip(n.yaml.Value))
 		return
 	}
 	f.Text(key, new(string), func(s string) error {
@@ -117,34 +109,45 @@ func (f Fields) Size(key string, n *int64, least int64) {
 		switch {
 		case err != nil:
 			return err
-		case read < least:
-			return fmt.Errorf("%s is too small: write at least %s", s, FormatSize(least))
+		case read < atLeast:
+			return fmt.Errorf("%s is too small: write at least %s", s, FormatSize(atLeast))
 		}
-		*n = read
+		*size = read
 		return nil
 	})
 }
 
-// Values reads the list at key into values that are more than their text.
-func Values[T any](f Fields, key string, into *[]T, parse func(string) (T, error)) {
-	if _, there := f[key]; !there {
-		return
+// Integer reads key into i, from lowest to highest. It reports whether i is valid.
+func (f Fields) Integer(key string, i *int, lowest, highest int) bool {
+	n, ok := f[key]
+	if !ok {
+		return true
 	}
-	var values []T
-	var texts []string
-	f.Texts(key, &texts, func(s string) error {
-		v, err := parse(s)
-		if err == nil {
-			values = append(values, v)
-		}
-		return err
-	})
-	*into = values
+	var read int
+	if n.yaml.Kind != yaml.ScalarNode || n.yaml.ShortTag() != "!!int" || n.yaml.Decode(&read) != nil {
+		n.Errorf("is %s: write a whole number from %d to %d", describe(n.yaml), lowest, highest)
+		return false
+	}
+	if read < lowest || read > highest {
+		n.Errorf("is %d: write a whole number from %d to %d", read, lowest, highest)
+		return false
+	}
+	*i = read
+	return true
 }
 
-// clipLimit keeps a value pasted by mistake from filling the screen.
+// Boolean reads key into b.
+func (f Fields) Boolean(key string, b *bool) {
+	n, ok := f[key]
+	if ok && (n.yaml.Kind != yaml.ScalarNode || n.yaml.ShortTag() != "!!bool" || n.yaml.Decode(b) != nil) {
+		n.Errorf("is %s: write true or false", describe(n.yaml))
+	}
+}
+
+// clipLimit keeps a long value pasted by mistake from filling the screen.
 const clipLimit = 80
 
+// Clip shortens s for a message.
 func Clip(s string) string {
 	if len(s) <= clipLimit {
 		return s
@@ -152,4 +155,5 @@ func Clip(s string) string {
 	return strings.ToValidUTF8(s[:clipLimit], "") + "…"
 }
 
+// Quote is s clipped and in quotes, for a message.
 func Quote(s string) string { return strconv.Quote(Clip(s)) }

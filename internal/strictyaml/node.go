@@ -1,4 +1,3 @@
-// Package strictyaml decodes YAML strictly: unknown keys, wrong kinds and numbers without a unit are errors with a place.
 package strictyaml
 
 import (
@@ -10,124 +9,155 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// A reader walks one file and collects what is wrong with it.
-type reader struct {
+// A document collects the faults of one file.
+type document struct {
 	file   string
 	faults []Fault
 	visits int
 }
 
-// visitLimit bounds what anchors can make of a small file: ten references to ten references to … It is several times what
-// ten thousand probes with every key take.
+// visitLimit bounds how far anchors can expand a small file (ten references to ten references to …). Ten thousand
+// probes with every key set need a fraction of it.
 const visitLimit = 1_000_000
 
-// A Node is a value in the file and the way that leads to it.
+// A Node is a value in a YAML file. It knows its line and its path, and reports faults there.
 type Node struct {
-	r      *reader
+	doc    *document
 	parent *Node
 	key    string // in a mapping
-	index  int    // in a list, if key is empty
-	name   string // what a list's element calls itself
-	line   int    // of its key; an alias is where it is used
-	node   *yaml.Node
+	index  int    // in a list; used if key is empty
+	name   string // of a list element that has a name key
+	line   int    // of the key; for an alias, the line that uses it
+	yaml   *yaml.Node
 }
 
-func (p *Node) child(key string, index, line int, node *yaml.Node) *Node {
-	if node.Kind == yaml.AliasNode {
-		node = node.Alias
+func (n *Node) child(key string, index, line int, value *yaml.Node) *Node {
+	if value.Kind == yaml.AliasNode {
+		value = value.Alias
 	}
-	p.r.visits++
-	return &Node{r: p.r, parent: p, key: key, index: index, line: line, node: node}
+	n.doc.visits++
+	return &Node{doc: n.doc, parent: n, key: key, index: index, line: line, yaml: value}
 }
 
-// fault records what is wrong here; the message's second half says what to do.
-func (p *Node) Errorf(format string, args ...any) { p.faultAt(p.line, format, args...) }
+// Errorf records a fault at n. By convention the message reads "what is wrong: what to do".
+func (n *Node) Errorf(format string, args ...any) { n.errorAt(n.line, format, args...) }
 
-func (p *Node) faultAt(line int, format string, args ...any) {
-	p.r.faults = append(p.r.faults, Fault{p.r.file, line, p.String(), fmt.Sprintf(format, args...)})
+func (n *Node) errorAt(line int, format string, args ...any) {
+	n.doc.faults = append(n.doc.faults, Fault{n.doc.file, line, n.String(), fmt.Sprintf(format, args...)})
 }
 
-// String is the way to p: `services[0].probes[1] "head": interval`. Of several names only the innermost is shown.
-func (p *Node) String() string {
+// Line is the line on which n is written or used.
+func (n *Node) Line() int { return n.line }
+
+// Len is the number of elements of a list; zero if n is no list.
+func (n *Node) Len() int {
+	if n.yaml.Kind != yaml.SequenceNode {
+		return 0
+	}
+	return len(n.yaml.Content)
+}
+
+// IsEmptyList reports whether n is a list without elements.
+func (n *Node) IsEmptyList() bool {
+	return n.yaml.Kind == yaml.SequenceNode && len(n.yaml.Content) == 0
+}
+
+// Value is a scalar as written in the file; empty for a list or a mapping.
+func (n *Node) Value() string { return n.yaml.Value }
+
+// String is the path to n: `services[0].probes[1] "head": interval`. Only the innermost name is shown.
+func (n *Node) String() string {
 	var b strings.Builder
-	named := p
+	named := n
 	for named != nil && named.name == "" {
 		named = named.parent
 	}
-	p.write(&b, named)
+	n.writePath(&b, named)
 	return b.String()
 }
 
-func (p *Node) write(b *strings.Builder, named *Node) {
-	if p.parent == nil {
+func (n *Node) writePath(b *strings.Builder, named *Node) {
+	if n.parent == nil {
 		return
 	}
-	p.parent.write(b, named)
+	n.parent.writePath(b, named)
 	switch {
-	case p.key == "":
-		b.WriteString("[" + strconv.Itoa(p.index) + "]")
-	case p.parent == named:
-		b.WriteString(": " + p.key)
-	case p.parent.parent == nil:
-		b.WriteString(p.key)
+	case n.key == "":
+		b.WriteString("[" + strconv.Itoa(n.index) + "]")
+	case n.parent == named:
+		b.WriteString(": " + n.key)
+	case n.parent.parent == nil:
+		b.WriteString(n.key)
 	default:
-		b.WriteString("." + p.key)
+		b.WriteString("." + n.key)
 	}
-	if p == named {
-		b.WriteString(" " + strconv.Quote(p.name))
+	if n == named {
+		b.WriteString(" " + strconv.Quote(n.name))
 	}
 }
 
-// Fields are a mapping's values by key. What is missing, or of another kind, leaves what stands in the configuration.
+// Fields are the values of a mapping by key. Its methods leave their destination unchanged if the key is missing or
+// its value is of the wrong kind, so that defaults can be filled in first.
 type Fields map[string]*Node
 
-// object reads p as a mapping that has no other keys than the known.
-func (p *Node) Object(known ...string) Fields {
-	f := p.Mapping(known...)
-	p.RejectUnknown(f, known, func(string) string { return "" })
+// Object reads n as a mapping with no keys other than known.
+func (n *Node) Object(known ...string) Fields {
+	f := n.Mapping(known...)
+	n.RejectUnknown(f, known, nil)
 	return f
 }
 
-// refuse complains about the keys that are not known; special may know more about one than that.
-func (p *Node) RejectUnknown(f Fields, known []string, special func(key string) string) {
-	for key, at := range f {
+// NamedObject reads n as an element of a list of named mappings: its name key first, so that the faults of the other
+// keys show it.
+func (n *Node) NamedObject(name *string, check func(string) error, known ...string) Fields {
+	f := n.Mapping(known...)
+	*name = n.ReadName(f, check)
+	n.RejectUnknown(f, known, nil)
+	return f
+}
+
+// RejectUnknown reports the keys of f that are not in known. hint, if not nil, may return a better message for one of
+// them.
+func (n *Node) RejectUnknown(f Fields, known []string, hint func(key string) string) {
+	for key, value := range f {
 		if slices.Contains(known, key) {
 			continue
 		}
 		message := ""
-		if special != nil {
-			message = special(key)
+		if hint != nil {
+			message = hint(key)
 		}
 		if message == "" {
 			message = fmt.Sprintf("unknown key %s: %s", Quote(key), suggest(key, known))
 		}
-		p.faultAt(at.line, "%s", message)
+		n.errorAt(value.line, "%s", message)
 	}
 }
 
-// mapping reads p as a mapping, merge keys (<<) included.
-func (p *Node) Mapping(known ...string) Fields {
-	if p.isNull() && p.key != "" { // every line below it is commented out
+// Mapping reads n as a mapping, with its merge keys (<<) resolved. known is named in the message if n is something
+// else.
+func (n *Node) Mapping(known ...string) Fields {
+	if n.isNull() && n.key != "" { // every line below the key is commented out
 		return nil
 	}
-	if p.node.Kind != yaml.MappingNode {
-		p.Errorf("is %s: write a mapping of %s", describe(p.node), strings.Join(known, ", "))
+	if n.yaml.Kind != yaml.MappingNode {
+		n.Errorf("is %s: write a mapping of %s", describe(n.yaml), strings.Join(known, ", "))
 		return nil
 	}
-	f := make(Fields, len(p.node.Content)/2)
-	p.gather(f, p.node, 0)
+	f := make(Fields, len(n.yaml.Content)/2)
+	n.flatten(f, n.yaml, 0)
 	return f
 }
 
-// mergeDepth bounds an anchor that merges itself.
+// mergeDepth stops an anchor that merges itself.
 const mergeDepth = 8
 
-// gather puts node's values into f. What a merge key brings in never replaces what is there.
-func (p *Node) gather(f Fields, node *yaml.Node, depth int) {
-	lines := make(map[string]int, len(node.Content)/2)
+// flatten adds the values of mapping to f. Merged values never replace existing ones.
+func (n *Node) flatten(f Fields, mapping *yaml.Node, depth int) {
+	lines := make(map[string]int, len(mapping.Content)/2)
 	var merged []*yaml.Node
-	for i := 0; i+1 < len(node.Content) && p.r.visits <= visitLimit; i += 2 {
-		key, value := node.Content[i], node.Content[i+1]
+	for i := 0; i+1 < len(mapping.Content) && n.doc.visits <= visitLimit; i += 2 {
+		key, value := mapping.Content[i], mapping.Content[i+1]
 		text := key.Value
 		switch {
 		case key.ShortTag() == "!!merge":
@@ -136,69 +166,96 @@ func (p *Node) gather(f Fields, node *yaml.Node, depth int) {
 		case key.Kind != yaml.ScalarNode:
 			text = describe(key)
 		}
-		if first, twice := lines[text]; twice {
-			p.faultAt(key.Line, "key %s is there twice, first on line %d: keep one", Quote(text), first)
+		if first, dup := lines[text]; dup {
+			n.errorAt(key.Line, "duplicate key %s, first on line %d: keep one", Quote(text), first)
 			continue
 		}
 		lines[text] = key.Line
-		if _, there := f[text]; !there {
-			f[text] = p.child(text, 0, key.Line, value)
+		if _, ok := f[text]; !ok {
+			f[text] = n.child(text, 0, key.Line, value)
 		}
 	}
 	for _, m := range merged {
-		p.merge(f, m, depth+1)
+		n.merge(f, m, depth+1)
 	}
 }
 
-func (p *Node) merge(f Fields, node *yaml.Node, depth int) {
-	if node.Kind == yaml.AliasNode {
-		node = node.Alias
+func (n *Node) merge(f Fields, value *yaml.Node, depth int) {
+	if value.Kind == yaml.AliasNode {
+		value = value.Alias
 	}
-	p.r.visits++
+	n.doc.visits++
 	switch {
 	case depth > mergeDepth:
-		p.Errorf("merges more than %d anchors into each other: write the keys out", mergeDepth)
-	case node.Kind == yaml.MappingNode:
-		p.gather(f, node, depth)
-	case node.Kind == yaml.SequenceNode && p.r.visits <= visitLimit:
-		for _, one := range node.Content {
-			p.merge(f, one, depth+1)
+		n.Errorf("nests more than %d merge keys (<<): write the keys out", mergeDepth)
+	case value.Kind == yaml.MappingNode:
+		n.flatten(f, value, depth)
+	case value.Kind == yaml.SequenceNode && n.doc.visits <= visitLimit:
+		for _, one := range value.Content {
+			n.merge(f, one, depth+1)
 		}
 	default:
-		p.Errorf("merges %s: a merge key (<<) takes an anchor of a mapping", describe(node))
+		n.Errorf("merges %s: a merge key (<<) needs the anchor of a mapping", describe(value))
 	}
 }
 
-// list reads p as a list.
-func (p *Node) Items() ([]*Node, bool) {
-	if p.node.Kind != yaml.SequenceNode {
-		p.Errorf("is %s: write a list, in brackets or with a dash before each", describe(p.node))
+// Items reads n as a list. It reports whether n is one.
+func (n *Node) Items() ([]*Node, bool) {
+	if n.yaml.Kind != yaml.SequenceNode {
+		n.Errorf("is %s: write a list, like [a, b]", describe(n.yaml))
 		return nil, false
 	}
 	var items []*Node
-	for i, node := range p.node.Content {
-		if p.r.visits > visitLimit {
+	for i, value := range n.yaml.Content {
+		if n.doc.visits > visitLimit {
 			break
 		}
-		items = append(items, p.child("", i, node.Line, node))
+		items = append(items, n.child("", i, value.Line, value))
 	}
 	return items, true
 }
 
-// text reads p as a string.
-func (p *Node) Text() (string, bool) {
-	if p.node.Kind == yaml.ScalarNode && p.node.ShortTag() == "!!str" {
-		return p.node.Value, true
+// Named calls read for each element of the list n and reports the names it returns twice.
+func (n *Node) Named(read func(*Node) string) {
+	items, _ := n.Items()
+	first := make(map[string]int, len(items))
+	for _, item := range items {
+		name := read(item)
+		if name == "" {
+			continue
+		}
+		if line, dup := first[name]; dup {
+			item.Errorf("duplicate name, first on line %d: choose another", line)
+			continue
+		}
+		first[name] = item.line
 	}
-	if p.node.Kind == yaml.ScalarNode && !p.isNull() {
-		p.Errorf("is %s: put it in quotes if it is meant as text", describe(p.node))
-	} else {
-		p.Errorf("is %s: write a text, or remove the key", describe(p.node))
+}
+
+// ReadName reads the name key in f, which must be there. The paths of later faults in n show it.
+func (n *Node) ReadName(f Fields, check func(string) error) string {
+	if _, ok := f["name"]; ok {
+		f.Text("name", &n.name, check)
+	} else if f != nil {
+		n.Errorf("has no name: add one, it becomes a metric label")
+	}
+	return n.name
+}
+
+// Text reads n as a string. It reports whether n is one.
+func (n *Node) Text() (string, bool) {
+	switch {
+	case n.yaml.Kind == yaml.ScalarNode && n.yaml.ShortTag() == "!!str":
+		return n.yaml.Value, true
+	case n.yaml.Kind == yaml.ScalarNode && !n.isNull():
+		n.Errorf("is %s: put it in quotes to make it text", describe(n.yaml))
+	default:
+		n.Errorf("is %s: write text, or remove the key", describe(n.yaml))
 	}
 	return "", false
 }
 
-func (p *Node) isNull() bool { return p.node.Kind == yaml.ScalarNode && p.node.ShortTag() == "!!null" }
+func (n *Node) isNull() bool { return n.yaml.Kind == yaml.ScalarNode && n.yaml.ShortTag() == "!!null" }
 
 func describe(node *yaml.Node) string {
 	switch node.Kind {
@@ -208,7 +265,7 @@ func describe(node *yaml.Node) string {
 		return "a list"
 	case yaml.ScalarNode:
 	default:
-		return "a reference"
+		return "an alias"
 	}
 	switch node.ShortTag() {
 	case "!!null":
@@ -216,7 +273,7 @@ func describe(node *yaml.Node) string {
 	case "!!str":
 		return "the text " + Quote(node.Value)
 	case "!!bool":
-		return "a truth value, " + node.Value
+		return "the boolean " + node.Value
 	case "!!int", "!!float":
 		return "the number " + Clip(node.Value)
 	case "!!timestamp":
@@ -224,44 +281,3 @@ func describe(node *yaml.Node) string {
 	}
 	return "tagged " + Quote(node.Tag)
 }
-
-// Line is where p stands in the file.
-func (p *Node) Line() int { return p.line }
-
-// IsEmptyList reports whether p is a list of nothing.
-func (p *Node) IsEmptyList() bool {
-	return p.node.Kind == yaml.SequenceNode && len(p.node.Content) == 0
-}
-
-// Named reads the list at p, whose elements have names of their own: unique ones.
-func (p *Node) Named(read func(*Node) string) {
-	items, _ := p.Items()
-	first := make(map[string]int, len(items))
-	for _, item := range items {
-		name := read(item)
-		if name == "" {
-			continue
-		}
-		if line, twice := first[name]; twice {
-			item.Errorf("has a name that is taken on line %d: give it another", line)
-			continue
-		}
-		first[name] = item.line
-	}
-}
-
-// ReadName reads an element's name, ahead of everything else: complaints about the rest are headed with it.
-func (p *Node) ReadName(f Fields, check func(string) error) string {
-	if _, there := f["name"]; there {
-		f.Text("name", &p.name, check)
-	} else if f != nil {
-		p.Errorf("has no name: give it one, it becomes a label of every metric")
-	}
-	return p.name
-}
-
-// Len is how many elements the list or mapping p has.
-func (p *Node) Len() int { return len(p.node.Content) }
-
-// Value is a scalar as it is written; empty for a list or mapping.
-func (p *Node) Value() string { return p.node.Value }

@@ -19,11 +19,12 @@ func parseSize(s string) (int64, error) {
 	}
 	n, err := strconv.ParseInt(m[1], 10, 32)
 	if err != nil {
-		return 0, errors.New("is too large: write a size like 64MiB")
+		return 0, errors.New("is too large: write a size, like 64MiB")
 	}
 	return n << (10 * (slices.Index(sizeUnits, m[2]) + 1)), nil
 }
 
+// FormatSize returns a number of bytes as a configuration file writes it.
 func FormatSize(n int64) string {
 	i := 0
 	for n >>= 10; n%1024 == 0 && i+1 < len(sizeUnits); i++ {

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// suggest ends a complaint about an unknown word: with the known one it resembles, otherwise with all of them.
+// suggest returns the known word closest to word as a question, or all known words if none is close.
 func suggest(word string, known []string) string {
 	best, nearest := "", 1+len(word)/3
 	for _, k := range known {
@@ -20,7 +20,7 @@ func suggest(word string, known []string) string {
 	return "use one of " + strings.Join(known, ", ")
 }
 
-// distance counts the letters to insert, delete or replace to get from a to b (Levenshtein).
+// distance is the Levenshtein distance from a to b, in bytes.
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {
@@ -40,7 +40,7 @@ func distance(a, b string) int {
 	return row[len(b)]
 }
 
-// OneOf returns a check for one of the known words.
+// OneOf returns a check that accepts only the known words.
 func OneOf(known ...string) func(string) error {
 	return func(s string) error {
 		if slices.Contains(known, s) {
