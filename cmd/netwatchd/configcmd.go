@@ -16,7 +16,7 @@ func (a *app) configCommand() *cobra.Command {
 	cmd.AddCommand(
 		&cobra.Command{
 			Use:   "check",
-			Short: "Say every fault of the configuration, with its place",
+			Short: "Validate the configuration and report every error with its location",
 			Args:  cobra.NoArgs,
 			RunE: func(*cobra.Command, []string) error {
 				c, err := a.load()
@@ -30,13 +30,14 @@ func (a *app) configCommand() *cobra.Command {
 				for _, s := range c.Services {
 					probes += len(s.Probes)
 				}
-				fmt.Fprintf(a.out, "%s: no faults; services %d, probes %d, controls %d\n", c.Origin(), len(c.Services), probes, len(c.Controls))
+				fmt.Fprintf(a.out, "%s: valid; services %d, probes %d, controls %d\n",
+					c.Origin(), len(c.Services), probes, len(c.Controls))
 				return nil
 			},
 		},
 		&cobra.Command{
 			Use:   "show",
-			Short: "Print the configuration in force, every default in its place, secrets hidden",
+			Short: "Print the resulting configuration with every default, without secrets",
 			Args:  cobra.NoArgs,
 			RunE: func(*cobra.Command, []string) error {
 				c, err := a.load()
