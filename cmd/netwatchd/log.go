@@ -34,7 +34,7 @@ func isTerminal(w io.Writer) bool {
 
 // diary logs what changed: a healthy day is a quiet log.
 type diary struct {
-	watch.Indifferent
+	watch.NopObserver
 	log     *slog.Logger
 	failing map[ledger.Key]probe.Class // those whose latest attempt failed
 }

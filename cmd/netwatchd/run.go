@@ -252,7 +252,7 @@ func (s *service) info(k ledger.Key) (metrics.Info, bool) { return s.plan.Load()
 
 // accountant enters every attempt in the ledger.
 type accountant struct {
-	watch.Indifferent
+	watch.NopObserver
 	*ledger.Ledger
 }
 

@@ -34,7 +34,7 @@ type Options struct {
 
 // A Recorder keeps history. It is an observer of the watcher, and its purse.
 type Recorder struct {
-	watch.Indifferent
+	watch.NopObserver
 
 	Options
 	errors       atomic.Uint64

@@ -23,9 +23,9 @@ type Filter struct {
 // Detail is everything that is kept about one incident.
 type Detail struct {
 	Incident *Incident
-	Verdicts []VerdictChange      // those of the incident, and the one that ended it
-	Evidence []probe.Result // the first of each sign, in order of time
-	Attempts []probe.Result // runs of the agent, from before the incident until an hour after it
+	Verdicts []VerdictChange // those of the incident, and the one that ended it
+	Evidence []probe.Result  // the first of each sign, in order of time
+	Attempts []probe.Result  // runs of the agent, from before the incident until an hour after it
 	Suspends []Suspend
 	Runs     []DaemonRun // of the daemon, those that overlap it
 	Snapshot json.RawMessage
@@ -55,6 +55,6 @@ type DaemonRun struct {
 
 // An Gap is a span in which nothing was watched.
 type Gap struct {
-	From, To time.Time
-	Suspended   bool // this host was; otherwise netwatchd did not run
+	From, To  time.Time
+	Suspended bool // this host was; otherwise netwatchd did not run
 }

@@ -13,7 +13,7 @@ import (
 
 // Counters count events as they happen. They implement watch's observer.
 type Counters struct {
-	watch.Indifferent
+	watch.NopObserver
 	lag        prometheus.Histogram
 	missed     prometheus.Counter
 	suspends   prometheus.Counter

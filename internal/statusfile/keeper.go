@@ -35,7 +35,7 @@ type Source interface {
 
 // A Keeper keeps the file at Path up to date. It is an observer of the watcher.
 type Keeper struct {
-	watch.Indifferent // what an attempt means is judged first
+	watch.NopObserver // what an attempt means is judged first
 
 	Path   string
 	Source Source

@@ -123,9 +123,9 @@ func (v VerdictChange) write(ctx context.Context, tx *sql.Tx) error {
 
 // Evidence is a result that showed an incident. Those of one sign count as one: the first of them is kept.
 type Evidence struct {
-	Incident string
-	Signature     string
-	Result   probe.Result
+	Incident  string
+	Signature string
+	Result    probe.Result
 }
 
 func (e Evidence) write(ctx context.Context, tx *sql.Tx) error {

@@ -25,13 +25,13 @@ type Observer interface {
 	Resumed(away time.Duration, discarded int)
 }
 
-// Indifferent is an observer to embed in one that does not care for everything.
-type Indifferent struct{}
+// NopObserver is an observer to embed in one that does not care for everything.
+type NopObserver struct{}
 
-func (Indifferent) Attempted(probe.Result, time.Duration) {}
-func (Indifferent) Started(time.Duration, int)            {}
-func (Indifferent) Judged(Standing, diagnose.Cause)       {}
-func (Indifferent) Resumed(time.Duration, int)            {}
+func (NopObserver) Attempted(probe.Result, time.Duration) {}
+func (NopObserver) Started(time.Duration, int)            {}
+func (NopObserver) Judged(Standing, diagnose.Cause)       {}
+func (NopObserver) Resumed(time.Duration, int)            {}
 
 // A Clock tells how long the host was suspended, and by how much its clock was set, since it was last asked.
 type Clock interface {

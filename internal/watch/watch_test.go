@@ -318,7 +318,7 @@ func TestRecoveryIsSeenAsSoonAsItIsConfirmed(t *testing.T) {
 }
 
 type moves struct {
-	Indifferent
+	NopObserver
 	seen []string
 }
 
@@ -368,7 +368,7 @@ func TestWhatFailsWhileTheHostWakesUpIsNotHeldAgainstAnyone(t *testing.T) {
 }
 
 type resumes struct {
-	Indifferent
+	NopObserver
 	count, discarded int
 }
 
@@ -486,7 +486,7 @@ func TestAProbeThatHangsIsNotOvertakenAndStopsNobodyElse(t *testing.T) {
 
 // stall keeps the watcher from its work, once.
 type stall struct {
-	Indifferent
+	NopObserver
 	length  time.Duration
 	started int
 	late    time.Duration // the latest start that was made
@@ -553,7 +553,7 @@ func TestBehindIsWhoBeginsNothing(t *testing.T) {
 }
 
 type misses struct {
-	Indifferent
+	NopObserver
 	count int
 }
 

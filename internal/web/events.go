@@ -76,7 +76,7 @@ const (
 
 // Events sends changed verdicts to its clients. It observes the watcher, which never waits for a client.
 type Events struct {
-	watch.Indifferent
+	watch.NopObserver
 
 	epoch string // separates the ids of this process from those of an earlier one
 
