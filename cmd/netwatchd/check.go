@@ -77,7 +77,7 @@ func (a *app) show(status *watch.Status, statusFiles []string, asJSON bool, o sc
 	if !asJSON {
 		return screen.Inside(a.out, status, outside, age, err, o)
 	}
-	status.Outside = &watch.Outside{Age: probe.InSeconds(age), Services: []watch.Standing{}}
+	status.Outside = &watch.Outside{Age: probe.InSeconds(age), Services: []watch.ServiceStatus{}}
 	if err != nil {
 		status.Outside.Error = err.Error()
 	} else {

@@ -59,7 +59,7 @@ func (d *diary) Attempted(r probe.Result, _ time.Duration) {
 }
 
 // Judged logs a verdict that moved, as loudly as it deserves.
-func (d *diary) Judged(now watch.Standing, was diagnose.Cause) {
+func (d *diary) Judged(now watch.ServiceStatus, was diagnose.Cause) {
 	if now.Cause == was {
 		return
 	}

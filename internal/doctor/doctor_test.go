@@ -289,7 +289,7 @@ func TestProxies(t *testing.T) {
 		}
 	})
 	request := func(by string) *watch.Status {
-		return &watch.Status{Services: []watch.Standing{{Results: []probe.Result{{Spec: probe.Spec{Kind: probe.KindHTTP}, Facts: probe.Facts{Proxy: by}}}}}}
+		return &watch.Status{Services: []watch.ServiceStatus{{Results: []probe.Result{{Spec: probe.Spec{Kind: probe.KindHTTP}, Facts: probe.Facts{Proxy: by}}}}}}
 	}
 	for _, tt := range []struct {
 		name   string

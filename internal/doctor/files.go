@@ -100,7 +100,7 @@ func (e *examination) noStatusFile() []Finding {
 // starting reports whether the daemon has not judged anything yet.
 func (e *examination) starting() bool {
 	s := e.answer.status
-	return s != nil && slices.ContainsFunc(s.Services, func(s watch.Standing) bool { return s.Cause == diagnose.Starting })
+	return s != nil && slices.ContainsFunc(s.Services, func(s watch.ServiceStatus) bool { return s.Cause == diagnose.Starting })
 }
 
 // staleStatus is four renewals missed: the file is written anew every 15 s.

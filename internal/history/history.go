@@ -123,7 +123,7 @@ func (rec *Recorder) Resumed(away time.Duration, _ int) {
 }
 
 // Judged enters the verdict in the book.
-func (rec *Recorder) Judged(now watch.Standing, was diagnose.Cause) {
+func (rec *Recorder) Judged(now watch.ServiceStatus, was diagnose.Cause) {
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
 	moved := now.Cause != was
@@ -157,7 +157,7 @@ func (rec *Recorder) changed(i *incident.Incident) {
 // are kept with their evidence only, which is some 5 KB instead of 20.
 const wholeRounds = 50
 
-func verdict(now watch.Standing, was diagnose.Cause, i *incident.Incident, at time.Time) store.VerdictChange {
+func verdict(now watch.ServiceStatus, was diagnose.Cause, i *incident.Incident, at time.Time) store.VerdictChange {
 	v := store.VerdictChange{VerdictChange: incident.VerdictChange{At: at, Was: was, Status: now}}
 	if i != nil {
 		v.Incident = i.ID
@@ -186,7 +186,7 @@ func (s signature) String() string {
 const signatureLimit = 200
 
 // addEvidence keeps the first result of each signature.
-func (rec *Recorder) addEvidence(i *incident.Incident, now watch.Standing) {
+func (rec *Recorder) addEvidence(i *incident.Incident, now watch.ServiceStatus) {
 	signatures := rec.signatures[i]
 	if signatures == nil { // it was open before this run
 		signatures = make(map[signature]bool)

@@ -64,7 +64,7 @@ func live(t *testing.T, dir string) *life {
 }
 
 func judged(l *life, service string, cause, was diagnose.Cause) {
-	s := watch.Standing{Verdict: diagnose.NotReady(service, cause), Since: time.Now()}
+	s := watch.ServiceStatus{Verdict: diagnose.NotReady(service, cause), Since: time.Now()}
 	if cause.Fault() {
 		s.Evidence = []probe.Result{{Spec: probe.Spec{Service: service, Name: "head", Kind: probe.KindHTTP, Target: "https://h/"},
 			Start: time.Now(), Class: probe.TCPRefused, Why: "refused; api_key=Pl4nt3d"}}

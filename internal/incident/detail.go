@@ -33,10 +33,10 @@ type Detail struct {
 
 // A VerdictChange is one that moved.
 type VerdictChange struct {
-	At       time.Time      `json:"at"`
-	Was      diagnose.Cause `json:"was"`
-	Incident string         `json:"incident,omitempty"` // it belongs to; empty: none
-	Status   watch.Standing `json:"standing"`
+	At       time.Time           `json:"at"`
+	Was      diagnose.Cause      `json:"was"`
+	Incident string              `json:"incident,omitempty"` // it belongs to; empty: none
+	Status   watch.ServiceStatus `json:"standing"`
 }
 
 // A Suspend is a time for which the host was away; At is when it was back.

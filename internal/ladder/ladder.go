@@ -70,7 +70,7 @@ type Rung struct {
 }
 
 // Of builds the ladder of the latest round of s, or of its evidence if no round was kept.
-func Of(s watch.Standing) []Rung {
+func Of(s watch.ServiceStatus) []Rung {
 	results := s.Results
 	if len(results) == 0 {
 		results = s.Evidence
@@ -94,7 +94,7 @@ func HasSandbox(ladder []Rung) bool {
 }
 
 // IsClosed reports whether r failed because the sandbox has no network, and the verdict does not count that as a fault.
-func IsClosed(s watch.Standing, r probe.Result) bool {
+func IsClosed(s watch.ServiceStatus, r probe.Result) bool {
 	if r.Vantage != probe.FromSandbox || !shownByClosed(r.Class) || sandboxIsFault(s) {
 		return false
 	}
@@ -109,7 +109,7 @@ func shownByClosed(c probe.Class) bool {
 	return c != probe.OK && c != probe.Unknown && c != probe.Internal && c.Layer() != "exec"
 }
 
-func sandboxIsFault(s watch.Standing) bool {
+func sandboxIsFault(s watch.ServiceStatus) bool {
 	return s.Cause == diagnose.Sandbox ||
 		slices.ContainsFunc(s.Also, func(f diagnose.Finding) bool { return f.Cause == diagnose.Sandbox })
 }
@@ -169,7 +169,7 @@ func block(steps []Step, skipped int) {
 }
 
 // firstSkipped is the first rung that was skipped: the verdict lists blocked probes that have no result.
-func firstSkipped(s watch.Standing, results []probe.Result) int {
+func firstSkipped(s watch.ServiceStatus, results []probe.Result) int {
 	skipped := slices.ContainsFunc(s.Blocked, func(name string) bool {
 		return !slices.ContainsFunc(results, func(r probe.Result) bool { return r.Service == s.Service && r.Name == name })
 	})

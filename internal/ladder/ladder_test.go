@@ -46,7 +46,7 @@ func TestEverySingleAttempt(t *testing.T) {
 
 func checkSingle(t *testing.T, r probe.Result) {
 	t.Helper()
-	s := watch.Standing{Results: []probe.Result{r}}
+	s := watch.ServiceStatus{Results: []probe.Result{r}}
 	s.Cause = diagnose.Sandbox // minds the sandbox: nothing is forgiven
 	ladder := Of(s)
 	own, other := host, sandbox
@@ -101,7 +101,7 @@ func TestTheLowestFailureBlocksTheRest(t *testing.T) {
 		{"all is well", []probe.Result{good(probe.KindHost, probe.OfHost, probe.NoPhase), good(probe.KindHTTP, probe.OfService, probe.Response), good(probe.KindExec, probe.OfService, probe.Executing)},
 			nil, []Mark{OK, NotTested, NotTested, OK, OK, NotTested, OK}},
 	} {
-		s := watch.Standing{Results: test.results}
+		s := watch.ServiceStatus{Results: test.results}
 		s.Service, s.Cause, s.Blocked = "codex", diagnose.Upstream, test.blocked
 		if diff := cmp.Diff(test.want, marks(Of(s), host)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", test.name, diff)
@@ -110,7 +110,7 @@ func TestTheLowestFailureBlocksTheRest(t *testing.T) {
 }
 
 func TestAClosedSandboxIsNoFailureUnlessTheVerdictMinds(t *testing.T) {
-	s := watch.Standing{Results: []probe.Result{
+	s := watch.ServiceStatus{Results: []probe.Result{
 		attempt(probe.KindHTTP, probe.OfService, probe.FromHost, probe.Response, probe.OK),
 		attempt(probe.KindHTTP, probe.OfService, probe.FromSandbox, probe.Resolve, probe.LocalDenied),
 	}}
@@ -126,7 +126,7 @@ func TestAClosedSandboxIsNoFailureUnlessTheVerdictMinds(t *testing.T) {
 }
 
 func TestADeniedNetworkBlocksWhatWasNotTriedToo(t *testing.T) {
-	s := watch.Standing{Results: []probe.Result{
+	s := watch.ServiceStatus{Results: []probe.Result{
 		attempt(probe.KindHTTP, probe.OfService, probe.FromHost, probe.Response, probe.OK),
 		attempt(probe.KindHost, probe.OfHost, probe.FromSandbox, probe.NoPhase, probe.LocalDenied),
 		attempt(probe.KindDNS, probe.OfService, probe.FromSandbox, probe.Resolve, probe.LocalDenied),
@@ -147,14 +147,14 @@ func TestWhatWasLookedAtIsNamedInOneOrder(t *testing.T) {
 	}
 	for range looks {
 		looks = append(looks[1:], looks[0])
-		if got := Of(watch.Standing{Results: looks})[Host].Host.Words; got != "link, resolv.conf, route" {
+		if got := Of(watch.ServiceStatus{Results: looks})[Host].Host.Words; got != "link, resolv.conf, route" {
 			t.Errorf("got %q", got)
 		}
 	}
 }
 
 func TestEvidenceStandsInForARound(t *testing.T) {
-	var s watch.Standing
+	var s watch.ServiceStatus
 	s.Evidence = []probe.Result{attempt(probe.KindExec, probe.OfService, probe.FromHost, probe.Executing, probe.ExecUsageLimit)}
 	if got := Of(s)[Agent].Host; got.Mark != Failed || got.Words != "usage limit" {
 		t.Errorf("got %+v", got)
@@ -163,7 +163,7 @@ func TestEvidenceStandsInForARound(t *testing.T) {
 
 // A namespace without routes denies nothing: attempts fail in other ways, and only the host shows that it is the sandbox.
 func TestASandboxWithoutRoutesIsClosed(t *testing.T) {
-	s := watch.Standing{Results: []probe.Result{
+	s := watch.ServiceStatus{Results: []probe.Result{
 		attempt(probe.KindHTTP, probe.OfService, probe.FromHost, probe.Response, probe.OK),
 		attempt(probe.KindHTTP, probe.OfService, probe.FromSandbox, probe.Resolve, probe.DNSUnreachable),
 	}}

@@ -87,7 +87,7 @@ func (c *Counters) Started(late time.Duration, missed int) {
 }
 
 // Judged counts changes of the verdict.
-func (c *Counters) Judged(now watch.Standing, was diagnose.Cause) {
+func (c *Counters) Judged(now watch.ServiceStatus, was diagnose.Cause) {
 	if now.Cause == was {
 		return
 	}

@@ -84,31 +84,31 @@ var families = []family{
 	{name: "netwatchd_verdict", kind: gauge, labels: []string{"service", "cause"},
 		help: "1 for the current cause of the service, 0 for the others.",
 		global: func(sc *scrape, out *samples) {
-			sc.eachCause(func(s *watch.Standing, c diagnose.Cause, labels []*dto.LabelPair) {
+			sc.eachCause(func(s *watch.ServiceStatus, c diagnose.Cause, labels []*dto.LabelPair) {
 				out.add(labels, boolToFloat(s.Cause == c))
 			})
 		}},
 	{name: "netwatchd_finding", kind: gauge, labels: []string{"service", "cause"},
 		help: "1 for every cause found for the service, including those beside the main one.",
 		global: func(sc *scrape, out *samples) {
-			sc.eachCause(func(s *watch.Standing, c diagnose.Cause, labels []*dto.LabelPair) {
+			sc.eachCause(func(s *watch.ServiceStatus, c diagnose.Cause, labels []*dto.LabelPair) {
 				out.add(labels, boolToFloat(hasFinding(s, c)))
 			})
 		}},
 	{name: "netwatchd_verdict_since_timestamp_seconds", kind: gauge, labels: []string{"service", "cause"},
 		help: "Since when the service has had its current cause.",
 		global: func(sc *scrape, out *samples) {
-			sc.eachService(func(s *watch.Standing) { out.add(causeLabels(s, s.Cause), unix(s.Since)) })
+			sc.eachService(func(s *watch.ServiceStatus) { out.add(causeLabels(s, s.Cause), unix(s.Since)) })
 		}},
 	{name: "netwatchd_verdict_delay_seconds", kind: gauge, labels: []string{"service", "cause"},
 		help: "Time from the first failed attempt to the verdict.",
 		global: func(sc *scrape, out *samples) {
-			sc.eachService(func(s *watch.Standing) { out.add(causeLabels(s, s.Cause), float64(s.Delay)) })
+			sc.eachService(func(s *watch.ServiceStatus) { out.add(causeLabels(s, s.Cause), float64(s.Delay)) })
 		}},
 	{name: "netwatchd_verdict_changes_total", kind: counter, labels: []string{"service", "cause"},
 		help: "How often the service's verdict changed to the cause.",
 		global: func(sc *scrape, out *samples) {
-			sc.eachCause(func(s *watch.Standing, c diagnose.Cause, labels []*dto.LabelPair) {
+			sc.eachCause(func(s *watch.ServiceStatus, c diagnose.Cause, labels []*dto.LabelPair) {
 				if n := sc.changes[change{s.Service, c}]; n > 0 {
 					out.add(labels, n)
 				}
@@ -133,7 +133,7 @@ var families = []family{
 	{name: "netwatchd_codex_budget_remaining_runs", kind: gauge, labels: []string{"service"},
 		help: "Runs of the agent left in today's budget.",
 		global: func(sc *scrape, out *samples) {
-			sc.eachService(func(s *watch.Standing) {
+			sc.eachService(func(s *watch.ServiceStatus) {
 				if s.Budget != nil {
 					out.add(labelPairs("service", s.Service), float64(*s.Budget))
 				}
@@ -196,8 +196,8 @@ func fresh(rec *ledger.Record, now time.Time) bool {
 // since the start: a thousand services with all twenty-three would be most of the scrape.
 const allCausesLimit = 100
 
-func (sc *scrape) eachCause(do func(*watch.Standing, diagnose.Cause, []*dto.LabelPair)) {
-	sc.eachService(func(s *watch.Standing) {
+func (sc *scrape) eachCause(do func(*watch.ServiceStatus, diagnose.Cause, []*dto.LabelPair)) {
+	sc.eachService(func(s *watch.ServiceStatus) {
 		for cause := range diagnose.Causes() {
 			if len(sc.status.Services) <= allCausesLimit || hasFinding(s, cause) || sc.changes[change{s.Service, cause}] > 0 {
 				do(s, cause, causeLabels(s, cause))
@@ -206,7 +206,7 @@ func (sc *scrape) eachCause(do func(*watch.Standing, diagnose.Cause, []*dto.Labe
 	})
 }
 
-func (sc *scrape) eachService(do func(*watch.Standing)) {
+func (sc *scrape) eachService(do func(*watch.ServiceStatus)) {
 	if sc.status == nil {
 		return
 	}
@@ -215,11 +215,11 @@ func (sc *scrape) eachService(do func(*watch.Standing)) {
 	}
 }
 
-func causeLabels(s *watch.Standing, c diagnose.Cause) []*dto.LabelPair {
+func causeLabels(s *watch.ServiceStatus, c diagnose.Cause) []*dto.LabelPair {
 	return labelPairs("service", s.Service, "cause", c.String())
 }
 
-func hasFinding(s *watch.Standing, c diagnose.Cause) bool {
+func hasFinding(s *watch.ServiceStatus, c diagnose.Cause) bool {
 	return s.Cause == c || slices.ContainsFunc(s.Also, func(f diagnose.Finding) bool { return f.Cause == c })
 }
 

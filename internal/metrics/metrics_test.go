@@ -101,11 +101,11 @@ func fullFixture() *fixture {
 	run.Warnings = []string{"codex_arg0_cleanup", "codex_path_update"}
 	t.ledger.Add(run, time.Hour)
 
-	standing := watch.Standing{
+	standing := watch.ServiceStatus{
 		Verdict: diagnose.Verdict{Service: "codex", Cause: diagnose.Stream, Also: []diagnose.Finding{{Cause: diagnose.IPv6}}},
 		Since:   noon, Delay: 1.2, Budget: new(23),
 	}
-	t.source.status = &watch.Status{Services: []watch.Standing{standing}, Sandboxed: watch.Sandboxed{Signals: []string{host.SeccompFilter}}}
+	t.source.status = &watch.Status{Services: []watch.ServiceStatus{standing}, Sandboxed: watch.Sandboxed{Signals: []string{host.SeccompFilter}}}
 	t.counters.Judged(standing, diagnose.Healthy)
 	t.counters.Started(300*time.Microsecond, 2)
 	t.counters.Resumed(time.Hour, 3)
@@ -481,7 +481,7 @@ func TestManyServicesExportOnlySeenCauses(t *testing.T) {
 	for _, tt := range []struct{ services, want int }{{allCausesLimit, 23}, {allCausesLimit + 1, 2}} {
 		fixture := newFixture()
 		for i := range tt.services {
-			s := watch.Standing{Verdict: diagnose.Verdict{Service: fmt.Sprint("s", i), Cause: diagnose.Healthy}}
+			s := watch.ServiceStatus{Verdict: diagnose.Verdict{Service: fmt.Sprint("s", i), Cause: diagnose.Healthy}}
 			fixture.counters.Judged(s, diagnose.Starting)
 			s.Cause = diagnose.Upstream
 			fixture.source.status.Services = append(fixture.source.status.Services, s)

@@ -135,14 +135,14 @@ func Of(t *incident.Detail) *Record {
 }
 
 // decisive is the standing that the record explains: the latest fault.
-func decisive(t *incident.Detail) watch.Standing {
+func decisive(t *incident.Detail) watch.ServiceStatus {
 	for _, v := range slices.Backward(t.Verdicts) {
 		if v.Status.Cause.Fault() {
 			return v.Status
 		}
 	}
 	i := t.Incident
-	s := watch.Standing{Verdict: diagnose.NotReady(i.Service, i.Cause()), Since: i.Opened}
+	s := watch.ServiceStatus{Verdict: diagnose.NotReady(i.Service, i.Cause()), Since: i.Opened}
 	s.Title = cmp.Or(i.Title, s.Title)
 	return s
 }
@@ -154,7 +154,7 @@ func (r *Record) readSnapshot(t *incident.Detail) {
 	}
 }
 
-func (r *Record) verdict(s watch.Standing) {
+func (r *Record) verdict(s watch.ServiceStatus) {
 	r.Verdict = Verdict{
 		Cause: s.Cause, Severity: s.Severity, Title: s.Title, Means: s.Cause.About().Means, Since: s.Since, Delay: s.Delay,
 		Also: filled(s.Also), Missing: filled(s.Missing), Blocked: filled(s.Blocked), Exhibits: r.exhibits(s.Evidence...),
@@ -351,7 +351,7 @@ func (r *Record) warnings() {
 	}
 }
 
-func (r *Record) todo(s watch.Standing) {
+func (r *Record) todo(s watch.ServiceStatus) {
 	r.Do = []string{}
 	if r.Closed != nil {
 		r.Do = append(r.Do, "It is over. If it comes back:")

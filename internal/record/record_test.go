@@ -44,7 +44,7 @@ func scene() *incident.Detail {
 	again.Start, again.Class, again.Why = noon.Add(61*time.Minute), probe.OK, ""
 
 	verdict := func(at time.Duration, was, is diagnose.Cause, evidence ...probe.Result) incident.VerdictChange {
-		s := watch.Standing{Verdict: diagnose.NotReady("codex", is), Since: noon.Add(at), Delay: 1.2, Results: evidence}
+		s := watch.ServiceStatus{Verdict: diagnose.NotReady("codex", is), Since: noon.Add(at), Delay: 1.2, Results: evidence}
 		s.Evidence = evidence
 		return incident.VerdictChange{At: noon.Add(at), Was: was, Incident: i.ID, Status: s}
 	}

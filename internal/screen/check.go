@@ -60,8 +60,8 @@ func (p *printer) services(s *watch.Status, aged bool) {
 const noService = "no service is configured: add one to the configuration"
 
 // withFault is the services to look at, the worst first.
-func withFault(all []watch.Standing) []watch.Standing {
-	var some []watch.Standing
+func withFault(all []watch.ServiceStatus) []watch.ServiceStatus {
+	var some []watch.ServiceStatus
 	for _, s := range worstFirst(all) {
 		if s.Cause.Fault() || s.Cause == diagnose.Inconclusive {
 			some = append(some, s)
@@ -70,7 +70,7 @@ func withFault(all []watch.Standing) []watch.Standing {
 	return some
 }
 
-func (p *printer) standing(status *watch.Status, s watch.Standing, aged bool) {
+func (p *printer) standing(status *watch.Status, s watch.ServiceStatus, aged bool) {
 	rungs := ladder.Of(s)
 	p.headline(s)
 	if aged {
@@ -95,7 +95,7 @@ func (p *printer) standing(status *watch.Status, s watch.Standing, aged bool) {
 }
 
 // headline writes the first line of a verdict.
-func (p *printer) headline(s watch.Standing) {
+func (p *printer) headline(s watch.ServiceStatus) {
 	m := p.mark(ladder.MarkOf(s.Cause))
 	title := headline(s) + " (" + s.Cause.String() + ")"
 	for i, words := range wrap(p.sanitize(title, textLimit), p.width()-2) {
@@ -112,7 +112,7 @@ func (p *printer) headline(s watch.Standing) {
 }
 
 // headline is the service and the title of its verdict.
-func headline(s watch.Standing) string {
+func headline(s watch.ServiceStatus) string {
 	return s.Service + ": " + titleOnly(s)
 }
 
@@ -121,7 +121,7 @@ func colorOf(c diagnose.Cause) color {
 }
 
 // summary writes the decisive answer from the host and, beside it, from the sandbox.
-func (p *printer) summary(s watch.Standing, rungs []ladder.Rung) {
+func (p *printer) summary(s watch.ServiceStatus, rungs []ladder.Rung) {
 	host := p.truncate(answer(s), p.width()/2)
 	segments := []segment{{faint, pad("  host", labelWidth)}, {plain, host}}
 	if inside, ok := highest(rungs); ok {
@@ -134,7 +134,7 @@ func (p *printer) summary(s watch.Standing, rungs []ladder.Rung) {
 }
 
 // answer is what the service answered: to an http probe if there is one.
-func answer(s watch.Standing) string {
+func answer(s watch.ServiceStatus) string {
 	var best *probe.Result
 	for i, r := range s.Results {
 		own := r.Role == probe.OfService && r.Vantage == probe.FromHost && r.OK()
@@ -167,7 +167,7 @@ func highest(rungs []ladder.Rung) (string, bool) {
 }
 
 // notes writes the other findings, what is missing, and what to do.
-func (p *printer) notes(s watch.Standing, quiet bool) {
+func (p *printer) notes(s watch.ServiceStatus, quiet bool) {
 	for i, f := range s.Also {
 		p.labelled(first(i, "also:"), amber, strings.TrimPrefix(f.Title, s.Service+": ")+" ("+f.Cause.String()+")")
 	}

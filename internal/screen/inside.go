@@ -155,7 +155,7 @@ func (p *printer) host(host *watch.Status, age time.Duration, readErr error) {
 	}
 }
 
-func reached(host *watch.Status, s watch.Standing, age time.Duration) string {
+func reached(host *watch.Status, s watch.ServiceStatus, age time.Duration) string {
 	for _, r := range s.Results {
 		if r.Kind == probe.KindHTTP && r.Role == probe.OfService && r.Vantage == probe.FromHost && r.OK() {
 			words := fmt.Sprintf("reached %s %s ago", s.Service, humanize.Span(age+host.At.Sub(r.Start)))

@@ -18,11 +18,11 @@ var noon = time.Date(2026, 2, 20, 12, 0, 0, 0, time.UTC)
 
 // diagnosed is the verdict of netwatchd on the scene of that name, with the results of its round. Edits change the results
 // before the verdict.
-func diagnosed(name string, edits ...func(*probe.Result)) watch.Standing {
+func diagnosed(name string, edits ...func(*probe.Result)) watch.ServiceStatus {
 	return diagnosedAs("codex", name, edits...)
 }
 
-func diagnosedAs(service, name string, edits ...func(*probe.Result)) watch.Standing {
+func diagnosedAs(service, name string, edits ...func(*probe.Result)) watch.ServiceStatus {
 	round, known := rounds()[name]
 	if !known {
 		panic("no scene " + name)
@@ -37,7 +37,7 @@ func diagnosedAs(service, name string, edits ...func(*probe.Result)) watch.Stand
 		}
 	}
 	v := diagnose.Of(round)
-	s := watch.Standing{Verdict: v, Since: noon.Add(-3*time.Minute - 12*time.Second), Results: round.Results}
+	s := watch.ServiceStatus{Verdict: v, Since: noon.Add(-3*time.Minute - 12*time.Second), Results: round.Results}
 	if v.Cause.Fault() {
 		s.Delay = 1.2
 	}
@@ -116,22 +116,22 @@ var errorText = map[probe.Class]string{
 		"credits or try again at 4:12 PM.",
 }
 
-func status(services ...watch.Standing) *watch.Status {
+func status(services ...watch.ServiceStatus) *watch.Status {
 	return &watch.Status{At: noon, Version: "1.4.0", Services: services}
 }
 
-func healthy() watch.Standing        { return diagnosed("nothing wrong") }
-func healthyClosed() watch.Standing  { return diagnosed("sandbox closed, wanted closed") }
-func sandboxed() watch.Standing      { return diagnosed("sandbox closed, wanted open") }
-func resolver() watch.Standing       { return diagnosed("resolver drops") }
-func upstream() watch.Standing       { return upstreamOf("codex") }
-func edgeBlocked() watch.Standing    { return diagnosed("403 challenge of a CDN") }
-func offline() watch.Standing        { return diagnosed("no default route") }
-func accountRefused() watch.Standing { return diagnosed("usage limit") }
-func unsure() watch.Standing         { return diagnosed("503 and no control reached") }
+func healthy() watch.ServiceStatus        { return diagnosed("nothing wrong") }
+func healthyClosed() watch.ServiceStatus  { return diagnosed("sandbox closed, wanted closed") }
+func sandboxed() watch.ServiceStatus      { return diagnosed("sandbox closed, wanted open") }
+func resolver() watch.ServiceStatus       { return diagnosed("resolver drops") }
+func upstream() watch.ServiceStatus       { return upstreamOf("codex") }
+func edgeBlocked() watch.ServiceStatus    { return diagnosed("403 challenge of a CDN") }
+func offline() watch.ServiceStatus        { return diagnosed("no default route") }
+func accountRefused() watch.ServiceStatus { return diagnosed("usage limit") }
+func unsure() watch.ServiceStatus         { return diagnosed("503 and no control reached") }
 
 // upstreamOf is a service that is down while a nameserver is dead too.
-func upstreamOf(service string) watch.Standing {
+func upstreamOf(service string) watch.ServiceStatus {
 	return diagnosedAs(service, "service down, second nameserver dead too", func(r *probe.Result) {
 		switch r.Kind {
 		case probe.KindStream:
@@ -142,14 +142,14 @@ func upstreamOf(service string) watch.Standing {
 	})
 }
 
-func starting() watch.Standing {
-	s := watch.Standing{Since: noon}
+func starting() watch.ServiceStatus {
+	s := watch.ServiceStatus{Since: noon}
 	s.Service, s.Cause, s.Title, s.Advice = "codex", diagnose.Starting, diagnose.Starting.About().Title, diagnose.Starting.About().Advice
 	return s
 }
 
 // hostile is what a server might send to a terminal.
-func hostile() watch.Standing {
+func hostile() watch.ServiceStatus {
 	s := diagnosed("403 challenge of a CDN", func(r *probe.Result) {
 		if r.Class == probe.HTTPEdgeBlocked {
 			r.Why = "\x1b[2J\x1b[H405 OK\r\n✓ codex: reachable \u202e drawkcab \u9f99 " + r.Why
@@ -172,8 +172,8 @@ func head(name string) probe.Result {
 	panic("no head in " + name)
 }
 
-func many(n int) []watch.Standing {
-	all := make([]watch.Standing, n)
+func many(n int) []watch.ServiceStatus {
+	all := make([]watch.ServiceStatus, n)
 	for i := range all {
 		all[i] = diagnosedAs(fmt.Sprintf("shop-%03d", i), "nothing wrong")
 		all[i].Since = noon.Add(-time.Duration(i) * 37 * time.Minute)

@@ -31,11 +31,11 @@ type scene struct {
 	show func(*bytes.Buffer, Options) error
 }
 
-func check(s ...watch.Standing) func(*bytes.Buffer, Options) error {
+func check(s ...watch.ServiceStatus) func(*bytes.Buffer, Options) error {
 	return func(b *bytes.Buffer, o Options) error { return Check(b, status(s...), o) }
 }
 
-func stands(s ...watch.Standing) func(*bytes.Buffer, Options) error {
+func stands(s ...watch.ServiceStatus) func(*bytes.Buffer, Options) error {
 	return func(b *bytes.Buffer, o Options) error {
 		o.Now = noon.Add(4 * time.Second)
 		return Status(b, status(s...), o)
@@ -51,7 +51,7 @@ func inside(local watch.Sandboxed, host *watch.Status, age time.Duration, err er
 // insideWithProxy is a sandbox whose own proxy is the only way out.
 func insideWithProxy(r probe.Result) func(*bytes.Buffer, Options) error {
 	r.Proxy = "http://127.0.0.1:39389"
-	local := status(watch.Standing{Verdict: diagnose.Verdict{Service: "codex"}, Results: []probe.Result{r}})
+	local := status(watch.ServiceStatus{Verdict: diagnose.Verdict{Service: "codex"}, Results: []probe.Result{r}})
 	local.Sandboxed = watch.Sandboxed{Denied: true, Signals: []string{"socket_unix_eperm", "only_loopback", "env_proxy_active"}}
 	return func(b *bytes.Buffer, o Options) error {
 		return Inside(b, local, status(healthyClosed()), 3*time.Second, nil, o)
@@ -67,7 +67,7 @@ func result(r probe.Result) func(*bytes.Buffer, Options) error {
 }
 
 // top is a screen of so many lines with an hour of a probe that was well, then slow, then away, then half well, then down.
-func top(s watch.Standing, height int) func(*bytes.Buffer, Options) error {
+func top(s watch.ServiceStatus, height int) func(*bytes.Buffer, Options) error {
 	scene := &Scene{Status: status(s), From: "http://127.0.0.1:19405", Service: s.Service, More: 7}
 	for _, r := range s.Results {
 		if r.Role == probe.OfService {

@@ -33,7 +33,7 @@ func (p *printer) now(s *watch.Status) time.Time {
 }
 
 // since writes since when a verdict holds, how fast it was reached, and its severity.
-func (p *printer) since(status *watch.Status, s watch.Standing) {
+func (p *printer) since(status *watch.Status, s watch.ServiceStatus) {
 	words := fmt.Sprintf("since %s (%s)", p.shortTime(status, s.Since), humanize.Span(p.now(status).Sub(s.Since)))
 	if s.Delay > 0 && s.Cause.Fault() {
 		words += "; detected " + humanize.Latency(s.Delay.Duration()) + " after the first failed attempt"
@@ -82,11 +82,11 @@ func (p *printer) table(s *watch.Status) {
 }
 
 // rows is how many services the table shows: all if they fit, else those that are not healthy.
-func (p *printer) rows(all []watch.Standing) int {
+func (p *printer) rows(all []watch.ServiceStatus) int {
 	if p.Verbose || len(all) <= tableRows {
 		return len(all)
 	}
-	healthy := slices.IndexFunc(all, func(s watch.Standing) bool { return s.Cause == diagnose.Healthy })
+	healthy := slices.IndexFunc(all, func(s watch.ServiceStatus) bool { return s.Cause == diagnose.Healthy })
 	if healthy < 0 {
 		healthy = len(all)
 	}
@@ -97,7 +97,7 @@ func (p *printer) nameLimit() int { return p.width() / 3 }
 
 const spanWidth = len("23 h 59 min")
 
-func (p *printer) row(s *watch.Status, row watch.Standing, name, cause int) {
+func (p *printer) row(s *watch.Status, row watch.ServiceStatus, name, cause int) {
 	title := ""
 	if row.Cause != diagnose.Healthy {
 		title = p.truncate(titleOnly(row), p.width()-name-cause-spanWidth-8)
@@ -111,11 +111,11 @@ func (p *printer) row(s *watch.Status, row watch.Standing, name, cause int) {
 		segment{faint, "  " + padLeft(humanize.Span(p.now(s).Sub(row.Since)), spanWidth) + "  "}, segment{plain, title})
 }
 
-func titleOnly(s watch.Standing) string {
+func titleOnly(s watch.ServiceStatus) string {
 	return strings.TrimPrefix(s.Title, s.Service+": ")
 }
 
-func (p *printer) rest(hidden []watch.Standing) {
+func (p *printer) rest(hidden []watch.ServiceStatus) {
 	if len(hidden) == 0 {
 		return
 	}
@@ -133,14 +133,14 @@ func (p *printer) rest(hidden []watch.Standing) {
 }
 
 // worstFirst sorts by mark, then by severity, then by name.
-func worstFirst(all []watch.Standing) []watch.Standing {
-	return slices.SortedStableFunc(slices.Values(all), func(a, b watch.Standing) int {
+func worstFirst(all []watch.ServiceStatus) []watch.ServiceStatus {
+	return slices.SortedStableFunc(slices.Values(all), func(a, b watch.ServiceStatus) int {
 		return cmp.Or(cmp.Compare(rank(b), rank(a)), cmp.Compare(a.Service, b.Service))
 	})
 }
 
 // rank puts what is not known yet below what is known to be degraded.
-func rank(s watch.Standing) int {
+func rank(s watch.ServiceStatus) int {
 	order := [...]int{ladder.Blocked: 1, ladder.Partial: 2, ladder.Failed: 3}
 	return 10*order[ladder.MarkOf(s.Cause)] + int(s.Severity)
 }

@@ -111,7 +111,7 @@ func (p *printer) body(s *Scene, room int) []string {
 		return p.part(func(p *printer) { p.heading(ladder.Partial, noService) })
 	}
 	all := worstFirst(s.Status.Services)
-	chosen := max(slices.IndexFunc(all, func(v watch.Standing) bool { return v.Service == s.Service }), 0)
+	chosen := max(slices.IndexFunc(all, func(v watch.ServiceStatus) bool { return v.Service == s.Service }), 0)
 	menu := p.part(func(p *printer) { p.menu(s, all, chosen, room/menuShare) })
 	verdict := p.inFull(s.Status, all[chosen], room-len(menu))
 	probes := p.part(func(p *printer) { p.traces(s, all[chosen]) })
@@ -134,7 +134,7 @@ func shorten(part []string, least, over int) (shorter []string, still int) {
 const menuShare = 4
 
 // menu lists services around the chosen one, the worst first; a single one needs no list.
-func (p *printer) menu(s *Scene, all []watch.Standing, chosen, rows int) {
+func (p *printer) menu(s *Scene, all []watch.ServiceStatus, chosen, rows int) {
 	if len(all) < 2 {
 		return
 	}
@@ -162,7 +162,7 @@ func (p *printer) menu(s *Scene, all []watch.Standing, chosen, rows int) {
 }
 
 // inFull is the verdict on one service with its ladder and what to do; without the ladder if it does not fit.
-func (p *printer) inFull(status *watch.Status, s watch.Standing, room int) []string {
+func (p *printer) inFull(status *watch.Status, s watch.ServiceStatus, room int) []string {
 	verdict := p.part(func(p *printer) { p.headline(s); p.since(status, s); p.blank() })
 	all := ladder.Of(s)
 	rungs := p.part(func(p *printer) { p.ladder(all); p.blank() })
@@ -178,7 +178,7 @@ func (p *printer) inFull(status *watch.Status, s watch.Standing, room int) []str
 }
 
 // traces writes a line for each probe of a service, failing ones first.
-func (p *printer) traces(s *Scene, of watch.Standing) {
+func (p *printer) traces(s *Scene, of watch.ServiceStatus) {
 	var failing, passing []probe.Result
 	for _, r := range s.Latest {
 		if r.OK() || ladder.IsClosed(of, r) {
@@ -221,7 +221,7 @@ func ended(r probe.Result) string {
 	return r.Class.String()
 }
 
-func (p *printer) resultMark(of watch.Standing, r probe.Result) segment {
+func (p *printer) resultMark(of watch.ServiceStatus, r probe.Result) segment {
 	switch {
 	case r.OK():
 		return p.mark(ladder.OK)

@@ -51,7 +51,7 @@ func NewKeeper(path string, source Source, log *slog.Logger) *Keeper {
 }
 
 // Judged marks the file as out of date.
-func (k *Keeper) Judged(watch.Standing, diagnose.Cause) { k.mark() }
+func (k *Keeper) Judged(watch.ServiceStatus, diagnose.Cause) { k.mark() }
 
 // Resumed marks the file as out of date.
 func (k *Keeper) Resumed(time.Duration, int) { k.mark() }

@@ -28,7 +28,7 @@ import (
 func statusOf(services int) *watch.Status {
 	s := &watch.Status{At: time.Now().Round(0).UTC(), Version: "1.4.0", Sandboxed: watch.Sandboxed{Signals: []string{}}}
 	for range services {
-		s.Services = append(s.Services, watch.Standing{
+		s.Services = append(s.Services, watch.ServiceStatus{
 			Verdict: diagnose.Verdict{
 				Service: "codex", Cause: diagnose.Upstream, Severity: diagnose.Page, Title: "the service is down", Advice: "wait",
 				Also: []diagnose.Finding{}, Blocked: []string{}, Missing: []string{"sandbox"},
@@ -293,7 +293,7 @@ func TestKeeperWritesOftenEnoughAndNoMore(t *testing.T) {
 			t.Errorf("a quiet minute: got %d writes, want %d", got, want)
 		}
 		for range 1000 {
-			k.Judged(watch.Standing{}, diagnose.Healthy)
+			k.Judged(watch.ServiceStatus{}, diagnose.Healthy)
 			time.Sleep(time.Millisecond)
 		}
 		synctest.Wait()
@@ -344,7 +344,7 @@ func TestKeeperOfNoFile(t *testing.T) {
 	var log bytes.Buffer
 	src := &source{}
 	k := NewKeeper("", src, slog.New(slog.NewTextHandler(&log, nil)))
-	k.Judged(watch.Standing{}, diagnose.Healthy)
+	k.Judged(watch.ServiceStatus{}, diagnose.Healthy)
 	k.Run(t.Context()) // returns at once
 	if src.asked.Load() > 0 || log.Len() > 0 {
 		t.Errorf("asked %d times and logged %q, want neither", src.asked.Load(), &log)

@@ -130,7 +130,7 @@ func TestTell(t *testing.T) {
 	i := codexDown()
 	result := probe.Result{Spec: probe.Spec{Service: "codex", Name: "head", Kind: probe.KindHTTP, Target: "https://me:Pl4nt3d@chatgpt.com/"},
 		Start: noon, Class: probe.TCPRefused, Why: "Authorization: Bearer Pl4nt3dPl4nt3d"}
-	standing := watch.Standing{Verdict: diagnose.NotReady("codex", diagnose.Upstream), Since: noon}
+	standing := watch.ServiceStatus{Verdict: diagnose.NotReady("codex", diagnose.Upstream), Since: noon}
 	standing.Evidence = []probe.Result{result}
 	write(t, s, Batch{
 		Incidents: []*incident.Incident{i},
@@ -390,7 +390,7 @@ func TestTidy(t *testing.T) {
 	write(t, s, Batch{Incidents: []*incident.Incident{open, old}, Entries: []Entry{
 		Evidence{open.ID, "a", probe.Result{Start: noon}}, Evidence{old.ID, "a", probe.Result{Start: noon}},
 		Attempt{probe.Result{Start: noon}}, Snapshot{old.ID, 1}, Suspend{incident.Suspend{At: noon}},
-		VerdictChange{incident.VerdictChange{At: noon, Was: 0, Incident: old.ID, Status: watch.Standing{}}}, VerdictChange{incident.VerdictChange{At: noon, Was: 0, Incident: open.ID, Status: watch.Standing{}}},
+		VerdictChange{incident.VerdictChange{At: noon, Was: 0, Incident: old.ID, Status: watch.ServiceStatus{}}}, VerdictChange{incident.VerdictChange{At: noon, Was: 0, Incident: open.ID, Status: watch.ServiceStatus{}}},
 	}})
 	if err := s.Maintain(t.Context(), noon.Add(89*day), 90*day); err != nil {
 		t.Fatal(err)

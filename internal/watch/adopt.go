@@ -97,7 +97,7 @@ func (w *Watcher) addLane(s *service, l *lane, now time.Time) {
 
 func newService(name string, now time.Time) *service {
 	return &service{
-		standing: Standing{Verdict: diagnose.NotReady(name, diagnose.Starting), Since: now},
+		standing: ServiceStatus{Verdict: diagnose.NotReady(name, diagnose.Starting), Since: now},
 		seen:     make(map[seenKey]probe.Class),
 		carried:  make(map[string]outcome),
 	}

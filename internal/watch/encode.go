@@ -12,8 +12,8 @@ func (s Status) MarshalJSON() ([]byte, error) {
 }
 
 // MarshalJSON writes an empty list as [], never as null.
-func (s Standing) MarshalJSON() ([]byte, error) {
-	type plain Standing
+func (s ServiceStatus) MarshalJSON() ([]byte, error) {
+	type plain ServiceStatus
 	s.Also, s.Evidence = listed(s.Also), listed(s.Evidence)
 	s.Blocked, s.Missing = listed(s.Blocked), listed(s.Missing)
 	return json.Marshal(plain(s))

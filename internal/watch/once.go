@@ -14,7 +14,7 @@ import (
 // ones are left out, or made in their short form. What a line that loses packets may look like is asked once more
 // before anyone is blamed for it.
 func Once(ctx context.Context, plan Plan, version string) *Status {
-	status := &Status{At: time.Now(), Version: version, Services: make([]Standing, len(plan.Services)), Notes: plan.Notes}
+	status := &Status{At: time.Now(), Version: version, Services: make([]ServiceStatus, len(plan.Services)), Notes: plan.Notes}
 	var all sync.WaitGroup
 	environment := together(ctx, &all, plan.Environment())
 	own := make([]func() []probe.Result, len(plan.Services))
@@ -37,7 +37,7 @@ func Once(ctx context.Context, plan Plan, version string) *Status {
 	for i, s := range plan.Services {
 		verdict, results := s.judge(append(rounds[i], repeated[i]()...))
 		took := probe.InSeconds(time.Since(status.At))
-		status.Services[i] = Standing{Verdict: verdict, Since: status.At, Delay: took, Results: results}
+		status.Services[i] = ServiceStatus{Verdict: verdict, Since: status.At, Delay: took, Results: results}
 	}
 	return status
 }

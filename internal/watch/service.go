@@ -13,7 +13,7 @@ import (
 type service struct {
 	Service
 	lanes    []*lane
-	standing Standing
+	standing ServiceStatus
 	looked   bool             // its first full round is over
 	reviewed time.Time        // when its latest round began
 	rounds   []*round         // under way: at most a regular and a confirming one
@@ -193,7 +193,7 @@ func (s *service) move(v diagnose.Verdict, results []probe.Result, begun time.Ti
 	if s.doubted.IsZero() {
 		s.doubted = begun
 	}
-	s.standing = Standing{Verdict: v, Since: now, Delay: probe.InSeconds(now.Sub(s.doubted))}
+	s.standing = ServiceStatus{Verdict: v, Since: now, Delay: probe.InSeconds(now.Sub(s.doubted))}
 	s.keepResults(results)
 	s.doubted, s.chain = time.Time{}, 0
 }
@@ -252,7 +252,7 @@ func (s *service) suspend(w *Watcher, now time.Time) {
 		return // the next attempt of each probe will tell
 	}
 	was := s.standing.Cause
-	s.standing = Standing{Verdict: diagnose.NotReady(s.Name, diagnose.Suspended), Since: now}
+	s.standing = ServiceStatus{Verdict: diagnose.NotReady(s.Name, diagnose.Suspended), Since: now}
 	for _, o := range w.Observers {
 		o.Judged(s.standing, was)
 	}

@@ -9,21 +9,21 @@ import (
 
 // Status is what is known now, for every service: `check --json`, `status --json`, the status file, /api/v1/status.
 type Status struct {
-	At        time.Time  `json:"at"`
-	Version   string     `json:"version"`
-	Sandboxed Sandboxed  `json:"sandboxed"`
-	Services  []Standing `json:"services"`
-	Notes     []string   `json:"notes,omitempty"`   // what is not watched although one would expect it, and why
-	Trouble   []string   `json:"trouble,omitempty"` // what is wrong with netwatchd itself, and what to do
+	At        time.Time       `json:"at"`
+	Version   string          `json:"version"`
+	Sandboxed Sandboxed       `json:"sandboxed"`
+	Services  []ServiceStatus `json:"services"`
+	Notes     []string        `json:"notes,omitempty"`   // what is not watched although one would expect it, and why
+	Trouble   []string        `json:"trouble,omitempty"` // what is wrong with netwatchd itself, and what to do
 	// Outside is the word of the daemon on the host, for one who cannot see for themselves: a check inside a sandbox has it.
 	Outside *Outside `json:"outside,omitempty"`
 }
 
 // Outside is what the daemon on the host said last, and how long ago.
 type Outside struct {
-	Age      probe.Seconds `json:"age_seconds"`
-	Error    string        `json:"error,omitempty"` // why it could not be heard
-	Services []Standing    `json:"services"`
+	Age      probe.Seconds   `json:"age_seconds"`
+	Error    string          `json:"error,omitempty"` // why it could not be heard
+	Services []ServiceStatus `json:"services"`
 }
 
 // Sandboxed says whether this very process is denied the network, and by which signs.
@@ -32,8 +32,8 @@ type Sandboxed struct {
 	Signals []string `json:"signals"`
 }
 
-// A Standing is a verdict that holds, and since when.
-type Standing struct {
+// A ServiceStatus is a verdict that holds, and since when.
+type ServiceStatus struct {
 	diagnose.Verdict
 	Since time.Time     `json:"since"`
 	Delay probe.Seconds `json:"delay_seconds"` // from the first failed attempt to the verdict

@@ -69,7 +69,7 @@ func TestAVerdictDoesNotDependOnWhatWasBefore(t *testing.T) {
 		fresh := newWorld()
 		plan := fresh.plan(fresh.withAll())
 		bent := fresh.bendAtRandom(random)
-		var want Standing
+		var want ServiceStatus
 		watching(t, plan, Options{}, func(t *testing.T, w *Watcher) {
 			time.Sleep(long)
 			want = standing(t, w)

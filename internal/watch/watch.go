@@ -20,7 +20,7 @@ type Observer interface {
 	// Started hears how late an attempt was begun, and how many planned starts before it were missed.
 	Started(late time.Duration, missed int)
 	// Judged hears of every verdict reached, moved or not; was is the cause that held before.
-	Judged(now Standing, was diagnose.Cause)
+	Judged(now ServiceStatus, was diagnose.Cause)
 	// Resumed hears that the host was away, and how many attempts are under way, which will be discarded for it.
 	Resumed(away time.Duration, discarded int)
 }
@@ -30,7 +30,7 @@ type NopObserver struct{}
 
 func (NopObserver) Attempted(probe.Result, time.Duration) {}
 func (NopObserver) Started(time.Duration, int)            {}
-func (NopObserver) Judged(Standing, diagnose.Cause)       {}
+func (NopObserver) Judged(ServiceStatus, diagnose.Cause)  {}
 func (NopObserver) Resumed(time.Duration, int)            {}
 
 // A Clock tells how long the host was suspended, and by how much its clock was set, since it was last asked.
@@ -153,7 +153,7 @@ func (w *Watcher) Status(ctx context.Context) (*Status, error) {
 	status := &Status{Version: w.Version}
 	err := w.ask(ctx, func() {
 		status.At, status.Sandboxed, status.Notes = time.Now(), w.sandboxed, w.notes
-		status.Services = make([]Standing, len(w.services))
+		status.Services = make([]ServiceStatus, len(w.services))
 		for i, s := range w.services {
 			status.Services[i] = s.standing
 			status.Services[i].Budget = s.budget(status.At)

@@ -187,7 +187,7 @@ func watching(t *testing.T, plan Plan, o Options, do func(t *testing.T, w *Watch
 	})
 }
 
-func standing(t *testing.T, w *Watcher) Standing {
+func standing(t *testing.T, w *Watcher) ServiceStatus {
 	t.Helper()
 	status, err := w.Status(t.Context())
 	if err != nil {
@@ -196,7 +196,7 @@ func standing(t *testing.T, w *Watcher) Standing {
 	return status.Services[0]
 }
 
-func wantCause(t *testing.T, w *Watcher, want diagnose.Cause) Standing {
+func wantCause(t *testing.T, w *Watcher, want diagnose.Cause) ServiceStatus {
 	t.Helper()
 	got := standing(t, w)
 	if got.Cause != want {
@@ -322,7 +322,7 @@ type moves struct {
 	seen []string
 }
 
-func (m *moves) Judged(now Standing, was diagnose.Cause) {
+func (m *moves) Judged(now ServiceStatus, was diagnose.Cause) {
 	if now.Cause != was {
 		m.seen = append(m.seen, fmt.Sprintf("%v -> %v", was, now.Cause))
 	}

@@ -49,7 +49,7 @@ type brief struct {
 	Since    time.Time         `json:"since"`
 }
 
-func briefOf(s watch.Standing) brief {
+func briefOf(s watch.ServiceStatus) brief {
 	return brief{s.Service, s.Cause, s.Severity, s.Title, s.Advice, s.Since}
 }
 
@@ -104,7 +104,7 @@ func NewEvents() *Events {
 }
 
 // Judged sends a verdict if its cause changed.
-func (e *Events) Judged(now watch.Standing, was diagnose.Cause) {
+func (e *Events) Judged(now watch.ServiceStatus, was diagnose.Cause) {
 	if now.Cause == was {
 		return
 	}

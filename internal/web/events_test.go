@@ -91,7 +91,7 @@ func (l *listener) wants(event string) heard {
 }
 
 func moves(e *Events, service string, was, is diagnose.Cause) {
-	e.Judged(watch.Standing{Verdict: diagnose.Verdict{Service: service, Cause: is, Title: service + ": " + is.About().Title}, Since: time.Now()}, was)
+	e.Judged(watch.ServiceStatus{Verdict: diagnose.Verdict{Service: service, Cause: is, Title: service + ": " + is.About().Title}, Since: time.Now()}, was)
 }
 
 func TestEvents(t *testing.T) {
@@ -210,7 +210,7 @@ func TestDeafClientsAreDropped(t *testing.T) {
 		if n > 10_000 {
 			t.Fatal("the deaf one is still there")
 		}
-		s.Events.Judged(watch.Standing{Verdict: long}, diagnose.Healthy)
+		s.Events.Judged(watch.ServiceStatus{Verdict: long}, diagnose.Healthy)
 		attentive.wants("verdict")
 	}
 }

@@ -146,14 +146,14 @@ type statusView struct {
 
 // A row is a service in the list of all.
 type row struct {
-	watch.Standing
+	watch.ServiceStatus
 	Lasts time.Duration
 	Shown bool
 }
 
 // shown is a service in full.
 type shown struct {
-	watch.Standing
+	watch.ServiceStatus
 	At      time.Time
 	Path    string // of its page
 	Rungs   []ladder.Rung
@@ -178,7 +178,7 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request) {
 	}
 	name := r.PathValue("service")
 	ordered := byLevel(status.Services)
-	at := slices.IndexFunc(ordered, func(s watch.Standing) bool { return s.Service == name })
+	at := slices.IndexFunc(ordered, func(s watch.ServiceStatus) bool { return s.Service == name })
 	if at < 0 && name != "" {
 		s.missing(w, fmt.Sprintf("No service is named %q.", truncate(sanitize(name), badgeLetters)))
 		return
@@ -201,7 +201,7 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request) {
 }
 
 // list adds the services the search finds.
-func (v *statusView) list(ordered []watch.Standing, at time.Time) {
+func (v *statusView) list(ordered []watch.ServiceStatus, at time.Time) {
 	for _, s := range ordered {
 		if ladder.LevelOf(s.Cause) == ladder.Bad {
 			v.Faults++
@@ -230,15 +230,15 @@ func containsFold(text, wanted string) bool {
 }
 
 // byLevel sorts the services, the worst level first.
-func byLevel(services []watch.Standing) []watch.Standing {
-	return slices.SortedStableFunc(slices.Values(services), func(a, b watch.Standing) int {
+func byLevel(services []watch.ServiceStatus) []watch.ServiceStatus {
+	return slices.SortedStableFunc(slices.Values(services), func(a, b watch.ServiceStatus) int {
 		return cmp.Compare(ladder.LevelOf(b.Cause), ladder.LevelOf(a.Cause))
 	})
 }
 
-func (s *Server) serviceView(r *http.Request, standing watch.Standing, at time.Time) *shown {
+func (s *Server) serviceView(r *http.Request, standing watch.ServiceStatus, at time.Time) *shown {
 	rungs := ladder.Of(standing)
-	v := &shown{Standing: standing, At: at, Path: servicePath(standing.Service), Rungs: rungs, Sandbox: ladder.HasSandbox(rungs), Search: search(r, "probe")}
+	v := &shown{ServiceStatus: standing, At: at, Path: servicePath(standing.Service), Rungs: rungs, Sandbox: ladder.HasSandbox(rungs), Search: search(r, "probe")}
 	v.Tracks, v.Probes = s.tracks(standing, v.Search)
 	span, err := spanOf(r.FormValue("range"))
 	if err != nil {
@@ -267,7 +267,7 @@ const maxTracks = defaultSeries
 
 // tracks are the latest results of the probes the search finds, in the order of the ladder; if there are too many, failing
 // ones first. Total counts all of them.
-func (s *Server) tracks(service watch.Standing, search string) (shown []track, total int) {
+func (s *Server) tracks(service watch.ServiceStatus, search string) (shown []track, total int) {
 	for _, r := range s.Results() {
 		if r.Service == service.Service && r.Role == probe.OfService && containsFold(r.Name, search) {
 			shown = append(shown, track{r, ladder.IsClosed(service, r)})

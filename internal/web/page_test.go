@@ -74,7 +74,7 @@ func TestHostileWords(t *testing.T) {
 		s.Results = func() []probe.Result { return []probe.Result{r} }
 		s.Source = &source{status: &watch.Status{At: time.Now(), Notes: []string{text},
 			Sandboxed: watch.Sandboxed{Denied: true, Signals: []string{text}},
-			Services: []watch.Standing{{Verdict: diagnose.Verdict{Service: "codex", Cause: diagnose.Upstream, Title: text, Advice: text,
+			Services: []watch.ServiceStatus{{Verdict: diagnose.Verdict{Service: "codex", Cause: diagnose.Upstream, Title: text, Advice: text,
 				Also: []diagnose.Finding{{Cause: diagnose.IPv6, Title: text}}, Missing: []string{text}, Blocked: []string{text},
 				Evidence: []probe.Result{r}}, Results: []probe.Result{r}}}}}
 		base := at(t, s)
@@ -97,7 +97,7 @@ func TestManyServices(t *testing.T) {
 	status := &watch.Status{At: time.Now()}
 	var all []probe.Result
 	for i := range 500 {
-		status.Services = append(status.Services, watch.Standing{Verdict: diagnose.Verdict{Service: fmt.Sprintf("shop%03d", i), Cause: diagnose.Healthy, Title: "reachable"}})
+		status.Services = append(status.Services, watch.ServiceStatus{Verdict: diagnose.Verdict{Service: fmt.Sprintf("shop%03d", i), Cause: diagnose.Healthy, Title: "reachable"}})
 	}
 	for i := range 5_000 {
 		class := probe.OK

@@ -49,11 +49,11 @@ func results() []probe.Result {
 }
 
 // diagnosed is the verdict on results, with a control that answers.
-func diagnosed(service string, all []probe.Result) watch.Standing {
+func diagnosed(service string, all []probe.Result) watch.ServiceStatus {
 	control := attempt("", "gstatic", probe.KindHTTP, probe.FromHost, probe.Response, probe.OK, "")
 	control.Role = probe.ControlByName
 	round := diagnose.Round{Service: service, Results: append(slices.Clone(all), control), Expect: diagnose.Expect{Sandbox: diagnose.WantClosed}}
-	return watch.Standing{Verdict: diagnose.Of(round), Results: round.Results, Since: time.Now()}
+	return watch.ServiceStatus{Verdict: diagnose.Of(round), Results: round.Results, Since: time.Now()}
 }
 
 func newTestServer(t *testing.T) *Server {
@@ -62,7 +62,7 @@ func newTestServer(t *testing.T) *Server {
 	ready := make(chan struct{})
 	close(ready)
 	return &Server{
-		Source: &source{status: &watch.Status{At: time.Now(), Version: "1.4.0", Services: []watch.Standing{
+		Source: &source{status: &watch.Status{At: time.Now(), Version: "1.4.0", Services: []watch.ServiceStatus{
 			diagnosed("shop", all[3:]), diagnosed("codex", all[:3]),
 		}}},
 		Results: results,

@@ -131,7 +131,7 @@ type known struct{}
 
 func (known) Status(context.Context) (*watch.Status, error) {
 	budget := 24
-	return &watch.Status{Services: []watch.Standing{{Verdict: diagnose.Verdict{Service: "codex"}, Budget: &budget}}}, nil
+	return &watch.Status{Services: []watch.ServiceStatus{{Verdict: diagnose.Verdict{Service: "codex"}, Budget: &budget}}}, nil
 }
 
 // exported are the names in a scrape of a daemon that has made an attempt that failed and one that did not.

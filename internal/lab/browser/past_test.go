@@ -143,7 +143,7 @@ func (p *quarter) incidents(b *store.Batch) {
 		one, _ := book.Enter(diagnose.Verdict{Service: "codex", Cause: tr.cause, Severity: about.Severity, Title: "codex: " + about.Title}, began)
 		shows := probe.Result{Spec: probe.Spec{Service: "codex", Name: "head", Kind: probe.KindHTTP, Target: "https://chatgpt.com/backend-api/codex/responses"},
 			Start: began.Add(-time.Second), Elapsed: 1.002, Class: tr.head, Why: tr.why}
-		standing := watch.Standing{Verdict: diagnose.Verdict{Service: "codex", Cause: tr.cause, Severity: about.Severity, Title: "codex: " + about.Title,
+		standing := watch.ServiceStatus{Verdict: diagnose.Verdict{Service: "codex", Cause: tr.cause, Severity: about.Severity, Title: "codex: " + about.Title,
 			Advice: about.Advice, Evidence: []probe.Result{shows}}, Since: began, Delay: 1.1}
 		b.Entries = append(b.Entries, store.VerdictChange{VerdictChange: incident.VerdictChange{At: began, Was: diagnose.Healthy, Incident: one.ID, Status: standing}})
 		book.Enter(diagnose.Verdict{Service: "codex", Cause: diagnose.Healthy, Title: "codex: reachable"}, began.Add(tr.lasted))
