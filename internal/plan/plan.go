@@ -118,10 +118,10 @@ func (p *Plan) describe(s config.Service) {
 
 func service(c *config.Config, s config.Service) watch.Service {
 	planned := watch.Service{
-		Name:   s.Name,
-		Tasks:  make([]watch.Task, len(s.Probes)),
-		Expect: diagnose.Expect{Late: s.Late, Severity: s.Severity},
-		Moves:  watch.Moves{Votes: s.Moves.Results, Of: s.Moves.Of},
+		Name:         s.Name,
+		Tasks:        make([]watch.Task, len(s.Probes)),
+		Expect:       diagnose.Expect{Late: s.Late, Severity: s.Severity},
+		Confirmation: watch.Confirmation{Votes: s.Moves.Results, Of: s.Moves.Of},
 	}
 	for i, p := range s.Probes {
 		planned.Tasks[i] = task(c, s, p)

@@ -36,9 +36,9 @@ type Service struct {
 	Twin *Twin
 
 	// Every is how often a full round is made while all is well; zero: only on suspicion.
-	Every  time.Duration
-	Expect diagnose.Expect
-	Moves  Moves
+	Every        time.Duration
+	Expect       diagnose.Expect
+	Confirmation Confirmation
 }
 
 // A Twin joins every confirming round, and a regular one whenever Interval has passed. In the rounds between, what its
@@ -49,9 +49,9 @@ type Twin struct {
 	Run func(ctx context.Context, limit time.Duration) ([]probe.Result, bool)
 }
 
-// Moves says when a verdict moves: when Votes of the last Of rounds name the same cause. The failed attempt that started
+// A Confirmation is how many rounds must agree before a verdict changes: Votes of the last Of rounds name the same cause. The failed attempt that started
 // a confirming round is a vote for what that round says.
-type Moves struct{ Votes, Of int }
+type Confirmation struct{ Votes, Of int }
 
 // A Task is a probe and how it is scheduled.
 type Task struct {

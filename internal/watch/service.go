@@ -157,12 +157,12 @@ func (s *service) agreed(cause diagnose.Cause, confirming, ended bool) bool {
 	if confirming {
 		votes++
 	}
-	return votes >= s.Moves.Votes
+	return votes >= s.Confirmation.Votes
 }
 
 func (s *service) vote(c diagnose.Cause) {
 	s.votes = append(s.votes, c)
-	if extra := len(s.votes) - s.Moves.Of; extra > 0 {
+	if extra := len(s.votes) - s.Confirmation.Of; extra > 0 {
 		s.votes = slices.Delete(s.votes, 0, extra)
 	}
 }
@@ -212,7 +212,7 @@ func (s *service) keepResults(results []probe.Result) {
 // regular one.
 func (w *Watcher) askAgain(s *service, rd *round) {
 	s.chain++
-	if s.chain >= s.Moves.Of {
+	if s.chain >= s.Confirmation.Of {
 		s.chain = 0
 		return
 	}

@@ -142,7 +142,7 @@ func (w *world) ladder() Service {
 	dns := w.probe("codex", "dns", probe.KindDNS, probe.OfService, probe.FromHost, probe.Resolve)
 	head := w.probe("codex", "head", probe.KindHTTP, probe.OfService, probe.FromHost, probe.Connect)
 	return Service{
-		Name: "codex", Every: interval, Moves: Moves{Votes: 2, Of: 3},
+		Name: "codex", Every: interval, Confirmation: Confirmation{Votes: 2, Of: 3},
 		Tasks: []Task{{Probe: dns, Interval: interval, Quick: dns}, {Probe: head, Interval: interval, Quick: head}},
 	}
 }
@@ -464,7 +464,7 @@ func TestAProbeThatHangsIsNotOvertakenAndStopsNobodyElse(t *testing.T) {
 	world := newWorld()
 	slow := world.probe("many", "slow", probe.KindDNS, probe.OfService, probe.FromHost, probe.Resolve)
 	quick := world.probe("many", "quick", probe.KindDNS, probe.OfService, probe.FromHost, probe.Resolve)
-	service := Service{Name: "many", Moves: Moves{Votes: 2, Of: 3}, Tasks: []Task{
+	service := Service{Name: "many", Confirmation: Confirmation{Votes: 2, Of: 3}, Tasks: []Task{
 		{Probe: slow, Interval: time.Second}, {Probe: quick, Interval: time.Second, Quick: quick},
 	}}
 	world.set("slow", probe.OK, 2500*time.Millisecond)
@@ -505,7 +505,7 @@ func (s *stall) Started(late time.Duration, missed int) {
 func TestAfterAStallWhatIsLongOverdueIsLetGoBy(t *testing.T) {
 	const probes, every = 1000, time.Second
 	world := newWorld()
-	service := Service{Name: "many", Moves: Moves{Votes: 2, Of: 3}}
+	service := Service{Name: "many", Confirmation: Confirmation{Votes: 2, Of: 3}}
 	for i := range probes {
 		p := world.probe("many", fmt.Sprintf("p%d", i), probe.KindDNS, probe.OfService, probe.FromHost, probe.Resolve)
 		service.Tasks = append(service.Tasks, Task{Probe: p, Interval: every, Quick: p})
@@ -562,7 +562,7 @@ func (m *misses) Started(_ time.Duration, missed int) { m.count += missed }
 func TestStartsNeitherDriftNorBunch(t *testing.T) {
 	const probes, every = 1000, 10 * time.Second
 	world := newWorld()
-	service := Service{Name: "many", Moves: Moves{Votes: 2, Of: 3}}
+	service := Service{Name: "many", Confirmation: Confirmation{Votes: 2, Of: 3}}
 	for i := range probes {
 		p := world.probe("many", fmt.Sprintf("p%d", i), probe.KindDNS, probe.OfService, probe.FromHost, probe.Resolve)
 		service.Tasks = append(service.Tasks, Task{Probe: p, Interval: every, Quick: p})
