@@ -130,9 +130,9 @@ func service(c *config.Config, s config.Service) watch.Service {
 		planned.Every = every(c, s)
 	}
 	if around := aroundService(c, s); len(around.names) > 0 {
-		planned.Around = around.probes
+		planned.NameserverProbes = around.probes
 	}
-	planned.Past = past(c, s)
+	planned.DirectProbes = past(c, s)
 	if planned.Twin = twin(c, s); planned.Twin != nil {
 		planned.Expect.Sandbox = s.Sandbox.Want
 	}

@@ -67,10 +67,10 @@ func (s *Service) quick() []*probe.Probe {
 			quick = append(quick, t.Quick)
 		}
 	}
-	if s.Around != nil {
-		quick = append(quick, s.Around()...)
+	if s.NameserverProbes != nil {
+		quick = append(quick, s.NameserverProbes()...)
 	}
-	return append(quick, s.Past...)
+	return append(quick, s.DirectProbes...)
 }
 
 // together starts every attempt and returns where its results will be once all has been waited for.

@@ -24,13 +24,13 @@ type Service struct {
 	Name  string
 	Tasks []Task
 
-	// Around returns the attempts about this service that are made in its rounds only: each nameserver asked for its
+	// NameserverProbes returns the attempts about this service that are made in its rounds only: each nameserver asked for its
 	// name. It may be nil.
-	Around func() []*probe.Probe
+	NameserverProbes func() []*probe.Probe
 
-	// Past are the service's requests made past the system's nameservers and proxy. They are made on suspicion only: one
+	// DirectProbes are the service's requests made past the system's nameservers and proxy. They are made on suspicion only: one
 	// that gets through shows that the service is there, and that this host is sent elsewhere.
-	Past []*probe.Probe
+	DirectProbes []*probe.Probe
 
 	// Twin makes the service's own attempts inside the agent's sandbox as well; nil: there is none.
 	Twin *Twin

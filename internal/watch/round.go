@@ -37,10 +37,10 @@ func (w *Watcher) startRound(s *service, confirming bool) {
 	s.rounds, s.reviewed = append(s.rounds, rd), rd.begun
 	own := s.roundProbes(confirming)
 	if confirming {
-		own = append(own, s.Past...)
+		own = append(own, s.DirectProbes...)
 	}
-	if s.Around != nil {
-		own = append(own, s.Around()...)
+	if s.NameserverProbes != nil {
+		own = append(own, s.NameserverProbes()...)
 	}
 	rd.open = len(own) + 1 // and the environment
 	for _, p := range own {
