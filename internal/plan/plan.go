@@ -167,12 +167,12 @@ func every(c *config.Config, s config.Service) time.Duration {
 
 func task(c *config.Config, s config.Service, p config.Probe) watch.Task {
 	long := made(c, s, p, p.Hold)
-	t := watch.Task{Probe: long, Quick: long, Interval: p.Interval}
+	t := watch.Task{Probe: long, RoundProbe: long, Interval: p.Interval}
 	switch {
 	case p.Kind == probe.KindExec:
-		t.Quick, t.Costly, t.Daily = nil, p.Preset != "", p.Budget.RunsPerDay
+		t.RoundProbe, t.Costly, t.Daily = nil, p.Preset != "", p.Budget.RunsPerDay
 	case p.Kind == probe.KindStream && p.Hold > 0:
-		t.Quick = made(c, s, p, 0)
+		t.RoundProbe = made(c, s, p, 0)
 	}
 	return t
 }

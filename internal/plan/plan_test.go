@@ -38,11 +38,11 @@ func TestTheBuiltinPlan(t *testing.T) {
 	}
 	for i, task := range s.Tasks {
 		configured := c.Services[0].Probes[i]
-		if task.Kind == probe.KindExec && (!task.Costly || task.Quick != nil || task.Daily != configured.Budget.RunsPerDay) {
-			t.Errorf("%s: costly %v, in rounds %v, %d a day", task.Name, task.Costly, task.Quick != nil, task.Daily)
+		if task.Kind == probe.KindExec && (!task.Costly || task.RoundProbe != nil || task.Daily != configured.Budget.RunsPerDay) {
+			t.Errorf("%s: costly %v, in rounds %v, %d a day", task.Name, task.Costly, task.RoundProbe != nil, task.Daily)
 		}
-		if task.Kind == probe.KindStream && task.Quick.Timeout != configured.Timeout-configured.Hold {
-			t.Errorf("%s: its short form takes %v, want the timeout without the hold", task.Name, task.Quick.Timeout)
+		if task.Kind == probe.KindStream && task.RoundProbe.Timeout != configured.Timeout-configured.Hold {
+			t.Errorf("%s: its short form takes %v, want the timeout without the hold", task.Name, task.RoundProbe.Timeout)
 		}
 		key := ledger.Key{Service: s.Name, Probe: task.Name, Kind: task.Kind, Vantage: probe.FromSandbox}
 		info, known := p.Info(key)

@@ -55,7 +55,7 @@ func shortest(services []Service) time.Duration {
 func (s *service) forget() {
 	planned, outside := make(map[string]bool, len(s.Tasks)), make(map[string]bool)
 	for _, t := range s.Tasks {
-		planned[t.Name], outside[t.Name] = true, t.Quick != t.Probe
+		planned[t.Name], outside[t.Name] = true, t.RoundProbe != t.Probe
 	}
 	maps.DeleteFunc(s.carried, func(name string, _ outcome) bool { return !outside[name] })
 	maps.DeleteFunc(s.seen, func(k seenKey, _ probe.Class) bool { return !planned[k.name] })

@@ -34,7 +34,7 @@ func (w *Watcher) startTask(s *service, t Task, l *lane) {
 		}
 		w.heard(r, t.Interval)
 		switch {
-		case t.Quick == t.Probe:
+		case t.RoundProbe == t.Probe:
 		case cut.IsZero() && s.cutAnew(t, r):
 			l.cut = r.Start
 			w.startTask(s, t, l)

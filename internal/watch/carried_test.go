@@ -143,7 +143,7 @@ func TestAStreamThatFailsAloneIsNotForgottenBetweenItsTurns(t *testing.T) {
 			world, seen := newWorld(), new(moves)
 			plan := world.plan(world.withStream())
 			stream := plan.Services[0].Tasks[2]
-			stream.Probe.Target, stream.Quick.Target = "wss://elsewhere.example/", "wss://elsewhere.example/"
+			stream.Probe.Target, stream.RoundProbe.Target = "wss://elsewhere.example/", "wss://elsewhere.example/"
 			for _, name := range []string{"stream", "upgrade"} {
 				world.fail(name, class, probe.Connect)
 			}
@@ -220,7 +220,7 @@ func TestAStreamThatIsNoLongerHeldIsNotCarried(t *testing.T) {
 		wantCause(t, w, diagnose.Inconclusive)
 		unheld := world.withStream()
 		task := &unheld.Tasks[2]
-		task.Probe, task.Interval = task.Quick, unheld.Every
+		task.Probe, task.Interval = task.RoundProbe, unheld.Every
 		if err := w.Reload(t.Context(), world.plan(unheld)); err != nil {
 			t.Fatal(err)
 		}

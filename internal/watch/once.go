@@ -52,8 +52,8 @@ func (s *Service) doubted(results []probe.Result) []*probe.Probe {
 	}
 	var failed []*probe.Probe
 	for _, t := range s.Tasks {
-		if t.Quick != nil && slices.ContainsFunc(results, func(r probe.Result) bool { return !r.OK() && r.Spec == t.Quick.Spec }) {
-			failed = append(failed, within(patience, t.Quick))
+		if t.RoundProbe != nil && slices.ContainsFunc(results, func(r probe.Result) bool { return !r.OK() && r.Spec == t.RoundProbe.Spec }) {
+			failed = append(failed, within(patience, t.RoundProbe))
 		}
 	}
 	return slices.Repeat(failed[:min(len(failed), sampleSize/again)], again)
@@ -63,8 +63,8 @@ func (s *Service) doubted(results []probe.Result) []*probe.Probe {
 func (s *Service) quick() []*probe.Probe {
 	var quick []*probe.Probe
 	for _, t := range s.Tasks {
-		if t.Quick != nil {
-			quick = append(quick, t.Quick)
+		if t.RoundProbe != nil {
+			quick = append(quick, t.RoundProbe)
 		}
 	}
 	if s.NameserverProbes != nil {

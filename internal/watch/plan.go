@@ -58,8 +58,8 @@ type Task struct {
 	*probe.Probe
 	Interval time.Duration
 
-	// Quick is the form made in a round; nil keeps the probe out of rounds, and its latest result stands in for it.
-	Quick *probe.Probe
+	// RoundProbe is the form made in a round; nil keeps the probe out of rounds, and its latest result stands in for it.
+	RoundProbe *probe.Probe
 	// Costly attempts are made one at a time, within Daily runs a day, not while the service cannot be reached, and at
 	// ever longer intervals while the account says no.
 	Costly bool
@@ -68,5 +68,5 @@ type Task struct {
 
 // inRoundsOnly reports whether the service's rounds make the task often enough already.
 func (s *Service) inRoundsOnly(t Task) bool {
-	return s.Every > 0 && t.Quick == t.Probe && t.Interval == s.Every
+	return s.Every > 0 && t.RoundProbe == t.Probe && t.Interval == s.Every
 }

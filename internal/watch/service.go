@@ -52,11 +52,11 @@ func (s *service) roundProbes(confirming bool) []*probe.Probe {
 		class, seen := s.seen[seenKey{t.Name, t.Vantage}]
 		fails := seen && class != probe.OK
 		switch {
-		case t.Quick == nil, t.Quick != t.Probe && !confirming && !(fails && s.failsBriefly(t)):
+		case t.RoundProbe == nil, t.RoundProbe != t.Probe && !confirming && !(fails && s.failsBriefly(t)):
 		case fails:
-			failing = append(failing, t.Quick)
+			failing = append(failing, t.RoundProbe)
 		default:
-			fine = append(fine, t.Quick)
+			fine = append(fine, t.RoundProbe)
 		}
 	}
 	if len(failing)+len(fine) > sampleSize && len(fine) > 0 {

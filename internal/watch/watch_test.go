@@ -143,7 +143,7 @@ func (w *world) ladder() Service {
 	head := w.probe("codex", "head", probe.KindHTTP, probe.OfService, probe.FromHost, probe.Connect)
 	return Service{
 		Name: "codex", Every: interval, Confirmation: Confirmation{Votes: 2, Of: 3},
-		Tasks: []Task{{Probe: dns, Interval: interval, Quick: dns}, {Probe: head, Interval: interval, Quick: head}},
+		Tasks: []Task{{Probe: dns, Interval: interval, RoundProbe: dns}, {Probe: head, Interval: interval, RoundProbe: head}},
 	}
 }
 
@@ -163,7 +163,7 @@ func (w *world) withStream() Service {
 	long.Timeout += held
 	quick := w.probe("codex", "upgrade", probe.KindStream, probe.OfService, probe.FromHost, probe.Streaming)
 	quick.Name = long.Name
-	s.Tasks = append(s.Tasks, Task{Probe: long, Interval: 5 * time.Minute, Quick: quick})
+	s.Tasks = append(s.Tasks, Task{Probe: long, Interval: 5 * time.Minute, RoundProbe: quick})
 	w.set("stream", probe.OK, held)
 	return s
 }
@@ -465,7 +465,7 @@ func TestAProbeThatHangsIsNotOvertakenAndStopsNobodyElse(t *testing.T) {
 	slow := world.probe("many", "slow", probe.KindDNS, probe.OfService, probe.FromHost, probe.Resolve)
 	quick := world.probe("many", "quick", probe.KindDNS, probe.OfService, probe.FromHost, probe.Resolve)
 	service := Service{Name: "many", Confirmation: Confirmation{Votes: 2, Of: 3}, Tasks: []Task{
-		{Probe: slow, Interval: time.Second}, {Probe: quick, Interval: time.Second, Quick: quick},
+		{Probe: slow, Interval: time.Second}, {Probe: quick, Interval: time.Second, RoundProbe: quick},
 	}}
 	world.set("slow", probe.OK, 2500*time.Millisecond)
 	missed := new(misses)
@@ -508,7 +508,7 @@ func TestAfterAStallWhatIsLongOverdueIsLetGoBy(t *testing.T) {
 	service := Service{Name: "many", Confirmation: Confirmation{Votes: 2, Of: 3}}
 	for i := range probes {
 		p := world.probe("many", fmt.Sprintf("p%d", i), probe.KindDNS, probe.OfService, probe.FromHost, probe.Resolve)
-		service.Tasks = append(service.Tasks, Task{Probe: p, Interval: every, Quick: p})
+		service.Tasks = append(service.Tasks, Task{Probe: p, Interval: every, RoundProbe: p})
 	}
 	stalled := &stall{length: 800 * time.Millisecond}
 	watching(t, world.plan(service), Options{Observers: []Observer{stalled}}, func(t *testing.T, w *Watcher) {
@@ -565,7 +565,7 @@ func TestStartsNeitherDriftNorBunch(t *testing.T) {
 	service := Service{Name: "many", Confirmation: Confirmation{Votes: 2, Of: 3}}
 	for i := range probes {
 		p := world.probe("many", fmt.Sprintf("p%d", i), probe.KindDNS, probe.OfService, probe.FromHost, probe.Resolve)
-		service.Tasks = append(service.Tasks, Task{Probe: p, Interval: every, Quick: p})
+		service.Tasks = append(service.Tasks, Task{Probe: p, Interval: every, RoundProbe: p})
 	}
 	watching(t, world.plan(service), Options{}, func(t *testing.T, _ *Watcher) {
 		time.Sleep(10 * time.Minute)
