@@ -107,7 +107,7 @@ func (a *app) run(ctx context.Context, c *config.Config) error {
 		Version:   build().Version,
 		Observers: []watch.Observer{accountant{Ledger: s.ledger}, s.counters, newDiary(s.log), s.keeper, s.history, events},
 		Clock:     new(host.Clock),
-		Purse:     s.history,
+		Budgets:   s.history,
 	})
 	server := &web.Server{
 		Source: s, Results: s.ledger.Latest, History: s.history, Events: events, Ready: s.watcher.Ready(), Reload: s.reload,

@@ -32,7 +32,7 @@ type Options struct {
 	Snapshot func(ctx context.Context) any
 }
 
-// A Recorder keeps history. It is an observer of the watcher, and its purse.
+// A Recorder keeps history. It is an observer of the watcher, and its budget store.
 type Recorder struct {
 	watch.NopObserver
 

@@ -21,19 +21,19 @@ type Costs struct {
 	Waited time.Time     `json:"waited,omitzero"` // since when
 }
 
-// A Purse remembers costs from one run of the daemon to the next. Its methods are called on the watcher's own goroutine,
+// A BudgetStore remembers costs from one run of the daemon to the next. Its methods are called on the watcher's own goroutine,
 // and must return at once.
-type Purse interface {
+type BudgetStore interface {
 	Costs(service string) Costs
 	SetCosts(service string, c Costs)
 }
 
 // recall takes up what the service of that name has spent before.
 func (w *Watcher) recall(s *service, name string) {
-	if w.Purse == nil {
+	if w.Budgets == nil {
 		return
 	}
-	c := w.Purse.Costs(name)
+	c := w.Budgets.Costs(name)
 	now := time.Now()
 	for _, at := range c.Spent {
 		s.spent = append(s.spent, earlier(at, now))
@@ -49,10 +49,10 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// account has the purse remember what the service has spent.
+// account has the budget store remember what the service has spent.
 func (w *Watcher) account(s *service) {
-	if w.Purse != nil {
-		w.Purse.SetCosts(s.Name, Costs{slices.Clone(s.spent), s.wait, s.waited})
+	if w.Budgets != nil {
+		w.Budgets.SetCosts(s.Name, Costs{slices.Clone(s.spent), s.wait, s.waited})
 	}
 }
 

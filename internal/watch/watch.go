@@ -42,8 +42,8 @@ type Clock interface {
 type Options struct {
 	Version   string
 	Observers []Observer
-	Clock     Clock // nil: never away
-	Purse     Purse // nil: what was spent is forgotten at the end
+	Clock     Clock       // nil: never away
+	Budgets   BudgetStore // nil: what was spent is forgotten at the end
 }
 
 // A Watcher runs a plan. One goroutine, in Run, owns everything it knows; all else sends it messages.

@@ -390,21 +390,21 @@ func TestADayOfCostlyRunsStaysWithinItsBudget(t *testing.T) {
 	})
 }
 
-type purse map[string]Costs
+type budgets map[string]Costs
 
-func (p purse) Costs(service string) Costs       { return p[service] }
-func (p purse) SetCosts(service string, c Costs) { p[service] = c }
+func (b budgets) Costs(service string) Costs       { return b[service] }
+func (b budgets) SetCosts(service string, c Costs) { b[service] = c }
 
 // A restart forgets neither what was spent nor that the account said no.
 func TestARestartKeepsTheBudget(t *testing.T) {
-	kept := make(purse)
+	kept := make(budgets)
 	world := newWorld()
 	plan := world.plan(world.withExec(3, 10*time.Minute))
 	synctest.Test(t, func(t *testing.T) {
 		live := func(plan Plan, lives int) {
 			for range lives {
 				ctx, stop := context.WithTimeout(t.Context(), 30*time.Minute)
-				New(plan, Options{Purse: kept}).Run(ctx)
+				New(plan, Options{Budgets: kept}).Run(ctx)
 				stop()
 			}
 		}
