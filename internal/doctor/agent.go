@@ -55,11 +55,11 @@ func (e *examination) codex(ctx context.Context) []Finding {
 func (e *examination) sandbox(ctx context.Context) []Finding {
 	var all []Finding
 	for i, s := range e.Plan.Services {
-		if s.Twin == nil {
+		if s.SandboxProbes == nil {
 			continue
 		}
 		start := time.Now()
-		results, done := s.Twin.Run(ctx, twinLimit)
+		results, done := s.SandboxProbes.Run(ctx, twinLimit)
 		if done {
 			all = append(all, e.sandboxed(results, e.Config.Services[i], time.Since(start)))
 		}

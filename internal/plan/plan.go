@@ -133,7 +133,7 @@ func service(c *config.Config, s config.Service) watch.Service {
 		planned.NameserverProbes = around.probes
 	}
 	planned.DirectProbes = past(c, s)
-	if planned.Twin = twin(c, s); planned.Twin != nil {
+	if planned.SandboxProbes = twin(c, s); planned.SandboxProbes != nil {
 		planned.Expect.Sandbox = s.Sandbox.Want
 	}
 	return planned

@@ -15,7 +15,7 @@ import (
 )
 
 // twin makes the service's lookups and requests inside the agent's sandbox, after a look at what is denied there.
-func twin(c *config.Config, s config.Service) *watch.Twin {
+func twin(c *config.Config, s config.Service) *watch.SandboxProbes {
 	if s.Sandbox == nil {
 		return nil
 	}
@@ -34,7 +34,7 @@ func twin(c *config.Config, s config.Service) *watch.Twin {
 	}
 	w := wrapperOf(c, s)
 	t := &sandbox.Batch{Service: s.Name, Wrap: w.command, Env: w.env(), Dir: w.dir(), Timeout: s.Sandbox.Timeout, Probes: probes}
-	return &watch.Twin{Interval: s.Sandbox.Interval, Run: t.Run}
+	return &watch.SandboxProbes{Interval: s.Sandbox.Interval, Run: t.Run}
 }
 
 // A wrapper is how a service's sandbox is started.

@@ -76,16 +76,16 @@ func TestWithoutCodex(t *testing.T) {
 	if want := []string{"no codex on the PATH: exec and sandbox are not tried"}; !slices.Equal(p.Notes, want) {
 		t.Errorf("notes: got %q, want %q", p.Notes, want)
 	}
-	if p.Services[0].Twin != nil || has(p, "exec") || !has(p, "head") || p.Services[0].Expect.Sandbox != diagnose.WantAny {
+	if p.Services[0].SandboxProbes != nil || has(p, "exec") || !has(p, "head") || p.Services[0].Expect.Sandbox != diagnose.WantAny {
 		t.Errorf("got %+v, want neither twin nor exec, and the rest", p.Services[0])
 	}
 
 	// Who names them wants them: that they are missing is then a fault.
 	p = Of(load(t, named))
-	if p.Services[0].Twin == nil || !has(p, "exec") || len(p.Notes) > 0 {
+	if p.Services[0].SandboxProbes == nil || !has(p, "exec") || len(p.Notes) > 0 {
 		t.Fatalf("got %+v and notes %q, want the twin and exec that were named", p.Services[0], p.Notes)
 	}
-	results, ok := p.Services[0].Twin.Run(t.Context(), 0)
+	results, ok := p.Services[0].SandboxProbes.Run(t.Context(), 0)
 	if !ok || len(results) != 1 || results[0].Class != probe.ExecNotFound {
 		t.Errorf("got %v %v, want %v", results, ok, probe.ExecNotFound)
 	}
@@ -100,7 +100,7 @@ func TestASystemUserHasNoAgent(t *testing.T) {
 	fakeCodex(t, "0.169.0")
 	t.Setenv("HOME", "/")
 	t.Setenv("CODEX_HOME", "")
-	if p := Of(builtin(t)); p.Services[0].Twin != nil || len(p.Notes) != 1 {
+	if p := Of(builtin(t)); p.Services[0].SandboxProbes != nil || len(p.Notes) != 1 {
 		t.Errorf("notes %q, want one, and no twin", p.Notes)
 	}
 }
@@ -109,17 +109,17 @@ func TestTwin(t *testing.T) {
 	fakeCodex(t, "0.169.0")
 	p := Of(builtin(t))
 	s := p.Services[0]
-	if s.Twin == nil || s.Twin.Interval != 5*time.Minute || s.Expect.Sandbox != diagnose.WantClosed || !has(p, "exec") || len(p.Notes) > 0 {
+	if s.SandboxProbes == nil || s.SandboxProbes.Interval != 5*time.Minute || s.Expect.Sandbox != diagnose.WantClosed || !has(p, "exec") || len(p.Notes) > 0 {
 		t.Errorf("the built-in service: got %+v, notes %q", s, p.Notes)
 	}
-	if s := Of(load(t, named)).Services[0]; s.Twin.Interval != 2*time.Minute || s.Expect.Sandbox != diagnose.WantOpen {
+	if s := Of(load(t, named)).Services[0]; s.SandboxProbes.Interval != 2*time.Minute || s.Expect.Sandbox != diagnose.WantOpen {
 		t.Errorf("the named service: got %+v", s)
 	}
 	if !p.Knows(ledger.Key{Service: "codex", Probe: probe.LookSandbox, Kind: probe.KindHost, Vantage: probe.FromSandbox}) {
 		t.Error("a reload would forget what the look inside saw")
 	}
 	without := load(t, "services: [{name: codex, probes: [{name: exec, kind: exec, preset: codex}], sandbox: {want: open}}]")
-	if s := Of(without).Services[0]; s.Twin != nil || s.Expect.Sandbox != diagnose.WantAny {
+	if s := Of(without).Services[0]; s.SandboxProbes != nil || s.Expect.Sandbox != diagnose.WantAny {
 		t.Errorf("nothing can be made inside, but there is a twin: %+v", s)
 	}
 }

@@ -61,7 +61,7 @@ func (s *service) forget() {
 	maps.DeleteFunc(s.seen, func(k seenKey, _ probe.Class) bool { return !planned[k.name] })
 	s.inside.due = time.Time{} // its command may be another one
 	s.inside.results = slices.DeleteFunc(s.inside.results, func(r probe.Result) bool {
-		return s.Twin == nil || r.Role == probe.OfService && !planned[r.Name]
+		return s.SandboxProbes == nil || r.Role == probe.OfService && !planned[r.Name]
 	})
 }
 
@@ -78,8 +78,8 @@ func (w *Watcher) enter(s *service, now time.Time) {
 	if s.Every > 0 {
 		w.addLane(s, &lane{key: s.Name, interval: s.Every, start: func(*lane) { w.startRound(s, false) }}, now)
 	}
-	if s.Every == 0 && s.Twin != nil {
-		w.addLane(s, &lane{key: s.Name + "/sandbox", interval: s.Twin.Interval, start: func(*lane) { w.startRound(s, false) }}, now)
+	if s.Every == 0 && s.SandboxProbes != nil {
+		w.addLane(s, &lane{key: s.Name + "/sandbox", interval: s.SandboxProbes.Interval, start: func(*lane) { w.startRound(s, false) }}, now)
 	}
 	for _, t := range s.Tasks {
 		if s.inRoundsOnly(t) {

@@ -21,8 +21,8 @@ func Once(ctx context.Context, plan Plan, version string) *Status {
 	twins := make([][]probe.Result, len(plan.Services))
 	for i, s := range plan.Services {
 		own[i] = together(ctx, &all, s.quick())
-		if s.Twin != nil {
-			all.Go(func() { twins[i], _ = s.Twin.Run(ctx, 0) })
+		if s.SandboxProbes != nil {
+			all.Go(func() { twins[i], _ = s.SandboxProbes.Run(ctx, 0) })
 		}
 	}
 	all.Wait()

@@ -32,8 +32,8 @@ type Service struct {
 	// that gets through shows that the service is there, and that this host is sent elsewhere.
 	DirectProbes []*probe.Probe
 
-	// Twin makes the service's own attempts inside the agent's sandbox as well; nil: there is none.
-	Twin *Twin
+	// SandboxProbes make the service's own attempts inside the agent's sandbox as well; nil: there is none.
+	SandboxProbes *SandboxProbes
 
 	// Every is how often a full round is made while all is well; zero: only on suspicion.
 	Every        time.Duration
@@ -41,9 +41,9 @@ type Service struct {
 	Confirmation Confirmation
 }
 
-// A Twin joins every confirming round, and a regular one whenever Interval has passed. In the rounds between, what its
+// SandboxProbes join every confirming round, and a regular one whenever Interval has passed. In the rounds between, what its
 // attempts showed last stands in for them, as long as that is not older than two intervals.
-type Twin struct {
+type SandboxProbes struct {
 	Interval time.Duration
 	// Run makes all of its attempts; limit bounds each of them, if it is not zero. It reports false if ctx ended first.
 	Run func(ctx context.Context, limit time.Duration) ([]probe.Result, bool)

@@ -32,15 +32,15 @@ const keptFor = 2
 // withTwin reports whether a round about to begin is to have twins. The sum of the rounds' lateness must not make a twin
 // that is due with every tenth of them come with the eleventh.
 func (s *service) withTwin(confirming bool, now time.Time) bool {
-	return s.Twin != nil && !s.inside.out && (confirming || !now.Before(s.inside.due.Add(-s.Every/2)))
+	return s.SandboxProbes != nil && !s.inside.out && (confirming || !now.Before(s.inside.due.Add(-s.Every/2)))
 }
 
 // startTwin makes rd's attempts inside the sandbox.
 func (w *Watcher) startTwin(rd *round) {
 	s := rd.service
 	rd.twin, s.inside.out = twinOut, true
-	s.inside.due = rd.begun.Add(s.Twin.Interval)
-	run, limit, interval := s.Twin.Run, w.twinLimit(rd), s.Twin.Interval
+	s.inside.due = rd.begun.Add(s.SandboxProbes.Interval)
+	run, limit, interval := s.SandboxProbes.Run, w.twinLimit(rd), s.SandboxProbes.Interval
 	w.underWay++
 	w.attempts.Go(func() {
 		results, ok := run(w.ctx, limit)
@@ -126,7 +126,7 @@ func lasting(r probe.Result, results []probe.Result) bool {
 
 // standIn are the results from within that stand in for those rd does not make.
 func (s *service) standIn(rd *round) []probe.Result {
-	if rd.twin == twinBack || s.Twin == nil || rd.begun.Sub(s.inside.made) > keptFor*s.Twin.Interval {
+	if rd.twin == twinBack || s.SandboxProbes == nil || rd.begun.Sub(s.inside.made) > keptFor*s.SandboxProbes.Interval {
 		return nil
 	}
 	return s.inside.results

@@ -20,7 +20,7 @@ func (w *world) withTwin(want diagnose.Want) Service {
 	s.Expect.Sandbox = want
 	look := probe.Result{Spec: probe.Spec{Service: "codex", Name: probe.LookSandbox, Role: probe.OfHost, Vantage: probe.FromSandbox}}
 	head := probe.Result{Spec: probe.Spec{Service: "codex", Name: "head", Kind: probe.KindHTTP, Vantage: probe.FromSandbox}, Facts: probe.Facts{Phase: probe.Connect}}
-	s.Twin = &Twin{Interval: twinEvery, Run: func(ctx context.Context, limit time.Duration) ([]probe.Result, bool) {
+	s.SandboxProbes = &SandboxProbes{Interval: twinEvery, Run: func(ctx context.Context, limit time.Duration) ([]probe.Result, bool) {
 		e := w.begin("inside")
 		defer w.finish("inside")
 		select {
