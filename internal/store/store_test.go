@@ -108,7 +108,7 @@ func TestPast(t *testing.T) {
 	older.Opened = noon.Add(time.Hour) // the clock was set back, and this one is open
 	closed := noon.Add(2 * time.Hour)
 	newer.Closed = &closed
-	spent := watch.Costs{Spent: []time.Time{noon}, Wait: time.Hour, Waited: noon}
+	spent := watch.Costs{Spent: []time.Time{noon}, Backoff: time.Hour, BackoffSince: noon}
 	write(t, s, Batch{Incidents: []*incident.Incident{older, newer}, Entries: []Entry{Costs{"codex", spent}, Costs{"codex", spent}}})
 	p, err := s.LoadState(t.Context())
 	if err != nil {

@@ -16,9 +16,9 @@ const (
 
 // Costs are what a service's costly attempts have used of their budget, and whether the account lets them wait.
 type Costs struct {
-	Spent  []time.Time   `json:"spent"`           // starts within the last day
-	Wait   time.Duration `json:"wait,omitzero"`   // before the next: the account said no
-	Waited time.Time     `json:"waited,omitzero"` // since when
+	Spent        []time.Time   `json:"spent"`           // starts within the last day
+	Backoff      time.Duration `json:"wait,omitzero"`   // before the next: the account said no
+	BackoffSince time.Time     `json:"waited,omitzero"` // since when
 }
 
 // A BudgetStore remembers costs from one run of the daemon to the next. Its methods are called on the watcher's own goroutine,
@@ -38,7 +38,7 @@ func (w *Watcher) recall(s *service, name string) {
 	for _, at := range c.Spent {
 		s.spent = append(s.spent, earlier(at, now))
 	}
-	s.wait, s.waited = c.Wait, earlier(c.Waited, now)
+	s.wait, s.waited = c.Backoff, earlier(c.BackoffSince, now)
 }
 
 // earlier is the earlier of two moments: a clock set back must not make a budget last for longer than a day.
