@@ -2,7 +2,6 @@ package watch
 
 import (
 	"maps"
-	"slices"
 	"time"
 
 	"netwatchd/internal/diagnose"
@@ -53,16 +52,13 @@ func shortest(services []Service) time.Duration {
 
 // forget drops what is known of tasks that are no longer planned.
 func (s *service) forget() {
-	planned, outside := make(map[string]bool, len(s.Tasks)), make(map[string]bool)
+	planned := make(map[string]bool, len(s.Tasks))
 	for _, t := range s.Tasks {
-		planned[t.Name], outside[t.Name] = true, t.RoundProbe != t.Probe
+		planned[t.Name] = true
 	}
-	maps.DeleteFunc(s.carried, func(name string, _ outcome) bool { return !outside[name] })
 	maps.DeleteFunc(s.seen, func(k seenKey, _ probe.Class) bool { return !planned[k.name] })
-	s.inside.due = time.Time{} // its command may be another one
-	s.inside.results = slices.DeleteFunc(s.inside.results, func(r probe.Result) bool {
-		return s.SandboxProbes == nil || r.Role == probe.OfService && !planned[r.Name]
-	})
+	s.sandbox.due = time.Time{} // its command may be another one
+	s.retained.replan(&s.Service)
 }
 
 // leave takes the service's lanes out of the schedule.
@@ -99,6 +95,5 @@ func newService(name string, now time.Time) *service {
 	return &service{
 		standing: ServiceStatus{Verdict: diagnose.NotReady(name, diagnose.Starting), Since: now},
 		seen:     make(map[seenKey]probe.Class),
-		carried:  make(map[string]outcome),
 	}
 }

@@ -188,21 +188,11 @@ func (w *Watcher) environmentEnded(rd *round, e *envRun) {
 // soFar is what the round knows: its own results, those of the environment that have come in, and the latest of the
 // probes that are too costly to be repeated in it, or are due only now and then.
 func (rd *round) soFar(e *envRun) []probe.Result {
-	results := slices.DeleteFunc(slices.Clone(rd.results), rd.service.saysLess)
+	results := slices.Clone(rd.results)
 	if e != nil && slices.Contains(e.rounds, rd) {
 		results = append(results, e.results...)
 	}
-	results = append(results, rd.service.standIn(rd)...)
-	for _, latest := range rd.service.carried {
-		if !slices.ContainsFunc(results, func(other probe.Result) bool { return sameProbe(latest.Result, other) }) {
-			results = append(results, latest.Result)
-		}
-	}
-	return results
-}
-
-func sameProbe(a, b probe.Result) bool {
-	return a.Role == b.Role && a.Service == b.Service && a.Name == b.Name && a.Vantage == b.Vantage
+	return rd.service.retained.into(results, &rd.service.Service, rd.begun, rd.twin == twinBack)
 }
 
 // judge names the cause behind the round. Before its end only a definite cause counts: what has not come back yet could
@@ -218,7 +208,8 @@ func (w *Watcher) judge(rd *round, ended bool) {
 	}
 	verdict, results := s.judge(rd.soFar(w.envRun))
 	if ended {
-		if w.prove(s, verdict.Cause) {
+		if again := s.retained.revalidate(verdict.Cause); len(again) > 0 {
+			w.startNow(s, func(t Task) bool { return slices.Contains(again, t.Name) })
 			verdict, results = s.judge(rd.soFar(w.envRun))
 		}
 		rd.results = results

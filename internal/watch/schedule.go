@@ -16,8 +16,7 @@ type lane struct {
 	key      string
 	interval time.Duration
 	running  bool
-	cut      time.Time // when the attempt began that is being made once more; zero: none. See cutAnew
-	gone     bool      // no longer planned: dropped at its next turn
+	gone     bool // no longer planned: dropped at its next turn
 	start    func(*lane)
 }
 

@@ -1,7 +1,6 @@
 package watch
 
 import (
-	"maps"
 	"slices"
 	"time"
 
@@ -21,8 +20,8 @@ type service struct {
 	chain    int              // confirming rounds in a row
 	doubted  time.Time        // start of the first attempt that the standing verdict does not explain; zero: none
 	seen     map[seenKey]probe.Class
-	carried  map[string]outcome // the latest of the tasks that are not made in rounds
-	inside   inside
+	retained retained
+	sandbox  sandboxState
 	turn     int // where the next sample of a large service begins
 
 	spent  []time.Time   // starts of costly attempts within the last day
@@ -52,7 +51,7 @@ func (s *service) roundProbes(confirming bool) []*probe.Probe {
 		class, seen := s.seen[seenKey{t.Name, t.Vantage}]
 		fails := seen && class != probe.OK
 		switch {
-		case t.RoundProbe == nil, t.RoundProbe != t.Probe && !confirming && !(fails && s.failsBriefly(t)):
+		case t.RoundProbe == nil, t.RoundProbe != t.Probe && !confirming && !(fails && s.retained.roundProbeMayFail(t)):
 		case fails:
 			failing = append(failing, t.RoundProbe)
 		default:
@@ -115,7 +114,9 @@ func (w *Watcher) settle(rd *round, v diagnose.Verdict, results []probe.Result, 
 	if ended {
 		s.vote(v.Cause)
 		s.remember(results)
-		s.keepInside(rd, results)
+		if rd.twin == twinBack {
+			s.retained.observeSandbox(rd.begun, results)
+		}
 	}
 	was := s.standing.Cause
 	switch {
@@ -167,18 +168,14 @@ func (s *service) vote(c diagnose.Cause) {
 	}
 }
 
-// remember keeps how each of the service's probes ended, so that only news starts a confirming round. A failure that was
-// carried is over with a later attempt that says as much.
+// remember keeps how each of the service's probes ended, so that only news starts a confirming round.
 func (s *service) remember(results []probe.Result) {
 	for _, r := range results {
-		if r.Role != probe.OfService {
-			continue
-		}
-		s.seen[seenKey{r.Name, r.Vantage}] = r.Class
-		if long, carried := s.carried[r.Name]; carried && !long.OK() && sameProbe(long.Result, r) && r.Start.After(long.Start) {
-			delete(s.carried, r.Name)
+		if r.Role == probe.OfService {
+			s.seen[seenKey{r.Name, r.Vantage}] = r.Class
 		}
 	}
+	s.retained.observeRound(results)
 }
 
 // confirm refreshes the evidence of a standing verdict.
@@ -224,10 +221,7 @@ func (w *Watcher) askAgain(s *service, rd *round) {
 
 // moved does what a new verdict asks for.
 func (w *Watcher) moved(s *service, was diagnose.Cause) {
-	if s.standing.Cause.OfNetwork() {
-		// What the costly probes saw is explained by the network: it says nothing of the agent once that is well again.
-		maps.DeleteFunc(s.carried, func(_ string, o outcome) bool { return !o.OK() && o.Kind == probe.KindExec })
-	}
+	s.retained.explain(s.standing.Cause)
 	if !s.standing.Cause.Fault() && (was == diagnose.Upstream || was == diagnose.Stream || was == diagnose.Sandbox) {
 		w.confirmRecovery(s)
 	}
@@ -244,10 +238,8 @@ func (s *service) suspend(w *Watcher, now time.Time) {
 		rd.void = true
 	}
 	s.rounds, s.votes, s.chain, s.doubted = nil, nil, 0, time.Time{}
-	s.inside = inside{}
-	for name, latest := range s.carried {
-		s.carried[name] = outcome{latest.Result, !latest.OK()} // it is of another day
-	}
+	s.sandbox = sandboxState{}
+	s.retained.suspend()
 	if s.Every == 0 {
 		return // the next attempt of each probe will tell
 	}

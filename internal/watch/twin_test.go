@@ -244,7 +244,7 @@ func TestWhatLasts(t *testing.T) {
 	} {
 		twin := made(probe.FromSandbox, "head", test.inside)
 		results := []probe.Result{twin, made(probe.FromHost, "head", test.outside), made(probe.FromHost, "other", probe.OK)}
-		if got := lasting(twin, results); got != test.want {
+		if got := outlastsRound(twin, results); got != test.want {
 			t.Errorf("%v inside, %v outside: got %v, want %v", test.inside, test.outside, got, test.want)
 		}
 	}
