@@ -62,7 +62,7 @@ type service struct {
 	ledger   *ledger.Ledger
 	watcher  *watch.Watcher
 	counters *metrics.Counters
-	keeper   *statusfile.Keeper
+	keeper   *statusfile.Writer
 	history  *history.Recorder
 	pusher   *push.Pusher
 	exporter *metrics.Exporter
@@ -89,7 +89,7 @@ func (a *app) run(ctx context.Context, c *config.Config) error {
 	}
 	s := &service{log: newLogger(c.Log, a.errs), load: a.load, ledger: ledger.New(), conf: c}
 	s.plan.Store(plan.Of(c))
-	s.keeper = statusfile.NewKeeper(c.StatusFile, s, s.log)
+	s.keeper = statusfile.NewWriter(c.StatusFile, s, s.log)
 	s.history = history.New(history.Options{
 		Dir: c.Storage.Path, Keep: s.keep, Version: build().Version, Log: s.log, Snapshot: s.look,
 	})

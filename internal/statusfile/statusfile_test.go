@@ -278,22 +278,22 @@ func (s *source) Status(ctx context.Context) (*watch.Status, error) {
 	return statusOf(1), ctx.Err()
 }
 
-func TestKeeperWritesOftenEnoughAndNoMore(t *testing.T) {
+func TestWriterWritesOftenEnoughAndNoMore(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "status.json")
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
 		src := &source{}
-		k := NewKeeper(path, src, slog.New(slog.NewTextHandler(&log, nil)))
+		w := NewWriter(path, src, slog.New(slog.NewTextHandler(&log, nil)))
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
-		running.Go(func() { k.Run(ctx) })
+		running.Go(func() { w.Run(ctx) })
 
 		time.Sleep(time.Minute + time.Second)
 		if got, want := src.asked.Swap(0), int32(1+4); got != want {
 			t.Errorf("a quiet minute: got %d writes, want %d", got, want)
 		}
 		for range 1000 {
-			k.Judged(watch.ServiceStatus{}, diagnose.Healthy)
+			w.Judged(watch.ServiceStatus{}, diagnose.Healthy)
 			time.Sleep(time.Millisecond)
 		}
 		synctest.Wait()
@@ -314,17 +314,17 @@ func TestKeeperWritesOftenEnoughAndNoMore(t *testing.T) {
 	})
 }
 
-func TestKeeperLogsChangesOnly(t *testing.T) {
+func TestWriterLogsChangesOnly(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "taken")
 	if err := os.WriteFile(dir, nil, 0o600); err != nil { // a file where the directory should be
 		t.Fatal(err)
 	}
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
-		k := NewKeeper(filepath.Join(dir, "status.json"), &source{}, slog.New(slog.NewTextHandler(&log, nil)))
+		w := NewWriter(filepath.Join(dir, "status.json"), &source{}, slog.New(slog.NewTextHandler(&log, nil)))
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
-		running.Go(func() { k.Run(ctx) })
+		running.Go(func() { w.Run(ctx) })
 		time.Sleep(5 * time.Minute)
 		if err := os.Remove(dir); err != nil {
 			t.Error(err)
@@ -338,14 +338,14 @@ func TestKeeperLogsChangesOnly(t *testing.T) {
 	})
 }
 
-var _ watch.Observer = (*Keeper)(nil)
+var _ watch.Observer = (*Writer)(nil)
 
-func TestKeeperOfNoFile(t *testing.T) {
+func TestWriterOfNoFile(t *testing.T) {
 	var log bytes.Buffer
 	src := &source{}
-	k := NewKeeper("", src, slog.New(slog.NewTextHandler(&log, nil)))
-	k.Judged(watch.ServiceStatus{}, diagnose.Healthy)
-	k.Run(t.Context()) // returns at once
+	w := NewWriter("", src, slog.New(slog.NewTextHandler(&log, nil)))
+	w.Judged(watch.ServiceStatus{}, diagnose.Healthy)
+	w.Run(t.Context()) // returns at once
 	if src.asked.Load() > 0 || log.Len() > 0 {
 		t.Errorf("asked %d times and logged %q, want neither", src.asked.Load(), &log)
 	}

@@ -33,55 +33,55 @@ type Source interface {
 	Status(context.Context) (*watch.Status, error)
 }
 
-// A Keeper keeps the file at Path up to date. It is an observer of the watcher.
-type Keeper struct {
+// A Writer keeps the file at Path up to date. It is an observer of the watcher.
+type Writer struct {
 	watch.NopObserver // what an attempt means is judged first
 
-	Path   string
-	Source Source
-	Log    *slog.Logger
+	path   string
+	source Source
+	log    *slog.Logger
 
 	dirty chan struct{}
 	fault string // the failure last logged; empty: none
 }
 
-// NewKeeper returns a keeper of the file at path; Run starts it.
-func NewKeeper(path string, source Source, log *slog.Logger) *Keeper {
-	return &Keeper{Path: path, Source: source, Log: log, dirty: make(chan struct{}, 1)}
+// NewWriter returns a keeper of the file at path; Run starts it.
+func NewWriter(path string, source Source, log *slog.Logger) *Writer {
+	return &Writer{path: path, source: source, log: log, dirty: make(chan struct{}, 1)}
 }
 
 // Judged marks the file as out of date.
-func (k *Keeper) Judged(watch.ServiceStatus, diagnose.Cause) { k.mark() }
+func (w *Writer) Judged(watch.ServiceStatus, diagnose.Cause) { w.mark() }
 
 // Resumed marks the file as out of date.
-func (k *Keeper) Resumed(time.Duration, int) { k.mark() }
+func (w *Writer) Resumed(time.Duration, int) { w.mark() }
 
-func (k *Keeper) mark() {
+func (w *Writer) mark() {
 	select {
-	case k.dirty <- struct{}{}:
+	case w.dirty <- struct{}{}:
 	default: // marked already
 	}
 }
 
 // Run writes the file until ctx ends, then removes it: a daemon that has stopped must not look alive. Without a Path it
 // does nothing: nobody wants the file.
-func (k *Keeper) Run(ctx context.Context) {
-	if k.Path == "" {
+func (w *Writer) Run(ctx context.Context) {
+	if w.path == "" {
 		return
 	}
-	defer k.remove()
+	defer w.remove()
 	idle := time.NewTicker(atLeast)
 	defer idle.Stop()
 	for {
 		begun := time.Now()
-		k.write(ctx)
+		w.write(ctx)
 		if !sleep(ctx, max(atMost, share*time.Since(begun))) {
 			return
 		}
 		select {
 		case <-ctx.Done():
 			return
-		case <-k.dirty:
+		case <-w.dirty:
 		case <-idle.C:
 		}
 	}
@@ -99,33 +99,33 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-func (k *Keeper) write(ctx context.Context) {
+func (w *Writer) write(ctx context.Context) {
 	answer, cancel := context.WithTimeout(ctx, statusWait)
 	defer cancel()
-	status, err := k.Source.Status(answer)
+	status, err := w.source.Status(answer)
 	if ctx.Err() != nil {
 		return // we are stopping
 	}
 	if err == nil {
-		err = Write(k.Path, status)
+		err = Write(w.path, status)
 	}
-	k.report(err)
+	w.report(err)
 }
 
 // report logs what changed: a disk that stays full is one line, not four a second.
-func (k *Keeper) report(err error) {
+func (w *Writer) report(err error) {
 	switch {
-	case err == nil && k.fault != "":
-		k.Log.Info("the status file is written again", "path", k.Path)
-		k.fault = ""
-	case err != nil && err.Error() != k.fault:
-		k.fault = err.Error()
-		k.Log.Warn("the status file cannot be written", "path", k.Path, "error", err)
+	case err == nil && w.fault != "":
+		w.log.Info("the status file is written again", "path", w.path)
+		w.fault = ""
+	case err != nil && err.Error() != w.fault:
+		w.fault = err.Error()
+		w.log.Warn("the status file cannot be written", "path", w.path, "error", err)
 	}
 }
 
-func (k *Keeper) remove() {
-	if err := os.Remove(k.Path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		k.Log.Warn("the status file cannot be removed, and will look alive for a minute", "path", k.Path, "error", err)
+func (w *Writer) remove() {
+	if err := os.Remove(w.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		w.log.Warn("the status file cannot be removed, and will look alive for a minute", "path", w.path, "error", err)
 	}
 }
