@@ -81,7 +81,7 @@ func (t *backtest) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if look := host.Look(); look.Denied {
+	if look := host.DetectSandbox(); look.Denied {
 		return failed(fmt.Errorf("%s: run this outside; netwatchd check says more", look.Why))
 	}
 	o := screenOptions(t.out, false)

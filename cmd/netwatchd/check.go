@@ -59,7 +59,7 @@ func (a *app) check(ctx context.Context, c *config.Config, asJSON, verbose bool)
 // nothing. Where a sandbox leaves a proxy there is something to try.
 func planHere(c *config.Config) watch.Plan {
 	p := plan.Of(c)
-	if look := host.Look(); look.Denied && !slices.Contains(look.Signals, host.EnvProxyActive) {
+	if look := host.DetectSandbox(); look.Denied && !slices.Contains(look.Signals, host.EnvProxyActive) {
 		return p.OnlyLooking()
 	}
 	return p.Plan

@@ -44,11 +44,11 @@ func (e *examination) codex(ctx context.Context) []Finding {
 	if err != nil {
 		return []Finding{{check, Fault, err.Error(), []Change{run("npm install -g @openai/codex")}}}
 	}
-	all := []Finding{{check, Well, fmt.Sprintf("%s, %s", version, found), nil}}
+	all := []Finding{{check, OK, fmt.Sprintf("%s, %s", version, found), nil}}
 	if err := agent.SignedIn(ctx, found, codex.Home); err != nil {
 		return append(all, Finding{"sign-in", Fault, err.Error(), []Change{run("codex login")}})
 	}
-	return append(all, Finding{"sign-in", Well, "this user has one", nil})
+	return append(all, Finding{"sign-in", OK, "this user has one", nil})
 }
 
 // sandbox starts the agent's sandbox as the daemon does.
@@ -89,7 +89,7 @@ func (e *examination) sandboxed(results []probe.Result, s config.Service, took t
 	if want := s.Sandbox.Want.String(); want != "any" && want != is {
 		return Finding{check, Fault, says + ", and wanted " + want, []Change{e.turn(s.Sandbox, is)}}
 	}
-	return Finding{check, Well, says + ", as configured", nil}
+	return Finding{check, OK, says + ", as configured", nil}
 }
 
 // turn is how the sandbox becomes as it is wanted: by codex' own configuration or, where another program makes it, by ours.

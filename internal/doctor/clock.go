@@ -38,7 +38,7 @@ func (e *examination) clock(context.Context) []Finding {
 	case err != nil:
 		return []Finding{{check, Unknown, err.Error(), nil}}
 	case synchronised:
-		return []Finding{{check, Well, "it is synchronised", nil}}
+		return []Finding{{check, OK, "it is synchronised", nil}}
 	case e.wsl.WSL:
 		return []Finding{{check, Advice, "it agrees with the hardware's, but nothing keeps it so: it may be hours off after Windows slept", ntp}}
 	}

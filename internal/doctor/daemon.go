@@ -132,7 +132,7 @@ func (e *examination) running(context.Context) []Finding {
 		return []Finding{{check, Fault, fmt.Sprintf("%s is version %s, this program is %s: it was not restarted after the upgrade, or is another file",
 			e.whose(), cmp.Or(a.status.Version, "unknown"), e.Version), []Change{run(e.own.command("restart"))}}}
 	case a.status != nil:
-		return []Finding{{check, Well, fmt.Sprintf("%s answers at %s, version %s", e.whose(), a.address, e.Version), nil}}
+		return []Finding{{check, OK, fmt.Sprintf("%s answers at %s, version %s", e.whose(), a.address, e.Version), nil}}
 	case a.secured:
 		return []Finding{{check, Note, "someone answers at " + a.address + " who wants TLS or a password, as web.config_file may: not asked further", nil}}
 	case a.free && e.stray != nil:
@@ -184,7 +184,7 @@ func (e *examination) prometheus(ctx context.Context) []Finding {
 	case ago > unread:
 		return []Finding{{check, Advice, fmt.Sprintf("/metrics was last read %v ago", ago), []Change{scrape}}}
 	}
-	return []Finding{{check, Well, fmt.Sprintf("/metrics was read %v ago", ago), nil}}
+	return []Finding{{check, OK, fmt.Sprintf("/metrics was read %v ago", ago), nil}}
 }
 
 // unread is three scrapes at the longest interval that is usual, a minute.

@@ -24,14 +24,15 @@ import (
 type Outcome uint8
 
 const (
-	Well    Outcome = iota
+	OK    Outcome = iota
 	Note            // neither well nor wrong: worth knowing
 	Advice          // it works, and would be better otherwise
 	Unknown         // cannot be seen from here
 	Fault
 )
 
-var outcomeNames = []string{Well: "well", Note: "note", Advice: "advice", Unknown: "unknown", Fault: "fault"}
+// outcomeNames are the JSON values; scripts rely on them.
+var outcomeNames = []string{OK: "well", Note: "note", Advice: "advice", Unknown: "unknown", Fault: "fault"}
 
 func (o Outcome) String() string               { return outcomeNames[o] }
 func (o Outcome) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
@@ -40,13 +41,13 @@ func (o Outcome) MarshalText() ([]byte, error) { return []byte(o.String()), nil 
 type Finding struct {
 	Check   string   `json:"check"`
 	Outcome Outcome  `json:"outcome"`
-	Says    string   `json:"says"`
-	Do      []Change `json:"do,omitempty"`
+	Message string   `json:"says"`
+	Fix     []Change `json:"do,omitempty"`
 }
 
 // A Change is lines to write into a file or, if it names none, commands to run.
 type Change struct {
-	In    string   `json:"in,omitempty"`
+	File  string   `json:"in,omitempty"`
 	Lines []string `json:"lines"`
 }
 
@@ -58,7 +59,7 @@ type Report struct {
 
 // Worst is the worst outcome of all.
 func (r Report) Worst() Outcome {
-	worst := Well
+	worst := OK
 	for _, f := range r.Findings {
 		worst = max(worst, f.Outcome)
 	}
@@ -67,7 +68,7 @@ func (r Report) Worst() Outcome {
 
 func run(lines ...string) Change { return Change{Lines: lines} }
 
-func write(file string, lines ...string) Change { return Change{In: file, Lines: lines} }
+func write(file string, lines ...string) Change { return Change{File: file, Lines: lines} }
 
 // A Host is where an installation is.
 type Host struct {
@@ -93,7 +94,7 @@ func Here() Host {
 		Client:       &http.Client{Timeout: answerLimit, Transport: &http.Transport{}}, // no proxy: the daemon is on this host
 		Run:          runProgram,
 		Synchronised: synchronised,
-		Denied:       host.Look().Denied,
+		Denied:       host.DetectSandbox().Denied,
 	}
 }
 

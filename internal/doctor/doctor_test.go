@@ -88,8 +88,8 @@ func brief(all []Finding) []string {
 	var lines []string
 	for _, f := range all {
 		parts := []string{fmt.Sprintf("%s: %v", f.Check, f.Outcome)}
-		for _, c := range f.Do {
-			parts = append(parts, c.In+"> "+strings.Join(c.Lines, "; "))
+		for _, c := range f.Fix {
+			parts = append(parts, c.File+"> "+strings.Join(c.Lines, "; "))
 		}
 		lines = append(lines, strings.Join(parts, " | "))
 	}
@@ -183,19 +183,19 @@ func TestClock(t *testing.T) {
 		want         Outcome
 		says         string
 	}{
-		{"synchronised", fstest.MapFS{}, nil, Well, ""},
+		{"synchronised", fstest.MapFS{}, nil, OK, ""},
 		{"not synchronised", fstest.MapFS{}, unsynchronised, Unknown, ""},
 		{"not synchronised, under WSL", wsl(nil), unsynchronised, Advice, ""},
 		{"Windows slept", slept, nil, Fault, "3h0m0s off"},
-		{"hardware that keeps local time", fstest.MapFS{"sys/class/rtc/rtc0/since_epoch": file(fmt.Sprint(noon.Add(time.Hour).Unix()))}, nil, Well, ""},
+		{"hardware that keeps local time", fstest.MapFS{"sys/class/rtc/rtc0/since_epoch": file(fmt.Sprint(noon.Add(time.Hour).Unix()))}, nil, OK, ""},
 		{"the kernel refuses", fstest.MapFS{}, func() (bool, error) { return false, errors.New("not permitted") }, Unknown, "not permitted"},
 	} {
 		e := on(t, tt.root, nil)
 		if tt.synchronised != nil {
 			e.Synchronised = tt.synchronised
 		}
-		if got := e.clock(t.Context())[0]; got.Outcome != tt.want || !strings.Contains(got.Says, tt.says) {
-			t.Errorf("%s: %v, %s; want %v, %q", tt.name, got.Outcome, got.Says, tt.want, tt.says)
+		if got := e.clock(t.Context())[0]; got.Outcome != tt.want || !strings.Contains(got.Message, tt.says) {
+			t.Errorf("%s: %v, %s; want %v, %q", tt.name, got.Outcome, got.Message, tt.want, tt.says)
 		}
 	}
 }
@@ -298,7 +298,7 @@ func TestProxies(t *testing.T) {
 		want   Outcome
 	}{
 		{"another user's", nil, nil, Unknown},
-		{"another user's, whose requests go straight", nil, request(""), Well},
+		{"another user's, whose requests go straight", nil, request(""), OK},
 		{"another user's, whose requests go by a proxy", nil, request("http://proxy:3128"), Unknown},
 		{"another user's, and the shell has a proxy", []string{"HTTPS_PROXY=http://proxy:3128"}, request(""), Unknown},
 	} {
@@ -348,7 +348,7 @@ func TestRunning(t *testing.T) {
 		e := on(t, fstest.MapFS{}, nil)
 		listening(t, e, h)
 		got := e.running(t.Context())[0]
-		if got.Outcome != Fault || got.Do[0].In != "/etc/netwatchd/config.yaml" || !strings.HasPrefix(got.Do[0].Lines[0], `web: {listen: ["127.0.0.1:`) {
+		if got.Outcome != Fault || got.Fix[0].File != "/etc/netwatchd/config.yaml" || !strings.HasPrefix(got.Fix[0].Lines[0], `web: {listen: ["127.0.0.1:`) {
 			t.Errorf("%s: %+v, want another port for the configuration", name, got)
 		}
 	}
@@ -372,7 +372,7 @@ func TestPrometheus(t *testing.T) {
 		want          Outcome
 	}{
 		{"nobody reads", "netwatchd_probe_success 1\n", Advice},
-		{"somebody does", fmt.Sprintf("netwatchd_last_scrape_timestamp_seconds %d\n", noon.Add(-15*time.Second).Unix()), Well},
+		{"somebody does", fmt.Sprintf("netwatchd_last_scrape_timestamp_seconds %d\n", noon.Add(-15*time.Second).Unix()), OK},
 		{"somebody did", fmt.Sprintf("netwatchd_last_scrape_timestamp_seconds %d\n", noon.Add(-time.Hour).Unix()), Advice},
 	} {
 		e := on(t, fstest.MapFS{}, nil)
@@ -387,13 +387,13 @@ func TestPrometheus(t *testing.T) {
 			fmt.Fprint(w, `{"at":"2026-02-20T12:00:00Z"}`)
 		})
 		if got := e.prometheus(t.Context())[0]; got.Outcome != tt.want {
-			t.Errorf("%s: %v (%s), want %v", tt.name, got.Outcome, got.Says, tt.want)
+			t.Errorf("%s: %v (%s), want %v", tt.name, got.Outcome, got.Message, tt.want)
 		}
 	}
 }
 
 func TestStorage(t *testing.T) {
-	for failures, want := range map[int]Outcome{0: Well, 3: Fault} {
+	for failures, want := range map[int]Outcome{0: OK, 3: Fault} {
 		e := on(t, fstest.MapFS{}, nil)
 		listening(t, e, func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/metrics" {
@@ -403,15 +403,15 @@ func TestStorage(t *testing.T) {
 			fmt.Fprint(w, `{"at":"2026-02-20T12:00:00Z"}`)
 		})
 		if got := e.storage(t.Context())[0]; got.Outcome != want {
-			t.Errorf("a daemon that failed to write %d times: %v (%s), want %v", failures, got.Outcome, got.Says, want)
+			t.Errorf("a daemon that failed to write %d times: %v (%s), want %v", failures, got.Outcome, got.Message, want)
 		}
 	}
 	e := on(t, os.DirFS("/"), nil)
 	e.Config.Storage.Path = t.TempDir()
-	for uid, want := range map[int]Outcome{os.Getuid(): Well, os.Getuid() + 1: Fault} {
+	for uid, want := range map[int]Outcome{os.Getuid(): OK, os.Getuid() + 1: Fault} {
 		e.UID = uid
 		if got := e.storage(t.Context())[0]; got.Outcome != want {
-			t.Errorf("without a daemon, by user %d: %v (%s), want %v", uid, got.Outcome, got.Says, want)
+			t.Errorf("without a daemon, by user %d: %v (%s), want %v", uid, got.Outcome, got.Message, want)
 		}
 	}
 }

@@ -27,14 +27,14 @@ func (e *examination) configFile() string {
 func (e *examination) configuration(context.Context) []Finding {
 	const check = "configuration"
 	if e.Config.Path == "" {
-		return []Finding{{check, Well, "the one built in: there is no file, and none is needed", nil}}
+		return []Finding{{check, OK, "the one built in: there is no file, and none is needed", nil}}
 	}
 	info, err := fs.Stat(e.Root, strings.TrimPrefix(e.Config.Path, "/"))
 	if err == nil && e.daemon != nil && !readableBy(info, e.daemon.uid) {
 		return []Finding{{check, Fault, fmt.Sprintf("%s has no faults, but user %d, whom the daemon runs as, may not read it (mode %v)",
 			e.Config.Path, e.daemon.uid, info.Mode().Perm()), []Change{run("chmod a+r " + e.Config.Path)}}}
 	}
-	return []Finding{{check, Well, e.Config.Path + " has no faults", nil}}
+	return []Finding{{check, OK, e.Config.Path + " has no faults", nil}}
 }
 
 // readableBy goes by the owner's and everyone's permissions, which is what files under /etc have.
@@ -61,7 +61,7 @@ func (e *examination) statusFile(context.Context) []Finding {
 		return []Finding{{check, Fault, fmt.Sprintf("%s may not be read by everyone (mode %v): an agent's sandbox can ask nothing else", file, info.Mode().Perm()),
 			[]Change{run("chmod a+r " + file)}}}
 	}
-	return []Finding{{check, Well, file + " is there for everyone to read, an agent's sandbox included", nil}}
+	return []Finding{{check, OK, file + " is there for everyone to read, an agent's sandbox included", nil}}
 }
 
 // youngest is the status file that was written last; none, if there is none. An error is told only where no other can be read.
@@ -120,7 +120,7 @@ func (e *examination) storage(ctx context.Context) []Finding {
 			return []Finding{{check, Fault, fmt.Sprintf("history could not be kept %.0f times since the daemon started", failures),
 				[]Change{run("journalctl -u "+e.own.name+" -n 100 | grep store", "netwatchd store check")}}}
 		}
-		return []Finding{{check, Well, "the daemon has kept its history without an error", nil}}
+		return []Finding{{check, OK, "the daemon has kept its history without an error", nil}}
 	}
 	info, err := fs.Stat(e.Root, strings.TrimPrefix(dir, "/"))
 	switch {
@@ -133,5 +133,5 @@ func (e *examination) storage(ctx context.Context) []Finding {
 		return []Finding{{check, Fault, fmt.Sprintf("%s belongs to %s: a daemon of this user's keeps no history", dir, account(int(stat.Uid))),
 			[]Change{run("sudo chown -R " + account(e.UID) + " " + dir)}}}
 	}
-	return []Finding{{check, Well, dir + " is there", nil}}
+	return []Finding{{check, OK, dir + " is there", nil}}
 }

@@ -38,7 +38,7 @@ func (e *examination) proxies(context.Context) []Finding {
 	shell := proxiesOf(e.Environ)
 	switch {
 	case err != nil && len(shell) == 0 && e.straight():
-		return []Finding{{check, Well, "neither this shell nor the daemon's requests use one", nil}}
+		return []Finding{{check, OK, "neither this shell nor the daemon's requests use one", nil}}
 	case err != nil: // another user's, or one of a unit with users of its own
 		return []Finding{{check, Unknown, "the daemon's environment cannot be seen by this user", []Change{run("sudo --preserve-env netwatchd doctor")}}}
 	}
@@ -56,7 +56,7 @@ func (e *examination) proxies(context.Context) []Finding {
 		if len(shell) > 0 {
 			says = "this shell and the daemon have the same"
 		}
-		return []Finding{{check, Well, says, nil}}
+		return []Finding{{check, OK, says, nil}}
 	}
 	return []Finding{{check, Advice, "an agent of this shell and the daemon leave by different ways: " + strings.Join(differ, "; "),
 		e.own.dropIn("proxy.conf", append([]string{"[Service]"}, lines...)...)}}

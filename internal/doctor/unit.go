@@ -145,5 +145,5 @@ func (u unit) found() Finding {
 	case u.file == "disabled":
 		return Finding{check, Advice, u.name + " runs, but does not start with this host", []Change{run(u.command("enable"))}}
 	}
-	return Finding{check, Well, fmt.Sprintf("%s is %s and %s", u.name, u.file, u.active), nil}
+	return Finding{check, OK, fmt.Sprintf("%s is %s and %s", u.name, u.file, u.active), nil}
 }

@@ -124,7 +124,7 @@ func (e *examination) systemd(local settings) Finding {
 	on := local.get("boot", "systemd") == "true"
 	switch {
 	case e.wsl.Systemd:
-		return Finding{check, Well, "it is on", nil}
+		return Finding{check, OK, "it is on", nil}
 	case on:
 		return Finding{check, Fault, "/etc/wsl.conf has it on, but WSL has not been restarted since", []Change{restart}}
 	}
@@ -140,7 +140,7 @@ func awake(outside settings, seen bool) Finding {
 		return Finding{check, Unknown, "the settings of Windows cannot be seen from here; unless they say otherwise this distribution stops " +
 			"when its last window closes, units or not", do}
 	case outside.get("general", "instanceIdleTimeout") == "-1" && outside.get("wsl2", "vmIdleTimeout") == "-1":
-		return Finding{check, Well, outside.file + " keeps it running", nil}
+		return Finding{check, OK, outside.file + " keeps it running", nil}
 	}
 	return Finding{check, Advice, "this distribution stops when its last window closes, units or not: expect gaps", do}
 }
@@ -152,7 +152,7 @@ func (e *examination) networking(outside settings) Finding {
 	case host.WSLNone:
 		return Finding{check, Fault, "there is none", []Change{write(outside.file, "[wsl2]", "networkingMode=nat"), restart}}
 	case host.WSLMirrored:
-		return Finding{check, Well, "mirrored: 127.0.0.1 is shared with Windows, its ports as well", nil}
+		return Finding{check, OK, "mirrored: 127.0.0.1 is shared with Windows, its ports as well", nil}
 	case "":
 		return Finding{check, Unknown, "the interfaces cannot be seen", nil}
 	}
@@ -164,7 +164,7 @@ func (e *examination) networking(outside settings) Finding {
 	if wanted != "" {
 		says = wanted
 	}
-	return Finding{check, Well, says + ": seen from inside both look alike, and neither shares ports with Windows", nil}
+	return Finding{check, OK, says + ": seen from inside both look alike, and neither shares ports with Windows", nil}
 }
 
 func (e *examination) names(local settings) Finding {
@@ -181,14 +181,14 @@ func (e *examination) names(local settings) Finding {
 		}
 		return Finding{check, Fault, "/etc/resolv.conf names nobody to ask, and WSL was told to leave it alone", []Change{run("sudo rm -f /etc/resolv.conf"), own}}
 	case !generated:
-		return Finding{check, Well, "/etc/resolv.conf is your own; WSL leaves it alone", nil}
+		return Finding{check, OK, "/etc/resolv.conf is your own; WSL leaves it alone", nil}
 	case !r.Generated:
 		return Finding{check, Advice, "/etc/resolv.conf is your own, and WSL writes it anew at its next start",
 			[]Change{write("/etc/wsl.conf", "[network]", "generateResolvConf=false")}}
 	case e.wsl.DNS == "tunnel":
-		return Finding{check, Well, "Windows resolves them, by the tunnel at 10.255.255.254 (dnsTunneling)", nil}
+		return Finding{check, OK, "Windows resolves them, by the tunnel at 10.255.255.254 (dnsTunneling)", nil}
 	case e.wsl.DNS == "gateway":
-		return Finding{check, Well, "Windows resolves them, at the gateway's address (dnsProxy)", nil}
+		return Finding{check, OK, "Windows resolves them, at the gateway's address (dnsProxy)", nil}
 	}
-	return Finding{check, Well, "they are asked of Windows' own nameservers", nil}
+	return Finding{check, OK, "they are asked of Windows' own nameservers", nil}
 }

@@ -22,7 +22,7 @@ type Sandbox struct{}
 
 // Probe looks at this process.
 func (Sandbox) Probe(context.Context) (probe.Facts, error) {
-	s := Look()
+	s := DetectSandbox()
 	facts := probe.Facts{Signals: s.Signals}
 	if s.Denied {
 		return facts, probe.Failf(probe.LocalDenied, "%s", s.Why)
@@ -34,8 +34,8 @@ func (Sandbox) Probe(context.Context) (probe.Facts, error) {
 }
 
 // Look looks at this process without making a probe of it.
-func Look() Sandboxed {
-	return process{openSocket, os.Getenv, os.DirFS("/proc")}.look()
+func DetectSandbox() Detection {
+	return process{openSocket, os.Getenv, os.DirFS("/proc")}.detect()
 }
 
 // process is what can be known of a process from the inside.
@@ -45,7 +45,7 @@ type process struct {
 	proc   fs.FS
 }
 
-func (p process) look() Sandboxed {
+func (p process) detect() Detection {
 	return judge(slices.Concat(p.sockets(), p.loopback(), p.environment(), p.ancestors(), p.namespace(), p.restrictions()))
 }
 

@@ -24,21 +24,21 @@ func TestJudge(t *testing.T) {
 	}{
 		{"nothing", nil, "", ""},
 		{"codex 0.104 by default", []string{"socket_inet_eperm", "socket_inet6_eperm", "socket_netlink_eperm", EnvNetworkDisabled,
-			SeccompFilter, NoNewPrivs}, CodexSandbox,
+			SeccompFilter, NoNewPrivs}, codexSandbox,
 			"socket(AF_INET) is not permitted; CODEX_SANDBOX_NETWORK_DISABLED=1: the Codex sandbox"},
 		{"codex 0.169 managed proxy", []string{"socket_netlink_eperm", "socket_unix_eperm", OnlyLoopback, EnvProxyActive},
-			CodexSandbox, "socket(AF_UNIX) is not permitted and lo is the only interface; CODEX_NETWORK_PROXY_ACTIVE=1: the Codex sandbox"},
-		{"the environment wiped", []string{"socket_inet_eperm", AncestorCodexSandbox}, CodexSandbox,
+			codexSandbox, "socket(AF_UNIX) is not permitted and lo is the only interface; CODEX_NETWORK_PROXY_ACTIVE=1: the Codex sandbox"},
+		{"the environment wiped", []string{"socket_inet_eperm", AncestorCodexSandbox}, codexSandbox,
 			"socket(AF_INET) is not permitted; started by codex-linux-sandbox: the Codex sandbox"},
-		{"another sandbox", []string{"socket_inet_eacces", SeccompFilter}, ASandbox, "socket(AF_INET) is not permitted: a sandbox"},
-		{"bubblewrap is anyone's", []string{"socket_inet_eperm", AncestorBwrap}, ASandbox, "socket(AF_INET) is not permitted: a sandbox"},
+		{"another sandbox", []string{"socket_inet_eacces", SeccompFilter}, otherSandbox, "socket(AF_INET) is not permitted: a sandbox"},
+		{"bubblewrap is anyone's", []string{"socket_inet_eperm", AncestorBwrap}, otherSandbox, "socket(AF_INET) is not permitted: a sandbox"},
 		{"every sign but the socket's", []string{"socket_inet6_eafnosupport", "socket_netlink_eperm", OnlyLoopback, EnvNetworkDisabled,
 			EnvProxyActive, EnvCodexCI, AncestorCodexSandbox, AncestorCodex, AncestorBwrap, OwnNetns, SeccompFilter, NoNewPrivs}, "", ""},
 		{"no unix sockets, with a network", []string{"socket_unix_eperm", EnvProxyActive}, "", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got := judge(tt.signals)
-			want := Sandboxed{Denied: tt.maker != "", Maker: tt.maker, Signals: tt.signals, Why: tt.why}
+			want := Detection{Denied: tt.maker != "", Maker: tt.maker, Signals: tt.signals, Why: tt.why}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Error("(-want +got)\n" + diff)
 			}
@@ -86,7 +86,7 @@ func TestProcessSeesEverySignalInOrder(t *testing.T) {
 	want := slices.DeleteFunc(Signals(), func(s string) bool {
 		return strings.HasSuffix(s, "_eacces") || strings.HasSuffix(s, "_eafnosupport")
 	})
-	if diff := cmp.Diff(want, p.look().Signals); diff != "" {
+	if diff := cmp.Diff(want, p.detect().Signals); diff != "" {
 		t.Error("(-want +got)\n" + diff)
 	}
 }
@@ -224,7 +224,7 @@ func TestInCodexSandbox(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			found := looks(t, inCodex(t, tt.version, tt.args))
 			expect(t, found["sandbox"], tt.class, tt.why, tt.with, tt.without)
-			if tt.class == probe.LocalDenied && !strings.HasSuffix(found["sandbox"].Why, CodexSandbox) {
+			if tt.class == probe.LocalDenied && !strings.HasSuffix(found["sandbox"].Why, codexSandbox) {
 				t.Errorf("%q does not name its maker", found["sandbox"].Why)
 			}
 		})

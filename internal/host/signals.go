@@ -39,7 +39,7 @@ var signs = []sign{
 	{name: NoNewPrivs},
 }
 
-// Signals is the closed list of what a look at this process may see: the values of Sandboxed.Signals and of the `signal`
+// Signals is the closed list of what a look at this process may see: the values of Detection.Signals and of the `signal`
 // label. docs/signals.md says what each means.
 func Signals() []string {
 	var all []string
@@ -57,8 +57,8 @@ func Signals() []string {
 // signalOf names what a socket test saw: "socket_inet_eperm".
 func signalOf(family, errno string) string { return "socket_" + family + "_" + errno }
 
-// Sandboxed says whether this process is denied the network, by whom, and what shows it.
-type Sandboxed struct {
+// Detection says whether this process is denied the network, by whom, and what shows it.
+type Detection struct {
 	Denied  bool     `json:"denied"`
 	Maker   string   `json:"maker,omitempty"` // "the Codex sandbox", "a sandbox", "the service unit"
 	Signals []string `json:"signals"`         // everything seen, decisive or not, in the order of [Signals]
@@ -67,16 +67,16 @@ type Sandboxed struct {
 
 // The makers that can be told apart.
 const (
-	CodexSandbox = "the Codex sandbox"
-	ASandbox     = "a sandbox"
-	ServiceUnit  = "the service unit"
+	codexSandbox = "the Codex sandbox"
+	otherSandbox     = "a sandbox"
+	serviceUnit  = "the service unit"
 )
 
 // judge says what the signals mean. Only what the kernel answers to socket(2) decides, or the signature of Codex's managed
 // proxy: a variable may be inherited by what left the sandbox, a filter be there with the network allowed, a namespace be
 // empty for another reason.
-func judge(signals []string) Sandboxed {
-	s := Sandboxed{Signals: signals}
+func judge(signals []string) Detection {
+	s := Detection{Signals: signals}
 	saw := func(name string) bool { return slices.Contains(signals, name) }
 	switch {
 	case saw("socket_inet_eperm"), saw("socket_inet_eacces"):
@@ -86,19 +86,19 @@ func judge(signals []string) Sandboxed {
 		s.deny("socket(AF_UNIX) is not permitted and lo is the only interface")
 	// systemd's RestrictAddressFamilies= answers EAFNOSUPPORT. It is no agent's sandbox, but the network is denied all the same.
 	case saw("socket_inet_eafnosupport"):
-		s.Denied, s.Maker = true, ServiceUnit
+		s.Denied, s.Maker = true, serviceUnit
 		s.Why = "socket(AF_INET) is not supported for this process: RestrictAddressFamilies= of its systemd unit; " +
 			"allow AF_INET AF_INET6 AF_NETLINK AF_UNIX there"
 	}
 	return s
 }
 
-func (s *Sandboxed) deny(because string) {
-	s.Denied, s.Maker = true, ASandbox
+func (s *Detection) deny(because string) {
+	s.Denied, s.Maker = true, otherSandbox
 	words := []string{because}
 	for _, sign := range signs {
 		if sign.codex && slices.Contains(s.Signals, sign.name) {
-			s.Maker = CodexSandbox
+			s.Maker = codexSandbox
 			words = append(words, sign.words)
 		}
 	}

@@ -28,12 +28,12 @@ func Doctor(w io.Writer, r doctor.Report, o Options) error {
 }
 
 var outcomeMarks = [...]ladder.Mark{
-	doctor.Well: ladder.OK, doctor.Note: ladder.NotTested, doctor.Advice: ladder.Partial, doctor.Unknown: ladder.Partial, doctor.Fault: ladder.Failed,
+	doctor.OK: ladder.OK, doctor.Note: ladder.NotTested, doctor.Advice: ladder.Partial, doctor.Unknown: ladder.Partial, doctor.Fault: ladder.Failed,
 }
 
 func (p *printer) finding(f doctor.Finding, width int) {
 	m, check := p.mark(outcomeMarks[f.Outcome]), f.Check
-	says := p.sanitize(f.Says, textLimit)
+	says := p.sanitize(f.Message, textLimit)
 	if f.Outcome == doctor.Unknown {
 		says = "not checked: " + says
 	}
@@ -44,7 +44,7 @@ func (p *printer) finding(f doctor.Finding, width int) {
 		}
 		p.line(m, segment{plain, " " + pad(check, width) + "  "}, segment{markColor(outcomeMarks[f.Outcome]), words})
 	}
-	for _, change := range f.Do {
+	for _, change := range f.Fix {
 		p.change(change)
 	}
 }
@@ -52,8 +52,8 @@ func (p *printer) finding(f doctor.Finding, width int) {
 // change is meant to be copied: it is neither wrapped nor shortened.
 func (p *printer) change(c doctor.Change) {
 	where := "run:"
-	if c.In != "" {
-		where = "in " + p.sanitize(c.In, textLimit) + ":"
+	if c.File != "" {
+		where = "in " + p.sanitize(c.File, textLimit) + ":"
 	}
 	p.line(segment{faint, "    " + where})
 	for _, line := range c.Lines {

@@ -184,19 +184,19 @@ func many(n int) []watch.ServiceStatus {
 }
 
 var wellInstalled = []doctor.Finding{
-	{Check: "configuration", Says: "the one built in: there is no file, and none is needed"},
-	{Check: "codex", Says: "0.169.0, /usr/local/bin/codex"},
-	{Check: "unit", Outcome: doctor.Note, Says: "systemd does not run here: netwatchd is started by something else, or by hand"},
+	{Check: "configuration", Message: "the one built in: there is no file, and none is needed"},
+	{Check: "codex", Message: "0.169.0, /usr/local/bin/codex"},
+	{Check: "unit", Outcome: doctor.Note, Message: "systemd does not run here: netwatchd is started by something else, or by hand"},
 }
 
 var badlyInstalled = []doctor.Finding{
-	{Check: "configuration", Says: "/etc/netwatchd/config.yaml has no faults"},
-	{Check: "daemon", Outcome: doctor.Fault, Says: "127.0.0.1:19405 is taken by another program (HTTP 404 Not Found); networking is mirrored, so it may be a program of Windows",
-		Do: []doctor.Change{{In: "/etc/netwatchd/config.yaml", Lines: []string{`web: {listen: ["127.0.0.1:19406"]}`}}}},
-	{Check: "prometheus", Outcome: doctor.Advice, Says: "nobody has read /metrics since the daemon started",
-		Do: []doctor.Change{{In: "prometheus.yml", Lines: []string{"scrape_configs:", "  - job_name: netwatchd"}}}},
-	{Check: "wsl kept awake", Outcome: doctor.Unknown, Says: "the settings of Windows cannot be seen from here",
-		Do: []doctor.Change{{In: `%USERPROFILE%\.wslconfig`, Lines: []string{"[general]", "instanceIdleTimeout=-1"}},
+	{Check: "configuration", Message: "/etc/netwatchd/config.yaml has no faults"},
+	{Check: "daemon", Outcome: doctor.Fault, Message: "127.0.0.1:19405 is taken by another program (HTTP 404 Not Found); networking is mirrored, so it may be a program of Windows",
+		Fix: []doctor.Change{{File: "/etc/netwatchd/config.yaml", Lines: []string{`web: {listen: ["127.0.0.1:19406"]}`}}}},
+	{Check: "prometheus", Outcome: doctor.Advice, Message: "nobody has read /metrics since the daemon started",
+		Fix: []doctor.Change{{File: "prometheus.yml", Lines: []string{"scrape_configs:", "  - job_name: netwatchd"}}}},
+	{Check: "wsl kept awake", Outcome: doctor.Unknown, Message: "the settings of Windows cannot be seen from here",
+		Fix: []doctor.Change{{File: `%USERPROFILE%\.wslconfig`, Lines: []string{"[general]", "instanceIdleTimeout=-1"}},
 			{Lines: []string{"wsl.exe --shutdown # in Windows"}}}},
 }
 
