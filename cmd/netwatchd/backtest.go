@@ -18,29 +18,31 @@ import (
 )
 
 func (a *app) backtestCommand() *cobra.Command {
-	t := &backtest{app: a}
+	b := &backtest{app: a}
 	cmd := &cobra.Command{
 		Use:   "backtest",
-		Short: "Run the agent a few times, on this host and in its sandbox, and compare (costs tokens)",
-		Long: `Run the agent a few times, one run after the other: on this host, then inside its sandbox. Then make one full round
-and say what it all comes to.
+		Short: "Run the agent on the host and in its sandbox, and compare (costs tokens)",
+		Long: `Run the agent several times, one run at a time: first on this host, then
+inside its sandbox. Then run one full round of probes and print the verdict.
 
-Every run that reaches the model costs tokens, some thousand each; they do not count against the daemon's daily budget.
-A run inside a closed sandbox reaches nothing and costs nothing.
+Each run that reaches the model costs a few thousand tokens. These runs do not
+count against the daemon's daily budget. A run inside a closed sandbox never
+reaches the model and costs nothing.
 
-Exit code: 0 if every run on the host said what it should, whatever the sandbox does; 1 if not; 3 usage or configuration.`,
+Exit code: 0 if every run on the host gave the expected output, regardless of
+the sandbox; 1 if one did not; 3 for a usage or configuration error.`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return t.run(cmd.Context()) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return b.run(cmd.Context()) },
 	}
 	f := cmd.Flags()
-	f.IntVarP(&t.n, "runs", "n", 3, "how many runs on each side")
-	f.BoolVar(&t.sandbox, "sandbox", true, "run it in the sandbox as well, if one is configured")
-	f.StringVar(&t.service, "service", "", "whose agent; needed if several services have one")
-	f.BoolVar(&t.asJSON, "json", false, "print the runs and the verdict as JSON")
+	f.IntVarP(&b.n, "runs", "n", 3, "`number` of runs on the host, and again in the sandbox")
+	f.BoolVar(&b.sandbox, "sandbox", true, "also run in the sandbox, if one is configured")
+	f.StringVar(&b.service, "service", "", "`name` of the service whose agent to run, if several services have one")
+	f.BoolVar(&b.asJSON, "json", false, "print the runs and the verdict as JSON")
 	return cmd
 }
 
-// A backtest compares runs of the agent.
+// A backtest compares runs of the agent on the host and in its sandbox.
 type backtest struct {
 	*app
 	n       int
@@ -49,48 +51,48 @@ type backtest struct {
 	asJSON  bool
 }
 
-// mostRuns keeps a typing error from spending a day's tokens.
-const mostRuns = 20
+// maxRuns keeps a typing error from spending a day's tokens.
+const maxRuns = 20
 
-// A tested is a backtest as programs read it.
-type tested struct {
+// A backtestReport is what --json prints.
+type backtestReport struct {
 	Service string           `json:"service"`
 	Runs    []probe.Result   `json:"runs"`
 	Host    tally            `json:"host"`
 	Sandbox *tally           `json:"sandbox,omitempty"`
-	Want    string           `json:"want,omitempty"` // how the sandbox should be
+	Want    string           `json:"want,omitempty"` // the configured state of the sandbox
 	Verdict diagnose.Verdict `json:"verdict"`
 }
 
-// A tally says how many of some runs said what they should.
+// A tally counts the runs that gave the expected output.
 type tally struct {
 	OK int `json:"ok"`
 	Of int `json:"of"`
 }
 
-func (t *backtest) run(ctx context.Context) error {
-	if t.n < 1 || t.n > mostRuns {
-		return fmt.Errorf("--runs %d: use 1 to %d", t.n, mostRuns)
+func (b *backtest) run(ctx context.Context) error {
+	if b.n < 1 || b.n > maxRuns {
+		return fmt.Errorf("--runs %d: must be between 1 and %d", b.n, maxRuns)
 	}
-	c, err := t.load()
+	c, err := b.load()
 	if err != nil {
 		return err
 	}
 	p := plan.Of(c)
-	agent, err := t.choose(p)
+	agent, err := b.choose(p)
 	if err != nil {
 		return err
 	}
-	if look := host.DetectSandbox(); look.Denied {
-		return failed(fmt.Errorf("%s: run this outside; netwatchd check says more", look.Why))
+	if sandbox := host.DetectSandbox(); sandbox.Denied {
+		return failed(fmt.Errorf("%s: run backtest outside the sandbox; netwatchd check shows the details", sandbox.Why))
 	}
-	o := screenOptions(t.out, false)
-	if !t.asJSON {
-		if err := screen.BacktestHeading(t.out, o); err != nil {
+	o := screenOptions(b.out, false)
+	if !b.asJSON {
+		if err := screen.BacktestHeading(b.out, o); err != nil {
 			return failed(err)
 		}
 	}
-	runs, left, err := t.runs(ctx, agent, o)
+	runs, skipped, err := b.runs(ctx, agent, o)
 	if err != nil {
 		return failed(err)
 	}
@@ -99,58 +101,62 @@ func (t *backtest) run(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return failed(ctx.Err())
 	}
-	verdict := diagnose.Of(diagnose.Round{Service: agent.Service.Name, Results: slices.Concat(runs, round.Results), Expect: agent.Service.Expect})
-	if err := t.conclude(agent, runs, left, verdict, o); err != nil {
+	verdict := diagnose.Of(diagnose.Round{Service: agent.Service.Name, Results: slices.Concat(runs, round.Results),
+		Expect: agent.Service.Expect})
+	if err := b.report(agent, runs, skipped, verdict, o); err != nil {
 		return failed(err)
 	}
-	if ok := count(runs, probe.FromHost); ok.OK < ok.Of {
+	if onHost := count(runs, probe.FromHost); onHost.OK < onHost.Of {
 		return done(exitFault)
 	}
 	return nil
 }
 
-func (t *backtest) choose(p *plan.Plan) (plan.Agent, error) {
+func (b *backtest) choose(p *plan.Plan) (plan.Agent, error) {
 	agents := p.Agents()
-	if t.service != "" {
-		agents = slices.DeleteFunc(agents, func(a plan.Agent) bool { return a.Service.Name != t.service })
+	if b.service != "" {
+		agents = slices.DeleteFunc(agents, func(a plan.Agent) bool { return a.Service.Name != b.service })
 	}
 	switch {
 	case len(agents) == 1:
 		return agents[0], nil
 	case len(agents) > 1:
-		return plan.Agent{}, errors.New("several services have an agent: choose one with --service")
+		return plan.Agent{}, errors.New("several services have an agent: select one with --service")
 	case len(p.Notes) > 0:
 		return plan.Agent{}, failed(errors.New(strings.Join(p.Notes, "; ")))
-	case t.service != "":
-		return plan.Agent{}, fmt.Errorf("--service %q: there is no such service with a probe of kind exec", t.service)
+	case b.service != "":
+		return plan.Agent{}, fmt.Errorf("--service %q: no service of this name has a probe of kind exec", b.service)
 	}
-	return plan.Agent{}, errors.New("no service has an agent: give one a probe of kind exec")
+	return plan.Agent{}, errors.New("no service has an agent: add a probe of kind exec to one")
 }
 
-// runs makes the runs, never two at once, and shows each as it ends. It makes none inside if the account says no outside:
-// there is nothing to compare, and a sign-in must not be renewed where it cannot be saved.
-func (t *backtest) runs(ctx context.Context, agent plan.Agent, o screen.Options) (runs []probe.Result, left string, err error) {
-	sides := []*probe.Probe{agent.Host}
-	if t.sandbox && agent.Inside != nil {
-		sides = append(sides, agent.Inside)
+// runs runs the agent, one run at a time, and shows each result as it arrives. It skips the sandbox if the account
+// was refused on the host: there is nothing to compare, and codex must not renew a sign-in where it cannot save it.
+// skipped is the reason.
+func (b *backtest) runs(ctx context.Context, agent plan.Agent, o screen.Options) (
+	runs []probe.Result, skipped string, err error,
+) {
+	probes := []*probe.Probe{agent.Host}
+	if b.sandbox && agent.Inside != nil {
+		probes = append(probes, agent.Inside)
 	}
-	for _, side := range sides {
-		if side == agent.Inside && slices.ContainsFunc(runs, ofAccount) {
-			return runs, "the account says no", nil
+	for _, p := range probes {
+		if p == agent.Inside && slices.ContainsFunc(runs, accountRefused) {
+			return runs, "the account was refused on the host", nil
 		}
-		for range t.n {
-			r, ok := probe.Do(ctx, side)
+		for range b.n {
+			r, ok := probe.Do(ctx, p)
 			if !ok {
 				return nil, "", ctx.Err()
 			}
 			runs = append(runs, r)
-			if t.asJSON {
+			if b.asJSON {
 				continue
 			}
 			if n := len(runs); n > 1 && r.Why != "" && r.Why == runs[n-2].Why {
 				r.Why = "same error"
 			}
-			if err := screen.BacktestRun(t.out, len(runs), r, o); err != nil {
+			if err := screen.BacktestRun(b.out, len(runs), r, o); err != nil {
 				return nil, "", err
 			}
 		}
@@ -158,7 +164,7 @@ func (t *backtest) runs(ctx context.Context, agent plan.Agent, o screen.Options)
 	return runs, "", nil
 }
 
-func ofAccount(r probe.Result) bool {
+func accountRefused(r probe.Result) bool {
 	return r.Class == probe.ExecNotLoggedIn || r.Class == probe.ExecUnauthorized || r.Class == probe.ExecUsageLimit
 }
 
@@ -176,15 +182,17 @@ func count(runs []probe.Result, from probe.Vantage) tally {
 	return n
 }
 
-func (t *backtest) conclude(agent plan.Agent, runs []probe.Result, left string, v diagnose.Verdict, o screen.Options) error {
-	outside, inside := count(runs, probe.FromHost), count(runs, probe.FromSandbox)
-	if !t.asJSON {
-		return screen.BacktestEnd(t.out, screen.Backtest{HostOK: outside.OK, Host: outside.Of, SandboxOK: inside.OK,
-			Sandbox: inside.Of, Want: agent.Want, Left: left, Verdict: v}, o)
+func (b *backtest) report(
+	agent plan.Agent, runs []probe.Result, skipped string, v diagnose.Verdict, o screen.Options,
+) error {
+	onHost, inSandbox := count(runs, probe.FromHost), count(runs, probe.FromSandbox)
+	if !b.asJSON {
+		return screen.BacktestEnd(b.out, screen.Backtest{HostOK: onHost.OK, Host: onHost.Of, SandboxOK: inSandbox.OK,
+			Sandbox: inSandbox.Of, Want: agent.Want, Left: skipped, Verdict: v}, o)
 	}
-	all := tested{Service: agent.Service.Name, Runs: runs, Host: outside, Verdict: v}
-	if inside.Of > 0 {
-		all.Sandbox, all.Want = &inside, agent.Want.String()
+	report := backtestReport{Service: agent.Service.Name, Runs: runs, Host: onHost, Verdict: v}
+	if inSandbox.Of > 0 {
+		report.Sandbox, report.Want = &inSandbox, agent.Want.String()
 	}
-	return printJSON(t.out, all)
+	return printJSON(b.out, report)
 }

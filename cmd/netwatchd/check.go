@@ -24,12 +24,14 @@ func (a *app) checkCommand() *cobra.Command {
 	var asJSON, verbose bool
 	cmd := &cobra.Command{
 		Use:   "check",
-		Short: "Make one full round now and say whose fault it is",
-		Long: `Make one full round now: this host, its resolvers, the controls, the service. Costs no tokens.
+		Short: "Run one full round of probes now and report whose fault it is",
+		Long: `Run one full round of probes now: this host, its resolvers, the controls and
+the service. Costs no tokens.
 
-Inside an agent's sandbox it says what is denied there, and what the daemon on the host last saw.
+Inside an agent's sandbox, report what the sandbox denies and what the daemon
+on the host last saw.
 
-Exit code: 0 healthy, 1 a fault, 2 inconclusive, 3 usage or configuration.`,
+Exit code: 0 healthy, 1 fault, 2 inconclusive, 3 usage or configuration error.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := a.load()
@@ -40,12 +42,12 @@ Exit code: 0 healthy, 1 a fault, 2 inconclusive, 3 usage or configuration.`,
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the status as JSON")
-	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "show every attempt of the round")
+	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "show every attempt of the round, not only the decisive ones")
 	return cmd
 }
 
 func (a *app) check(ctx context.Context, c *config.Config, asJSON, verbose bool) error {
-	status := watch.Once(ctx, planHere(c), build().Version)
+	status := watch.Once(ctx, checkPlan(c), build().Version)
 	if ctx.Err() != nil {
 		return failed(ctx.Err())
 	}
@@ -55,17 +57,18 @@ func (a *app) check(ctx context.Context, c *config.Config, asJSON, verbose bool)
 	return done(exitCode(status))
 }
 
-// planHere is all of the plan, unless this process is denied the network: then waiting for every attempt to fail tells
-// nothing. Where a sandbox leaves a proxy there is something to try.
-func planHere(c *config.Config) watch.Plan {
+// checkPlan returns the whole plan, or the host checks alone if this process is denied the network: every other probe
+// would fail and prove nothing. A sandbox with a managed proxy still gets the whole plan, because the proxy may let
+// the service through.
+func checkPlan(c *config.Config) watch.Plan {
 	p := plan.Of(c)
-	if look := host.DetectSandbox(); look.Denied && !slices.Contains(look.Signals, host.EnvProxyActive) {
+	if sandbox := host.DetectSandbox(); sandbox.Denied && !slices.Contains(sandbox.Signals, host.EnvProxyActive) {
 		return p.OnlyLooking()
 	}
 	return p.Plan
 }
 
-// show prints what was found; inside a sandbox, held against what the daemon outside saw.
+// show prints the status. Inside a sandbox it also prints what the daemon on the host last saw.
 func (a *app) show(status *watch.Status, statusFiles []string, asJSON bool, o screen.Options) error {
 	if !status.Sandboxed.Denied {
 		if asJSON {
@@ -86,7 +89,7 @@ func (a *app) show(status *watch.Status, statusFiles []string, asJSON bool, o sc
 	return printJSON(a.out, status)
 }
 
-// exitCode is the worst there is to say: a fault of one service is not hidden by the doubt about another.
+// exitCode returns the code of the worst verdict: an inconclusive service does not hide the fault of another.
 func exitCode(status *watch.Status) int {
 	code := exitHealthy
 	for _, s := range status.Services {

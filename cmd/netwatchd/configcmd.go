@@ -4,12 +4,14 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"netwatchd/internal/humanize"
 )
 
 func (a *app) configCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "config",
-		Short: "Check or show the configuration",
+		Short: "Validate or print the configuration",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -30,14 +32,14 @@ func (a *app) configCommand() *cobra.Command {
 				for _, s := range c.Services {
 					probes += len(s.Probes)
 				}
-				fmt.Fprintf(a.out, "%s: valid; services %d, probes %d, controls %d\n",
-					c.Origin(), len(c.Services), probes, len(c.Controls))
+				fmt.Fprintf(a.out, "%s: valid: %s, %s, %s\n", c.Origin(), humanize.Count(len(c.Services), "service"),
+					humanize.Count(probes, "probe"), humanize.Count(len(c.Controls), "control"))
 				return nil
 			},
 		},
 		&cobra.Command{
 			Use:   "show",
-			Short: "Print the resulting configuration with every default, without secrets",
+			Short: "Print the effective configuration with all defaults, secrets redacted",
 			Args:  cobra.NoArgs,
 			RunE: func(*cobra.Command, []string) error {
 				c, err := a.load()

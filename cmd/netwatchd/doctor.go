@@ -12,13 +12,16 @@ func (a *app) doctorCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "doctor",
-		Short: "Say whether this installation is well, and what to change",
-		Long: `Say whether this installation is well: the agent and its sandbox, the unit, the daemon and what it keeps, Prometheus,
-the clock, proxies, and under WSL its settings. For what is not it prints the line to change. It changes nothing, and
-costs no tokens.
+		Short: "Check this installation and print what to change",
+		Long: `Check this installation: the agent and its sandbox, the systemd unit, the
+daemon and its files, Prometheus, the clock, proxies and, under WSL, the WSL
+settings. For each problem, print the command to run or the line to change.
+doctor changes nothing and costs no tokens.
 
-Run it as the user whose agent is watched. Exit code: 0 well, 1 a fault, 2 something cannot be told, 3 usage or
-configuration.`,
+Run it as the user whose agent is watched.
+
+Exit code: 0 no fault, 1 a fault, 2 a check could not be completed, 3 usage or
+configuration error.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := a.load()
@@ -41,7 +44,7 @@ configuration.`,
 			return done(doctorExit(report))
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print what was found as JSON")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the findings as JSON")
 	return cmd
 }
 

@@ -22,10 +22,11 @@ func (a *app) incidentsCommand() *cobra.Command {
 	var f incident.Filter
 	cmd := &cobra.Command{
 		Use:   "incidents",
-		Short: "List what was wrong, the latest first",
-		Long: `List what was wrong, the latest first, as it stands in the store; the daemon need not run.
+		Short: "List incidents, newest first",
+		Long: `List incidents from the store, newest first. The daemon does not have to run.
 
-Exit code: 0 listed, 1 the store cannot be read, 3 usage.`,
+Exit code: 0 listed, 1 the store cannot be read, 3 usage or configuration
+error.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.withStore(func(s *store.Store) error {
@@ -35,9 +36,9 @@ Exit code: 0 listed, 1 the store cannot be read, 3 usage.`,
 				}
 				if asJSON {
 					if more := total - len(found); more > 0 {
-						fmt.Fprintf(a.errs, "netwatchd: and %d more: --limit=0 lists all\n", more)
+						fmt.Fprintf(a.errs, "netwatchd: %d more not listed; use --limit=0 to list all\n", more)
 					}
-					return printJSON(a.out, listed(found))
+					return printJSON(a.out, listOf(found))
 				}
 				o := screenOptions(a.out, false)
 				o.Now = time.Now()
@@ -45,16 +46,16 @@ Exit code: 0 listed, 1 the store cannot be read, 3 usage.`,
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print them as JSON")
-	cmd.Flags().StringSliceVar(&f.Services, "service", nil, "only those of this `service`; may be repeated")
-	cmd.Flags().BoolVar(&f.OpenOnly, "open", false, "only those that are not over")
-	cmd.Flags().IntVar(&f.Limit, "limit", 50, "list at most this many; 0 is all")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the incidents as JSON")
+	cmd.Flags().StringSliceVar(&f.Services, "service", nil, "list only incidents of this `service`; may be repeated")
+	cmd.Flags().BoolVar(&f.OpenOnly, "open", false, "list only open incidents")
+	cmd.Flags().IntVar(&f.Limit, "limit", 50, "maximum `number` of incidents to list; 0 means all")
 	cmd.AddCommand(a.noteCommand())
 	return cmd
 }
 
-// listing is what --json prints: what scripts rely on, and no more; the API has the rest.
-type listing struct {
+// incidentList is what --json prints. It holds only what scripts rely on; the API has the rest.
+type incidentList struct {
 	Incidents []listedIncident `json:"incidents"`
 }
 
@@ -63,14 +64,15 @@ type listedIncident struct {
 	Service string          `json:"service"`
 	Causes  []incident.Span `json:"causes"`
 	Opened  time.Time       `json:"opened"`
-	Closed  *time.Time      `json:"closed"` // null: it is not over
+	Closed  *time.Time      `json:"closed"` // null: still open
 	Notes   []incident.Note `json:"notes"`
 }
 
-func listed(all []*incident.Incident) listing {
-	l := listing{Incidents: make([]listedIncident, len(all))} // an empty list is [], never null
+func listOf(all []*incident.Incident) incidentList {
+	l := incidentList{Incidents: make([]listedIncident, len(all))} // an empty list is [], never null
 	for n, i := range all {
-		l.Incidents[n] = listedIncident{i.ID, i.Service, append([]incident.Span{}, i.Causes...), i.Opened, i.Closed, append([]incident.Note{}, i.Notes...)}
+		l.Incidents[n] = listedIncident{i.ID, i.Service, append([]incident.Span{}, i.Causes...), i.Opened, i.Closed,
+			append([]incident.Note{}, i.Notes...)}
 	}
 	return l
 }
@@ -78,17 +80,17 @@ func listed(all []*incident.Incident) listing {
 func (a *app) noteCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "note ID TEXT",
-		Short:   "Write a note beside an incident",
-		Long:    "Write a note beside an incident. It stands in the record; the daemon may run meanwhile.\n\n" + idIs,
+		Short:   "Add a note to an incident",
+		Long:    "Add a note to an incident. It appears in the incident record. The daemon may keep running.\n\n" + idHelp,
 		Example: `  netwatchd incidents note latest "the VPN was reconnecting"`,
 		Args:    cobra.MinimumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			text := strings.TrimSpace(strings.Join(args[1:], " "))
 			if text == "" || len(text) > noteLimit {
-				return fmt.Errorf("TEXT: %d bytes; write something, and less than %d", len(text), noteLimit)
+				return fmt.Errorf("TEXT has %d bytes: it must have between 1 and %d", len(text), noteLimit)
 			}
 			return a.withStore(func(s *store.Store) error {
-				id, err := idOf(cmd.Context(), s, args[0])
+				id, err := resolveID(cmd.Context(), s, args[0])
 				if err != nil {
 					return err
 				}
@@ -98,7 +100,7 @@ func (a *app) noteCommand() *cobra.Command {
 	}
 }
 
-// noteLimit is a screenful: what is longer belongs where it can be edited.
+// noteLimit is about a screenful. A longer text belongs in a file that can be edited.
 const noteLimit = 4000
 
 func (a *app) explainCommand() *cobra.Command {
@@ -106,11 +108,13 @@ func (a *app) explainCommand() *cobra.Command {
 	var bundle string
 	cmd := &cobra.Command{
 		Use:   "explain ID",
-		Short: "Write the record of an incident",
-		Long: `Write the record of an incident: scope, runtime, the agent's configuration without secrets, symptom, verdict and
-evidence, what happened when, backtest, what to do. Markdown, JSON, or both in a file for a bug report.
+		Short: "Print the record of an incident",
+		Long: `Print the record of an incident: scope, runtime, the agent's configuration
+without secrets, symptom, verdict and evidence, timeline, backtest, and what
+to do. The output is Markdown or JSON; --bundle writes both to one file for a
+bug report.
 
-` + idIs,
+` + idHelp,
 		Example: `  netwatchd explain latest
   netwatchd explain 20261123-codex-1 --bundle incident.tar.gz`,
 		Args: cobra.ExactArgs(1),
@@ -136,12 +140,13 @@ evidence, what happened when, backtest, what to do. Markdown, JSON, or both in a
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the record as JSON")
-	cmd.Flags().StringVar(&bundle, "bundle", "", "write all of it to this new tar.gz `file`; - is standard output")
+	cmd.Flags().StringVar(&bundle, "bundle", "",
+		"write Markdown, JSON and version to this new tar.gz `file`; - means standard output")
 	return cmd
 }
 
 func recordOf(ctx context.Context, s *store.Store, name string) (*record.Record, error) {
-	id, err := idOf(ctx, s, name)
+	id, err := resolveID(ctx, s, name)
 	if err != nil {
 		return nil, err
 	}
@@ -152,11 +157,10 @@ func recordOf(ctx context.Context, s *store.Store, name string) (*record.Record,
 	return record.Of(detail), nil
 }
 
-// idIs says what a command takes for an ID.
-const idIs = `ID is one that "netwatchd incidents" lists, or "latest".`
+const idHelp = `ID is an incident ID from "netwatchd incidents", or "latest".`
 
-// idOf is the ID of the incident that a person calls so.
-func idOf(ctx context.Context, s *store.Store, name string) (string, error) {
+// resolveID turns "latest" into the ID of the newest incident and returns any other name as it is.
+func resolveID(ctx context.Context, s *store.Store, name string) (string, error) {
 	if name != "latest" {
 		return name, nil
 	}
@@ -165,14 +169,15 @@ func idOf(ctx context.Context, s *store.Store, name string) (string, error) {
 		return "", err
 	}
 	if len(found) == 0 {
-		return "", errors.New("there has been no incident")
+		return "", errors.New("the store has no incidents")
 	}
 	return found[0].ID, nil
 }
 
 func (a *app) bundle(path string, r *record.Record) (err error) {
 	b := build()
-	more := map[string]string{"version.txt": fmt.Sprintf("netwatchd %s (revision %s, %s)\n", b.Version, b.Revision, b.GoVersion)}
+	text := fmt.Sprintf("netwatchd %s (revision %s, %s)\n", b.Version, b.Revision, b.GoVersion)
+	more := map[string]string{"version.txt": text}
 	if path == "-" {
 		return r.Bundle(a.out, more, time.Now())
 	}
@@ -189,8 +194,8 @@ func (a *app) bundle(path string, r *record.Record) (err error) {
 	return r.Bundle(f, more, time.Now())
 }
 
-// withStore opens the store of the configuration to read it. What goes wrong from there on is no fault of the usage.
-func (a *app) withStore(use func(*store.Store) error) error {
+// withStore opens the configured store for reading and calls f. An error from then on is not a usage error.
+func (a *app) withStore(f func(*store.Store) error) error {
 	c, err := a.load()
 	if err != nil {
 		return err
@@ -200,7 +205,7 @@ func (a *app) withStore(use func(*store.Store) error) error {
 		return failed(err)
 	}
 	defer s.Close()
-	if err := use(s); err != nil {
+	if err := f(s); err != nil {
 		return failed(err)
 	}
 	return nil

@@ -17,12 +17,13 @@ import (
 	"netwatchd/internal/watch"
 )
 
-// newLogger writes for people on a terminal and JSON everywhere else.
+// newLogger writes text on a terminal and JSON everywhere else, unless the configuration sets a format.
 func newLogger(c config.Log, w io.Writer) *slog.Logger {
 	var level slog.Level
-	_ = level.UnmarshalText([]byte(c.Level)) // checked with the configuration
+	_ = level.UnmarshalText([]byte(c.Level)) // validated with the configuration
 	if c.Format == "text" || c.Format == "auto" && isTerminal(w) {
-		return slog.New(tint.NewTextHandler(w, &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: !isTerminal(w)}))
+		o := &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: !isTerminal(w)}
+		return slog.New(tint.NewTextHandler(w, o))
 	}
 	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level}))
 }
@@ -32,34 +33,35 @@ func isTerminal(w io.Writer) bool {
 	return ok && isatty.IsTerminal(f.Fd())
 }
 
-// diary logs what changed: a healthy day is a quiet log.
-type diary struct {
+// A changeLogger logs changes only, so that a healthy day leaves a quiet log.
+type changeLogger struct {
 	watch.NopObserver
 	log     *slog.Logger
-	failing map[ledger.Key]probe.Class // those whose latest attempt failed
+	failing map[ledger.Key]probe.Class // the probes whose latest attempt failed
 }
 
-func newDiary(log *slog.Logger) *diary {
-	return &diary{log: log, failing: make(map[ledger.Key]probe.Class)}
+func newChangeLogger(log *slog.Logger) *changeLogger {
+	return &changeLogger{log: log, failing: make(map[ledger.Key]probe.Class)}
 }
 
-// Attempted logs a probe whose class changed, for those who ask for details: the verdict is what matters.
-func (d *diary) Attempted(r probe.Result, _ time.Duration) {
+// Attempted logs a probe whose class changed, at debug level: the verdict is what matters.
+func (l *changeLogger) Attempted(r probe.Result, _ time.Duration) {
 	key := ledger.KeyOf(r.Spec)
-	before, failed := d.failing[key]
+	before, failed := l.failing[key]
 	if before == r.Class || !failed && r.OK() {
 		return
 	}
 	if r.OK() {
-		delete(d.failing, key)
+		delete(l.failing, key)
 	} else {
-		d.failing[key] = r.Class
+		l.failing[key] = r.Class
 	}
-	d.log.Debug("probe changed", "service", r.Service, "probe", r.Name, "vantage", r.Vantage, "class", r.Class, "why", r.Why)
+	l.log.Debug("probe changed", "service", r.Service, "probe", r.Name, "vantage", r.Vantage,
+		"class", r.Class, "why", r.Why)
 }
 
-// Judged logs a verdict that moved, as loudly as it deserves.
-func (d *diary) Judged(now watch.ServiceStatus, was diagnose.Cause) {
+// Judged logs a verdict whose cause changed, at the level of its severity.
+func (l *changeLogger) Judged(now watch.ServiceStatus, was diagnose.Cause) {
 	if now.Cause == was {
 		return
 	}
@@ -69,12 +71,13 @@ func (d *diary) Judged(now watch.ServiceStatus, was diagnose.Cause) {
 	}
 	if len(now.Evidence) > 0 && !now.Evidence[0].OK() {
 		decisive := now.Evidence[0]
-		args = append(args, "probe", decisive.Name, "vantage", decisive.Vantage, "class", decisive.Class, "why", decisive.Why)
+		args = append(args, "probe", decisive.Name, "vantage", decisive.Vantage,
+			"class", decisive.Class, "why", decisive.Why)
 	}
-	d.log.Log(context.Background(), loudness(now.Severity), "verdict", args...)
+	l.log.Log(context.Background(), logLevel(now.Severity), "verdict", args...)
 }
 
-func loudness(s diagnose.Severity) slog.Level {
+func logLevel(s diagnose.Severity) slog.Level {
 	switch s {
 	case diagnose.Page:
 		return slog.LevelError
@@ -84,7 +87,7 @@ func loudness(s diagnose.Severity) slog.Level {
 	return slog.LevelInfo
 }
 
-// Resumed logs that the host was away.
-func (d *diary) Resumed(away time.Duration, discarded int) {
-	d.log.Info("this host was away", "for", away.Round(time.Second), "discarded_attempts", discarded)
+// Resumed logs that the host was suspended.
+func (l *changeLogger) Resumed(away time.Duration, discarded int) {
+	l.log.Info("this host was suspended", "for", away.Round(time.Second), "discarded_attempts", discarded)
 }

@@ -1,4 +1,4 @@
-// Command netwatchd says whose fault it is when a coding agent cannot reach its service.
+// Command netwatchd reports whose fault it is when a coding agent cannot reach its service.
 package main
 
 import (

@@ -15,8 +15,8 @@ import (
 
 var manual = flag.String("man", "", "write the manual pages into this directory, dated by $SOURCE_DATE_EPOCH")
 
-// The manual is made of the commands themselves: one page for each. It is made by a test so that what renders it is no part
-// of the program.
+// The manual pages are generated from the commands, one page per command. A test generates them, so that the program
+// does not link the generator.
 func TestManual(t *testing.T) {
 	dir := *manual
 	if dir == "" {
@@ -24,8 +24,9 @@ func TestManual(t *testing.T) {
 		t.Setenv("SOURCE_DATE_EPOCH", "0")
 	}
 	root := (&app{out: io.Discard, errs: io.Discard}).rootCommand()
-	root.DisableAutoGenTag = true // its date would be today's
-	if err := doc.GenManTree(root, &doc.GenManHeader{Section: "1", Source: "netwatchd", Manual: "netwatchd"}, dir); err != nil {
+	root.DisableAutoGenTag = true // it would add today's date
+	header := &doc.GenManHeader{Section: "1", Source: "netwatchd", Manual: "netwatchd"}
+	if err := doc.GenManTree(root, header, dir); err != nil {
 		t.Fatal(err)
 	}
 	epoch := time.Unix(0, 0).UTC().Format("Jan 2006")
@@ -46,7 +47,7 @@ func TestManual(t *testing.T) {
 	}
 }
 
-// visible are cmd and all commands below it that have a page.
+// visible returns cmd and all its subcommands that have a page.
 func visible(cmd *cobra.Command) []*cobra.Command {
 	all := []*cobra.Command{cmd}
 	for _, below := range cmd.Commands() {

@@ -27,17 +27,20 @@ import (
 func (a *app) probeCommand() *cobra.Command {
 	var asJSON bool
 	var batch string
-	asked := new(attemptFlags)
+	flags := new(attemptFlags)
 	cmd := &cobra.Command{
 		Use:   "probe KIND TARGET",
-		Short: "Make one attempt and show how it ended",
-		Long: `Make one attempt and show how it ended. KIND is dns, http or stream; TARGET a name or a URL.
+		Short: "Run one probe once and show the result",
+		Long: `Run one probe once and show the result. KIND is dns, http or stream; TARGET is
+a name for dns and a URL otherwise.
 
-This is what runs inside the agent's sandbox, to be held against the same attempt made outside.
+The daemon runs this command inside the agent's sandbox and compares the
+results with those from the host.
 
-Exit code: 0 as expected, 1 anything else, 3 usage.`,
+Exit code: 0 the result is as expected, 1 it is not, 3 usage error.`,
 		Example: `  netwatchd probe dns chatgpt.com --nameserver 1.1.1.1:53
-  netwatchd probe http https://chatgpt.com/backend-api/codex/responses --method HEAD --expect.status 405 --expect.header Allow=POST`,
+  netwatchd probe http https://chatgpt.com/backend-api/codex/responses \
+    --method HEAD --expect.status 405 --expect.header Allow=POST`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if cmd.Flags().Changed("batch") {
 				return cobra.NoArgs(cmd, args)
@@ -48,7 +51,7 @@ Exit code: 0 as expected, 1 anything else, 3 usage.`,
 			if len(args) == 0 {
 				return a.batch(cmd.Context(), batch, cmd.InOrStdin())
 			}
-			p, err := asked.probe(args[0], args[1])
+			p, err := flags.probe(args[0], args[1])
 			if err != nil {
 				return err
 			}
@@ -71,19 +74,20 @@ Exit code: 0 as expected, 1 anything else, 3 usage.`,
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the result as JSON")
-	cmd.Flags().StringVar(&batch, "batch", "", "make all the attempts of this list, as the daemon writes it; - reads it from standard input")
-	_ = cmd.Flags().MarkHidden("batch") // how we speak to ourselves inside a sandbox, and nobody else's
-	asked.bind(cmd.Flags())
+	cmd.Flags().StringVar(&batch, "batch", "",
+		"run all probes of this list, in the daemon's format; - reads it from standard input")
+	_ = cmd.Flags().MarkHidden("batch") // only netwatchd itself uses it, inside a sandbox
+	flags.bind(cmd.Flags())
 	return cmd
 }
 
-// batch makes every attempt of a list, all at once, and prints the list of their results on one line. It exits 0 if they
-// were made, however they ended.
+// batch runs all probes of a list at once and prints the list of their results on one line. It exits 0 if they ran,
+// whatever their results.
 func (a *app) batch(ctx context.Context, list string, in io.Reader) error {
 	if list == "-" {
 		text, err := io.ReadAll(in)
 		if err != nil {
-			return fmt.Errorf("reading the attempts: %w", err)
+			return fmt.Errorf("reading the list of probes: %w", err)
 		}
 		list = string(text)
 	}
@@ -106,7 +110,7 @@ func (a *app) batch(ctx context.Context, list string, in io.Reader) error {
 	return nil
 }
 
-// attemptFlags describe a single attempt on the command line.
+// attemptFlags are the flags that describe one attempt.
 type attemptFlags struct {
 	p           config.Probe
 	family      string
@@ -115,22 +119,23 @@ type attemptFlags struct {
 }
 
 func (f *attemptFlags) bind(fs *pflag.FlagSet) {
-	fs.DurationVar(&f.p.Timeout, "timeout", 5*time.Second, "how long the attempt may take, a stream's hold aside")
-	fs.StringSliceVar(&f.nameservers, "nameserver", nil, "ask this `ip:port` instead of the system's; may be repeated")
-	fs.StringSliceVar(&f.p.Types, "type", []string{"A", "AAAA"}, "dns: record types to ask for")
-	fs.StringSliceVar(&f.p.Expect.Answers, "expect.answer", nil, "dns: exactly these answers")
-	fs.StringVar(&f.p.Method, "method", http.MethodGet, "http: the request's method")
-	fs.IntSliceVar(&f.p.Expect.Status, "expect.status", nil, "http: one of these statuses (default any 2xx)")
-	fs.StringArrayVar(&f.headers, "expect.header", nil, "http: a header that must hold a value, as `Name=value`; may be repeated")
+	fs.DurationVar(&f.p.Timeout, "timeout", 5*time.Second, "time limit of the attempt, without --hold")
+	fs.StringSliceVar(&f.nameservers, "nameserver", nil,
+		"query the nameserver at this `ip:port` instead of the system's; may be repeated")
+	fs.StringSliceVar(&f.p.Types, "type", []string{"A", "AAAA"}, "dns: record `types` to query")
+	fs.StringSliceVar(&f.p.Expect.Answers, "expect.answer", nil, "dns: expect exactly these `answers`")
+	fs.StringVar(&f.p.Method, "method", http.MethodGet, "http: request `method`")
+	fs.IntSliceVar(&f.p.Expect.Status, "expect.status", nil, "http: expect one of these `status` codes (default any 2xx)")
+	fs.StringArrayVar(&f.headers, "expect.header", nil, "http: expect this header, as `Name=value`; may be repeated")
 	fs.StringVar(&f.p.TLS.CAFile, "tls.ca-file", "", "trust the certificates in this PEM `file` instead of the system's")
-	fs.StringVar(&f.p.TLS.Issuer, "tls.issuer", "", "part of the issuer's name that must be there")
-	fs.StringVar(&f.p.TLS.Name, "tls.name", "", "verify this name instead of the URL's host")
-	fs.StringVar(&f.family, "family", "any", "any, ipv4 or ipv6")
-	fs.StringVar(&f.p.Proxy, "proxy", "environment", "environment, none, or the proxy's URL")
-	fs.DurationVar(&f.p.Hold, "hold", 0, "stream: hold the connection idle for this long")
+	fs.StringVar(&f.p.TLS.Issuer, "tls.issuer", "", "expect this `text` in the name of the certificate's issuer")
+	fs.StringVar(&f.p.TLS.Name, "tls.name", "", "verify the certificate for this `name` instead of the URL's host")
+	fs.StringVar(&f.family, "family", "any", "address `family`: any, ipv4 or ipv6")
+	fs.StringVar(&f.p.Proxy, "proxy", "environment", "`proxy`: environment, none, or a URL")
+	fs.DurationVar(&f.p.Hold, "hold", 0, "stream: keep the connection open and idle for this long")
 }
 
-// probe is the attempt the flags describe.
+// probe returns the probe that the arguments and flags describe.
 func (f *attemptFlags) probe(kind, target string) (*probe.Probe, error) {
 	p := f.p
 	p.Name, p.Target, p.Family = kind, target, config.Family(f.family)
@@ -159,14 +164,15 @@ func setKind(p *config.Probe, kind string) error {
 func checkTarget(p config.Probe) error {
 	if p.Kind == probe.KindDNS {
 		if strings.Contains(p.Target, "/") {
-			return fmt.Errorf("TARGET %q: dns looks up a name, without a scheme or a path", p.Target)
+			return fmt.Errorf("TARGET %q: dns takes a name without a scheme or path", p.Target)
 		}
 		return nil
 	}
 	schemes := map[probe.Kind][]string{probe.KindHTTP: {"http", "https"}, probe.KindStream: {"ws", "wss"}}[p.Kind]
 	u, err := url.Parse(p.Target)
 	if err != nil || u.Host == "" || !slices.Contains(schemes, u.Scheme) {
-		return fmt.Errorf("TARGET %q: %v wants a URL that begins with %s://", p.Target, p.Kind, strings.Join(schemes, ":// or "))
+		return fmt.Errorf("TARGET %q: %v takes a URL that begins with %s://",
+			p.Target, p.Kind, strings.Join(schemes, ":// or "))
 	}
 	return nil
 }
@@ -175,7 +181,7 @@ func setNameservers(p *config.Probe, texts []string) error {
 	for _, text := range texts {
 		server, err := netip.ParseAddrPort(text)
 		if err != nil {
-			return fmt.Errorf("--nameserver %q: want an address and a port, such as 1.1.1.1:53", text)
+			return fmt.Errorf("--nameserver %q: use an address and a port, for example 1.1.1.1:53", text)
 		}
 		p.Nameservers = append(p.Nameservers, server)
 	}
@@ -186,7 +192,7 @@ func setHeaders(p *config.Probe, texts []string) error {
 	for _, text := range texts {
 		name, value, ok := strings.Cut(text, "=")
 		if !ok {
-			return fmt.Errorf("--expect.header %q: want Name=value, such as Allow=POST", text)
+			return fmt.Errorf("--expect.header %q: use Name=value, for example Allow=POST", text)
 		}
 		p.Expect.Headers = append(p.Expect.Headers, config.Header{Name: name, Value: value})
 	}

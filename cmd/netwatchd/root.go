@@ -11,15 +11,15 @@ import (
 	"netwatchd/internal/config"
 )
 
-// Exit codes: a contract with scripts and with the agent that runs `netwatchd check`.
+// Exit codes. Scripts rely on them, and so does an agent that runs `netwatchd check`.
 const (
 	exitHealthy      = 0
 	exitFault        = 1
 	exitInconclusive = 2
-	exitUsage        = 3 // also a bad configuration
+	exitUsage        = 3 // also an invalid configuration
 )
 
-// exitError ends the program with a code, after its message if there is one.
+// exitError ends the program with a code; err, if any, is printed first.
 type exitError struct {
 	code int
 	err  error
@@ -28,10 +28,10 @@ type exitError struct {
 func (e *exitError) Error() string { return e.err.Error() }
 func (e *exitError) Unwrap() error { return e.err }
 
-// failed ends with exitFault: the command was right, what it had to do went wrong.
+// failed ends with exitFault: the command line was valid, but the command failed.
 func failed(err error) error { return &exitError{exitFault, err} }
 
-// done ends with code and without a word: everything has been said.
+// done ends with code and prints nothing more.
 func done(code int) error {
 	if code == exitHealthy {
 		return nil
@@ -39,7 +39,7 @@ func done(code int) error {
 	return &exitError{code: code}
 }
 
-// app is what the commands share.
+// app holds what all commands share.
 type app struct {
 	out, errs io.Writer
 	overrides *config.Overrides
@@ -69,12 +69,16 @@ func execute(ctx context.Context, args []string, in io.Reader, out, errs io.Writ
 func (a *app) rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "netwatchd",
-		Short: "Says whose fault it is when a coding agent cannot reach its service",
-		Long: `netwatchd says whose fault it is when a coding agent cannot reach its service.
+		Short: "Report whose fault it is when a coding agent cannot reach its service",
+		Long: `netwatchd reports whose fault it is when a coding agent cannot reach its
+service: the host, the resolver, a proxy, the service, the account, or the
+agent's own sandbox.
 
-Without a configuration it watches OpenAI Codex. "netwatchd check" answers now; "netwatchd run" watches on.
+Without a configuration it watches OpenAI Codex. "netwatchd check" checks
+once; "netwatchd run" monitors continuously.
 
-Exit codes of check, probe and status: 0 healthy, 1 a fault, 2 inconclusive, 3 usage or configuration.`,
+Exit codes of check, probe and status: 0 healthy, 1 fault, 2 inconclusive, 3
+usage or configuration error.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,
@@ -89,5 +93,5 @@ Exit codes of check, probe and status: 0 healthy, 1 a fault, 2 inconclusive, 3 u
 	return root
 }
 
-// load reads the configuration the flags and the environment ask for.
+// load reads the configuration file and applies flags and environment variables.
 func (a *app) load() (*config.Config, error) { return config.Load("", a.overrides) }

@@ -14,16 +14,19 @@ func (a *app) rulesCommand() *cobra.Command {
 	var inhibit, fleet bool
 	cmd := &cobra.Command{
 		Use:   "rules",
-		Short: "Print alerting rules for Prometheus, or inhibitions for Alertmanager",
-		Long: `Print alerting rules for Prometheus that follow from the configuration: its severities and its intervals. With --inhibit
-print the inhibit_rules of Alertmanager instead: which cause explains, and so silences, which. With --fleet print the rules
-that hold many hosts against each other, to be loaded beside the others.
+		Short: "Print alerting rules for Prometheus or inhibition rules for Alertmanager",
+		Long: `Print Prometheus alerting rules with the severities and intervals of the
+configuration.
+
+With --inhibit, print the inhibit_rules for Alertmanager instead: an alert
+whose cause explains another alert silences it. With --fleet, print the rules
+that compare many hosts; load them in addition to the others.
 
     netwatchd rules > /etc/prometheus/netwatchd.rules.yml && promtool check rules /etc/prometheus/netwatchd.rules.yml`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if percent <= 0 || percent >= 100 {
-				return errors.New("--objective must be over 0 and under 100: it is the percentage of the time, like 99.5")
+				return errors.New("--objective must be between 0 and 100 (a percentage of the time, for example 99.5)")
 			}
 			c, err := a.load()
 			if err != nil {
@@ -44,11 +47,12 @@ that hold many hosts against each other, to be loaded beside the others.
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&o.Job, "job", o.Job, "the job label under which Prometheus scrapes netwatchd")
-	cmd.Flags().StringVar(&o.Runbooks, "runbooks", o.Runbooks, "where docs/runbooks can be read by whoever is paged, for runbook_url: a URL without a slash at its end")
-	cmd.Flags().Float64Var(&percent, "objective", percent, "percentage of the time in which a service should be available")
-	cmd.Flags().BoolVar(&inhibit, "inhibit", false, "print the inhibit_rules of Alertmanager's configuration")
-	cmd.Flags().BoolVar(&fleet, "fleet", false, "print the rules that hold many hosts against each other")
+	cmd.Flags().StringVar(&o.Job, "job", o.Job, "job `label` of netwatchd in Prometheus")
+	cmd.Flags().StringVar(&o.Runbooks, "runbooks", o.Runbooks,
+		"base `URL` of docs/runbooks for runbook_url, without a trailing slash")
+	cmd.Flags().Float64Var(&percent, "objective", percent, "availability objective in `percent` of the time")
+	cmd.Flags().BoolVar(&inhibit, "inhibit", false, "print inhibit_rules for Alertmanager")
+	cmd.Flags().BoolVar(&fleet, "fleet", false, "print the rules that compare many hosts")
 	cmd.MarkFlagsMutuallyExclusive("inhibit", "fleet")
 	return cmd
 }

@@ -39,9 +39,11 @@ import (
 func (a *app) runCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "run",
-		Short: "Watch on: the daemon",
-		Long:  "Watch on, export metrics, and keep the status file. SIGHUP and POST /-/reload reload the configuration.",
-		Args:  cobra.NoArgs,
+		Short: "Run the monitoring daemon",
+		Long: `Run the monitoring daemon: probe on schedule, serve the status page, API and
+metrics, and keep the status file. SIGHUP and POST /-/reload reload the
+configuration.`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := a.load()
 			if err != nil {
@@ -57,15 +59,15 @@ func (a *app) runCommand() *cobra.Command {
 
 // A service is the running daemon.
 type service struct {
-	log      *slog.Logger
-	load     func() (*config.Config, error)
-	ledger   *ledger.Ledger
-	watcher  *watch.Watcher
-	counters *metrics.Counters
-	keeper   *statusfile.Writer
-	history  *history.Recorder
-	pusher   *push.Pusher
-	exporter *metrics.Exporter
+	log        *slog.Logger
+	load       func() (*config.Config, error)
+	ledger     *ledger.Ledger
+	watcher    *watch.Watcher
+	counters   *metrics.Counters
+	statusFile *statusfile.Writer
+	history    *history.Recorder
+	pusher     *push.Pusher
+	exporter   *metrics.Exporter
 
 	plan atomic.Pointer[plan.Plan]
 
@@ -73,15 +75,15 @@ type service struct {
 	conf      *config.Config
 }
 
-// garbagePercent is half of Go's usual: of what ten thousand probes take most is there for good, and as much again for
-// garbage would be over the budget; collecting it more often costs two per cent of a core.
-const garbagePercent = 50
+// gcPercent is half of Go's default. With ten thousand probes most of the heap is live; letting garbage double it
+// would exceed the memory budget. Collecting twice as often costs two per cent of a core.
+const gcPercent = 50
 
 func (a *app) run(ctx context.Context, c *config.Config) error {
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(garbagePercent)
+		debug.SetGCPercent(gcPercent)
 	}
-	// Ports are bound before anything runs: a daemon that cannot be asked should not probe either.
+	// Bind the ports before anything runs: a daemon that nobody can query must not probe either.
 	page := web.Config{Listen: c.Web.Listen, ConfigFile: c.Web.ConfigFile}
 	listeners, err := web.Listen(page)
 	if err != nil {
@@ -89,9 +91,9 @@ func (a *app) run(ctx context.Context, c *config.Config) error {
 	}
 	s := &service{log: newLogger(c.Log, a.errs), load: a.load, ledger: ledger.New(), conf: c}
 	s.plan.Store(plan.Of(c))
-	s.keeper = statusfile.NewWriter(c.StatusFile, s, s.log)
+	s.statusFile = statusfile.NewWriter(c.StatusFile, s, s.log)
 	s.history = history.New(history.Options{
-		Dir: c.Storage.Path, Keep: s.keep, Version: build().Version, Log: s.log, Snapshot: s.look,
+		Dir: c.Storage.Path, Keep: s.keep, Version: build().Version, Log: s.log, Snapshot: s.takeSnapshot,
 	})
 	s.history.CloseUnwatched(names(c))
 	s.pusher = push.New(c.Push, push.Options{
@@ -104,24 +106,27 @@ func (a *app) run(ctx context.Context, c *config.Config) error {
 	s.counters.Reloaded(nil)
 	events := web.NewEvents()
 	s.watcher = watch.New(s.plan.Load().Plan, watch.Options{
-		Version:   build().Version,
-		Observers: []watch.Observer{accountant{Ledger: s.ledger}, s.counters, newDiary(s.log), s.keeper, s.history, events},
-		Clock:     new(host.Clock),
-		Budgets:   s.history,
+		Version: build().Version,
+		Observers: []watch.Observer{
+			ledgerObserver{Ledger: s.ledger}, s.counters, newChangeLogger(s.log), s.statusFile, s.history, events,
+		},
+		Clock:   new(host.Clock),
+		Budgets: s.history,
 	})
 	server := &web.Server{
 		Source: s, Results: s.ledger.Latest, History: s.history, Events: events, Ready: s.watcher.Ready(), Reload: s.reload,
 		Metrics: s.exporter, Version: build().Version, Log: s.log, Profiling: c.Web.Profiling,
 	}
-	s.log.Info("watching", "version", build().Version, "configuration", c.Origin(), "services", len(c.Services), "listen", addresses(listeners))
-	s.note()
+	s.log.Info("started", "version", build().Version, "configuration", c.Origin(), "services", len(c.Services),
+		"listen", addresses(listeners))
+	s.logNotes()
 	return s.serve(ctx, func(ctx context.Context) error {
 		return web.Serve(ctx, listeners, page, server.Handler(), s.log)
 	})
 }
 
-// note logs what is not watched although one would expect it.
-func (s *service) note() {
+// logNotes logs what the plan leaves out although a user may expect it.
+func (s *service) logNotes() {
 	for _, note := range s.plan.Load().Notes {
 		s.log.Info(note)
 	}
@@ -135,27 +140,28 @@ func addresses(listeners []net.Listener) []string {
 	return all
 }
 
-// serve runs all parts until ctx ends or one of them fails, then stops them in reverse: first the page, so that nobody
-// asks a watcher that is leaving, then the watcher with the attempts under way, last the status file and the store.
+// serve runs all parts until ctx ends or the page fails, then stops them in reverse order: first the page, so that no
+// request reaches a watcher that is stopping; then the watcher with its running attempts; last the status file and
+// the store.
 func (s *service) serve(ctx context.Context, page func(context.Context) error) error {
-	keeping, stopKeeping := context.WithCancel(context.Background())
-	watching, stopWatching := context.WithCancel(context.Background())
-	var keepers, watcher, rest sync.WaitGroup
-	keepers.Go(func() { s.keeper.Run(keeping) })
-	keepers.Go(func() { s.history.Run(keeping) })
-	watcher.Go(func() { s.watcher.Run(watching) })
+	writerCtx, stopWriters := context.WithCancel(context.Background())
+	watcherCtx, stopWatcher := context.WithCancel(context.Background())
+	var writers, watcher, rest sync.WaitGroup
+	writers.Go(func() { s.statusFile.Run(writerCtx) })
+	writers.Go(func() { s.history.Run(writerCtx) })
+	watcher.Go(func() { s.watcher.Run(watcherCtx) })
 
 	ctx, stop := context.WithCancel(ctx)
 	rest.Go(func() { s.reloadOnHangup(ctx) })
-	rest.Go(func() { s.tellSystemd(ctx) })
+	rest.Go(func() { s.notifySystemd(ctx) })
 	rest.Go(func() { s.pusher.Run(ctx, s.exporter.Families) })
 	err := page(ctx)
 	stop()
 	rest.Wait()
-	stopWatching()
+	stopWatcher()
 	watcher.Wait()
-	stopKeeping()
-	keepers.Wait()
+	stopWriters()
+	writers.Wait()
 	s.log.Info("stopped")
 	if err != nil {
 		return failed(err)
@@ -170,22 +176,22 @@ func (s *service) reloadOnHangup(ctx context.Context) {
 	for {
 		select {
 		case <-hangup:
-			_ = s.reload(ctx) // has been logged, and is a metric
+			_ = s.reload(ctx) // reload logs the error and counts it
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-// reload reads the configuration afresh. A bad one changes nothing but a metric.
+// reload reads the configuration again and applies it. An invalid one changes nothing but a metric.
 func (s *service) reload(ctx context.Context) error {
 	s.reloading.Lock()
 	defer s.reloading.Unlock()
-	tellReloading()
+	notifyReloading()
 	defer func() { _, _ = daemon.SdNotify(false, daemon.SdNotifyReady) }()
 	c, err := s.load()
 	if err == nil {
-		err = unchangeable(s.conf, c)
+		err = needsRestart(s.conf, c)
 	}
 	if err == nil {
 		next := plan.Of(c)
@@ -198,19 +204,21 @@ func (s *service) reload(ctx context.Context) error {
 	}
 	s.counters.Reloaded(err)
 	if err != nil {
-		s.log.Error("the configuration was not reloaded; the old one stays in force", "error", err)
+		s.log.Error("the configuration was not reloaded; the previous one stays in force", "error", err)
 		return err
 	}
 	s.log.Info("reloaded", "configuration", c.Origin(), "services", len(c.Services))
-	s.note()
+	s.logNotes()
 	return nil
 }
 
-// keep is how long history is kept.
+// keep returns how long history is kept.
 func (s *service) keep() time.Duration { return s.plan.Load().Keep() }
 
-// look takes a snapshot for an incident's record.
-func (s *service) look(ctx context.Context) any { return snapshot.Take(ctx, s.plan.Load().Agent()) }
+// takeSnapshot takes a snapshot for an incident record.
+func (s *service) takeSnapshot(ctx context.Context) any {
+	return snapshot.Take(ctx, s.plan.Load().Agent())
+}
 
 func names(c *config.Config) []string {
 	all := make([]string, len(c.Services))
@@ -220,8 +228,8 @@ func names(c *config.Config) []string {
 	return all
 }
 
-// unchangeable refuses what only a restart can change, rather than pretend.
-func unchangeable(was, is *config.Config) error {
+// needsRestart returns an error if a setting changed that only a restart can apply.
+func needsRestart(was, is *config.Config) error {
 	for _, fixed := range []struct {
 		key     string
 		changed bool
@@ -233,34 +241,35 @@ func unchangeable(was, is *config.Config) error {
 		{"push", !reflect.DeepEqual(was.Push, is.Push)},
 	} {
 		if fixed.changed {
-			return errors.New(fixed.key + " changed: that takes a restart")
+			return errors.New(fixed.key + " changed: restart netwatchd to apply it")
 		}
 	}
 	return nil
 }
 
-// Status is what the watcher says, and that history is not being kept if so; it makes the service a source for who shows it.
+// Status returns the watcher's status and, if history cannot be written, says so in Trouble. The page, the exporter
+// and the status file read it.
 func (s *service) Status(ctx context.Context) (*watch.Status, error) {
 	status, err := s.watcher.Status(ctx)
 	if fault := s.history.Fault(); err == nil && fault != "" {
-		status.Trouble = []string{"history is not being kept, probing goes on: " + fault}
+		status.Trouble = []string{"history cannot be written; probing continues: " + fault}
 	}
 	return status, err
 }
 
 func (s *service) info(k ledger.Key) (metrics.Info, bool) { return s.plan.Load().Info(k) }
 
-// accountant enters every attempt in the ledger.
-type accountant struct {
+// A ledgerObserver adds every attempt to the ledger.
+type ledgerObserver struct {
 	watch.NopObserver
 	*ledger.Ledger
 }
 
-func (a accountant) Attempted(r probe.Result, interval time.Duration) { a.Add(r, interval) }
+func (o ledgerObserver) Attempted(r probe.Result, interval time.Duration) { o.Add(r, interval) }
 
-// tellSystemd says when the first round is over, and from then on feeds the watchdog, but only while the watcher begins
-// what it has planned.
-func (s *service) tellSystemd(ctx context.Context) {
+// notifySystemd reports readiness after the first round and then feeds the watchdog, but only while the watcher
+// starts its attempts on time.
+func (s *service) notifySystemd(ctx context.Context) {
 	select {
 	case <-s.watcher.Ready():
 	case <-ctx.Done():
@@ -292,15 +301,15 @@ func (s *service) feedWatchdog(ctx context.Context, within time.Duration) {
 	}
 }
 
-// tellReloading announces a reload as sd_notify(3) wants it, with the time it began.
-func tellReloading() {
+// notifyReloading announces a reload as sd_notify(3) requires, with its start time.
+func notifyReloading() {
 	var now unix.Timespec
 	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) == nil {
 		_, _ = daemon.SdNotify(false, fmt.Sprintf("%s\nMONOTONIC_USEC=%d", daemon.SdNotifyReloading, now.Nano()/1000))
 	}
 }
 
-// codex says which agent is installed, as far as the configuration runs one.
+// codex describes the installed agent, if the configuration runs one.
 func (s *service) codex() metrics.Codex {
 	return s.plan.Load().Codex(context.Background())
 }

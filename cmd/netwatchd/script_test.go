@@ -18,7 +18,8 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"netwatchd": main})
 }
 
-// The scripts say what a person at a terminal sees. Beside the usual commands they have exits, refused, listen and file.
+// The scripts show what a person sees in a terminal. In addition to the usual commands they have exits, refused,
+// listen and file.
 func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
@@ -29,7 +30,7 @@ func TestScript(t *testing.T) {
 	})
 }
 
-// exits runs a command and wants an exit code: exits 3 netwatchd check --nonsense.
+// exits runs a command and checks its exit code: exits 3 netwatchd check --nonsense.
 func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: exits CODE COMMAND ...")
@@ -47,27 +48,27 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// refused wants what is wrong with the input said once, briefly and to people, and exit code 3.
+// refused expects exit code 3 and a short error message for people, printed once.
 func refused(ts *testscript.TestScript, neg bool, args []string) {
 	if neg {
 		ts.Fatalf("usage: refused COMMAND ...")
 	}
 	exits(ts, false, append([]string{"3"}, args...))
-	said := ts.ReadFile("stderr")
-	if lines := strings.Count(said, "\n"); lines < 1 || lines > 3 || len(said) > 500 {
-		ts.Fatalf("%d lines, %d bytes; want a line or two:\n%s", lines, len(said), said)
+	message := ts.ReadFile("stderr")
+	if lines := strings.Count(message, "\n"); lines < 1 || lines > 3 || len(message) > 500 {
+		ts.Fatalf("%d lines, %d bytes; want one to three lines:\n%s", lines, len(message), message)
 	}
 	for _, noise := range []string{"Usage:", "goroutine ", "panic"} {
-		if strings.Contains(said, noise) {
-			ts.Fatalf("%q in a message to people:\n%s", noise, said)
+		if strings.Contains(message, noise) {
+			ts.Fatalf("%q in a message for people:\n%s", noise, message)
 		}
 	}
 	if ts.ReadFile("stdout") != "" {
-		ts.Fatalf("a refusal belongs on standard error alone; stdout:\n%s", ts.ReadFile("stdout"))
+		ts.Fatalf("an error must go to standard error only; stdout:\n%s", ts.ReadFile("stdout"))
 	}
 }
 
-// listen takes a port until the script ends and puts its address into $ADDRESS.
+// listen occupies a port until the script ends and puts its address into $ADDRESS.
 func listen(ts *testscript.TestScript, _ bool, _ []string) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	ts.Check(err)
@@ -75,7 +76,7 @@ func listen(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Setenv("ADDRESS", listener.Addr().String())
 }
 
-// file makes a file that no archive can hold: file NAME BYTES zeros|noise. Zeros take no room on the disk.
+// file makes a file that no archive can hold: file NAME BYTES zeros|noise. Zeros take no disk space.
 func file(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 3 {
 		ts.Fatalf("usage: file NAME BYTES zeros|noise")

@@ -16,9 +16,13 @@ func (a *app) statusCommand() *cobra.Command {
 	var asJSON, verbose bool
 	cmd := &cobra.Command{
 		Use:   "status",
-		Short: "Show what the running daemon says",
-		Long: `Show what the running daemon says, as it stands in its status file: that can be read from everywhere on this host,
-an agent's sandbox included.`,
+		Short: "Show the status reported by the running daemon",
+		Long: `Show the status reported by the running daemon. It is read from the daemon's
+status file, which every process on this host can read, also inside an agent's
+sandbox.
+
+Exit code: 0 healthy, 1 fault, 2 inconclusive or no status, 3 usage or
+configuration error.`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			c, err := a.load()
@@ -27,7 +31,8 @@ an agent's sandbox included.`,
 			}
 			status, _, err := statusfile.Latest(c.StatusFiles()...)
 			if errors.Is(err, fs.ErrNotExist) {
-				err = fmt.Errorf("%w: no daemon keeps it; start one with 'netwatchd run', or look now with 'netwatchd check'", err)
+				err = fmt.Errorf("%w: the daemon is not running; "+
+					"start it with 'netwatchd run', or check once with 'netwatchd check'", err)
 			}
 			if err != nil {
 				return &exitError{exitInconclusive, err}
@@ -46,6 +51,7 @@ an agent's sandbox included.`,
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the status as JSON")
-	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "show every attempt of the latest round")
+	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false,
+		"show every attempt of the latest round, not only the decisive ones")
 	return cmd
 }

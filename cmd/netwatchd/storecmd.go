@@ -18,7 +18,7 @@ func (a *app) storeCommand() *cobra.Command {
 	cmd.AddCommand(
 		&cobra.Command{
 			Use:   "backup FILE",
-			Short: "Write a copy of the store to a new file, while the daemon runs",
+			Short: "Copy the store to a new file; the daemon may keep running",
 			Args:  cobra.ExactArgs(1),
 			RunE: func(cmd *cobra.Command, args []string) error {
 				c, err := a.load()
@@ -40,9 +40,12 @@ func (a *app) storeCheckCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "check",
-		Short: "Read all of the store and say what is wrong with it",
-		Long:  "Read all of the store and say what is wrong with it. Exit code: 0 nothing, 1 something.",
-		Args:  cobra.NoArgs,
+		Short: "Verify the whole store and report every error",
+		Long: `Verify the whole store and report every error.
+
+Exit code: 0 no errors, 1 errors or the store cannot be read, 3 usage or
+configuration error.`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := a.load()
 			if err != nil {
@@ -57,7 +60,7 @@ func (a *app) storeCheckCommand() *cobra.Command {
 					return failed(err)
 				}
 			} else {
-				a.tellHealth(h)
+				a.printHealth(h)
 			}
 			if len(h.Faults) > 0 {
 				return done(exitFault)
@@ -65,18 +68,19 @@ func (a *app) storeCheckCommand() *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print what was found as JSON")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the result as JSON")
 	return cmd
 }
 
-func (a *app) tellHealth(h *store.Health) {
+func (a *app) printHealth(h *store.Health) {
 	for _, fault := range h.Faults {
-		fmt.Fprintf(a.out, "fault: %s\n", fault)
+		fmt.Fprintf(a.out, "error: %s\n", fault)
 	}
 	if len(h.Faults) == 0 {
-		fmt.Fprintf(a.out, "%s: no faults; version %d, %d KB\n", h.Path, h.Version, h.Bytes/1024)
+		fmt.Fprintf(a.out, "%s: no errors; schema version %d, %d KB\n", h.Path, h.Version, h.Bytes/1024)
 	} else {
-		fmt.Fprintf(a.out, "%s: stop the daemon, then restore a backup or move the file away; the daemon makes a new one\n", h.Path)
+		const fix = "stop the daemon, then restore a backup or move the file away; the daemon creates a new one"
+		fmt.Fprintf(a.out, "%s: %s\n", h.Path, fix)
 	}
 	for _, c := range h.Counts {
 		fmt.Fprintf(a.out, "  %-10s %d\n", c.Table, c.Rows)

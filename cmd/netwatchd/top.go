@@ -17,14 +17,16 @@ func (a *app) topCommand() *cobra.Command {
 	var o client.Options
 	cmd := &cobra.Command{
 		Use:   "top",
-		Short: "Show what is going on, live, in a terminal",
-		Long: `Show what is going on, live, in a terminal: the verdict, the ladder with the host beside the sandbox, how each probe has
-been in the last hour, and the latest incidents.
+		Short: "Show the live status in a terminal",
+		Long: `Show the live status in a terminal: the verdict, the ladder for the host and
+the sandbox side by side, each probe over the last hour, and the latest
+incidents.
 
-It asks the daemon at --url, or where the configuration has it listen, with TLS if the web configuration says so. While no
-daemon answers it shows what the status file says.
+top connects to the daemon at --url or, without it, at the configured listen
+address; it uses TLS if the web configuration does. While no daemon answers,
+it shows the status file.
 
-Keys: q or Ctrl-C quits; up and down choose another service.`,
+Keys: q or Ctrl-C quits; up and down select another service.`,
 		Example: `  netwatchd top
   NETWATCHD_PASSWORD=... netwatchd top --url https://watch.example.com:19405 --user me`,
 		Args: cobra.NoArgs,
@@ -33,11 +35,11 @@ Keys: q or Ctrl-C quits; up and down choose another service.`,
 			if err != nil {
 				return err
 			}
-			asked, err := askedDaemon(c, o)
+			remote, err := newClient(c, o)
 			if err != nil {
 				return err
 			}
-			d := &top.Daemon{Client: asked, Files: c.StatusFiles()}
+			d := &top.Daemon{Client: remote, Files: c.StatusFiles()}
 			err = top.Run(cmd.Context(), top.Options{In: os.Stdin, Out: os.Stdout, Getenv: os.Getenv, Read: d.Read})
 			if errors.Is(err, top.ErrNoTerminal) {
 				return err
@@ -48,21 +50,24 @@ Keys: q or Ctrl-C quits; up and down choose another service.`,
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&o.URL, "url", os.Getenv("NETWATCHD_URL"), "`address` of the daemon, like http://127.0.0.1:19405 (default: where the configuration has it listen; NETWATCHD_URL)")
-	cmd.Flags().StringVar(&o.User, "user", "", "`name` for basic auth; the password is NETWATCHD_PASSWORD, or asked for")
-	cmd.Flags().StringVar(&o.CAFile, "ca-file", "", "PEM `file` of authorities to trust beside the system's")
+	cmd.Flags().StringVar(&o.URL, "url", os.Getenv("NETWATCHD_URL"), "`URL` of the daemon, for example "+
+		"http://127.0.0.1:19405 (default $NETWATCHD_URL, then the configured listen address)")
+	cmd.Flags().StringVar(&o.User, "user", "",
+		"user `name` for basic auth; the password is $NETWATCHD_PASSWORD, or top prompts for it")
+	cmd.Flags().StringVar(&o.CAFile, "ca-file", "",
+		"PEM `file` with certificate authorities to trust in addition to the system's")
 	return cmd
 }
 
-// askedDaemon is the daemon that o and the configuration name.
-func askedDaemon(c *config.Config, o client.Options) (*client.Client, error) {
+// newClient returns a client for the daemon at o.URL or, if that is empty, at the configured listen address.
+func newClient(c *config.Config, o client.Options) (*client.Client, error) {
 	if o.URL == "" && len(c.Web.Listen) > 0 {
 		here := client.LocalOptions(c.Web.Listen[0], c.Web.ConfigFile)
 		o.URL, o.Certificate = here.URL, here.Certificate
 	}
 	o.Password = os.Getenv("NETWATCHD_PASSWORD")
 	if o.User != "" && o.Password == "" && term.IsTerminal(int(os.Stdin.Fd())) {
-		fmt.Fprintf(os.Stderr, "password of %s: ", o.User)
+		fmt.Fprintf(os.Stderr, "password for %s: ", o.User)
 		typed, err := term.ReadPassword(int(os.Stdin.Fd()))
 		fmt.Fprintln(os.Stderr)
 		if err != nil {

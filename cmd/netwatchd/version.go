@@ -11,7 +11,7 @@ import (
 	"netwatchd/internal/metrics"
 )
 
-// version is set at link time for a release; otherwise the commit it was built from stands in.
+// version is set at link time for a release. Otherwise the commit takes its place.
 var version = ""
 
 func build() metrics.Build {
@@ -32,11 +32,12 @@ func build() metrics.Build {
 func versionCommand(out io.Writer) *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
-		Short: "Print which program this is",
+		Short: "Print the version and build information",
 		Args:  cobra.NoArgs,
 		Run: func(*cobra.Command, []string) {
 			b := build()
-			fmt.Fprintf(out, "netwatchd %s (revision %s, %s, %s/%s)\n", b.Version, b.Revision, b.GoVersion, runtime.GOOS, runtime.GOARCH)
+			fmt.Fprintf(out, "netwatchd %s (revision %s, %s, %s/%s)\n",
+				b.Version, b.Revision, b.GoVersion, runtime.GOOS, runtime.GOARCH)
 		},
 	}
 }
