@@ -10,11 +10,12 @@ import (
 
 	"netwatchd/internal/agent"
 	"netwatchd/internal/config"
+	"netwatchd/internal/humanize"
 	"netwatchd/internal/probe"
 )
 
-// agentOf is the run of codex that the configuration has, if any.
-func (e *examination) agentOf() (config.Codex, bool) {
+// configuredCodex returns the settings of the first codex probe in the configuration, if there is one.
+func (e *examination) configuredCodex() (config.Codex, bool) {
 	for _, s := range e.Config.Services {
 		for _, p := range s.Probes {
 			if p.Preset == "codex" {
@@ -25,33 +26,34 @@ func (e *examination) agentOf() (config.Codex, bool) {
 	return config.Codex{}, false
 }
 
-// codex tells whether there is one, of which version, and whether someone is signed in.
+// codex checks that codex is installed and signed in, and reports its version.
 func (e *examination) codex(ctx context.Context) []Finding {
 	const check = "codex"
-	codex, wanted := e.agentOf()
+	codex, wanted := e.configuredCodex()
 	if !wanted {
-		return []Finding{{check, Note, "the configuration does not run it", nil}}
+		return one(check, Note, "not configured")
 	}
 	found, err := agent.FindCodex(codex.Path)
 	if err != nil {
 		outcome := Fault
 		if e.Config.Assumed {
-			outcome = Advice // nobody asked for it: the network is watched all the same
+			outcome = Advice // no configuration asks for it, and the network is monitored without it
 		}
-		return []Finding{{check, outcome, "it is not on the PATH: its runs and its sandbox are not watched", []Change{run("npm install -g @openai/codex")}}}
+		return one(check, outcome, "not found on the PATH: agent runs and the agent's sandbox are not monitored",
+			run("npm install -g @openai/codex"))
 	}
 	version, err := agent.CodexVersion(ctx, found)
 	if err != nil {
-		return []Finding{{check, Fault, err.Error(), []Change{run("npm install -g @openai/codex")}}}
+		return one(check, Fault, err.Error(), run("npm install -g @openai/codex"))
 	}
-	all := []Finding{{check, OK, fmt.Sprintf("%s, %s", version, found), nil}}
+	all := one(check, OK, fmt.Sprintf("%s, %s", version, found))
 	if err := agent.SignedIn(ctx, found, codex.Home); err != nil {
-		return append(all, Finding{"sign-in", Fault, err.Error(), []Change{run("codex login")}})
+		return append(all, newFinding("sign-in", Fault, err.Error(), run("codex login")))
 	}
-	return append(all, Finding{"sign-in", OK, "this user has one", nil})
+	return append(all, newFinding("sign-in", OK, "this user is signed in"))
 }
 
-// sandbox starts the agent's sandbox as the daemon does.
+// sandbox starts the agent's sandbox in the same way as the daemon.
 func (e *examination) sandbox(ctx context.Context) []Finding {
 	var all []Finding
 	for i, s := range e.Plan.Services {
@@ -59,45 +61,47 @@ func (e *examination) sandbox(ctx context.Context) []Finding {
 			continue
 		}
 		start := time.Now()
-		results, done := s.SandboxProbes.Run(ctx, twinLimit)
+		results, done := s.SandboxProbes.Run(ctx, sandboxTimeout)
 		if done {
-			all = append(all, e.sandboxed(results, e.Config.Services[i], time.Since(start)))
+			all = append(all, e.judgeSandbox(results, e.Config.Services[i], time.Since(start)))
 		}
 	}
 	return all
 }
 
-// twinLimit bounds each attempt in there: a closed sandbox says so at once, and whether an open one reaches the service
-// is not the question.
-const twinLimit = time.Second
+// sandboxTimeout limits each attempt inside the sandbox. A closed sandbox fails at once, and whether an open one
+// reaches the service does not matter here.
+const sandboxTimeout = time.Second
 
-func (e *examination) sandboxed(results []probe.Result, s config.Service, took time.Duration) Finding {
+func (e *examination) judgeSandbox(results []probe.Result, s config.Service, took time.Duration) Finding {
 	const check = "sandbox"
-	look := slices.IndexFunc(results, func(r probe.Result) bool { return r.Role == probe.OfHost })
-	if look < 0 { // it did not start: every attempt says why
-		why := "no attempt came back"
+	i := slices.IndexFunc(results, func(r probe.Result) bool { return r.Role == probe.OfHost })
+	if i < 0 { // it did not start: every result has the reason
+		why := "it returned no results"
 		if len(results) > 0 {
 			why = results[0].Why
 		}
-		return Finding{check, Fault, "it does not start: " + why, []Change{run("netwatchd check -v # shows the attempt")}}
+		return newFinding(check, Fault, "does not start: "+why, run("netwatchd check -v # shows the attempt"))
 	}
-	is := "open"
-	if results[look].Class == probe.LocalDenied {
-		is = "closed"
+	state := "open"
+	if results[i].Class == probe.LocalDenied {
+		state = "closed"
 	}
-	says := fmt.Sprintf("it starts in %.1f s; the network is %s in there", took.Seconds(), is)
-	if want := s.Sandbox.Want.String(); want != "any" && want != is {
-		return Finding{check, Fault, says + ", and wanted " + want, []Change{e.turn(s.Sandbox, is)}}
+	message := fmt.Sprintf("starts in %s; its network is %s", humanize.Latency(took), state)
+	if want := s.Sandbox.Want.String(); want != "any" && want != state {
+		return newFinding(check, Fault, message+", but the configuration wants it "+want,
+			e.switchSandbox(s.Sandbox, state))
 	}
-	return Finding{check, OK, says + ", as configured", nil}
+	return newFinding(check, OK, message+", as configured")
 }
 
-// turn is how the sandbox becomes as it is wanted: by codex' own configuration or, where another program makes it, by ours.
-func (e *examination) turn(sandbox *config.Sandbox, is string) Change {
+// switchSandbox returns the change that gives the sandbox the wanted state: in codex's own configuration or, if
+// another program makes the sandbox, in netwatchd's.
+func (e *examination) switchSandbox(sandbox *config.Sandbox, state string) Change {
 	if c := sandbox.Command; len(c) > 0 && c[0] != "codex" {
-		return write(e.configFile(), "sandbox: {want: "+is+"} # or another command")
+		return write(e.configFile(), "sandbox: {want: "+state+"} # or another command")
 	}
-	codex, _ := e.agentOf()
+	codex, _ := e.configuredCodex()
 	return write(path.Join(cmp.Or(codex.Home, "~/.codex"), "config.toml"), `sandbox_mode = "workspace-write"`,
-		"[sandbox_workspace_write]", fmt.Sprintf("network_access = %t", is == "closed"))
+		"[sandbox_workspace_write]", fmt.Sprintf("network_access = %t", state == "closed"))
 }

@@ -11,11 +11,13 @@ import (
 	"netwatchd/internal/diagnose"
 )
 
-// drift is how far the clock may be from the one of the hardware: that one counts whole seconds, and is read a moment later.
-const drift = 5 * time.Second
+// maxDrift is how far the system clock may be from the hardware clock, which counts whole seconds and is read a
+// little later.
+const maxDrift = 5 * time.Second
 
-// ntp is what has a WSL distribution set its clock: its timesyncd is told not to run in containers, and takes WSL for one.
-var ntp = []Change{
+// enableNTP makes a WSL distribution set its clock. systemd-timesyncd does not run in containers by default, and it
+// takes WSL for one.
+var enableNTP = []Change{
 	write("/etc/systemd/system/systemd-timesyncd.service.d/wsl.conf", "[Unit]", "ConditionVirtualization="),
 	run("systemctl daemon-reload", "systemctl enable --now systemd-timesyncd"),
 }
@@ -25,28 +27,31 @@ func (e *examination) clock(context.Context) []Finding {
 	if s := e.answer.status; s != nil {
 		for _, standing := range s.Services {
 			if standing.Cause == diagnose.Clock {
-				return []Finding{{check, Fault, standing.Title, []Change{run("timedatectl set-ntp true")}}}
+				return one(check, Fault, standing.Title, run("timedatectl set-ntp true"))
 			}
 		}
 	}
-	if behind, is := e.behindHardware(); is && behind.Abs() > drift {
-		return []Finding{{check, Fault, fmt.Sprintf("it is %v off the hardware's, as after Windows slept", behind.Round(time.Second)),
-			append([]Change{run("sudo hwclock -s")}, ntp...)}}
+	if behind, ok := e.behindHardware(); ok && behind.Abs() > maxDrift {
+		message := fmt.Sprintf("%v off the hardware clock; this happens when Windows sleeps", behind.Round(time.Second))
+		return one(check, Fault, message,
+			append([]Change{run("sudo hwclock -s")}, enableNTP...)...)
 	}
 	synchronised, err := e.Synchronised()
 	switch {
 	case err != nil:
-		return []Finding{{check, Unknown, err.Error(), nil}}
+		return one(check, Unknown, err.Error())
 	case synchronised:
-		return []Finding{{check, OK, "it is synchronised", nil}}
+		return one(check, OK, "synchronised")
 	case e.wsl.WSL:
-		return []Finding{{check, Advice, "it agrees with the hardware's, but nothing keeps it so: it may be hours off after Windows slept", ntp}}
+		return one(check, Advice, "agrees with the hardware clock, but nothing synchronises it: "+
+			"it can be hours off after Windows sleeps",
+			enableNTP...)
 	}
-	return []Finding{{check, Unknown, "nothing synchronises it, so it may be right or not", []Change{run("timedatectl set-ntp true")}}}
+	return one(check, Unknown, "nothing synchronises the clock, so it may be wrong", run("timedatectl set-ntp true"))
 }
 
-// behindHardware is how far the clock is behind that of the hardware. Under WSL that is Windows', in UTC; elsewhere it may
-// keep local time.
+// behindHardware returns how far the system clock is behind the hardware clock. It reports false outside WSL, where
+// the hardware clock may keep local time; under WSL it is Windows' clock in UTC.
 func (e *examination) behindHardware() (time.Duration, bool) {
 	if !e.wsl.WSL {
 		return 0, false

@@ -20,6 +20,7 @@ import (
 	"syscall"
 	"time"
 
+	"netwatchd/internal/humanize"
 	"netwatchd/internal/metrics"
 	"netwatchd/internal/watch"
 )
@@ -27,7 +28,7 @@ import (
 // A process is a running `netwatchd run`.
 type process struct{ pid, uid int }
 
-// findDaemon looks for it among the processes that share this one's network: those of containers are others' affair.
+// findDaemon searches the processes in this process's network namespace. It ignores daemons in containers.
 func (e *examination) findDaemon() *process {
 	here, _ := fs.ReadLink(e.Root, "proc/self/ns/net")
 	names, _ := fs.Glob(e.Root, "proc/[0-9]*/cmdline")
@@ -38,7 +39,7 @@ func (e *examination) findDaemon() *process {
 			continue
 		}
 		if there, err := fs.ReadLink(e.Root, path.Dir(name)+"/ns/net"); err == nil && there != here {
-			continue // where it cannot be seen, which takes the same user or root, it is taken to be here
+			continue // reading it takes the same user or root; a namespace that cannot be read counts as this one
 		}
 		pid, _ := strconv.Atoi(path.Base(path.Dir(name)))
 		return &process{pid, e.owner(pid)}
@@ -46,11 +47,11 @@ func (e *examination) findDaemon() *process {
 	return nil
 }
 
-// owner is the user a process runs as; -1 if that cannot be seen.
+// owner returns the user ID of a process, or -1 if it cannot be read.
 func (e *examination) owner(pid int) int {
 	text, _ := fs.ReadFile(e.Root, fmt.Sprintf("proc/%d/status", pid))
 	for line := range strings.Lines(string(text)) {
-		if ids, is := strings.CutPrefix(line, "Uid:"); is {
+		if ids, ok := strings.CutPrefix(line, "Uid:"); ok {
 			if fields := strings.Fields(ids); len(fields) > 1 {
 				if uid, err := strconv.Atoi(fields[1]); err == nil {
 					return uid
@@ -61,7 +62,7 @@ func (e *examination) owner(pid int) int {
 	return -1
 }
 
-// account is a user as commands take it: by name, or by number where systemd made the user up.
+// account returns a user as commands accept it: the name, or the number of a user that systemd made up.
 func account(uid int) string {
 	if u, err := user.LookupId(strconv.Itoa(uid)); err == nil {
 		return u.Username
@@ -69,13 +70,13 @@ func account(uid int) string {
 	return strconv.Itoa(uid)
 }
 
-// An answer is what came of asking at the daemon's address.
+// An answer is the result of a request to the daemon's address.
 type answer struct {
 	address string
-	status  *watch.Status // nil: it was no daemon's
-	said    string        // instead
-	free    bool          // nobody listens there
-	secured bool          // it wants TLS or a password
+	status  *watch.Status // nil: no daemon answered
+	failure string        // what came instead
+	free    bool          // nothing listens there
+	secured bool          // it requires TLS or a password
 }
 
 func (e *examination) get(ctx context.Context, address, path string) (*http.Response, error) {
@@ -87,35 +88,36 @@ func (e *examination) get(ctx context.Context, address, path string) (*http.Resp
 	return e.Client.Do(request)
 }
 
-// ask asks at the first address that the daemon listens on.
-func (e *examination) ask(ctx context.Context) answer {
+// queryDaemon requests the status at the first address that the daemon listens on.
+func (e *examination) queryDaemon(ctx context.Context) answer {
 	if len(e.Config.Web.Listen) == 0 {
 		return answer{free: true}
 	}
 	a := answer{address: reachable(e.Config.Web.Listen[0])}
 	response, err := e.get(ctx, a.address, "/api/v1/status")
 	if err != nil {
-		a.free, a.said = errors.Is(err, syscall.ECONNREFUSED), err.Error()
+		a.free, a.failure = errors.Is(err, syscall.ECONNREFUSED), err.Error()
 		return a
 	}
 	defer response.Body.Close()
 	body, _ := io.ReadAll(io.LimitReader(response.Body, statusLimit))
 	var s watch.Status
 	switch {
-	case response.StatusCode == http.StatusUnauthorized, strings.Contains(string(body), "HTTP request to an HTTPS server"):
+	case response.StatusCode == http.StatusUnauthorized,
+		strings.Contains(string(body), "HTTP request to an HTTPS server"):
 		a.secured = true
 	case response.StatusCode == http.StatusOK && json.Unmarshal(body, &s) == nil && !s.At.IsZero():
 		a.status = &s
 	default:
-		a.said = "HTTP " + response.Status
+		a.failure = "HTTP " + response.Status
 	}
 	return a
 }
 
-// statusLimit is as much as a status file may have.
+// statusLimit is the size limit of a status file.
 const statusLimit = 32 << 20
 
-// reachable turns an address to listen on into one to ask at: the wildcard is no address.
+// reachable turns a listen address into one to connect to: a wildcard becomes loopback.
 func reachable(listen string) string {
 	name, port, err := net.SplitHostPort(listen)
 	if ip := net.ParseIP(name); err == nil && (name == "" || ip != nil && ip.IsUnspecified()) {
@@ -129,34 +131,39 @@ func (e *examination) running(context.Context) []Finding {
 	a := e.answer
 	switch {
 	case a.status != nil && a.status.Version != e.Version:
-		return []Finding{{check, Fault, fmt.Sprintf("%s is version %s, this program is %s: it was not restarted after the upgrade, or is another file",
-			e.whose(), cmp.Or(a.status.Version, "unknown"), e.Version), []Change{run(e.own.command("restart"))}}}
+		return one(check, Fault, fmt.Sprintf("%s is version %s, this program is %s: "+
+			"it was not restarted after an upgrade, or it runs from another file",
+			e.daemonName(), cmp.Or(a.status.Version, "unknown"), e.Version),
+			run(e.own.command("restart")))
 	case a.status != nil:
-		return []Finding{{check, OK, fmt.Sprintf("%s answers at %s, version %s", e.whose(), a.address, e.Version), nil}}
+		return one(check, OK, fmt.Sprintf("%s answers at %s, version %s", e.daemonName(), a.address, e.Version))
 	case a.secured:
-		return []Finding{{check, Note, "someone answers at " + a.address + " who wants TLS or a password, as web.config_file may: not asked further", nil}}
-	case a.free && e.stray != nil:
-		return []Finding{{check, Fault, fmt.Sprintf("a daemon runs (pid %d, user %s), but nobody listens at %s: it has another configuration, or is still starting",
-			e.stray.pid, account(e.stray.uid), a.address), []Change{run("netwatchd doctor --config.file=FILE # the daemon's own")}}}
+		return one(check, Note, "the server at "+a.address+" requires TLS or a password, "+
+			"as web.config_file can configure: not checked further")
+	case a.free && e.other != nil:
+		return one(check, Fault, fmt.Sprintf("a daemon runs (pid %d, user %s), but nothing listens at %s: "+
+			"it has another configuration, or it is starting", e.other.pid, account(e.other.uid), a.address),
+			run("netwatchd doctor --config.file=FILE # the daemon's configuration"))
 	case a.free:
 		start := "netwatchd run"
 		if e.own.load == "loaded" {
 			start = e.own.command("start")
 		}
-		return []Finding{{check, Fault, "no daemon runs; " + cmp.Or(a.address, "no address") + " is free for it", []Change{run(start)}}}
+		return one(check, Fault, "not running; "+cmp.Or(a.address, "no listen address is configured, so none")+" is free",
+			run(start))
 	}
-	return []Finding{{check, Fault, fmt.Sprintf("%s is taken by another program (%s)%s", a.address, a.said, e.byWindows()),
-		[]Change{write(e.configFile(), fmt.Sprintf("web: {listen: [%q]}", e.nextPort()))}}}
+	return one(check, Fault, fmt.Sprintf("%s is in use by another program (%s)%s", a.address, a.failure, e.windowsHint()),
+		write(e.configFile(), fmt.Sprintf("web: {listen: [%q]}", e.nextPort())))
 }
 
-func (e *examination) whose() string {
+func (e *examination) daemonName() string {
 	if e.daemon == nil {
 		return "a daemon"
 	}
 	return fmt.Sprintf("the daemon (pid %d, user %s)", e.daemon.pid, account(e.daemon.uid))
 }
 
-// runs reports whether the daemon of this configuration does.
+// runs reports whether the daemon of this configuration runs.
 func (e *examination) runs() bool {
 	return e.daemon != nil || e.answer.status != nil || e.answer.secured
 }
@@ -167,31 +174,34 @@ func (e *examination) nextPort() string {
 	return net.JoinHostPort(name, strconv.Itoa(n+1))
 }
 
-// prometheus goes by what the daemon has seen: who reads its metrics, nobody else can tell.
+// prometheus checks when /metrics was last read. Only the daemon knows.
 func (e *examination) prometheus(ctx context.Context) []Finding {
 	const check = "prometheus"
 	if e.answer.status == nil {
 		return nil
 	}
-	scrape := write("prometheus.yml", "scrape_configs:", "  - job_name: netwatchd", "    static_configs:", fmt.Sprintf("      - targets: [%q]", e.answer.address))
+	scrape := write("prometheus.yml", "scrape_configs:", "  - job_name: netwatchd", "    static_configs:",
+		fmt.Sprintf("      - targets: [%q]", e.answer.address))
 	at, read, err := e.metric(ctx, "netwatchd_last_scrape_timestamp_seconds")
-	ago := e.Now().Sub(time.UnixMilli(int64(1000 * at))).Round(time.Second)
+	age := e.Now().Sub(time.UnixMilli(int64(1000 * at)))
+	ago := humanize.Span(age) + " ago"
 	switch {
 	case err != nil:
-		return []Finding{{check, Unknown, err.Error(), nil}}
+		return one(check, Unknown, err.Error())
 	case !read:
-		return []Finding{{check, Advice, "nobody has read /metrics since the daemon started", []Change{scrape}}}
-	case ago > unread:
-		return []Finding{{check, Advice, fmt.Sprintf("/metrics was last read %v ago", ago), []Change{scrape}}}
+		return one(check, Advice, "/metrics has not been read since the daemon started", scrape)
+	case age > maxScrapeAge:
+		return one(check, Advice, "/metrics was last read "+ago, scrape)
 	}
-	return []Finding{{check, OK, fmt.Sprintf("/metrics was read %v ago", ago), nil}}
+	return one(check, OK, "/metrics was read "+ago)
 }
 
-// unread is three scrapes at the longest interval that is usual, a minute.
-const unread = 3 * time.Minute
+// maxScrapeAge is three scrapes at one minute, the longest usual interval.
+const maxScrapeAge = 3 * time.Minute
 
-// metric is the value of one of the daemon's that has no labels; an older daemon may not have it.
-func (e *examination) metric(ctx context.Context, name string) (value float64, there bool, err error) {
+// metric returns the value of a daemon metric without labels. It reports false if the daemon has none of this name,
+// as an older one may.
+func (e *examination) metric(ctx context.Context, name string) (value float64, found bool, err error) {
 	response, err := e.get(ctx, e.answer.address, "/metrics")
 	if err != nil {
 		return 0, false, err
@@ -199,7 +209,7 @@ func (e *examination) metric(ctx context.Context, name string) (value float64, t
 	defer response.Body.Close()
 	lines := bufio.NewScanner(response.Body)
 	for lines.Scan() {
-		if text, is := strings.CutPrefix(lines.Text(), name+" "); is {
+		if text, ok := strings.CutPrefix(lines.Text(), name+" "); ok {
 			value, err = strconv.ParseFloat(text, 64)
 			return value, err == nil, err
 		}

@@ -1,6 +1,6 @@
-// Package doctor says whether an installation of netwatchd is well.
+// Package doctor checks an installation of netwatchd.
 //
-// It looks and asks, and changes nothing.
+// It only reads and queries; it changes nothing.
 package doctor
 
 import (
@@ -20,14 +20,14 @@ import (
 	"netwatchd/internal/plan"
 )
 
-// An Outcome is what became of a check, the worst last.
+// An Outcome is the result of a check; the worst comes last.
 type Outcome uint8
 
 const (
-	OK    Outcome = iota
-	Note            // neither well nor wrong: worth knowing
-	Advice          // it works, and would be better otherwise
-	Unknown         // cannot be seen from here
+	OK      Outcome = iota
+	Note            // neither right nor wrong, but worth knowing
+	Advice          // works, but could be better
+	Unknown         // cannot be determined from here
 	Fault
 )
 
@@ -37,7 +37,7 @@ var outcomeNames = []string{OK: "well", Note: "note", Advice: "advice", Unknown:
 func (o Outcome) String() string               { return outcomeNames[o] }
 func (o Outcome) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
 
-// A Finding is what a check found, in a sentence, and what to change if that is not as it should be.
+// A Finding is the result of a check, in a sentence, and what to change if something is wrong.
 type Finding struct {
 	Check   string   `json:"check"`
 	Outcome Outcome  `json:"outcome"`
@@ -45,19 +45,27 @@ type Finding struct {
 	Fix     []Change `json:"do,omitempty"`
 }
 
-// A Change is lines to write into a file or, if it names none, commands to run.
+func newFinding(check string, o Outcome, message string, fix ...Change) Finding {
+	return Finding{Check: check, Outcome: o, Message: message, Fix: fix}
+}
+
+func one(check string, o Outcome, message string, fix ...Change) []Finding {
+	return []Finding{newFinding(check, o, message, fix...)}
+}
+
+// A Change is a list of lines to write into File or, without a File, of commands to run.
 type Change struct {
 	File  string   `json:"in,omitempty"`
 	Lines []string `json:"lines"`
 }
 
-// A Report is what an examination came to.
+// A Report holds all findings.
 type Report struct {
-	Version  string    `json:"version"` // of the program that examined
+	Version  string    `json:"version"` // of the program that made the report
 	Findings []Finding `json:"findings"`
 }
 
-// Worst is the worst outcome of all.
+// Worst returns the worst outcome of all findings.
 func (r Report) Worst() Outcome {
 	worst := OK
 	for _, f := range r.Findings {
@@ -70,28 +78,29 @@ func run(lines ...string) Change { return Change{Lines: lines} }
 
 func write(file string, lines ...string) Change { return Change{File: file, Lines: lines} }
 
-// A Host is where an installation is.
+// A Host gives access to the host that is examined.
 type Host struct {
 	Root    fs.FS    // its files
-	Environ []string // of the shell that asks
+	Environ []string // of the shell in which doctor runs
 	UID     int
-	// Run runs a program and returns what it printed; an error says that it could not be run or did not exit with 0.
+	// Run runs a program and returns its output. It fails if the program cannot be started or does not exit with 0.
 	Run    func(ctx context.Context, argv ...string) (string, error)
 	Client *http.Client
-	// Synchronised reports whether the kernel takes its clock to be synchronised.
+	// Synchronised reports whether the kernel considers its clock synchronised.
 	Synchronised func() (bool, error)
 	Now          func() time.Time
-	Denied       bool // the network, in a sandbox
+	Denied       bool // this process is denied the network
 }
 
-// answerLimit bounds what answers at once if it answers at all: systemctl, cmd.exe, a daemon on this host.
-const answerLimit = 3 * time.Second
+// localTimeout limits what answers at once or never: systemctl, cmd.exe, a daemon on this host.
+const localTimeout = 3 * time.Second
 
-// Here is this host.
+// Here returns this host.
 func Here() Host {
 	return Host{
 		Root: os.DirFS("/"), Environ: os.Environ(), UID: os.Getuid(), Now: time.Now,
-		Client:       &http.Client{Timeout: answerLimit, Transport: &http.Transport{}}, // no proxy: the daemon is on this host
+		// An empty Transport uses no proxy: the daemon is on this host.
+		Client:       &http.Client{Timeout: localTimeout, Transport: &http.Transport{}},
 		Run:          runProgram,
 		Synchronised: synchronised,
 		Denied:       host.DetectSandbox().Denied,
@@ -99,20 +108,20 @@ func Here() Host {
 }
 
 func runProgram(ctx context.Context, argv ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, answerLimit)
+	ctx, cancel := context.WithTimeout(ctx, localTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.WaitDelay = time.Second
-	said, err := cmd.Output()
-	return string(said), err
+	out, err := cmd.Output()
+	return string(out), err
 }
 
 func synchronised() (bool, error) {
-	state, err := unix.Adjtimex(&unix.Timex{}) // asks; modes of zero change nothing
+	state, err := unix.Adjtimex(&unix.Timex{}) // a query: Modes of zero changes nothing
 	return state != unix.TIME_ERROR, err
 }
 
-// An Installation is what is examined.
+// An Installation is what Examine examines.
 type Installation struct {
 	Host
 	Config  *config.Config
@@ -120,42 +129,44 @@ type Installation struct {
 	Version string // of this program
 }
 
-// Examine makes every check that there is to make here. It starts the agent's sandbox, and takes a second or two.
+// Examine runs every check that applies here. It starts the agent's sandbox and takes one or two seconds.
 func Examine(ctx context.Context, in Installation) Report {
 	r := Report{Version: in.Version}
 	if in.Denied {
-		r.Findings = []Finding{{"sandbox", Unknown, "this runs where the network is denied: an installation cannot be seen from inside a sandbox",
-			[]Change{run("netwatchd doctor # outside of it")}}}
+		r.Findings = one("sandbox", Unknown,
+			"the network is denied here: an installation cannot be checked from inside a sandbox",
+			run("netwatchd doctor # outside the sandbox"))
 		return r
 	}
 	e := &examination{Installation: in, wsl: host.WSLIn(in.Root)}
 	e.daemon = e.findDaemon()
-	if e.answer = e.ask(ctx); e.answer.free {
-		e.daemon, e.stray = nil, e.daemon
+	if e.answer = e.queryDaemon(ctx); e.answer.free {
+		e.daemon, e.other = nil, e.daemon
 	}
 	for _, check := range []func(context.Context) []Finding{
-		e.configuration, e.codex, e.sandbox, e.unit, e.running, e.statusFile, e.storage, e.prometheus, e.clock, e.proxies, e.windows,
+		e.configuration, e.codex, e.sandbox, e.unit, e.running, e.statusFile, e.storage, e.prometheus, e.clock,
+		e.proxies, e.windows,
 	} {
 		r.Findings = append(r.Findings, check(ctx)...)
 	}
 	return r
 }
 
-// An examination is an installation with what several checks want to know.
+// An examination is an installation with what several checks need.
 type examination struct {
 	Installation
 	wsl    host.WSLFacts
-	daemon *process // of this configuration; nil: none is seen
-	stray  *process // of another
+	daemon *process // of this configuration; nil: none found
+	other  *process // of another configuration
 	answer answer
-	own    unit // under which it runs, or would; known once there was a look at units
+	own    unit // the unit netwatchd runs under, or would; set by the unit check
 }
 
 func (e *examination) getenv(name string) string { return lookup(e.Environ, name) }
 
 func lookup(environ []string, name string) string {
 	for _, entry := range slices.Backward(environ) {
-		if value, is := strings.CutPrefix(entry, name+"="); is {
+		if value, ok := strings.CutPrefix(entry, name+"="); ok {
 			return value
 		}
 	}

@@ -12,11 +12,12 @@ import (
 	"time"
 
 	"netwatchd/internal/diagnose"
+	"netwatchd/internal/humanize"
 	"netwatchd/internal/statusfile"
 	"netwatchd/internal/watch"
 )
 
-// configFile is where a setting goes: into the file in force, or the one that would be read first.
+// configFile returns the file for a setting: the one in use, or the first that would be read.
 func (e *examination) configFile() string {
 	if e.Config.Path != "" {
 		return e.Config.Path
@@ -27,19 +28,20 @@ func (e *examination) configFile() string {
 func (e *examination) configuration(context.Context) []Finding {
 	const check = "configuration"
 	if e.Config.Path == "" {
-		return []Finding{{check, OK, "the one built in: there is no file, and none is needed", nil}}
+		return one(check, OK, "built-in defaults; no file is needed")
 	}
 	info, err := fs.Stat(e.Root, strings.TrimPrefix(e.Config.Path, "/"))
 	if err == nil && e.daemon != nil && !readableBy(info, e.daemon.uid) {
-		return []Finding{{check, Fault, fmt.Sprintf("%s has no faults, but user %d, whom the daemon runs as, may not read it (mode %v)",
-			e.Config.Path, e.daemon.uid, info.Mode().Perm()), []Change{run("chmod a+r " + e.Config.Path)}}}
+		return one(check, Fault, fmt.Sprintf("%s is valid, but the daemon's user (%s) cannot read it (mode %v)",
+			e.Config.Path, account(e.daemon.uid), info.Mode().Perm()),
+			run("chmod a+r "+e.Config.Path))
 	}
-	return []Finding{{check, OK, e.Config.Path + " has no faults", nil}}
+	return one(check, OK, e.Config.Path+" is valid")
 }
 
-// readableBy goes by the owner's and everyone's permissions, which is what files under /etc have.
+// readableBy checks the permissions of the owner and of others. Files under /etc rarely use more.
 func readableBy(info fs.FileInfo, uid int) bool {
-	if stat, is := info.Sys().(*syscall.Stat_t); is && int(stat.Uid) == uid && info.Mode()&0o400 != 0 {
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok && int(stat.Uid) == uid && info.Mode()&0o400 != 0 {
 		return true
 	}
 	return uid == 0 || info.Mode()&0o004 != 0
@@ -47,25 +49,27 @@ func readableBy(info fs.FileInfo, uid int) bool {
 
 func (e *examination) statusFile(context.Context) []Finding {
 	const check = "status file"
-	file, status, age, err := e.youngest()
+	file, status, age, err := e.newest()
 	switch {
 	case err != nil:
-		return []Finding{{check, Fault, err.Error(), []Change{run("ls -ld "+path.Dir(file), "ls -l "+file)}}}
+		return one(check, Fault, err.Error(), run("ls -ld "+path.Dir(file), "ls -l "+file))
 	case status == nil:
 		return e.noStatusFile()
 	case age > staleStatus:
-		return []Finding{{check, Fault, fmt.Sprintf("%s is %v old: the daemon that kept it has stopped", file, age.Round(time.Second)),
-			[]Change{run(e.own.command("restart"))}}}
+		return one(check, Fault, fmt.Sprintf("%s is %s old: the daemon that wrote it has stopped", file, humanize.Span(age)),
+			run(e.own.command("restart")))
 	}
 	if info, err := fs.Stat(e.Root, strings.TrimPrefix(file, "/")); err == nil && info.Mode()&0o004 == 0 {
-		return []Finding{{check, Fault, fmt.Sprintf("%s may not be read by everyone (mode %v): an agent's sandbox can ask nothing else", file, info.Mode().Perm()),
-			[]Change{run("chmod a+r " + file)}}}
+		return one(check, Fault, fmt.Sprintf("%s is not world-readable (mode %v): "+
+			"processes in an agent's sandbox have no other way to see the status", file, info.Mode().Perm()),
+			run("chmod a+r "+file))
 	}
-	return []Finding{{check, OK, file + " is there for everyone to read, an agent's sandbox included", nil}}
+	return one(check, OK, file+" is up to date and world-readable, also from an agent's sandbox")
 }
 
-// youngest is the status file that was written last; none, if there is none. An error is told only where no other can be read.
-func (e *examination) youngest() (file string, latest *watch.Status, age time.Duration, err error) {
+// newest returns the status file that was written last, if there is one. It returns an error only if no file can be
+// read.
+func (e *examination) newest() (file string, latest *watch.Status, age time.Duration, err error) {
 	for _, candidate := range e.Config.StatusFiles() {
 		if !e.exists(strings.TrimPrefix(candidate, "/")) {
 			continue
@@ -81,7 +85,7 @@ func (e *examination) youngest() (file string, latest *watch.Status, age time.Du
 	return file, latest, age, err
 }
 
-// noStatusFile tells why there is none, unless it is that no daemon runs, which has been told.
+// noStatusFile reports why there is no status file. It reports nothing if no daemon runs: the daemon check does.
 func (e *examination) noStatusFile() []Finding {
 	const check = "status file"
 	keep := write(e.configFile(), "status_file: /run/netwatchd/status.json")
@@ -89,25 +93,29 @@ func (e *examination) noStatusFile() []Finding {
 	case !e.runs():
 		return nil
 	case e.Config.StatusFile == "":
-		return []Finding{{check, Advice, "none is kept: netwatchd check cannot tell an agent in its sandbox what the host sees", []Change{keep}}}
+		return one(check, Advice, "disabled: netwatchd check cannot show the host's status to an agent in its sandbox",
+			keep)
 	case e.starting():
-		return []Finding{{check, Note, e.Config.StatusFile + " is not there yet: the first round is not over", nil}}
+		return one(check, Note, e.Config.StatusFile+" does not exist yet: the first round is still running")
 	}
-	return []Finding{{check, Fault, "there is none, although a daemon runs: not " + strings.Join(e.Config.StatusFiles(), ", nor "),
-		[]Change{keep, run(e.own.command("restart"))}}}
+	return one(check, Fault, "missing although a daemon runs: looked for "+strings.Join(e.Config.StatusFiles(), ", "),
+		keep, run(e.own.command("restart")))
 }
 
-// starting reports whether the daemon has not judged anything yet.
+// starting reports whether the daemon's first round is still running.
 func (e *examination) starting() bool {
 	s := e.answer.status
-	return s != nil && slices.ContainsFunc(s.Services, func(s watch.ServiceStatus) bool { return s.Cause == diagnose.Starting })
+	if s == nil {
+		return false
+	}
+	return slices.ContainsFunc(s.Services, func(s watch.ServiceStatus) bool { return s.Cause == diagnose.Starting })
 }
 
-// staleStatus is four renewals missed: the file is written anew every 15 s.
+// staleStatus is four missed writes: the daemon writes the file every 15 s.
 const staleStatus = time.Minute
 
-// storage goes by what the daemon says: where it keeps its history, and as whom, is its unit's affair. Where none runs there
-// is only the directory to look at.
+// storage relies on the daemon's metrics: its unit decides where it keeps its history, and as which user. If no
+// daemon runs, only the directory can be checked.
 func (e *examination) storage(ctx context.Context) []Finding {
 	const check = "storage"
 	dir := e.Config.Storage.Path
@@ -115,23 +123,24 @@ func (e *examination) storage(ctx context.Context) []Finding {
 		failures, _, err := e.metric(ctx, "netwatchd_store_errors_total")
 		switch {
 		case err != nil:
-			return []Finding{{check, Unknown, err.Error(), nil}}
+			return one(check, Unknown, err.Error())
 		case failures > 0:
-			return []Finding{{check, Fault, fmt.Sprintf("history could not be kept %.0f times since the daemon started", failures),
-				[]Change{run("journalctl -u "+e.own.name+" -n 100 | grep store", "netwatchd store check")}}}
+			return one(check, Fault, fmt.Sprintf("writing history failed %.0f times since the daemon started", failures),
+				run("journalctl -u "+e.own.name+" -n 100 | grep store", "netwatchd store check"))
 		}
-		return []Finding{{check, OK, "the daemon has kept its history without an error", nil}}
+		return one(check, OK, "the daemon writes its history without errors")
 	}
 	info, err := fs.Stat(e.Root, strings.TrimPrefix(dir, "/"))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return []Finding{{check, Note, dir + " is not there yet: the daemon makes it", nil}}
+		return one(check, Note, dir+" does not exist yet: the daemon creates it")
 	case err != nil:
-		return []Finding{{check, Unknown, err.Error(), []Change{run("sudo netwatchd doctor")}}}
+		return one(check, Unknown, err.Error(), run("sudo netwatchd doctor"))
 	}
-	if stat, is := info.Sys().(*syscall.Stat_t); is && e.UID != 0 && int(stat.Uid) != e.UID {
-		return []Finding{{check, Fault, fmt.Sprintf("%s belongs to %s: a daemon of this user's keeps no history", dir, account(int(stat.Uid))),
-			[]Change{run("sudo chown -R " + account(e.UID) + " " + dir)}}}
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok && e.UID != 0 && int(stat.Uid) != e.UID {
+		return one(check, Fault, fmt.Sprintf("%s belongs to %s: a daemon run by this user cannot write its history",
+			dir, account(int(stat.Uid))),
+			run("sudo chown -R "+account(e.UID)+" "+dir))
 	}
-	return []Finding{{check, OK, dir + " is there", nil}}
+	return one(check, OK, dir+" exists")
 }

@@ -10,7 +10,7 @@ import (
 	"netwatchd/internal/redact"
 )
 
-// proxyNames are what decides by which way requests leave, in either spelling.
+// proxyNames are the variables that select a proxy, in upper or lower case.
 var proxyNames = []string{"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"}
 
 func proxiesOf(environ []string) map[string]string {
@@ -27,8 +27,8 @@ func proxiesOf(environ []string) map[string]string {
 	return all
 }
 
-// proxies holds the daemon's environment against the shell's: WSL's autoProxy, and /etc/profile, give proxies to shells and
-// not to services, so that an agent and the daemon leave by different ways.
+// proxies compares the daemon's proxy variables with the shell's. WSL's autoProxy and /etc/profile set proxies for
+// shells but not for services, so an agent and the daemon may use different network paths.
 func (e *examination) proxies(context.Context) []Finding {
 	const check = "proxy"
 	if e.daemon == nil {
@@ -37,10 +37,11 @@ func (e *examination) proxies(context.Context) []Finding {
 	text, err := fs.ReadFile(e.Root, fmt.Sprintf("proc/%d/environ", e.daemon.pid))
 	shell := proxiesOf(e.Environ)
 	switch {
-	case err != nil && len(shell) == 0 && e.straight():
-		return []Finding{{check, OK, "neither this shell nor the daemon's requests use one", nil}}
-	case err != nil: // another user's, or one of a unit with users of its own
-		return []Finding{{check, Unknown, "the daemon's environment cannot be seen by this user", []Change{run("sudo --preserve-env netwatchd doctor")}}}
+	case err != nil && len(shell) == 0 && e.daemonUsesNoProxy():
+		return one(check, OK, "neither this shell nor the daemon's probes use a proxy")
+	case err != nil: // another user's process, or one in a user namespace
+		return one(check, Unknown, "this user cannot read the daemon's environment",
+			run("sudo --preserve-env netwatchd doctor"))
 	}
 	daemon := proxiesOf(strings.Split(string(text), "\x00"))
 	var differ, lines []string
@@ -48,36 +49,38 @@ func (e *examination) proxies(context.Context) []Finding {
 		if shell[name] == daemon[name] {
 			continue
 		}
-		differ = append(differ, fmt.Sprintf("%s is %s here and %s there", name, shown(name, shell[name]), shown(name, daemon[name])))
+		differ = append(differ, fmt.Sprintf("%s is %s in this shell and %s in the daemon",
+			name, shown(name, shell[name]), shown(name, daemon[name])))
 		lines = append(lines, fmt.Sprintf("Environment=%s=%s", name, redact.Named(name, shell[name])))
 	}
 	if len(differ) == 0 {
-		says := "neither this shell nor the daemon has one"
+		message := "neither this shell nor the daemon uses a proxy"
 		if len(shell) > 0 {
-			says = "this shell and the daemon have the same"
+			message = "this shell and the daemon use the same proxy settings"
 		}
-		return []Finding{{check, OK, says, nil}}
+		return one(check, OK, message)
 	}
-	return []Finding{{check, Advice, "an agent of this shell and the daemon leave by different ways: " + strings.Join(differ, "; "),
-		e.own.dropIn("proxy.conf", append([]string{"[Service]"}, lines...)...)}}
+	return one(check, Advice,
+		"an agent in this shell and the daemon use different proxy settings: "+strings.Join(differ, "; "),
+		e.own.dropIn("proxy.conf", append([]string{"[Service]"}, lines...)...)...)
 }
 
-// straight reports whether the daemon's requests to its services are seen to go by no proxy.
-func (e *examination) straight() bool {
-	seen := false
+// daemonUsesNoProxy reports whether the daemon's status shows http probes to a service, all without a proxy.
+func (e *examination) daemonUsesNoProxy() bool {
+	found := false
 	if e.answer.status != nil {
 		for _, s := range e.answer.status.Services {
 			for _, r := range s.Results {
 				if r.Kind != probe.KindHTTP || r.Role != probe.OfService || r.Vantage != probe.FromHost {
 					continue
 				}
-				if seen = true; r.Proxy != "" {
+				if found = true; r.Proxy != "" {
 					return false
 				}
 			}
 		}
 	}
-	return seen
+	return found
 }
 
 func shown(name, value string) string {

@@ -10,49 +10,50 @@ import (
 	"netwatchd/internal/agent"
 )
 
-// A unit is what systemd says of one.
+// A unit is a systemd unit as systemctl show describes it.
 type unit struct {
 	name                    string
-	user                    bool // of the user's own manager
+	user                    bool // belongs to the user's own manager (systemctl --user)
 	load, file, active, why string
-	dynamic                 bool // its user has no home, and so no codex
+	dynamic                 bool // DynamicUser: the user has no home directory, so no codex
 }
 
 var unitProperties = []string{"Id", "LoadState", "UnitFileState", "ActiveState", "Result", "DynamicUser"}
 
-// units are those under which netwatchd may run for this user.
+// units returns the units that may run netwatchd for this user.
 func (e *examination) units(ctx context.Context) ([]unit, error) {
 	name := account(e.UID)
 	show := []string{"systemctl", "show", "--property=" + strings.Join(unitProperties, ",")}
-	// the pattern matches those that run, whosever they are
-	said, err := e.Run(ctx, append(show, "netwatchd.service", "netwatchd@"+name+".service", "netwatchd@*.service")...)
+	// The pattern matches the running instances of all users.
+	out, err := e.Run(ctx, append(show, "netwatchd.service", "netwatchd@"+name+".service", "netwatchd@*.service")...)
 	if err != nil {
 		return nil, err
 	}
-	all := readUnits(said, false)
-	// a user without a manager of its own has no units of its own
-	if own, err := e.Run(ctx, append([]string{show[0], "--user"}, append(show[1:], "netwatchd.service")...)...); err == nil {
+	all := readUnits(out, false)
+	// A user without a running manager has no user units.
+	userShow := slices.Concat(show[:1], []string{"--user"}, show[1:], []string{"netwatchd.service"})
+	if own, err := e.Run(ctx, userShow...); err == nil {
 		all = append(all, readUnits(own, true)...)
 	}
 	return slices.DeleteFunc(all, func(u unit) bool { return u.load == "not-found" }), nil
 }
 
-// readUnits reads what systemctl show prints: a block for each unit, with an empty line between them.
-func readUnits(said string, user bool) []unit {
+// readUnits parses the output of systemctl show: one block per unit, separated by empty lines.
+func readUnits(text string, user bool) []unit {
 	var all []unit
-	for block := range strings.SplitSeq(strings.TrimSpace(said), "\n\n") {
+	for block := range strings.SplitSeq(strings.TrimSpace(text), "\n\n") {
 		value := make(map[string]string)
 		for line := range strings.Lines(block) {
 			name, v, _ := strings.Cut(strings.TrimSpace(line), "=")
 			value[name] = v
 		}
-		all = append(all, unit{value["Id"], user, value["LoadState"], value["UnitFileState"], value["ActiveState"], value["Result"],
-			value["DynamicUser"] == "yes"})
+		all = append(all, unit{value["Id"], user, value["LoadState"], value["UnitFileState"], value["ActiveState"],
+			value["Result"], value["DynamicUser"] == "yes"})
 	}
 	return all
 }
 
-// manager is how the unit's systemd is talked to.
+// manager returns the command that controls the unit's systemd.
 func (u unit) manager() string {
 	if u.user {
 		return "systemctl --user"
@@ -60,9 +61,9 @@ func (u unit) manager() string {
 	return "systemctl"
 }
 
-func (u unit) command(words string) string { return u.manager() + " " + words + " " + u.name }
+func (u unit) command(verb string) string { return u.manager() + " " + verb + " " + u.name }
 
-// dropIn is lines added to the unit, and what makes them hold.
+// dropIn returns the changes that add lines to the unit and apply them.
 func (u unit) dropIn(file string, lines ...string) []Change {
 	dir := "/etc/systemd/system/"
 	if u.user {
@@ -71,7 +72,7 @@ func (u unit) dropIn(file string, lines ...string) []Change {
 	return []Change{write(dir+u.name+".d/"+file, lines...), run(u.manager()+" daemon-reload", u.command("restart"))}
 }
 
-// findUnit chooses the one under which netwatchd runs, or would. It reports false if none is installed.
+// findUnit chooses the unit that netwatchd runs under, or would run under. It reports false if none is installed.
 func (e *examination) findUnit(ctx context.Context) (own unit, found bool, err error) {
 	own = unit{name: "netwatchd.service"}
 	if !e.exists("run/systemd/system") {
@@ -84,7 +85,7 @@ func (e *examination) findUnit(ctx context.Context) (own unit, found bool, err e
 	return slices.MaxFunc(all, func(a, b unit) int { return cmp.Compare(a.rank(), b.rank()) }), true, nil
 }
 
-// rank tells the unit that is meant: one that runs, else one that has failed, else one that is to start with the host.
+// rank orders units: one that runs first, then one that failed or is starting, then one that is enabled.
 func (u unit) rank() int {
 	switch {
 	case u.active == "active":
@@ -103,30 +104,32 @@ func (e *examination) unit(ctx context.Context) []Finding {
 	e.own = own
 	switch {
 	case err != nil:
-		return []Finding{{check, Unknown, fmt.Sprintf("systemctl does not answer: %v", err), []Change{run("systemctl status netwatchd")}}}
+		return one(check, Unknown, fmt.Sprintf("systemctl failed: %v", err), run("systemctl status netwatchd"))
 	case found:
 	case e.exists("run/systemd/system"):
 		file, instance := "netwatchd.service", "netwatchd.service"
 		if e.hasAgent() {
 			file, instance = "netwatchd@.service", "netwatchd@"+account(e.UID)+".service"
 		}
-		return []Finding{{check, Advice, "none is installed: netwatchd does not start with this host",
-			[]Change{run("cp deploy/systemd/"+file+" /etc/systemd/system/", "systemctl daemon-reload", "systemctl enable --now "+instance)}}}
+		return one(check, Advice, "not installed: netwatchd does not start at boot",
+			run("cp deploy/systemd/"+file+" /etc/systemd/system/", "systemctl daemon-reload",
+				"systemctl enable --now "+instance))
 	default:
-		return []Finding{{check, Note, "systemd does not run here: netwatchd is started by something else, or by hand", nil}}
+		return one(check, Note, "systemd does not run here: netwatchd must be started by something else or by hand")
 	}
 	findings := []Finding{own.found()}
 	if own.dynamic && e.hasAgent() {
-		findings = append(findings, Finding{check, Advice, own.name + " runs as a user of its own, who has no agent: this user's is not watched",
-			[]Change{run(own.command("disable --now"), "systemctl enable --now netwatchd@"+account(e.UID)+".service")}})
+		findings = append(findings, newFinding(check, Advice,
+			own.name+" runs as its own user, which has no agent: this user's agent is not monitored",
+			run(own.command("disable --now"), "systemctl enable --now netwatchd@"+account(e.UID)+".service")))
 	}
 	return findings
 }
 
-// hasAgent reports whether this user has an agent that the configuration would run.
+// hasAgent reports whether this user has an agent that the configuration runs.
 func (e *examination) hasAgent() bool {
-	codex, wanted := e.agentOf()
-	if !wanted || e.UID == 0 { // root's is a matter of its own: the hardening is made for a person's
+	codex, wanted := e.configuredCodex()
+	if !wanted || e.UID == 0 { // the per-user unit's hardening is made for a person's agent, not for root's
 		return false
 	}
 	_, err := agent.FindCodex(codex.Path)
@@ -137,13 +140,14 @@ func (u unit) found() Finding {
 	const check = "unit"
 	switch {
 	case u.load != "loaded":
-		return Finding{check, Fault, fmt.Sprintf("%s is %s", u.name, u.load), []Change{run(u.command("status"))}}
+		return newFinding(check, Fault, fmt.Sprintf("%s is %s", u.name, u.load), run(u.command("status")))
 	case u.active == "failed":
-		return Finding{check, Fault, fmt.Sprintf("%s has failed (%s)", u.name, u.why), []Change{run("journalctl -u "+u.name+" -n 20", u.command("restart"))}}
+		return newFinding(check, Fault, fmt.Sprintf("%s failed (%s)", u.name, u.why),
+			run("journalctl -u "+u.name+" -n 20", u.command("restart")))
 	case u.active != "active":
-		return Finding{check, Fault, fmt.Sprintf("%s is %s", u.name, u.active), []Change{run(u.command("enable --now"))}}
+		return newFinding(check, Fault, fmt.Sprintf("%s is %s", u.name, u.active), run(u.command("enable --now")))
 	case u.file == "disabled":
-		return Finding{check, Advice, u.name + " runs, but does not start with this host", []Change{run(u.command("enable"))}}
+		return newFinding(check, Advice, u.name+" runs, but does not start at boot", run(u.command("enable")))
 	}
-	return Finding{check, OK, fmt.Sprintf("%s is %s and %s", u.name, u.file, u.active), nil}
+	return newFinding(check, OK, fmt.Sprintf("%s is %s and %s", u.name, u.file, u.active))
 }

@@ -10,18 +10,18 @@ import (
 	"netwatchd/internal/host"
 )
 
-// windows are the checks that only WSL needs.
+// windows runs the checks that only apply under WSL.
 func (e *examination) windows(ctx context.Context) []Finding {
 	if !e.wsl.WSL {
 		return nil
 	}
 	if e.wsl.Version == 1 {
-		return []Finding{{"wsl", Fault, "this is WSL 1: it has no Linux kernel, so neither units nor an agent's sandbox work",
-			[]Change{run("wsl.exe --set-version " + e.distribution() + " 2 # in Windows")}}}
+		return one("wsl", Fault, "this is WSL 1, which has no Linux kernel: systemd units and agent sandboxes do not work",
+			run("wsl.exe --set-version "+e.distribution()+" 2 # in Windows"))
 	}
 	local := e.settings("etc/wsl.conf")
 	outside, seen := e.windowsSettings(ctx)
-	return []Finding{e.systemd(local), awake(outside, seen), e.networking(outside), e.names(local)}
+	return []Finding{e.systemd(local), awake(outside, seen), e.networking(outside), e.resolvConf(local)}
 }
 
 func (e *examination) distribution() string {
@@ -31,17 +31,17 @@ func (e *examination) distribution() string {
 	return "DISTRIBUTION"
 }
 
-func (e *examination) byWindows() string {
+func (e *examination) windowsHint() string {
 	if e.wsl.Networking == host.WSLMirrored {
-		return "; networking is mirrored, so it may be a program of Windows"
+		return "; networking is mirrored, so it may be a Windows program"
 	}
 	return ""
 }
 
-// restart is what makes WSL read its settings anew. It ends every distribution.
+// restart makes WSL read its settings again. It stops every distribution.
 var restart = run("wsl.exe --shutdown # in Windows")
 
-// settings are those of an INI file, by section and key in lower case.
+// settings are the values of an INI file, by section and key in lower case.
 type settings struct {
 	file   string
 	values map[string]string // "section.key"
@@ -56,7 +56,7 @@ func (e *examination) settings(name string) settings {
 	return settings{"/" + name, readINI(string(text))}
 }
 
-// readINI reads as much of the format as WSL's two files have.
+// readINI parses the subset of INI that WSL's two files use.
 func readINI(text string) map[string]string {
 	values := make(map[string]string)
 	section := ""
@@ -65,15 +65,15 @@ func readINI(text string) map[string]string {
 		line = strings.TrimSpace(line)
 		if strings.HasPrefix(line, "[") {
 			section = strings.ToLower(strings.Trim(line, "[] "))
-		} else if key, value, is := strings.Cut(line, "="); is {
+		} else if key, value, ok := strings.Cut(line, "="); ok {
 			values[section+"."+strings.ToLower(strings.TrimSpace(key))] = strings.Trim(strings.TrimSpace(value), `"`)
 		}
 	}
 	return values
 }
 
-// windowsSettings reads .wslconfig, which lies in the profile of the Windows user: it is seen only where that drive is mounted
-// and it is clear whose profile it is.
+// windowsSettings reads .wslconfig in the profile of the Windows user. It reports false if that drive is not mounted
+// or the user cannot be determined.
 func (e *examination) windowsSettings(ctx context.Context) (settings, bool) {
 	mount := e.settings("etc/wsl.conf").values["automount.root"]
 	if mount == "" {
@@ -89,16 +89,18 @@ func (e *examination) windowsSettings(ctx context.Context) (settings, bool) {
 	return s, true
 }
 
-// nobody are the profiles that are no person's.
-var nobody = map[string]bool{"All Users": true, "Default": true, "Default User": true, "Public": true, "defaultuser0": true, "WDAGUtilityAccount": true}
+// systemProfiles are the Windows profiles that belong to no person.
+var systemProfiles = map[string]bool{"All Users": true, "Default": true, "Default User": true, "Public": true,
+	"defaultuser0": true, "WDAGUtilityAccount": true}
 
-// windowsUser asks Windows whose session this is; where its programs cannot be started, an only profile must be it.
+// windowsUser asks Windows whose session this is. If Windows programs cannot be started, it returns the only profile.
 func (e *examination) windowsUser(ctx context.Context, users string) (string, bool) {
 	if e.wsl.Interop {
 		cmd := "/" + path.Join(path.Dir(users), "Windows/System32/cmd.exe")
-		if said, err := e.Run(ctx, cmd, "/c", "echo %USERPROFILE%"); err == nil {
-			profile := strings.ReplaceAll(strings.TrimSpace(said), `\`, "/")
-			if name := path.Base(profile); strings.EqualFold(path.Dir(profile), "C:/Users") && e.exists(path.Join(users, name)) {
+		if out, err := e.Run(ctx, cmd, "/c", "echo %USERPROFILE%"); err == nil {
+			profile := strings.ReplaceAll(strings.TrimSpace(out), `\`, "/")
+			name := path.Base(profile)
+			if strings.EqualFold(path.Dir(profile), "C:/Users") && e.exists(path.Join(users, name)) {
 				return name, true
 			}
 		}
@@ -109,7 +111,7 @@ func (e *examination) windowsUser(ctx context.Context, users string) (string, bo
 	}
 	var people []string
 	for _, entry := range entries {
-		if entry.IsDir() && !nobody[entry.Name()] {
+		if entry.IsDir() && !systemProfiles[entry.Name()] {
 			people = append(people, entry.Name())
 		}
 	}
@@ -124,25 +126,30 @@ func (e *examination) systemd(local settings) Finding {
 	on := local.get("boot", "systemd") == "true"
 	switch {
 	case e.wsl.Systemd:
-		return Finding{check, OK, "it is on", nil}
+		return newFinding(check, OK, "enabled")
 	case on:
-		return Finding{check, Fault, "/etc/wsl.conf has it on, but WSL has not been restarted since", []Change{restart}}
+		return newFinding(check, Fault, "enabled in /etc/wsl.conf, but WSL has not been restarted since", restart)
 	}
-	return Finding{check, Fault, "it is off, so no unit can be started", []Change{write("/etc/wsl.conf", "[boot]", "systemd=true"), restart}}
+	return newFinding(check, Fault, "disabled: systemd units cannot run",
+		write("/etc/wsl.conf", "[boot]", "systemd=true"), restart)
 }
 
-// awake: a unit does not keep a distribution running. WSL stops it seconds after its last window closes, unless told not to.
+// awake checks that WSL keeps the distribution running. A unit does not: WSL stops the distribution seconds after its
+// last window closes, unless its settings say otherwise.
 func awake(outside settings, seen bool) Finding {
 	const check = "wsl kept awake"
 	do := []Change{write(outside.file, "[general]", "instanceIdleTimeout=-1", "[wsl2]", "vmIdleTimeout=-1"), restart}
 	switch {
 	case !seen:
-		return Finding{check, Unknown, "the settings of Windows cannot be seen from here; unless they say otherwise this distribution stops " +
-			"when its last window closes, units or not", do}
+		return newFinding(check, Unknown, "the Windows settings cannot be read from here; "+
+			"by default WSL stops this distribution when its last window closes, even if units run",
+			do...)
 	case outside.get("general", "instanceIdleTimeout") == "-1" && outside.get("wsl2", "vmIdleTimeout") == "-1":
-		return Finding{check, OK, outside.file + " keeps it running", nil}
+		return newFinding(check, OK, outside.file+" keeps this distribution running")
 	}
-	return Finding{check, Advice, "this distribution stops when its last window closes, units or not: expect gaps", do}
+	return newFinding(check, Advice,
+		"WSL stops this distribution when its last window closes, even if units run: expect gaps in the history",
+		do...)
 }
 
 func (e *examination) networking(outside settings) Finding {
@@ -150,45 +157,48 @@ func (e *examination) networking(outside settings) Finding {
 	wanted := outside.get("wsl2", "networkingMode")
 	switch e.wsl.Networking {
 	case host.WSLNone:
-		return Finding{check, Fault, "there is none", []Change{write(outside.file, "[wsl2]", "networkingMode=nat"), restart}}
+		return newFinding(check, Fault, "disabled: nothing can be reached",
+			write(outside.file, "[wsl2]", "networkingMode=nat"), restart)
 	case host.WSLMirrored:
-		return Finding{check, OK, "mirrored: 127.0.0.1 is shared with Windows, its ports as well", nil}
+		return newFinding(check, OK, "mirrored: this distribution shares 127.0.0.1 and its ports with Windows")
 	case "":
-		return Finding{check, Unknown, "the interfaces cannot be seen", nil}
+		return newFinding(check, Unknown, "the network interfaces cannot be read")
 	}
 	if wanted == "mirrored" {
-		return Finding{check, Advice, fmt.Sprintf("%s, although %s wants mirrored: WSL has not been restarted since, or fell back", e.wsl.Networking, outside.file),
-			[]Change{restart}}
+		return newFinding(check, Advice, fmt.Sprintf("%s, but %s sets mirrored: "+
+			"WSL has not been restarted since, or it fell back", e.wsl.Networking, outside.file),
+			restart)
 	}
-	says := e.wsl.Networking
+	mode := e.wsl.Networking
 	if wanted != "" {
-		says = wanted
+		mode = wanted
 	}
-	return Finding{check, OK, says + ": seen from inside both look alike, and neither shares ports with Windows", nil}
+	return newFinding(check, OK, mode+": does not share ports with Windows")
 }
 
-func (e *examination) names(local settings) Finding {
+func (e *examination) resolvConf(local settings) Finding {
 	const check = "wsl names"
 	generated := local.get("network", "generateResolvConf") != "false"
 	switch r := e.wsl.ResolvConf; {
 	case r.Dangling && generated:
-		return Finding{check, Fault, "/etc/resolv.conf points to " + r.Target + ", which is not there",
-			[]Change{run("sudo rm /etc/resolv.conf"), restart}}
+		return newFinding(check, Fault, "/etc/resolv.conf links to "+r.Target+", which does not exist",
+			run("sudo rm /etc/resolv.conf"), restart)
 	case r.Dangling, e.wsl.DNS == "":
 		own := write("/etc/resolv.conf", "nameserver 1.1.1.1")
 		if generated {
-			return Finding{check, Fault, "/etc/resolv.conf names nobody to ask", []Change{run("sudo rm /etc/resolv.conf"), restart}}
+			return newFinding(check, Fault, "/etc/resolv.conf lists no nameserver", run("sudo rm /etc/resolv.conf"), restart)
 		}
-		return Finding{check, Fault, "/etc/resolv.conf names nobody to ask, and WSL was told to leave it alone", []Change{run("sudo rm -f /etc/resolv.conf"), own}}
+		return newFinding(check, Fault, "/etc/resolv.conf lists no nameserver, and WSL is configured not to write it",
+			run("sudo rm -f /etc/resolv.conf"), own)
 	case !generated:
-		return Finding{check, OK, "/etc/resolv.conf is your own; WSL leaves it alone", nil}
+		return newFinding(check, OK, "/etc/resolv.conf is your own, and WSL does not overwrite it")
 	case !r.Generated:
-		return Finding{check, Advice, "/etc/resolv.conf is your own, and WSL writes it anew at its next start",
-			[]Change{write("/etc/wsl.conf", "[network]", "generateResolvConf=false")}}
+		return newFinding(check, Advice, "/etc/resolv.conf is your own, but WSL overwrites it at the next start",
+			write("/etc/wsl.conf", "[network]", "generateResolvConf=false"))
 	case e.wsl.DNS == "tunnel":
-		return Finding{check, OK, "Windows resolves them, by the tunnel at 10.255.255.254 (dnsTunneling)", nil}
+		return newFinding(check, OK, "Windows resolves names through the tunnel at 10.255.255.254 (dnsTunneling)")
 	case e.wsl.DNS == "gateway":
-		return Finding{check, OK, "Windows resolves them, at the gateway's address (dnsProxy)", nil}
+		return newFinding(check, OK, "Windows resolves names at the gateway's address (dnsProxy)")
 	}
-	return Finding{check, OK, "they are asked of Windows' own nameservers", nil}
+	return newFinding(check, OK, "names are resolved by the nameservers that Windows uses")
 }
