@@ -184,18 +184,19 @@ func many(n int) []watch.ServiceStatus {
 }
 
 var wellInstalled = []doctor.Finding{
-	{Check: "configuration", Message: "the one built in: there is no file, and none is needed"},
+	{Check: "configuration", Message: "built-in defaults; no file is needed"},
 	{Check: "codex", Message: "0.169.0, /usr/local/bin/codex"},
-	{Check: "unit", Outcome: doctor.Note, Message: "systemd does not run here: netwatchd is started by something else, or by hand"},
+	{Check: "unit", Outcome: doctor.Note, Message: "systemd does not run here: netwatchd must be started by something else or by hand"},
 }
 
 var badlyInstalled = []doctor.Finding{
-	{Check: "configuration", Message: "/etc/netwatchd/config.yaml has no faults"},
-	{Check: "daemon", Outcome: doctor.Fault, Message: "127.0.0.1:19405 is taken by another program (HTTP 404 Not Found); networking is mirrored, so it may be a program of Windows",
+	{Check: "configuration", Message: "/etc/netwatchd/config.yaml is valid"},
+	{Check: "daemon", Outcome: doctor.Fault, Message: "127.0.0.1:19405 is in use by another program (HTTP 404 Not Found); " +
+		"networking is mirrored, so it may be a Windows program",
 		Fix: []doctor.Change{{File: "/etc/netwatchd/config.yaml", Lines: []string{`web: {listen: ["127.0.0.1:19406"]}`}}}},
-	{Check: "prometheus", Outcome: doctor.Advice, Message: "nobody has read /metrics since the daemon started",
+	{Check: "prometheus", Outcome: doctor.Advice, Message: "/metrics has not been read since the daemon started",
 		Fix: []doctor.Change{{File: "prometheus.yml", Lines: []string{"scrape_configs:", "  - job_name: netwatchd"}}}},
-	{Check: "wsl kept awake", Outcome: doctor.Unknown, Message: "the settings of Windows cannot be seen from here",
+	{Check: "wsl kept awake", Outcome: doctor.Unknown, Message: "the Windows settings cannot be read from here",
 		Fix: []doctor.Change{{File: `%USERPROFILE%\.wslconfig`, Lines: []string{"[general]", "instanceIdleTimeout=-1"}},
 			{Lines: []string{"wsl.exe --shutdown # in Windows"}}}},
 }

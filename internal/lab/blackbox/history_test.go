@@ -259,7 +259,7 @@ func TestDiskFull(t *testing.T) {
 		}
 		return nil
 	})
-	const said = "history is not being kept"
+	const said = "history cannot be written"
 	if status := string(get(t, "/api/v1/status")); !strings.Contains(status, said) || !strings.Contains(status, "make room") {
 		t.Errorf("the status does not say so: %s", status)
 	}
