@@ -93,7 +93,8 @@ func HasSandbox(ladder []Rung) bool {
 	return slices.ContainsFunc(ladder, func(r Rung) bool { return r.Sandbox.Mark != NotTested })
 }
 
-// IsClosed reports whether r failed because the sandbox has no network, and the verdict does not count that as a fault.
+// IsClosed reports whether r failed because the sandbox has no network, and the verdict does not count that as a
+// fault.
 func IsClosed(s watch.ServiceStatus, r probe.Result) bool {
 	if r.Vantage != probe.FromSandbox || !shownByClosed(r.Class) || sandboxIsFault(s) {
 		return false
@@ -148,7 +149,8 @@ func steps(results []probe.Result, inSandbox bool) []Step {
 	return steps
 }
 
-// block marks the failures above the lowest one as its consequences, and so the rungs that were not tested, from skipped on.
+// block marks the failures above the lowest one as its consequences, and so the rungs that were not tested, from
+// skipped on.
 func block(steps []Step, skipped int) {
 	lowest := slices.IndexFunc(steps, func(s Step) bool { return s.Mark == Failed })
 	if lowest < 0 {

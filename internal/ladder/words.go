@@ -35,7 +35,7 @@ func passedText(rung int, ok []probe.Result) string {
 	switch rung {
 	case Host:
 		if first.Vantage == probe.FromSandbox {
-			return "network open"
+			return "sockets allowed"
 		}
 		return strings.Join(hostChecks(ok), ", ")
 	case Resolver:
@@ -158,7 +158,8 @@ func streamed(ok []probe.Result) string {
 
 func byElapsed(a, b probe.Result) int { return cmp.Compare(a.Elapsed, b.Elapsed) }
 
-// took is the time the attempts spent on a rung: the fastest of the controls, because a slow one is a finding of its own.
+// took is the time the attempts spent on a rung: the fastest of the controls, because a slow one is a finding of its
+// own.
 func took(rung int, rs []probe.Result) probe.Seconds {
 	if len(rs) == 0 || rung == Host {
 		return 0

@@ -13,8 +13,8 @@ import (
 )
 
 // Check writes the result of one round: for each service the verdict first, then the ladder unless it is healthy, the
-// evidence, and last what to do. With many services, only those with a fault are written in full; the others are rows of a
-// table.
+// evidence, and last what to do. With many services, only those with a fault are written in full; the others are rows
+// of a table.
 func Check(w io.Writer, s *watch.Status, o Options) error {
 	p := &printer{Options: o}
 	p.services(s, false)

@@ -28,17 +28,18 @@ func Doctor(w io.Writer, r doctor.Report, o Options) error {
 }
 
 var outcomeMarks = [...]ladder.Mark{
-	doctor.OK: ladder.OK, doctor.Note: ladder.NotTested, doctor.Advice: ladder.Partial, doctor.Unknown: ladder.Partial, doctor.Fault: ladder.Failed,
+	doctor.OK: ladder.OK, doctor.Note: ladder.NotTested, doctor.Advice: ladder.Partial, doctor.Unknown: ladder.Partial,
+	doctor.Fault: ladder.Failed,
 }
 
 func (p *printer) finding(f doctor.Finding, width int) {
 	m, check := p.mark(outcomeMarks[f.Outcome]), f.Check
-	says := p.sanitize(f.Message, textLimit)
+	message := p.sanitize(f.Message, textLimit)
 	if f.Outcome == doctor.Unknown {
-		says = "not checked: " + says
+		message = "not checked: " + message
 	}
 	indent := width + 4
-	for i, words := range wrap(says, p.width()-indent) {
+	for i, words := range wrap(message, p.width()-indent) {
 		if i > 0 {
 			m.text, check = " ", ""
 		}

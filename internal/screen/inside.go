@@ -15,17 +15,19 @@ import (
 	"netwatchd/internal/watch"
 )
 
-// StaleAfter is the age from which the daemon's status is ignored: it is written every 15 s, so four writes were missed.
+// StaleAfter is the age from which the daemon's status is ignored: it is written every 15 s, so four writes were
+// missed.
 const StaleAfter = time.Minute
 
-// Inside writes what is known inside a sandbox: what is denied here, what the daemon on the host reported and how long ago,
-// and the conclusion. Host is nil if the daemon's status could not be read; readErr says why.
+// Inside writes what is known inside a sandbox: what is denied here, what the daemon on the host reported and how long
+// ago, and the conclusion. Host is nil if the daemon's status could not be read; readErr says why.
 func Inside(w io.Writer, local *watch.Status, host *watch.Status, age time.Duration, readErr error, o Options) error {
 	p := &printer{Options: o}
 	v := judgeInside(local.Sandboxed, host, age, readErr)
 	proxied := throughProxy(local)
 	if proxied != nil && proxied.OK() && local.Sandboxed.Denied {
-		v = conclusion{ladder.OK, "This sandbox reaches the network only through its own proxy, and the proxy allows " + proxied.Service + ".",
+		v = conclusion{ladder.OK,
+			"This sandbox reaches the network only through its own proxy, and the proxy allows " + proxied.Service + ".",
 			"Nothing, for programs that use HTTPS_PROXY. Other programs need network access."}
 	}
 	p.heading(v.mark, v.headline)
@@ -53,7 +55,8 @@ func (p *printer) proxy(r *probe.Result) {
 	switch {
 	case r == nil:
 	case r.OK():
-		p.labelled("proxy", plain, fmt.Sprintf("%s allows %s: %d in %s", r.Proxy, r.Service, r.Status, humanize.Latency(r.Elapsed.Duration())))
+		p.labelled("proxy", plain,
+			fmt.Sprintf("%s allows %s: %d in %s", r.Proxy, r.Service, r.Status, humanize.Latency(r.Elapsed.Duration())))
 	default:
 		p.labelled("proxy", plain, fmt.Sprintf("%s blocks %s: %s", r.Proxy, r.Service, r.Why))
 	}
@@ -125,8 +128,8 @@ var signalWords = map[string]string{
 	"ancestor_codex_sandbox":   "started by codex-linux-sandbox",
 }
 
-// signalText describes a signal; it is empty for one that only repeats another. Text that is not the name of a signal is
-// returned unchanged.
+// signalText describes a signal; it is empty for one that only repeats another. Text that is not the name of a signal
+// is returned unchanged.
 func signalText(signal string) string {
 	if words, ok := signalWords[signal]; ok {
 		return words
@@ -141,7 +144,8 @@ func signalText(signal string) string {
 func (p *printer) host(host *watch.Status, age time.Duration, readErr error) {
 	switch {
 	case errors.Is(readErr, fs.ErrNotExist):
-		p.labelled("host", plain, "no status from the host: the daemon is not running, or this sandbox hides its status file")
+		p.labelled("host", plain,
+			"no status from the host: the daemon is not running, or this sandbox hides its status file")
 	case readErr != nil:
 		p.labelled("host", plain, "no status from the host: "+readErr.Error())
 	case host == nil:

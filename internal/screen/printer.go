@@ -95,7 +95,8 @@ const labelWidth = 11
 // textLimit bounds one text from outside to about four lines.
 const textLimit = 320
 
-// sanitize returns text from outside as one printable line of at most limit bytes, in ASCII if the terminal has no UTF-8.
+// sanitize returns text from outside as one printable line of at most limit bytes, in ASCII if the terminal has no
+// UTF-8.
 func (p *printer) sanitize(text string, limit int) string {
 	text = redact.Line(text, limit)
 	if !p.ASCII {

@@ -20,7 +20,7 @@ func (p *printer) ladder(rungs []ladder.Rung) {
 	if beside {
 		sandbox := widest(rungs, func(r ladder.Rung) ladder.Step { return r.Sandbox })
 		host = min(host, max(width-5-sandbox, width/2)) // a gap of 3, a mark and a blank
-		p.line(segment{faint, pad("", 4+rungWidth+2)}, segment{faint, pad(ladder.Where(probe.FromHost), host+3)}, segment{faint, ladder.Where(probe.FromSandbox)})
+		p.line(segment{faint, pad("", 4+rungWidth+2) + pad(ladder.Where(probe.FromHost), host+3) + ladder.Where(probe.FromSandbox)})
 	}
 	for _, r := range rungs {
 		segments := []segment{{plain, "  "}, p.mark(r.Host.Mark), {nameColor(r.Host.Mark), " " + pad(r.Name, rungWidth) + "  "}}
@@ -51,8 +51,8 @@ func nameColor(m ladder.Mark) color {
 	return plain
 }
 
-// step writes the words of a rung and, right-aligned in width columns, its latency. The latency is left out if it does not
-// fit beside the words.
+// step writes the words of a rung and, right-aligned in width columns, its latency. The latency is left out if it does
+// not fit beside the words.
 func (p *printer) step(s ladder.Step, width int) []segment {
 	words, took := p.truncate(s.Words, width), latency(s)
 	if cellWidth(words)+cellWidth(took) > width {

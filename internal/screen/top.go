@@ -197,7 +197,8 @@ func (p *printer) traces(s *Scene, of watch.ServiceStatus) {
 	if len(latest) == 0 || steps <= 0 {
 		return
 	}
-	p.line(segment{faint, "    " + pad("probes", name) + "  " + pad(p.truncate(fmt.Sprintf("last %d min (%s: all failed)", steps, p.glyphs().none), steps), steps) + "  now"})
+	legend := p.truncate(fmt.Sprintf("last %d min (%s: all failed)", steps, p.glyphs().none), steps)
+	p.line(segment{faint, "    " + pad("probes", name) + "  " + pad(legend, steps) + "  now"})
 	for _, r := range latest {
 		segments := []segment{{plain, "  "}, p.resultMark(of, r), {plain, " " + pad(p.truncate(who(r), whoLimit), name) + "  "}}
 		failure, class := red, classColor(r)
@@ -277,8 +278,8 @@ func (p *printer) sparks(steps []Step, width int, failure color) []segment {
 	return segments
 }
 
-// scale is the latency of the highest bar: at least twice the median, so that a steady probe is drawn at half height and an
-// outlier stands out.
+// scale is the latency of the highest bar: at least twice the median, so that a steady probe is drawn at half height
+// and an outlier stands out.
 func scale(steps []Step) probe.Seconds {
 	var took []probe.Seconds
 	for _, step := range steps {

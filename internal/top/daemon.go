@@ -16,8 +16,8 @@ import (
 	"netwatchd/internal/statusfile"
 )
 
-// A Daemon reads the state of a daemon from its API, or from its status file while the API does not respond. Read is for one
-// goroutine at a time.
+// A Daemon reads the state of a daemon from its API, or from its status file while the API does not respond. Read is
+// for one goroutine at a time.
 type Daemon struct {
 	Client *client.Client
 	Files  []string // see [statusfile.Latest]
@@ -100,17 +100,20 @@ func trace(s client.Series, to time.Time) screen.Trace {
 	return t
 }
 
-// fromFile adds the last status the daemon wrote, if there is one, and the reason why the daemon itself cannot be read.
+// fromFile adds the last status the daemon wrote, if there is one, and the reason why the daemon itself cannot be
+// read.
 func (d *Daemon) fromFile(s *screen.Scene, reason error) *screen.Scene {
 	status, age, err := statusfile.Latest(d.Files...)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		s.Trouble = fmt.Sprintf("No daemon responds at %s: %v. Start it with 'netwatchd run', or give another address with --url.", s.From, reason)
+		s.Trouble = fmt.Sprintf("No daemon responds at %s: %v. "+
+			"Start it with 'netwatchd run', or give another address with --url.", s.From, reason)
 	case err != nil:
 		s.Trouble = fmt.Sprintf("No daemon responds at %s: %v. %v", s.From, reason, err)
 	default:
 		s.Status = status
-		s.Trouble = fmt.Sprintf("No daemon responds at %s: %v. Shown is the status file, written %s ago.", s.From, reason, humanize.Span(age))
+		s.Trouble = fmt.Sprintf("No daemon responds at %s: %v. Shown is the status file, written %s ago.",
+			s.From, reason, humanize.Span(age))
 	}
 	if status == nil {
 		return s

@@ -17,8 +17,8 @@ import (
 	"netwatchd/internal/screen"
 )
 
-// A Reader returns the present scene. Service is the one to show in full; empty for the worst. It returns no error: what went
-// wrong is part of the scene.
+// A Reader returns the present scene. Service is the one to show in full; empty for the worst. It returns no error:
+// what went wrong is part of the scene.
 type Reader func(ctx context.Context, service string) *screen.Scene
 
 // Options are what Run needs.

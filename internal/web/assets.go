@@ -22,7 +22,8 @@ type asset struct {
 var assets = loadAssets() // by name
 
 // contentTypes are fixed here because those of package mime depend on the host.
-var contentTypes = map[string]string{".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
+var contentTypes = map[string]string{
+	".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 
 func loadAssets() map[string]*asset {
 	entries, err := assetFiles.ReadDir("assets")

@@ -13,8 +13,8 @@ import (
 	"netwatchd/internal/watch"
 )
 
-// /badge/{service}.svg is a picture, 20 pixels high, with the name of a service and its cause, for a wiki or a README. It is
-// image/svg+xml and must not be cached. For an unknown service it is grey, with status 404.
+// /badge/{service}.svg is a picture, 20 pixels high, with the name of a service and its cause, for a wiki or a README.
+// It is image/svg+xml and must not be cached. For an unknown service it is grey, with status 404.
 func (s *Server) badge(w http.ResponseWriter, r *http.Request) {
 	name, isPicture := strings.CutSuffix(r.PathValue("picture"), ".svg")
 	if !isPicture {

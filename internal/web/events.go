@@ -20,9 +20,9 @@ import (
 //	event: verdict      when a verdict changes: the new verdict and the previous cause
 //	event: heartbeat    every ten seconds: if it does not come, the connection is lost
 //
-// Snapshots and verdicts have an id. A client that reconnects with Last-Event-ID gets the verdicts it missed instead of a
-// snapshot, if they are among the last 256 since netwatchd started. A client that does not read its events is disconnected.
-// Beyond a hundred clients the response is 503 unavailable, with Retry-After.
+// Snapshots and verdicts have an id. A client that reconnects with Last-Event-ID gets the verdicts it missed instead
+// of a snapshot, if they are among the last 256 since netwatchd started. A client that does not read its events is
+// disconnected. Beyond a hundred clients the response is 503 unavailable, with Retry-After.
 type (
 	snapshotEvent struct {
 		At       time.Time `json:"at"`
@@ -54,14 +54,15 @@ func briefOf(s watch.ServiceStatus) brief {
 }
 
 const (
-	// maxClients is many times the tabs and scripts that follow one daemon. Each costs a goroutine and a connection, and
-	// pages left open by mistake must not use them all.
+	// maxClients is many times the tabs and scripts that follow one daemon. Each costs a goroutine and a connection,
+	// and pages left open by mistake must not use them all.
 	maxClients = 100
 
 	// remembered verdicts cover what a client misses while a laptop is suspended or a proxy restarts.
 	remembered = 256
 
-	// queued is how many events a client may be behind. If ten thousand services fail at once, a snapshot serves better.
+	// queued is how many events a client may be behind. If ten thousand services fail at once, a snapshot serves
+	// better.
 	queued = 64
 
 	// heartbeat is less than 30 s, after which the strictest proxies close an idle connection.
@@ -126,8 +127,8 @@ func (e *Events) Judged(now watch.ServiceStatus, was diagnose.Cause) {
 	}
 }
 
-// join adds a client that has seen everything up to an id, and returns it with the changes it missed and the number of the
-// latest one. Known is false if the missed changes are no longer known. The client is nil if there are too many.
+// join adds a client that has seen everything up to an id, and returns it with the changes it missed and the number of
+// the latest one. Known is false if the missed changes are no longer known. The client is nil if there are too many.
 func (e *Events) join(seen string) (c *client, missed []change, last uint64, known bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -28,7 +28,8 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store") // an old verdict helps nobody
 		if !s.hostAllowed(r) {
-			writeError(w, r, http.StatusMisdirectedRequest, "unknown_host", fmt.Sprintf("unknown host name %q: use localhost or the IP address", r.Host))
+			writeError(w, r, http.StatusMisdirectedRequest, "unknown_host",
+				fmt.Sprintf("unknown host name %q: use localhost or the IP address", r.Host))
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -36,8 +37,8 @@ func (s *Server) guard(next http.Handler) http.Handler {
 }
 
 // hostAllowed rejects, on loopback, host names that an attacker may own: a page from such a name that then resolves to
-// 127.0.0.1 would have the same origin as this server (DNS rebinding). On other addresses every name is allowed, because
-// the names under which the server is exposed are not known here.
+// 127.0.0.1 would have the same origin as this server (DNS rebinding). On other addresses every name is allowed,
+// because the names under which the server is exposed are not known here.
 func (s *Server) hostAllowed(r *http.Request) bool {
 	if !onLoopback(r) {
 		return true
@@ -55,8 +56,8 @@ func onLoopback(r *http.Request) bool {
 	return ok && local.IP.IsLoopback()
 }
 
-// isLocalName reports whether host is an address, or a name that does not exist in public DNS: one without a dot, under
-// localhost (RFC 6761), or under internal (reserved by ICANN in 2024), as in host.docker.internal.
+// isLocalName reports whether host is an address, or a name that does not exist in public DNS: one without a dot,
+// under localhost (RFC 6761), or under internal (reserved by ICANN in 2024), as in host.docker.internal.
 func isLocalName(host string) bool {
 	if _, err := netip.ParseAddr(host); err == nil {
 		return true

@@ -14,12 +14,13 @@ import (
 	"netwatchd/internal/rollup"
 )
 
-// /api/v1/history returns measurements for charts: latency and failures of each matching probe, over a range that ends now.
+// /api/v1/history returns measurements for charts: latency and failures of each matching probe, over a range that ends
+// now.
 //
 //	GET /api/v1/history?service=codex&probe=head&vantage=host&range=1d&limit=24&offset=0
 //
-// service, probe and vantage may be given more than once; without them, everything matches. range is 1h (the default), 1d, 7d
-// or 90d. limit is 1 to 100 series, 24 by default. Errors are 400 bad_parameter and 503 unavailable.
+// service, probe and vantage may be given more than once; without them, everything matches. range is 1h (the default),
+// 1d, 7d or 90d. limit is 1 to 100 series, 24 by default. Errors are 400 bad_parameter and 503 unavailable.
 type chart struct {
 	Range  string        `json:"range"`
 	From   time.Time     `json:"from"`
@@ -69,7 +70,12 @@ type span struct {
 
 const day = 24 * time.Hour
 
-var spans = []span{{"1h", time.Hour, time.Minute}, {"1d", day, 5 * time.Minute}, {"7d", 7 * day, 30 * time.Minute}, {"90d", 90 * day, 6 * time.Hour}}
+var spans = []span{
+	{"1h", time.Hour, time.Minute},
+	{"1d", day, 5 * time.Minute},
+	{"7d", 7 * day, 30 * time.Minute},
+	{"90d", 90 * day, 6 * time.Hour},
+}
 
 // spanOf finds the span of that name.
 func spanOf(name string) (span, error) {
@@ -95,7 +101,8 @@ const (
 func (s *Server) apiHistory(w http.ResponseWriter, r *http.Request) {
 	q := wanted{span: spans[0]}
 	known := q.with(defaultSeries, maxSeries, parameters{
-		"service": anyOf(&q.services), "probe": anyOf(&q.probes), "vantage": wordsOf(&q.vantages), "range": one(func(name string) (err error) { q.span, err = spanOf(name); return err }),
+		"service": anyOf(&q.services), "probe": anyOf(&q.probes), "vantage": wordsOf(&q.vantages),
+		"range": one(func(name string) (err error) { q.span, err = spanOf(name); return err }),
 	})
 	if !known.read(w, r) {
 		return
@@ -131,7 +138,8 @@ func (s *Server) chart(ctx context.Context, q wanted, now time.Time) (*chart, er
 		return nil, err
 	}
 	keys = slices.DeleteFunc(keys, func(k ledger.Key) bool { return !q.matches(k) })
-	c := &chart{Range: q.span.name, From: q.span.from(now), To: now, Step: probe.InSeconds(q.span.step), Series: []series{}, list: list{Total: len(keys)}}
+	c := &chart{Range: q.span.name, From: q.span.from(now), To: now, Step: probe.InSeconds(q.span.step),
+		Series: []series{}, list: list{Total: len(keys)}}
 	from := min(q.offset, len(keys))
 	keys = keys[from:min(from+q.limit, len(keys))]
 	curves := rollup.NewCurves(keys, c.From, c.To, q.span.step)
@@ -178,8 +186,8 @@ func pointOf(p rollup.Point) point {
 	return shown
 }
 
-// gaps are the stretches without points that are longer than the usual pause between attempts, or in which netwatchd did not
-// run or the host was suspended.
+// gaps are the stretches without points that are longer than the usual pause between attempts, or in which netwatchd
+// did not run or the host was suspended.
 func gaps(points []rollup.Point, c *rollup.Curves, absences []incident.Gap) []gap {
 	found := []gap{}
 	pause := usualPause(points)

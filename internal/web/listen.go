@@ -21,8 +21,8 @@ type Config struct {
 	ConfigFile string   // exporter-toolkit's web configuration: TLS, basic auth, headers; empty: plain HTTP
 }
 
-// Listen validates the web configuration and binds every address, or none. If systemd passed sockets (socket activation), it
-// uses those instead. Call it before anything else, and before any child process is started.
+// Listen validates the web configuration and binds every address, or none. If systemd passed sockets (socket
+// activation), it uses those instead. Call it before anything else, and before any child process is started.
 func Listen(c Config) ([]net.Listener, error) {
 	if err := toolkit.Validate(c.ConfigFile); err != nil {
 		return nil, fmt.Errorf("web configuration %s: %w", c.ConfigFile, err)
@@ -111,13 +111,13 @@ const (
 )
 
 // Serve serves on every listener until ctx ends or one of them fails, then lets running requests finish within three
-// seconds; their contexts end at once, so that streams do not delay it. It closes the listeners. TLS and users are read
-// again from the web configuration for every connection.
+// seconds; their contexts end at once, so that streams do not delay it. It closes the listeners. TLS and users are
+// read again from the web configuration for every connection.
 func Serve(ctx context.Context, listeners []net.Listener, c Config, h http.Handler, log *slog.Logger) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, l := range listeners {
-		// One server per listener: exporter-toolkit's Serve (v0.20.0) wraps the handler of the server it is given. With a
-		// second listener it would do so again while the first one reads it.
+		// One server per listener: exporter-toolkit's Serve (v0.20.0) wraps the handler of the server it is given.
+		// With a second listener it would do so again while the first one reads it.
 		server := newServer(ctx, h, log)
 		group.Go(func() error { return serveOn(l, server, c, log) })
 		group.Go(func() error {

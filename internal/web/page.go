@@ -186,9 +186,11 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request) {
 	if at < 0 && len(ordered) > 0 && (len(ordered) == 1 || ladder.LevelOf(ordered[0].Cause) == ladder.Bad) {
 		at = 0
 	}
-	v := statusView{frame: s.frame("status", "netwatchd", status.At), Watched: len(ordered), Search: search(r, "q"), Notes: status.Notes}
+	v := statusView{frame: s.frame("status", "netwatchd", status.At),
+		Watched: len(ordered), Search: search(r, "q"), Notes: status.Notes}
 	if status.Sandboxed.Denied {
-		v.Trouble = append(v.Trouble, "Network access is denied to netwatchd itself: "+sanitize(strings.Join(status.Sandboxed.Signals, ", "))+".")
+		signals := sanitize(strings.Join(status.Sandboxed.Signals, ", "))
+		v.Trouble = append(v.Trouble, "Network access is denied to netwatchd itself: "+signals+".")
 	}
 	if at >= 0 {
 		v.Shown = s.serviceView(r, ordered[at], status.At)
@@ -238,7 +240,8 @@ func byLevel(services []watch.ServiceStatus) []watch.ServiceStatus {
 
 func (s *Server) serviceView(r *http.Request, standing watch.ServiceStatus, at time.Time) *shown {
 	rungs := ladder.Of(standing)
-	v := &shown{ServiceStatus: standing, At: at, Path: servicePath(standing.Service), Rungs: rungs, Sandbox: ladder.HasSandbox(rungs), Search: search(r, "probe")}
+	v := &shown{ServiceStatus: standing, At: at, Path: servicePath(standing.Service), Rungs: rungs,
+		Sandbox: ladder.HasSandbox(rungs), Search: search(r, "probe")}
 	v.Tracks, v.Probes = s.tracks(standing, v.Search)
 	span, err := spanOf(r.FormValue("range"))
 	if err != nil {
@@ -265,8 +268,8 @@ func (t track) ID() string { return fmt.Sprintf("track-%s-%v-%v", t.Name, t.Kind
 // maxTracks bounds the charts of a page; for more there is the search.
 const maxTracks = defaultSeries
 
-// tracks are the latest results of the probes the search finds, in the order of the ladder; if there are too many, failing
-// ones first. Total counts all of them.
+// tracks are the latest results of the probes the search finds, in the order of the ladder; if there are too many,
+// failing ones first. Total counts all of them.
 func (s *Server) tracks(service watch.ServiceStatus, search string) (shown []track, total int) {
 	for _, r := range s.Results() {
 		if r.Service == service.Service && r.Role == probe.OfService && containsFold(r.Name, search) {

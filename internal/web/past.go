@@ -265,6 +265,7 @@ func (s *Server) download(w http.ResponseWriter, r *http.Request) {
 	}
 	h := w.Header()
 	h.Set("Content-Type", contentType)
-	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": "netwatchd-" + found.ID + file[len("record"):]}))
+	name := "netwatchd-" + found.ID + file[len("record"):]
+	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": name}))
 	_, _ = w.Write(body)
 }

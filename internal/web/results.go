@@ -7,8 +7,8 @@ import (
 	"netwatchd/internal/probe"
 )
 
-// Ten thousand probes are a normal configuration. One response may hold all of them, which is 3 MB; by default it holds a
-// thousand.
+// Ten thousand probes are a normal configuration. One response may hold all of them, which is 3 MB; by default it
+// holds a thousand.
 const (
 	defaultLimit = 1_000
 	maxLimit     = 10_000
