@@ -138,11 +138,11 @@ func (f *attemptFlags) bind(fs *pflag.FlagSet) {
 // probe returns the probe that the arguments and flags describe.
 func (f *attemptFlags) probe(kind, target string) (*probe.Probe, error) {
 	p := f.p
-	p.Name, p.Target, p.Family = kind, target, config.Family(f.family)
+	p.Name, p.Family = kind, config.Family(f.family)
 	p.Timeout += p.Hold
 	for _, step := range []func() error{
 		func() error { return setKind(&p, kind) },
-		func() error { return checkTarget(p) },
+		func() error { return setTarget(&p, target) },
 		func() error { return setNameservers(&p, f.nameservers) },
 		func() error { return setHeaders(&p, f.headers) },
 	} {
@@ -161,18 +161,19 @@ func setKind(p *config.Probe, kind string) error {
 	return nil
 }
 
-func checkTarget(p config.Probe) error {
+func setTarget(p *config.Probe, target string) (err error) {
 	if p.Kind == probe.KindDNS {
-		if strings.Contains(p.Target, "/") {
-			return fmt.Errorf("TARGET %q: dns takes a name without a scheme or path", p.Target)
+		if strings.Contains(target, "/") {
+			return fmt.Errorf("TARGET %q: dns takes a name without a scheme or path", target)
 		}
+		p.Target = target
 		return nil
 	}
 	schemes := map[probe.Kind][]string{probe.KindHTTP: {"http", "https"}, probe.KindStream: {"ws", "wss"}}[p.Kind]
-	u, err := url.Parse(p.Target)
-	if err != nil || u.Host == "" || !slices.Contains(schemes, u.Scheme) {
+	p.URL, err = url.Parse(target)
+	if err != nil || p.URL.Host == "" || !slices.Contains(schemes, p.URL.Scheme) {
 		return fmt.Errorf("TARGET %q: %v takes a URL that begins with %s://",
-			p.Target, p.Kind, strings.Join(schemes, ":// or "))
+			target, p.Kind, strings.Join(schemes, ":// or "))
 	}
 	return nil
 }

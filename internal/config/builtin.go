@@ -91,10 +91,10 @@ func builtinCodex() Service {
 	dns := defaultProbe("dns", probe.KindDNS, builtinDefaults)
 	dns.Target = "chatgpt.com"
 	head := defaultProbe("head", probe.KindHTTP, builtinDefaults)
-	head.Target, head.Method = "https://"+endpoint, "HEAD"
+	head.URL, head.Method = mustURL("https://"+endpoint), "HEAD"
 	head.Expect = Expect{Status: []int{405}, Headers: []Header{{"Allow", "POST"}}}
 	stream := defaultProbe("stream", probe.KindStream, builtinDefaults)
-	stream.Target = "wss://" + endpoint
+	stream.URL = mustURL("wss://" + endpoint)
 	exec := defaultProbe("exec", probe.KindExec, builtinDefaults)
 	exec.Preset = "codex"
 	exec.codexDefaults()

@@ -91,7 +91,8 @@ type Moves struct {
 type Probe struct {
 	Name        string
 	Kind        probe.Kind
-	Target      string // dns: a name; http, stream: a URL; exec: empty
+	Target      string   // dns: the name to look up
+	URL         *url.URL // http, stream: it may contain a key, show it redacted
 	Interval    time.Duration
 	Timeout     time.Duration    // of the whole attempt, including a stream's hold; shorter than Interval
 	Nameservers []netip.AddrPort // used instead of the system resolver; empty: the system resolver

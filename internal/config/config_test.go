@@ -30,7 +30,7 @@ var system = paths{state: "/var/lib/netwatchd", run: "/run/netwatchd"}
 
 var same = cmp.Options{
 	cmp.Comparer(func(a, b *regexp.Regexp) bool { return a == b || a != nil && b != nil && a.String() == b.String() }),
-	cmp.Comparer(func(a, b *url.URL) bool { return a.String() == b.String() }),
+	cmp.Comparer(func(a, b *url.URL) bool { return a == b || a != nil && b != nil && a.String() == b.String() }),
 	cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
 	cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b }),
 	cmpopts.IgnoreFields(Config{}, "Path", "Assumed"),

@@ -79,18 +79,15 @@ func checkTimeout(n *strictyaml.Node, f strictyaml.Fields, timeout, interval tim
 	}
 }
 
-// decodeURL reads the URL at key, which must be present. into, if not nil, is set to its text.
-func decodeURL(n *strictyaml.Node, f strictyaml.Fields, key string, into *string, schemes ...string) (u *url.URL) {
+// decodeURL reads the URL at key, which must be present. It returns nil if there is no valid one.
+func decodeURL(n *strictyaml.Node, f strictyaml.Fields, key string, schemes ...string) (u *url.URL) {
 	if _, ok := f[key]; !ok {
 		if f != nil {
 			n.Errorf("has no %s: add a URL, like %s://example.com/", key, schemes[0])
 		}
 		return nil
 	}
-	if into == nil {
-		into = new(string)
-	}
-	f.Text(key, into, func(s string) (err error) {
+	f.Text(key, new(string), func(s string) (err error) {
 		u, err = parseURL(s, schemes...)
 		return err
 	})

@@ -14,7 +14,7 @@ func (d *decoder) controls(n *strictyaml.Node) []Control {
 func (d *decoder) control(n *strictyaml.Node) Control {
 	var c Control
 	f := n.NamedObject(&c.Name, checkName, "name", "url", "expect", "addresses")
-	c.URL = decodeURL(n, f, "url", nil, "http", "https")
+	c.URL = decodeURL(n, f, "url", "http", "https")
 	c.Expect = decodeExpectHTTP(f, success)
 	strictyaml.Values(f, "addresses", &c.Addresses, parseAddress)
 	return c

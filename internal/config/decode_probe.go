@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -115,23 +114,23 @@ func decodeDNS(n *strictyaml.Node, f strictyaml.Fields, b *Probe) {
 }
 
 func (d *decoder) http(n *strictyaml.Node, f strictyaml.Fields, b *Probe) {
-	u := decodeURL(n, f, "target", &b.Target, "https", "http")
+	b.URL = decodeURL(n, f, "target", "https", "http")
 	f.Text("method", &b.Method, strictyaml.OneOf("GET", "HEAD", "OPTIONS", "POST"))
 	b.Expect = decodeExpectHTTP(f, b.Expect.Status)
-	d.transport(n, f, b, u, "https")
+	d.transport(n, f, b, "https")
 }
 
 func (d *decoder) stream(n *strictyaml.Node, f strictyaml.Fields, b *Probe) {
-	u := decodeURL(n, f, "target", &b.Target, "wss", "ws")
+	b.URL = decodeURL(n, f, "target", "wss", "ws")
 	if f.Duration("hold", &b.Hold, minInterval) {
 		b.Timeout = b.Hold + d.defaults.Timeout
 	}
 	b.Expect = decodeExpectHTTP(f, nil)
-	d.transport(n, f, b, u, "wss")
+	d.transport(n, f, b, "wss")
 }
 
 // transport reads what http and stream probes have in common. Only the secure scheme has certificates.
-func (d *decoder) transport(n *strictyaml.Node, f strictyaml.Fields, b *Probe, u *url.URL, secure string) {
+func (d *decoder) transport(n *strictyaml.Node, f strictyaml.Fields, b *Probe, secure string) {
 	decodeServers(f, "nameservers", &b.Nameservers)
 	family := string(b.Family)
 	f.Text("family", &family, strictyaml.OneOf(string(AnyFamily), string(IPv4), string(IPv6)))
@@ -150,8 +149,8 @@ func (d *decoder) transport(n *strictyaml.Node, f strictyaml.Fields, b *Probe, u
 		}
 		return checkHostname(s)
 	})
-	if u != nil && u.Scheme != secure && b.TLS != (TLS{}) {
-		at.Errorf("has no effect with %s: use %s in the target, or remove the key", u.Scheme, secure)
+	if b.URL != nil && b.URL.Scheme != secure && b.TLS != (TLS{}) {
+		at.Errorf("has no effect with %s: use %s in the target, or remove the key", b.URL.Scheme, secure)
 	}
 }
 

@@ -54,7 +54,9 @@ func (d *decoder) receiver(n *strictyaml.Node, extraKeys []string) Receiver {
 		"bearer_token_env", "tls", "queue"}, extraKeys...)
 	r := defaultReceiver()
 	f := n.NamedObject(&r.Name, checkName, known...)
-	decodeURL(n, f, "url", &r.URL, "https", "http")
+	if u := decodeURL(n, f, "url", "https", "http"); u != nil {
+		r.URL = u.String()
+	}
 	f.Duration("interval", &r.Interval, minPushInterval)
 	f.Duration("timeout", &r.Timeout, minInterval)
 	f.Text("protocol", &r.Protocol, strictyaml.OneOf(AnyProtocol, RemoteWrite2, RemoteWrite1))

@@ -21,7 +21,7 @@ type Push struct {
 // A Receiver is sent the metrics.
 type Receiver struct {
 	Name        string // unique among all receivers; names its queue and labels its own metrics
-	URL         string
+	URL         string // as text: the client libraries parse it themselves
 	Interval    time.Duration
 	Timeout     time.Duration // of one attempt
 	Protocol    string        // remote write: AnyProtocol, RemoteWrite2 or RemoteWrite1

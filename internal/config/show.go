@@ -135,9 +135,9 @@ func (p Probe) shown() shown {
 		all = append(all, shown{{"target", p.Target}, {"types", p.Types}, {"expect", p.Expect.shown()}}...)
 		return append(all, entry{"nameservers", showAll(p.Nameservers, netip.AddrPort.String)})
 	case probe.KindHTTP:
-		all = append(all, entry{"target", p.Target}, entry{"method", p.Method})
+		all = append(all, entry{"target", p.URL.String()}, entry{"method", p.Method})
 	case probe.KindStream:
-		all = append(all, entry{"target", p.Target}, entry{"hold", strictyaml.FormatDuration(p.Hold)})
+		all = append(all, entry{"target", p.URL.String()}, entry{"hold", strictyaml.FormatDuration(p.Hold)})
 	case probe.KindExec:
 		return append(all, p.shownExec()...)
 	}

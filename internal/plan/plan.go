@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"net/netip"
-	"net/url"
 	"slices"
 	"time"
 
@@ -209,7 +208,10 @@ func target(p config.Probe) string {
 	if p.Kind == probe.KindExec {
 		return cmp.Or(p.Preset, firstOf(p.Command))
 	}
-	return redact.String(p.Target) // a URL may have a key among its parameters
+	if p.URL != nil {
+		return redact.String(p.URL.String()) // it may have a key among its parameters
+	}
+	return p.Target
 }
 
 func firstOf(list []string) string {
@@ -222,12 +224,8 @@ func firstOf(list []string) string {
 // hostOf is the name a probe depends on, as a resolver would be asked for it; empty for an address.
 func hostOf(p config.Probe) string {
 	name := p.Target
-	if p.Kind == probe.KindHTTP || p.Kind == probe.KindStream {
-		u, err := url.Parse(p.Target)
-		if err != nil {
-			return ""
-		}
-		name = u.Hostname()
+	if p.URL != nil {
+		name = p.URL.Hostname()
 	}
 	if _, err := netip.ParseAddr(name); err == nil {
 		return ""

@@ -46,7 +46,7 @@ func TestTheBuiltinPlan(t *testing.T) {
 		}
 		key := ledger.Key{Service: s.Name, Probe: task.Name, Kind: task.Kind, Vantage: probe.FromSandbox}
 		info, known := p.Info(key)
-		if !known || info.Target != configured.Target || info.Interval != configured.Interval.String() {
+		if !known || info.Target != target(configured) || info.Interval != configured.Interval.String() {
 			t.Errorf("%s: described as %+v", task.Name, info)
 		}
 		if !p.Knows(key) {

@@ -2,7 +2,6 @@ package plan
 
 import (
 	"net/netip"
-	"net/url"
 	"time"
 
 	"netwatchd/internal/agent"
@@ -24,7 +23,7 @@ func Prober(c *config.Config, p config.Probe, hold time.Duration) probe.Prober {
 		}
 	case probe.KindStream:
 		return &httpprobe.Stream{
-			URL: parsed(p.Target), Status: p.Expect.Status,
+			URL: p.URL, Status: p.Expect.Status,
 			Hold: hold, Timeout: p.Timeout - p.Hold, Options: reach(c, p),
 		}
 	case probe.KindExec:
@@ -36,7 +35,7 @@ func Prober(c *config.Config, p config.Probe, hold time.Duration) probe.Prober {
 
 func request(c *config.Config, p config.Probe) *httpprobe.Request {
 	return &httpprobe.Request{
-		URL: parsed(p.Target), Method: p.Method,
+		URL: p.URL, Method: p.Method,
 		Status: p.Expect.Status, Headers: tokens(p.Expect.Headers), Body: p.Expect.Body,
 		Options: reach(c, p),
 	}
@@ -55,15 +54,6 @@ func nameservers(c *config.Config, p config.Probe) []netip.AddrPort {
 		return configured(c)
 	}
 	return p.Nameservers
-}
-
-// parsed is a URL that the configuration has checked.
-func parsed(text string) *url.URL {
-	u, err := url.Parse(text)
-	if err != nil {
-		panic("an unchecked configuration: " + err.Error())
-	}
-	return u
 }
 
 func tokens(headers []config.Header) []httpprobe.HeaderToken {

@@ -18,6 +18,7 @@ import (
 	"netwatchd/internal/probe/dnsprobe"
 	"netwatchd/internal/probe/execprobe"
 	"netwatchd/internal/probe/httpprobe"
+	"netwatchd/internal/redact"
 )
 
 // A Batch makes attempts inside a sandbox, all of them in one start of it: starting it takes longer than they do (0.05 s with
@@ -101,8 +102,8 @@ func (t *Batch) attempt(ctx context.Context, limit time.Duration) ([]probe.Resul
 	return nil, facts, notInside(e)
 }
 
-// Process is the whole command, and what is written to its standard input: the attempts, if a proxy's password is among
-// them. Arguments are handed on by every wrapper, but stand in the process list.
+// command returns the whole command and its standard input. The probes are an argument, which every wrapper passes on. If
+// they contain a secret they are the input instead: other users can read arguments in the process list.
 func (t *Batch) command(ctx context.Context, limit time.Duration) (c execprobe.Process, input string, err error) {
 	wrap, err := t.Wrap(ctx)
 	if err != nil {
@@ -119,7 +120,7 @@ func (t *Batch) command(ctx context.Context, limit time.Duration) (c execprobe.P
 		return c, "", probe.Fail(probe.Internal, err)
 	}
 	last := string(attempts)
-	if slices.ContainsFunc(t.Probes, holdsPassword) {
+	if slices.ContainsFunc(t.Probes, holdsSecret) {
 		last, input = "-", last
 	}
 	return execprobe.Process{Argv: slices.Concat(wrap, []string{program, "probe", "--batch", last}), Env: execprobe.Environment(t.Env), Dir: t.Dir}, input, nil
@@ -137,9 +138,10 @@ func bounded(probes []*probe.Probe, limit time.Duration) []*probe.Probe {
 	return all
 }
 
-func holdsPassword(p *probe.Probe) bool {
-	h, ok := p.Prober.(*httpprobe.Request)
-	return ok && strings.Contains(h.Proxy, "@")
+// holdsSecret reports whether p's URL or its proxy's contains a secret.
+func holdsSecret(p *probe.Probe) bool {
+	r, ok := p.Prober.(*httpprobe.Request)
+	return ok && (strings.Contains(r.Proxy, "@") || redact.String(r.URL.String()) != r.URL.String())
 }
 
 // read finds the results among what the wrapper may have said as well.
@@ -195,9 +197,15 @@ func complaint(text string) string {
 // A handed is a probe as it is handed to another process of ours.
 type handed struct {
 	probe.Spec
-	Timeout probe.Seconds      `json:"timeout_seconds"`
-	DNS     *dnsprobe.Lookup   `json:"dns,omitempty"`
-	HTTP    *httpprobe.Request `json:"http,omitempty"`
+	Timeout probe.Seconds    `json:"timeout_seconds"`
+	DNS     *dnsprobe.Lookup `json:"dns,omitempty"`
+	HTTP    *wireRequest     `json:"http,omitempty"`
+}
+
+// A wireRequest is a request with its URL. The Spec's Target cannot replace the URL: it is redacted.
+type wireRequest struct {
+	URL string `json:"url"`
+	*httpprobe.Request
 }
 
 // MarshalProbes writes lookups, requests and looks, on one line, for another process of ours to make.
@@ -209,7 +217,7 @@ func MarshalProbes(probes []*probe.Probe) ([]byte, error) {
 		case *dnsprobe.Lookup:
 			all[i].DNS = prober
 		case *httpprobe.Request:
-			all[i].HTTP = prober
+			all[i].HTTP = &wireRequest{URL: prober.URL.String(), Request: prober}
 		default:
 			if p.Kind != probe.KindHost {
 				return nil, fmt.Errorf("probe %q cannot be handed on: it is of kind %v", p.Name, p.Kind)
@@ -247,10 +255,13 @@ func (h handed) prober(look probe.Prober) (probe.Prober, error) {
 		return look, nil
 	case h.Kind == probe.KindDNS && h.DNS != nil:
 		return h.DNS, nil
-	case h.Kind == probe.KindHTTP && h.HTTP != nil:
-		target, err := url.Parse(h.Target)
-		h.HTTP.URL = target
-		return h.HTTP, err
+	case h.Kind == probe.KindHTTP && h.HTTP != nil && h.HTTP.Request != nil:
+		target, err := url.Parse(h.HTTP.URL)
+		if err != nil {
+			return nil, errors.New("its url is not valid") // err quotes the URL, which may contain a secret
+		}
+		h.HTTP.Request.URL = target
+		return h.HTTP.Request, nil
 	}
 	return nil, errors.New("says nothing of what to do")
 }

@@ -17,6 +17,7 @@ import (
 	"netwatchd/internal/probe/execprobe"
 	"netwatchd/internal/probe/httpprobe"
 	"netwatchd/internal/probe/probetest"
+	"netwatchd/internal/redact"
 )
 
 func twinOf(command ...string) *Batch {
@@ -102,27 +103,34 @@ func TestTwinCutShortIsNoNews(t *testing.T) {
 	}
 }
 
-// What stands in the arguments is for everyone to read: a proxy's password goes another way.
-func TestTwinHidesPasswords(t *testing.T) {
+// Other users can read arguments in the process list: a proxy's password or a key in a URL is passed on standard input.
+func TestSecretsAreNotInTheArguments(t *testing.T) {
 	t.Parallel()
 	twin := twinOf("sh", "-c", `case "$*" in *secret*) exit 1;; esac; grep -q secret && echo '`+heardFromInside+`'`, "sh")
-	target, _ := url.Parse("https://chatgpt.com/")
-	twin.Probes[1] = &probe.Probe{Spec: probe.Spec{Service: "codex", Name: "head", Kind: probe.KindHTTP, Target: target.String()},
-		Prober: &httpprobe.Request{URL: target, Options: connect.Options{Proxy: "http://user:secret@10.0.0.1:3128"}}}
-	if results, ok := twin.Run(t.Context(), 0); !ok || len(results) != 2 {
-		t.Errorf("got %v %v: the password was in the arguments, or nowhere", results, ok)
+	for url, proxy := range map[string]string{
+		"https://chatgpt.com/":                "http://user:secret@10.0.0.1:3128",
+		"https://chatgpt.com/?api_key=secret": "none",
+	} {
+		target := probetest.MustURL(t, url)
+		twin.Probes[1] = &probe.Probe{
+			Spec:   probe.Spec{Service: "codex", Name: "head", Kind: probe.KindHTTP, Target: redact.String(url)},
+			Prober: &httpprobe.Request{URL: target, Options: connect.Options{Proxy: proxy}},
+		}
+		if results, ok := twin.Run(t.Context(), 0); !ok || len(results) != 2 {
+			t.Errorf("%s by %s: got %v %v: the secret was in the arguments, or not passed at all", url, proxy, results, ok)
+		}
 	}
 }
 
 func TestProbesAreHandedOn(t *testing.T) {
 	t.Parallel()
-	target, _ := url.Parse("https://chatgpt.com/backend-api/codex/responses?a=1&b=2")
+	target, _ := url.Parse("https://chatgpt.com/backend-api/codex/responses?a=1&b=2&key=abcdefgh")
 	servers := []netip.AddrPort{netip.MustParseAddrPort("[2001:db8::53]:5300")}
 	probes := []*probe.Probe{
 		{Spec: probe.Spec{Service: "codex", Name: "sandbox", Kind: probe.KindHost, Role: probe.OfHost}},
 		{Spec: probe.Spec{Service: "codex", Name: "dns", Kind: probe.KindDNS, Target: "chatgpt.com", Timeout: 1500 * time.Millisecond},
 			Prober: &dnsprobe.Lookup{Name: "chatgpt.com", Types: []string{"A", "TXT"}, Nameservers: servers, Expect: dnsprobe.Expect{Answers: []string{"192.0.2.1"}}}},
-		{Spec: probe.Spec{Service: "codex", Name: "head", Kind: probe.KindHTTP, Target: target.String(), Timeout: time.Second},
+		{Spec: probe.Spec{Service: "codex", Name: "head", Kind: probe.KindHTTP, Target: redact.String(target.String()), Timeout: time.Second},
 			Prober: &httpprobe.Request{URL: target, Method: "HEAD", Status: []int{405}, Headers: []httpprobe.HeaderToken{{Name: "Allow", Value: "POST"}},
 				Body: regexp.MustCompile("^<a>&$"), Options: connect.Options{CAFile: "/ca.pem", Issuer: "WE1", ServerName: "x", Family: "ipv6",
 					Nameservers: servers, Proxy: "none", Address: netip.MustParseAddr("192.0.2.1")}}},
@@ -150,7 +158,8 @@ func TestProbesAreHandedOn(t *testing.T) {
 	if _, err := MarshalProbes([]*probe.Probe{{Spec: probe.Spec{Name: "exec", Kind: probe.KindExec}, Prober: execprobe.Run{}}}); err == nil {
 		t.Error("a run of the agent was handed on")
 	}
-	for _, bad := range []string{"", "{}", `[{"kind":"http"}]`, `[{"kind":"stream"}]`, `[{"kind":"http","target":":","http":{}}]`} {
+	for _, bad := range []string{"", "{}", `[{"kind":"http"}]`, `[{"kind":"stream"}]`, `[{"kind":"http","http":{}}]`,
+		`[{"kind":"http","http":{"url":":","Method":"GET"}}]`} {
 		if _, err := UnmarshalProbes([]byte(bad), look); err == nil {
 			t.Errorf("%q was taken", bad)
 		}

@@ -16,7 +16,7 @@ import (
 // Request makes one request on a connection of its own and holds the answer against what is expected. An expectation
 // left empty expects nothing, except that a status must then be a 2xx.
 type Request struct {
-	URL             *url.URL `json:"-"` // handed on as the Spec's target
+	URL             *url.URL `json:"-"` // a process that hands a Request on writes it as text
 	Method          string   // empty: GET
 	Status          []int
 	Headers         []HeaderToken
