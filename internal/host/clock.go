@@ -6,18 +6,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Clock notices that the host slept, and that its clock was set. Linux keeps three clocks (clock_gettime(2)):
+// A Clock detects that the host slept and that its wall clock was set. Linux keeps three clocks (clock_gettime(2)):
 //
-//   - CLOCK_MONOTONIC counts the time awake: it stands still while the host sleeps. Go's timers and deadlines run on it;
-//   - CLOCK_BOOTTIME is the same with the sleep counted in;
-//   - CLOCK_REALTIME is the time of day: it has the sleep counted in, and jumps when someone sets it.
+//   - CLOCK_MONOTONIC counts the time awake and stops while the host sleeps. Go's timers and deadlines use it.
+//   - CLOCK_BOOTTIME also counts the time asleep.
+//   - CLOCK_REALTIME is the time of day. It also counts the time asleep, and it jumps when someone sets it.
 //
-// So boot running ahead of monotonic is sleep, and the wall clock leaving boot is a step. NTP's slow corrections turn all
-// three at once and show in neither.
+// If boot time advances more than monotonic time, the host slept; if wall time and boot time drift apart, the clock
+// was set. NTP's gradual corrections change the rate of all three clocks and are not detected.
 //
-// It is used by one goroutine.
+// A Clock must be used by one goroutine only.
 type Clock struct {
-	// The clocks, as time since an epoch of their own; nil means the kernel's.
+	// The clocks, each as time since its own epoch; nil means the kernel's clock.
 	Monotonic, Boot, Wall func() time.Duration
 
 	last *reading
@@ -25,19 +25,19 @@ type Clock struct {
 
 type reading struct{ monotonic, boot, wall time.Duration }
 
-// jitter is what three clocks read one after the other may differ by without anything having happened: the reader may lose
-// the processor in between. Sleep or steps of less than a second upset nothing here.
+// jitter is how far the three clocks may differ although nothing happened: they are read one after the other, and the
+// reader may be preempted in between. A sleep or step of less than a second does no harm.
 const jitter = time.Second
 
-// resumed is the forward step of the wall clock from which on it is held to be a sleep that no other clock saw. A virtual
-// machine that is paused (WSL2 when Windows sleeps, a saved guest) stops with all its clocks, CLOCK_BOOTTIME included; only
-// the wall clock is put right afterwards, by the hypervisor or by NTP. Corrections of a clock that runs are far below ten
-// seconds, and sleep of less leaves connections and leases alive. A person who sets the clock forward is mistaken for a
-// sleep, which costs a moment's grace; mistaking a sleep for a set clock would cost a false alarm.
-const resumed = 10 * time.Second
+// vmPause is the forward step of the wall clock that counts as a sleep which the other clocks missed. A paused
+// virtual machine (WSL2 while Windows sleeps, a saved guest) stops all its clocks, CLOCK_BOOTTIME too; afterwards the
+// hypervisor or NTP corrects the wall clock only. Corrections of a running clock are far below ten seconds, and a
+// shorter sleep leaves connections and leases alive. If a person sets the clock forward, that looks like a sleep and
+// costs a short grace period; taking a sleep for a set clock would cost a false alarm.
+const vmPause = 10 * time.Second
 
-// Jump returns how long the host slept and by how much its wall clock was set, forward or back, since the last call. The
-// first call returns zeros.
+// Jump returns how long the host slept and by how much its wall clock was set, forward or back, since the last call.
+// The first call returns zeros.
 func (c *Clock) Jump() (suspended, stepped time.Duration) {
 	now := c.read()
 	last := c.last
@@ -54,7 +54,7 @@ func (c *Clock) Jump() (suspended, stepped time.Duration) {
 	switch {
 	case suspended >= jitter:
 		return suspended, stepped
-	case stepped >= resumed:
+	case stepped >= vmPause:
 		return stepped, 0
 	}
 	return 0, stepped
@@ -62,18 +62,18 @@ func (c *Clock) Jump() (suspended, stepped time.Duration) {
 
 func (c *Clock) read() reading {
 	return reading{
-		monotonic: ask(c.Monotonic, unix.CLOCK_MONOTONIC),
-		boot:      ask(c.Boot, unix.CLOCK_BOOTTIME),
-		wall:      ask(c.Wall, unix.CLOCK_REALTIME),
+		monotonic: readClock(c.Monotonic, unix.CLOCK_MONOTONIC),
+		boot:      readClock(c.Boot, unix.CLOCK_BOOTTIME),
+		wall:      readClock(c.Wall, unix.CLOCK_REALTIME),
 	}
 }
 
-func ask(clock func() time.Duration, id int32) time.Duration {
+func readClock(clock func() time.Duration, id int32) time.Duration {
 	if clock != nil {
 		return clock()
 	}
 	var t unix.Timespec
-	// It fails only for a clock the kernel does not have; CLOCK_BOOTTIME came with Linux 2.6.39.
+	// This fails only for a clock that the kernel lacks; CLOCK_BOOTTIME exists since Linux 2.6.39.
 	_ = unix.ClockGettime(id, &t)
 	return time.Duration(t.Nano())
 }

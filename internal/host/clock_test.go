@@ -19,8 +19,8 @@ func TestClockJump(t *testing.T) {
 		{"set forward by NTP", []advance{{30 * second, 30 * second, 33 * second}}, []jump{{0, 3 * second}}},
 		{"set back", []advance{{30 * second, 30 * second, -hour}}, []jump{{0, -hour - 30*second}}},
 		{"slept, then found its clock wrong", []advance{{30 * second, hour, hour + 5*second}}, []jump{{hour - 30*second, 5 * second}}},
-		{"the virtual machine slept, the wall clock was put right", []advance{{30 * second, 30 * second, hour}}, []jump{{hour - 30*second, 0}}},
-		{"WSL slept, the wall clock was put right an hour later", []advance{{2 * second, 2 * second, 2 * second},
+		{"the virtual machine slept, the wall clock was corrected", []advance{{30 * second, 30 * second, hour}}, []jump{{hour - 30*second, 0}}},
+		{"WSL slept, the wall clock was corrected an hour later", []advance{{2 * second, 2 * second, 2 * second},
 			{hour, hour, hour}, {second, second, 9*hour + second}}, []jump{{}, {}, {9 * hour, 0}}},
 		{"a slow drift", []advance{{hour, hour, hour + second/2}, {hour, hour, hour + second/2}, {hour, hour, hour + second/2}},
 			[]jump{{}, {}, {}}},
@@ -51,7 +51,7 @@ func TestKernelClocks(t *testing.T) {
 	var c Clock
 	r := c.read()
 	if r.monotonic <= 0 || r.boot < r.monotonic {
-		t.Errorf("monotonic %v, boot %v: boot has the sleep counted in", r.monotonic, r.boot)
+		t.Errorf("monotonic %v, boot %v: boot time counts the time asleep", r.monotonic, r.boot)
 	}
 	if wall := time.Unix(0, int64(r.wall)); time.Since(wall).Abs() > time.Minute {
 		t.Errorf("wall clock %v", wall)

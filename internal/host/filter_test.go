@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// filters are what stand-ins for sandboxes answer to socket(2): errno to every family but AF_UNIX, or only to AF_UNIX.
+// filters stand in for sandboxes: socket(2) fails with errno for every family but AF_UNIX, or only for AF_UNIX.
 var filters = map[string]struct {
 	errno    unix.Errno
 	onlyUnix bool
@@ -21,13 +21,13 @@ var filters = map[string]struct {
 	"eperm unix":   {unix.EPERM, true},
 }
 
-// reexecFiltered starts this binary again under a seccomp filter. It returns only if it could not.
+// reexecFiltered executes this binary again under a seccomp filter. It returns only on failure.
 func reexecFiltered(name string) error {
 	f, ok := filters[name]
 	if !ok {
 		return fmt.Errorf("no filter %q", name)
 	}
-	runtime.LockOSThread() // a filter holds for a thread and what it executes
+	runtime.LockOSThread() // a filter applies to a thread and to what it executes
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return err
 	}
@@ -49,7 +49,8 @@ func reexecFiltered(name string) error {
 	return unix.Exec(path, os.Args, env)
 }
 
-// socketFilter is six instructions of BPF over struct seccomp_data: number at 0, the low half of the first argument at 16.
+// socketFilter is a BPF program over struct seccomp_data: the syscall number is at 0, the low half of its first
+// argument at 16.
 func socketFilter(errno unix.Errno, onlyUnix bool) []unix.SockFilter {
 	const (
 		load  = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS

@@ -1,7 +1,7 @@
-// Package host looks at this host itself and sends nothing.
+// Package host checks this host itself and sends nothing.
 //
-// It is the lowest rung of the ladder: am I sandboxed, is there a link, a route, a nameserver? Each look is a
-// [probe.Prober], so that its finding is a [probe.Result] like any other.
+// Its checks are the lowest rung of the ladder: is this process in a sandbox, is there a link, a route, a nameserver?
+// Each host check is a [probe.Prober], so its outcome is a [probe.Result] like any other.
 package host
 
 import (
@@ -11,27 +11,28 @@ import (
 	"netwatchd/internal/probe"
 )
 
-// Service is the service under which the looks at this host are filed.
+// Service is the service name in the results of host checks.
 const Service = "host"
 
-// timeout bounds a look. The kernel answers in microseconds, a host with thousands of interfaces in tens of milliseconds;
-// one that needs a whole second has troubles of its own.
+// timeout limits a host check. The kernel answers in microseconds, and with thousands of interfaces in tens of
+// milliseconds. A host that needs a whole second has other problems.
 const timeout = time.Second
 
-// Probes returns a look of each kind; files are the resolv.conf(5) files whose nameservers are used, if any.
+// Probes returns all host checks. files are the resolv.conf(5) files in use; without files, resolv.conf is not
+// checked.
 func Probes(files ...string) []*probe.Probe {
 	probes := []*probe.Probe{
-		look(probe.LookSandbox, "this process", Sandbox{}),
-		look(probe.LookLink, "interfaces", Link{}),
-		look(probe.LookRoute, "routing table", Route{}),
+		check(probe.LookSandbox, "this process", Sandbox{}),
+		check(probe.LookLink, "interfaces", Link{}),
+		check(probe.LookRoute, "routing table", Route{}),
 	}
 	if len(files) > 0 {
-		probes = append(probes, look(probe.LookResolvConf, strings.Join(files, " "), ResolvConf{Files: files}))
+		probes = append(probes, check(probe.LookResolvConf, strings.Join(files, " "), ResolvConf{Files: files}))
 	}
 	return probes
 }
 
-func look(name, target string, p probe.Prober) *probe.Probe {
+func check(name, target string, p probe.Prober) *probe.Probe {
 	return &probe.Probe{
 		Spec: probe.Spec{Service: Service, Name: name, Kind: probe.KindHost, Target: target, Vantage: probe.FromHost,
 			Role: probe.OfHost, Timeout: timeout},

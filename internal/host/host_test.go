@@ -16,12 +16,12 @@ import (
 	"netwatchd/internal/probe"
 )
 
-// The tests look from where there is something to see: this binary starts itself again in a namespace, under a filter, in
-// the real sandbox, makes every look there and prints the results.
+// The tests run the checks where there is something to detect: this binary starts itself again in a namespace, under
+// a filter or in the real sandbox, runs every host check there and prints the results.
 const (
-	lookEnv   = "NETWATCHD_TEST_LOOK"   // print the results as JSON and exit
-	filterEnv = "NETWATCHD_TEST_FILTER" // first install this seccomp filter
-	lookWrite = "write"                 // a value of lookEnv: print what a datagram to loopback says instead
+	checkEnv   = "NETWATCHD_TEST_CHECK"  // print the results as JSON and exit
+	filterEnv  = "NETWATCHD_TEST_FILTER" // install this seccomp filter first
+	checkWrite = "write"                 // a value of checkEnv: print the error of a datagram to loopback instead
 )
 
 func TestMain(m *testing.M) {
@@ -29,13 +29,13 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, reexecFiltered(filter))
 		os.Exit(1)
 	}
-	switch os.Getenv(lookEnv) {
+	switch os.Getenv(checkEnv) {
 	case "":
 		os.Exit(m.Run())
-	case lookWrite:
+	case checkWrite:
 		fmt.Println(writeDatagram())
 	default:
-		printLooks()
+		printChecks()
 	}
 }
 
@@ -49,7 +49,7 @@ func writeDatagram() error {
 	return err
 }
 
-func printLooks() {
+func printChecks() {
 	var results []probe.Result
 	for _, p := range Probes("/etc/resolv.conf") {
 		if r, ok := probe.Do(context.Background(), p); ok {
@@ -62,14 +62,14 @@ func printLooks() {
 	}
 }
 
-// looks runs cmd, which must start this binary sooner or later, and returns what each look found, by name.
-func looks(t *testing.T, cmd *exec.Cmd) map[string]probe.Result {
+// runChecks runs cmd, which must start this binary in the end, and returns the results of the host checks by name.
+func runChecks(t *testing.T, cmd *exec.Cmd) map[string]probe.Result {
 	t.Helper()
 	if cmd.Env == nil {
 		cmd.Env = cleanEnv()
 	}
-	// The race detector lets a process linger for a second as it exits, should a report still come.
-	cmd.Env = append(cmd.Env, lookEnv+"=1", "GORACE=atexit_sleep_ms=0")
+	// The race detector delays the exit of a process by a second, in case a report still comes.
+	cmd.Env = append(cmd.Env, checkEnv+"=1", "GORACE=atexit_sleep_ms=0")
 	out, err := cmd.Output()
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		t.Fatalf("%v: %v\n%s", cmd.Args, err, exit.Stderr)
@@ -88,7 +88,7 @@ func looks(t *testing.T, cmd *exec.Cmd) map[string]probe.Result {
 	return found
 }
 
-// cleanEnv is the environment without what an agent that runs these tests may have put there.
+// cleanEnv is the environment without the variables of an agent that may run these tests.
 func cleanEnv() (env []string) {
 	for _, v := range os.Environ() {
 		if !strings.HasPrefix(v, "CODEX_") {
@@ -107,14 +107,14 @@ func self(t *testing.T) string {
 	return path
 }
 
-// inNamespace runs a shell script and then this binary in namespaces of its own, network and mounts, which end with it.
+// inNamespace runs a shell script and then this binary in new network and mount namespaces, which end with it.
 func inNamespace(t *testing.T, script string) map[string]probe.Result {
 	t.Helper()
 	needsRoot(t)
 	cmd := exec.Command("sh", "-ec", script+"\nexec "+self(t))
-	// Unshareflags, not Cloneflags: only with these does Go keep the mounts made there from spreading to the host's.
+	// Unshareflags, not Cloneflags: only with Unshareflags does Go keep mounts made there from propagating to the host.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS}
-	return looks(t, cmd)
+	return runChecks(t, cmd)
 }
 
 func needsRoot(t *testing.T) {
@@ -133,14 +133,14 @@ func needsTool(t *testing.T, tool, remedy string) string {
 	return path
 }
 
-// codexOf finds the real codex of a version.
+// codexOf returns the path of the real codex of a version.
 func codexOf(t *testing.T, version string) string {
 	t.Helper()
 	dirs := filepath.SplitList(os.Getenv("NETWATCHD_TEST_CODEX_DIRS"))
 	dirs = append(dirs, filepath.Join("..", "..", ".cache", "codex"))
 	for _, dir := range dirs {
-		for _, place := range []string{filepath.Join(dir, version), dir} {
-			path, err := filepath.Abs(filepath.Join(place, "node_modules", ".bin", "codex"))
+		for _, root := range []string{filepath.Join(dir, version), dir} {
+			path, err := filepath.Abs(filepath.Join(root, "node_modules", ".bin", "codex"))
 			if err != nil {
 				t.Fatal(err)
 			}

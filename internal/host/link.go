@@ -14,16 +14,16 @@ import (
 	"netwatchd/internal/probe"
 )
 
-// Link asks for one interface beside loopback that is up, has a carrier and an address. It fails as
-// [probe.LocalNoInterface]; the addresses found are in Facts.Answers, each with its interface.
+// Link checks that one interface other than loopback is up and has a carrier and an address. It fails with
+// [probe.LocalNoInterface]. Facts.Answers lists the addresses, each with its interface.
 //
-// A container bridge counts too, so a host may pass without a way out: that is for [Route] to say.
+// A container bridge counts too, so a host without internet access may pass; [Route] detects that.
 type Link struct{}
 
-// netlinkDenied marks a look that had to make do with /proc, because this process may not ask the kernel over netlink.
+// netlinkDenied marks a check that read /proc because this process may not query the kernel over netlink.
 const netlinkDenied = "netlink_denied"
 
-// Probe looks at the interfaces.
+// Probe checks the interfaces.
 func (Link) Probe(context.Context) (facts probe.Facts, err error) {
 	links, err := netlinkLinks()
 	if refused(err) {
@@ -37,13 +37,13 @@ func (Link) Probe(context.Context) (facts probe.Facts, err error) {
 	return facts, judgeLinks(links)
 }
 
-// A link is an interface beside loopback.
+// A link is an interface other than loopback.
 type link struct {
 	name      string
 	up        bool
 	carrier   bool
-	addressed bool     // has an address, or one of lo's to borrow
-	addresses []string // as far as they could be read
+	addressed bool     // has an address of its own, or uses one of lo
+	addresses []string // empty if they could not be read
 }
 
 func openNetlink() (*netlink.Handle, error) {
@@ -51,7 +51,7 @@ func openNetlink() (*netlink.Handle, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := h.SetSocketTimeout(timeout); err != nil { // it would be a minute
+	if err := h.SetSocketTimeout(timeout); err != nil { // the default is a minute
 		h.Close()
 		return nil, err
 	}
@@ -82,7 +82,7 @@ func joinLinks(interfaces []netlink.Link, addresses []netlink.Addr) (links []lin
 			of[a.LinkIndex] = append(of[a.LinkIndex], a.IPNet.String())
 		}
 	}
-	borrowed := false // routers give lo the address and leave the links unnumbered
+	borrowed := false // routers put the address on lo and leave the links unnumbered
 	for _, i := range interfaces {
 		if isLoopback(i) {
 			borrowed = borrowed || len(of[i.Attrs().Index]) > 0
@@ -101,41 +101,42 @@ func joinLinks(interfaces []netlink.Link, addresses []netlink.Addr) (links []lin
 
 func isLoopback(i netlink.Link) bool { return i.Attrs().RawFlags&unix.IFF_LOOPBACK != 0 }
 
-// useful reports whether an address leads anywhere: a link-local one is there before DHCP has answered, and WSL keeps its
-// DNS tunnel's on lo.
+// useful reports whether an address gives access to a network. A link-local address exists before DHCP has answered,
+// and WSL puts the address of its DNS tunnel on lo.
 func useful(a netip.Addr) bool {
 	return a.IsGlobalUnicast() && a != wslDNSTunnel
 }
 
-// judgeLinks says what is missing on the link that is nearest to working.
+// judgeLinks returns what is missing on the link that is closest to working.
 func judgeLinks(links []link) error {
-	var down, dark, bare []string
+	var down, noCarrier, noAddress []string
 	for _, l := range links {
 		switch {
 		case !l.up:
 			down = append(down, l.name)
 		case !l.carrier:
-			dark = append(dark, l.name)
+			noCarrier = append(noCarrier, l.name)
 		case !l.addressed:
-			bare = append(bare, l.name)
+			noAddress = append(noAddress, l.name)
 		default:
 			return nil
 		}
 	}
 	switch {
-	case bare != nil:
-		return probe.Failf(probe.LocalNoInterface, "no address on %s: has DHCP answered?", strings.Join(bare, ", "))
-	case dark != nil:
-		return probe.Failf(probe.LocalNoInterface, "no carrier on %s: look at the cable, the Wi-Fi or the virtual switch",
-			strings.Join(dark, ", "))
+	case noAddress != nil:
+		return probe.Failf(probe.LocalNoInterface, "no address on %s: check DHCP or the static configuration",
+			strings.Join(noAddress, ", "))
+	case noCarrier != nil:
+		return probe.Failf(probe.LocalNoInterface, "no carrier on %s: check the cable, the Wi-Fi or the virtual switch",
+			strings.Join(noCarrier, ", "))
 	case down != nil:
-		return probe.Failf(probe.LocalNoInterface, "no interface is up: ip link set %s up", strings.Join(down, "|"))
+		return probe.Failf(probe.LocalNoInterface, "no interface is up: run `ip link set %s up`", strings.Join(down, "|"))
 	}
-	return probe.Failf(probe.LocalNoInterface, "there is no interface but loopback: "+
-		"this namespace, container or machine was given no network")
+	return probe.Failf(probe.LocalNoInterface, "no interface but loopback: "+
+		"this namespace, container or machine has no network")
 }
 
-// answersLimit keeps a container host with hundreds of bridges from filling every result.
+// answersLimit keeps results small on a container host with hundreds of bridges.
 const answersLimit = 8
 
 func addressesOf(links []link) (answers []string) {

@@ -54,16 +54,16 @@ func TestLinkAndRoute(t *testing.T) {
 				t.Errorf("route: got %s %q %v, want %s %s", r.Class, r.Why, r.Signals, tt.route, tt.families)
 			}
 			if found["sandbox"].Class != probe.OK {
-				t.Errorf("an empty namespace is no sandbox: %q", found["sandbox"].Why)
+				t.Errorf("an empty namespace is not a sandbox: %q", found["sandbox"].Why)
 			}
 		})
 	}
 }
 
-// Without netlink, /proc must lead to the same findings.
+// Without netlink, /proc must give the same results.
 func TestWithoutNetlink(t *testing.T) {
 	const wired = pair + "ip link set left up; ip link set right up\n"
-	const sysfs = "mount -t sysfs none /sys" // shows the interfaces of the namespace it was mounted in
+	const sysfs = "mount -t sysfs none /sys" // shows the interfaces of the namespace in which it is mounted
 	for _, tt := range []struct {
 		name        string
 		script      string
@@ -105,6 +105,6 @@ func TestThisHostAgreesWithItself(t *testing.T) {
 		t.Fatal(err)
 	}
 	if (judgeLinks(links) == nil) != (judgeLinks(byProc) == nil) {
-		t.Errorf("netlink says %+v, /proc says %+v", links, byProc)
+		t.Errorf("netlink reports %+v, /proc %+v", links, byProc)
 	}
 }

@@ -11,17 +11,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// This file reads from /proc what netlink would say, for a process that may not open a netlink socket (the Codex sandbox,
-// a unit without AF_NETLINK). See proc_net(5); it knows no policy routing.
+// This file reads from /proc what netlink would report, for a process that may not open a netlink socket (the Codex
+// sandbox, a unit without AF_NETLINK). See proc_net(5). It does not support policy routing.
 
-// interfaceNames lists the interfaces beside lo.
+// interfaceNames lists the interfaces other than lo.
 func interfaceNames(proc fs.FS) ([]string, error) {
 	lines, err := linesOf(proc, "self/net/dev")
 	if err != nil {
 		return nil, err
 	}
 	var names []string
-	for _, line := range lines[min(2, len(lines)):] { // two lines of headings
+	for _, line := range lines[min(2, len(lines)):] { // the first two lines are headings
 		name, _, ok := strings.Cut(line, ":")
 		if name = strings.TrimSpace(name); ok && name != "lo" {
 			names = append(names, name)
@@ -51,14 +51,14 @@ func procLinks(root fs.FS) ([]link, error) {
 	return links, nil
 }
 
-// stateOf reads sysfs, which some sandboxes do not show: a state that cannot be read gets the benefit of the doubt.
+// stateOf reads sysfs. Some sandboxes hide it: a state that cannot be read counts as good.
 func stateOf(root fs.FS, name string) (up, carrier bool) {
 	flags, known := number(root, "sys/class/net/"+name+"/flags")
 	if known && flags&unix.IFF_UP == 0 {
-		return false, false // and its carrier cannot be read: EINVAL
+		return false, false // reading the carrier of a link that is down fails with EINVAL
 	}
-	signal, known := number(root, "sys/class/net/"+name+"/carrier")
-	return true, !known || signal == 1
+	carrierValue, known := number(root, "sys/class/net/"+name+"/carrier")
+	return true, !known || carrierValue == 1
 }
 
 func number(root fs.FS, name string) (n uint64, known bool) {
@@ -70,7 +70,7 @@ func number(root fs.FS, name string) (n uint64, known bool) {
 	return n, err == nil
 }
 
-// numbered6 lists the interfaces with an IPv6 address that leads anywhere.
+// numbered6 lists the interfaces with a useful IPv6 address.
 func numbered6(proc fs.FS) (names []string) {
 	lines, _ := linesOf(proc, "self/net/if_inet6") // absent without IPv6
 	for _, line := range lines {
@@ -83,7 +83,7 @@ func numbered6(proc fs.FS) (names []string) {
 	return names
 }
 
-// routed4 lists the interfaces with an IPv4 route; no file lists IPv4 addresses, but each brings a route of its own.
+// routed4 lists the interfaces with an IPv4 route. No file lists IPv4 addresses, but each address adds a route.
 func routed4(proc fs.FS) (names []string) {
 	for _, r := range routes4(proc) {
 		names = append(names, r.device)
@@ -91,7 +91,7 @@ func routed4(proc fs.FS) (names []string) {
 	return names
 }
 
-// procRouter returns the question of [router], answered from the main routing table alone.
+// procRouter returns the same lookup as [router], but uses the main routing table only.
 func procRouter(proc fs.FS) func(netip.Addr) error {
 	routes := append(routes4(proc), routes6(proc)...)
 	return func(to netip.Addr) error {
@@ -109,7 +109,7 @@ type route struct {
 	device string
 }
 
-// Flags of a route, from linux/route.h; x/sys/unix has both.
+// usable tests the flags of a route (linux/route.h).
 func usable(flags uint64) bool { return flags&unix.RTF_UP != 0 && flags&unix.RTF_REJECT == 0 }
 
 func routes4(proc fs.FS) (routes []route) {
@@ -161,8 +161,8 @@ func gateways(root fs.FS) (found []netip.Addr) {
 	return found
 }
 
-// address4 reads an address as /proc/net/route writes it: in hexadecimal, as a number of the host's own byte order, which is
-// little endian on every machine this runs on.
+// address4 parses an address as /proc/net/route writes it: a hexadecimal number in the host's byte order, which is
+// little endian on every machine that netwatchd supports.
 func address4(text string) (netip.Addr, bool) {
 	b, err := hex.DecodeString(text)
 	if err != nil {

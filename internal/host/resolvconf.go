@@ -9,10 +9,10 @@ import (
 	"netwatchd/internal/resolvconf"
 )
 
-// ResolvConf asks whether resolv.conf(5) names a nameserver. It fails as [probe.DNSNoNameserver] if none of the files does,
-// and says what is wrong with each; the nameservers are in Facts.Answers.
+// ResolvConf checks that resolv.conf(5) lists a nameserver. If none of the files does, it fails with
+// [probe.DNSNoNameserver] and reports what is wrong with each file. Facts.Answers lists the nameservers.
 //
-// The C library then asks 127.0.0.1, so that on a host with a resolver of its own names may still resolve.
+// Without a nameserver the C library queries 127.0.0.1, so names may still resolve on a host with a local resolver.
 type ResolvConf struct{ Files []string }
 
 // Probe reads the files.

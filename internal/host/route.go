@@ -14,12 +14,14 @@ import (
 	"netwatchd/internal/probe"
 )
 
-// Route asks the kernel which way it would send a packet to a public address, and sends none. That answers for policy
-// routing and for VPNs that halve the default route, too. It fails as [probe.LocalNoRoute] if neither family has a way,
-// [probe.LocalDenied] if the routing table forbids it; the families that have one are in Facts.Signals: "ipv4", "ipv6".
+// Route asks the kernel how it would route a packet to a public address, and sends none. That covers policy routing
+// and VPNs that split the default route into halves. It fails with [probe.LocalNoRoute] if neither address family has
+// a route, and with [probe.LocalDenied] if the routing table prohibits it. Facts.Signals lists the families with a
+// route: "ipv4", "ipv6".
 type Route struct{}
 
-// publicAddresses are asked about, never spoken to: any public address does, and these two stay public.
+// publicAddresses are looked up in the routing table and never contacted. Any public address would do; these stay
+// public.
 var publicAddresses = []struct {
 	family  string
 	address netip.Addr
@@ -28,44 +30,46 @@ var publicAddresses = []struct {
 	{"ipv6", netip.MustParseAddr("2606:4700:4700::1111")},
 }
 
-// Probe asks for both families.
+// Probe looks up a route for both families.
 func (Route) Probe(context.Context) (facts probe.Facts, err error) {
-	ask, done, err := router()
+	lookup, done, err := router()
 	if refused(err) {
 		facts.Warnings = []string{netlinkDenied}
-		ask, done, err = procRouter(os.DirFS("/proc")), func() {}, nil
+		lookup, done, err = procRouter(os.DirFS("/proc")), func() {}, nil
 	}
 	if err != nil {
-		return facts, fmt.Errorf("asking for a route: %w", err)
+		return facts, fmt.Errorf("looking up a route: %w", err)
 	}
 	defer done()
-	var refusals refusal
+	var failures routeErrors
 	for _, public := range publicAddresses {
-		if err := ask(public.address); err != nil {
-			refusals = append(refusals, fmt.Errorf("%s: %w", public.family, err))
+		if err := lookup(public.address); err != nil {
+			failures = append(failures, fmt.Errorf("%s: %w", public.family, err))
 			continue
 		}
 		facts.Signals = append(facts.Signals, public.family)
 	}
-	return facts, judgeRoutes(len(facts.Signals) > 0, refusals)
+	return facts, judgeRoutes(len(facts.Signals) > 0, failures)
 }
 
-func judgeRoutes(found bool, no refusal) error {
+func judgeRoutes(found bool, failures routeErrors) error {
 	switch {
 	case found:
 		return nil
-	case errors.Is(no, unix.EACCES):
-		return probe.Failf(probe.LocalDenied, "the routing table prohibits the way out (%w): look for prohibit in ip rule and ip route", no)
+	case errors.Is(failures, unix.EACCES):
+		return probe.Failf(probe.LocalDenied, "the routing table prohibits outgoing traffic (%w): "+
+			"look for `prohibit` in `ip rule` and `ip route`", failures)
 	}
-	return probe.Failf(probe.LocalNoRoute, "no route to a public address (%w): is there a default route? See ip route", no)
+	return probe.Failf(probe.LocalNoRoute, "no route to a public address (%w): "+
+		"check the default route with `ip route`", failures)
 }
 
-// refusal is why there is no way, for each family.
-type refusal []error
+// routeErrors holds the reason for each family without a route.
+type routeErrors []error
 
-func (r refusal) Unwrap() []error { return r }
+func (r routeErrors) Unwrap() []error { return r }
 
-func (r refusal) Error() string {
+func (r routeErrors) Error() string {
 	words := make([]string, len(r))
 	for i, err := range r {
 		words[i] = err.Error()
@@ -73,10 +77,10 @@ func (r refusal) Error() string {
 	return strings.Join(words, "; ")
 }
 
-var errNoSource = errors.New("there is a route, but no address to send from")
+var errNoSource = errors.New("there is a route, but no source address")
 
-// router returns a question to the kernel: nil if it knows a way to an address.
-func router() (ask func(netip.Addr) error, done func(), err error) {
+// router returns a lookup in the kernel's routing tables, which returns nil if there is a route to the address.
+func router() (lookup func(netip.Addr) error, done func(), err error) {
 	h, err := openNetlink()
 	if err != nil {
 		return nil, nil, err
@@ -91,7 +95,7 @@ func router() (ask func(netip.Addr) error, done func(), err error) {
 				return nil
 			}
 		}
-		// A router may announce itself without a prefix: then IPv6 has a default route and nothing but link-local addresses.
+		// A router may announce itself without a prefix. Then IPv6 has a default route but only link-local addresses.
 		return errNoSource
 	}, h.Close, nil
 }

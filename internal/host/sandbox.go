@@ -16,11 +16,11 @@ import (
 	"netwatchd/internal/probe"
 )
 
-// Sandbox asks whether this process may use the network at all. It fails as [probe.LocalDenied] if not; what it saw is in
-// Facts.Signals either way.
+// Sandbox checks whether this process may use the network at all. If not, it fails with [probe.LocalDenied].
+// Facts.Signals lists the signals in either case.
 type Sandbox struct{}
 
-// Probe looks at this process.
+// Probe checks this process.
 func (Sandbox) Probe(context.Context) (probe.Facts, error) {
 	s := DetectSandbox()
 	facts := probe.Facts{Signals: s.Signals}
@@ -33,12 +33,12 @@ func (Sandbox) Probe(context.Context) (probe.Facts, error) {
 	return facts, nil
 }
 
-// Look looks at this process without making a probe of it.
+// DetectSandbox checks this process.
 func DetectSandbox() Detection {
 	return process{openSocket, os.Getenv, os.DirFS("/proc")}.detect()
 }
 
-// process is what can be known of a process from the inside.
+// process gives access to what a process can know about itself.
 type process struct {
 	socket func(family, kind int) error
 	getenv func(string) string
@@ -46,11 +46,12 @@ type process struct {
 }
 
 func (p process) detect() Detection {
-	return judge(slices.Concat(p.sockets(), p.loopback(), p.environment(), p.ancestors(), p.namespace(), p.restrictions()))
+	return judge(slices.Concat(p.sockets(), p.loopback(), p.environment(), p.ancestors(), p.namespace(),
+		p.restrictions()))
 }
 
-// families are the sockets tried: those of the network, the one the kernel is asked by, and the one a network sandbox leaves
-// open (or, with a managed proxy, closes).
+// families are the sockets to try: IPv4 and IPv6, netlink, and unix, which a network sandbox leaves open or, with a
+// managed proxy, closes.
 var families = []struct {
 	name         string
 	family, kind int
@@ -61,7 +62,7 @@ var families = []struct {
 	{"unix", unix.AF_UNIX, unix.SOCK_DGRAM},
 }
 
-// refusals are the answers of a policy. What else socket(2) may say (EMFILE, ENOMEM) is want, not refusal.
+// refusals are the errors of a policy. Other errors of socket(2) (EMFILE, ENOMEM) mean a lack of resources.
 var refusals = []struct {
 	name  string
 	errno unix.Errno
@@ -80,7 +81,7 @@ func refused(err error) bool {
 	return false
 }
 
-// openSocket is socket(2) itself, past every library: a firewall's EPERM comes from write, so an EPERM from here can only be
+// openSocket calls socket(2) directly. A firewall's EPERM comes from write, so an EPERM from here can only come from
 // a policy on this process.
 func openSocket(family, kind int) error {
 	fd, err := unix.Socket(family, kind|unix.SOCK_CLOEXEC, 0)
@@ -123,8 +124,8 @@ func (p process) environment() (seen []string) {
 	return seen
 }
 
-// ancestryLimit ends the walk to pid 1 should the tree change under it: a process whose parent died is handed upwards, a
-// reused pid could close a circle. Shells within agents within terminals are some ten deep.
+// ancestryLimit ends the walk to pid 1 if the process tree changes meanwhile: an orphan gets a new parent, and a
+// reused pid could make a loop. Shells in agents in terminals are about ten levels deep.
 const ancestryLimit = 64
 
 func (p process) ancestors() (seen []string) {
@@ -149,8 +150,8 @@ func (p process) ancestors() (seen []string) {
 	return seen
 }
 
-// program is the name a process was started by. Codex runs its sandbox helper as itself under another argv[0], so that
-// /proc/PID/exe would not tell.
+// program returns the name by which a process was started. Codex runs its sandbox helper from the same executable
+// under another argv[0], so /proc/PID/exe does not distinguish them.
 func (p process) program(pid string) string {
 	cmdline, err := fs.ReadFile(p.proc, pid+"/cmdline")
 	if err != nil {
@@ -160,7 +161,7 @@ func (p process) program(pid string) string {
 	return path.Base(string(first))
 }
 
-// status is a field of /proc/PID/status; empty if it cannot be read (hidepid, a process that ended).
+// status returns a field of /proc/PID/status, or "" if it cannot be read (hidepid, or the process ended).
 func (p process) status(pid, field string) string {
 	text, err := fs.ReadFile(p.proc, pid+"/status")
 	if err != nil {

@@ -31,8 +31,8 @@ func TestJudge(t *testing.T) {
 		{"the environment wiped", []string{"socket_inet_eperm", AncestorCodexSandbox}, codexSandbox,
 			"socket(AF_INET) is not permitted; started by codex-linux-sandbox: the Codex sandbox"},
 		{"another sandbox", []string{"socket_inet_eacces", SeccompFilter}, otherSandbox, "socket(AF_INET) is not permitted: a sandbox"},
-		{"bubblewrap is anyone's", []string{"socket_inet_eperm", AncestorBwrap}, otherSandbox, "socket(AF_INET) is not permitted: a sandbox"},
-		{"every sign but the socket's", []string{"socket_inet6_eafnosupport", "socket_netlink_eperm", OnlyLoopback, EnvNetworkDisabled,
+		{"bubblewrap alone does not mean Codex", []string{"socket_inet_eperm", AncestorBwrap}, otherSandbox, "socket(AF_INET) is not permitted: a sandbox"},
+		{"every signal but the socket test", []string{"socket_inet6_eafnosupport", "socket_netlink_eperm", OnlyLoopback, EnvNetworkDisabled,
 			EnvProxyActive, EnvCodexCI, AncestorCodexSandbox, AncestorCodex, AncestorBwrap, OwnNetns, SeccompFilter, NoNewPrivs}, "", ""},
 		{"no unix sockets, with a network", []string{"socket_unix_eperm", EnvProxyActive}, "", ""},
 	} {
@@ -46,7 +46,7 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// Whatever the rest says, only a socket test denies.
+// Only a socket test decides, whatever the other signals are.
 func TestNothingButSocketsDenies(t *testing.T) {
 	others := slices.DeleteFunc(Signals(), func(s string) bool { return strings.HasPrefix(s, "socket_") })
 	for set := range 1 << len(others) {
@@ -60,7 +60,7 @@ func TestNothingButSocketsDenies(t *testing.T) {
 			t.Fatalf("denied by %v", signals)
 		}
 		if !judge(append([]string{"socket_inet_eperm"}, signals...)).Denied {
-			t.Fatalf("acquitted by %v", signals)
+			t.Fatalf("not denied with %v", signals)
 		}
 	}
 }
@@ -79,7 +79,7 @@ func TestProcessSeesEverySignalInOrder(t *testing.T) {
 			"6/cmdline":     {Data: []byte("bwrap\x00--unshare-net\x00")},
 			"6/status":      {Data: []byte("PPid:\t5\n")},
 			"5/cmdline":     {Data: []byte("/usr/bin/codex\x00exec\x00")},
-			"5/status":      {Data: []byte("PPid:\t7\n")}, // a circle must not hang
+			"5/status":      {Data: []byte("PPid:\t7\n")}, // a loop must not hang
 			"unrelated/dir": {},
 		},
 	}
@@ -98,18 +98,18 @@ func TestSignalsAreDocumented(t *testing.T) {
 	}
 	for _, s := range Signals() {
 		if family, errno, ok := strings.Cut(strings.TrimPrefix(s, "socket_"), "_"); ok && strings.HasPrefix(s, "socket_") {
-			s = "socket_" + family + "_*" // one row tells of a family
+			s = "socket_" + family + "_*" // one row documents a family
 			if !strings.Contains(string(doc), "`"+errno+"`") {
-				t.Errorf("docs/signals.md does not tell of %s", errno)
+				t.Errorf("docs/signals.md does not document %s", errno)
 			}
 		}
 		if !strings.Contains(string(doc), "`"+s+"`") {
-			t.Errorf("docs/signals.md does not tell of %s", s)
+			t.Errorf("docs/signals.md does not document %s", s)
 		}
 	}
 }
 
-// expect is what a look from a real place must find: the class, and the signals that must and must not be among those seen.
+// expect checks the class, the message and the signals of a sandbox check: with must be there, without must not.
 func expect(t *testing.T, r probe.Result, class probe.Class, why string, with, without []string) {
 	t.Helper()
 	if r.Class != class || !strings.Contains(r.Why, why) {
@@ -148,7 +148,7 @@ func TestUnderFilter(t *testing.T) {
 		t.Run(tt.filter, func(t *testing.T) {
 			cmd := exec.Command(self(t))
 			cmd.Env = append(cleanEnv(), filterEnv+"="+tt.filter)
-			found := looks(t, cmd)
+			found := runChecks(t, cmd)
 			expect(t, found["sandbox"], tt.class, tt.why, tt.with, []string{EnvNetworkDisabled})
 			if tt.class == probe.OK {
 				return
@@ -168,25 +168,25 @@ func TestUnderFilterAndNoInterface(t *testing.T) {
 	expect(t, found["sandbox"], probe.LocalDenied, "lo is the only interface: a sandbox", []string{"socket_unix_eperm", OnlyLoopback}, nil)
 }
 
-// An agent's variable outlives its sandbox in a terminal multiplexer or a unit file.
+// A terminal multiplexer or a unit file can keep an agent's variable outside the sandbox.
 func TestInheritedVariableAlone(t *testing.T) {
 	cmd := exec.Command(self(t))
 	cmd.Env = append(cleanEnv(), "CODEX_SANDBOX_NETWORK_DISABLED=1", "CODEX_NETWORK_PROXY_ACTIVE=1", "CODEX_CI=1")
-	expect(t, looks(t, cmd)["sandbox"], probe.OK, "", []string{EnvNetworkDisabled, EnvProxyActive, EnvCodexCI}, nil)
+	expect(t, runChecks(t, cmd)["sandbox"], probe.OK, "", []string{EnvNetworkDisabled, EnvProxyActive, EnvCodexCI}, nil)
 }
 
-// A firewall says EPERM as the sandbox does, but from write.
+// A firewall returns EPERM like the sandbox does, but from write.
 func TestFirewallIsNoSandbox(t *testing.T) {
 	needsRoot(t)
 	nft := needsTool(t, "nft", "apt-get install nftables")
 	found := inNamespace(t, "ip link set lo up\n"+nft+" 'add table inet f; add chain inet f out { type filter hook output priority 0; policy drop; }'\n"+
-		lookEnv+"="+lookWrite+" "+self(t)+" | grep 'write: operation not permitted' >&2") // or the firewall does not hold
+		checkEnv+"="+checkWrite+" "+self(t)+" | grep 'write: operation not permitted' >&2") // or the firewall does not work
 	expect(t, found["sandbox"], probe.OK, "", nil, []string{"socket_inet_eperm"})
 }
 
 func TestInBubblewrap(t *testing.T) {
 	bwrap := needsTool(t, "bwrap", "apt-get install bubblewrap")
-	found := looks(t, exec.Command(bwrap, "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--unshare-net", "--unshare-pid", self(t)))
+	found := runChecks(t, exec.Command(bwrap, "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--unshare-net", "--unshare-pid", self(t)))
 	expect(t, found["sandbox"], probe.OK, "", []string{OnlyLoopback, AncestorBwrap, NoNewPrivs}, []string{AncestorCodex})
 	if r := found["link"]; r.Class != probe.LocalNoInterface {
 		t.Errorf("link: %s %q", r.Class, r.Why)
@@ -222,16 +222,16 @@ func TestInCodexSandbox(t *testing.T) {
 			[]string{"socket_unix_eperm", OnlyLoopback, EnvProxyActive}, []string{"socket_inet_eperm", EnvNetworkDisabled}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			found := looks(t, inCodex(t, tt.version, tt.args))
+			found := runChecks(t, inCodex(t, tt.version, tt.args))
 			expect(t, found["sandbox"], tt.class, tt.why, tt.with, tt.without)
 			if tt.class == probe.LocalDenied && !strings.HasSuffix(found["sandbox"].Why, codexSandbox) {
-				t.Errorf("%q does not name its maker", found["sandbox"].Why)
+				t.Errorf("%q does not name the sandbox", found["sandbox"].Why)
 			}
 		})
 	}
 }
 
-// inCodex runs this binary in the sandbox of the real codex, which gets a home of its own.
+// inCodex runs this binary in the sandbox of the real codex, with a separate home directory.
 func inCodex(t *testing.T, version string, args []string) *exec.Cmd {
 	t.Helper()
 	codex := codexOf(t, version)
@@ -241,7 +241,7 @@ func inCodex(t *testing.T, version string, args []string) *exec.Cmd {
 	}
 	cmd := exec.Command(codex, append(slices.Clone(args), self(t))...)
 	cmd.Dir = home
-	// codex 0.169 refuses a home within the temporary directory; this one is beside it.
+	// codex 0.169 rejects a home inside the temporary directory, so TMPDIR is a sibling of it.
 	cmd.Env = append(cleanEnv(), "HOME="+home, "TMPDIR="+temporary)
 	return cmd
 }

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// The signals of which a reader elsewhere may want to speak by name; [Signals] has them all.
+// Signals that other packages refer to by name. [Signals] lists all of them.
 const (
 	OnlyLoopback         = "only_loopback"
 	EnvNetworkDisabled   = "env_network_disabled"
@@ -19,14 +19,15 @@ const (
 	NoNewPrivs           = "no_new_privs"
 )
 
-// A sign is a signal beside the socket test. None decides; those of Codex name the maker of what the socket test found.
-type sign struct {
+// A hint is a signal other than the socket test. No hint decides whether the network is denied. A hint of Codex tells
+// whose sandbox the socket test found.
+type hint struct {
 	name  string
 	codex bool
-	words string // for people; only the signs of Codex are ever spoken
+	text  string // for people; only the hints of Codex are ever shown
 }
 
-var signs = []sign{
+var hints = []hint{
 	{name: OnlyLoopback},
 	{EnvNetworkDisabled, true, "CODEX_SANDBOX_NETWORK_DISABLED=1"},
 	{EnvProxyActive, true, "CODEX_NETWORK_PROXY_ACTIVE=1"},
@@ -39,8 +40,8 @@ var signs = []sign{
 	{name: NoNewPrivs},
 }
 
-// Signals is the closed list of what a look at this process may see: the values of Detection.Signals and of the `signal`
-// label. docs/signals.md says what each means.
+// Signals returns the closed list of signals: the values of Detection.Signals and of the `signal` label.
+// docs/signals.md explains each.
 func Signals() []string {
 	var all []string
 	for _, family := range families {
@@ -48,59 +49,60 @@ func Signals() []string {
 			all = append(all, signalOf(family.name, refusal.name))
 		}
 	}
-	for _, s := range signs {
-		all = append(all, s.name)
+	for _, h := range hints {
+		all = append(all, h.name)
 	}
 	return all
 }
 
-// signalOf names what a socket test saw: "socket_inet_eperm".
+// signalOf returns the signal of a failed socket test: "socket_inet_eperm".
 func signalOf(family, errno string) string { return "socket_" + family + "_" + errno }
 
-// Detection says whether this process is denied the network, by whom, and what shows it.
+// Detection tells whether this process is denied the network, by what, and which signals show it.
 type Detection struct {
 	Denied  bool     `json:"denied"`
 	Maker   string   `json:"maker,omitempty"` // "the Codex sandbox", "a sandbox", "the service unit"
-	Signals []string `json:"signals"`         // everything seen, decisive or not, in the order of [Signals]
+	Signals []string `json:"signals"`         // all signals found, decisive or not, in the order of [Signals]
 	Why     string   `json:"why,omitempty"`   // for people
 }
 
-// The makers that can be told apart.
+// The values of Detection.Maker.
 const (
 	codexSandbox = "the Codex sandbox"
-	otherSandbox     = "a sandbox"
+	otherSandbox = "a sandbox"
 	serviceUnit  = "the service unit"
 )
 
-// judge says what the signals mean. Only what the kernel answers to socket(2) decides, or the signature of Codex's managed
-// proxy: a variable may be inherited by what left the sandbox, a filter be there with the network allowed, a namespace be
-// empty for another reason.
+// judge decides whether the network is denied. Only the kernel's answer to socket(2) decides, or the signature of
+// Codex's managed proxy: a process outside the sandbox may have inherited a variable, a filter may allow the network,
+// and a namespace may be empty for another reason.
 func judge(signals []string) Detection {
 	s := Detection{Signals: signals}
 	saw := func(name string) bool { return slices.Contains(signals, name) }
 	switch {
 	case saw("socket_inet_eperm"), saw("socket_inet_eacces"):
 		s.deny("socket(AF_INET) is not permitted")
-	// codex 0.169 with its managed proxy: IP sockets open, but lead only to the proxy on loopback.
+	// codex 0.169 with its managed proxy: IP sockets open, but reach only the proxy on loopback.
 	case saw("socket_unix_eperm") && saw(OnlyLoopback):
 		s.deny("socket(AF_UNIX) is not permitted and lo is the only interface")
-	// systemd's RestrictAddressFamilies= answers EAFNOSUPPORT. It is no agent's sandbox, but the network is denied all the same.
+	// systemd's RestrictAddressFamilies= returns EAFNOSUPPORT. That is not an agent's sandbox, but it denies the network
+	// too.
 	case saw("socket_inet_eafnosupport"):
 		s.Denied, s.Maker = true, serviceUnit
-		s.Why = "socket(AF_INET) is not supported for this process: RestrictAddressFamilies= of its systemd unit; " +
+		s.Why = "socket(AF_INET) is blocked by RestrictAddressFamilies= in the systemd unit: " +
 			"allow AF_INET AF_INET6 AF_NETLINK AF_UNIX there"
 	}
 	return s
 }
 
-func (s *Detection) deny(because string) {
+func (s *Detection) deny(reason string) {
 	s.Denied, s.Maker = true, otherSandbox
-	words := []string{because}
-	for _, sign := range signs {
-		if sign.codex && slices.Contains(s.Signals, sign.name) {
+	reasons := []string{reason}
+	for _, h := range hints {
+		if h.codex && slices.Contains(s.Signals, h.name) {
 			s.Maker = codexSandbox
-			words = append(words, sign.words)
+			reasons = append(reasons, h.text)
 		}
 	}
-	s.Why = strings.Join(words, "; ") + ": " + s.Maker
+	s.Why = strings.Join(reasons, "; ") + ": " + s.Maker
 }

@@ -12,40 +12,42 @@ import (
 	"netwatchd/internal/resolvconf"
 )
 
-// WSLFacts are what can be seen of the Windows Subsystem for Linux from the inside, without asking Windows.
+// WSLFacts describes the Windows Subsystem for Linux as seen from inside, without a query to Windows.
 type WSLFacts struct {
-	WSL        bool       `json:"wsl"`
-	Version    int        `json:"version,omitempty"` // 1 or 2
-	Kernel     string     `json:"kernel,omitempty"`
-	Networking string     `json:"networking,omitempty"` // see the WSL constants; empty for version 1, which uses Windows' own
-	DNS        string     `json:"dns,omitempty"`        // "tunnel", "gateway" or "own"; empty if resolv.conf names nobody
+	WSL     bool   `json:"wsl"`
+	Version int    `json:"version,omitempty"` // 1 or 2
+	Kernel  string `json:"kernel,omitempty"`
+	// Networking is one of the WSL constants; empty for version 1, which uses Windows' network stack.
+	Networking string `json:"networking,omitempty"`
+	// DNS is "tunnel", "gateway" or "own"; empty if resolv.conf lists no nameserver.
+	DNS        string     `json:"dns,omitempty"`
 	ResolvConf ResolvFile `json:"resolv_conf,omitzero"`
-	Interop    bool       `json:"interop"` // Windows programs can be started: they can be asked, too
-	Systemd    bool       `json:"systemd"` // pid 1 is systemd: services can be units
+	Interop    bool       `json:"interop"` // Windows programs can be started
+	Systemd    bool       `json:"systemd"` // pid 1 is systemd
 }
 
-// ResolvFile says where /etc/resolv.conf comes from.
+// ResolvFile describes where /etc/resolv.conf comes from.
 type ResolvFile struct {
 	Target    string `json:"target,omitempty"` // if it is a symbolic link
 	Dangling  bool   `json:"dangling,omitempty"`
-	Generated bool   `json:"generated"` // its heading says that WSL wrote it
+	Generated bool   `json:"generated"` // its heading names WSL as its author
 }
 
-// What can be told of networkingMode. nat and virtioproxy both show one eth0.
+// The networking modes that can be distinguished. nat and virtioproxy both show one eth0.
 const (
 	WSLMirrored = "mirrored"
 	WSLNAT      = "nat or virtioproxy"
 	WSLNone     = "none"
 )
 
-// wslLoopback is the interface by which mirrored networking shares 127.0.0.1 with Windows; nothing else leaves by it. Docker
-// tells the mode by it too (moby/moby pull request 48075).
+// wslLoopback is the interface through which mirrored networking shares 127.0.0.1 with Windows; no other traffic uses
+// it. Docker detects the mode by it too (moby/moby pull request 48075).
 const wslLoopback = "loopback0"
 
-// wslDNSTunnel is where dnsTunneling, the default, answers: the dnsTunnelIpAddress of .wslconfig, kept on lo.
+// wslDNSTunnel is the default dnsTunnelIpAddress of .wslconfig, at which dnsTunneling answers. WSL puts it on lo.
 var wslDNSTunnel = netip.MustParseAddr("10.255.255.254")
 
-// Platform is "wsl1", "wsl2", or "linux".
+// Platform returns "wsl1", "wsl2" or "linux".
 func (w WSLFacts) Platform() string {
 	if !w.WSL {
 		return "linux"
@@ -53,10 +55,10 @@ func (w WSLFacts) Platform() string {
 	return "wsl" + strconv.Itoa(w.Version)
 }
 
-// WSL looks at this host.
+// WSL describes this host.
 func WSL() WSLFacts { return WSLIn(os.DirFS("/")) }
 
-// WSLIn looks at the file system of a host.
+// WSLIn describes the host with this root file system.
 func WSLIn(root fs.FS) WSLFacts {
 	release, _ := fs.ReadFile(root, "proc/sys/kernel/osrelease")
 	kernel := strings.TrimSpace(string(release))
@@ -74,8 +76,8 @@ func WSLIn(root fs.FS) WSLFacts {
 	return w
 }
 
-// wslVersion reads a kernel's release: "4.4.0-19041-Microsoft" is version 1, "6.6.87.2-microsoft-standard-WSL2" is 2. Who
-// builds a kernel of his own usually keeps one of the two words.
+// wslVersion parses a kernel release: "4.4.0-19041-Microsoft" is version 1, "6.6.87.2-microsoft-standard-WSL2" is 2.
+// Custom kernels usually keep one of the two words.
 func wslVersion(kernel string) int {
 	switch {
 	case strings.Contains(kernel, "WSL2"), strings.Contains(kernel, "microsoft"):
@@ -103,7 +105,8 @@ func wslNetworking(root fs.FS) string {
 	return WSLNAT
 }
 
-// wslDNS says who answers: Windows through the tunnel, Windows on the gateway (dnsProxy), or a nameserver of one's own.
+// wslDNS returns who resolves names: Windows through the tunnel, Windows at the gateway (dnsProxy), or another
+// nameserver.
 func wslDNS(root fs.FS, servers []netip.AddrPort) string {
 	switch {
 	case len(servers) == 0:
@@ -129,7 +132,7 @@ func (r *ResolvFile) read(root fs.FS) []byte {
 	return text
 }
 
-// within turns the target of a link in dir into a name an fs.FS takes: WSL's link is absolute.
+// within turns the target of a link in dir into a name for an fs.FS. WSL's link is absolute.
 func within(dir, target string) string {
 	if path.IsAbs(target) {
 		return strings.TrimPrefix(path.Clean(target), "/")
@@ -137,7 +140,8 @@ func within(dir, target string) string {
 	return path.Join(dir, target)
 }
 
-// hasInterop: systemd's binfmt service removes WSL's entry, which WSL then registers again under the later name.
+// hasInterop reports whether Windows programs can be started. systemd's binfmt service removes WSL's entry, and WSL
+// then registers it again under the -late name.
 func hasInterop(root fs.FS) bool {
 	const dir = "proc/sys/fs/binfmt_misc/"
 	return exists(root, dir+"WSLInterop") || exists(root, dir+"WSLInterop-late")

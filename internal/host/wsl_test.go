@@ -29,9 +29,9 @@ func TestWSL(t *testing.T) {
 		root fstest.MapFS
 		want WSLFacts
 	}{
-		{"no WSL", fstest.MapFS{"proc/sys/kernel/osrelease": file("6.1.0-37-amd64\n"), "etc/resolv.conf": file(heading)}, WSLFacts{}},
-		{"nothing to be read", fstest.MapFS{}, WSLFacts{}},
-		{"tunnelled, NAT, systemd", fstest.MapFS{
+		{"not WSL", fstest.MapFS{"proc/sys/kernel/osrelease": file("6.1.0-37-amd64\n"), "etc/resolv.conf": file(heading)}, WSLFacts{}},
+		{"nothing readable", fstest.MapFS{}, WSLFacts{}},
+		{"tunnel, NAT, systemd", fstest.MapFS{
 			"proc/sys/kernel/osrelease":                file(wsl2),
 			"proc/self/net/dev":                        dev("lo", "eth0"),
 			"etc/resolv.conf":                          link("/mnt/wsl/resolv.conf"),
@@ -40,7 +40,7 @@ func TestWSL(t *testing.T) {
 			"run/systemd/system/netwatchd.service.d/x": file(""),
 		}, WSLFacts{WSL: true, Version: 2, Kernel: "6.6.87.2-microsoft-standard-WSL2", Networking: WSLNAT, DNS: "tunnel",
 			ResolvConf: ResolvFile{Target: "/mnt/wsl/resolv.conf", Generated: true}, Interop: true, Systemd: true}},
-		{"NAT, asking the gateway", fstest.MapFS{
+		{"NAT, the gateway resolves", fstest.MapFS{
 			"proc/sys/kernel/osrelease":          file(wsl2),
 			"proc/self/net/dev":                  dev("lo", "eth0"),
 			"proc/self/net/route":                file("Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\neth0\t00000000\t010013AC\t0003\t0\t0\t0\t00000000\t0\t0\t0\n"),
@@ -48,7 +48,7 @@ func TestWSL(t *testing.T) {
 			"proc/sys/fs/binfmt_misc/WSLInterop": file("enabled\n"),
 		}, WSLFacts{WSL: true, Version: 2, Kernel: "6.6.87.2-microsoft-standard-WSL2", Networking: WSLNAT, DNS: "gateway",
 			ResolvConf: ResolvFile{Generated: true}, Interop: true}},
-		{"mirrored, a resolver of one's own", fstest.MapFS{
+		{"mirrored, own resolver", fstest.MapFS{
 			"proc/sys/kernel/osrelease": file(wsl2),
 			"proc/self/net/dev":         dev("lo", "eth0", "loopback0", "eth1"),
 			"etc/resolv.conf":           file("nameserver 1.1.1.1\n"),
