@@ -1,6 +1,7 @@
-// Package statusfile keeps the latest status in a file that anyone on this host may read.
+// Package statusfile keeps the latest status in a file that every process on this host can read.
 //
-// A process inside an agent's sandbox can open no socket, but it can read files: this one is how it asks the daemon.
+// A process inside an agent's sandbox cannot open a socket, but it can read files: it gets the daemon's status from
+// this one.
 package statusfile
 
 import (
@@ -17,15 +18,15 @@ import (
 	"netwatchd/internal/watch"
 )
 
-// sizeLimit bounds what Read takes in. Ten thousand services take about 4 MB; beyond this it is not our file.
+// sizeLimit limits what Read reads. Ten thousand services take about 4 MB; a larger file is not a status file.
 const sizeLimit = 32 << 20
 
-// Write replaces the file at path with s, at once: a reader sees either the old status or the new one, whole. Everyone may
-// read it, whatever the umask. A directory that is not there is made: /run is empty after a boot, and only a unit has it
-// made beforehand.
+// Write replaces the file at path atomically: a reader sees either the whole old status or the whole new one.
+// Everyone can read the file, whatever the umask. Write creates a missing directory: /run is empty after a boot, and
+// only a systemd unit creates the directory in advance.
 //
-// The new content goes to path + ".new" first, always by that name, so that a crash leaves no more than one such file and
-// the next Write takes it over. There may be one writer at a time.
+// The new content is written to path + ".new" first. The name never changes, so a crash leaves at most one such file
+// and the next Write replaces it. There may be only one writer at a time.
 func Write(path string, s *watch.Status) error {
 	content, err := json.Marshal(s)
 	if err != nil {
@@ -40,7 +41,7 @@ func Write(path string, s *watch.Status) error {
 		os.Remove(next)
 		return fmt.Errorf("status file: %w%s", err, hint(err))
 	}
-	// No fsync: what a status says is of no use after a reboot, and /run is memory.
+	// No fsync: a status is useless after a reboot, and /run is in memory.
 	if err := os.Rename(next, path); err != nil {
 		os.Remove(next)
 		return fmt.Errorf("status file: %w%s", err, hint(err))
@@ -48,7 +49,7 @@ func Write(path string, s *watch.Status) error {
 	return nil
 }
 
-// makeDirectory makes one that everyone may enter, whatever the umask: the status is for all.
+// makeDirectory creates a directory that everyone can enter, whatever the umask.
 func makeDirectory(path string) error {
 	if err := os.MkdirAll(path, 0o755); err != nil {
 		return err
@@ -56,7 +57,7 @@ func makeDirectory(path string) error {
 	return os.Chmod(path, 0o755)
 }
 
-// create makes the file anew: one left behind, or planted there as a link, is removed rather than written through.
+// create creates a new file. It removes an old file or a link planted there instead of writing through it.
 func create(path string, content []byte) (err error) {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -76,16 +77,16 @@ func create(path string, content []byte) (err error) {
 func hint(err error) string {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "; a directory on the way is missing and cannot be made: make it, or set status_file to another path"
+		return ": the directory is missing and cannot be created: create it, or set status_file to another path"
 	case errors.Is(err, fs.ErrPermission):
-		return "; let the daemon's user write there, or set status_file to another path"
+		return ": give the daemon's user write permission, or set status_file to another path"
 	}
 	return ""
 }
 
-// Read returns the status at path, and how long ago it held. An error that is [fs.ErrNotExist] says that no daemon runs.
+// Read returns the status at path and its age. The error is [fs.ErrNotExist] if no daemon runs.
 func Read(path string) (*watch.Status, time.Duration, error) {
-	// Without O_NONBLOCK opening a FIFO that someone put there would wait for its other end for ever.
+	// Without O_NONBLOCK, opening a FIFO would wait forever for its other end.
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, 0, fmt.Errorf("status file: %w", err)
@@ -99,29 +100,30 @@ func Read(path string) (*watch.Status, time.Duration, error) {
 		return nil, 0, fmt.Errorf("status file: %w", err)
 	}
 	if len(content) > sizeLimit {
-		return nil, 0, fmt.Errorf("status file: %s is over %d MB: it is none of ours", path, sizeLimit>>20)
+		return nil, 0, fmt.Errorf("status file: %s is larger than %d MB: it is not a netwatchd status file",
+			path, sizeLimit>>20)
 	}
 	var s watch.Status
 	if err := json.Unmarshal(content, &s); err != nil {
-		return nil, 0, fmt.Errorf("status file: %s: %w; was it written by another version of netwatchd?", path, err)
+		return nil, 0, fmt.Errorf("status file: %s: %w; it may be from another version of netwatchd", path, err)
 	}
 	if s.At.IsZero() {
-		return nil, 0, fmt.Errorf("status file: %s holds no status: it has no time", path)
+		return nil, 0, fmt.Errorf("status file: %s holds no status: the time is missing", path)
 	}
-	// A clock set back makes a fresh file look as if it came from the future.
+	// After the clock was set back, a fresh file is from the future.
 	return &s, max(time.Since(s.At), 0), nil
 }
 
-// Latest returns the youngest status among those at paths, as Read does: a daemon of the system and one of the user keep
-// theirs in different places. If there is none it returns the most telling error: one beside "no such file", if any.
+// Latest returns the newest status among the files at paths: a system daemon and a user's daemon use different paths.
+// If no file can be read, it prefers an error other than "no such file".
 func Latest(paths ...string) (latest *watch.Status, age time.Duration, err error) {
 	for _, path := range paths {
-		s, old, failed := Read(path)
+		s, fileAge, readErr := Read(path)
 		switch {
-		case failed == nil && (latest == nil || old < age):
-			latest, age = s, old
-		case failed != nil && (err == nil || errors.Is(err, fs.ErrNotExist) && !errors.Is(failed, fs.ErrNotExist)):
-			err = failed
+		case readErr == nil && (latest == nil || fileAge < age):
+			latest, age = s, fileAge
+		case readErr != nil && (err == nil || errors.Is(err, fs.ErrNotExist) && !errors.Is(readErr, fs.ErrNotExist)):
+			err = readErr
 		}
 	}
 	if latest != nil {

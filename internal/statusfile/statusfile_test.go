@@ -40,7 +40,7 @@ func statusOf(services int) *watch.Status {
 	return s
 }
 
-func TestWhatIsWrittenIsRead(t *testing.T) {
+func TestWriteThenRead(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "status.json")
 	want := statusOf(3)
 	defer syscall.Umask(syscall.Umask(0o077))
@@ -60,10 +60,10 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 	if info, _ := os.Stat(path); info.Mode().Perm() != 0o644 {
 		t.Errorf("got mode %v, want 0644 whatever the umask", info.Mode().Perm())
 	}
-	alone(t, path)
+	onlyFile(t, path)
 }
 
-func alone(t *testing.T, path string) {
+func onlyFile(t *testing.T, path string) {
 	t.Helper()
 	entries, err := os.ReadDir(filepath.Dir(path))
 	if err != nil {
@@ -84,7 +84,7 @@ func TestReadersSeeWholeFilesOnly(t *testing.T) {
 	done := make(chan struct{})
 	var readers sync.WaitGroup
 	sizes := make(chan int, 4)
-	var waiting atomic.Int32 // readers that have not seen both yet
+	var waiting atomic.Int32 // readers that have not seen both versions yet
 	waiting.Store(int32(cap(sizes)))
 	for range cap(sizes) {
 		readers.Go(func() {
@@ -110,8 +110,8 @@ func TestReadersSeeWholeFilesOnly(t *testing.T) {
 			}
 		})
 	}
-	enough := time.Now().Add(10 * time.Second)                                    // for the busiest machine
-	for i := 0; i < 100 || waiting.Load() > 0 && time.Now().Before(enough); i++ { // each a chance to be caught half way
+	deadline := time.Now().Add(10 * time.Second)                                    // enough for a busy machine
+	for i := 0; i < 100 || waiting.Load() > 0 && time.Now().Before(deadline); i++ { // each write may be caught half-done
 		if err := Write(path, statusOf(1+i%2*10)); err != nil {
 			t.Fatal(err)
 		}
@@ -126,7 +126,7 @@ func TestReadersSeeWholeFilesOnly(t *testing.T) {
 	}
 }
 
-func TestACrashLeavesNothingForLong(t *testing.T) {
+func TestWriteReplacesLeftover(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "status.json")
 	victim := filepath.Join(t.TempDir(), "victim")
 	if err := os.WriteFile(victim, []byte("precious"), 0o600); err != nil {
@@ -138,13 +138,13 @@ func TestACrashLeavesNothingForLong(t *testing.T) {
 	if err := Write(path, statusOf(1)); err != nil {
 		t.Fatal(err)
 	}
-	alone(t, path)
+	onlyFile(t, path)
 	if got, _ := os.ReadFile(victim); string(got) != "precious" {
 		t.Errorf("wrote through a link: got %q", got)
 	}
 }
 
-func TestWriteSaysWhatToDo(t *testing.T) {
+func TestWriteErrorHint(t *testing.T) {
 	err := Write("/proc/no-directory-can-be-made-here/status.json", statusOf(1))
 	if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "set status_file to another path") {
 		t.Errorf("got %v", err)
@@ -158,11 +158,11 @@ func TestWriteMakesTheDirectory(t *testing.T) {
 	}
 	info, err := os.Stat(dir)
 	if err != nil || info.Mode().Perm() != 0o755 {
-		t.Errorf("%v, %v: want a directory that everyone may enter", info, err)
+		t.Errorf("%v, %v: want a directory that everyone can enter", info, err)
 	}
 }
 
-// asNobody runs f as another user would: on a thread of its own, which ends with it.
+// asNobody runs f as another user, on a thread that ends with it.
 func asNobody(t *testing.T, f func()) {
 	t.Helper()
 	if os.Getuid() != 0 {
@@ -170,7 +170,7 @@ func asNobody(t *testing.T, f func()) {
 	}
 	var done sync.WaitGroup
 	done.Go(func() {
-		runtime.LockOSThread() // never unlocked: a thread that was nobody must not run anything else
+		runtime.LockOSThread() // never unlocked: no other goroutine may run on this thread
 		const nobody = 65534
 		if err := unix.Setfsuid(nobody); err != nil {
 			t.Error(err)
@@ -181,7 +181,7 @@ func asNobody(t *testing.T, f func()) {
 	done.Wait()
 }
 
-func TestAnyoneMayReadAndNobodyWrite(t *testing.T) {
+func TestEveryoneReadsNobodyWrites(t *testing.T) {
 	dir := t.TempDir()
 	for d := dir; d != filepath.Clean(os.TempDir()); d = filepath.Dir(d) {
 		if err := os.Chmod(d, 0o755); err != nil {
@@ -197,13 +197,13 @@ func TestAnyoneMayReadAndNobodyWrite(t *testing.T) {
 			t.Errorf("reading as nobody: %v", err)
 		}
 		err := Write(path, statusOf(2))
-		if !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "let the daemon's user write there") {
+		if !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "give the daemon's user write permission") {
 			t.Errorf("writing as nobody: got %v", err)
 		}
 	})
 }
 
-func TestAFullDiskKeepsTheOldStatus(t *testing.T) {
+func TestFullDiskKeepsOldStatus(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("needs root: a small tmpfs")
 	}
@@ -219,14 +219,14 @@ func TestAFullDiskKeepsTheOldStatus(t *testing.T) {
 	if err := Write(path, statusOf(500)); !errors.Is(err, syscall.ENOSPC) {
 		t.Fatalf("got %v, want %v", err, syscall.ENOSPC)
 	}
-	alone(t, path)
+	onlyFile(t, path)
 	s, _, err := Read(path)
 	if err != nil || len(s.Services) != 2 {
 		t.Errorf("got %v, %v; want the old status", s, err)
 	}
 }
 
-func TestReadIsClear(t *testing.T) {
+func TestReadErrors(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, content string) string {
 		path := filepath.Join(dir, name)
@@ -245,12 +245,12 @@ func TestReadIsClear(t *testing.T) {
 	}
 	for _, test := range []struct{ path, want string }{
 		{filepath.Join(dir, "absent"), "no such file"},
-		{write("half", `{"at":"2026-02-20T02:22:45Z","serv`), "another version of netwatchd?"},
+		{write("half", `{"at":"2026-02-20T02:22:45Z","serv`), "another version of netwatchd"},
 		{write("strange", `{"services":[{"cause":"gremlins"}]}`), `unknown cause "gremlins"`},
-		{write("empty", `{}`), "no time"},
+		{write("empty", `{}`), "the time is missing"},
 		{dir, "not a regular file"},
 		{fifo, "not a regular file"},
-		{huge, "over 32 MB"},
+		{huge, "larger than 32 MB"},
 	} {
 		_, _, err := Read(test.path)
 		if err == nil || !strings.Contains(err.Error(), test.want) {
@@ -259,7 +259,7 @@ func TestReadIsClear(t *testing.T) {
 	}
 }
 
-func TestAFileFromTheFutureIsFresh(t *testing.T) {
+func TestFileFromTheFutureIsFresh(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "status.json")
 	s := statusOf(1)
 	s.At = s.At.Add(time.Hour)
@@ -267,18 +267,18 @@ func TestAFileFromTheFutureIsFresh(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, age, err := Read(path); err != nil || age != 0 {
-		t.Errorf("got %v, %v; want no age below zero", age, err)
+		t.Errorf("got %v, %v; want age zero", age, err)
 	}
 }
 
-type source struct{ asked atomic.Int32 }
+type source struct{ calls atomic.Int32 }
 
 func (s *source) Status(ctx context.Context) (*watch.Status, error) {
-	s.asked.Add(1)
+	s.calls.Add(1)
 	return statusOf(1), ctx.Err()
 }
 
-func TestWriterWritesOftenEnoughAndNoMore(t *testing.T) {
+func TestWriterInterval(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "status.json")
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
@@ -289,7 +289,7 @@ func TestWriterWritesOftenEnoughAndNoMore(t *testing.T) {
 		running.Go(func() { w.Run(ctx) })
 
 		time.Sleep(time.Minute + time.Second)
-		if got, want := src.asked.Swap(0), int32(1+4); got != want {
+		if got, want := src.calls.Swap(0), int32(1+4); got != want {
 			t.Errorf("a quiet minute: got %d writes, want %d", got, want)
 		}
 		for range 1000 {
@@ -297,7 +297,7 @@ func TestWriterWritesOftenEnoughAndNoMore(t *testing.T) {
 			time.Sleep(time.Millisecond)
 		}
 		synctest.Wait()
-		if got := src.asked.Load(); got < 3 || got > 5 {
+		if got := src.calls.Load(); got < 3 || got > 5 {
 			t.Errorf("a busy second: got %d writes, want about 4", got)
 		}
 		if _, _, err := Read(path); err != nil {
@@ -306,10 +306,10 @@ func TestWriterWritesOftenEnoughAndNoMore(t *testing.T) {
 		cancel()
 		running.Wait()
 		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("after the stop: got %v, want the file gone", err)
+			t.Errorf("after the stop: got %v, want no file", err)
 		}
 		if log.Len() > 0 {
-			t.Errorf("a good day is quiet; got %s", &log)
+			t.Errorf("got %s; want no log lines without errors", &log)
 		}
 	})
 }
@@ -340,14 +340,14 @@ func TestWriterLogsChangesOnly(t *testing.T) {
 
 var _ watch.Observer = (*Writer)(nil)
 
-func TestWriterOfNoFile(t *testing.T) {
+func TestWriterWithoutPath(t *testing.T) {
 	var log bytes.Buffer
 	src := &source{}
 	w := NewWriter("", src, slog.New(slog.NewTextHandler(&log, nil)))
 	w.Judged(watch.ServiceStatus{}, diagnose.Healthy)
 	w.Run(t.Context()) // returns at once
-	if src.asked.Load() > 0 || log.Len() > 0 {
-		t.Errorf("asked %d times and logged %q, want neither", src.asked.Load(), &log)
+	if src.calls.Load() > 0 || log.Len() > 0 {
+		t.Errorf("asked for the status %d times and logged %q, want neither", src.calls.Load(), &log)
 	}
 }
 
@@ -365,13 +365,13 @@ func TestLatest(t *testing.T) {
 	for _, paths := range [][]string{{young}, {old, young}, {young, old}, {absent, young, broken}} {
 		s, age, err := Latest(paths...)
 		if err != nil || s.Version != "young" || age < time.Minute || age > 2*time.Minute {
-			t.Errorf("%v: got %v, %v, %v; want the young one", paths, s, age, err)
+			t.Errorf("%v: got %v, %v, %v; want the newest", paths, s, age, err)
 		}
 	}
 	if _, _, err := Latest(absent, absent); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("got %v, want that there is none", err)
+		t.Errorf("got %v, want ErrNotExist", err)
 	}
 	if _, _, err := Latest(absent, broken, absent); err == nil || errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("got %v, want what is wrong with the one there is", err)
+		t.Errorf("got %v, want the error of the broken file", err)
 	}
 }

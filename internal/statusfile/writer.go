@@ -13,39 +13,39 @@ import (
 )
 
 const (
-	// atMost bounds how often the file is written while much changes: four times a second is as soon as a person notices,
-	// and spares a host where everything fails at once.
-	atMost = 250 * time.Millisecond
+	// minInterval limits how often the file is written while much changes. A person does not notice more than four
+	// writes a second, and the limit spares a host on which everything fails at once.
+	minInterval = 250 * time.Millisecond
 
-	// atLeast is how often it is written when nothing changes. Its age then tells that the daemon is alive: readers give
-	// it up after a minute, four of these.
-	atLeast = 15 * time.Second
+	// maxInterval is how often the file is written when nothing changes. Its age then shows that the daemon is alive:
+	// readers give up after a minute, which is four intervals.
+	maxInterval = 15 * time.Second
 
-	// share keeps what writing takes under a twentieth of the time: the status of ten thousand services is megabytes.
-	share = 20
+	// maxShare keeps writing below one twentieth of the time: the status of ten thousand services takes megabytes.
+	maxShare = 20
 
-	// statusWait bounds how long a write waits for the watcher, which answers within microseconds unless it is stuck.
-	statusWait = time.Second
+	// statusTimeout limits how long a write waits for the watcher, which answers within microseconds unless it hangs.
+	statusTimeout = time.Second
 )
 
-// A Source says what is known now.
+// A Source returns the current status.
 type Source interface {
 	Status(context.Context) (*watch.Status, error)
 }
 
-// A Writer keeps the file at Path up to date. It is an observer of the watcher.
+// A Writer keeps the status file up to date. It observes the watcher.
 type Writer struct {
-	watch.NopObserver // what an attempt means is judged first
+	watch.NopObserver // attempts do not matter before they are judged
 
 	path   string
 	source Source
 	log    *slog.Logger
 
 	dirty chan struct{}
-	fault string // the failure last logged; empty: none
+	fault string // the error last logged; empty: none
 }
 
-// NewWriter returns a keeper of the file at path; Run starts it.
+// NewWriter returns a Writer for the file at path. Run starts it. With an empty path it does nothing.
 func NewWriter(path string, source Source, log *slog.Logger) *Writer {
 	return &Writer{path: path, source: source, log: log, dirty: make(chan struct{}, 1)}
 }
@@ -59,23 +59,22 @@ func (w *Writer) Resumed(time.Duration, int) { w.mark() }
 func (w *Writer) mark() {
 	select {
 	case w.dirty <- struct{}{}:
-	default: // marked already
+	default: // already marked
 	}
 }
 
-// Run writes the file until ctx ends, then removes it: a daemon that has stopped must not look alive. Without a Path it
-// does nothing: nobody wants the file.
+// Run writes the file until ctx ends, then removes it: a stopped daemon must not look alive.
 func (w *Writer) Run(ctx context.Context) {
 	if w.path == "" {
 		return
 	}
 	defer w.remove()
-	idle := time.NewTicker(atLeast)
+	idle := time.NewTicker(maxInterval)
 	defer idle.Stop()
 	for {
-		begun := time.Now()
+		start := time.Now()
 		w.write(ctx)
-		if !sleep(ctx, max(atMost, share*time.Since(begun))) {
+		if !sleep(ctx, max(minInterval, maxShare*time.Since(start))) {
 			return
 		}
 		select {
@@ -87,7 +86,7 @@ func (w *Writer) Run(ctx context.Context) {
 	}
 }
 
-// sleep reports whether ctx lasted.
+// sleep waits for d. It reports false if ctx ended first.
 func sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -100,11 +99,11 @@ func sleep(ctx context.Context, d time.Duration) bool {
 }
 
 func (w *Writer) write(ctx context.Context) {
-	answer, cancel := context.WithTimeout(ctx, statusWait)
+	statusCtx, cancel := context.WithTimeout(ctx, statusTimeout)
 	defer cancel()
-	status, err := w.source.Status(answer)
+	status, err := w.source.Status(statusCtx)
 	if ctx.Err() != nil {
-		return // we are stopping
+		return // shutting down
 	}
 	if err == nil {
 		err = Write(w.path, status)
@@ -112,7 +111,7 @@ func (w *Writer) write(ctx context.Context) {
 	w.report(err)
 }
 
-// report logs what changed: a disk that stays full is one line, not four a second.
+// report logs changes only: a disk that stays full gives one line, not four a second.
 func (w *Writer) report(err error) {
 	switch {
 	case err == nil && w.fault != "":
@@ -126,6 +125,7 @@ func (w *Writer) report(err error) {
 
 func (w *Writer) remove() {
 	if err := os.Remove(w.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		w.log.Warn("the status file cannot be removed, and will look alive for a minute", "path", w.path, "error", err)
+		w.log.Warn("the status file cannot be removed; readers take the daemon for running for another minute",
+			"path", w.path, "error", err)
 	}
 }
