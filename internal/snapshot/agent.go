@@ -17,18 +17,18 @@ import (
 	"netwatchd/internal/redact"
 )
 
-// An Agent is the Codex CLI as it is installed and configured here.
+// An Agent describes the Codex CLI as installed and configured on this host.
 type Agent struct {
 	Program
 	Home          string   `json:"home"`
 	Configuration string   `json:"configuration,omitempty"` // TOML, without secrets
 	Fault         string   `json:"configuration_fault,omitempty"`
-	Features      []string `json:"features,omitempty"` // those that are on
-	SignIn        string   `json:"sign_in"`            // whether there is one; never what it is
+	Features      []string `json:"features,omitempty"` // enabled features
+	SignIn        string   `json:"sign_in"`            // whether there is one, never its content
 }
 
-func lookAtAgent(ctx context.Context, o Options) *Agent {
-	a := &Agent{Program: Program{Name: "codex"}, Home: usersHome(o)}
+func describeAgent(ctx context.Context, o Options) *Agent {
+	a := &Agent{Program: Program{Name: "codex"}, Home: codexHome(o)}
 	a.Configuration, a.Fault = configuration(filepath.Join(a.Home, "config.toml"))
 	a.SignIn = signIn(filepath.Join(a.Home, "auth.json"))
 	path, err := agent.FindCodex(o.Path)
@@ -52,20 +52,21 @@ func signIn(path string) string {
 	case errors.Is(err, fs.ErrNotExist):
 		return "none"
 	case err != nil:
-		return "cannot be looked at"
+		return "cannot be read"
 	}
-	return fmt.Sprintf("there, mode %v, changed %s", info.Mode().Perm(), info.ModTime().UTC().Format("2006-01-02 15:04"))
+	return fmt.Sprintf("present, mode %v, changed %s",
+		info.Mode().Perm(), info.ModTime().UTC().Format("2006-01-02 15:04"))
 }
 
-// configLimit bounds the file that is read: one of a megabyte is none of a person's.
+// configLimit limits how much of the file is read. No person writes a configuration of a megabyte.
 const configLimit = 256 << 10
 
-// configuration is the file without its secrets, or why it cannot be shown. It is taken apart and written anew, since a
-// secret need not look like one: what goes to a tool's environment, or is sent as a header, never shows.
+// configuration returns the file without secrets, or why it cannot be shown. It parses the file and writes it again,
+// because a secret does not always look like one: values of a tool's environment and of headers are never shown.
 func configuration(path string) (text, fault string) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", "there is none"
+		return "", "no such file"
 	} else if err != nil {
 		return "", redact.String(err.Error())
 	}
@@ -76,10 +77,10 @@ func configuration(path string) (text, fault string) {
 	}
 	var all map[string]any
 	if err := toml.Unmarshal(raw, &all); err != nil {
-		return "", "it is not TOML: " + redact.String(err.Error())
+		return "", "not valid TOML: " + redact.String(err.Error())
 	}
 	if projects, ok := all["projects"].(map[string]any); ok {
-		all["projects"] = fmt.Sprintf("%d, their names left out", len(projects))
+		all["projects"] = fmt.Sprintf("%d, names omitted", len(projects))
 	}
 	clean, err := toml.Marshal(withoutSecrets("", all, false))
 	if err != nil {
@@ -88,7 +89,7 @@ func configuration(path string) (text, fault string) {
 	return redact.String(string(clean)), ""
 }
 
-// private are the tables of which no value is shown, whatever its name.
+// private lists the tables whose values are never shown.
 var private = []string{"env", "set", "http_headers", "headers", "query_params", "otel"}
 
 func withoutSecrets(name string, v any, hidden bool) any {
@@ -111,14 +112,14 @@ func withoutSecrets(name string, v any, hidden bool) any {
 	return v
 }
 
-// isSecretFlag reports whether the argument after v is a secret: --api-key.
+// isSecretFlag reports whether v is a flag like --api-key, so that the next argument is a secret.
 func isSecretFlag(v any) bool {
 	flag, ok := v.(string)
 	return ok && strings.HasPrefix(flag, "-") && redact.Secret(strings.TrimLeft(flag, "-"))
 }
 
-// features are those that are on for the user. codex is asked in a home of our own with the user's configuration linked into
-// it: any run of it leaves files where it is at home.
+// features returns the features that are enabled for the user. codex runs in a separate home with a link to the user's
+// configuration, because every run leaves files in its home.
 func features(ctx context.Context, path, home, state string) []string {
 	if state == "" {
 		return nil
@@ -134,12 +135,13 @@ func features(ctx context.Context, path, home, state string) []string {
 			return nil
 		}
 	}
-	said, err := run(ctx, []string{"CODEX_HOME=" + own, "HOME=" + own, "PATH=" + os.Getenv("PATH")}, path, "features", "list")
+	env := []string{"CODEX_HOME=" + own, "HOME=" + own, "PATH=" + os.Getenv("PATH")}
+	out, err := run(ctx, env, path, "features", "list")
 	if err != nil {
-		return nil // older versions do not have it
+		return nil // older versions lack the command
 	}
 	var on []string
-	for line := range strings.Lines(said) {
+	for line := range strings.Lines(out) {
 		if words := strings.Fields(line); len(words) >= 3 && words[len(words)-1] == "true" {
 			on = append(on, redact.String(words[0]))
 		}

@@ -1,6 +1,6 @@
-// Package snapshot notes what a run of the agent depends on here: programs, system, environment, configuration.
+// Package snapshot records what a run of the agent depends on: programs, system, environment and configuration.
 //
-// What it notes ends in a bug report, so there is no secret in it.
+// A snapshot ends up in bug reports, so it contains no secrets.
 package snapshot
 
 import (
@@ -22,22 +22,22 @@ import (
 	"netwatchd/internal/redact"
 )
 
-// A Snapshot is how this host was at a moment.
+// A Snapshot describes this host at one point in time.
 type Snapshot struct {
 	At          time.Time     `json:"at"`
-	System      string        `json:"system"` // the distribution's own name for itself
+	System      string        `json:"system"` // the distribution's name
 	Kernel      string        `json:"kernel"`
 	Arch        string        `json:"arch"`
 	WSL         host.WSLFacts `json:"wsl"`
 	Programs    []Program     `json:"programs"`
-	Environment []Setting     `json:"environment"` // of the daemon, as far as it matters to an agent
+	Environment []Setting     `json:"environment"` // the daemon's variables that matter to an agent
 	Agent       *Agent        `json:"agent,omitempty"`
 }
 
-// A Program is one that the agent is, or may run.
+// A Program is the agent itself or a program that it may run.
 type Program struct {
 	Name    string `json:"name"`
-	Version string `json:"version,omitempty"` // as it says itself
+	Version string `json:"version,omitempty"` // as the program prints it
 	Path    string `json:"path,omitempty"`
 	Fault   string `json:"fault,omitempty"` // why there is no version
 }
@@ -48,24 +48,25 @@ type Setting struct {
 	Value string `json:"value"`
 }
 
-// Options say which agent is looked at.
+// Options select the agent.
 type Options struct {
-	Agent bool   // whether one is run at all
+	Agent bool   // whether the configuration runs one
 	Path  string // of its executable; empty: on the PATH
 	Home  string // its CODEX_HOME; empty: $CODEX_HOME, or ~/.codex
-	State string // a directory of ours, for what the agent must not do in its own
+	State string // netwatchd's directory, for files that the agent must not write to its own home
 }
 
-// Take looks. It starts programs, and takes a second or two.
+// Take takes a snapshot. It starts programs and takes one or two seconds.
 func Take(ctx context.Context, o Options) *Snapshot {
-	s := &Snapshot{At: time.Now().UTC().Truncate(time.Second), System: distribution(), Kernel: kernel(), Arch: runtime.GOARCH,
+	s := &Snapshot{At: time.Now().UTC().Truncate(time.Second),
+		System: distribution(), Kernel: kernel(), Arch: runtime.GOARCH,
 		WSL: host.WSL(), Environment: environment(os.Environ())}
 	if o.Agent {
-		s.Agent = lookAtAgent(ctx, o)
+		s.Agent = describeAgent(ctx, o)
 		s.Programs = append(s.Programs, s.Agent.Program)
 	}
 	for _, name := range []string{"node", "python3"} {
-		s.Programs = append(s.Programs, ask(ctx, name))
+		s.Programs = append(s.Programs, describe(ctx, name))
 	}
 	return s
 }
@@ -88,9 +89,10 @@ func kernel() string {
 	return unix.ByteSliceToString(u.Release[:]) + " " + unix.ByteSliceToString(u.Version[:])
 }
 
-// What of the environment matters: where requests go, whom they trust, and whether this is a sandbox.
+// The variables that decide where requests go, which certificates they trust, and whether this is a sandbox.
 var (
-	relevant = []string{"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS",
+	relevant = []string{"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY",
+		"SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS",
 		"RES_OPTIONS", "LOCALDOMAIN", "REQUESTS_CA_BUNDLE", "GODEBUG"}
 	relevantPrefixes = []string{"CODEX_", "OPENAI_", "WSL"}
 )
@@ -100,7 +102,8 @@ func environment(all []string) []Setting {
 	for _, entry := range all {
 		name, value, _ := strings.Cut(entry, "=")
 		upper := strings.ToUpper(name)
-		if slices.Contains(relevant, upper) || slices.ContainsFunc(relevantPrefixes, func(p string) bool { return strings.HasPrefix(upper, p) }) {
+		hasPrefix := func(prefix string) bool { return strings.HasPrefix(upper, prefix) }
+		if slices.Contains(relevant, upper) || slices.ContainsFunc(relevantPrefixes, hasPrefix) {
 			kept = append(kept, Setting{name, redact.Named(name, value)})
 		}
 	}
@@ -108,35 +111,35 @@ func environment(all []string) []Setting {
 	return kept
 }
 
-func ask(ctx context.Context, name string) Program {
+func describe(ctx context.Context, name string) Program {
 	path, err := exec.LookPath(name)
 	if err != nil {
 		return Program{Name: name, Fault: "not on the PATH"}
 	}
 	p := Program{Name: name, Path: path}
-	said, err := run(ctx, nil, path, "--version")
+	out, err := run(ctx, nil, path, "--version")
 	if err != nil {
 		p.Fault = redact.String(err.Error())
 		return p
 	}
-	p.Version = redact.String(redact.Line(said, 100))
+	p.Version = redact.String(redact.Line(out, 100))
 	return p
 }
 
 const (
-	// runLimit bounds a program that is asked for its version: a tenth of a second in life, seconds on a host that swaps.
-	runLimit = 5 * time.Second
-	// saidLimit bounds what it says: the longest is a list of some two hundred features.
-	saidLimit = 64 << 10
+	// runTimeout limits a program that prints its version: usually a tenth of a second, but seconds on a host that swaps.
+	runTimeout = 5 * time.Second
+	// outputLimit limits its output. The longest is a list of about two hundred features.
+	outputLimit = 64 << 10
 )
 
-// run runs a program without input, and ends all that it has started.
+// run runs a program without input. After the timeout it kills the whole process group.
 func run(ctx context.Context, env []string, path string, args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, runLimit)
+	ctx, cancel := context.WithTimeout(ctx, runTimeout)
 	defer cancel()
 	var out bytes.Buffer
 	cmd := exec.CommandContext(ctx, path, args...)
-	cmd.Stdout = &limited{&out, saidLimit}
+	cmd.Stdout = &limited{&out, outputLimit}
 	cmd.Dir, cmd.Env = "/", env
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
@@ -145,7 +148,7 @@ func run(ctx context.Context, env []string, path string, args ...string) (string
 	return out.String(), err
 }
 
-// limited takes everything and keeps the beginning.
+// limited accepts everything and keeps the beginning.
 type limited struct {
 	w    io.Writer
 	left int
@@ -158,7 +161,7 @@ func (l *limited) Write(p []byte) (int, error) {
 	return len(p), err
 }
 
-func usersHome(o Options) string {
+func codexHome(o Options) string {
 	if o.Home != "" {
 		return o.Home
 	}

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// planted is in every secret: none of it may be seen.
+// planted is part of every secret and must not appear anywhere.
 const planted = "Pl4nt3d"
 
 const plantedConfig = `
@@ -64,7 +64,7 @@ func TestTake(t *testing.T) {
 		t.Errorf("a secret is in the snapshot: %s", text)
 	}
 	for _, want := range []string{`"CODEX_SANDBOX_NETWORK_DISABLED"`, `http://[secret]@proxy.example:3128`, "network_access = false",
-		"sandbox_mode = 'workspace-write'", "proxy.example/v1", "MY_KEY", "1, their names left out", `"shell_tool"`, `"0.169.0"`, `"kernel"`, "--verbose"} {
+		"sandbox_mode = 'workspace-write'", "proxy.example/v1", "MY_KEY", "1, names omitted", `"shell_tool"`, `"0.169.0"`, `"kernel"`, "--verbose"} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("%s is not in the snapshot: %s", want, text)
 		}
@@ -77,7 +77,7 @@ func TestTake(t *testing.T) {
 func TestNoAgent(t *testing.T) {
 	s := Take(t.Context(), Options{Agent: true, Path: "/nonexistent/codex", Home: t.TempDir(), State: t.TempDir()})
 	if s.Agent.Program.Fault == "" || s.Agent.Fault == "" || s.Agent.SignIn != "none" {
-		t.Errorf("%+v: want why nothing is known", s.Agent)
+		t.Errorf("%+v: want the reasons why nothing is known", s.Agent)
 	}
 }
 
@@ -87,6 +87,6 @@ func TestNotTOML(t *testing.T) {
 		t.Fatal(err)
 	}
 	if text, fault := configuration(path); text != "" || fault == "" || strings.Contains(fault, planted) {
-		t.Errorf("%q, %q: want a fault that quotes nothing", text, fault)
+		t.Errorf("%q, %q: want an error that quotes nothing", text, fault)
 	}
 }
