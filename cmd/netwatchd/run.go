@@ -296,7 +296,7 @@ func (s *service) notifySystemd(ctx context.Context) {
 func (s *service) feedWatchdog(ctx context.Context, within time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	if late, err := s.watcher.Behind(ctx); err == nil && late < within {
+	if late, err := s.watcher.Lag(ctx); err == nil && late < within {
 		_, _ = daemon.SdNotify(false, daemon.SdNotifyWatchdog)
 	}
 }

@@ -10,8 +10,8 @@ import (
 // The account's "no" is asked about again after half an hour, then ever more rarely, up to a quarter of a day: a usage
 // limit lasts hours, and every further run may cost tokens or count against it.
 const (
-	firstWait = 30 * time.Minute
-	longest   = 6 * time.Hour
+	firstBackoff = 30 * time.Minute
+	maxBackoff   = 6 * time.Hour
 )
 
 // Costs are what a service's costly attempts have used of their budget, and whether the account lets them wait.
@@ -28,8 +28,8 @@ type BudgetStore interface {
 	SetCosts(service string, c Costs)
 }
 
-// recall takes up what the service of that name has spent before.
-func (w *Watcher) recall(s *service, name string) {
+// loadBudget takes up what the service of that name has spent before.
+func (w *Watcher) loadBudget(s *service, name string) {
 	if w.Budgets == nil {
 		return
 	}
@@ -38,7 +38,7 @@ func (w *Watcher) recall(s *service, name string) {
 	for _, at := range c.Spent {
 		s.spent = append(s.spent, earlier(at, now))
 	}
-	s.wait, s.waited = c.Backoff, earlier(c.BackoffSince, now)
+	s.backoff, s.backoffSince = c.Backoff, earlier(c.BackoffSince, now)
 }
 
 // earlier is the earlier of two moments: a clock set back must not make a budget last for longer than a day.
@@ -50,42 +50,42 @@ func earlier(a, b time.Time) time.Time {
 }
 
 // account has the budget store remember what the service has spent.
-func (w *Watcher) account(s *service) {
+func (w *Watcher) saveBudget(s *service) {
 	if w.Budgets != nil {
-		w.Budgets.SetCosts(s.Name, Costs{slices.Clone(s.spent), s.wait, s.waited})
+		w.Budgets.SetCosts(s.Name, Costs{slices.Clone(s.spent), s.backoff, s.backoffSince})
 	}
 }
 
-// mayAfford reports whether a costly attempt may be made now.
-func (w *Watcher) mayAfford(s *service, t Task) bool {
+// reserveRun reports whether a costly attempt may be made now.
+func (w *Watcher) reserveRun(s *service, t Task) bool {
 	now := time.Now()
 	s.spent = slices.DeleteFunc(s.spent, func(at time.Time) bool { return now.Sub(at) >= 24*time.Hour })
 	switch {
 	case w.costly:
 		return false // never two at once
-	case s.standing.Cause.OfNetwork():
+	case s.status.Cause.OfNetwork():
 		return false // it cannot tell more than the cheap probes did
 	case t.Daily > 0 && len(s.spent) >= t.Daily:
 		return false
-	case s.wait > 0 && now.Sub(s.waited) < s.wait:
+	case s.backoff > 0 && now.Sub(s.backoffSince) < s.backoff:
 		return false
 	}
 	w.costly = true
 	s.spent = append(s.spent, now)
-	w.account(s)
+	w.saveBudget(s)
 	return true
 }
 
-// paid ends a costly attempt.
-func (w *Watcher) paid(s *service, r probe.Result) {
+// runEnded ends a costly attempt.
+func (w *Watcher) runEnded(s *service, r probe.Result) {
 	w.costly = false
 	switch r.Class {
 	case probe.ExecUsageLimit, probe.ExecRateLimited, probe.ExecUnauthorized, probe.ExecNotLoggedIn:
-		s.wait, s.waited = min(max(2*s.wait, firstWait), longest), time.Now()
+		s.backoff, s.backoffSince = min(max(2*s.backoff, firstBackoff), maxBackoff), time.Now()
 	default:
-		s.wait = 0
+		s.backoff = 0
 	}
-	w.account(s)
+	w.saveBudget(s)
 }
 
 // budget says how many costly attempts are left within the day; nil where none are bounded.

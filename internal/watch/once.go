@@ -16,22 +16,22 @@ import (
 func Once(ctx context.Context, plan Plan, version string) *Status {
 	status := &Status{At: time.Now(), Version: version, Services: make([]ServiceStatus, len(plan.Services)), Notes: plan.Notes}
 	var all sync.WaitGroup
-	environment := together(ctx, &all, plan.Environment())
+	environmentResults := startAll(ctx, &all, plan.Environment())
 	own := make([]func() []probe.Result, len(plan.Services))
-	twins := make([][]probe.Result, len(plan.Services))
+	inSandbox := make([][]probe.Result, len(plan.Services))
 	for i, s := range plan.Services {
-		own[i] = together(ctx, &all, s.quick())
+		own[i] = startAll(ctx, &all, s.onceProbes())
 		if s.SandboxProbes != nil {
-			all.Go(func() { twins[i], _ = s.SandboxProbes.Run(ctx, 0) })
+			all.Go(func() { inSandbox[i], _ = s.SandboxProbes.Run(ctx, 0) })
 		}
 	}
 	all.Wait()
-	around := environment()
-	status.Sandboxed = sandboxed(around)
+	environment := environmentResults()
+	status.Sandboxed = sandboxed(environment)
 	rounds, repeated := make([][]probe.Result, len(own)), make([]func() []probe.Result, len(own))
 	for i, s := range plan.Services {
-		rounds[i] = slices.Concat(own[i](), twins[i], around)
-		repeated[i] = together(ctx, &all, s.doubted(rounds[i]))
+		rounds[i] = slices.Concat(own[i](), inSandbox[i], environment)
+		repeated[i] = startAll(ctx, &all, s.repeats(rounds[i]))
 	}
 	all.Wait()
 	for i, s := range plan.Services {
@@ -44,7 +44,7 @@ func Once(ctx context.Context, plan Plan, version string) *Status {
 
 // doubted are the attempts to be made again before the service or the resolver is blamed for results: those that failed, as
 // many times over as a confirming round makes them, and in its haste.
-func (s *Service) doubted(results []probe.Result) []*probe.Probe {
+func (s *Service) repeats(results []probe.Result) []*probe.Probe {
 	switch v, _ := s.judge(results); v.Cause {
 	case diagnose.Resolver, diagnose.Upstream, diagnose.Stream:
 	default:
@@ -53,28 +53,28 @@ func (s *Service) doubted(results []probe.Result) []*probe.Probe {
 	var failed []*probe.Probe
 	for _, t := range s.Tasks {
 		if t.RoundProbe != nil && slices.ContainsFunc(results, func(r probe.Result) bool { return !r.OK() && r.Spec == t.RoundProbe.Spec }) {
-			failed = append(failed, within(patience, t.RoundProbe))
+			failed = append(failed, withTimeout(confirmTimeout, t.RoundProbe))
 		}
 	}
-	return slices.Repeat(failed[:min(len(failed), sampleSize/again)], again)
+	return slices.Repeat(failed[:min(len(failed), sampleSize/confirmRepeats)], confirmRepeats)
 }
 
-// quick are all the attempts about s that a single round can afford.
-func (s *Service) quick() []*probe.Probe {
-	var quick []*probe.Probe
+// probes are all the attempts about s that a single round can afford.
+func (s *Service) onceProbes() []*probe.Probe {
+	var probes []*probe.Probe
 	for _, t := range s.Tasks {
 		if t.RoundProbe != nil {
-			quick = append(quick, t.RoundProbe)
+			probes = append(probes, t.RoundProbe)
 		}
 	}
 	if s.NameserverProbes != nil {
-		quick = append(quick, s.NameserverProbes()...)
+		probes = append(probes, s.NameserverProbes()...)
 	}
-	return append(quick, s.DirectProbes...)
+	return append(probes, s.DirectProbes...)
 }
 
-// together starts every attempt and returns where its results will be once all has been waited for.
-func together(ctx context.Context, all *sync.WaitGroup, probes []*probe.Probe) func() []probe.Result {
+// startAll starts every attempt and returns where its results will be once all has been waited for.
+func startAll(ctx context.Context, all *sync.WaitGroup, probes []*probe.Probe) func() []probe.Result {
 	results := make([]probe.Result, len(probes))
 	made := make([]bool, len(probes))
 	for i, p := range probes {

@@ -16,19 +16,19 @@ func (w *Watcher) adopt(plan Plan) {
 	known := make(map[string]*service, len(w.services))
 	for _, s := range w.services {
 		known[s.Name] = s
-		s.leave()
+		s.unschedule()
 	}
 	w.services = make([]*service, 0, len(plan.Services))
 	for _, planned := range plan.Services {
 		s := known[planned.Name]
 		if s == nil {
 			s = newService(planned.Name, now)
-			w.recall(s, planned.Name)
+			w.loadBudget(s, planned.Name)
 		}
 		s.Service = planned
-		s.forget()
+		s.dropUnplanned()
 		w.services = append(w.services, s)
-		w.enter(s, now)
+		w.scheduleService(s, now)
 		delete(known, s.Name)
 	}
 	w.environmentEvery = shortest(plan.Services)
@@ -51,49 +51,49 @@ func shortest(services []Service) time.Duration {
 }
 
 // forget drops what is known of tasks that are no longer planned.
-func (s *service) forget() {
+func (s *service) dropUnplanned() {
 	planned := make(map[string]bool, len(s.Tasks))
 	for _, t := range s.Tasks {
 		planned[t.Name] = true
 	}
-	maps.DeleteFunc(s.seen, func(k seenKey, _ probe.Class) bool { return !planned[k.name] })
+	maps.DeleteFunc(s.lastClass, func(k probeKey, _ probe.Class) bool { return !planned[k.name] })
 	s.sandbox.due = time.Time{} // its command may be another one
 	s.retained.replan(&s.Service)
 }
 
-// leave takes the service's lanes out of the schedule.
-func (s *service) leave() {
-	for _, l := range s.lanes {
-		l.gone = true
+// leave takes the service's entries out of the schedule.
+func (s *service) unschedule() {
+	for _, e := range s.entries {
+		e.gone = true
 	}
-	s.lanes = nil
+	s.entries = nil
 }
 
-// enter gives the service its lanes.
-func (w *Watcher) enter(s *service, now time.Time) {
+// enter gives the service its entries.
+func (w *Watcher) scheduleService(s *service, now time.Time) {
 	if s.Every > 0 {
-		w.addLane(s, &lane{key: s.Name, interval: s.Every, start: func(*lane) { w.startRound(s, false) }}, now)
+		w.addEntry(s, &entry{key: s.Name, interval: s.Every, start: func(*entry) { w.startRound(s, false) }}, now)
 	}
 	if s.Every == 0 && s.SandboxProbes != nil {
-		w.addLane(s, &lane{key: s.Name + "/sandbox", interval: s.SandboxProbes.Interval, start: func(*lane) { w.startRound(s, false) }}, now)
+		w.addEntry(s, &entry{key: s.Name + "/sandbox", interval: s.SandboxProbes.Interval, start: func(*entry) { w.startRound(s, false) }}, now)
 	}
 	for _, t := range s.Tasks {
 		if s.inRoundsOnly(t) {
 			continue
 		}
-		start := func(l *lane) { w.startTask(s, t, l) }
-		w.addLane(s, &lane{key: s.Name + "/" + t.Name, interval: t.Interval, start: start}, now)
+		start := func(e *entry) { w.startTask(s, t, e) }
+		w.addEntry(s, &entry{key: s.Name + "/" + t.Name, interval: t.Interval, start: start}, now)
 	}
 }
 
-func (w *Watcher) addLane(s *service, l *lane, now time.Time) {
-	s.lanes = append(s.lanes, l)
-	w.schedule.add(l, now)
+func (w *Watcher) addEntry(s *service, e *entry, now time.Time) {
+	s.entries = append(s.entries, e)
+	w.schedule.add(e, now)
 }
 
 func newService(name string, now time.Time) *service {
 	return &service{
-		standing: ServiceStatus{Verdict: diagnose.NotReady(name, diagnose.Starting), Since: now},
-		seen:     make(map[seenKey]probe.Class),
+		status:    ServiceStatus{Verdict: diagnose.NotReady(name, diagnose.Starting), Since: now},
+		lastClass: make(map[probeKey]probe.Class),
 	}
 }

@@ -80,19 +80,19 @@ func (m *retained) needsSecondDrop(t Task, r probe.Result) bool {
 // roundProbeMayFail reports whether t, which fails, may fail in the form that rounds make too.
 func (m *retained) roundProbeMayFail(t Task) bool {
 	long, known := m.long[t.Name]
-	return !known || !failedHeld(long.Result)
+	return !known || !failedWhileHeld(long.Result)
 }
 
 // superseded reports whether r is a successful upgrade of a stream that was dropped when it was last held: that an upgrade
 // works says nothing about a connection that is held. One that fails does count.
 func (m *retained) superseded(r probe.Result) bool {
 	long, known := m.long[r.Name]
-	return known && failedHeld(long.Result) && sameProbe(long.Result, r) && r.OK()
+	return known && failedWhileHeld(long.Result) && sameProbe(long.Result, r) && r.OK()
 }
 
-// failedHeld reports whether r failed in a way that only a long attempt can. A failure before that is no better than one of
+// failedWhileHeld reports whether r failed in a way that only a long attempt can. A failure before that is no better than one of
 // the form that rounds make, which is newer.
-func failedHeld(r probe.Result) bool { return !r.OK() && r.Phase >= probe.Streaming }
+func failedWhileHeld(r probe.Result) bool { return !r.OK() && r.Phase >= probe.Streaming }
 
 // into returns the results of a round of s that began at begun, with those retained that still count and that the round does
 // not have itself.

@@ -8,22 +8,22 @@ import (
 	"netwatchd/internal/probe"
 )
 
-// patience is how long a confirming round may take: with the moment it takes to judge it stays under the two seconds in
+// confirmTimeout is how long a confirming round may take: with the moment it takes to judge it stays under the two seconds in
 // which a cause is promised, and a lost SYN is still sent again once (after 1 s, RFC 6298).
-const patience = 1800 * time.Millisecond
+const confirmTimeout = 1800 * time.Millisecond
 
-// patienceFactor spares an attempt whose good answers are slow from being cut off by patience: on a line with 600 ms of
+// slowFactor spares an attempt whose good answers are slow from being cut off by confirmTimeout: on a line with 600 ms of
 // delay a TLS handshake and its answer take 2.4 s in the best of times.
-const patienceFactor = 4
+const slowFactor = 4
 
 // A round is attempts being made together for one service.
 type round struct {
 	service    *service
 	confirming bool
 	begun      time.Time
-	open       int // attempts not back yet
+	pending    int // attempts not back yet
 	results    []probe.Result
-	twin       twinState
+	sandbox    sandboxProgress
 	ended      bool // judged for good; results are what it was judged by
 	void       bool // the host was away, or the service is no longer watched
 }
@@ -34,34 +34,34 @@ func (w *Watcher) startRound(s *service, confirming bool) {
 		return
 	}
 	rd := &round{service: s, confirming: confirming, begun: time.Now()}
-	s.rounds, s.reviewed = append(s.rounds, rd), rd.begun
-	own := s.roundProbes(confirming)
+	s.rounds, s.lastRound = append(s.rounds, rd), rd.begun
+	probes := s.roundProbes(confirming)
 	if confirming {
-		own = append(own, s.DirectProbes...)
+		probes = append(probes, s.DirectProbes...)
 	}
 	if s.NameserverProbes != nil {
-		own = append(own, s.NameserverProbes()...)
+		probes = append(probes, s.NameserverProbes()...)
 	}
-	rd.open = len(own) + 1 // and the environment
-	for _, p := range own {
-		w.attempt(w.hurried(p, confirming), func(r probe.Result, valid bool) {
+	rd.pending = len(probes) + 1 // and the environment
+	for _, p := range probes {
+		w.attempt(w.forRound(p, confirming), func(r probe.Result, valid bool) {
 			w.roundResult(rd, r, valid)
 		})
 	}
-	if s.withTwin(confirming, rd.begun) {
-		w.startTwin(rd)
+	if s.startsSandbox(confirming, rd.begun) {
+		w.startSandbox(rd)
 	}
 	w.joinEnvironment(rd)
-	if confirming || rd.twin == twinOut {
-		w.after(patience, func() { w.hurry(rd) })
+	if confirming || rd.sandbox == sandboxRunning {
+		w.after(confirmTimeout, func() { w.cutRound(rd) })
 	}
 }
 
-// hurry is called when patience is over: a confirming round is judged by what it has, and no round waits for its twin any
+// cutRound is called when confirmTimeout is over: a confirming round is judged by what it has, and no round waits for its twin any
 // more. A sandbox's wrapper that hangs must not keep the host's verdict, nor the rounds after this one.
-func (w *Watcher) hurry(rd *round) {
-	if rd.twin == twinOut {
-		rd.twin = twinLate
+func (w *Watcher) cutRound(rd *round) {
+	if rd.sandbox == sandboxRunning {
+		rd.sandbox = sandboxLate
 		w.endIfDone(rd)
 	}
 	if rd.confirming {
@@ -71,15 +71,15 @@ func (w *Watcher) hurry(rd *round) {
 
 // endIfDone judges rd for good when all it waits for has come back.
 func (w *Watcher) endIfDone(rd *round) {
-	if rd.open == 0 && rd.twin != twinOut && !rd.ended {
+	if rd.pending == 0 && rd.sandbox != sandboxRunning && !rd.ended {
 		w.judge(rd, true)
 	}
 }
 
 func (w *Watcher) roundResult(rd *round, r probe.Result, valid bool) {
-	rd.open--
+	rd.pending--
 	if valid && !rd.void {
-		w.heard(r, rd.service.intervalOf(r))
+		w.report(r, rd.service.intervalOf(r))
 		rd.results = append(rd.results, r)
 		if r.Role == probe.OfService && !rd.confirming {
 			w.suspect(rd.service, r)
@@ -89,9 +89,9 @@ func (w *Watcher) roundResult(rd *round, r probe.Result, valid bool) {
 }
 
 // heard tells the observers of r, and remembers how long a good answer took.
-func (w *Watcher) heard(r probe.Result, interval time.Duration) {
+func (w *Watcher) report(r probe.Result, interval time.Duration) {
 	if r.OK() {
-		w.usual[usualKeyOf(r.Spec)] = r.Elapsed.Duration()
+		w.typical[seriesKeyOf(r.Spec)] = r.Elapsed.Duration()
 	}
 	if r.Role == probe.OfHost && r.Name == probe.LookSandbox && r.Vantage == probe.FromHost {
 		w.sandboxed = sandboxed([]probe.Result{r})
@@ -101,25 +101,25 @@ func (w *Watcher) heard(r probe.Result, interval time.Duration) {
 	}
 }
 
-// A usualKey is a series of attempts that usually take as long as one another.
-type usualKey struct {
+// A seriesKey is a series of attempts that usually take as long as one another.
+type seriesKey struct {
 	service, name string
 	vantage       probe.Vantage
 }
 
-func usualKeyOf(s probe.Spec) usualKey { return usualKey{s.Service, s.Name, s.Vantage} }
+func seriesKeyOf(s probe.Spec) seriesKey { return seriesKey{s.Service, s.Name, s.Vantage} }
 
-// hurried is p with no more time than patience allows, if the round is a confirming one.
-func (w *Watcher) hurried(p *probe.Probe, confirming bool) *probe.Probe {
+// forRound is p with no more time than confirmTimeout allows, if the round is a confirming one.
+func (w *Watcher) forRound(p *probe.Probe, confirming bool) *probe.Probe {
 	if !confirming {
 		return p
 	}
-	return within(max(patience, patienceFactor*w.usual[usualKeyOf(p.Spec)]), p)
+	return withTimeout(max(confirmTimeout, slowFactor*w.typical[seriesKeyOf(p.Spec)]), p)
 }
 
-// within is p with no more time than limit. A stream is never hurried: it takes more round trips than all else, and how long
+// within is p with no more time than limit. A stream is never forRound: it takes more round trips than all else, and how long
 // it usually takes is not known, since that of a long one has its hold in it.
-func within(limit time.Duration, p *probe.Probe) *probe.Probe {
+func withTimeout(limit time.Duration, p *probe.Probe) *probe.Probe {
 	if p.Kind == probe.KindStream || p.Timeout > 0 && p.Timeout <= limit {
 		return p
 	}
@@ -132,22 +132,22 @@ func within(limit time.Duration, p *probe.Probe) *probe.Probe {
 type envRun struct {
 	begun      time.Time
 	confirming bool
-	open       int
+	pending    int
 	results    []probe.Result
 	rounds     []*round
 }
 
-// sameMoment is how far apart attempts may begin and still be held against each other. It also bounds how often the
+// sameRound is how far apart attempts may begin and still be held against each other. It also bounds how often the
 // controls are asked when many services fail at once: twice a second.
-const sameMoment = 500 * time.Millisecond
+const sameRound = 500 * time.Millisecond
 
 func (w *Watcher) joinEnvironment(rd *round) {
 	e := w.envRun
 	// A suspicion is not held against controls that were asked before it: they may have been cut off with the service.
-	if e == nil || time.Since(e.begun) > sameMoment || rd.confirming && !e.confirming {
+	if e == nil || time.Since(e.begun) > sameRound || rd.confirming && !e.confirming {
 		e = w.startEnvironment(rd.confirming)
 	}
-	if e.open == 0 {
+	if e.pending == 0 {
 		w.environmentEnded(rd, e)
 		return
 	}
@@ -156,24 +156,24 @@ func (w *Watcher) joinEnvironment(rd *round) {
 
 func (w *Watcher) startEnvironment(confirming bool) *envRun {
 	probes := w.environment()
-	e := &envRun{begun: time.Now(), confirming: confirming, open: len(probes)}
+	e := &envRun{begun: time.Now(), confirming: confirming, pending: len(probes)}
 	w.envRun = e
 	for _, p := range probes {
-		w.attempt(w.hurried(p, confirming), func(r probe.Result, valid bool) { w.environmentResult(e, r, valid) })
+		w.attempt(w.forRound(p, confirming), func(r probe.Result, valid bool) { w.environmentResult(e, r, valid) })
 	}
 	return e
 }
 
 func (w *Watcher) environmentResult(e *envRun, r probe.Result, valid bool) {
-	e.open--
+	e.pending--
 	if valid {
-		w.heard(r, w.environmentEvery)
+		w.report(r, w.environmentEvery)
 		e.results = append(e.results, r)
 	}
-	if e.open == 0 {
-		waiting := e.rounds
-		e.rounds = nil // from here on the results are each round's own
-		for _, rd := range waiting {
+	if e.pending == 0 {
+		rounds := e.rounds
+		e.rounds = nil // from here on the results are each round's probes
+		for _, rd := range rounds {
 			w.environmentEnded(rd, e)
 		}
 	}
@@ -181,43 +181,43 @@ func (w *Watcher) environmentResult(e *envRun, r probe.Result, valid bool) {
 
 func (w *Watcher) environmentEnded(rd *round, e *envRun) {
 	rd.results = append(rd.results, e.results...)
-	rd.open--
+	rd.pending--
 	w.endIfDone(rd)
 }
 
-// soFar is what the round knows: its own results, those of the environment that have come in, and the latest of the
+// resultsSoFar is what the round knows: its own results, those of the environment that have come in, and the latest of the
 // probes that are too costly to be repeated in it, or are due only now and then.
-func (rd *round) soFar(e *envRun) []probe.Result {
+func (rd *round) resultsSoFar(e *envRun) []probe.Result {
 	results := slices.Clone(rd.results)
 	if e != nil && slices.Contains(e.rounds, rd) {
 		results = append(results, e.results...)
 	}
-	return rd.service.retained.into(results, &rd.service.Service, rd.begun, rd.twin == twinBack)
+	return rd.service.retained.into(results, &rd.service.Service, rd.begun, rd.sandbox == sandboxDone)
 }
 
 // judge names the cause behind the round. Before its end only a definite cause counts: what has not come back yet could
 // still change an uncertain one.
 func (w *Watcher) judge(rd *round, ended bool) {
 	s := rd.service
-	if rd.void || !ended && rd.open == 0 {
+	if rd.void || !ended && rd.pending == 0 {
 		return
 	}
 	if ended {
 		rd.ended = true
 		s.rounds = slices.DeleteFunc(s.rounds, func(other *round) bool { return other == rd })
 	}
-	verdict, results := s.judge(rd.soFar(w.envRun))
+	verdict, results := s.judge(rd.resultsSoFar(w.envRun))
 	if ended {
 		if again := s.retained.revalidate(verdict.Cause); len(again) > 0 {
 			w.startNow(s, func(t Task) bool { return slices.Contains(again, t.Name) })
-			verdict, results = s.judge(rd.soFar(w.envRun))
+			verdict, results = s.judge(rd.resultsSoFar(w.envRun))
 		}
 		rd.results = results
 	}
 	if !ended && (!verdict.Cause.Fault() || verdict.Cause == diagnose.Inconclusive || verdict.Cause == diagnose.Stream) {
 		return // Stream too: it stands on plain requests being answered
 	}
-	w.settle(rd, verdict, results, ended)
+	w.applyVerdict(rd, verdict, results, ended)
 }
 
 // judge names the cause behind results, and returns those that tell of it: while it stands between this host and the

@@ -11,16 +11,16 @@ import (
 	"netwatchd/internal/probe"
 )
 
-const twinEvery = 5 * time.Minute
+const sandboxEvery = 5 * time.Minute
 
 // withTwin is a service with a sandbox. The world's "inside" says how its attempts end in there, and how long starting the
 // sandbox takes; ok: as they do outside, with what the world says of "head".
-func (w *world) withTwin(want diagnose.Want) Service {
+func (w *world) withSandbox(want diagnose.Want) Service {
 	s := w.ladder()
 	s.Expect.Sandbox = want
 	look := probe.Result{Spec: probe.Spec{Service: "codex", Name: probe.LookSandbox, Role: probe.OfHost, Vantage: probe.FromSandbox}}
 	head := probe.Result{Spec: probe.Spec{Service: "codex", Name: "head", Kind: probe.KindHTTP, Vantage: probe.FromSandbox}, Facts: probe.Facts{Phase: probe.Connect}}
-	s.SandboxProbes = &SandboxProbes{Interval: twinEvery, Run: func(ctx context.Context, limit time.Duration) ([]probe.Result, bool) {
+	s.SandboxProbes = &SandboxProbes{Interval: sandboxEvery, Run: func(ctx context.Context, limit time.Duration) ([]probe.Result, bool) {
 		e := w.begin("inside")
 		defer w.finish("inside")
 		select {
@@ -68,10 +68,10 @@ func TestAVerdictOnTheSandboxDoesNotFlap(t *testing.T) {
 		t.Run(test.inside.String()+" "+test.want.String(), func(t *testing.T) {
 			world, seen := newWorld(), new(moves)
 			world.set("inside", test.inside, 200*time.Millisecond)
-			watching(t, world.plan(world.withTwin(test.want)), Options{Observers: []Observer{seen}}, func(t *testing.T, w *Watcher) {
+			watching(t, world.plan(world.withSandbox(test.want)), Options{Observers: []Observer{seen}}, func(t *testing.T, w *Watcher) {
 				time.Sleep(time.Minute)
 				wantCause(t, w, test.cause)
-				title := standing(t, w).Title
+				title := serviceStatus(t, w).Title
 				time.Sleep(6 * time.Hour)
 				if got := wantCause(t, w, test.cause); got.Title != title {
 					t.Errorf("title: got %q, want %q as before", got.Title, title)
@@ -88,13 +88,13 @@ func TestAVerdictOnTheSandboxDoesNotFlap(t *testing.T) {
 func TestASandboxThatOpensIsSeenWithTheNextTwin(t *testing.T) {
 	world, seen := newWorld(), new(moves)
 	world.set("inside", probe.LocalDenied, 200*time.Millisecond)
-	watching(t, world.plan(world.withTwin(diagnose.WantClosed)), Options{Observers: []Observer{seen}}, func(t *testing.T, w *Watcher) {
+	watching(t, world.plan(world.withSandbox(diagnose.WantClosed)), Options{Observers: []Observer{seen}}, func(t *testing.T, w *Watcher) {
 		time.Sleep(time.Hour)
 		world.set("inside", probe.OK, 200*time.Millisecond)
-		time.Sleep(twinEvery + 2*time.Second)
+		time.Sleep(sandboxEvery + 2*time.Second)
 		wantCause(t, w, diagnose.SandboxOpen)
 		world.set("inside", probe.LocalDenied, 200*time.Millisecond)
-		time.Sleep(twinEvery + 2*time.Second)
+		time.Sleep(sandboxEvery + 2*time.Second)
 		wantCause(t, w, diagnose.Healthy)
 		moved(t, seen, "starting -> healthy", "healthy -> sandbox_open", "sandbox_open -> healthy")
 	})
@@ -104,7 +104,7 @@ func TestASandboxThatOpensIsSeenWithTheNextTwin(t *testing.T) {
 func TestWhatHostAndSandboxShareIsNeverTheSandbox(t *testing.T) {
 	world, seen := newWorld(), new(moves)
 	world.set("inside", probe.OK, 200*time.Millisecond)
-	watching(t, world.plan(world.withTwin(diagnose.WantOpen)), Options{Observers: []Observer{seen}}, func(t *testing.T, w *Watcher) {
+	watching(t, world.plan(world.withSandbox(diagnose.WantOpen)), Options{Observers: []Observer{seen}}, func(t *testing.T, w *Watcher) {
 		for range 20 {
 			for _, down := range []probe.Class{probe.TCPRefused, probe.OK} {
 				world.set("head", down, usually)
@@ -112,7 +112,7 @@ func TestWhatHostAndSandboxShareIsNeverTheSandbox(t *testing.T) {
 				time.Sleep(97 * time.Second) // out of step with every interval
 			}
 		}
-		standing(t, w) // what the watcher's goroutine wrote before it is ours to read
+		serviceStatus(t, w) // what the watcher's goroutine wrote before it is ours to read
 		for _, move := range seen.seen {
 			if move != "starting -> healthy" && move != "healthy -> upstream" && move != "upstream -> healthy" {
 				t.Errorf("moved %s", move)
@@ -128,7 +128,7 @@ func TestWhatHostAndSandboxShareIsNeverTheSandbox(t *testing.T) {
 func TestAConfirmingRoundHasItsOwnTwin(t *testing.T) {
 	world := newWorld()
 	world.set("inside", probe.LocalDenied, 200*time.Millisecond)
-	watching(t, world.plan(world.withTwin(diagnose.WantClosed)), Options{}, func(t *testing.T, w *Watcher) {
+	watching(t, world.plan(world.withSandbox(diagnose.WantClosed)), Options{}, func(t *testing.T, w *Watcher) {
 		time.Sleep(time.Minute)
 		before := len(world.starts("inside"))
 		world.set("head", probe.HTTPServerError, usually)
@@ -146,7 +146,7 @@ func TestAConfirmingRoundHasItsOwnTwin(t *testing.T) {
 // A sandbox that hangs while it starts does not keep anyone waiting for the verdict on the service.
 func TestASandboxThatHangsDoesNotDelayAVerdict(t *testing.T) {
 	world := newWorld()
-	watching(t, world.plan(world.withTwin(diagnose.WantClosed)), Options{}, func(t *testing.T, w *Watcher) {
+	watching(t, world.plan(world.withSandbox(diagnose.WantClosed)), Options{}, func(t *testing.T, w *Watcher) {
 		world.set("inside", probe.ExecTimedOut, 20*time.Second)
 		world.set("head", probe.TCPRefused, usually)
 		time.Sleep(interval + 3*time.Second)
@@ -160,7 +160,7 @@ func TestASandboxThatHangsDoesNotDelayAVerdict(t *testing.T) {
 func TestASandboxThatHangsDelaysNoLaterRound(t *testing.T) {
 	world := newWorld()
 	world.set("inside", probe.LocalDenied, 20*time.Second)
-	watching(t, world.plan(world.withTwin(diagnose.WantClosed)), Options{}, func(t *testing.T, w *Watcher) {
+	watching(t, world.plan(world.withSandbox(diagnose.WantClosed)), Options{}, func(t *testing.T, w *Watcher) {
 		time.Sleep(time.Minute)
 		wantCause(t, w, diagnose.Healthy)
 		becomes := func(class probe.Class, cause diagnose.Cause) {
@@ -184,7 +184,7 @@ func TestASandboxThatHangsDelaysNoLaterRound(t *testing.T) {
 func TestASlowSandboxIsHeardAfterItsRound(t *testing.T) {
 	world := newWorld()
 	world.set("inside", probe.OK, 10*time.Second)
-	watching(t, world.plan(world.withTwin(diagnose.WantClosed)), Options{}, func(t *testing.T, w *Watcher) {
+	watching(t, world.plan(world.withSandbox(diagnose.WantClosed)), Options{}, func(t *testing.T, w *Watcher) {
 		time.Sleep(5 * time.Second)
 		wantCause(t, w, diagnose.Healthy) // as far as is known: the first round did not wait
 		time.Sleep(2*interval + 5*time.Second)
@@ -197,10 +197,10 @@ func TestASlowSandboxIsHeardAfterItsRound(t *testing.T) {
 func TestAReloadKeepsWhatWasSeenInside(t *testing.T) {
 	world, seen := newWorld(), new(moves)
 	world.set("inside", probe.LocalDenied, 200*time.Millisecond)
-	watching(t, world.plan(world.withTwin(diagnose.WantOpen)), Options{Observers: []Observer{seen}}, func(t *testing.T, w *Watcher) {
+	watching(t, world.plan(world.withSandbox(diagnose.WantOpen)), Options{Observers: []Observer{seen}}, func(t *testing.T, w *Watcher) {
 		for range 10 {
 			time.Sleep(71 * time.Second)
-			if err := w.Reload(t.Context(), world.plan(world.withTwin(diagnose.WantOpen))); err != nil {
+			if err := w.Reload(t.Context(), world.plan(world.withSandbox(diagnose.WantOpen))); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -217,7 +217,7 @@ func TestAReloadKeepsWhatWasSeenInside(t *testing.T) {
 func TestOnceAlwaysHasATwin(t *testing.T) {
 	world := newWorld()
 	world.set("inside", probe.LocalDenied, 0)
-	status := Once(t.Context(), world.plan(world.withTwin(diagnose.WantOpen)), "test")
+	status := Once(t.Context(), world.plan(world.withSandbox(diagnose.WantOpen)), "test")
 	if got := status.Services[0].Cause; got != diagnose.Sandbox {
 		t.Errorf("cause: got %v, want %v", got, diagnose.Sandbox)
 	}

@@ -11,16 +11,16 @@ import (
 // and every start within the 5 ms it is promised.
 const grid = 4 * time.Millisecond
 
-// A lane is a place in the schedule: what is started there, how often.
-type lane struct {
+// A entry is a place in the schedule: what is started there, how often.
+type entry struct {
 	key      string
 	interval time.Duration
 	running  bool
 	gone     bool // no longer planned: dropped at its next turn
-	start    func(*lane)
+	start    func(*entry)
 }
 
-// offset spreads lanes over their interval by the hash of their names: the same from start to start and from host to
+// offset spreads entries over their interval by the hash of their names: the same from start to start and from host to
 // host with other names, so that neither a restart nor a fleet makes a wave.
 func offset(key string, interval time.Duration) time.Duration {
 	h := fnv.New64a()
@@ -30,17 +30,17 @@ func offset(key string, interval time.Duration) time.Duration {
 	return time.Duration(spread % uint64(interval)).Truncate(grid)
 }
 
-// A schedule holds lanes by the time of their next start.
+// A schedule holds entries by the time of their next start.
 type schedule struct {
 	epoch time.Time
 	heap  slots
 }
 
-// A slot is when a lane is started next, since the epoch. The time lies beside the lane, not in it: ten thousand lanes do
+// A slot is when a entry is started next, since the epoch. The time lies beside the entry, not in it: ten thousand entries do
 // not fit into a processor's cache, and each start compares with dozens.
 type slot struct {
 	at time.Duration
-	*lane
+	*entry
 }
 
 type slots []slot
@@ -48,7 +48,7 @@ type slots []slot
 func (s slots) Len() int           { return len(s) }
 func (s slots) Less(i, j int) bool { return s[i].at < s[j].at }
 func (s slots) Swap(i, j int)      { s[i], s[j] = s[j], s[i] }
-func (s *slots) Push(l any)        { *s = append(*s, l.(slot)) }
+func (s *slots) Push(e any)        { *s = append(*s, e.(slot)) }
 func (s *slots) Pop() any {
 	last := len(*s) - 1
 	popped := (*s)[last]
@@ -57,36 +57,36 @@ func (s *slots) Pop() any {
 	return popped
 }
 
-// add plans l from its first slot after now.
-func (s *schedule) add(l *lane, now time.Time) {
-	heap.Push(&s.heap, slot{slotAfter(l, now.Sub(s.epoch)), l})
+// add plans e from its first slot after now.
+func (s *schedule) add(e *entry, now time.Time) {
+	heap.Push(&s.heap, slot{slotAfter(e, now.Sub(s.epoch)), e})
 }
 
-// slotAfter is the first start of l after a time: its offset + a whole number of intervals, so that nothing drifts.
-func slotAfter(l *lane, at time.Duration) time.Duration {
-	first := offset(l.key, l.interval)
+// slotAfter is the first start of e after a time: its offset + a whole number of intervals, so that nothing drifts.
+func slotAfter(e *entry, at time.Duration) time.Duration {
+	first := offset(e.key, e.interval)
 	if first > at {
 		return first
 	}
-	return first + ((at-first)/l.interval+1)*l.interval
+	return first + ((at-first)/e.interval+1)*e.interval
 }
 
-// due takes the earliest lane if its time has come, and plans its next start. Missed says how many starts went by.
-func (s *schedule) due(now time.Time) (l *lane, planned time.Time, missed int) {
+// due takes the earliest entry if its time has come, and plans its next start. Missed says how many starts went by.
+func (s *schedule) due(now time.Time) (e *entry, planned time.Time, missed int) {
 	s.dropGone()
 	at := now.Sub(s.epoch)
 	if len(s.heap) == 0 || s.heap[0].at > at {
 		return nil, time.Time{}, 0
 	}
 	first := &s.heap[0]
-	l, planned = first.lane, s.epoch.Add(first.at)
-	missed = int((at - first.at) / l.interval)
-	first.at += time.Duration(missed+1) * l.interval
+	e, planned = first.entry, s.epoch.Add(first.at)
+	missed = int((at - first.at) / e.interval)
+	first.at += time.Duration(missed+1) * e.interval
 	heap.Fix(&s.heap, 0)
-	return l, planned, missed
+	return e, planned, missed
 }
 
-// next is when the next lane is due.
+// next is when the next entry is due.
 func (s *schedule) next() (time.Time, bool) {
 	s.dropGone()
 	if len(s.heap) == 0 {
@@ -101,10 +101,10 @@ func (s *schedule) dropGone() {
 	}
 }
 
-// replan moves every lane to its first slot after now: after a suspend nobody wants the missed ones.
+// replan moves every entry to its first slot after now: after a suspend nobody wants the missed ones.
 func (s *schedule) replan(now time.Time) {
 	for i := range s.heap {
-		s.heap[i].at = slotAfter(s.heap[i].lane, now.Sub(s.epoch))
+		s.heap[i].at = slotAfter(s.heap[i].entry, now.Sub(s.epoch))
 	}
 	heap.Init(&s.heap)
 }

@@ -11,25 +11,25 @@ import (
 // service is what is known of one service.
 type service struct {
 	Service
-	lanes    []*lane
-	standing ServiceStatus
-	looked   bool             // its first full round is over
-	reviewed time.Time        // when its latest round began
-	rounds   []*round         // under way: at most a regular and a confirming one
-	votes    []diagnose.Cause // what the latest rounds named, newest last
-	chain    int              // confirming rounds in a row
-	doubted  time.Time        // start of the first attempt that the standing verdict does not explain; zero: none
-	seen     map[seenKey]probe.Class
-	retained retained
-	sandbox  sandboxState
-	turn     int // where the next sample of a large service begins
+	entries          []*entry
+	status           ServiceStatus
+	firstRoundDone   bool             // its first full round is over
+	lastRound        time.Time        // when its latest round began
+	rounds           []*round         // under way: at most a regular and a confirming one
+	votes            []diagnose.Cause // what the latest rounds named, newest last
+	confirmations    int              // confirming rounds in a row
+	unexplainedSince time.Time        // start of the first attempt that the standing verdict does not explain; zero: none
+	lastClass        map[probeKey]probe.Class
+	retained         retained
+	sandbox          sandboxSchedule
+	nextSample       int // where the next sample of a large service begins
 
-	spent  []time.Time   // starts of costly attempts within the last day
-	wait   time.Duration // before the next costly attempt: the account said no
-	waited time.Time
+	spent        []time.Time   // starts of costly attempts within the last day
+	backoff      time.Duration // before the next costly attempt: the account said no
+	backoffSince time.Time
 }
 
-type seenKey struct {
+type probeKey struct {
 	name    string
 	vantage probe.Vantage
 }
@@ -41,31 +41,31 @@ const sampleSize = 16
 // again is how many times over a confirming round makes an attempt that has failed: on a line that loses a third of its
 // packets one attempt in five is lost although everything is up, and so are two in a row now and then; of three at
 // once some get through, and then the service is not down.
-const again = 3
+const confirmRepeats = 3
 
 // roundProbes are the service's own probes to be made in a round: all of a ladder; of a large service those that failed
 // last and others in turn. The short form of a long probe is made on suspicion only, and as long as it fails itself.
 func (s *service) roundProbes(confirming bool) []*probe.Probe {
-	var failing, fine []*probe.Probe
+	var failing, passing []*probe.Probe
 	for _, t := range s.Tasks {
-		class, seen := s.seen[seenKey{t.Name, t.Vantage}]
+		class, seen := s.lastClass[probeKey{t.Name, t.Vantage}]
 		fails := seen && class != probe.OK
 		switch {
 		case t.RoundProbe == nil, t.RoundProbe != t.Probe && !confirming && !(fails && s.retained.roundProbeMayFail(t)):
 		case fails:
 			failing = append(failing, t.RoundProbe)
 		default:
-			fine = append(fine, t.RoundProbe)
+			passing = append(passing, t.RoundProbe)
 		}
 	}
-	if len(failing)+len(fine) > sampleSize && len(fine) > 0 {
-		s.turn = (s.turn + sampleSize) % len(fine)
-		fine = append(slices.Clone(fine[s.turn:]), fine[:s.turn]...)
+	if len(failing)+len(passing) > sampleSize && len(passing) > 0 {
+		s.nextSample = (s.nextSample + sampleSize) % len(passing)
+		passing = append(slices.Clone(passing[s.nextSample:]), passing[:s.nextSample]...)
 	}
-	if confirming && again*len(failing)+len(fine) <= sampleSize {
-		failing = slices.Repeat(failing, again)
+	if confirming && confirmRepeats*len(failing)+len(passing) <= sampleSize {
+		failing = slices.Repeat(failing, confirmRepeats)
 	}
-	all := append(failing, fine...)
+	all := append(failing, passing...)
 	return all[:min(len(all), sampleSize)]
 }
 
@@ -89,61 +89,61 @@ const reviewAfter = 30 * time.Second
 
 // suspect starts a confirming round if the standing verdict does not explain r.
 func (w *Watcher) suspect(s *service, r probe.Result) {
-	key := seenKey{r.Name, r.Vantage}
-	before, known := s.seen[key]
-	s.seen[key] = r.Class
+	key := probeKey{r.Name, r.Vantage}
+	before, known := s.lastClass[key]
+	s.lastClass[key] = r.Class
 	if !known {
 		before = probe.OK
 	}
-	starting := s.standing.Cause == diagnose.Starting && s.Every == 0
+	starting := s.status.Cause == diagnose.Starting && s.Every == 0
 	if before == r.Class && !starting {
-		if s.Every == 0 && !r.OK() && time.Since(s.reviewed) > reviewAfter {
+		if s.Every == 0 && !r.OK() && time.Since(s.lastRound) > reviewAfter {
 			w.startRound(s, false)
 		}
 		return
 	}
-	if s.doubted.IsZero() {
-		s.doubted = r.Start
+	if s.unexplainedSince.IsZero() {
+		s.unexplainedSince = r.Start
 	}
 	w.startRound(s, true)
 }
 
-// settle enters a round's verdict: it moves the standing one if enough agree, and asks again if not.
-func (w *Watcher) settle(rd *round, v diagnose.Verdict, results []probe.Result, ended bool) {
+// applyVerdict enters a round's verdict: it moves the standing one if enough agree, and asks again if not.
+func (w *Watcher) applyVerdict(rd *round, v diagnose.Verdict, results []probe.Result, ended bool) {
 	s := rd.service
 	if ended {
 		s.vote(v.Cause)
 		s.remember(results)
-		if rd.twin == twinBack {
+		if rd.sandbox == sandboxDone {
 			s.retained.observeSandbox(rd.begun, results)
 		}
 	}
-	was := s.standing.Cause
+	was := s.status.Cause
 	switch {
 	case v.Cause == was:
-		s.confirm(v, results)
-	case s.agreed(v.Cause, rd.confirming, ended):
-		s.move(v, results, rd.begun)
+		s.refresh(v, results)
+	case s.enoughVotes(v.Cause, rd.confirming, ended):
+		s.changeVerdict(v, results, rd.begun)
 	case ended:
-		w.askAgain(s, rd)
+		w.confirmAgain(s, rd)
 	}
 	for _, o := range w.Observers {
-		o.Judged(s.standing, was)
+		o.Judged(s.status, was)
 	}
-	if s.standing.Cause != was {
-		w.moved(s, was)
+	if s.status.Cause != was {
+		w.verdictChanged(s, was)
 	}
-	if ended && s.Every > 0 && !s.looked {
-		s.looked = true
+	if ended && s.Every > 0 && !s.firstRoundDone {
+		s.firstRoundDone = true
 		w.firstRounds--
 		w.readyIfDone()
 	}
 }
 
-// agreed reports whether enough of the latest rounds name cause. The attempt that started a confirming round is a vote
+// enoughVotes reports whether enough of the latest rounds name cause. The attempt that started a confirming round is a vote
 // as well; and the first round needs no second one to say that all is well.
-func (s *service) agreed(cause diagnose.Cause, confirming, ended bool) bool {
-	if s.standing.Cause == diagnose.Starting && !cause.Fault() {
+func (s *service) enoughVotes(cause diagnose.Cause, confirming, ended bool) bool {
+	if s.status.Cause == diagnose.Starting && !cause.Fault() {
 		return ended
 	}
 	votes := 0
@@ -172,57 +172,57 @@ func (s *service) vote(c diagnose.Cause) {
 func (s *service) remember(results []probe.Result) {
 	for _, r := range results {
 		if r.Role == probe.OfService {
-			s.seen[seenKey{r.Name, r.Vantage}] = r.Class
+			s.lastClass[probeKey{r.Name, r.Vantage}] = r.Class
 		}
 	}
 	s.retained.observeRound(results)
 }
 
 // confirm refreshes the evidence of a standing verdict.
-func (s *service) confirm(v diagnose.Verdict, results []probe.Result) {
-	s.standing.Verdict = v
+func (s *service) refresh(v diagnose.Verdict, results []probe.Result) {
+	s.status.Verdict = v
 	s.keepResults(results)
-	s.doubted, s.chain = time.Time{}, 0
+	s.unexplainedSince, s.confirmations = time.Time{}, 0
 }
 
-func (s *service) move(v diagnose.Verdict, results []probe.Result, begun time.Time) {
+func (s *service) changeVerdict(v diagnose.Verdict, results []probe.Result, begun time.Time) {
 	now := time.Now()
-	if s.doubted.IsZero() {
-		s.doubted = begun
+	if s.unexplainedSince.IsZero() {
+		s.unexplainedSince = begun
 	}
-	s.standing = ServiceStatus{Verdict: v, Since: now, Delay: probe.InSeconds(now.Sub(s.doubted))}
+	s.status = ServiceStatus{Verdict: v, Since: now, Delay: probe.InSeconds(now.Sub(s.unexplainedSince))}
 	s.keepResults(results)
-	s.doubted, s.chain = time.Time{}, 0
+	s.unexplainedSince, s.confirmations = time.Time{}, 0
 }
 
 // keepResults keeps the round for the status; a service without a ladder keeps only what shows a fault, since there may
 // be ten thousand of them.
 func (s *service) keepResults(results []probe.Result) {
 	if s.Every > 0 {
-		s.standing.Results = results
-	} else if !s.standing.Cause.Fault() {
-		s.standing.Evidence = nil
+		s.status.Results = results
+	} else if !s.status.Cause.Fault() {
+		s.status.Evidence = nil
 	}
 }
 
-// askAgain starts another confirming round, as long as a majority can still come of it; then it waits for the next
+// confirmAgain starts another confirming round, as long as a majority can still come of it; then it waits for the next
 // regular one.
-func (w *Watcher) askAgain(s *service, rd *round) {
-	s.chain++
-	if s.chain >= s.Confirmation.Of {
-		s.chain = 0
+func (w *Watcher) confirmAgain(s *service, rd *round) {
+	s.confirmations++
+	if s.confirmations >= s.Confirmation.Of {
+		s.confirmations = 0
 		return
 	}
-	if s.doubted.IsZero() {
-		s.doubted = rd.begun
+	if s.unexplainedSince.IsZero() {
+		s.unexplainedSince = rd.begun
 	}
 	w.startRound(s, true)
 }
 
 // moved does what a new verdict asks for.
-func (w *Watcher) moved(s *service, was diagnose.Cause) {
-	s.retained.explain(s.standing.Cause)
-	if !s.standing.Cause.Fault() && (was == diagnose.Upstream || was == diagnose.Stream || was == diagnose.Sandbox) {
+func (w *Watcher) verdictChanged(s *service, was diagnose.Cause) {
+	s.retained.explain(s.status.Cause)
+	if !s.status.Cause.Fault() && (was == diagnose.Upstream || was == diagnose.Stream || was == diagnose.Sandbox) {
 		w.confirmRecovery(s)
 	}
 }
@@ -237,15 +237,15 @@ func (s *service) suspend(w *Watcher, now time.Time) {
 	for _, rd := range s.rounds {
 		rd.void = true
 	}
-	s.rounds, s.votes, s.chain, s.doubted = nil, nil, 0, time.Time{}
-	s.sandbox = sandboxState{}
+	s.rounds, s.votes, s.confirmations, s.unexplainedSince = nil, nil, 0, time.Time{}
+	s.sandbox = sandboxSchedule{}
 	s.retained.suspend()
 	if s.Every == 0 {
 		return // the next attempt of each probe will tell
 	}
-	was := s.standing.Cause
-	s.standing = ServiceStatus{Verdict: diagnose.NotReady(s.Name, diagnose.Suspended), Since: now}
+	was := s.status.Cause
+	s.status = ServiceStatus{Verdict: diagnose.NotReady(s.Name, diagnose.Suspended), Since: now}
 	for _, o := range w.Observers {
-		o.Judged(s.standing, was)
+		o.Judged(s.status, was)
 	}
 }

@@ -47,13 +47,13 @@ func TestAWorldThatGetsWellIsCalledWell(t *testing.T) {
 			time.Sleep(time.Duration(random.Int64N(int64(2 * time.Hour))))
 			bent := world.bendAtRandom(random)
 			time.Sleep(time.Duration(random.Int64N(int64(2 * time.Hour))))
-			standing(t, w)
+			serviceStatus(t, w)
 			before := len(seen.seen)
 			world.well()
-			time.Sleep(longest + time.Hour) // the agent may be waited for
+			time.Sleep(maxBackoff + time.Hour) // the agent may be waited for
 			synctest.Wait()
 			after := seen.seen[before:]
-			if last := standing(t, w); last.Cause != diagnose.Healthy || slices.ContainsFunc(after, woken) {
+			if last := serviceStatus(t, w); last.Cause != diagnose.Healthy || slices.ContainsFunc(after, woken) {
 				t.Errorf("%s:\nuntil it was well %s\nthen %s: %s", bent, strings.Join(seen.seen[:before], ", "), strings.Join(after, ", "), last.Title)
 			}
 		})
@@ -72,7 +72,7 @@ func TestAVerdictDoesNotDependOnWhatWasBefore(t *testing.T) {
 		var want ServiceStatus
 		watching(t, plan, Options{}, func(t *testing.T, w *Watcher) {
 			time.Sleep(long)
-			want = standing(t, w)
+			want = serviceStatus(t, w)
 		})
 
 		world, seen := newWorld(), new(moves)
@@ -80,11 +80,11 @@ func TestAVerdictDoesNotDependOnWhatWasBefore(t *testing.T) {
 		first := world.bendAtRandom(random)
 		watching(t, plan, Options{Observers: []Observer{seen}}, func(t *testing.T, w *Watcher) {
 			time.Sleep(2*time.Hour + time.Duration(random.Int64N(int64(2*time.Hour))))
-			standing(t, w)
+			serviceStatus(t, w)
 			before := len(seen.seen)
 			world.become(fresh)
 			time.Sleep(long)
-			got := standing(t, w)
+			got := serviceStatus(t, w)
 			if after := seen.seen[before:]; got.Title != want.Title || slices.ContainsFunc(after, woken) && !wakes(want.Cause) {
 				t.Errorf("%s, then %s:\n%s\nthen %s: %s, want %s", first, bent, strings.Join(seen.seen[:before], ", "), strings.Join(after, ", "), got.Title, want.Title)
 			}
@@ -101,7 +101,7 @@ func woken(move string) bool {
 
 // withAll is a ladder with a stream, runs of the agent and a sandbox.
 func (w *world) withAll() Service {
-	s := w.withTwin(diagnose.WantClosed)
+	s := w.withSandbox(diagnose.WantClosed)
 	s.Tasks = append(s.Tasks, w.withStream().Tasks[2], w.withExec(24, time.Hour).Tasks[2])
 	return s
 }

@@ -62,7 +62,7 @@ func TestASlowUpgradeIsNoBrokenStream(t *testing.T) {
 	world := newWorld()
 	moved := new(moves)
 	watching(t, world.plan(world.withStream()), Options{Observers: []Observer{moved}}, func(t *testing.T, w *Watcher) {
-		world.set("upgrade", probe.OK, patience+time.Second)
+		world.set("upgrade", probe.OK, confirmTimeout+time.Second)
 		for range 10 {
 			world.lose("head", 1)
 			time.Sleep(2 * interval)

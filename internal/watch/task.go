@@ -6,44 +6,44 @@ import "netwatchd/internal/probe"
 // carried into the rounds, as long as nothing has happened since that takes their word away.
 
 // startTask makes the attempt of a task outside rounds.
-func (w *Watcher) startTask(s *service, t Task, l *lane) {
-	if t.Costly && !w.mayAfford(s, t) {
+func (w *Watcher) startTask(s *service, t Task, e *entry) {
+	if t.Costly && !w.reserveRun(s, t) {
 		return
 	}
-	l.running = true
+	e.running = true
 	w.attempt(t.Probe, func(r probe.Result, valid bool) {
-		l.running = false
+		e.running = false
 		if t.Costly {
-			w.paid(s, r)
+			w.runEnded(s, r)
 		}
-		if !valid || l.gone {
+		if !valid || e.gone {
 			return
 		}
-		w.heard(r, t.Interval)
-		do, dropped := s.retained.observe(t, r, s.standing.Cause)
+		w.report(r, t.Interval)
+		do, dropped := s.retained.observe(t, r, s.status.Cause)
 		switch do {
 		case repeat:
-			w.startTask(s, t, l)
+			w.startTask(s, t, e)
 			return
 		case ignore:
 			return
 		}
 		if !dropped.IsZero() {
-			s.doubted = dropped
+			s.unexplainedSince = dropped
 		}
 		w.suspect(s, r)
 	})
 }
 
-// startNow makes the attempts of such tasks at once, but for those under way.
-func (w *Watcher) startNow(s *service, such func(Task) bool) {
+// startNow makes the attempts of match tasks at once, but for those under way.
+func (w *Watcher) startNow(s *service, match func(Task) bool) {
 	for _, t := range s.Tasks {
-		if !such(t) {
+		if !match(t) {
 			continue
 		}
-		for _, l := range s.lanes {
-			if l.key == s.Name+"/"+t.Name && !l.running {
-				w.startTask(s, t, l)
+		for _, e := range s.entries {
+			if e.key == s.Name+"/"+t.Name && !e.running {
+				w.startTask(s, t, e)
 			}
 		}
 	}

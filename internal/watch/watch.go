@@ -52,7 +52,7 @@ type Watcher struct {
 	inbox    chan func()
 	stopped  chan struct{}
 	attempts sync.WaitGroup
-	waiting  atomic.Int32    // attempts handed on that have not begun
+	queued   atomic.Int32    // attempts handed on that have not begun
 	ctx      context.Context // of the attempts
 	lines    *dnsprobe.Pool  // make those that need no goroutine
 
@@ -61,9 +61,9 @@ type Watcher struct {
 	environment      func() []*probe.Probe
 	notes            []string
 	envRun           *envRun
-	environmentEvery time.Duration              // how often the environment is looked at
-	usual            map[usualKey]time.Duration // how long a good answer to an attempt took last
-	costly           bool                       // a costly attempt is under way
+	environmentEvery time.Duration               // how often the environment is looked at
+	typical          map[seriesKey]time.Duration // how long a good answer to an attempt took last
+	costly           bool                        // a costly attempt is under way
 	sandboxed        Sandboxed
 	underWay         int       // attempts that have not ended; of a twin's, all together are one
 	resumed          time.Time // attempts begun before are void
@@ -81,7 +81,7 @@ func New(plan Plan, o Options) *Watcher {
 		// As many as start within one slot of the grid at ten thousand a second, so that none of them waits to be heard.
 		inbox:   make(chan func(), 64),
 		stopped: make(chan struct{}),
-		usual:   make(map[usualKey]time.Duration),
+		typical: make(map[seriesKey]time.Duration),
 		ready:   make(chan struct{}),
 	}
 	w.schedule.epoch = time.Now()
@@ -145,17 +145,17 @@ func (w *Watcher) drain() {
 
 // Reload adopts plan: what did not change keeps its schedule, its verdict and its history.
 func (w *Watcher) Reload(ctx context.Context, plan Plan) error {
-	return w.ask(ctx, func() { w.adopt(plan) })
+	return w.call(ctx, func() { w.adopt(plan) })
 }
 
 // Status says what is known now.
 func (w *Watcher) Status(ctx context.Context) (*Status, error) {
 	status := &Status{Version: w.Version}
-	err := w.ask(ctx, func() {
+	err := w.call(ctx, func() {
 		status.At, status.Sandboxed, status.Notes = time.Now(), w.sandboxed, w.notes
 		status.Services = make([]ServiceStatus, len(w.services))
 		for i, s := range w.services {
-			status.Services[i] = s.standing
+			status.Services[i] = s.status
 			status.Services[i].Budget = s.budget(status.At)
 		}
 	})
@@ -164,8 +164,8 @@ func (w *Watcher) Status(ctx context.Context) (*Status, error) {
 
 // Behind is how late the earliest of the starts is that are due. Answers that do not come make no start late: on a slow
 // network it stays at zero. A watcher that no longer begins what it has planned gets ever later, or does not answer.
-func (w *Watcher) Behind(ctx context.Context) (late time.Duration, err error) {
-	err = w.ask(ctx, func() {
+func (w *Watcher) Lag(ctx context.Context) (late time.Duration, err error) {
+	err = w.call(ctx, func() {
 		if next, any := w.schedule.next(); any {
 			late = max(time.Since(next), 0)
 		}
@@ -173,11 +173,11 @@ func (w *Watcher) Behind(ctx context.Context) (late time.Duration, err error) {
 	return late, err
 }
 
-// ask has the owning goroutine run question, and waits for it.
-func (w *Watcher) ask(ctx context.Context, question func()) error {
+// ask has the owning goroutine run f, and waits for it.
+func (w *Watcher) call(ctx context.Context, f func()) error {
 	done := make(chan struct{})
 	select {
-	case w.inbox <- func() { question(); close(done) }:
+	case w.inbox <- func() { f(); close(done) }:
 	case <-w.stopped:
 		return ErrStopped
 	case <-ctx.Done():
@@ -204,12 +204,12 @@ func (w *Watcher) attempt(p *probe.Probe, then func(r probe.Result, valid bool))
 	if w.lines.Start(p, ended) {
 		return
 	}
-	w.waiting.Add(1)
+	w.queued.Add(1)
 	w.attempts.Go(func() {
 		// The runtime prefers new goroutines to those whose answer has come: begun in that order, attempts would be sent and
 		// sent while the answers to earlier ones grow old. Behind those it is fair.
 		runtime.Gosched()
-		w.waiting.Add(-1)
+		w.queued.Add(-1)
 		if r, ok := probe.Do(w.ctx, p); ok { // else we are stopping
 			ended(r)
 		}
@@ -234,30 +234,30 @@ func (w *Watcher) after(d time.Duration, f func()) {
 	})
 }
 
-// tooLate is the part of its interval after which an attempt is no longer begun: after a stall the overdue ones are let go
+// overdueShare is the part of its interval after which an attempt is no longer begun: after a stall the overdue ones are let go
 // by, rather than all begun at once and made late by one another. The next is due soon.
-const tooLate = 4
+const overdueShare = 4
 
-// mostWaiting bounds the attempts that wait for a processor to begin, and those begun in one turn: three times what falls
+// maxQueued bounds the attempts that wait for a processor to begin, and those begun in one turn: three times what falls
 // on one slot of the grid at ten thousand a second. Without a bound, a daemon that was kept from its work for a second
 // begins ten thousand attempts at once, the answers are lost or run out of time in the queue, and a failed attempt costs
 // more than a good one: it never recovers.
-const mostWaiting = 128
+const maxQueued = 128
 
 func (w *Watcher) startDue(now time.Time) {
-	for range mostWaiting {
-		if w.waiting.Load() >= mostWaiting {
+	for range maxQueued {
+		if w.queued.Load() >= maxQueued {
 			return
 		}
-		l, planned, missed := w.schedule.due(now)
-		if l == nil {
+		e, planned, missed := w.schedule.due(now)
+		if e == nil {
 			return
 		}
 		switch {
-		case l.running, now.Sub(planned) > l.interval/tooLate:
+		case e.running, now.Sub(planned) > e.interval/overdueShare:
 			missed++ // no pile-up: an attempt that is not back yet is not overtaken by the next
 		default:
-			l.start(l)
+			e.start(e)
 		}
 		for _, o := range w.Observers {
 			o.Started(now.Sub(planned), missed)

@@ -187,7 +187,7 @@ func watching(t *testing.T, plan Plan, o Options, do func(t *testing.T, w *Watch
 	})
 }
 
-func standing(t *testing.T, w *Watcher) ServiceStatus {
+func serviceStatus(t *testing.T, w *Watcher) ServiceStatus {
 	t.Helper()
 	status, err := w.Status(t.Context())
 	if err != nil {
@@ -198,7 +198,7 @@ func standing(t *testing.T, w *Watcher) ServiceStatus {
 
 func wantCause(t *testing.T, w *Watcher, want diagnose.Cause) ServiceStatus {
 	t.Helper()
-	got := standing(t, w)
+	got := serviceStatus(t, w)
 	if got.Cause != want {
 		t.Fatalf("cause: got %v (%s), want %v", got.Cause, got.Title, want)
 	}
@@ -253,7 +253,7 @@ func TestARoundHoldsEveryAttemptOnce(t *testing.T) {
 		world.set("one", probe.OK, time.Second) // the environment is the last to come in
 		time.Sleep(2 * interval)
 		seen := make(map[string]int)
-		for _, r := range standing(t, w).Results {
+		for _, r := range serviceStatus(t, w).Results {
 			seen[r.Service+"/"+r.Name]++
 		}
 		for name, times := range seen {
@@ -292,9 +292,9 @@ func TestOnceBlamesNobodyForOneLostAttempt(t *testing.T) {
 		asked int
 	}{
 		{0, diagnose.Healthy, 1},
-		{1, diagnose.Degraded, 1 + again},
-		{again, diagnose.Degraded, 1 + again},
-		{1 + again, diagnose.Upstream, 1 + again},
+		{1, diagnose.Degraded, 1 + confirmRepeats},
+		{confirmRepeats, diagnose.Degraded, 1 + confirmRepeats},
+		{1 + confirmRepeats, diagnose.Upstream, 1 + confirmRepeats},
 	} {
 		before := len(world.starts("head"))
 		world.lose("head", test.lost)
@@ -384,7 +384,7 @@ func TestADayOfCostlyRunsStaysWithinItsBudget(t *testing.T) {
 		if got := len(world.starts("exec")); got != 24 {
 			t.Errorf("runs in a day: got %d, want the 24 of the budget", got)
 		}
-		if left := standing(t, w).Budget; left == nil || *left > 24 {
+		if left := serviceStatus(t, w).Budget; left == nil || *left > 24 {
 			t.Errorf("budget left: got %v", left)
 		}
 	})
@@ -513,12 +513,12 @@ func TestAfterAStallWhatIsLongOverdueIsLetGoBy(t *testing.T) {
 	stalled := &stall{length: 800 * time.Millisecond}
 	watching(t, world.plan(service), Options{Observers: []Observer{stalled}}, func(t *testing.T, w *Watcher) {
 		time.Sleep(5*time.Second + every/2)
-		standing(t, w) // the watcher has answered: what it wrote before may be read
+		serviceStatus(t, w) // the watcher has answered: what it wrote before may be read
 		if stalled.missed < probes/3 || stalled.missed > probes {
 			t.Errorf("%d let go by, want about half of %d: those more than a quarter of a second late", stalled.missed, probes)
 		}
-		if stalled.late > every/tooLate {
-			t.Errorf("begun %v late, want at most %v", stalled.late, every/tooLate)
+		if stalled.late > every/overdueShare {
+			t.Errorf("begun %v late, want at most %v", stalled.late, every/overdueShare)
 		}
 		if got := stalled.started; got < 4*probes {
 			t.Errorf("%d turns in five seconds, want all of %d a second after the stall", got, probes)
@@ -535,7 +535,7 @@ func TestBehindIsWhoBeginsNothing(t *testing.T) {
 	watching(t, world.plan(world.ladder()), Options{}, func(t *testing.T, w *Watcher) {
 		behind := func() time.Duration {
 			time.Sleep(2 * interval)
-			late, err := w.Behind(t.Context())
+			late, err := w.Lag(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -544,11 +544,11 @@ func TestBehindIsWhoBeginsNothing(t *testing.T) {
 		if late := behind(); late > grid {
 			t.Errorf("nothing answers: %v behind, want less than %v", late, grid)
 		}
-		w.waiting.Add(mostWaiting) // as if no processor were left for them
+		w.queued.Add(maxQueued) // as if no processor were left for them
 		if late := behind(); late < interval {
 			t.Errorf("nothing can be begun: %v behind, want %v at least", late, interval)
 		}
-		w.waiting.Add(-mostWaiting)
+		w.queued.Add(-maxQueued)
 	})
 }
 
