@@ -1,4 +1,4 @@
-// Package ledger keeps what is known of each probe: its latest result and its running counts.
+// Package ledger keeps the latest result and the running counts of each probe.
 package ledger
 
 import (
@@ -12,14 +12,14 @@ import (
 	"netwatchd/internal/probe"
 )
 
-// A Key names a series of attempts that are counted together.
+// A Key identifies attempts that are counted together.
 type Key struct {
 	Service, Probe string
 	Kind           probe.Kind
 	Vantage        probe.Vantage
 }
 
-// KeyOf is the key r is counted under.
+// KeyOf returns the key for attempts of r.
 func KeyOf(r probe.Spec) Key { return Key{r.Service, r.Name, r.Kind, r.Vantage} }
 
 // Compare orders keys by service, probe, kind and vantage.
@@ -30,15 +30,15 @@ func (k Key) Compare(other Key) int {
 	)
 }
 
-// A Record is what is known of one probe since the start.
+// A Record is the latest result and the counts of one probe since the start.
 type Record struct {
 	Key
 	Latest      probe.Result
-	Interval    time.Duration // between planned attempts; zero: made only on suspicion
+	Interval    time.Duration // between planned attempts; zero: on suspicion only
 	LastSuccess time.Time
 	Succeeded   uint64
 	Failed      uint64
-	Classes     []ClassCount // those seen, in the order they were first seen
+	Classes     []ClassCount // in the order they were first seen
 	Durations   Histogram
 }
 
@@ -48,12 +48,12 @@ type ClassCount struct {
 	Count uint64
 }
 
-// A Ledger is safe for concurrent use.
+// A Ledger keeps a Record for each probe. It is safe for concurrent use.
 type Ledger struct {
 	mu       sync.Mutex
 	records  map[Key]*Record
-	ordered  []*Record // the same, by key unless there are new ones
-	news     bool
+	ordered  []*Record // the same records; sorted by key unless unsorted is set
+	unsorted bool
 	warnings map[string]uint64
 	tokens   probe.TokensSpent
 }
@@ -63,7 +63,7 @@ func New() *Ledger {
 	return &Ledger{records: make(map[Key]*Record), warnings: make(map[string]uint64)}
 }
 
-// Add enters a result. Interval is how often such attempts are planned, zero for those made only on suspicion.
+// Add counts a result. Interval is how often such attempts are planned; zero if they are made on suspicion only.
 func (l *Ledger) Add(r probe.Result, interval time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -83,16 +83,16 @@ func (l *Ledger) record(k Key) *Record {
 	if rec == nil {
 		rec = &Record{Key: k}
 		l.records[k] = rec
-		l.ordered, l.news = append(l.ordered, rec), true
+		l.ordered, l.unsorted = append(l.ordered, rec), true
 	}
 	return rec
 }
 
-// sort puts the records in order, which is done when somebody looks: a start brings ten thousand new ones.
+// sort sorts the records by key. It is called by readers, not by Add: a start adds up to ten thousand records.
 func (l *Ledger) sort() {
-	if l.news {
+	if l.unsorted {
 		slices.SortFunc(l.ordered, func(a, b *Record) int { return a.Compare(b.Key) })
-		l.news = false
+		l.unsorted = false
 	}
 }
 
@@ -113,7 +113,7 @@ func (rec *Record) add(r probe.Result, interval time.Duration) {
 	rec.Classes[i].Count++
 }
 
-// Keep forgets every record whose key is not wanted any more.
+// Keep removes every record whose key is not wanted.
 func (l *Ledger) Keep(wanted func(Key) bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -121,21 +121,21 @@ func (l *Ledger) Keep(wanted func(Key) bool) {
 	maps.DeleteFunc(l.records, func(k Key, _ *Record) bool { return !wanted(k) })
 }
 
-// A Snapshot is everything known at one moment. It belongs to whoever asked for it.
+// A Snapshot is a copy of everything in a Ledger. The caller owns it.
 type Snapshot struct {
 	Records  []Record // ordered by key
 	Warnings map[string]uint64
 	Tokens   probe.TokensSpent
 }
 
-// Snapshot copies what is known, in some milliseconds for ten thousand probes: to format it takes a hundred times as long,
-// and no attempt should wait for that to be entered.
+// Snapshot copies the ledger, which takes some milliseconds for ten thousand probes. Formatting takes a hundred times
+// as long: it uses the copy, so that Add does not have to wait for it.
 func (l *Ledger) Snapshot() Snapshot {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.sort()
 	s := Snapshot{Records: make([]Record, len(l.ordered)), Warnings: maps.Clone(l.warnings), Tokens: l.tokens}
-	// What the records' slices hold is copied into one array for all: two for each would be twenty thousand.
+	// The slices of all records share two arrays. Two for each record would be twenty thousand allocations.
 	var classes []ClassCount
 	var buckets []Bucket
 	for i, rec := range l.ordered {
@@ -146,7 +146,7 @@ func (l *Ledger) Snapshot() Snapshot {
 	return s
 }
 
-// copied appends more to all and returns the copy, and all.
+// copied appends more to all. It returns the copy of more, and all.
 func copied[T any](all, more []T) (its, longer []T) {
 	all = append(all, more...)
 	return all[len(all)-len(more) : len(all) : len(all)], all

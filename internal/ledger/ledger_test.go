@@ -18,7 +18,7 @@ func result(service, name string, class probe.Class) probe.Result {
 	return probe.Result{Spec: probe.Spec{Service: service, Name: name, Kind: probe.KindDNS}, Start: noon, Elapsed: 0.25, Class: class}
 }
 
-func TestARecordCountsWhatItSaw(t *testing.T) {
+func TestRecordCounts(t *testing.T) {
 	l := New()
 	for _, class := range []probe.Class{probe.OK, probe.DNSTimeout, probe.OK, probe.DNSServfail} {
 		l.Add(result("codex", "dns", class), time.Minute)
@@ -52,7 +52,7 @@ func TestWarningsAndTokensAddUp(t *testing.T) {
 	}
 }
 
-func TestRecordsAreInOrderAndForgotten(t *testing.T) {
+func TestRecordsAreSortedAndRemoved(t *testing.T) {
 	l := New()
 	for _, name := range []string{"c", "a", "d", "b"} {
 		l.Add(result("two", name, probe.OK), time.Minute)
@@ -73,8 +73,7 @@ func TestRecordsAreInOrderAndForgotten(t *testing.T) {
 	}
 }
 
-// TestASnapshotStaysAsItIs takes one, adds more, and compares.
-func TestASnapshotStaysAsItIs(t *testing.T) {
+func TestSnapshotDoesNotChange(t *testing.T) {
 	l := New()
 	add := func(class probe.Class, took probe.Seconds) {
 		for _, name := range []string{"a", "b", "c"} {
@@ -92,11 +91,11 @@ func TestASnapshotStaysAsItIs(t *testing.T) {
 		t.Errorf("a snapshot changed (-before +after):\n%s", diff)
 	}
 	if cmp.Equal(l.Snapshot(), before) {
-		t.Error("nothing was added")
+		t.Error("adding results changed nothing")
 	}
 }
 
-func TestALedgerIsSafeForConcurrentUse(t *testing.T) {
+func TestConcurrentUse(t *testing.T) {
 	l := New()
 	var all sync.WaitGroup
 	for _, name := range []string{"a", "b", "c", "d"} {
@@ -116,8 +115,8 @@ func TestALedgerIsSafeForConcurrentUse(t *testing.T) {
 	}
 }
 
-// TestEveryDurationFallsInOneBucketOfEachKind holds the buckets against their definition.
-func TestEveryDurationFallsInOneBucketOfEachKind(t *testing.T) {
+// Every duration is counted in one classic and one native bucket, whose bounds are as defined.
+func TestBuckets(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	durations := []float64{0, 1e-9, 1e-6, 0.001, 0.25, 1, 2, 90, 91, 1e6}
 	for range 1000 {

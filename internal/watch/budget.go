@@ -7,28 +7,29 @@ import (
 	"netwatchd/internal/probe"
 )
 
-// The account's "no" is asked about again after half an hour, then ever more rarely, up to a quarter of a day: a usage
-// limit lasts hours, and every further run may cost tokens or count against it.
+// After the account refused a run, the next one waits half an hour, then ever longer, up to six hours: a usage limit
+// lasts hours, and every run may cost tokens or count against the limit.
 const (
 	firstBackoff = 30 * time.Minute
 	maxBackoff   = 6 * time.Hour
 )
 
-// Costs are what a service's costly attempts have used of their budget, and whether the account lets them wait.
+// Costs are what a service's costly attempts have used of their budget, and whether they wait because the account
+// refused one.
 type Costs struct {
 	Spent        []time.Time   `json:"spent"`           // starts within the last day
-	Backoff      time.Duration `json:"wait,omitzero"`   // before the next: the account said no
-	BackoffSince time.Time     `json:"waited,omitzero"` // since when
+	Backoff      time.Duration `json:"wait,omitzero"`   // how long the next attempt waits
+	BackoffSince time.Time     `json:"waited,omitzero"` // since when it waits
 }
 
-// A BudgetStore remembers costs from one run of the daemon to the next. Its methods are called on the watcher's own goroutine,
-// and must return at once.
+// A BudgetStore keeps costs from one run of the daemon to the next. Its methods are called on the watcher's own
+// goroutine and must return at once.
 type BudgetStore interface {
 	Costs(service string) Costs
 	SetCosts(service string, c Costs)
 }
 
-// loadBudget takes up what the service of that name has spent before.
+// loadBudget restores what the service of that name has spent before.
 func (w *Watcher) loadBudget(s *service, name string) {
 	if w.Budgets == nil {
 		return
@@ -41,7 +42,8 @@ func (w *Watcher) loadBudget(s *service, name string) {
 	s.backoff, s.backoffSince = c.Backoff, earlier(c.BackoffSince, now)
 }
 
-// earlier is the earlier of two moments: a clock set back must not make a budget last for longer than a day.
+// earlier returns the earlier of two times. A start in the future, after the clock was set back, would block the
+// budget for more than a day.
 func earlier(a, b time.Time) time.Time {
 	if a.After(b) {
 		return b
@@ -49,22 +51,22 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// account has the budget store remember what the service has spent.
+// saveBudget stores what the service has spent.
 func (w *Watcher) saveBudget(s *service) {
 	if w.Budgets != nil {
 		w.Budgets.SetCosts(s.Name, Costs{slices.Clone(s.spent), s.backoff, s.backoffSince})
 	}
 }
 
-// reserveRun reports whether a costly attempt may be made now.
+// reserveRun reports whether a costly attempt may start now. If so, it is counted.
 func (w *Watcher) reserveRun(s *service, t Task) bool {
 	now := time.Now()
 	s.spent = slices.DeleteFunc(s.spent, func(at time.Time) bool { return now.Sub(at) >= 24*time.Hour })
 	switch {
 	case w.costly:
-		return false // never two at once
+		return false // one at a time, over all services
 	case s.status.Cause.OfNetwork():
-		return false // it cannot tell more than the cheap probes did
+		return false // it would show nothing that the cheap probes do not show
 	case t.Daily > 0 && len(s.spent) >= t.Daily:
 		return false
 	case s.backoff > 0 && now.Sub(s.backoffSince) < s.backoff:
@@ -76,7 +78,7 @@ func (w *Watcher) reserveRun(s *service, t Task) bool {
 	return true
 }
 
-// runEnded ends a costly attempt.
+// runEnded records the end of a costly attempt.
 func (w *Watcher) runEnded(s *service, r probe.Result) {
 	w.costly = false
 	switch r.Class {
@@ -88,7 +90,7 @@ func (w *Watcher) runEnded(s *service, r probe.Result) {
 	w.saveBudget(s)
 }
 
-// budget says how many costly attempts are left within the day; nil where none are bounded.
+// budget returns how many costly attempts are left for the day, or nil if there is no limit.
 func (s *service) budget(now time.Time) *int {
 	for _, t := range s.Tasks {
 		if t.Costly && t.Daily > 0 {

@@ -10,11 +10,11 @@ import (
 	"netwatchd/internal/probe"
 )
 
-// Once makes one full round for every service, all at the same moment, and says what it shows. Costly probes and long
-// ones are left out, or made in their short form. What a line that loses packets may look like is asked once more
-// before anyone is blamed for it.
+// Once makes one full round for every service, all at the same time, and returns the verdicts. Costly probes are left
+// out, and long ones run in their round form. A failure that packet loss could explain is repeated before it counts.
 func Once(ctx context.Context, plan Plan, version string) *Status {
-	status := &Status{At: time.Now(), Version: version, Services: make([]ServiceStatus, len(plan.Services)), Notes: plan.Notes}
+	status := &Status{At: time.Now(), Version: version, Notes: plan.Notes}
+	status.Services = make([]ServiceStatus, len(plan.Services))
 	var all sync.WaitGroup
 	environmentResults := startAll(ctx, &all, plan.Environment())
 	own := make([]func() []probe.Result, len(plan.Services))
@@ -42,8 +42,8 @@ func Once(ctx context.Context, plan Plan, version string) *Status {
 	return status
 }
 
-// doubted are the attempts to be made again before the service or the resolver is blamed for results: those that failed, as
-// many times over as a confirming round makes them, and in its haste.
+// repeats returns the attempts to make again before results are blamed on the service or the resolver: those that
+// failed, as often and with as little time as in a confirming round.
 func (s *Service) repeats(results []probe.Result) []*probe.Probe {
 	switch v, _ := s.judge(results); v.Cause {
 	case diagnose.Resolver, diagnose.Upstream, diagnose.Stream:
@@ -52,14 +52,17 @@ func (s *Service) repeats(results []probe.Result) []*probe.Probe {
 	}
 	var failed []*probe.Probe
 	for _, t := range s.Tasks {
-		if t.RoundProbe != nil && slices.ContainsFunc(results, func(r probe.Result) bool { return !r.OK() && r.Spec == t.RoundProbe.Spec }) {
+		if t.RoundProbe == nil {
+			continue
+		}
+		if slices.ContainsFunc(results, func(r probe.Result) bool { return !r.OK() && r.Spec == t.RoundProbe.Spec }) {
 			failed = append(failed, withTimeout(confirmTimeout, t.RoundProbe))
 		}
 	}
 	return slices.Repeat(failed[:min(len(failed), sampleSize/confirmRepeats)], confirmRepeats)
 }
 
-// probes are all the attempts about s that a single round can afford.
+// onceProbes returns every probe of s that a single round can run.
 func (s *Service) onceProbes() []*probe.Probe {
 	var probes []*probe.Probe
 	for _, t := range s.Tasks {
@@ -73,7 +76,8 @@ func (s *Service) onceProbes() []*probe.Probe {
 	return append(probes, s.DirectProbes...)
 }
 
-// startAll starts every attempt and returns where its results will be once all has been waited for.
+// startAll starts an attempt of every probe. The function it returns may be called after all.Wait, and returns the
+// results.
 func startAll(ctx context.Context, all *sync.WaitGroup, probes []*probe.Probe) func() []probe.Result {
 	results := make([]probe.Result, len(probes))
 	made := make([]bool, len(probes))
@@ -81,13 +85,13 @@ func startAll(ctx context.Context, all *sync.WaitGroup, probes []*probe.Probe) f
 		all.Go(func() { results[i], made[i] = probe.Do(ctx, p) })
 	}
 	return func() []probe.Result {
-		var back []probe.Result
+		var ended []probe.Result
 		for i, r := range results {
 			if made[i] {
-				back = append(back, r)
+				ended = append(ended, r)
 			}
 		}
-		return back
+		return ended
 	}
 }
 

@@ -1,4 +1,4 @@
-// Package watch runs probes on their schedules, makes rounds of them, and owns what is known.
+// Package watch schedules probes, groups their results into rounds, and keeps the current verdict on each service.
 package watch
 
 import (
@@ -9,13 +9,13 @@ import (
 	"netwatchd/internal/probe"
 )
 
-// A Plan is everything there is to watch.
+// A Plan is everything to watch.
 type Plan struct {
-	// Environment returns the attempts that tell of this host, its resolvers and the controls. It is called for every
-	// round, so that a resolv.conf rewritten by a VPN counts from the next round on.
+	// Environment returns the probes of this host, its resolvers and the controls. It is called for every round, so
+	// that a resolv.conf rewritten by a VPN is used from the next round on.
 	Environment func() []*probe.Probe
 	Services    []Service
-	// Notes say what is not watched although one would expect it, and why.
+	// Notes explain what a user may expect to be watched and is not.
 	Notes []string
 }
 
@@ -24,49 +24,50 @@ type Service struct {
 	Name  string
 	Tasks []Task
 
-	// NameserverProbes returns the attempts about this service that are made in its rounds only: each nameserver asked for its
-	// name. It may be nil.
+	// NameserverProbes returns the probes that query each nameserver for the service's name. Only rounds run them. It
+	// may be nil.
 	NameserverProbes func() []*probe.Probe
 
-	// DirectProbes are the service's requests made past the system's nameservers and proxy. They are made on suspicion only: one
-	// that gets through shows that the service is there, and that this host is sent elsewhere.
+	// DirectProbes are the service's requests, made without the system's nameservers and proxy. Only confirming
+	// rounds run them: if one succeeds, the service is up and this host is sent to the wrong place.
 	DirectProbes []*probe.Probe
 
-	// SandboxProbes make the service's own attempts inside the agent's sandbox as well; nil: there is none.
+	// SandboxProbes repeat the service's probes inside the agent's sandbox. Nil: there is none.
 	SandboxProbes *SandboxProbes
 
-	// Every is how often a full round is made while all is well; zero: only on suspicion.
+	// Every is the interval of full rounds while nothing fails. Zero: rounds are made on suspicion only.
 	Every        time.Duration
 	Expect       diagnose.Expect
 	Confirmation Confirmation
 }
 
-// SandboxProbes join every confirming round, and a regular one whenever Interval has passed. In the rounds between, what its
-// attempts showed last stands in for them, as long as that is not older than two intervals.
+// SandboxProbes run in every confirming round, and in a regular round whenever Interval has passed. The rounds
+// between use their last results, for up to two intervals.
 type SandboxProbes struct {
 	Interval time.Duration
-	// Run makes all of its attempts; limit bounds each of them, if it is not zero. It reports false if ctx ended first.
+	// Run runs all of the probes. Limit bounds each of them unless it is zero. Run reports false if ctx ended first.
 	Run func(ctx context.Context, limit time.Duration) ([]probe.Result, bool)
 }
 
-// A Confirmation is how many rounds must agree before a verdict changes: Votes of the last Of rounds name the same cause. The failed attempt that started
-// a confirming round is a vote for what that round says.
+// A Confirmation is how many rounds must agree before the verdict changes: Votes of the last Of rounds must name the
+// same cause. The failed attempt that started a confirming round is one more vote for the cause that this round
+// names.
 type Confirmation struct{ Votes, Of int }
 
-// A Task is a probe and how it is scheduled.
+// A Task is a probe and its schedule.
 type Task struct {
 	*probe.Probe
 	Interval time.Duration
 
-	// RoundProbe is the form made in a round; nil keeps the probe out of rounds, and its latest result stands in for it.
+	// RoundProbe is the form that rounds run. Nil: rounds do not run the task, and use its last result.
 	RoundProbe *probe.Probe
-	// Costly attempts are made one at a time, within Daily runs a day, not while the service cannot be reached, and at
-	// ever longer intervals while the account says no.
+	// Costly attempts run one at a time and at most Daily times a day. They do not run while the service cannot be
+	// reached, and run at ever longer intervals while the account refuses them.
 	Costly bool
 	Daily  int
 }
 
-// inRoundsOnly reports whether the service's rounds make the task often enough already.
+// inRoundsOnly reports whether rounds already run the task as often as it is planned.
 func (s *Service) inRoundsOnly(t Task) bool {
 	return s.Every > 0 && t.RoundProbe == t.Probe && t.Interval == s.Every
 }

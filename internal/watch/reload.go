@@ -8,8 +8,8 @@ import (
 	"netwatchd/internal/probe"
 )
 
-// adopt makes plan the one that is run. A service or task of the same name keeps what is known of it; a task with the
-// same interval keeps its place in the schedule as well, since places follow from names.
+// adopt makes plan the current one. A service or task of the same name keeps its state. A task of the same name and
+// interval also keeps its place in the schedule, because that follows from the name.
 func (w *Watcher) adopt(plan Plan) {
 	now := time.Now()
 	w.environment, w.notes = plan.Environment, plan.Notes
@@ -39,7 +39,8 @@ func (w *Watcher) adopt(plan Plan) {
 	}
 }
 
-// shortest is how often the environment is looked at: as often as the most watched service; zero: on suspicion only.
+// shortest returns the shortest interval of full rounds, which is that of the environment probes. Zero: on suspicion
+// only.
 func shortest(services []Service) time.Duration {
 	var shortest time.Duration
 	for _, s := range services {
@@ -50,18 +51,18 @@ func shortest(services []Service) time.Duration {
 	return shortest
 }
 
-// forget drops what is known of tasks that are no longer planned.
+// dropUnplanned drops the state of tasks that are no longer planned.
 func (s *service) dropUnplanned() {
 	planned := make(map[string]bool, len(s.Tasks))
 	for _, t := range s.Tasks {
 		planned[t.Name] = true
 	}
 	maps.DeleteFunc(s.lastClass, func(k probeKey, _ probe.Class) bool { return !planned[k.name] })
-	s.sandbox.due = time.Time{} // its command may be another one
+	s.sandbox.due = time.Time{} // its command may have changed
 	s.retained.replan(&s.Service)
 }
 
-// leave takes the service's entries out of the schedule.
+// unschedule removes the service's entries from the schedule.
 func (s *service) unschedule() {
 	for _, e := range s.entries {
 		e.gone = true
@@ -69,13 +70,14 @@ func (s *service) unschedule() {
 	s.entries = nil
 }
 
-// enter gives the service its entries.
+// scheduleService adds the service's entries to the schedule.
 func (w *Watcher) scheduleService(s *service, now time.Time) {
 	if s.Every > 0 {
 		w.addEntry(s, &entry{key: s.Name, interval: s.Every, start: func(*entry) { w.startRound(s, false) }}, now)
 	}
 	if s.Every == 0 && s.SandboxProbes != nil {
-		w.addEntry(s, &entry{key: s.Name + "/sandbox", interval: s.SandboxProbes.Interval, start: func(*entry) { w.startRound(s, false) }}, now)
+		start := func(*entry) { w.startRound(s, false) }
+		w.addEntry(s, &entry{key: s.Name + "/sandbox", interval: s.SandboxProbes.Interval, start: start}, now)
 	}
 	for _, t := range s.Tasks {
 		if s.inRoundsOnly(t) {

@@ -9,12 +9,14 @@ import (
 	"netwatchd/internal/probe"
 )
 
-// retained is what rounds know without probing it themselves: the last result of each long probe (a held stream, a run of
-// the agent) and the last sandbox probes. It decides what of that still counts. It has no clock and does no I/O.
+// retained is what rounds know without probing it themselves: the last result of each long probe (a held stream, a
+// run of the agent) and the last sandbox probes. It decides what of that still counts. It has no clock and does no
+// I/O.
 type retained struct {
 	long map[string]longResult // by the name of the task
 
-	// dropped has the streams that were dropped once and are being held again: the start of the attempt that was dropped.
+	// dropped has the streams that were dropped once and are being held again: the start of the attempt that was
+	// dropped.
 	dropped map[string]time.Time
 
 	sandboxAt time.Time      // start of the round that the sandbox probes were part of
@@ -24,8 +26,8 @@ type retained struct {
 // A longResult is the last result of a long probe.
 type longResult struct {
 	probe.Result
-	// unproven: it failed while something else explained the failure, or before a suspend. It counts until that is over; then
-	// the stream is held again. See revalidate.
+	// unproven: it failed while something else explained the failure, or before a suspend. It counts until that is
+	// over; then the stream is held again. See revalidate.
 	unproven bool
 }
 
@@ -33,13 +35,13 @@ type longResult struct {
 type action int
 
 const (
-	confirm action = iota // start a confirming round, unless the result is as expected
+	confirm action = iota // have suspect decide whether a confirming round is needed
 	repeat                // make the attempt once more before anything is concluded from it
-	ignore                // the standing verdict explains it
+	ignore                // the service's verdict explains it
 )
 
-// observe records the result of t, made outside rounds, and says what to do about it. Cause is that of the standing verdict.
-// If r confirms an earlier drop of the same stream, dropped is when that attempt started; else it is zero.
+// observe records the result of t, made outside rounds, and says what to do about it. Cause is that of the service's
+// verdict. If r confirms an earlier drop of the same stream, dropped is when that attempt started; else it is zero.
 func (m *retained) observe(t Task, r probe.Result, cause diagnose.Cause) (do action, dropped time.Time) {
 	dropped = m.dropped[t.Name]
 	delete(m.dropped, t.Name)
@@ -49,8 +51,8 @@ func (m *retained) observe(t Task, r probe.Result, cause diagnose.Cause) (do act
 		put(&m.dropped, t.Name, r.Start)
 		return repeat, time.Time{}
 	case r.Kind == probe.KindExec && !r.OK() && cause.OfNetwork():
-		// A network fault explains it, so it will say nothing about the agent once the network is back. An earlier success
-		// says nothing either.
+		// A network fault explains it, so it will say nothing about the agent once the network is back. An earlier
+		// success says nothing either.
 		delete(m.long, t.Name)
 		return ignore, time.Time{}
 	default:
@@ -69,9 +71,9 @@ func put[V any](m *map[string]V, name string, value V) {
 	(*m)[name] = value
 }
 
-// needsSecondDrop reports whether r is a stream that was dropped while it was held, and no earlier drop of it is known that
-// nothing else explains. Such a stream is held once more before the drop counts: a server that restarts drops every
-// connection, and so does a link that is down for a moment.
+// needsSecondDrop reports whether r is a stream that was dropped while it was held, and no earlier drop of it is
+// known that nothing else explains. Such a stream is held once more before the drop counts: a server that restarts
+// drops every connection, and so does a link that is down for a moment.
 func (m *retained) needsSecondDrop(t Task, r probe.Result) bool {
 	last, known := m.long[t.Name]
 	return !r.OK() && r.Phase == probe.Streaming && (!known || last.OK() || last.unproven)
@@ -83,19 +85,19 @@ func (m *retained) roundProbeMayFail(t Task) bool {
 	return !known || !failedWhileHeld(long.Result)
 }
 
-// superseded reports whether r is a successful upgrade of a stream that was dropped when it was last held: that an upgrade
-// works says nothing about a connection that is held. One that fails does count.
+// superseded reports whether r is a successful upgrade of a stream that was dropped when it was last held: that an
+// upgrade works says nothing about a connection that is held. One that fails does count.
 func (m *retained) superseded(r probe.Result) bool {
 	long, known := m.long[r.Name]
 	return known && failedWhileHeld(long.Result) && sameProbe(long.Result, r) && r.OK()
 }
 
-// failedWhileHeld reports whether r failed in a way that only a long attempt can. A failure before that is no better than one of
-// the form that rounds make, which is newer.
+// failedWhileHeld reports whether r failed in a way that only a long attempt can. A failure before that is no better
+// than one of the form that rounds make, which is newer.
 func failedWhileHeld(r probe.Result) bool { return !r.OK() && r.Phase >= probe.Streaming }
 
-// into returns the results of a round of s that began at begun, with those retained that still count and that the round does
-// not have itself.
+// into returns the results of a round of s that began at begun, with those retained that still count and that the
+// round does not have itself.
 func (m *retained) into(round []probe.Result, s *Service, begun time.Time, ownSandbox bool) []probe.Result {
 	results := slices.DeleteFunc(slices.Clone(round), m.superseded)
 	if !ownSandbox && s.SandboxProbes != nil && begun.Sub(m.sandboxAt) <= sandboxIntervals*s.SandboxProbes.Interval {
@@ -110,8 +112,8 @@ func (m *retained) into(round []probe.Result, s *Service, begun time.Time, ownSa
 	return results
 }
 
-// sandboxIntervals is how many intervals the sandbox probes count for: two, so that one missed run (the host was busy or
-// suspended) does not change the verdict, and a second one does.
+// sandboxIntervals is how many intervals the sandbox probes count for: two, so that one missed run (the host was busy
+// or suspended) does not change the verdict, and a second one does.
 const sandboxIntervals = 2
 
 func sameProbe(a, b probe.Result) bool {
@@ -138,9 +140,9 @@ func (m *retained) observeSandbox(begun time.Time, results []probe.Result) {
 	}
 }
 
-// outlastsRound reports whether sandbox probe r may be compared with later probes from the host. A failure may only if it is
-// the sandbox's own, or if the same probe succeeded from the host in the same round: a failure that the host shared would
-// look like the sandbox's fault as soon as the host is healthy again.
+// outlastsRound reports whether sandbox probe r may be compared with later probes from the host. A failure may only
+// if it is the sandbox's own, or if the same probe succeeded from the host in the same round: a failure that the host
+// shared would look like the sandbox's fault as soon as the host is healthy again.
 func outlastsRound(r probe.Result, results []probe.Result) bool {
 	switch {
 	case r.OK(), r.Role != probe.OfService, r.Class == probe.LocalDenied, r.Class.Layer() == "exec":
@@ -152,8 +154,8 @@ func outlastsRound(r probe.Result, results []probe.Result) bool {
 	})
 }
 
-// revalidate takes the cause that a round has shown. While that explains the failure of a stream, the failure is unproven.
-// Once it does not, an unproven failure is forgotten, and its task is returned to be attempted at once.
+// revalidate takes the cause that a round has shown. While that explains the failure of a stream, the failure is
+// unproven. Once it does not, an unproven failure is forgotten, and its task is returned to be attempted at once.
 func (m *retained) revalidate(cause diagnose.Cause) (again []string) {
 	for _, name := range slices.Sorted(maps.Keys(m.long)) {
 		last := m.long[name]
@@ -169,16 +171,18 @@ func (m *retained) revalidate(cause diagnose.Cause) (again []string) {
 	return again
 }
 
-// explain takes the cause of a new verdict. A network fault explains why runs of the agent failed, so that such failures say
-// nothing about the agent, now or once the network is back.
+// explain takes the cause of a new verdict. A network fault explains why runs of the agent failed, so that such
+// failures say nothing about the agent, now or once the network is back.
 func (m *retained) explain(cause diagnose.Cause) {
 	if cause.OfNetwork() {
-		maps.DeleteFunc(m.long, func(_ string, last longResult) bool { return !last.OK() && last.Kind == probe.KindExec })
+		maps.DeleteFunc(m.long, func(_ string, last longResult) bool {
+			return !last.OK() && last.Kind == probe.KindExec
+		})
 	}
 }
 
-// suspend takes note that the host was suspended: the network may be another one now. Nothing from inside the sandbox counts
-// any more, and each stream that failed is held again.
+// suspend takes note that the host was suspended: the network may be another one now. Nothing from inside the sandbox
+// counts any more, and each stream that failed is held again.
 func (m *retained) suspend() {
 	m.dropped = nil
 	m.sandboxAt, m.sandbox = time.Time{}, nil
@@ -189,7 +193,7 @@ func (m *retained) suspend() {
 
 // replan forgets what is not planned any more.
 func (m *retained) replan(s *Service) {
-	m.dropped = nil // the attempts under way are discarded
+	m.dropped = nil // attempts that are running are discarded
 	planned, long := make(map[string]bool, len(s.Tasks)), make(map[string]bool)
 	for _, t := range s.Tasks {
 		planned[t.Name], long[t.Name] = true, t.RoundProbe != t.Probe

@@ -8,29 +8,29 @@ import (
 	"netwatchd/internal/probe"
 )
 
-// confirmTimeout is how long a confirming round may take: with the moment it takes to judge it stays under the two seconds in
-// which a cause is promised, and a lost SYN is still sent again once (after 1 s, RFC 6298).
+// confirmTimeout is how long a confirming round may take. It leaves time to judge the round within the two seconds in
+// which a cause is promised, and is long enough for a lost SYN to be sent again once (after 1 s, RFC 6298).
 const confirmTimeout = 1800 * time.Millisecond
 
-// slowFactor spares an attempt whose good answers are slow from being cut off by confirmTimeout: on a line with 600 ms of
-// delay a TLS handshake and its answer take 2.4 s in the best of times.
+// slowFactor gives an attempt that is always slow more than confirmTimeout: this many times what its last success
+// took. On a link with a delay of 600 ms, a TLS handshake and its answer take 2.4 s at best.
 const slowFactor = 4
 
-// A round is attempts being made together for one service.
+// A round is a set of attempts made together for one service.
 type round struct {
 	service    *service
 	confirming bool
 	begun      time.Time
-	pending    int // attempts not back yet
+	pending    int // attempts that have not ended; the environment counts as one
 	results    []probe.Result
 	sandbox    sandboxProgress
-	ended      bool // judged for good; results are what it was judged by
-	void       bool // the host was away, or the service is no longer watched
+	ended      bool // judged for the last time, by results
+	void       bool // the host was suspended, or the service is no longer watched
 }
 
-// startRound makes a round for s; a confirming one answers a suspicion, and is impatient.
+// startRound starts a round for s. A confirming round follows a suspicion: it has more probes and less time.
 func (w *Watcher) startRound(s *service, confirming bool) {
-	if s.roundUnderWay(confirming) {
+	if s.roundRunning(confirming) {
 		return
 	}
 	rd := &round{service: s, confirming: confirming, begun: time.Now()}
@@ -57,8 +57,8 @@ func (w *Watcher) startRound(s *service, confirming bool) {
 	}
 }
 
-// cutRound is called when confirmTimeout is over: a confirming round is judged by what it has, and no round waits for its twin any
-// more. A sandbox's wrapper that hangs must not keep the host's verdict, nor the rounds after this one.
+// cutRound is called after confirmTimeout: a confirming round is judged by the results it has, and no round waits
+// longer for its sandbox probes. A sandbox wrapper that hangs must delay neither the verdict nor later rounds.
 func (w *Watcher) cutRound(rd *round) {
 	if rd.sandbox == sandboxRunning {
 		rd.sandbox = sandboxLate
@@ -69,7 +69,7 @@ func (w *Watcher) cutRound(rd *round) {
 	}
 }
 
-// endIfDone judges rd for good when all it waits for has come back.
+// endIfDone judges rd for the last time once everything it waits for has ended.
 func (w *Watcher) endIfDone(rd *round) {
 	if rd.pending == 0 && rd.sandbox != sandboxRunning && !rd.ended {
 		w.judge(rd, true)
@@ -88,7 +88,7 @@ func (w *Watcher) roundResult(rd *round, r probe.Result, valid bool) {
 	w.endIfDone(rd)
 }
 
-// heard tells the observers of r, and remembers how long a good answer took.
+// report passes r to the observers, and records how long a success took.
 func (w *Watcher) report(r probe.Result, interval time.Duration) {
 	if r.OK() {
 		w.typical[seriesKeyOf(r.Spec)] = r.Elapsed.Duration()
@@ -101,7 +101,7 @@ func (w *Watcher) report(r probe.Result, interval time.Duration) {
 	}
 }
 
-// A seriesKey is a series of attempts that usually take as long as one another.
+// A seriesKey names attempts that take about equally long when they succeed.
 type seriesKey struct {
 	service, name string
 	vantage       probe.Vantage
@@ -109,7 +109,7 @@ type seriesKey struct {
 
 func seriesKeyOf(s probe.Spec) seriesKey { return seriesKey{s.Service, s.Name, s.Vantage} }
 
-// forRound is p with no more time than confirmTimeout allows, if the round is a confirming one.
+// forRound returns p as a round runs it. A confirming round gives it less time.
 func (w *Watcher) forRound(p *probe.Probe, confirming bool) *probe.Probe {
 	if !confirming {
 		return p
@@ -117,8 +117,8 @@ func (w *Watcher) forRound(p *probe.Probe, confirming bool) *probe.Probe {
 	return withTimeout(max(confirmTimeout, slowFactor*w.typical[seriesKeyOf(p.Spec)]), p)
 }
 
-// within is p with no more time than limit. A stream is never forRound: it takes more round trips than all else, and how long
-// it usually takes is not known, since that of a long one has its hold in it.
+// withTimeout returns p with a timeout of at most limit. A stream keeps its own: it takes more round trips than any
+// other probe, and how long its upgrade takes is not known, because the time of a held stream includes the hold.
 func withTimeout(limit time.Duration, p *probe.Probe) *probe.Probe {
 	if p.Kind == probe.KindStream || p.Timeout > 0 && p.Timeout <= limit {
 		return p
@@ -128,7 +128,8 @@ func withTimeout(limit time.Duration, p *probe.Probe) *probe.Probe {
 	return &probe.Probe{Spec: spec, Prober: p.Prober}
 }
 
-// An envRun is one look at the host, its resolvers and the controls, shared by the rounds of the same moment.
+// An envRun is one run of the environment's probes (this host, its resolvers, the controls). Rounds that start at
+// about the same time share it.
 type envRun struct {
 	begun      time.Time
 	confirming bool
@@ -137,13 +138,14 @@ type envRun struct {
 	rounds     []*round
 }
 
-// sameRound is how far apart attempts may begin and still be held against each other. It also bounds how often the
-// controls are asked when many services fail at once: twice a second.
+// sameRound is how far apart attempts may start and still be compared with each other. It also bounds how often the
+// controls are probed when many services fail at once: twice a second.
 const sameRound = 500 * time.Millisecond
 
 func (w *Watcher) joinEnvironment(rd *round) {
 	e := w.envRun
-	// A suspicion is not held against controls that were asked before it: they may have been cut off with the service.
+	// A suspicion is not compared with controls that were probed before it: they may have become unreachable together
+	// with the service.
 	if e == nil || time.Since(e.begun) > sameRound || rd.confirming && !e.confirming {
 		e = w.startEnvironment(rd.confirming)
 	}
@@ -172,7 +174,7 @@ func (w *Watcher) environmentResult(e *envRun, r probe.Result, valid bool) {
 	}
 	if e.pending == 0 {
 		rounds := e.rounds
-		e.rounds = nil // from here on the results are each round's probes
+		e.rounds = nil // from here on each round has the results itself; see resultsSoFar
 		for _, rd := range rounds {
 			w.environmentEnded(rd, e)
 		}
@@ -185,8 +187,8 @@ func (w *Watcher) environmentEnded(rd *round, e *envRun) {
 	w.endIfDone(rd)
 }
 
-// resultsSoFar is what the round knows: its own results, those of the environment that have come in, and the latest of the
-// probes that are too costly to be repeated in it, or are due only now and then.
+// resultsSoFar returns what the round knows: its own results, those of the environment that have arrived, and the
+// retained results of probes that are too long or too costly for a round.
 func (rd *round) resultsSoFar(e *envRun) []probe.Result {
 	results := slices.Clone(rd.results)
 	if e != nil && slices.Contains(e.rounds, rd) {
@@ -195,8 +197,8 @@ func (rd *round) resultsSoFar(e *envRun) []probe.Result {
 	return rd.service.retained.into(results, &rd.service.Service, rd.begun, rd.sandbox == sandboxDone)
 }
 
-// judge names the cause behind the round. Before its end only a definite cause counts: what has not come back yet could
-// still change an uncertain one.
+// judge names the cause that the round shows. Before the end of the round only a definite cause counts, because
+// results that are still missing may change an uncertain one.
 func (w *Watcher) judge(rd *round, ended bool) {
 	s := rd.service
 	if rd.void || !ended && rd.pending == 0 {
@@ -215,13 +217,13 @@ func (w *Watcher) judge(rd *round, ended bool) {
 		rd.results = results
 	}
 	if !ended && (!verdict.Cause.Fault() || verdict.Cause == diagnose.Inconclusive || verdict.Cause == diagnose.Stream) {
-		return // Stream too: it stands on plain requests being answered
+		return // Stream too: it requires that plain requests succeed, and one may still fail
 	}
 	w.applyVerdict(rd, verdict, results, ended)
 }
 
-// judge names the cause behind results, and returns those that tell of it: while it stands between this host and the
-// service costly attempts wait, so that they are blocked, and what they showed before says nothing.
+// judge returns the verdict on results, and the results that it is about. Under a network fault costly attempts do
+// not run: they are listed as blocked, and their earlier results are left out.
 func (s *Service) judge(results []probe.Result) (diagnose.Verdict, []probe.Result) {
 	v := diagnose.Of(diagnose.Round{Service: s.Name, Results: results, Expect: s.Expect})
 	if !v.Cause.OfNetwork() {
@@ -231,7 +233,9 @@ func (s *Service) judge(results []probe.Result) (diagnose.Verdict, []probe.Resul
 		if !t.Costly {
 			continue
 		}
-		results = slices.DeleteFunc(slices.Clone(results), func(r probe.Result) bool { return r.Role == probe.OfService && r.Name == t.Name })
+		results = slices.DeleteFunc(slices.Clone(results), func(r probe.Result) bool {
+			return r.Role == probe.OfService && r.Name == t.Name
+		})
 		if !slices.Contains(v.Blocked, t.Name) {
 			v.Blocked = append(v.Blocked, t.Name)
 		}

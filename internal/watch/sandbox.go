@@ -7,45 +7,47 @@ import (
 	"netwatchd/internal/probe"
 )
 
-// sandboxProgress is how far a round's attempts inside the sandbox are.
+// sandboxProgress is the state of a round's sandbox probes.
 type sandboxProgress int
 
 const (
 	noSandbox      sandboxProgress = iota
-	sandboxRunning                 // under way, and waited for
-	sandboxLate                    // under way, and no longer waited for: what they show counts for the rounds to come
+	sandboxRunning                 // the round waits for them
+	sandboxLate                    // the round no longer waits: their results count for later rounds
 	sandboxDone
 )
 
 // sandboxSchedule is when a service's sandbox is started.
 type sandboxSchedule struct {
-	running bool      // attempts are under way in there: one start of the sandbox at a time
-	due     time.Time // when a regular round is to have twins again
+	running bool      // one start of the sandbox at a time
+	due     time.Time // when a regular round runs sandbox probes again
 }
 
-// withTwin reports whether a round about to begin is to have twins. The sum of the rounds' lateness must not make a twin
-// that is due with every tenth of them come with the eleventh.
+// startsSandbox reports whether a round that starts now runs sandbox probes. It allows half a round's interval,
+// because starts that are a little late would otherwise move probes that are due in every tenth round to the
+// eleventh.
 func (s *service) startsSandbox(confirming bool, now time.Time) bool {
 	return s.SandboxProbes != nil && !s.sandbox.running && (confirming || !now.Before(s.sandbox.due.Add(-s.Every/2)))
 }
 
-// startSandbox makes rd's attempts inside the sandbox.
+// startSandbox starts rd's sandbox probes.
 func (w *Watcher) startSandbox(rd *round) {
 	s := rd.service
 	rd.sandbox, s.sandbox.running = sandboxRunning, true
 	s.sandbox.due = rd.begun.Add(s.SandboxProbes.Interval)
 	run, limit, interval := s.SandboxProbes.Run, w.sandboxLimit(rd), s.SandboxProbes.Interval
-	w.underWay++
+	w.running++
 	w.attempts.Go(func() {
 		results, ok := run(w.ctx, limit)
 		if !ok {
-			return // we are stopping
+			return // the watcher is stopping
 		}
 		w.ended(rd.begun, func(valid bool) { w.sandboxResults(rd, results, interval, valid) })
 	})
 }
 
-// sandboxLimit is how long an attempt inside may take: in a confirming round what forRound grants the slowest of them.
+// sandboxLimit returns the timeout of each sandbox probe: in a confirming round the longest that forRound would give
+// to one of them, else zero, which leaves each its own.
 func (w *Watcher) sandboxLimit(rd *round) time.Duration {
 	if !rd.confirming {
 		return 0
@@ -79,12 +81,14 @@ func (w *Watcher) sandboxResults(rd *round, results []probe.Result, interval tim
 	w.endIfDone(rd)
 }
 
-// outside are the results that are not from within the sandbox, in a list of their own.
+// withoutSandbox returns a copy of results without those of sandbox probes.
 func withoutSandbox(results []probe.Result) []probe.Result {
-	return slices.DeleteFunc(slices.Clone(results), func(r probe.Result) bool { return r.Vantage == probe.FromSandbox })
+	inside := func(r probe.Result) bool { return r.Vantage == probe.FromSandbox }
+	return slices.DeleteFunc(slices.Clone(results), inside)
 }
 
-// suspectInSandbox is suspect for a result from within. The first one is no news: a sandbox may well be closed.
+// suspectInSandbox is suspect for a sandbox probe. The first failure is no reason for suspicion: the sandbox may be
+// closed on purpose.
 func (w *Watcher) suspectInSandbox(s *service, r probe.Result) {
 	if _, known := s.lastClass[probeKey{r.Name, r.Vantage}]; known {
 		w.suspect(s, r)

@@ -13,8 +13,8 @@ import (
 
 const sandboxEvery = 5 * time.Minute
 
-// withTwin is a service with a sandbox. The world's "inside" says how its attempts end in there, and how long starting the
-// sandbox takes; ok: as they do outside, with what the world says of "head".
+// withSandbox returns a service with a sandbox. The world's "inside" decides how attempts end inside, and how long
+// the sandbox takes to start. If it is ok, they end as outside, where the world's "head" decides.
 func (w *world) withSandbox(want diagnose.Want) Service {
 	s := w.ladder()
 	s.Expect.Sandbox = want
@@ -51,8 +51,8 @@ func moved(t *testing.T, got *moves, want ...string) {
 	}
 }
 
-// Most rounds have no twin. The verdict must not follow from which of them has.
-func TestAVerdictOnTheSandboxDoesNotFlap(t *testing.T) {
+// Most rounds have no sandbox probes. The verdict must not depend on which have.
+func TestSandboxVerdictDoesNotFlap(t *testing.T) {
 	for _, test := range []struct {
 		inside probe.Class
 		want   diagnose.Want
@@ -85,7 +85,7 @@ func TestAVerdictOnTheSandboxDoesNotFlap(t *testing.T) {
 	}
 }
 
-func TestASandboxThatOpensIsSeenWithTheNextTwin(t *testing.T) {
+func TestOpenedSandboxIsSeenByTheNextSandboxProbes(t *testing.T) {
 	world, seen := newWorld(), new(moves)
 	world.set("inside", probe.LocalDenied, 200*time.Millisecond)
 	watching(t, world.plan(world.withSandbox(diagnose.WantClosed)), Options{Observers: []Observer{seen}}, func(t *testing.T, w *Watcher) {
@@ -100,8 +100,8 @@ func TestASandboxThatOpensIsSeenWithTheNextTwin(t *testing.T) {
 	})
 }
 
-// The sandbox is open and wanted so, and the service goes down and comes back: at no moment is it the sandbox.
-func TestWhatHostAndSandboxShareIsNeverTheSandbox(t *testing.T) {
+// The sandbox is open, as configured, and the service goes down and comes back: that is never the sandbox's fault.
+func TestFaultSharedByHostAndSandboxIsNotTheSandbox(t *testing.T) {
 	world, seen := newWorld(), new(moves)
 	world.set("inside", probe.OK, 200*time.Millisecond)
 	watching(t, world.plan(world.withSandbox(diagnose.WantOpen)), Options{Observers: []Observer{seen}}, func(t *testing.T, w *Watcher) {
@@ -112,7 +112,7 @@ func TestWhatHostAndSandboxShareIsNeverTheSandbox(t *testing.T) {
 				time.Sleep(97 * time.Second) // out of step with every interval
 			}
 		}
-		serviceStatus(t, w) // what the watcher's goroutine wrote before it is ours to read
+		serviceStatus(t, w) // synchronizes with the watcher's goroutine, whose writes are read below
 		for _, move := range seen.seen {
 			if move != "starting -> healthy" && move != "healthy -> upstream" && move != "upstream -> healthy" {
 				t.Errorf("moved %s", move)
@@ -124,8 +124,8 @@ func TestWhatHostAndSandboxShareIsNeverTheSandbox(t *testing.T) {
 	})
 }
 
-// The twin of a confirming round is the one of that moment; a closed sandbox does not hide whose fault it is.
-func TestAConfirmingRoundHasItsOwnTwin(t *testing.T) {
+// A closed sandbox does not hide whose fault it is.
+func TestConfirmingRoundHasItsOwnSandboxProbes(t *testing.T) {
 	world := newWorld()
 	world.set("inside", probe.LocalDenied, 200*time.Millisecond)
 	watching(t, world.plan(world.withSandbox(diagnose.WantClosed)), Options{}, func(t *testing.T, w *Watcher) {
@@ -138,13 +138,12 @@ func TestAConfirmingRoundHasItsOwnTwin(t *testing.T) {
 			t.Errorf("delay: got %v s, want at most %v s", got.Delay, limit)
 		}
 		if len(world.starts("inside")) == before {
-			t.Error("the confirming round had no twin")
+			t.Error("the confirming round had no sandbox probes")
 		}
 	})
 }
 
-// A sandbox that hangs while it starts does not keep anyone waiting for the verdict on the service.
-func TestASandboxThatHangsDoesNotDelayAVerdict(t *testing.T) {
+func TestHangingSandboxDoesNotDelayTheVerdict(t *testing.T) {
 	world := newWorld()
 	watching(t, world.plan(world.withSandbox(diagnose.WantClosed)), Options{}, func(t *testing.T, w *Watcher) {
 		world.set("inside", probe.ExecTimedOut, 20*time.Second)
@@ -156,8 +155,8 @@ func TestASandboxThatHangsDoesNotDelayAVerdict(t *testing.T) {
 	})
 }
 
-// A wrapper that hangs takes until its own timeout; the service goes down and comes back twice over meanwhile.
-func TestASandboxThatHangsDelaysNoLaterRound(t *testing.T) {
+// A wrapper that hangs runs until its own timeout. The service goes down and comes back twice meanwhile.
+func TestHangingSandboxDelaysNoLaterRound(t *testing.T) {
 	world := newWorld()
 	world.set("inside", probe.LocalDenied, 20*time.Second)
 	watching(t, world.plan(world.withSandbox(diagnose.WantClosed)), Options{}, func(t *testing.T, w *Watcher) {
@@ -175,18 +174,17 @@ func TestASandboxThatHangsDelaysNoLaterRound(t *testing.T) {
 		becomes(probe.HTTPEdgeBlocked, diagnose.EdgeBlocked)
 		becomes(probe.OK, diagnose.Healthy)
 		if most := len(world.starts("inside")); most > 6 {
-			t.Errorf("the sandbox was started %d times, one start beside another", most)
+			t.Errorf("the sandbox was started %d times, so some starts overlapped", most)
 		}
 	})
 }
 
-// What a slow sandbox shows late counts: for the rounds that come.
-func TestASlowSandboxIsHeardAfterItsRound(t *testing.T) {
+func TestLateSandboxResultsCountForLaterRounds(t *testing.T) {
 	world := newWorld()
 	world.set("inside", probe.OK, 10*time.Second)
 	watching(t, world.plan(world.withSandbox(diagnose.WantClosed)), Options{}, func(t *testing.T, w *Watcher) {
 		time.Sleep(5 * time.Second)
-		wantCause(t, w, diagnose.Healthy) // as far as is known: the first round did not wait
+		wantCause(t, w, diagnose.Healthy) // as far as is known: the first round does not wait
 		time.Sleep(2*interval + 5*time.Second)
 		wantCause(t, w, diagnose.SandboxOpen)
 		time.Sleep(time.Hour)
@@ -194,7 +192,7 @@ func TestASlowSandboxIsHeardAfterItsRound(t *testing.T) {
 	})
 }
 
-func TestAReloadKeepsWhatWasSeenInside(t *testing.T) {
+func TestReloadKeepsSandboxResults(t *testing.T) {
 	world, seen := newWorld(), new(moves)
 	world.set("inside", probe.LocalDenied, 200*time.Millisecond)
 	watching(t, world.plan(world.withSandbox(diagnose.WantOpen)), Options{Observers: []Observer{seen}}, func(t *testing.T, w *Watcher) {
@@ -214,7 +212,7 @@ func TestAReloadKeepsWhatWasSeenInside(t *testing.T) {
 	})
 }
 
-func TestOnceAlwaysHasATwin(t *testing.T) {
+func TestOnceAlwaysRunsSandboxProbes(t *testing.T) {
 	world := newWorld()
 	world.set("inside", probe.LocalDenied, 0)
 	status := Once(t.Context(), world.plan(world.withSandbox(diagnose.WantOpen)), "test")
@@ -222,11 +220,11 @@ func TestOnceAlwaysHasATwin(t *testing.T) {
 		t.Errorf("cause: got %v, want %v", got, diagnose.Sandbox)
 	}
 	if status.Sandboxed.Denied {
-		t.Error("what was seen inside the sandbox was taken for this process")
+		t.Error("this process is reported as sandboxed because the sandbox is")
 	}
 }
 
-func TestWhatLasts(t *testing.T) {
+func TestOutlastsRound(t *testing.T) {
 	made := func(from probe.Vantage, name string, class probe.Class) probe.Result {
 		return probe.Result{Spec: probe.Spec{Service: "codex", Name: name, Kind: probe.KindHTTP, Vantage: from}, Class: class}
 	}
@@ -235,16 +233,16 @@ func TestWhatLasts(t *testing.T) {
 		want            bool
 	}{
 		{probe.OK, probe.TCPRefused, true},
-		{probe.LocalDenied, probe.TCPRefused, true}, // the kernel said so: nobody else has a part in it
+		{probe.LocalDenied, probe.TCPRefused, true}, // the kernel's own refusal: no network is involved
 		{probe.ExecStartFailed, probe.TCPRefused, true},
 		{probe.ProxyFailed, probe.OK, true},
 		{probe.TCPRefused, probe.TCPRefused, false},
 		{probe.Unknown, probe.Unknown, false},
 		{probe.Unknown, probe.OK, true},
 	} {
-		twin := made(probe.FromSandbox, "head", test.inside)
-		results := []probe.Result{twin, made(probe.FromHost, "head", test.outside), made(probe.FromHost, "other", probe.OK)}
-		if got := outlastsRound(twin, results); got != test.want {
+		inside := made(probe.FromSandbox, "head", test.inside)
+		results := []probe.Result{inside, made(probe.FromHost, "head", test.outside), made(probe.FromHost, "other", probe.OK)}
+		if got := outlastsRound(inside, results); got != test.want {
 			t.Errorf("%v inside, %v outside: got %v, want %v", test.inside, test.outside, got, test.want)
 		}
 	}

@@ -6,38 +6,38 @@ import (
 	"time"
 )
 
-// grid is what planned starts are rounded to: starts that fall on the same instant share one wake-up of the timer, which
-// costs about 100 µs on a small virtual machine. Four milliseconds keep ten thousand probes a second at 250 wake-ups,
-// and every start within the 5 ms it is promised.
+// grid is what planned starts are rounded to. Starts at the same instant share one wake-up of the timer, which costs
+// about 100 µs on a small virtual machine. With 4 ms, ten thousand probes a second need 250 wake-ups, and every start
+// keeps the promised 5 ms.
 const grid = 4 * time.Millisecond
 
-// A entry is a place in the schedule: what is started there, how often.
+// An entry is what is started at an interval.
 type entry struct {
 	key      string
 	interval time.Duration
 	running  bool
-	gone     bool // no longer planned: dropped at its next turn
+	gone     bool // no longer planned: dropped when it is due
 	start    func(*entry)
 }
 
-// offset spreads entries over their interval by the hash of their names: the same from start to start and from host to
-// host with other names, so that neither a restart nor a fleet makes a wave.
+// offset spreads entries over their interval by a hash of their names. It is the same after every restart, so that a
+// restart does not make all probes start together.
 func offset(key string, interval time.Duration) time.Duration {
 	h := fnv.New64a()
 	h.Write([]byte(key))
-	// The low bits of FNV differ little between names that differ in a digit: spread them (Fibonacci hashing).
+	// Names that differ in one digit get similar low bits from FNV. Spread them (Fibonacci hashing).
 	spread := h.Sum64() * 0x9E3779B97F4A7C15
 	return time.Duration(spread % uint64(interval)).Truncate(grid)
 }
 
-// A schedule holds entries by the time of their next start.
+// A schedule orders entries by the time of their next start.
 type schedule struct {
 	epoch time.Time
 	heap  slots
 }
 
-// A slot is when a entry is started next, since the epoch. The time lies beside the entry, not in it: ten thousand entries do
-// not fit into a processor's cache, and each start compares with dozens.
+// A slot is an entry with its next start, as time since the epoch. The time is not in the entry, because ten thousand
+// entries do not fit into a processor's cache and each start compares dozens of times.
 type slot struct {
 	at time.Duration
 	*entry
@@ -57,12 +57,13 @@ func (s *slots) Pop() any {
 	return popped
 }
 
-// add plans e from its first slot after now.
+// add schedules e from its first slot after now.
 func (s *schedule) add(e *entry, now time.Time) {
 	heap.Push(&s.heap, slot{slotAfter(e, now.Sub(s.epoch)), e})
 }
 
-// slotAfter is the first start of e after a time: its offset + a whole number of intervals, so that nothing drifts.
+// slotAfter returns the first start of e after at: its offset plus a whole number of intervals, so that starts do not
+// drift.
 func slotAfter(e *entry, at time.Duration) time.Duration {
 	first := offset(e.key, e.interval)
 	if first > at {
@@ -71,7 +72,8 @@ func slotAfter(e *entry, at time.Duration) time.Duration {
 	return first + ((at-first)/e.interval+1)*e.interval
 }
 
-// due takes the earliest entry if its time has come, and plans its next start. Missed says how many starts went by.
+// due returns the earliest entry if it is due, and schedules its next start. Missed is how many starts were missed
+// since planned. If nothing is due, due returns nil.
 func (s *schedule) due(now time.Time) (e *entry, planned time.Time, missed int) {
 	s.dropGone()
 	at := now.Sub(s.epoch)
@@ -86,7 +88,7 @@ func (s *schedule) due(now time.Time) (e *entry, planned time.Time, missed int) 
 	return e, planned, missed
 }
 
-// next is when the next entry is due.
+// next returns when the next entry is due. It reports false if there is none.
 func (s *schedule) next() (time.Time, bool) {
 	s.dropGone()
 	if len(s.heap) == 0 {
@@ -101,7 +103,7 @@ func (s *schedule) dropGone() {
 	}
 }
 
-// replan moves every entry to its first slot after now: after a suspend nobody wants the missed ones.
+// replan moves every entry to its first slot after now, so that the starts missed during a suspend are skipped.
 func (s *schedule) replan(now time.Time) {
 	for i := range s.heap {
 		s.heap[i].at = slotAfter(s.heap[i].entry, now.Sub(s.epoch))

@@ -8,24 +8,24 @@ import (
 	"netwatchd/internal/probe"
 )
 
-// service is what is known of one service.
+// service is the state of one service.
 type service struct {
 	Service
 	entries          []*entry
 	status           ServiceStatus
-	firstRoundDone   bool             // its first full round is over
+	firstRoundDone   bool             // its first full round has ended
 	lastRound        time.Time        // when its latest round began
-	rounds           []*round         // under way: at most a regular and a confirming one
-	votes            []diagnose.Cause // what the latest rounds named, newest last
+	rounds           []*round         // running: at most a regular and a confirming one
+	votes            []diagnose.Cause // the causes that the latest rounds named, newest last
 	confirmations    int              // confirming rounds in a row
-	unexplainedSince time.Time        // start of the first attempt that the standing verdict does not explain; zero: none
+	unexplainedSince time.Time        // start of the first attempt that the verdict does not explain; zero: none
 	lastClass        map[probeKey]probe.Class
 	retained         retained
 	sandbox          sandboxSchedule
 	nextSample       int // where the next sample of a large service begins
 
 	spent        []time.Time   // starts of costly attempts within the last day
-	backoff      time.Duration // before the next costly attempt: the account said no
+	backoff      time.Duration // how long the next costly attempt waits because the account refused one
 	backoffSince time.Time
 }
 
@@ -34,24 +34,26 @@ type probeKey struct {
 	vantage probe.Vantage
 }
 
-// sampleSize bounds the attempts a round makes of one service: a round is asked of a handful of probes in a blink, not of
-// ten thousand. Every ladder is smaller than that.
+// sampleSize bounds how many of a service's own probes one round runs, because a service may have ten thousand. A
+// service with full rounds has no more than that.
 const sampleSize = 16
 
-// again is how many times over a confirming round makes an attempt that has failed: on a line that loses a third of its
-// packets one attempt in five is lost although everything is up, and so are two in a row now and then; of three at
-// once some get through, and then the service is not down.
+// confirmRepeats is how many times at once a confirming round repeats a probe that failed. On a link that loses a
+// third of its packets, one attempt in five fails although everything is up, and now and then two in a row. Of three
+// at once some succeed, and then the service is not down.
 const confirmRepeats = 3
 
-// roundProbes are the service's own probes to be made in a round: all of a ladder; of a large service those that failed
-// last and others in turn. The short form of a long probe is made on suspicion only, and as long as it fails itself.
+// roundProbes returns the service's own probes for a round: all of them, or, of a large service, those that failed
+// last and some of the others in turn. The round form of a long probe runs on suspicion only, and as long as it fails
+// itself.
 func (s *service) roundProbes(confirming bool) []*probe.Probe {
 	var failing, passing []*probe.Probe
 	for _, t := range s.Tasks {
 		class, seen := s.lastClass[probeKey{t.Name, t.Vantage}]
 		fails := seen && class != probe.OK
 		switch {
-		case t.RoundProbe == nil, t.RoundProbe != t.Probe && !confirming && !(fails && s.retained.roundProbeMayFail(t)):
+		case t.RoundProbe == nil:
+		case t.RoundProbe != t.Probe && !confirming && !(fails && s.retained.roundProbeMayFail(t)):
 		case fails:
 			failing = append(failing, t.RoundProbe)
 		default:
@@ -78,16 +80,16 @@ func (s *service) intervalOf(r probe.Result) time.Duration {
 	return s.Every
 }
 
-func (s *service) roundUnderWay(confirming bool) bool {
+func (s *service) roundRunning(confirming bool) bool {
 	return slices.ContainsFunc(s.rounds, func(rd *round) bool { return rd.confirming == confirming })
 }
 
-// reviewAfter is how long a fault of a service without regular rounds stands before a further failure, though no news,
-// has it looked at again: the probe may fail as before while whose fault it is has changed. As often as a ladder is by
-// default.
+// reviewAfter is for services without regular rounds: a probe that goes on failing in the same way starts another
+// round if the last one is older than this, because the cause may have changed. It is the default interval of regular
+// rounds.
 const reviewAfter = 30 * time.Second
 
-// suspect starts a confirming round if the standing verdict does not explain r.
+// suspect starts a confirming round if r ended differently than the last attempt of the same probe.
 func (w *Watcher) suspect(s *service, r probe.Result) {
 	key := probeKey{r.Name, r.Vantage}
 	before, known := s.lastClass[key]
@@ -108,7 +110,8 @@ func (w *Watcher) suspect(s *service, r probe.Result) {
 	w.startRound(s, true)
 }
 
-// applyVerdict enters a round's verdict: it moves the standing one if enough agree, and asks again if not.
+// applyVerdict records a round's verdict. It changes the service's verdict if enough rounds agree, else starts
+// another round.
 func (w *Watcher) applyVerdict(rd *round, v diagnose.Verdict, results []probe.Result, ended bool) {
 	s := rd.service
 	if ended {
@@ -140,8 +143,8 @@ func (w *Watcher) applyVerdict(rd *round, v diagnose.Verdict, results []probe.Re
 	}
 }
 
-// enoughVotes reports whether enough of the latest rounds name cause. The attempt that started a confirming round is a vote
-// as well; and the first round needs no second one to say that all is well.
+// enoughVotes reports whether enough of the latest rounds name cause. The attempt that started a confirming round is
+// one more vote. The first round needs no second one to find no fault.
 func (s *service) enoughVotes(cause diagnose.Cause, confirming, ended bool) bool {
 	if s.status.Cause == diagnose.Starting && !cause.Fault() {
 		return ended
@@ -153,7 +156,7 @@ func (s *service) enoughVotes(cause diagnose.Cause, confirming, ended bool) bool
 		}
 	}
 	if !ended {
-		votes++ // this very round, not entered yet
+		votes++ // this round, which is not among s.votes yet
 	}
 	if confirming {
 		votes++
@@ -168,7 +171,7 @@ func (s *service) vote(c diagnose.Cause) {
 	}
 }
 
-// remember keeps how each of the service's probes ended, so that only news starts a confirming round.
+// remember records how each of the service's probes ended, so that only a change starts a confirming round.
 func (s *service) remember(results []probe.Result) {
 	for _, r := range results {
 		if r.Role == probe.OfService {
@@ -178,7 +181,7 @@ func (s *service) remember(results []probe.Result) {
 	s.retained.observeRound(results)
 }
 
-// confirm refreshes the evidence of a standing verdict.
+// refresh replaces the evidence of a verdict whose cause has not changed.
 func (s *service) refresh(v diagnose.Verdict, results []probe.Result) {
 	s.status.Verdict = v
 	s.keepResults(results)
@@ -195,8 +198,8 @@ func (s *service) changeVerdict(v diagnose.Verdict, results []probe.Result, begu
 	s.unexplainedSince, s.confirmations = time.Time{}, 0
 }
 
-// keepResults keeps the round for the status; a service without a ladder keeps only what shows a fault, since there may
-// be ten thousand of them.
+// keepResults keeps the round's results for the status. A service without full rounds keeps only the evidence of a
+// fault, because there may be ten thousand such services.
 func (s *service) keepResults(results []probe.Result) {
 	if s.Every > 0 {
 		s.status.Results = results
@@ -205,8 +208,8 @@ func (s *service) keepResults(results []probe.Result) {
 	}
 }
 
-// confirmAgain starts another confirming round, as long as a majority can still come of it; then it waits for the next
-// regular one.
+// confirmAgain starts another confirming round, as long as enough votes can still come together. After that the next
+// regular round decides.
 func (w *Watcher) confirmAgain(s *service, rd *round) {
 	s.confirmations++
 	if s.confirmations >= s.Confirmation.Of {
@@ -219,7 +222,7 @@ func (w *Watcher) confirmAgain(s *service, rd *round) {
 	w.startRound(s, true)
 }
 
-// moved does what a new verdict asks for.
+// verdictChanged does what follows from a new verdict.
 func (w *Watcher) verdictChanged(s *service, was diagnose.Cause) {
 	s.retained.explain(s.status.Cause)
 	if !s.status.Cause.Fault() && (was == diagnose.Upstream || was == diagnose.Stream || was == diagnose.Sandbox) {
@@ -227,12 +230,12 @@ func (w *Watcher) verdictChanged(s *service, was diagnose.Cause) {
 	}
 }
 
-// confirmRecovery has the agent itself say that all is well again.
+// confirmRecovery runs the agent itself to confirm that the service works again.
 func (w *Watcher) confirmRecovery(s *service) {
 	w.startNow(s, func(t Task) bool { return t.Costly })
 }
 
-// suspend voids what is under way: the host was away meanwhile.
+// suspend discards everything that is running: the host was suspended meanwhile.
 func (s *service) suspend(w *Watcher, now time.Time) {
 	for _, rd := range s.rounds {
 		rd.void = true
@@ -241,7 +244,7 @@ func (s *service) suspend(w *Watcher, now time.Time) {
 	s.sandbox = sandboxSchedule{}
 	s.retained.suspend()
 	if s.Every == 0 {
-		return // the next attempt of each probe will tell
+		return // the next attempt of each probe shows what holds
 	}
 	was := s.status.Cause
 	s.status = ServiceStatus{Verdict: diagnose.NotReady(s.Name, diagnose.Suspended), Since: now}

@@ -13,33 +13,33 @@ type Status struct {
 	Version   string          `json:"version"`
 	Sandboxed Sandboxed       `json:"sandboxed"`
 	Services  []ServiceStatus `json:"services"`
-	Notes     []string        `json:"notes,omitempty"`   // what is not watched although one would expect it, and why
-	Trouble   []string        `json:"trouble,omitempty"` // what is wrong with netwatchd itself, and what to do
-	// Outside is the word of the daemon on the host, for one who cannot see for themselves: a check inside a sandbox has it.
+	Notes     []string        `json:"notes,omitempty"`   // what a user may expect to be watched and is not, and why
+	Trouble   []string        `json:"trouble,omitempty"` // what is wrong with netwatchd itself, and what to do about it
+	// Outside is the status of the daemon on the host, added by a check that runs inside a sandbox.
 	Outside *Outside `json:"outside,omitempty"`
 }
 
-// Outside is what the daemon on the host said last, and how long ago.
+// Outside is the last status that the daemon on the host reported, and its age.
 type Outside struct {
 	Age      probe.Seconds   `json:"age_seconds"`
-	Error    string          `json:"error,omitempty"` // why it could not be heard
+	Error    string          `json:"error,omitempty"` // why there is no status
 	Services []ServiceStatus `json:"services"`
 }
 
-// Sandboxed says whether this very process is denied the network, and by which signs.
+// Sandboxed says whether this process is denied the network, and by which signals that is known.
 type Sandboxed struct {
 	Denied  bool     `json:"denied"`
 	Signals []string `json:"signals"`
 }
 
-// A ServiceStatus is a verdict that holds, and since when.
+// A ServiceStatus is the current verdict on a service, and since when it holds.
 type ServiceStatus struct {
 	diagnose.Verdict
 	Since time.Time     `json:"since"`
 	Delay probe.Seconds `json:"delay_seconds"` // from the first failed attempt to the verdict
-	// Results are those of the latest round, the host's, the resolvers' and the controls' among them; absent for a
-	// service without a ladder.
+	// Results are those of the latest round, including those of the host, the resolvers and the controls. A service
+	// without full rounds has none.
 	Results []probe.Result `json:"results,omitempty"`
-	// Budget is how many costly runs are left within the day.
+	// Budget is how many costly runs are left for the day.
 	Budget *int `json:"budget_remaining_runs,omitempty"`
 }

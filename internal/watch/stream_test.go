@@ -14,8 +14,8 @@ import (
 	"netwatchd/internal/probe"
 )
 
-// A server that is restarted cuts what it holds.
-func TestOneCutIsNoBrokenStream(t *testing.T) {
+// A server that restarts drops every connection.
+func TestOneDropIsNoBrokenStream(t *testing.T) {
 	world := newWorld()
 	moved := new(moves)
 	watching(t, world.plan(world.withStream()), Options{Observers: []Observer{moved}}, func(t *testing.T, w *Watcher) {
@@ -24,17 +24,17 @@ func TestOneCutIsNoBrokenStream(t *testing.T) {
 		time.Sleep(30 * time.Minute)
 		synctest.Wait()
 		if diff := cmp.Diff([]string{"starting -> healthy"}, moved.seen); diff != "" {
-			t.Errorf("moves after one cut (-want +got):\n%s", diff)
+			t.Errorf("moves after one drop (-want +got):\n%s", diff)
 		}
 		world.set("stream", probe.StreamIdleCut, held)
 		time.Sleep(5*time.Minute + 2*held + 2*time.Second)
 		if got := wantCause(t, w, diagnose.Stream); got.Delay.Duration() < 2*held || got.Delay.Duration() > 2*held+2*time.Second {
-			t.Errorf("delay: got %v, want that of two connections held, from the first on", got.Delay.Duration())
+			t.Errorf("delay: got %v, want that of two held connections, from the start of the first", got.Delay.Duration())
 		}
 		before := len(world.starts("stream"))
 		time.Sleep(30 * time.Minute)
 		if again := len(world.starts("stream")) - before; again > 6 {
-			t.Errorf("held %d times in half an hour while it is known to be cut, want every five minutes", again)
+			t.Errorf("held %d times in half an hour while it is known to be dropped, want every five minutes", again)
 		}
 		world.set("stream", probe.OK, held)
 		time.Sleep(5*time.Minute + held + 2*time.Second)
@@ -42,7 +42,6 @@ func TestOneCutIsNoBrokenStream(t *testing.T) {
 	})
 }
 
-// One that could not be opened for a moment can be opened the next.
 func TestOneStreamThatDoesNotOpenIsNoBrokenStream(t *testing.T) {
 	world, seen := newWorld(), new(moves)
 	watching(t, world.plan(world.withStream()), Options{Observers: []Observer{seen}}, func(t *testing.T, w *Watcher) {
@@ -57,8 +56,8 @@ func TestOneStreamThatDoesNotOpenIsNoBrokenStream(t *testing.T) {
 	})
 }
 
-// On a line with a long delay a good upgrade takes longer than anything else.
-func TestASlowUpgradeIsNoBrokenStream(t *testing.T) {
+// On a link with a long delay a successful upgrade takes longer than any other probe.
+func TestSlowUpgradeIsNoBrokenStream(t *testing.T) {
 	world := newWorld()
 	moved := new(moves)
 	watching(t, world.plan(world.withStream()), Options{Observers: []Observer{moved}}, func(t *testing.T, w *Watcher) {
@@ -74,19 +73,19 @@ func TestASlowUpgradeIsNoBrokenStream(t *testing.T) {
 	})
 }
 
-// Whatever became of a stream while the network was gone says nothing once that is back.
-func TestAnOutageLeavesNoBrokenStream(t *testing.T) {
+// How a stream ended while the network was down says nothing once the network is back.
+func TestOutageLeavesNoBrokenStream(t *testing.T) {
 	world := newWorld()
 	moved := new(moves)
 	watching(t, world.plan(world.withStream()), Options{Observers: []Observer{moved}}, func(t *testing.T, w *Watcher) {
-		for range 40 { // beginning and end meet the stream in every state
+		for range 40 { // start and end of the outage meet the stream in every state
 			for _, name := range []string{"head", "stream", "upgrade"} {
 				world.set(name, probe.TCPTimedOut, 5*time.Second)
 			}
 			time.Sleep(7*time.Minute + 7*time.Second)
 			for _, r := range wantCause(t, w, diagnose.Upstream).Results {
 				if age := time.Since(r.Start); r.Name == "stream" && age > 5*time.Minute+held {
-					t.Errorf("a stream of %v ago is held against now", age)
+					t.Errorf("the round has a stream of %v ago", age)
 				}
 			}
 			world.set("head", probe.OK, usually)
@@ -102,10 +101,10 @@ func TestAnOutageLeavesNoBrokenStream(t *testing.T) {
 	})
 }
 
-// A stream that is cut while nothing else is reached either may have been cut by what keeps all from being reached.
-func TestAStreamCutWithoutAControlIsHeldAnewOnceOneIsReached(t *testing.T) {
-	for _, mends := range []bool{true, false} {
-		t.Run(fmt.Sprintf("mends %v", mends), func(t *testing.T) {
+// A stream that is dropped while no control is reachable may have been dropped by the same fault.
+func TestStreamDroppedWithoutControlsIsHeldAgain(t *testing.T) {
+	for _, recovers := range []bool{true, false} {
+		t.Run(fmt.Sprintf("recovers %v", recovers), func(t *testing.T) {
 			world, seen := newWorld(), new(moves)
 			watching(t, world.plan(world.withStream()), Options{Observers: []Observer{seen}}, func(t *testing.T, w *Watcher) {
 				controls := []string{"one", "two", "three"}
@@ -119,7 +118,7 @@ func TestAStreamCutWithoutAControlIsHeldAnewOnceOneIsReached(t *testing.T) {
 					world.set(name, probe.OK, usually)
 				}
 				want := []string{"starting -> healthy", "healthy -> inconclusive", "inconclusive -> healthy"}
-				if mends {
+				if recovers {
 					world.set("stream", probe.OK, held)
 				} else {
 					want = append(want, "healthy -> stream")
@@ -132,8 +131,8 @@ func TestAStreamCutWithoutAControlIsHeldAnewOnceOneIsReached(t *testing.T) {
 	}
 }
 
-// Streams may fail for a reason of the network while plain requests get through: another host, a proxy of their own.
-func TestAStreamThatFailsAloneIsNotForgottenBetweenItsTurns(t *testing.T) {
+// Streams may have a network fault of their own while plain requests succeed: another host, another proxy.
+func TestStreamThatFailsAloneIsKeptBetweenItsAttempts(t *testing.T) {
 	for class, cause := range map[probe.Class]diagnose.Cause{
 		probe.TCPRefused:          diagnose.Stream,
 		probe.TLSAuthorityInvalid: diagnose.Interception,
@@ -161,8 +160,8 @@ func TestAStreamThatFailsAloneIsNotForgottenBetweenItsTurns(t *testing.T) {
 	}
 }
 
-// What is wrong besides may count only together with a stream that is cut; then that one is not explained by it.
-func TestAStreamThatIsCutIsNotForgottenForWhatStandsBeside(t *testing.T) {
+// A second fault may be a verdict only together with a dropped stream. Then it does not explain the drop.
+func TestDroppedStreamIsKeptBesideASecondFault(t *testing.T) {
 	world, seen := newWorld(), new(moves)
 	plan := world.plan(world.withStream())
 	world.set("stream", probe.StreamIdleCut, held)
@@ -176,8 +175,7 @@ func TestAStreamThatIsCutIsNotForgottenForWhatStandsBeside(t *testing.T) {
 	})
 }
 
-// What a stream did yesterday says nothing today.
-func TestAStreamThatWasCutBeforeASleepIsHeldAnew(t *testing.T) {
+func TestStreamDroppedBeforeASuspendIsHeldAgain(t *testing.T) {
 	world, clock, seen := newWorld(), new(nap), new(moves)
 	plan := world.plan(world.withStream())
 	world.set("stream", probe.StreamIdleCut, held)
@@ -192,11 +190,10 @@ func TestAStreamThatWasCutBeforeASleepIsHeldAnew(t *testing.T) {
 	})
 }
 
-// What cannot be told of the sandbox does not hide a stream that is cut.
-func TestAStreamThatIsCutIsNamedBesideWhatCannotBeTold(t *testing.T) {
+func TestUnknownSandboxResultDoesNotHideADroppedStream(t *testing.T) {
 	world, seen := newWorld(), new(moves)
 	plan := world.plan(world.withAll())
-	world.well()
+	world.recover()
 	world.set("inside", probe.Unknown, usually)
 	world.set("stream", probe.StreamCut, held)
 	watching(t, plan, Options{Observers: []Observer{seen}}, func(t *testing.T, w *Watcher) {
@@ -206,8 +203,8 @@ func TestAStreamThatIsCutIsNamedBesideWhatCannotBeTold(t *testing.T) {
 	})
 }
 
-// A reload may have rounds make what was carried into them.
-func TestAStreamThatIsNoLongerHeldIsNotCarried(t *testing.T) {
+// After a reload rounds may run what they used a retained result of.
+func TestStreamThatIsNoLongerHeldIsNotRetained(t *testing.T) {
 	world := newWorld()
 	plan := world.plan(world.withStream())
 	controls := []string{"one", "two", "three"}

@@ -2,10 +2,8 @@ package watch
 
 import "netwatchd/internal/probe"
 
-// This file is about the tasks that rounds do not make: a stream that is held, a run of the agent. Their latest results are
-// carried into the rounds, as long as nothing has happened since that takes their word away.
-
-// startTask makes the attempt of a task outside rounds.
+// startTask makes an attempt at t outside rounds. What is kept of the result of a long probe, for the rounds to use,
+// is decided by [retained].
 func (w *Watcher) startTask(s *service, t Task, e *entry) {
 	if t.Costly && !w.reserveRun(s, t) {
 		return
@@ -35,7 +33,7 @@ func (w *Watcher) startTask(s *service, t Task, e *entry) {
 	})
 }
 
-// startNow makes the attempts of match tasks at once, but for those under way.
+// startNow starts the tasks that match at once, except those that are running.
 func (w *Watcher) startNow(s *service, match func(Task) bool) {
 	for _, t := range s.Tasks {
 		if !match(t) {

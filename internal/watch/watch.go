@@ -13,19 +13,22 @@ import (
 	"netwatchd/internal/probe/dnsprobe"
 )
 
-// An Observer hears of everything, in order, on the watcher's own goroutine: it must return at once.
+// An Observer is told everything that happens, in order, on the watcher's own goroutine. Its methods must return at
+// once.
 type Observer interface {
-	// Attempted hears of every attempt; interval is how often such attempts are planned, zero for those of suspicion.
+	// Attempted is called for every attempt. Interval is how often such attempts are planned; zero if they are made
+	// on suspicion only.
 	Attempted(r probe.Result, interval time.Duration)
-	// Started hears how late an attempt was begun, and how many planned starts before it were missed.
+	// Started is called for every planned start, with its delay and the number of starts that were missed.
 	Started(late time.Duration, missed int)
-	// Judged hears of every verdict reached, moved or not; was is the cause that held before.
+	// Judged is called after every verdict, changed or not. Was is the previous cause.
 	Judged(now ServiceStatus, was diagnose.Cause)
-	// Resumed hears that the host was away, and how many attempts are under way, which will be discarded for it.
-	Resumed(away time.Duration, discarded int)
+	// Resumed is called after the host was suspended. Discarded is how many attempts were running; their results are
+	// dropped.
+	Resumed(suspended time.Duration, discarded int)
 }
 
-// NopObserver is an observer to embed in one that does not care for everything.
+// NopObserver does nothing. Embed it in an observer that needs only some of the methods.
 type NopObserver struct{}
 
 func (NopObserver) Attempted(probe.Result, time.Duration) {}
@@ -33,26 +36,26 @@ func (NopObserver) Started(time.Duration, int)            {}
 func (NopObserver) Judged(ServiceStatus, diagnose.Cause)  {}
 func (NopObserver) Resumed(time.Duration, int)            {}
 
-// A Clock tells how long the host was suspended, and by how much its clock was set, since it was last asked.
+// A Clock reports how long the host was suspended, and by how much its clock was set, since the last call.
 type Clock interface {
 	Jump() (suspended, stepped time.Duration)
 }
 
-// Options are what a Watcher needs beside its plan.
+// Options are what a Watcher needs in addition to its plan.
 type Options struct {
 	Version   string
 	Observers []Observer
-	Clock     Clock       // nil: never away
-	Budgets   BudgetStore // nil: what was spent is forgotten at the end
+	Clock     Clock       // nil: suspends are not noticed
+	Budgets   BudgetStore // nil: what was spent is forgotten when the watcher stops
 }
 
-// A Watcher runs a plan. One goroutine, in Run, owns everything it knows; all else sends it messages.
+// A Watcher runs a plan. The goroutine of Run owns all state; every other goroutine sends it messages.
 type Watcher struct {
 	Options
 	inbox    chan func()
 	stopped  chan struct{}
 	attempts sync.WaitGroup
-	queued   atomic.Int32    // attempts handed on that have not begun
+	queued   atomic.Int32    // attempts whose goroutine has not started to run
 	ctx      context.Context // of the attempts
 	lines    *dnsprobe.Pool  // make those that need no goroutine
 
@@ -61,24 +64,24 @@ type Watcher struct {
 	environment      func() []*probe.Probe
 	notes            []string
 	envRun           *envRun
-	environmentEvery time.Duration               // how often the environment is looked at
-	typical          map[seriesKey]time.Duration // how long a good answer to an attempt took last
-	costly           bool                        // a costly attempt is under way
+	environmentEvery time.Duration               // how often the environment is probed
+	typical          map[seriesKey]time.Duration // how long the last successful attempt took
+	costly           bool                        // a costly attempt is running
 	sandboxed        Sandboxed
-	underWay         int       // attempts that have not ended; of a twin's, all together are one
-	resumed          time.Time // attempts begun before are void
-	firstRounds      int       // services with a ladder whose first round is not over
+	running          int       // attempts that have not ended; one start of a sandbox counts as one
+	resumed          time.Time // attempts that began before this are discarded
+	firstRounds      int       // services with full rounds whose first round has not ended
 	ready            chan struct{}
 }
 
-// ErrStopped says that the watcher is not running any more.
+// ErrStopped is returned by the methods of a Watcher that has stopped.
 var ErrStopped = errors.New("the watcher has stopped")
 
-// New returns a watcher of plan; Run starts it.
+// New returns a watcher of plan. Run starts it.
 func New(plan Plan, o Options) *Watcher {
 	w := &Watcher{
 		Options: o,
-		// As many as start within one slot of the grid at ten thousand a second, so that none of them waits to be heard.
+		// Ten thousand attempts a second are about forty for each slot of the grid: all of them fit.
 		inbox:   make(chan func(), 64),
 		stopped: make(chan struct{}),
 		typical: make(map[seriesKey]time.Duration),
@@ -90,10 +93,10 @@ func New(plan Plan, o Options) *Watcher {
 	return w
 }
 
-// Ready is closed after the first full round.
+// Ready is closed after the first full round of every service.
 func (w *Watcher) Ready() <-chan struct{} { return w.ready }
 
-// Run watches until ctx ends, then waits for every attempt under way to end. It may be called once.
+// Run watches until ctx ends, then waits for every running attempt. It may be called once.
 func (w *Watcher) Run(ctx context.Context) {
 	defer close(w.stopped)
 	defer w.attempts.Wait()
@@ -110,7 +113,7 @@ func (w *Watcher) Run(ctx context.Context) {
 		now := time.Now()
 		w.startDue(now)
 		if next, any := w.schedule.next(); any && !next.Equal(armed) {
-			if armed = next; !next.After(now) { // there was no room for it
+			if armed = next; !next.After(now) { // it is due, but too many attempts are queued
 				next = now.Add(grid)
 			}
 			timer.Reset(time.Until(next))
@@ -123,7 +126,7 @@ func (w *Watcher) Run(ctx context.Context) {
 			armed = time.Time{}
 		case message = <-w.inbox:
 		}
-		w.checkClock() // first: what has come in may have been under way while the host was away
+		w.checkClock() // first: the message may be from an attempt that ran while the host was suspended
 		if message != nil {
 			message()
 			w.drain()
@@ -131,7 +134,7 @@ func (w *Watcher) Run(ctx context.Context) {
 	}
 }
 
-// drain hears what else has come in, so that a burst of results costs one turn of the loop.
+// drain handles the other messages that are there, so that a burst of results costs one turn of the loop.
 func (w *Watcher) drain() {
 	for range cap(w.inbox) {
 		select {
@@ -143,12 +146,12 @@ func (w *Watcher) drain() {
 	}
 }
 
-// Reload adopts plan: what did not change keeps its schedule, its verdict and its history.
+// Reload replaces the plan. What did not change keeps its schedule, its verdict and its history.
 func (w *Watcher) Reload(ctx context.Context, plan Plan) error {
 	return w.call(ctx, func() { w.adopt(plan) })
 }
 
-// Status says what is known now.
+// Status returns what is known now.
 func (w *Watcher) Status(ctx context.Context) (*Status, error) {
 	status := &Status{Version: w.Version}
 	err := w.call(ctx, func() {
@@ -162,8 +165,8 @@ func (w *Watcher) Status(ctx context.Context) (*Status, error) {
 	return status, err
 }
 
-// Behind is how late the earliest of the starts is that are due. Answers that do not come make no start late: on a slow
-// network it stays at zero. A watcher that no longer begins what it has planned gets ever later, or does not answer.
+// Lag returns how late the most overdue start is. A slow network does not make starts late: the lag stays at zero. If
+// the watcher no longer starts what is planned, the lag grows, or Lag does not return before ctx ends.
 func (w *Watcher) Lag(ctx context.Context) (late time.Duration, err error) {
 	err = w.call(ctx, func() {
 		if next, any := w.schedule.next(); any {
@@ -173,7 +176,7 @@ func (w *Watcher) Lag(ctx context.Context) (late time.Duration, err error) {
 	return late, err
 }
 
-// ask has the owning goroutine run f, and waits for it.
+// call runs f on the owning goroutine and waits for it.
 func (w *Watcher) call(ctx context.Context, f func()) error {
 	done := make(chan struct{})
 	select {
@@ -193,11 +196,11 @@ func (w *Watcher) call(ctx context.Context, f func()) error {
 	}
 }
 
-// attempt makes p's attempt and hands the result to then, on the owning goroutine. Valid is false for an attempt during
-// which the host was away: its times mean nothing.
+// attempt runs p once and calls then with the result, on the owning goroutine. Valid is false if the host was
+// suspended meanwhile: then the times mean nothing.
 func (w *Watcher) attempt(p *probe.Probe, then func(r probe.Result, valid bool)) {
 	begun := time.Now()
-	w.underWay++
+	w.running++
 	ended := func(r probe.Result) {
 		w.ended(begun, func(valid bool) { then(r, valid) })
 	}
@@ -206,25 +209,25 @@ func (w *Watcher) attempt(p *probe.Probe, then func(r probe.Result, valid bool))
 	}
 	w.queued.Add(1)
 	w.attempts.Go(func() {
-		// The runtime prefers new goroutines to those whose answer has come: begun in that order, attempts would be sent and
-		// sent while the answers to earlier ones grow old. Behind those it is fair.
+		// The runtime runs a new goroutine before those whose answer has arrived. In that order the watcher would go
+		// on sending while answers wait, and latencies would be reported too high. Yielding once restores fairness.
 		runtime.Gosched()
 		w.queued.Add(-1)
-		if r, ok := probe.Do(w.ctx, p); ok { // else we are stopping
+		if r, ok := probe.Do(w.ctx, p); ok { // else the watcher is stopping
 			ended(r)
 		}
 	})
 }
 
-// ended takes what is to be done at the end of an attempt under way to the owning goroutine.
+// ended has the owning goroutine call then, at the end of an attempt that began at begun.
 func (w *Watcher) ended(begun time.Time, then func(valid bool)) {
 	select {
-	case w.inbox <- func() { w.underWay--; then(begun.After(w.resumed)) }:
+	case w.inbox <- func() { w.running--; then(begun.After(w.resumed)) }:
 	case <-w.ctx.Done():
 	}
 }
 
-// after runs f on the owning goroutine, d from now.
+// after runs f on the owning goroutine after d.
 func (w *Watcher) after(d time.Duration, f func()) {
 	time.AfterFunc(d, func() {
 		select {
@@ -234,14 +237,15 @@ func (w *Watcher) after(d time.Duration, f func()) {
 	})
 }
 
-// overdueShare is the part of its interval after which an attempt is no longer begun: after a stall the overdue ones are let go
-// by, rather than all begun at once and made late by one another. The next is due soon.
+// overdueShare sets when a start is skipped: if it is late by more than this part (a quarter) of its interval. After
+// a stall the overdue starts are skipped, because starting all of them at once would make each late. The next ones
+// are due soon.
 const overdueShare = 4
 
-// maxQueued bounds the attempts that wait for a processor to begin, and those begun in one turn: three times what falls
-// on one slot of the grid at ten thousand a second. Without a bound, a daemon that was kept from its work for a second
-// begins ten thousand attempts at once, the answers are lost or run out of time in the queue, and a failed attempt costs
-// more than a good one: it never recovers.
+// maxQueued bounds the attempts that wait for a processor, and those started in one turn: three times what one slot
+// of the grid has at ten thousand a second. Without a bound, a daemon that stalled for a second starts ten thousand
+// attempts at once. Their answers are dropped or time out in the queue, and because a failed attempt costs more than
+// a good one, the daemon never recovers.
 const maxQueued = 128
 
 func (w *Watcher) startDue(now time.Time) {
@@ -255,7 +259,7 @@ func (w *Watcher) startDue(now time.Time) {
 		}
 		switch {
 		case e.running, now.Sub(planned) > e.interval/overdueShare:
-			missed++ // no pile-up: an attempt that is not back yet is not overtaken by the next
+			missed++ // also while the last attempt still runs: attempts of one task never overlap
 		default:
 			e.start(e)
 		}
@@ -265,15 +269,15 @@ func (w *Watcher) startDue(now time.Time) {
 	}
 }
 
-// ladders are the services that are looked at in full rounds.
+// ladders returns the services that have full rounds.
 func (w *Watcher) ladders() []*service {
-	var with []*service
+	var ladders []*service
 	for _, s := range w.services {
 		if s.Every > 0 {
-			with = append(with, s)
+			ladders = append(ladders, s)
 		}
 	}
-	return with
+	return ladders
 }
 
 func (w *Watcher) readyIfDone() {
@@ -286,16 +290,16 @@ func (w *Watcher) readyIfDone() {
 	}
 }
 
-// resumeGrace is how long a host that was away is left to find its network again (DHCP, Wi-Fi association, a VPN): what
-// fails meanwhile tells nothing.
+// resumeGrace is how long a resumed host has to get its network back (DHCP, Wi-Fi association, a VPN). Failures
+// before that mean nothing.
 const resumeGrace = 10 * time.Second
 
 func (w *Watcher) checkClock() {
 	if w.Clock == nil {
 		return
 	}
-	away, _ := w.Clock.Jump()
-	if away <= 0 {
+	suspended, _ := w.Clock.Jump()
+	if suspended <= 0 {
 		return
 	}
 	now := time.Now()
@@ -305,7 +309,7 @@ func (w *Watcher) checkClock() {
 		s.suspend(w, now)
 	}
 	for _, o := range w.Observers {
-		o.Resumed(away, w.underWay)
+		o.Resumed(suspended, w.running)
 	}
 	w.after(resumeGrace, func() {
 		for _, s := range w.ladders() {

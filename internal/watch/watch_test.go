@@ -18,14 +18,14 @@ import (
 	"netwatchd/internal/probe"
 )
 
-// A world decides how every attempt in it ends.
+// A world decides how every attempt ends.
 type world struct {
 	mu     sync.Mutex
 	ends   map[string]end
 	begun  map[string][]time.Time
 	open   map[string]int
 	losses map[string]int
-	over   []string // attempts that overlapped another of the same probe
+	over   []string // probes of which two attempts overlapped
 }
 
 type end struct {
@@ -44,14 +44,14 @@ func (w *world) set(name string, class probe.Class, after time.Duration) {
 	w.ends[name] = end{class: class, after: after}
 }
 
-// fail has attempts of a probe end in that phase.
+// fail makes the attempts of a probe fail in that phase.
 func (w *world) fail(name string, class probe.Class, phase probe.Phase) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.ends[name] = end{class, usually, phase}
 }
 
-// usually is how long a good answer takes.
+// usually is how long a successful attempt takes.
 const usually = 20 * time.Millisecond
 
 func (w *world) begin(name string) end {
@@ -65,14 +65,14 @@ func (w *world) begin(name string) end {
 		w.losses[name]--
 		return end{class: probe.TCPTimedOut, after: usually}
 	}
-	e, bent := w.ends[name]
-	if !bent {
+	e, injected := w.ends[name]
+	if !injected {
 		e = end{class: probe.OK, after: usually}
 	}
 	return e
 }
 
-// lose has the next n attempts of a probe end in silence.
+// lose makes the next n attempts of a probe time out.
 func (w *world) lose(name string, n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -113,7 +113,7 @@ func (a actor) Probe(ctx context.Context) (probe.Facts, error) {
 		return facts, ctx.Err()
 	}
 	if e.class != probe.OK {
-		return facts, probe.Failf(e.class, "as the world wants it")
+		return facts, probe.Failf(e.class, "as the test wants it")
 	}
 	return facts, nil
 }
@@ -154,7 +154,7 @@ func (w *world) withExec(daily int, every time.Duration) Service {
 	return s
 }
 
-// held is how long the ladder's stream is held; it is often asked for, so that a test is short.
+// held is how long the stream is held.
 const held = time.Minute
 
 func (w *world) withStream() Service {
@@ -172,7 +172,7 @@ func (w *world) plan(services ...Service) Plan {
 	return Plan{Environment: w.environment, Services: services}
 }
 
-// watching runs a watcher of plan for as long as do takes.
+// watching runs a watcher of plan while do runs.
 func watching(t *testing.T, plan Plan, o Options, do func(t *testing.T, w *Watcher)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -205,7 +205,7 @@ func wantCause(t *testing.T, w *Watcher, want diagnose.Cause) ServiceStatus {
 	return got
 }
 
-func TestTheFirstFailureIsConfirmedAtOnce(t *testing.T) {
+func TestFirstFailureIsConfirmedAtOnce(t *testing.T) {
 	world := newWorld()
 	watching(t, world.plan(world.ladder()), Options{}, func(t *testing.T, w *Watcher) {
 		wantCause(t, w, diagnose.Healthy)
@@ -218,10 +218,10 @@ func TestTheFirstFailureIsConfirmedAtOnce(t *testing.T) {
 	})
 }
 
-func TestAFailureThatTimesOutIsNamedWithinTwoSecondsOfItsEnd(t *testing.T) {
+func TestTimeoutIsDiagnosedWithinTwoSecondsOfItsEnd(t *testing.T) {
 	world := newWorld()
 	watching(t, world.plan(world.ladder()), Options{}, func(t *testing.T, w *Watcher) {
-		world.set("head", probe.OK, time.Hour) // accepts and says nothing
+		world.set("head", probe.OK, time.Hour) // accepts the connection and never answers
 		time.Sleep(2 * interval)
 		got := wantCause(t, w, diagnose.Upstream)
 		if limit := probe.InSeconds(5*time.Second + 2*time.Second); got.Delay > limit {
@@ -230,7 +230,7 @@ func TestAFailureThatTimesOutIsNamedWithinTwoSecondsOfItsEnd(t *testing.T) {
 	})
 }
 
-func TestOneLostAttemptMovesNothing(t *testing.T) {
+func TestOneFailedAttemptDoesNotChangeTheVerdict(t *testing.T) {
 	world := newWorld()
 	moved := new(moves)
 	watching(t, world.plan(world.ladder()), Options{Observers: []Observer{moved}}, func(t *testing.T, w *Watcher) {
@@ -247,10 +247,10 @@ func TestOneLostAttemptMovesNothing(t *testing.T) {
 	})
 }
 
-func TestARoundHoldsEveryAttemptOnce(t *testing.T) {
+func TestRoundHasEveryAttemptOnce(t *testing.T) {
 	world := newWorld()
 	watching(t, world.plan(world.ladder()), Options{}, func(t *testing.T, w *Watcher) {
-		world.set("one", probe.OK, time.Second) // the environment is the last to come in
+		world.set("one", probe.OK, time.Second) // the environment ends last
 		time.Sleep(2 * interval)
 		seen := make(map[string]int)
 		for _, r := range serviceStatus(t, w).Results {
@@ -262,29 +262,28 @@ func TestARoundHoldsEveryAttemptOnce(t *testing.T) {
 			}
 		}
 		if len(seen) != len(world.environment())+len(world.ladder().Tasks) {
-			t.Errorf("the round holds %v", seen)
+			t.Errorf("the round has %v", seen)
 		}
 	})
 }
 
-func TestALineThatLosesAttemptsIsNoOutage(t *testing.T) {
+func TestPacketLossIsNoOutage(t *testing.T) {
 	world := newWorld()
 	moved := new(moves)
 	watching(t, world.plan(world.ladder()), Options{Observers: []Observer{moved}}, func(t *testing.T, w *Watcher) {
-		world.lose("head", 3) // the first attempt, and two of the three that are to confirm it
+		world.lose("head", 3) // the first attempt, and two of the three that confirm it
 		time.Sleep(2 * interval)
 		synctest.Wait()
 		if slices.ContainsFunc(moved.seen, func(m string) bool { return strings.Contains(m, "upstream") }) {
 			t.Errorf("moves: %v, want no outage among them", moved.seen)
 		}
 		if left := world.lost("head"); left > 0 {
-			t.Errorf("%d attempts fewer were made than should have been lost", left)
+			t.Errorf("%d attempts too few were made for all losses to happen", left)
 		}
 	})
 }
 
-// Who asks once is told of no outage either, unless there is one.
-func TestOnceBlamesNobodyForOneLostAttempt(t *testing.T) {
+func TestOnceRepeatsWhatFailedBeforeItBlames(t *testing.T) {
 	world := newWorld()
 	for _, test := range []struct {
 		lost  int
@@ -305,7 +304,7 @@ func TestOnceBlamesNobodyForOneLostAttempt(t *testing.T) {
 	}
 }
 
-func TestRecoveryIsSeenAsSoonAsItIsConfirmed(t *testing.T) {
+func TestRecoveryIsConfirmedAtOnce(t *testing.T) {
 	world := newWorld()
 	watching(t, world.plan(world.ladder()), Options{}, func(t *testing.T, w *Watcher) {
 		world.set("head", probe.HTTPServerError, usually)
@@ -328,7 +327,7 @@ func (m *moves) Judged(now ServiceStatus, was diagnose.Cause) {
 	}
 }
 
-// nap is a clock that tells of one suspend, once.
+// nap is a clock that reports one suspend, once.
 type nap struct{ taken atomic.Bool }
 
 func (n *nap) Jump() (time.Duration, time.Duration) {
@@ -338,7 +337,7 @@ func (n *nap) Jump() (time.Duration, time.Duration) {
 	return 0, 0
 }
 
-func TestWhatFailsWhileTheHostWakesUpIsNotHeldAgainstAnyone(t *testing.T) {
+func TestFailuresDuringResumeAreIgnored(t *testing.T) {
 	world, clock, moved := newWorld(), new(nap), new(moves)
 	resumed := new(resumes)
 	watching(t, world.plan(world.ladder()), Options{Clock: clock, Observers: []Observer{moved, resumed}}, func(t *testing.T, w *Watcher) {
@@ -351,7 +350,7 @@ func TestWhatFailsWhileTheHostWakesUpIsNotHeldAgainstAnyone(t *testing.T) {
 		time.Sleep(3 * time.Second)
 		wantCause(t, w, diagnose.Suspended)
 		if resumed.count != 1 || resumed.discarded != 2 {
-			t.Errorf("resumed %d times, %d attempts discarded; want once, and the two under way", resumed.count, resumed.discarded)
+			t.Errorf("resumed %d times, %d attempts discarded; want once, and the two that were running", resumed.count, resumed.discarded)
 		}
 		world.set("head", probe.OK, usually)
 		world.set("one", probe.OK, usually)
@@ -377,7 +376,7 @@ func (r *resumes) Resumed(_ time.Duration, discarded int) {
 	r.discarded += discarded
 }
 
-func TestADayOfCostlyRunsStaysWithinItsBudget(t *testing.T) {
+func TestCostlyRunsStayWithinTheDailyBudget(t *testing.T) {
 	world := newWorld()
 	watching(t, world.plan(world.withExec(24, 10*time.Minute)), Options{}, func(t *testing.T, w *Watcher) {
 		time.Sleep(24 * time.Hour)
@@ -395,8 +394,8 @@ type budgets map[string]Costs
 func (b budgets) Costs(service string) Costs       { return b[service] }
 func (b budgets) SetCosts(service string, c Costs) { b[service] = c }
 
-// A restart forgets neither what was spent nor that the account said no.
-func TestARestartKeepsTheBudget(t *testing.T) {
+// A restart forgets neither what was spent nor that the account refused a run.
+func TestRestartKeepsTheBudget(t *testing.T) {
 	kept := make(budgets)
 	world := newWorld()
 	plan := world.plan(world.withExec(3, 10*time.Minute))
@@ -416,7 +415,7 @@ func TestARestartKeepsTheBudget(t *testing.T) {
 		world.set("exec", probe.ExecUsageLimit, usually)
 		live(world.plan(world.withExec(0, 10*time.Minute)), 3)
 		if got := len(world.starts("exec")) - 3; got != 2 {
-			t.Errorf("runs in an hour and a half while the account says no: got %d, want one now and one after half an hour", got)
+			t.Errorf("runs in an hour and a half while the account refuses them: got %d, want one now and one after half an hour", got)
 		}
 	})
 }
@@ -424,7 +423,7 @@ func TestARestartKeepsTheBudget(t *testing.T) {
 func TestCostlyRunsWaitWhileTheServiceCannotBeReached(t *testing.T) {
 	world := newWorld()
 	watching(t, world.plan(world.withExec(0, time.Hour)), Options{}, func(t *testing.T, w *Watcher) {
-		time.Sleep(2 * time.Hour) // one went well
+		time.Sleep(2 * time.Hour) // one succeeds
 		world.set("head", probe.HTTPServerError, usually)
 		time.Sleep(time.Minute)
 		now := wantCause(t, w, diagnose.Upstream)
@@ -432,7 +431,7 @@ func TestCostlyRunsWaitWhileTheServiceCannotBeReached(t *testing.T) {
 			t.Errorf("blocked: %v, want exec among them", now.Blocked)
 		}
 		if slices.ContainsFunc(now.Results, func(r probe.Result) bool { return r.Name == "exec" }) {
-			t.Error("a run from before the outage is held against it")
+			t.Error("the round still has a run from before the outage")
 		}
 		before := len(world.starts("exec"))
 		time.Sleep(6 * time.Hour)
@@ -448,7 +447,7 @@ func TestCostlyRunsWaitWhileTheServiceCannotBeReached(t *testing.T) {
 	})
 }
 
-func TestAnAccountThatSaysNoIsAskedEverMoreRarely(t *testing.T) {
+func TestRefusedRunsBackOff(t *testing.T) {
 	world := newWorld()
 	watching(t, world.plan(world.withExec(0, 10*time.Minute)), Options{}, func(t *testing.T, w *Watcher) {
 		world.set("exec", probe.ExecUsageLimit, usually)
@@ -460,7 +459,7 @@ func TestAnAccountThatSaysNoIsAskedEverMoreRarely(t *testing.T) {
 	})
 }
 
-func TestAProbeThatHangsIsNotOvertakenAndStopsNobodyElse(t *testing.T) {
+func TestHangingProbeNeitherOverlapsNorBlocksOthers(t *testing.T) {
 	world := newWorld()
 	slow := world.probe("many", "slow", probe.KindDNS, probe.OfService, probe.FromHost, probe.Resolve)
 	quick := world.probe("many", "quick", probe.KindDNS, probe.OfService, probe.FromHost, probe.Resolve)
@@ -484,7 +483,7 @@ func TestAProbeThatHangsIsNotOvertakenAndStopsNobodyElse(t *testing.T) {
 	})
 }
 
-// stall keeps the watcher from its work, once.
+// stall blocks the watcher once.
 type stall struct {
 	NopObserver
 	length  time.Duration
@@ -502,7 +501,7 @@ func (s *stall) Started(late time.Duration, missed int) {
 	}
 }
 
-func TestAfterAStallWhatIsLongOverdueIsLetGoBy(t *testing.T) {
+func TestLongOverdueStartsAreSkippedAfterAStall(t *testing.T) {
 	const probes, every = 1000, time.Second
 	world := newWorld()
 	service := Service{Name: "many", Confirmation: Confirmation{Votes: 2, Of: 3}}
@@ -513,12 +512,12 @@ func TestAfterAStallWhatIsLongOverdueIsLetGoBy(t *testing.T) {
 	stalled := &stall{length: 800 * time.Millisecond}
 	watching(t, world.plan(service), Options{Observers: []Observer{stalled}}, func(t *testing.T, w *Watcher) {
 		time.Sleep(5*time.Second + every/2)
-		serviceStatus(t, w) // the watcher has answered: what it wrote before may be read
+		serviceStatus(t, w) // synchronizes with the watcher's goroutine, whose writes are read below
 		if stalled.missed < probes/3 || stalled.missed > probes {
-			t.Errorf("%d let go by, want about half of %d: those more than a quarter of a second late", stalled.missed, probes)
+			t.Errorf("%d skipped, want about half of %d: those more than 250 ms late", stalled.missed, probes)
 		}
 		if stalled.late > every/overdueShare {
-			t.Errorf("begun %v late, want at most %v", stalled.late, every/overdueShare)
+			t.Errorf("started %v late, want at most %v", stalled.late, every/overdueShare)
 		}
 		if got := stalled.started; got < 4*probes {
 			t.Errorf("%d turns in five seconds, want all of %d a second after the stall", got, probes)
@@ -526,14 +525,14 @@ func TestAfterAStallWhatIsLongOverdueIsLetGoBy(t *testing.T) {
 	})
 }
 
-// The watchdog stands on this: it must kill a daemon that begins nothing, and spare one whose network is slow.
-func TestBehindIsWhoBeginsNothing(t *testing.T) {
+// The watchdog relies on this: it must kill a daemon that starts nothing, and spare one whose network is slow.
+func TestLagGrowsOnlyIfNothingStarts(t *testing.T) {
 	world := newWorld()
 	for _, name := range []string{"dns", "head", "one", "two", "three"} {
-		world.set(name, probe.OK, time.Hour) // until its time is over
+		world.set(name, probe.OK, time.Hour) // until it times out
 	}
 	watching(t, world.plan(world.ladder()), Options{}, func(t *testing.T, w *Watcher) {
-		behind := func() time.Duration {
+		lag := func() time.Duration {
 			time.Sleep(2 * interval)
 			late, err := w.Lag(t.Context())
 			if err != nil {
@@ -541,12 +540,12 @@ func TestBehindIsWhoBeginsNothing(t *testing.T) {
 			}
 			return late
 		}
-		if late := behind(); late > grid {
-			t.Errorf("nothing answers: %v behind, want less than %v", late, grid)
+		if late := lag(); late > grid {
+			t.Errorf("nothing answers: lag %v, want less than %v", late, grid)
 		}
-		w.queued.Add(maxQueued) // as if no processor were left for them
-		if late := behind(); late < interval {
-			t.Errorf("nothing can be begun: %v behind, want %v at least", late, interval)
+		w.queued.Add(maxQueued) // as if no processor were free for them
+		if late := lag(); late < interval {
+			t.Errorf("nothing can start: lag %v, want at least %v", late, interval)
 		}
 		w.queued.Add(-maxQueued)
 	})
@@ -575,7 +574,7 @@ func TestStartsNeitherDriftNorBunch(t *testing.T) {
 			last := starts[len(starts)-1]
 			perSecond[last.Unix()]++
 			onGrid := slices.IndexFunc(starts, func(at time.Time) bool { return last.Sub(at)%every != 0 })
-			if onGrid > 1 { // the first round's own attempt may stand beside the schedule
+			if onGrid > 1 { // the first round's attempt is not on the schedule
 				t.Fatalf("p%d drifted: %v and %v are not whole intervals apart", i, starts[onGrid], last)
 			}
 		}
@@ -587,7 +586,7 @@ func TestStartsNeitherDriftNorBunch(t *testing.T) {
 	})
 }
 
-func TestAReloadKeepsWhatIsKnown(t *testing.T) {
+func TestReloadKeepsState(t *testing.T) {
 	world := newWorld()
 	watching(t, world.plan(world.ladder()), Options{}, func(t *testing.T, w *Watcher) {
 		world.set("head", probe.HTTPServerError, usually)
@@ -611,7 +610,7 @@ func TestAReloadKeepsWhatIsKnown(t *testing.T) {
 	})
 }
 
-func TestAStoppedWatcherSaysSo(t *testing.T) {
+func TestStoppedWatcherReturnsErrStopped(t *testing.T) {
 	world := newWorld()
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
