@@ -56,12 +56,12 @@ func TestVerdict(t *testing.T) {
 			"upstream", "dns.name_not_resolved", 1},
 
 		{"the certificate is of an unknown authority",
-			func(s *stack.Stack) { s.ServiceShows(stack.ByAnotherAuthority) },
+			func(s *stack.Stack) { s.ServiceCertificate(stack.ByAnotherAuthority) },
 			"interception", "tls.cert.authority_invalid", 1},
 		{"the certificate has expired",
-			func(s *stack.Stack) { s.ServiceShows(stack.Expired) }, "upstream", "tls.cert.date_invalid", 1},
+			func(s *stack.Stack) { s.ServiceCertificate(stack.Expired) }, "upstream", "tls.cert.date_invalid", 1},
 		{"the certificate names another",
-			func(s *stack.Stack) { s.ServiceShows(stack.OfAnotherName) }, "upstream", "tls.cert.name_invalid", 1},
+			func(s *stack.Stack) { s.ServiceCertificate(stack.OfAnotherName) }, "upstream", "tls.cert.name_invalid", 1},
 
 		{"the service's port is closed", (*stack.Stack).CloseService, "upstream", "tcp.refused", 1},
 		{"the service answers 503",

@@ -20,12 +20,12 @@ import (
 )
 
 var (
-	hurry  = flag.Int("hurry", 20, "how many times faster than in life; 1 takes half an hour")
-	oldest = flag.Bool("oldest", false, "with the oldest Prometheus and Alertmanager that are supported")
+	scale  = flag.Int("timescale", 20, "divide every wait by this; 1 takes half an hour")
+	oldest = flag.Bool("oldest", false, "use the oldest supported Prometheus and Alertmanager")
 )
 
 func TestMain(m *testing.M) {
-	flag.Set("test.parallel", fmt.Sprint(len(Desks))) // they wait, all at the same time
+	flag.Set("test.parallel", fmt.Sprint(len(HostCases))) // they mostly wait
 	parts.Main(m, func(string) error { return nil })
 }
 
@@ -36,29 +36,29 @@ func release(t *testing.T) prom.Release {
 	return prom.Newest(t)
 }
 
-// An outcome is what came of a desk.
+// An outcome is the result of a case.
 type outcome struct {
-	told, resolved time.Duration // from the fault and from its repair, to the last of the messages
+	notified, resolved time.Duration // from the fault and from its repair to the last message
 }
 
-type outcomes []outcome // by desk
+type outcomes []outcome // by case
 
-// Something goes wrong at every desk at the same time, and is mended again. Who must be told is told, once, and nobody else.
+// All cases have their fault at the same time, and are repaired. Each receiver is notified once, and no other.
 func TestChain(t *testing.T) {
 	var names []string
-	for _, d := range Desks {
+	for _, d := range HostCases {
 		names = append(names, d.Name())
 	}
-	c := Start(t, release(t), Hurry(*hurry), names)
-	came := make(outcomes, len(Desks))
+	c := Start(t, release(t), TimeScale(*scale), names)
+	results := make(outcomes, len(HostCases))
 	var others sync.WaitGroup
-	for _, d := range Desks {
+	for _, d := range HostCases {
 		if d.outages() {
 			others.Add(1)
 		}
 	}
-	t.Run("desk", func(t *testing.T) {
-		for i, d := range Desks {
+	t.Run("case", func(t *testing.T) {
+		for i, d := range HostCases {
 			t.Run(d.Name(), func(t *testing.T) {
 				t.Parallel()
 				if d.outages() {
@@ -69,26 +69,26 @@ func TestChain(t *testing.T) {
 					others.Wait()
 					c.KillOne(t)
 				}
-				came[i] = c.play(t, d, w)
+				results[i] = c.play(t, d, w)
 			})
 		}
 	})
 	c.judge(t)
-	came.report(parts.Table(t, "chain"))
+	results.report(parts.Table(t, "chain"))
 	if *update {
-		came.write(t)
+		results.write(t)
 	}
 }
 
-// outages reports whether the desk is one of those after which an Alertmanager is killed.
-func (d Desk) outages() bool {
-	return !d.Killed && slices.Contains(d.Told, Told{pager, "CodexUpstreamOutage"})
+// outages reports whether this is a case after which an Alertmanager is killed.
+func (d HostCase) outages() bool {
+	return !d.Killed && slices.Contains(d.Notified, Notified{pager, "CodexUpstreamOutage"})
 }
 
-// furnish makes the desk, and returns when the office finds all well there.
-func (c *Chain) furnish(t *testing.T, at int, d Desk) *world.World {
+// furnish creates the case's world, and returns when Prometheus sees it healthy.
+func (c *Chain) furnish(t *testing.T, at int, d HostCase) *world.World {
 	t.Helper()
-	w := world.New(t, fmt.Sprintf("desk%d", at))
+	w := world.New(t, fmt.Sprintf("case%d", at))
 	w.Begin(t, d.config())
 	for _, s := range d.scenes() {
 		if s.Before != nil {
@@ -97,29 +97,29 @@ func (c *Chain) furnish(t *testing.T, at int, d Desk) *world.World {
 	}
 	daemon := w.Netwatchd().Start(t, "--config.file="+w.WriteConfig())
 	c.Connect(t, at, w)
-	well := fmt.Sprintf("netwatchd_verdict{instance=%q,cause=\"healthy\"} == 1", d.Name())
+	healthy := fmt.Sprintf("netwatchd_verdict{instance=%q,cause=\"healthy\"} == 1", d.Name())
 	daemon.Await(c.patience(), func() error {
-		if len(c.Prometheus.Ask(t, well)) == 0 {
-			return errors.New("not found to be well")
+		if len(c.Prometheus.Ask(t, healthy)) == 0 {
+			return errors.New("not healthy in Prometheus")
 		}
 		return nil
 	})
 	return w
 }
 
-// play has the desk's scenes begin, and end when all have been told.
-func (c *Chain) play(t *testing.T, d Desk, w *world.World) outcome {
+// play injects the case's faults, removes them when all receivers are notified, and waits for the resolutions.
+func (c *Chain) play(t *testing.T, d HostCase, w *world.World) outcome {
 	t.Helper()
 	var o outcome
 	begun := time.Now()
 	t.Run("fault", func(t *testing.T) {
 		w.Lend(t)
 		for _, s := range d.scenes() {
-			s.Bend(w)
+			s.Inject(w)
 		}
-		o.told = c.awaitAll(t, d, firing).Sub(begun)
+		o.notified = c.awaitAll(t, d, firing).Sub(begun)
 	})
-	if d.Stays {
+	if d.NoRecovery {
 		return o
 	}
 	ended := time.Now()
@@ -127,11 +127,11 @@ func (c *Chain) play(t *testing.T, d Desk, w *world.World) outcome {
 	return o
 }
 
-// awaitAll waits until all who must be told of the desk's fault, or of its end, have been told, and returns when that was.
-func (c *Chain) awaitAll(t *testing.T, d Desk, status string) time.Time {
+// awaitAll waits for all notifications of the case with this status, and returns the time of the last.
+func (c *Chain) awaitAll(t *testing.T, d HostCase, status string) time.Time {
 	t.Helper()
 	var last time.Time
-	for _, to := range d.Told {
+	for _, to := range d.Notified {
 		n, err := c.Inbox.Await(c.patience(), d.Name(), Notice{Receiver: to.Receiver, Alert: to.Alert, Status: status})
 		if err != nil {
 			t.Error(err)
@@ -142,45 +142,45 @@ func (c *Chain) awaitAll(t *testing.T, d Desk, status string) time.Time {
 	return last
 }
 
-// silence is long enough for an Alertmanager that speaks although all has been said: it does so after the peer timeout.
-func (c *Chain) silence() { time.Sleep(2 * c.Hurry.shorten(peerTimeout)) }
+// settle waits long enough for a duplicate message of the other Alertmanager: it comes after the peer timeout.
+func (c *Chain) settle() { time.Sleep(2 * c.Scale.shorten(peerTimeout)) }
 
-// judge compares what was told with what must have been.
+// judge compares the messages with those that must have come.
 func (c *Chain) judge(t *testing.T) {
 	t.Helper()
-	c.silence()
-	for _, d := range Desks {
+	c.settle()
+	for _, d := range HostCases {
 		var got []string
 		for _, n := range c.Inbox.Of(d.Name()) {
-			// That a busy machine falls behind, or that a desk is cleared away, is not about its fault.
-			if cleared := d.Stays && n.Status == resolved; cleared || strings.HasPrefix(n.Alert, "Netwatchd") {
+			// A busy machine that falls behind and the removal of a case are not about its fault.
+			if removed := d.NoRecovery && n.Status == resolved; removed || strings.HasPrefix(n.Alert, "Netwatchd") {
 				continue
 			}
 			got = append(got, n.String())
 		}
 		slices.Sort(got)
 		if diff := cmp.Diff(d.notices(), got); diff != "" {
-			t.Errorf("%s (-to be told +told):\n%s", d.Name(), diff)
+			t.Errorf("%s (-want +got):\n%s", d.Name(), diff)
 		}
 	}
 	for _, fault := range c.Inbox.Faults() {
-		t.Errorf("a message that should not have come: %s", fault)
+		t.Errorf("an unexpected message: %s", fault)
 	}
 }
 
-// report writes who was told what, and how soon.
+// report writes who was notified of what, and how soon.
 func (o outcomes) report(to io.Writer) {
 	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "AT A DESK (%d times faster than in life)\tIS TOLD\tOF\tFAULT TO MESSAGE\tREPAIR TO MESSAGE\n", *hurry)
-	for i, d := range Desks {
-		for _, to := range d.Told {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", d.Name(), to.Receiver, to.Alert, seconds(o[i].told), seconds(o[i].resolved))
+	fmt.Fprintf(w, "CASE (every wait divided by %d)\tRECEIVER\tALERT\tFAULT TO MESSAGE\tREPAIR TO MESSAGE\n", *scale)
+	for i, d := range HostCases {
+		for _, to := range d.Notified {
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", d.Name(), to.Receiver, to.Alert, seconds(o[i].notified), seconds(o[i].resolved))
 		}
 	}
 	w.Flush()
 }
 
-// seconds is how long something took, if it came about.
+// seconds formats a duration; zero is a dash.
 func seconds(d time.Duration) string {
 	if d == 0 {
 		return "-"

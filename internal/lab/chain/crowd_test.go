@@ -18,7 +18,7 @@ import (
 
 var services = flag.Int("crowd", 0, "how many services fail in TestCrowd; it takes a hundred seconds")
 
-// A crowd is what a netwatchd exports that watches many services, each of which is down for a while.
+// A crowd imitates the metrics of a netwatchd that watches many services, each of which is down for a while.
 type crowd struct {
 	down []struct{ from, to time.Time } // by service
 }
@@ -40,32 +40,32 @@ func (c *crowd) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	io.WriteString(w, b.String())
 }
 
-// Many services fail and recover, each at a moment of its own: each is told once, whatever the moment. A pair of
-// Alertmanagers does not promise that by itself; the shipped waits make it so.
+// Many services fail and recover at different times. Each is notified once. A pair of Alertmanagers alone does not guarantee this;
+// the shipped waits do.
 func TestCrowd(t *testing.T) {
 	if *services == 0 {
 		t.Skip("not asked for: make e2e-full") // TestChain has eight times fewer
 	}
-	// Half as hurried: the rules of a crowd take some tenths of a second, and the waits must be longer than that.
-	h := Hurry(*hurry) / 2
+	// Half the time scale: the rules of a crowd take some tenths of a second, and the waits must be longer than that.
+	scale := TimeScale(*scale) / 2
 	const outage, apart = "4m", "2m"
-	c := Start(t, release(t), h, []string{"crowd"})
+	c := Start(t, release(t), scale, []string{"crowd"})
 	var all crowd
-	begin := time.Now().Add(c.Hurry.shorten("1m"))
+	begin := time.Now().Add(c.Scale.shorten("1m"))
 	for range *services {
-		from := begin.Add(rand.N(h.shorten(apart)))
-		all.down = append(all.down, struct{ from, to time.Time }{from, from.Add(h.shorten(outage) + rand.N(h.shorten(apart)))})
+		from := begin.Add(rand.N(scale.shorten(apart)))
+		all.down = append(all.down, struct{ from, to time.Time }{from, from.Add(scale.shorten(outage) + rand.N(scale.shorten(apart)))})
 	}
-	door, err := c.office.Listen("tcp", deskAddress(0))
+	listener, err := c.site.Listen("tcp", caseAddress(0))
 	if err != nil {
 		t.Fatal(err)
 	}
 	server := &http.Server{Handler: &all}
-	go server.Serve(door)
+	go server.Serve(listener)
 	t.Cleanup(func() { server.Close() })
 
 	want := map[string]int{firing: *services, resolved: *services}
-	told := func() map[string]int {
+	counts := func() map[string]int {
 		got := make(map[string]int)
 		for _, n := range c.Inbox.Of("crowd") {
 			got[n.Status]++
@@ -73,19 +73,19 @@ func TestCrowd(t *testing.T) {
 		return got
 	}
 	awaitErr := parts.Eventually(c.patience(), func() error {
-		if got := told(); !maps.Equal(want, got) {
-			return fmt.Errorf("told are %v, want %v", got, want)
+		if got := counts(); !maps.Equal(want, got) {
+			return fmt.Errorf("got %v, want %v", got, want)
 		}
 		return nil
 	})
 	if awaitErr != nil {
 		t.Error(awaitErr)
 	}
-	c.silence()
-	if diff := cmp.Diff(want, told()); diff != "" {
-		t.Errorf("(-want +told):\n%s", diff)
+	c.settle()
+	if diff := cmp.Diff(want, counts()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 	for _, fault := range c.Inbox.Faults() {
-		t.Errorf("a message that should not have come: %s", fault)
+		t.Errorf("an unexpected message: %s", fault)
 	}
 }

@@ -1,3 +1,3 @@
-// Package chain tests the way from a fault to whoever must know of it: netwatchd in the laboratory, Prometheus, a pair of
-// Alertmanagers, a receiver. The programs are real, and so are rules and routes: those of deploy, hurried.
+// Package chain tests everything from a fault to the notification: netwatchd in the laboratory, Prometheus, a pair of
+// Alertmanagers, a receiver. The programs are real. Rules and routes are those of deploy, with all times scaled down.
 package chain

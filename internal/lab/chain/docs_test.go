@@ -20,39 +20,39 @@ import (
 	"netwatchd/internal/rules"
 )
 
-var update = flag.Bool("update", false, "write the last parts of docs/alerting.md")
+var update = flag.Bool("update", false, "write the generated parts of docs/alerting.md")
 
-// The end of docs/alerting.md is made of the desks and of what is shipped. What was measured comes after it, and is written
-// but not compared.
+// The end of docs/alerting.md is generated from the cases and the shipped files. The measurements after it are written, not
+// compared.
 const (
-	inLife   = "## Who is told what\n"
-	measured = "\n## Measured\n"
+	shippedTimes = "## Who is told what\n"
+	measured     = "\n## Measured\n"
 )
 
-// docs/alerting.md says of each fault who is told when, as the shipped rules and routes have it.
+// docs/alerting.md says for each fault who is notified and when, by the shipped rules and routes.
 func TestDocs(t *testing.T) {
 	path, text := read(t)
-	_, made, _ := strings.Cut(text, inLife)
-	made, _, _ = strings.Cut(made, measured)
-	want := whoIsTold(t)
+	_, generated, _ := strings.Cut(text, shippedTimes)
+	generated, _, _ = strings.Cut(generated, measured)
+	want := whoIsNotified(t)
 	if *update {
-		replace(t, path, inLife, want, measured)
+		replace(t, path, shippedTimes, want, measured)
 		return
 	}
-	if diff := gocmp.Diff(made, want); diff != "" {
-		t.Errorf("docs/alerting.md is out of date: go test ./internal/lab/chain -run Docs -update (-there +made):\n%s", diff)
+	if diff := gocmp.Diff(generated, want); diff != "" {
+		t.Errorf("docs/alerting.md is out of date: run go test ./internal/lab/chain -run Docs -update (-file +generated):\n%s", diff)
 	}
 }
 
-// write notes what was measured.
+// write writes the measurements.
 func (o outcomes) write(t *testing.T) {
 	t.Helper()
 	path, _ := read(t)
 	var b strings.Builder
-	fmt.Fprintf(&b, "\nWith every wait divided by %d, on a machine that did other things as well.\n\n"+
-		"| at a desk | is told | from fault to message | from repair to message |\n|---|---|---|---|\n", *hurry)
-	for i, d := range Desks {
-		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", d.Name(), receivers(d), seconds(o[i].told), seconds(o[i].resolved))
+	fmt.Fprintf(&b, "\nEvery wait divided by %d, on a machine with other load.\n\n"+
+		"| fault | receiver | fault to message | repair to message |\n|---|---|---|---|\n", *scale)
+	for i, d := range HostCases {
+		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", d.Name(), receivers(d), seconds(o[i].notified), seconds(o[i].resolved))
 	}
 	replace(t, path, measured, b.String(), "")
 }
@@ -67,7 +67,7 @@ func read(t *testing.T) (path, text string) {
 	return path, string(bytes)
 }
 
-// replace writes what stands between a heading and the next one; empty: the end.
+// replace replaces the text between a heading and the next one; empty: the end of the file.
 func replace(t *testing.T, path, heading, text, next string) {
 	t.Helper()
 	_, old := read(t)
@@ -81,9 +81,9 @@ func replace(t *testing.T, path, heading, text, next string) {
 	}
 }
 
-func receivers(d Desk) string {
+func receivers(d HostCase) string {
 	var all []string
-	for _, to := range d.Told {
+	for _, to := range d.Notified {
 		if !slices.Contains(all, to.Receiver) {
 			all = append(all, to.Receiver)
 		}
@@ -91,23 +91,23 @@ func receivers(d Desk) string {
 	return strings.Join(all, ", ")
 }
 
-// whoIsTold is the table of the desks, with the times that the shipped files lead to at the most.
-func whoIsTold(t *testing.T) string {
+// whoIsNotified is the table of the cases, with upper bounds from the shipped files.
+func whoIsNotified(t *testing.T) string {
 	t.Helper()
 	s := shipped(t)
 	var b strings.Builder
-	b.WriteString("\nBoth are told, that something begins and that it has ended, once each. The times are what the shipped files and the\n" +
-		"default configuration lead to at the most: the attempt's interval and timeout, two seconds for the verdict, a scrape, an\n" +
-		"evaluation, the hold, the group's wait. Tickets are told in working hours only.\n\n" +
-		"| what goes wrong | is told | alert | looked at every | held for | told within | its end within |\n|---|---|---|---|---|---|---|\n")
-	for _, d := range Desks {
-		for _, to := range d.Told {
+	b.WriteString("\nA fault and its end are each notified once. The times are upper bounds by the shipped files and the default\n" +
+		"configuration: the probe's interval and timeout, two seconds for the verdict, a scrape, an evaluation, the hold, the\n" +
+		"group's wait. Tickets are sent in working hours only.\n\n" +
+		"| fault | receiver | alert | probed every | held for | notified within | resolved within |\n|---|---|---|---|---|---|---|\n")
+	for _, d := range HostCases {
+		for _, to := range d.Notified {
 			every, timeout := s.attempt(cmp.Or(shownBy[to.Alert], "head"))
 			rule, route := s.rule(to.Alert), s.route(to.Receiver)
 			seen := every + timeout + 2*time.Second + s.scrape + s.evaluation
 			end := model.Duration(seen + time.Duration(rule.KeepFiringFor) + route.interval).String()
-			if d.Stays {
-				end = "hours: it is not tried often"
+			if d.NoRecovery {
+				end = "hours: it is rarely tried"
 			}
 			fmt.Fprintf(&b, "| %s | %s | [%s](runbooks/%[3]s.md) | %v | %v | %v | %s |\n", d.Name(), to.Receiver, to.Alert,
 				model.Duration(every), rule.For, model.Duration(seen+time.Duration(rule.For)+route.wait), end)
@@ -116,7 +116,7 @@ func whoIsTold(t *testing.T) string {
 	return b.String()
 }
 
-// files are what is shipped, as far as it says how long anything takes.
+// files are the durations of the shipped files.
 type files struct {
 	t                  *testing.T
 	scrape, evaluation time.Duration
@@ -163,13 +163,13 @@ func shipped(t *testing.T) *files {
 	return f
 }
 
-// shownBy is the probe whose attempts show what the alert is about, where that is not head.
+// shownBy is the probe that shows the alert's fault, where it is not head.
 var shownBy = map[string]string{
 	"CodexStreamBroken": "stream", "CodexAccount": "exec", "CodexAgentBroken": "sandbox",
 	"CodexSandboxNetworkBlocked": "sandbox", "CodexSandboxNetworkOpen": "sandbox",
 }
 
-// attempt is how often the probe of that name is made, and how long one may take.
+// attempt is the interval and timeout of the probe of this name.
 func (f *files) attempt(name string) (every, timeout time.Duration) {
 	f.t.Helper()
 	service := config.Builtin().Services[0]
@@ -181,7 +181,7 @@ func (f *files) attempt(name string) (every, timeout time.Duration) {
 			return p.Interval, p.Timeout
 		}
 	}
-	f.t.Fatalf("no probe is called %q", name)
+	f.t.Fatalf("there is no probe %q", name)
 	return 0, 0
 }
 
@@ -194,7 +194,7 @@ func (f *files) rule(alert string) rules.Rule {
 			}
 		}
 	}
-	f.t.Fatalf("no alert is called %q", alert)
+	f.t.Fatalf("there is no alert %q", alert)
 	return rules.Rule{}
 }
 
@@ -202,7 +202,7 @@ func (f *files) route(receiver string) route {
 	f.t.Helper()
 	r, known := f.routes[receiver]
 	if !known {
-		f.t.Fatalf("no route leads to %q", receiver)
+		f.t.Fatalf("there is no route to %q", receiver)
 	}
 	return r
 }

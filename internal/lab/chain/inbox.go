@@ -12,7 +12,7 @@ import (
 	"netwatchd/internal/lab/prom"
 )
 
-// A Notice is what a message says of one alert that the one before it did not say.
+// A Notice is a change of one alert: what a message says that the message before it did not.
 type Notice struct {
 	Receiver string
 	Alert    string
@@ -24,22 +24,22 @@ const firing, resolved = "firing", "resolved"
 
 func (n Notice) String() string { return n.Receiver + ": " + n.Alert + " " + n.Status }
 
-// An Inbox is the end of the chain: it gets the messages of every receiver.
+// An Inbox is the end of the chain: it gets the messages for all receivers.
 type Inbox struct {
 	mu      sync.Mutex
 	notices map[string][]Notice // by instance
-	repeats []string            // messages that said nothing new
-	bad     []error             // messages that were none
+	repeats []string            // messages without news
+	bad     []error             // invalid messages
 	stands  map[string]string   // of an alert, by receiver, alert, instance and service
 	from    map[string]int      // how many messages, by the address of the Alertmanager that sent them
 }
 
-// NewInbox returns an empty one.
+// NewInbox returns an empty inbox.
 func NewInbox() *Inbox {
 	return &Inbox{notices: make(map[string][]Notice), stands: make(map[string]string), from: make(map[string]int)}
 }
 
-// ServeHTTP takes a message in.
+// ServeHTTP receives a message.
 func (i *Inbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	at := time.Now()
 	m, err := prom.ReadMessage(w, r)
@@ -55,7 +55,7 @@ func (i *Inbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		name, instance := a.Labels["alertname"], a.Labels["instance"]
 		key := m.Receiver + " " + name + " " + instance + " " + a.Labels["service"]
 		if i.stands[key] == a.Status {
-			continue // a message names all of its group
+			continue // a message lists its whole group
 		}
 		i.stands[key], news = a.Status, true
 		i.notices[instance] = append(i.notices[instance], Notice{m.Receiver, name, a.Status, at})
@@ -65,14 +65,14 @@ func (i *Inbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// From is how many messages the Alertmanager at an address has sent.
+// From returns how many messages the Alertmanager at this address has sent.
 func (i *Inbox) From(address string) int {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	return i.from[address]
 }
 
-// Faults are the messages that should not have come: those that said nothing new, and those that were none.
+// Faults are the unexpected messages: those without news and invalid ones.
 func (i *Inbox) Faults() []string {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -83,7 +83,7 @@ func (i *Inbox) Faults() []string {
 	return all
 }
 
-// Of are the notices about one instance, in the order they came in.
+// Of returns the notices about one instance, in order of arrival.
 func (i *Inbox) Of(instance string) []Notice {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -97,7 +97,7 @@ func (i *Inbox) Await(within time.Duration, instance string, want Notice) (Notic
 		all := i.Of(instance)
 		at := slices.IndexFunc(all, func(n Notice) bool { return n.String() == want.String() })
 		if at < 0 {
-			return fmt.Errorf("nobody was told %q; told were %q", want, all)
+			return fmt.Errorf("no notice %q; got %q", want, all)
 		}
 		got = all[at]
 		return nil

@@ -24,34 +24,34 @@ import (
 
 func TestMain(m *testing.M) { parts.Main(m, func(string) error { return nil }) }
 
-// What is played while Prometheus looks on. The last stays: what shows only the present is asked then.
+// The scenes that are played while Prometheus scrapes. Panels of the present are checked during the last one.
 var played = []string{"503", "the resolver is stopped", "the service's port is closed"}
 
-// Of two hosts one sees what is played, and has an agent; the other has nothing but a proxy that is dead.
+// Two hosts: the desktop sees the scenes and has an agent; the laptop has a proxy that is down.
 const (
-	desk   = "127.0.0.1:19405"
-	laptop = "127.0.0.1:19406"
+	desktop = "127.0.0.1:19405"
+	laptop  = "127.0.0.1:19406"
 )
 
-// scrapes is how often Prometheus looks: several times while a scene is played.
+// scrapes is the scrape interval: several scrapes for each scene.
 const scrapes = 500 * time.Millisecond
 
-// bound is how many series a panel may show of two hosts; more than that nobody tells apart.
+// bound is how many series a panel may show for two hosts. Nobody can tell more apart.
 const bound = 60
 
-// Every panel shows something while scenes are played, and not more series than can be told apart.
+// Every panel shows data while scenes are played, and not too many series.
 func TestPanels(t *testing.T) {
 	w := world.New(t, "panels")
 	v := watch(t, w)
-	v.await(t, desk, diagnose.Healthy)
+	v.await(t, desktop, diagnose.Healthy)
 	v.await(t, laptop, diagnose.Proxy)
 	for i, name := range played {
 		t.Run(name, func(t *testing.T) {
 			scene := named(t, name)
 			w.Lend(t)
-			scene.Bend(w)
+			scene.Inject(w)
 			cause := causeOf(t, scene.Cause)
-			v.await(t, desk, cause)
+			v.await(t, desktop, cause)
 			v.await(t, laptop, diagnose.Proxy)
 			v.share(t, cause)
 			if i == len(played)-1 {
@@ -103,7 +103,7 @@ func watch(t *testing.T, w *world.World) *view {
 
 	host := w.Netwatchd()
 	host.Env = append(host.Env, "CODEX_API_KEY=sk-test")
-	host.Start(t, "--config.file="+full, "--web.listen-address="+desk, "--storage.path="+filepath.Join(storage, "desk"))
+	host.Start(t, "--config.file="+full, "--web.listen-address="+desktop, "--storage.path="+filepath.Join(storage, "desktop"))
 	other := w.Netwatchd()
 	other.Env = append(other.Env, "HTTPS_PROXY=http://"+world.ProxyAddress)
 	other.Start(t, "--config.file="+plain, "--web.listen-address="+laptop, "--storage.path="+filepath.Join(storage, "laptop"),
@@ -111,12 +111,12 @@ func watch(t *testing.T, w *world.World) *view {
 
 	config := filepath.Join(w.Dir, "prometheus.yml")
 	write(t, config, fmt.Sprintf("scrape_configs: [{job_name: netwatchd, scrape_interval: %v, scrape_timeout: %[1]v, static_configs: [{targets: [%q, %q]}]}]\n",
-		scrapes, desk, laptop))
+		scrapes, desktop, laptop))
 	return &view{since: time.Now(), Prometheus: prom.StartPrometheus(t, w.Host, prom.Tool(t, "prometheus"), config,
 		filepath.Join(w.Dir, "tsdb"), "127.0.0.1:9090")}
 }
 
-// agent are the lines of a configuration that watch the real agent, its runs and its sandbox as well.
+// agent is the part of a configuration that watches the real agent, its runs and its sandbox.
 func agent(t *testing.T, storage string) string {
 	t.Helper()
 	codex := filepath.Join(prom.Root(t), ".cache/codex/0.104.0/node_modules/.bin/codex")
@@ -170,7 +170,7 @@ func (v *view) await(t *testing.T, host string, want diagnose.Cause) {
 	}
 }
 
-// share wants the Fleet to tell one host from everyone: where the service is down, one of the two says so.
+// share checks that the Fleet dashboard tells one host from all: one of the two reports the service as down.
 func (v *view) share(t *testing.T, cause diagnose.Cause) {
 	t.Helper()
 	want := 0.0

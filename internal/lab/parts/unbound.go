@@ -10,15 +10,15 @@ import (
 	"github.com/miekg/dns"
 )
 
-// A Zone is what a nameserver says about the service's name. Every other name beyond those it is given does not exist.
+// A Zone is how a nameserver answers for the service's name. Names that it is not given do not exist.
 type Zone string
 
 const (
-	Right     Zone = "static"          // its addresses
-	Missing   Zone = "always_nxdomain" // there is no such name
+	Correct   Zone = "static"          // its addresses
+	Missing   Zone = "always_nxdomain" // NXDOMAIN
 	BlockList Zone = "always_null"     // 0.0.0.0 and ::
-	Silent    Zone = "always_deny"     // nothing
-	Refusing  Zone = "always_refuse"
+	Silent    Zone = "always_deny"     // no answer
+	Refusing  Zone = "always_refuse"   // REFUSED
 )
 
 var unboundConf = template.Must(template.New("").Parse(`

@@ -11,7 +11,7 @@ import (
 	"netwatchd/internal/lab/world"
 )
 
-// What the user's config.toml says of the network in the sandbox.
+// The network settings of the sandbox in the user's config.toml.
 const (
 	closedMode = "sandbox_mode = 'workspace-write'\n"
 	openMode   = closedMode + "[sandbox_workspace_write]\nnetwork_access = true\n"
@@ -21,65 +21,65 @@ const (
 
 var backtest = []string{"backtest", "-n", "1"}
 
-// The network is well for everyone but the agent: the real codex, in its real sandbox, signed in to the service.
+// The network is healthy except for the agent: the real codex, in its real sandbox, signed in to the service.
 var agents = slices.Concat(ofCodex("0.104.0", "exec.network"), ofCodex("0.169.0", "exec.home_unwritable"), ofOtherSandboxes)
 
-// ofCodex are the scenes of a version of codex, which has that class for a run of its own inside its sandbox.
+// ofCodex are the scenes of one version of codex. A run of it inside its own sandbox ends with the class inside.
 func ofCodex(version, inside string) []Scene {
 	closed := world.Config{Agent: version, Sandbox: "closed"}
 	open := world.Config{Agent: version, Sandbox: "open"}
-	slow := world.Config{Agent: version, Sandbox: "closed", Interval: 4 * time.Second} // a run in it takes up to ten seconds
-	incident := func(cause, class string) Asked { return Asked{Command: backtest, Cause: cause, Class: class} }
+	slow := world.Config{Agent: version, Sandbox: "closed", Interval: 4 * time.Second} // a run inside takes up to ten seconds
+	incident := func(cause, class string) ByHand { return ByHand{Command: backtest, Cause: cause, Class: class} }
 	all := []Scene{
-		{Name: "the sandbox is closed, and wanted closed", Config: closed, Cause: "healthy", Inside: "local.denied"},
-		{Name: "the sandbox is closed, and nobody minds", Config: world.Config{Agent: version, Sandbox: "any"}, Cause: "healthy",
+		{Name: "the sandbox is closed, as configured", Config: closed, Cause: "healthy", Inside: "local.denied"},
+		{Name: "the sandbox is closed, want: any", Config: world.Config{Agent: version, Sandbox: "any"}, Cause: "healthy",
 			Inside: "local.denied"},
-		{Name: "the sandbox is opened, though wanted closed", Config: closed, Bend: configures(openMode), Cause: "sandbox_open", Class: "ok"},
-		{Name: "the sandbox is given up, though wanted closed", Config: closed, Bend: configures(noSandbox),
+		{Name: "the sandbox is opened, want: closed", Config: closed, Inject: configures(openMode), Cause: "sandbox_open", Class: "ok"},
+		{Name: "the sandbox is switched off, want: closed", Config: closed, Inject: configures(noSandbox),
 			Cause: "sandbox_open", Class: "ok"},
-		{Name: "the sandbox is open, and wanted open", Config: open, Before: configures(openMode), Cause: "healthy", Inside: "ok",
-			Asked: Asked{Command: backtest}},
-		{Name: "the sandbox is closed, though wanted open", Config: open, Before: configures(openMode), Bend: configures(closedMode),
+		{Name: "the sandbox is open, as configured", Config: open, Before: configures(openMode), Cause: "healthy", Inside: "ok",
+			ByHand: ByHand{Command: backtest}},
+		{Name: "the sandbox is closed, want: open", Config: open, Before: configures(openMode), Inject: configures(closedMode),
 			Cause: "sandbox", Class: "local.denied"},
-		{Name: "the sandbox becomes read-only, which closes it", Config: open, Before: configures(openMode), Bend: configures(readOnly),
+		{Name: "the sandbox becomes read-only, which closes it, want: open", Config: open, Before: configures(openMode), Inject: configures(readOnly),
 			Cause: "sandbox", Class: "local.denied"},
-		{Name: "the service is down, and the sandbox closed", Config: closed, Bend: (*world.World).CloseService,
+		{Name: "the service is down, the sandbox is closed", Config: closed, Inject: (*world.World).CloseService,
 			Cause: "upstream", Class: "tcp.refused"},
-		{Name: "the service is down, and the sandbox open as wanted", Config: open, Before: configures(openMode),
-			Bend: (*world.World).CloseService, Cause: "upstream", Class: "tcp.refused"},
+		{Name: "the service is down, the sandbox is open as configured", Config: open, Before: configures(openMode),
+			Inject: (*world.World).CloseService, Cause: "upstream", Class: "tcp.refused"},
 
-		{Name: "the first nameserver is dead, and the sandbox closed", Config: closed, Before: bothNameservers,
-			Bend: (*world.World).StopResolver, Cause: "resolver_degraded", Class: "dns.unreachable"},
-		{Name: "the first nameserver is dead, and the sandbox open as wanted", Config: open, Before: func(w *world.World) {
+		{Name: "the first nameserver is down, the sandbox is closed", Config: closed, Before: bothNameservers,
+			Inject: (*world.World).StopResolver, Cause: "resolver_degraded", Class: "dns.unreachable"},
+		{Name: "the first nameserver is down, the sandbox is open as configured", Config: open, Before: func(w *world.World) {
 			bothNameservers(w)
 			configures(openMode)(w)
-		}, Bend: (*world.World).StopResolver, Cause: "resolver_degraded", Class: "dns.unreachable"},
+		}, Inject: (*world.World).StopResolver, Cause: "resolver_degraded", Class: "dns.unreachable"},
 
-		{Name: "the agent runs itself inside its sandbox", Config: slow, Cause: "healthy", Asked: incident("sandbox", inside)},
-		{Name: "the agent runs itself inside its sandbox while the service is down", Config: slow, Bend: (*world.World).CloseService,
-			Cause: "upstream", Class: "tcp.refused", Asked: Asked{Command: backtest}},
-		{Name: "the agent asks netwatchd inside its sandbox", Config: closed, Cause: "healthy",
-			Asked: Asked{Inside: true, Cause: "self_sandboxed", Class: "local.denied"}},
+		{Name: "the agent runs the agent inside its sandbox", Config: slow, Cause: "healthy", ByHand: incident("sandbox", inside)},
+		{Name: "the agent runs the agent inside its sandbox while the service is down", Config: slow, Inject: (*world.World).CloseService,
+			Cause: "upstream", Class: "tcp.refused", ByHand: ByHand{Command: backtest}},
+		{Name: "the agent runs netwatchd check inside its sandbox", Config: closed, Cause: "healthy",
+			ByHand: ByHand{Inside: true, Cause: "self_sandboxed", Class: "local.denied"}},
 
-		{Name: "codex is gone", Config: closed, Bend: agent((*world.Agent).Uninstall), Cause: "agent", Class: "exec.not_found"},
-		{Name: "codex's configuration is broken", Config: closed, Bend: configures("x = ["), Cause: "agent", Class: "exec.start_failed"},
-		{Name: "codex's configuration for netwatchd's runs is broken", Config: closed,
-			Bend:  agent(func(a *world.Agent) { a.ConfigureOurs("x = [") }),
-			Cause: "agent", Class: "exec.config_invalid", Asked: Asked{Command: backtest}},
-		{Name: "codex may not write its sign-in", Config: closed, Bend: agent((*world.Agent).Protect),
-			Cause: "agent", Class: "exec.home_unwritable", Asked: Asked{Command: backtest}},
-		{Name: "nobody is signed in", Config: closed, Bend: agent((*world.Agent).SignOut),
-			Cause: "account", Class: "exec.not_logged_in", Asked: Asked{Command: backtest}},
-		{Name: "the sign-in is refused", Config: closed, Bend: (*world.World).RefuseSignIn,
-			Cause: "account", Class: "exec.unauthorized", Asked: Asked{Command: backtest}},
-		{Name: "the usage limit is reached", Config: closed, Bend: turns(responses.UsageLimit),
-			Cause: "account", Class: "exec.usage_limit", Asked: Asked{Command: backtest}},
-		{Name: "the model is refused", Config: slow, Bend: turns(responses.ModelRefused),
-			Cause: "agent", Class: "exec.model_rejected", Asked: Asked{Command: backtest}},
-		{Name: "the agent answers something else", Config: closed, Bend: turns(responses.Other),
-			Cause: "unexpected_answer", Class: "exec.unexpected_output", Asked: Asked{Command: backtest}},
-		{Name: "the agent's answer is cut", Config: closed, Bend: turns(responses.Cut),
-			Cause: "stream", Class: "exec.stream_cut", Asked: Asked{Command: backtest}},
+		{Name: "codex is not installed", Config: closed, Inject: agent((*world.Agent).Uninstall), Cause: "agent", Class: "exec.not_found"},
+		{Name: "codex's config.toml is invalid", Config: closed, Inject: configures("x = ["), Cause: "agent", Class: "exec.start_failed"},
+		{Name: "the config.toml of netwatchd's own runs is invalid", Config: closed,
+			Inject: agent(func(a *world.Agent) { a.ConfigureOurs("x = [") }),
+			Cause:  "agent", Class: "exec.config_invalid", ByHand: ByHand{Command: backtest}},
+		{Name: "codex cannot write its sign-in", Config: closed, Inject: agent((*world.Agent).ProtectSignIn),
+			Cause: "agent", Class: "exec.home_unwritable", ByHand: ByHand{Command: backtest}},
+		{Name: "nobody is signed in", Config: closed, Inject: agent((*world.Agent).SignOut),
+			Cause: "account", Class: "exec.not_logged_in", ByHand: ByHand{Command: backtest}},
+		{Name: "the service rejects the sign-in", Config: closed, Inject: (*world.World).RefuseSignIn,
+			Cause: "account", Class: "exec.unauthorized", ByHand: ByHand{Command: backtest}},
+		{Name: "the usage limit is reached", Config: closed, Inject: turns(responses.UsageLimit),
+			Cause: "account", Class: "exec.usage_limit", ByHand: ByHand{Command: backtest}},
+		{Name: "the service rejects the model", Config: slow, Inject: turns(responses.ModelRefused),
+			Cause: "agent", Class: "exec.model_rejected", ByHand: ByHand{Command: backtest}},
+		{Name: "the agent gives an unexpected answer", Config: closed, Inject: turns(responses.Other),
+			Cause: "unexpected_answer", Class: "exec.unexpected_output", ByHand: ByHand{Command: backtest}},
+		{Name: "the connection drops during the agent's answer", Config: closed, Inject: turns(responses.Cut),
+			Cause: "stream", Class: "exec.stream_cut", ByHand: ByHand{Command: backtest}},
 	}
 	for i := range all {
 		all[i].Name = "codex " + version + ": " + all[i].Name
@@ -87,27 +87,27 @@ func ofCodex(version, inside string) []Scene {
 	return all
 }
 
-// ofOtherSandboxes are scenes of any other command that runs a command.
+// ofOtherSandboxes are scenes with another sandbox command.
 var ofOtherSandboxes = []Scene{
-	{Name: "bubblewrap without network, wanted closed", Config: wrapped("closed", offline), Cause: "healthy", Inside: "local.no_route"},
-	{Name: "bubblewrap without network, wanted open", Config: wrapped("open", online), Bend: wraps(offline),
+	{Name: "bubblewrap without network, want: closed", Config: wrapped("closed", offline), Cause: "healthy", Inside: "local.no_route"},
+	{Name: "bubblewrap without network, want: open", Config: wrapped("open", online), Inject: wraps(offline),
 		Cause: "sandbox", Class: "local.no_route"},
-	{Name: "bubblewrap with network, wanted closed", Config: wrapped("closed", offline), Bend: wraps(online),
+	{Name: "bubblewrap with network, want: closed", Config: wrapped("closed", offline), Inject: wraps(online),
 		Cause: "sandbox_open", Class: "ok"},
-	{Name: "bubblewrap with network, wanted open", Config: wrapped("open", online), Cause: "healthy", Inside: "ok"},
-	{Name: "a filter that answers EPERM, wanted closed", Config: wrapped("closed", eperm), Cause: "healthy", Inside: "local.denied"},
-	{Name: "a filter that answers EPERM, wanted open", Config: wrapped("open", online), Bend: wraps(eperm),
+	{Name: "bubblewrap with network, want: open", Config: wrapped("open", online), Cause: "healthy", Inside: "ok"},
+	{Name: "a seccomp filter answers EPERM, want: closed", Config: wrapped("closed", eperm), Cause: "healthy", Inside: "local.denied"},
+	{Name: "a seccomp filter answers EPERM, want: open", Config: wrapped("open", online), Inject: wraps(eperm),
 		Cause: "sandbox", Class: "local.denied"},
-	{Name: "a filter that answers EACCES, wanted closed", Config: wrapped("closed", eacces), Cause: "healthy", Inside: "local.denied"},
-	{Name: "a filter that answers EACCES, wanted open", Config: wrapped("open", online), Bend: wraps(eacces),
+	{Name: "a seccomp filter answers EACCES, want: closed", Config: wrapped("closed", eacces), Cause: "healthy", Inside: "local.denied"},
+	{Name: "a seccomp filter answers EACCES, want: open", Config: wrapped("open", online), Inject: wraps(eacces),
 		Cause: "sandbox", Class: "local.denied"},
-	{Name: "the sandbox's command is gone", Config: wrapped("closed", offline), Bend: agent((*world.Agent).Unwrap),
+	{Name: "the sandbox command is missing", Config: wrapped("closed", offline), Inject: agent((*world.Agent).Unwrap),
 		Cause: "agent", Class: "exec.not_found"},
-	{Name: "the sandbox's command refuses", Config: wrapped("closed", offline),
-		Bend: wraps("echo bwrap: setting up uid map: Permission denied >&2; exit 1"), Cause: "agent", Class: "exec.start_failed"},
-	{Name: "the sandbox's command says nothing", Config: wrapped("open", online), Bend: wraps("exit 0"),
+	{Name: "the sandbox command fails", Config: wrapped("closed", offline),
+		Inject: wraps("echo bwrap: setting up uid map: Permission denied >&2; exit 1"), Cause: "agent", Class: "exec.start_failed"},
+	{Name: "the sandbox command prints nothing", Config: wrapped("open", online), Inject: wraps("exit 0"),
 		Cause: "agent", Class: "exec.unexpected_output"},
-	{Name: "the sandbox's command hangs", Config: wrapped("closed", offline), Bend: wraps("sleep 100"),
+	{Name: "the sandbox command hangs", Config: wrapped("closed", offline), Inject: wraps("sleep 100"),
 		Cause: "agent", Class: "exec.timed_out"},
 }
 
@@ -124,8 +124,8 @@ func wraps(line string) func(*world.World) {
 	return agent(func(a *world.Agent) { a.Wrap(line) })
 }
 
-func agent(bend func(*world.Agent)) func(*world.World) {
-	return func(w *world.World) { bend(w.Agent) }
+func agent(inject func(*world.Agent)) func(*world.World) {
+	return func(w *world.World) { inject(w.Agent) }
 }
 
 func configures(toml string) func(*world.World) {
@@ -133,5 +133,5 @@ func configures(toml string) func(*world.World) {
 }
 
 func turns(end responses.Behaviour) func(*world.World) {
-	return func(w *world.World) { w.TurnsEnd(end) }
+	return func(w *world.World) { w.EndTurns(end) }
 }

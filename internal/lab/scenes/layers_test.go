@@ -16,31 +16,31 @@ import (
 	"netwatchd/internal/lab/world"
 )
 
-// shortSoak is what every run of the tests can afford; make lab-soak takes longer.
+// shortSoak is part of every test run; make lab-soak takes longer.
 const shortSoak = 20 * time.Second
 
 var (
-	soak  = flag.Duration("soak", shortSoak, "bend worlds at random for so long, with a daemon running throughout")
-	seed  = flag.Uint64("seed", 0, "of what is bent in which order; 0: another one each time")
-	pairs = flag.Int("pairs", 12, "how many pairs of faults are laid over each other")
+	soak  = flag.Duration("soak", shortSoak, "inject random faults for this long while a daemon runs")
+	seed  = flag.Uint64("seed", 0, "seed of the order of faults; 0: random")
+	pairs = flag.Int("pairs", 12, "how many pairs of faults are injected together")
 )
 
-// order is the precedence of causes, as users hold it.
+// order is the documented precedence of causes.
 var order = []string{"local_policy", "host_offline", "proxy", "resolver", "interception", "clock", "edge_blocked", "upstream",
 	"unexpected_answer", "stream", "account", "agent", "inconclusive", "sandbox", "sandbox_open",
 	"resolver_degraded", "ipv6", "ipv4", "degraded", "healthy"}
 
-// layers are scenes that can be laid over each other: what one bends the other leaves alone.
+// layers are scenes that can be combined: two of different keys do not touch the same part of the world.
 var layers = map[string][]string{
-	"on the way": {"the link is down", "no default route", "the gateway drops everything", "only IPv6 is broken", "one control of three is down"},
-	"to names": {"a firewall on this host drops lookups", "the resolver is stopped", "the resolver answers SERVFAIL",
-		"the resolver refuses the service's name", "resolv.conf is missing", "made-up names lead to a portal"},
-	"of streams": {"something on the way refuses upgrades", "something on the way answers upgrades with a page",
-		"an upgrade is not answered", "a stream is cut as soon as it is used", "a stream stalls"},
-	"of the sandbox": {"bubblewrap without network, wanted closed", "bubblewrap without network, wanted open",
-		"bubblewrap with network, wanted closed", "the sandbox's command refuses", "the sandbox's command is gone"},
-	"at the service": {"the service's port is closed", "the service resets after ClientHello", "503", "429 with Retry-After",
-		"200 instead of 405", "401", "TLS of the service alone is inspected", "its certificate has expired",
+	"network path": {"the link is down", "no default route", "the gateway drops everything", "only IPv6 is broken", "one control of three is down"},
+	"names": {"a firewall on this host drops lookups", "the resolver is stopped", "the resolver answers SERVFAIL",
+		"the resolver answers REFUSED for the service's name", "resolv.conf is missing", "names that do not exist resolve to a captive portal"},
+	"streams": {"a middlebox refuses WebSocket upgrades", "a middlebox answers WebSocket upgrades with a page",
+		"a WebSocket upgrade is not answered", "a stream is dropped at its first message", "a stream stalls"},
+	"sandbox": {"bubblewrap without network, want: closed", "bubblewrap without network, want: open",
+		"bubblewrap with network, want: closed", "the sandbox command fails", "the sandbox command is missing"},
+	"service": {"the service's port is closed", "the service resets after ClientHello", "503", "429 with Retry-After",
+		"200 instead of 405", "401", "only the service's TLS is inspected", "the service's certificate has expired",
 		"this host's clock is a year ahead"},
 }
 
@@ -53,8 +53,8 @@ func named(t testing.TB, name string) *Scene {
 	return &All[i]
 }
 
-// TestLayers lays two faults over each other: the one of the lower rung must be named, since the other cannot even be
-// seen past it, or is the lesser one.
+// TestLayers injects two faults at once. The cause must be that of the lower rung: it hides the other fault, or is the more severe
+// one.
 func TestLayers(t *testing.T) {
 	p := newPool(t)
 	dice := dice(t)
@@ -64,7 +64,7 @@ func TestLayers(t *testing.T) {
 		one, other := pick(t, dice, layers[kinds[0]]), pick(t, dice, layers[kinds[1]])
 		t.Run(one.Name+" and "+other.Name, func(t *testing.T) {
 			t.Parallel()
-			both := laid(one, other)
+			both := combined(one, other)
 			o := play(t, p.borrow(t), both)
 			o.judge(t)
 			o.holds(t)
@@ -77,8 +77,8 @@ func pick(t testing.TB, dice *rand.Rand, from []string) *Scene {
 	return named(t, from[dice.IntN(len(from))])
 }
 
-// precedence is that of the scene's cause. A link that is down comes before all: what sends nothing is refused nothing, so
-// not even this host's own firewall shows.
+// precedence is that of the scene's cause. A link that is down comes first: nothing is sent, so not even the host's own firewall
+// rejects anything.
 func precedence(s *Scene) int {
 	if s.Name == "the link is down" {
 		return -1
@@ -86,39 +86,39 @@ func precedence(s *Scene) int {
 	return slices.Index(order, s.Cause)
 }
 
-// laid is the scene of two faults at once.
-func laid(one, other *Scene) *Scene {
+// combined is a scene of two faults at once.
+func combined(one, other *Scene) *Scene {
 	first := one
 	if precedence(other) < precedence(one) {
 		first = other
 	}
-	both := &Scene{Cause: first.Cause, Allow: []string{one.Cause, other.Cause}} // beside it, or before the other fault is there
+	both := &Scene{Cause: first.Cause, Allow: []string{one.Cause, other.Cause}} // beside the main cause, or before the second fault is injected
 	both.Config = one.Config
 	if both.Config == (world.Config{}) {
 		both.Config = other.Config
 	}
-	both.Bend = func(w *world.World) {
+	both.Inject = func(w *world.World) {
 		for _, s := range []*Scene{one, other} {
-			if s.Bend != nil {
-				s.Bend(w)
+			if s.Inject != nil {
+				s.Inject(w)
 			}
 		}
 	}
 	return both
 }
 
-// holds checks what is true of every verdict, whatever was bent.
+// holds checks what is true of every verdict, whatever the fault.
 func (o Outcome) holds(t testing.TB) {
 	t.Helper()
-	for _, v := range []verdict{o.Asked, o.Daemon} {
+	for _, v := range []verdict{o.ByHand, o.Daemon} {
 		control := slices.ContainsFunc(v.Results, func(r result) bool {
 			return (r.Role == "control.name" || r.Role == "control.address") && r.Class == "ok"
 		})
 		if v.Severity == "page" && len(v.Results) > 0 && !control {
-			t.Errorf("%q pages, and no control was reached", v.Cause)
+			t.Errorf("%q pages although no control was reached", v.Cause)
 		}
 		if head := v.of("head", "host"); v.Cause == "healthy" && head != "" && head != "ok" {
-			t.Errorf("healthy, though the service was not reached: %+v", v.Results)
+			t.Errorf("healthy although the service was not reached: %+v", v.Results)
 		}
 		if v.Cause != "healthy" && len(v.Evidence) == 0 {
 			t.Errorf("%q without evidence", v.Cause)
@@ -135,7 +135,7 @@ func dice(t testing.TB) *rand.Rand {
 	return rand.New(rand.NewPCG(*seed, *seed))
 }
 
-// TestSoak bends worlds at random while a daemon runs in each throughout, and wants no page but where the service is at fault.
+// TestSoak injects random faults while a daemon runs in each world, and allows pages only if the service is at fault.
 func TestSoak(t *testing.T) {
 	p := newPool(t)
 	dice := dice(t)
@@ -155,25 +155,25 @@ func TestSoak(t *testing.T) {
 			})
 		}
 	})
-	fmt.Printf("%d scenes played, the daemons started %d times and told of another configuration %d times, %d looks, %d false pages; verdicts: %v\n",
-		all.scenes, all.starts, all.reloads, all.looks, all.pages, all.causes)
+	fmt.Printf("%d scenes, %d daemon starts, %d reloads, %d status reads, %d false pages; verdicts: %v\n",
+		all.scenes, all.starts, all.reloads, all.reads, all.pages, all.causes)
 }
 
-// A tally is what a daemon said while its world was bent.
+// A tally counts what one daemon reported.
 type tally struct {
-	scenes, starts, reloads, looks, pages int
+	scenes, starts, reloads, reads, pages int
 
 	daemon *parts.Daemon
 	env    []string // of the daemon
-	config string   // its text
+	config string   // text of its configuration
 	last   string
-	since  time.Time // the world has been as it is; while it is being bent a server is gone for a moment
+	since  time.Time // the world is in its present state; during an injection a server may be gone for a moment
 	causes map[string]int
 }
 
 func (y *tally) add(other *tally) {
 	y.scenes, y.starts, y.reloads = y.scenes+other.scenes, y.starts+other.starts, y.reloads+other.reloads
-	y.looks, y.pages = y.looks+other.looks, y.pages+other.pages
+	y.reads, y.pages = y.reads+other.reads, y.pages+other.pages
 	for cause, n := range other.causes {
 		y.causes[cause] += n
 	}
@@ -188,13 +188,13 @@ func (y *tally) soak(t *testing.T, w *world.World, order *rand.Rand, until time.
 				s.Before(w)
 			}
 			y.watch(t, scene, w)
-			y.bend(scene, w, s, time.Duration(order.IntN(8000))*time.Millisecond)
+			y.inject(scene, w, s, time.Duration(order.IntN(8000))*time.Millisecond)
 		})
 	}
 }
 
-// watch has a daemon watch the world as it is configured for the scene: the one that runs, unless its environment is
-// another one; it outlives the scene.
+// watch makes a daemon watch the world with the scene's configuration. It reloads the running daemon, or starts another if the
+// environment differs; the daemon outlives the scene.
 func (y *tally) watch(t, scene *testing.T, w *world.World) {
 	scene.Helper()
 	path := w.WriteConfig()
@@ -216,12 +216,12 @@ func (y *tally) watch(t, scene *testing.T, w *world.World) {
 	}
 	y.env, y.config = w.Env, string(text)
 	begun := time.Now()
-	if err := y.daemon.Eventually(2*patience, func() error { return well(w, begun) }); err != nil {
-		scene.Fatalf("before anything was bent: %v", err)
+	if err := y.daemon.Eventually(2*patience, func() error { return healthy(w, begun) }); err != nil {
+		scene.Fatalf("before the fault: %v", err)
 	}
 }
 
-func well(w *world.World, since time.Time) error {
+func healthy(w *world.World, since time.Time) error {
 	v, err := read(w)
 	switch {
 	case err != nil:
@@ -232,35 +232,35 @@ func well(w *world.World, since time.Time) error {
 	return nil
 }
 
-// bend keeps the world bent for that long and follows the verdict, and then until all is well again.
-func (y *tally) bend(t *testing.T, w *world.World, s *Scene, lasts time.Duration) {
+// inject injects the fault for this long, then removes it, and follows the verdict until it is healthy.
+func (y *tally) inject(t *testing.T, w *world.World, s *Scene, lasts time.Duration) {
 	y.scenes++
-	bent := time.Now()
-	t.Run("bent", func(t *testing.T) {
-		if s.Bend == nil {
+	injected := time.Now()
+	t.Run("fault", func(t *testing.T) {
+		if s.Inject == nil {
 			return
 		}
 		w.Lend(t)
-		s.Bend(w)
+		s.Inject(w)
 		y.since = time.Now()
-		y.follow(t, w, s, func(verdict) bool { return time.Since(bent) > lasts })
+		y.follow(t, w, s, func(verdict) bool { return time.Since(injected) > lasts })
 	})
 	if s.Cause == "account" {
 		return // the agent is not run again for half an hour
 	}
 	w.Lend(t)
-	mended := time.Now()
-	y.since = mended
+	repaired := time.Now()
+	y.since = repaired
 	y.follow(t, w, s, func(v verdict) bool {
-		if time.Since(mended) > patience {
-			t.Errorf("%q still stands %v after all was well again: %s: %+v", v.Cause, patience, v.Title, v.Evidence)
+		if time.Since(repaired) > patience {
+			t.Errorf("%q %v after the repair: %s: %+v", v.Cause, patience, v.Title, v.Evidence)
 			return true
 		}
-		return v.Cause == "healthy" && v.after(mended)
+		return v.Cause == "healthy" && v.after(repaired)
 	})
 }
 
-// follow looks at the daemon's verdict until it has seen enough.
+// follow reads the daemon's verdict until enough returns true.
 func (y *tally) follow(t *testing.T, w *world.World, s *Scene, enough func(verdict) bool) {
 	t.Helper()
 	err := y.daemon.Eventually(2*patience, func() error {
@@ -268,7 +268,7 @@ func (y *tally) follow(t *testing.T, w *world.World, s *Scene, enough func(verdi
 		if err != nil {
 			return err
 		}
-		y.looks++
+		y.reads++
 		if v.Cause != y.last && v.after(y.since) {
 			y.causes[v.Cause]++
 			if slices.Contains(s.Forbidden(s.Cause), v.Cause) {

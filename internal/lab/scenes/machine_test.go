@@ -19,12 +19,12 @@ import (
 	"netwatchd/internal/lab/world"
 )
 
-var machine = flag.Bool("machine", false, "this machine is of its own, and has no one else's clock (make lab-full)")
+var machine = flag.Bool("machine", false, "this is an emulated machine, whose clock may be changed (make lab-full)")
 
-// unhurried suits a processor that is emulated, on a machine that does other things as well.
-var unhurried = world.Config{Interval: 20 * time.Second, Timeout: 15 * time.Second}
+// emulatedConfig suits an emulated processor on a busy machine.
+var emulatedConfig = world.Config{Interval: 20 * time.Second, Timeout: 15 * time.Second}
 
-// TestMachine plays what takes a whole machine: its clock is set, and it sleeps. The sites go on in true time meanwhile.
+// TestMachine plays scenes that need a whole machine: its clock is set, and it sleeps. The servers keep true time.
 func TestMachine(t *testing.T) {
 	if !*machine {
 		t.Skip("not asked for: make lab-full")
@@ -33,9 +33,9 @@ func TestMachine(t *testing.T) {
 	w := newPool(t).borrow(t)
 	t.Run("the clock is set a year ahead, and back", func(t *testing.T) {
 		d := watching(t, w)
-		d.unseen(func() { setClock(t, year); w.HostAhead(year) })
+		d.unseen(func() { setClock(t, year); w.HostClockAhead(year) })
 		d.until("clock")
-		d.unseen(func() { setClock(t, -year); w.HostAhead(0) })
+		d.unseen(func() { setClock(t, -year); w.HostClockAhead(0) })
 		d.until("healthy")
 		d.wakesNobody()
 	})
@@ -53,7 +53,7 @@ func TestMachine(t *testing.T) {
 	})
 }
 
-// A watched is a world with a daemon that has found all well.
+// A watched is a world with a daemon that found it healthy.
 type watched struct {
 	*parts.Daemon
 	t testing.TB
@@ -61,10 +61,10 @@ type watched struct {
 }
 
 func watching(t testing.TB, w *world.World) watched {
-	return watched{begin(t, w, &Scene{Config: unhurried}), t, w}
+	return watched{begin(t, w, &Scene{Config: emulatedConfig}), t, w}
 }
 
-// until waits until that cause stands on attempts that are made from now on.
+// until waits for a verdict with this cause, based on attempts from now on.
 func (d watched) until(cause string) {
 	d.t.Helper()
 	from := time.Now()
@@ -77,16 +77,16 @@ func (d watched) until(cause string) {
 	})
 }
 
-// unseen bends the world while the daemon stands still: a clock and a dozen servers cannot be set at one moment.
-func (d watched) unseen(bend func()) {
+// unseen changes the world while the daemon is stopped: a clock and a dozen servers cannot change at the same instant.
+func (d watched) unseen(change func()) {
 	d.Signal(syscall.SIGSTOP)
 	defer d.Signal(syscall.SIGCONT)
-	bend()
+	change()
 }
 
 var logged = regexp.MustCompile(`"msg":"verdict","service":"codex","cause":"(\w+)"`)
 
-// causes are those that the daemon has named, in order.
+// causes are the causes of the daemon's verdicts, in order.
 func (d watched) causes() (all []string) {
 	for _, line := range logged.FindAllStringSubmatch(d.Said(), -1) {
 		all = append(all, line[1])
@@ -94,26 +94,26 @@ func (d watched) causes() (all []string) {
 	return all
 }
 
-// wakesNobody wants no cause among those named that pages.
+// wakesNobody fails if any of these causes pages.
 func (d watched) wakesNobody() {
 	d.t.Helper()
 	causes := d.causes()
 	if slices.Contains(causes, "upstream") || slices.Contains(causes, "stream") {
-		d.t.Errorf("the daemon named %v: want nobody woken", causes)
+		d.t.Errorf("the daemon reported %v: want no page", causes)
 	}
 	fmt.Printf("%s: %v\n", d.t.Name(), causes)
 }
 
-// inARound waits until an attempt is under way that will be for some seconds.
+// inARound waits until an attempt is under way that takes some seconds.
 func (d watched) inARound() {
-	d.w.ServiceThinks(10 * time.Second) // it takes a while to fall asleep
+	d.w.DelayService(10 * time.Second) // falling asleep takes a while
 	d.w.AwaitRequest()
 }
 
-// away waits until all is well after an absence that was noticed; what straddled it was discarded and held against no one.
+// away waits for a healthy verdict after a suspend. Attempts that ran across it must be discarded, and nobody blamed.
 func (d watched) away() {
 	d.t.Helper()
-	d.w.ServiceThinks(0)
+	d.w.DelayService(0)
 	d.Await(patience, func() error {
 		if causes := d.causes(); !slices.Contains(causes, "suspended") {
 			return fmt.Errorf("causes %v, want suspended among them", causes)
@@ -129,7 +129,7 @@ func (d watched) away() {
 	fmt.Printf("%s: %v suspend, %v runs discarded\n", d.t.Name(), suspends, discarded)
 }
 
-// metric is the value of a series of the daemon's.
+// metric is the value of one of the daemon's metrics.
 func (d watched) metric(name string) (value float64) {
 	d.t.Helper()
 	var page []byte
@@ -154,7 +154,7 @@ func (d watched) metric(name string) (value float64) {
 	return value
 }
 
-// setClock sets this machine's clock forward, or back.
+// setClock moves this machine's clock.
 func setClock(t testing.TB, by time.Duration) {
 	t.Helper()
 	now := unix.NsecToTimeval(time.Now().Add(by).UnixNano())
@@ -163,7 +163,7 @@ func setClock(t testing.TB, by time.Duration) {
 	}
 }
 
-// sleep suspends this machine to memory. That the time has passed is seen to from outside: see package machine.
+// sleep suspends this machine to memory. Package machine makes the time pass from outside.
 func sleep(t testing.TB, d time.Duration) {
 	t.Helper()
 	fmt.Println("machine: sleeps for", d)

@@ -13,7 +13,7 @@ import (
 	"netwatchd/internal/lab/world"
 )
 
-// A status is what netwatchd says, by the names that users hold.
+// A status is netwatchd's JSON, by the names of its contract.
 type status struct {
 	At       time.Time
 	Services []verdict
@@ -38,11 +38,11 @@ type evidence struct {
 }
 
 type result struct {
-	Start, Date                 time.Time // Date is what the other side said
+	Start, Date                 time.Time // Date is the server's clock
 	Role, Probe, Class, Vantage string
 }
 
-// of is the class of the service's own probe of that name from there; empty: it was not made.
+// of returns the class of the service's probe from this vantage; empty if there is no result.
 func (v verdict) of(probe, vantage string) string {
 	for _, r := range v.Results {
 		if r.Role == "" && r.Probe == probe && r.Vantage == vantage {
@@ -52,13 +52,12 @@ func (v verdict) of(probe, vantage string) string {
 	return ""
 }
 
-// after reports whether every attempt the verdict stands on was made after that time. Runs of the agent are rare: one that
-// was under way then shows as much.
+// after reports whether all attempts of the verdict started after that time. Runs of the agent are rare and exempt.
 func (v verdict) after(at time.Time) bool {
 	return len(v.Results) > 0 && !slices.ContainsFunc(v.Results, func(r result) bool { return r.Probe != "exec" && r.Start.Before(at) })
 }
 
-// decisive is the class of the result that shows the cause best; what shows health is not asked for.
+// decisive is the class of the first evidence; empty if healthy.
 func (v verdict) decisive() string {
 	if v.Cause == "healthy" || len(v.Evidence) == 0 {
 		return ""
@@ -66,7 +65,7 @@ func (v verdict) decisive() string {
 	return v.Evidence[0].Class
 }
 
-// names are the cause and what stands beside it.
+// names are the main cause and the others found.
 func (v verdict) names() []string {
 	all := []string{v.Cause}
 	for _, also := range v.Also {
@@ -89,38 +88,38 @@ func parse(text []byte) (verdict, error) {
 	return s.Services[0], nil
 }
 
-// An Outcome is what came of a scene.
+// An Outcome is the result of playing a scene.
 type Outcome struct {
 	Scene  *Scene
-	Asked  verdict       // of the command
-	Daemon verdict       // of the daemon that was running when the world was bent
-	Waited time.Duration // from the bend to the daemon's verdict, the wait for its next round included
+	ByHand verdict       // of the command
+	Daemon verdict       // of the daemon that ran during the fault
+	Waited time.Duration // from the fault to the daemon's verdict, including the wait for its next round
 }
 
-// patience only tells slow from stuck; a verdict takes an interval, a timeout and less than two seconds.
+// patience bounds each wait. A verdict takes an interval, a timeout and less than two seconds.
 var patience = 30 * time.Second
 
-// play plays a scene: a daemon that finds all well, the bend, then a check and the daemon's own verdict.
+// play plays a scene: a daemon finds the world healthy, the fault is injected, then the command and the daemon give verdicts.
 func play(t testing.TB, w *world.World, s *Scene) Outcome {
 	t.Helper()
 	d := begin(t, w, s)
-	if s.Bend != nil {
-		s.Bend(w)
+	if s.Inject != nil {
+		s.Inject(w)
 	}
-	bent := time.Now() // while it is being bent a server is gone for a moment
+	injected := time.Now() // after the injection, during which a server may be gone for a moment
 	o := Outcome{Scene: s}
-	asked := make(chan parts.Exit, 1)
-	go func() { asked <- ask(t, w, s.asked()) }()
-	o.Daemon, o.Waited = await(t, w, s, d, bent)
-	exit := <-asked
+	exits := make(chan parts.Exit, 1)
+	go func() { exits <- runByHand(t, w, s.byHand()) }()
+	o.Daemon, o.Waited = await(t, w, s, d, injected)
+	exit := <-exits
 	var err error
-	if o.Asked, err = parse([]byte(exit.Stdout)); err != nil {
-		t.Fatalf("%v --json: %v\nstdout: %s\nstderr: %s", s.asked().Command, err, exit.Stdout, exit.Stderr)
+	if o.ByHand, err = parse([]byte(exit.Stdout)); err != nil {
+		t.Fatalf("%v --json: %v\nstdout: %s\nstderr: %s", s.byHand().Command, err, exit.Stdout, exit.Stderr)
 	}
 	return o
 }
 
-func ask(t testing.TB, w *world.World, a Asked) parts.Exit {
+func runByHand(t testing.TB, w *world.World, a ByHand) parts.Exit {
 	n := w.Netwatchd()
 	if a.Inside {
 		n.Via = w.Agent.Sandbox()
@@ -128,7 +127,7 @@ func ask(t testing.TB, w *world.World, a Asked) parts.Exit {
 	return n.Run(t, append(a.Command[:len(a.Command):len(a.Command)], "--config.file="+w.WriteConfig(), "--json")...)
 }
 
-// begin has a daemon find all well.
+// begin starts a daemon and waits until it finds the world healthy.
 func begin(t testing.TB, w *world.World, s *Scene) *parts.Daemon {
 	t.Helper()
 	w.Begin(t, s.Config)
@@ -140,7 +139,7 @@ func begin(t testing.TB, w *world.World, s *Scene) *parts.Daemon {
 	d.Await(patience, func() error {
 		v, err := read(w)
 		if err == nil && v.Cause != "healthy" {
-			err = fmt.Errorf("before anything was bent: cause %q: %s", v.Cause, v.Title)
+			err = fmt.Errorf("before the fault: cause %q: %s", v.Cause, v.Title)
 		}
 		return err
 	})
@@ -155,30 +154,30 @@ func read(w *world.World) (verdict, error) {
 	return parse(text)
 }
 
-// await follows the status file until the scene's cause stands, on attempts that were made after the bend.
-func await(t testing.TB, w *world.World, s *Scene, d *parts.Daemon, bent time.Time) (verdict, time.Duration) {
+// await follows the status file until it has the scene's cause, based on attempts after the injection.
+func await(t testing.TB, w *world.World, s *Scene, d *parts.Daemon, injected time.Time) (verdict, time.Duration) {
 	t.Helper()
 	var v verdict
-	said := make(map[string]bool)
+	reported := make(map[string]bool)
 	err := d.Eventually(patience, func() error {
 		latest, err := read(w)
 		if err != nil {
 			return err
 		}
-		if v = latest; !v.after(bent) {
-			return fmt.Errorf("cause %q is of before the bend", v.Cause)
+		if v = latest; !v.after(injected) {
+			return fmt.Errorf("cause %q is from before the fault", v.Cause)
 		}
 		for _, name := range v.names() {
-			if slices.Contains(s.Forbidden(s.Cause), name) && !said[name] {
-				said[name] = true
-				t.Errorf("the daemon names %q (%s), which must not be named here: %+v", name, v.Title, v.Evidence)
+			if slices.Contains(s.Forbidden(s.Cause), name) && !reported[name] {
+				reported[name] = true
+				t.Errorf("the daemon found %q (%s), which is forbidden here: %+v", name, v.Title, v.Evidence)
 			}
 		}
 		switch {
 		case s.Inside != "" && v.of("head", "sandbox") != s.Inside:
 			return fmt.Errorf("inside the sandbox %q, want %q", v.of("head", "sandbox"), s.Inside)
 		case s.Cause == "healthy" && v.of("stream", "host") != "ok":
-			return fmt.Errorf("no stream has been held yet")
+			return fmt.Errorf("no stream held yet")
 		case v.Cause != s.Cause && !slices.Contains(s.Or, v.Cause):
 			return fmt.Errorf("cause %q (%s), want %q", v.Cause, v.Title, s.Cause)
 		}
@@ -187,49 +186,49 @@ func await(t testing.TB, w *world.World, s *Scene, d *parts.Daemon, bent time.Ti
 	if err != nil {
 		t.Errorf("the daemon: %v: %+v", err, v.Evidence)
 	}
-	return v, time.Since(bent)
+	return v, time.Since(injected)
 }
 
-// judge compares what came of a scene with what must.
+// judge compares the outcome with the scene.
 func (o Outcome) judge(t testing.TB) {
 	t.Helper()
-	s, asked := o.Scene, o.Scene.asked()
-	by := asked.Command[0]
-	if o.Asked.Cause != asked.Cause && !slices.Contains(s.Or, o.Asked.Cause) {
-		t.Errorf("%s: cause %q (%s), want %q: %+v", by, o.Asked.Cause, o.Asked.Title, asked.Cause, o.Asked.Evidence)
+	s, want := o.Scene, o.Scene.byHand()
+	by := want.Command[0]
+	if o.ByHand.Cause != want.Cause && !slices.Contains(s.Or, o.ByHand.Cause) {
+		t.Errorf("%s: cause %q (%s), want %q: %+v", by, o.ByHand.Cause, o.ByHand.Title, want.Cause, o.ByHand.Evidence)
 	}
-	for _, name := range o.Asked.names() {
-		if slices.Contains(s.Forbidden(asked.Cause), name) {
-			t.Errorf("%s names %q, which must not be named here: %+v", by, name, o.Asked.Evidence)
+	for _, name := range o.ByHand.names() {
+		if slices.Contains(s.Forbidden(want.Cause), name) {
+			t.Errorf("%s found %q, which is forbidden here: %+v", by, name, o.ByHand.Evidence)
 		}
 	}
-	if asked.Class != "" && o.Asked.decisive() != asked.Class {
-		t.Errorf("%s: decisive class %q, want %q: %+v", by, o.Asked.decisive(), asked.Class, o.Asked.Evidence)
+	if want.Class != "" && o.ByHand.decisive() != want.Class {
+		t.Errorf("%s: decisive class %q, want %q: %+v", by, o.ByHand.decisive(), want.Class, o.ByHand.Evidence)
 	}
 	if s.Class != "" && o.Daemon.decisive() != s.Class {
 		t.Errorf("the daemon: decisive class %q, want %q: %+v", o.Daemon.decisive(), s.Class, o.Daemon.Evidence)
 	}
-	if s.Inside != "" && len(o.Asked.Results) > 0 && o.Asked.of("head", "sandbox") != s.Inside {
-		t.Errorf("%s: inside the sandbox %q, want %q", by, o.Asked.of("head", "sandbox"), s.Inside)
+	if s.Inside != "" && len(o.ByHand.Results) > 0 && o.ByHand.of("head", "sandbox") != s.Inside {
+		t.Errorf("%s: inside the sandbox %q, want %q", by, o.ByHand.of("head", "sandbox"), s.Inside)
 	}
 }
 
-// punctual holds a verdict to its promise, which only a machine that does nothing else can keep.
+// punctual checks the promised delay of the verdict. Only a machine without other load can keep it.
 func (o Outcome) punctual(t testing.TB) {
 	t.Helper()
 	if late := o.lateness(); late > promised {
-		t.Errorf("the verdict came %v after the first failed attempt, timeouts aside: want at most %v", late, promised)
+		t.Errorf("the verdict came %v after the first failed attempt, without its timeouts: want at most %v", late, promised)
 	}
 }
 
-// promised is how soon after the first failed attempt the cause is named, timeouts of the failing kind aside.
+// promised is the longest delay from the first failed attempt to the verdict, without the timeouts of the failing kind.
 const promised = 2 * time.Second
 
-// effort is what the failed attempt takes by itself that shows the cause, in words as well: nobody can know sooner.
+// effort is how long the decisive attempt itself takes, as text and as a duration. No verdict can be sooner.
 func (o Outcome) effort() (words string, takes time.Duration) {
 	timeout := world.TimeoutOf(o.Scene.Config)
 	switch decisive := o.Daemon.decisive(); {
-	case decisive == "stream.stalled": // a stream is held again before it is called cut
+	case decisive == "stream.stalled": // a stream is held a second time before it counts as dropped
 		return "2 × (hold + timeout) + ", 2 * (world.Hold + timeout)
 	case decisive == "stream.idle_cut", decisive == "stream.cut":
 		return "2 × hold + ", 2 * world.Hold
@@ -237,9 +236,9 @@ func (o Outcome) effort() (words string, takes time.Duration) {
 		return "timeout + ", world.SandboxTimeout
 	case timedOut(decisive):
 		return "timeout + ", timeout
-	case decisive == "local.denied" && o.Daemon.Evidence[0].Elapsed >= 1: // what is dropped shows when it is sent again (RFC 6298)
+	case decisive == "local.denied" && o.Daemon.Evidence[0].Elapsed >= 1: // a dropped SYN is sent again after 1 s (RFC 6298)
 		return "1 s + ", time.Second
-	case strings.HasPrefix(decisive, "exec.") && len(o.Scene.Asked.Command) > 0: // only a run of the agent shows it
+	case strings.HasPrefix(decisive, "exec.") && len(o.Scene.ByHand.Command) > 0: // only a run of the agent shows it
 		return "run + ", time.Duration(o.Daemon.Evidence[0].Elapsed * float64(time.Second))
 	case slices.ContainsFunc(o.Daemon.Results, func(r result) bool { return timedOut(r.Class) }):
 		return "", timeout
@@ -255,7 +254,7 @@ func timedOut(class string) bool {
 	return false
 }
 
-// slow reports whether nothing failed that could be timed: good answers took their time, or chance decides.
+// slow reports whether no failure can be timed: answers were only slow, or chance decides.
 func (o Outcome) slow() bool {
 	late := o.Daemon.decisive() == "ok" && o.Scene.Cause != "sandbox_open"
 	return o.Daemon.decisive() == "" || late || len(o.Scene.Or) > 0
@@ -269,7 +268,7 @@ func (o Outcome) lateness() time.Duration {
 	return time.Duration(o.Daemon.Delay*float64(time.Second)) - takes
 }
 
-// delay is how long the verdict takes, so coarsely that it says the same tomorrow.
+// delay is the verdict's delay for the truth table, coarse enough to be the same in every run.
 func (o Outcome) delay() string {
 	switch {
 	case o.Scene.Cause == "healthy":

@@ -22,13 +22,13 @@ import (
 )
 
 var (
-	one    = flag.String("scene", "", "play the scene of this name, and leave it open")
-	table  = flag.Bool("table", false, "print what came of every scene")
+	one    = flag.String("scene", "", "play this scene, and leave it open")
+	table  = flag.Bool("table", false, "print the outcome of every scene")
 	update = flag.Bool("update", false, "write docs/truth-table.md")
 )
 
-// worlds is how many are bent at a time: most of a scene is waiting, but more than this many start their programs at the
-// same moment often enough to be late on two cores that other tests use as well.
+// worlds is how many scenes run in parallel. Most of a scene is waiting, but with more of them too many programs start at the same
+// time for two cores that other tests use too.
 const worlds = 3
 
 func TestMain(m *testing.M) {
@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 	parts.Main(m, func(string) error { return nil })
 }
 
-// A pool lends worlds; it builds them when they are wanted.
+// A pool lends worlds, and builds them on demand.
 type pool struct {
 	owner testing.TB
 	free  chan *world.World
@@ -44,10 +44,10 @@ type pool struct {
 
 func newPool(t testing.TB) *pool {
 	t.Helper()
-	if asked := *table || *one != "" || *soak > shortSoak; asked {
+	if required := *table || *one != "" || *soak > shortSoak; required {
 		t.Cleanup(func() {
 			if t.Skipped() {
-				t.Fail() // who asks for the laboratory is not told that all went well without one
+				t.Fail() // the laboratory was requested: without it the run is not a success
 			}
 		})
 	}
@@ -59,7 +59,7 @@ func newPool(t testing.TB) *pool {
 	return p
 }
 
-// A builder fails the test that wants a world, and cleans up only after the one that owns the pool.
+// A builder fails the test that borrows a world, but cleans up after the test that owns the pool.
 type builder struct {
 	testing.TB
 	owner testing.TB
@@ -112,30 +112,30 @@ func TestScenes(t *testing.T) {
 
 func print(outcomes map[string]Outcome) {
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "SCENE\tEXPECTED\tASKED\tDAEMON\tCLASS\tDELAY\tFROM BEND")
+	fmt.Fprintln(w, "SCENE\tEXPECTED\tBY HAND\tDAEMON\tCLASS\tDELAY\tSINCE FAULT")
 	for _, s := range All {
 		if o, played := outcomes[s.Name]; played {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%.1f s\t%.1f s\n", s.Name, s.Cause, o.Asked.Cause, o.Daemon.Cause,
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%.1f s\t%.1f s\n", s.Name, s.Cause, o.ByHand.Cause, o.Daemon.Cause,
 				o.Daemon.decisive(), o.Daemon.Delay, o.Waited.Seconds())
 		}
 	}
 	w.Flush()
 }
 
-// truth holds docs/truth-table.md to what came of the scenes.
+// truth compares docs/truth-table.md with the outcomes.
 func truth(t *testing.T, outcomes map[string]Outcome) {
 	t.Helper()
 	var text bytes.Buffer
-	text.WriteString("# What netwatchd makes of what\n\n" +
-		"Played in a small internet of real servers (`make lab`), by the daemon, and by a command meanwhile: `netwatchd check` says\n" +
-		"the same unless another word is given. The class is that of the decisive evidence; the delay is from the first failed attempt\n" +
-		"to the verdict.\n")
+	text.WriteString("# Truth table\n\n" +
+		"Every fault that the laboratory injects into a network of real servers (`make lab`), and the daemon's verdict. The class is that\n" +
+		"of the decisive evidence. The delay is from the first failed attempt to the verdict. `netwatchd check`, run by hand during\n" +
+		"the fault, reports the same, unless the last column says otherwise.\n")
 	for _, part := range Parts {
-		fmt.Fprintf(&text, "\n## %s\n\n| when | verdict | shown by | after | asked by hand |\n|---|---|---|---|---|\n", part.Title)
+		fmt.Fprintf(&text, "\n## %s\n\n| fault | verdict | shown by | delay | by hand |\n|---|---|---|---|---|\n", part.Title)
 		for _, s := range part.Scenes {
 			o := outcomes[s.Name]
 			fmt.Fprintf(&text, "| %s | %s | %s | %s | %s |\n",
-				s.Name, code(append([]string{s.Cause}, s.Or...)...), code(s.Class), o.delay(), s.Asked)
+				s.Name, code(append([]string{s.Cause}, s.Or...)...), code(s.Class), o.delay(), s.ByHand)
 		}
 	}
 	path := filepath.Join("..", "..", "..", "docs", "truth-table.md")
@@ -149,7 +149,7 @@ func truth(t *testing.T, outcomes map[string]Outcome) {
 		t.Error(err)
 	}
 	if diff := cmp.Diff(string(have), text.String()); diff != "" {
-		t.Errorf("docs/truth-table.md is out of date: make lab LABFLAGS=-update (-there +seen):\n%s", diff)
+		t.Errorf("docs/truth-table.md is out of date: run make lab LABFLAGS=-update (-file +outcome):\n%s", diff)
 	}
 }
 
@@ -163,7 +163,7 @@ func code(names ...string) string {
 	return strings.Join(names, " or ")
 }
 
-// TestOpen plays one scene and leaves it open for a person to look around in.
+// TestOpen plays one scene and leaves it open, so that a person can look around.
 func TestOpen(t *testing.T) {
 	if *one == "" {
 		t.Skip("not asked for: make lab SCENE=…")
@@ -173,16 +173,16 @@ func TestOpen(t *testing.T) {
 			w := newPool(t).borrow(t)
 			o := play(t, w, s)
 			print(map[string]Outcome{s.Name: o})
-			fmt.Printf("\n%s\n\n", o.Asked.Title)
+			fmt.Printf("\n%s\n\n", o.ByHand.Title)
 			fmt.Printf("on the host:         nsenter -t $(pgrep -fx '%s infinity') -n -m -p\n", w.Host.Name)
 			fmt.Printf("beyond the gateway:  nsenter -t $(pgrep -fx '%s infinity') -n\n", w.Beyond.Name)
 			n := w.Netwatchd()
 			fmt.Printf("netwatchd there:     env %s %s/netwatchd %s --config.file=%s\n",
-				strings.Join(n.Env, " "), parts.Dir(), strings.Join(s.Asked.command(), " "), w.WriteConfig())
-			if s.Asked.Inside {
+				strings.Join(n.Env, " "), parts.Dir(), strings.Join(s.ByHand.command(), " "), w.WriteConfig())
+			if s.ByHand.Inside {
 				fmt.Printf("in the sandbox:      %s COMMAND\n", strings.Join(w.Agent.Sandbox(), " "))
 			}
-			fmt.Print("\nEnter ends it. ")
+			fmt.Print("\nPress Enter to end. ")
 			bufio.NewReader(os.Stdin).ReadString('\n')
 			io.WriteString(os.Stdout, "\n")
 			return

@@ -14,7 +14,7 @@ import (
 type Zone = parts.Zone
 
 const (
-	Right     = parts.Right
+	Correct   = parts.Correct
 	Missing   = parts.Missing
 	BlockList = parts.BlockList
 	Silent    = parts.Silent

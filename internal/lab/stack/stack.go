@@ -37,8 +37,8 @@ func Start(t testing.TB) *Stack {
 	s.web = &parts.Server{In: far, Path: parts.Program(t, "nginx", "nginx-light"),
 		Args: []string{"-p", s.Dir, "-c", filepath.Join(s.Dir, "nginx.conf"), "-e", "stderr"}}
 	t.Cleanup(s.stop)
-	s.serve(s.system, Right)
-	s.serve(s.direct, Right)
+	s.serve(s.system, Correct)
+	s.serve(s.direct, Correct)
 	s.serveWeb()
 	return s
 }
@@ -60,7 +60,7 @@ func (s *Stack) Certify(stem, name string) { s.authority.Issue(stem, Valid, name
 func (s *Stack) StopDNS() { s.system.Stop() }
 
 // StartDNS starts it again.
-func (s *Stack) StartDNS() { s.SystemSays(Right) }
+func (s *Stack) StartDNS() { s.SystemSays(Correct) }
 
 // SystemSays changes what the host's nameserver says about the service's name.
 func (s *Stack) SystemSays(zone Zone) { s.serve(s.system, zone) }
@@ -88,8 +88,8 @@ func (s *Stack) CloseService() {
 // StopWeb closes the service's port and the controls'.
 func (s *Stack) StopWeb() { s.web.Stop() }
 
-// ServiceShows changes the service's certificate.
-func (s *Stack) ServiceShows(kind Certificate) {
+// ServiceCertificate changes the service's certificate.
+func (s *Stack) ServiceCertificate(kind Certificate) {
 	signer := s.authority
 	if kind == ByAnotherAuthority {
 		signer = parts.NewAuthority(s.t, "Another Authority")

@@ -46,7 +46,7 @@ func TestStack(t *testing.T) {
 	if response, err = client.Head("https://chatgpt.com/backend-api/codex/responses"); err != nil || response.StatusCode != 503 {
 		t.Errorf("got %v, %v; want 503", response, err)
 	}
-	s.ServiceShows(Expired)
+	s.ServiceCertificate(Expired)
 	_, err = client.Head("https://chatgpt.com/backend-api/codex/responses")
 	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); !ok || invalid.Reason != x509.Expired {
 		t.Errorf("got %v, want an expired certificate", err)

@@ -1,8 +1,7 @@
-// Package wire is a length of cable that can be bent: it delays, loses and swallows frames.
+// Package wire is a cable with injectable faults: it delays, loses and drops frames.
 //
-// It stands between two interfaces of a namespace and carries every frame from one to the other by hand, since not every
-// kernel has netem. The interfaces, and their peers, must have their offloads off: what the kernel leaves to the network
-// card (checksums, segments) nobody would do here.
+// It copies every frame between two interfaces of a namespace, because not every kernel has netem. Offloads must be off on
+// both interfaces and on their peers: there is no network card here to compute checksums and segments.
 package wire
 
 import (
@@ -17,27 +16,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Bend is what is wrong with a wire. The zero one carries everything at once.
-type Bend struct {
-	Delay   time.Duration // one way
-	Loss    float64       // the share of frames that is lost, each way
-	Longest int           // frames of more bytes are swallowed without a word; zero: none are
+// An Impairment is what is wrong with a wire. The zero value is a perfect wire.
+type Impairment struct {
+	Delay    time.Duration // one way
+	Loss     float64       // the share of frames that is lost, each way
+	MaxFrame int           // longer frames are dropped silently; zero: no limit
 }
 
-// A Wire carries frames until it is closed.
+// A Wire copies frames until it is closed.
 type Wire struct {
-	bend  atomic.Pointer[Bend]
-	mu    sync.Mutex
-	dice  *rand.Rand
-	ends  [2]*os.File
-	lines sync.WaitGroup
+	impairment atomic.Pointer[Impairment]
+	mu         sync.Mutex
+	dice       *rand.Rand
+	ends       [2]*os.File
+	copying    sync.WaitGroup
 }
 
-// New joins two interfaces of the calling thread's network. What is lost depends on the seed, and on the order in which
-// frames come.
+// New joins two interfaces of the calling thread's network namespace. Losses depend on the seed and on the order of frames.
 func New(a, b string, seed uint64) (*Wire, error) {
 	w := &Wire{dice: rand.New(rand.NewPCG(seed, seed))}
-	w.Set(Bend{})
+	w.Set(Impairment{})
 	for i, name := range []string{a, b} {
 		end, err := open(name)
 		if err != nil {
@@ -46,13 +44,13 @@ func New(a, b string, seed uint64) (*Wire, error) {
 		}
 		w.ends[i] = end
 	}
-	w.lines.Go(func() { w.carry(w.ends[0], w.ends[1]) })
-	w.lines.Go(func() { w.carry(w.ends[1], w.ends[0]) })
+	w.copying.Go(func() { w.copy(w.ends[0], w.ends[1]) })
+	w.copying.Go(func() { w.copy(w.ends[1], w.ends[0]) })
 	return w, nil
 }
 
-// Set bends the wire; frames under way are not affected.
-func (w *Wire) Set(b Bend) { w.bend.Store(&b) }
+// Set changes the impairment of frames that arrive from now on.
+func (w *Wire) Set(i Impairment) { w.impairment.Store(&i) }
 
 // Close ends it.
 func (w *Wire) Close() {
@@ -61,7 +59,7 @@ func (w *Wire) Close() {
 			end.Close()
 		}
 	}
-	w.lines.Wait()
+	w.copying.Wait()
 }
 
 // open returns the raw end of an interface: all that comes in there, whomever it is for, and nothing that goes out.
@@ -98,7 +96,7 @@ func htons(n uint16) uint16 { return n<<8 | n>>8 } // every machine that runs th
 // longestFrame is beyond what an interface with an MTU of 1500 sends.
 const longestFrame = 2048
 
-func (w *Wire) carry(from, to *os.File) {
+func (w *Wire) copy(from, to *os.File) {
 	frame := make([]byte, longestFrame)
 	for {
 		n, err := from.Read(frame)
@@ -108,19 +106,19 @@ func (w *Wire) carry(from, to *os.File) {
 			}
 			return
 		}
-		bend := *w.bend.Load()
+		impairment := *w.impairment.Load()
 		switch {
-		case bend.Longest > 0 && n > bend.Longest, w.lost(bend.Loss):
-		case bend.Delay == 0:
+		case impairment.MaxFrame > 0 && n > impairment.MaxFrame, w.lost(impairment.Loss):
+		case impairment.Delay == 0:
 			to.Write(frame[:n]) // into an interface that is down: the frame is lost, as on a real one
 		default:
 			late := append([]byte(nil), frame[:n]...)
-			time.AfterFunc(bend.Delay, func() { to.Write(late) })
+			time.AfterFunc(impairment.Delay, func() { to.Write(late) })
 		}
 	}
 }
 
-// isDown reports whether the socket said once that its interface went down; it goes on when that is up again.
+// isDown reports whether err says that the interface went down. The socket reports it once, and works when the interface is up again.
 func isDown(err error) bool {
 	failed, ok := err.(*os.PathError)
 	return ok && failed.Err == unix.ENETDOWN

@@ -10,15 +10,15 @@ import (
 	"netwatchd/internal/lab/responses"
 )
 
-// An Agent is codex as a user of the host has it, signed in to the service that is here; or, without a version, only the
-// command that stands for its sandbox.
+// An Agent is codex, installed for a user of the host and signed in to the service of this world. Without a version it is only
+// the command that stands for its sandbox.
 type Agent struct {
 	w       *World
 	version string
 	dir     string // not under $TMPDIR, where codex's sandbox refuses to have a home
 }
 
-// install gives the host the agent that is configured, for the test that has begun.
+// install installs the configured agent until the current test ends.
 func (w *World) install() {
 	w.t.Helper()
 	w.Agent = nil
@@ -39,7 +39,7 @@ func (w *World) install() {
 	w.must(os.MkdirAll(a.home(), 0o755))
 	w.must(os.Symlink(parts.Codex(w.t, a.version), a.launcher()))
 	w.must(responses.SignIn(a.home()))
-	w.ServiceStreams(Refuses) // codex would take turns on a WebSocket, which the stand-in does not speak
+	w.ServiceStreams(Refuses) // codex would use a WebSocket for its turns, which the mock does not support
 	w.Env = append(w.Env, "HOME="+filepath.Dir(a.home()), "CODEX_HOME="+a.home(),
 		"CODEX_REFRESH_TOKEN_URL_OVERRIDE=https://"+ServiceName+"/oauth/token")
 }
@@ -49,14 +49,13 @@ func (a *Agent) launcher() string { return filepath.Join(a.dir, "codex") }
 func (a *Agent) wrapper() string  { return filepath.Join(a.dir, "wrap") }
 func (a *Agent) signIn() string   { return filepath.Join(a.home(), "auth.json") }
 
-// storage is netwatchd's.
+// storage is netwatchd's storage directory.
 func (a *Agent) storage() string { return filepath.Join(a.dir, "storage") }
 
-// SandboxTimeout is how long an attempt inside the sandbox may take here, its start included.
+// SandboxTimeout bounds a sandbox probe here, including the start of the sandbox.
 const SandboxTimeout = 2500 * time.Millisecond
 
-// config are the lines of the service's configuration that are about the agent. It runs often, and the sandbox is looked
-// into often: a scene should take seconds.
+// config is the agent's part of the service's configuration. Agent and sandbox probe run often, so that a scene takes seconds.
 func (a *Agent) config() string {
 	if a == nil {
 		return ""
@@ -91,33 +90,33 @@ func (a *Agent) ConfigureOurs(toml string) {
 	a.replace(filepath.Join(a.storage(), "codex-home", "config.toml"), toml, 0o644)
 }
 
-// Wrap changes the command that stands for the sandbox: a shell's line that runs "$@" in it.
+// Wrap changes the sandbox command: a shell line that runs "$@".
 func (a *Agent) Wrap(line string) { a.replace(a.wrapper(), "#!/bin/sh\n"+line+"\n", 0o755) }
 
-// Unwrap takes that command away.
+// Unwrap removes the sandbox command.
 func (a *Agent) Unwrap() { a.hide(a.wrapper()) }
 
-// Uninstall takes codex away.
+// Uninstall removes codex.
 func (a *Agent) Uninstall() { a.hide(a.launcher()) }
 
-// SignOut takes the sign-in away.
+// SignOut removes the sign-in.
 func (a *Agent) SignOut() { a.hide(a.signIn()) }
 
-// Protect takes the right to write the sign-in away.
-func (a *Agent) Protect() {
+// ProtectSignIn makes the sign-in read-only.
+func (a *Agent) ProtectSignIn() {
 	a.w.t.Helper()
 	a.w.t.Cleanup(func() { os.Chmod(a.signIn(), 0o600) })
 	a.w.must(os.Chmod(a.signIn(), 0o400))
 }
 
-// hide takes a file away until the test ends.
+// hide removes a file until the test ends.
 func (a *Agent) hide(path string) {
 	a.w.t.Helper()
 	a.w.t.Cleanup(func() { os.Rename(path+".hidden", path) })
 	a.w.must(os.Rename(path, path+".hidden"))
 }
 
-// replace writes a file, until the test ends; what was there may be running.
+// replace replaces a file until the test ends. It renames, because the old file may be running.
 func (a *Agent) replace(path, text string, mode os.FileMode) {
 	a.w.t.Helper()
 	a.w.must(os.MkdirAll(filepath.Dir(path), 0o700))
@@ -130,15 +129,15 @@ func (a *Agent) replace(path, text string, mode os.FileMode) {
 	a.w.must(os.Rename(path+".next", path))
 }
 
-// RefuseSignIn has the service refuse the sign-in, and to renew it.
+// RefuseSignIn makes the service reject the sign-in and its renewal.
 func (w *World) RefuseSignIn() {
-	w.TurnsEnd(responses.Unauthorized)
+	w.EndTurns(responses.Unauthorized)
 	w.t.Cleanup(func() { w.Mock.RefusesRenewal.Store(false) })
 	w.Mock.RefusesRenewal.Store(true)
 }
 
-// TurnsEnd changes what the service does with the agent's turns; all else goes on.
-func (w *World) TurnsEnd(how responses.Behaviour) {
+// EndTurns changes how the service answers the agent's turns, and nothing else.
+func (w *World) EndTurns(how responses.Behaviour) {
 	w.t.Cleanup(func() { w.Mock.Behave(responses.OK) })
 	w.Mock.Behave(how)
 }

@@ -8,14 +8,14 @@ import (
 	"netwatchd/internal/lab/parts"
 )
 
-// HostAhead has everyone beyond the gateway live that far behind this host (ahead of it, if negative), in what their
-// servers say of the time and in what their certificates do: what a host sees whose own clock is ahead.
-func (w *World) HostAhead(by time.Duration) {
+// HostClockAhead shifts the clocks of all servers, and the validity of their certificates, into the past (into the future if
+// by is negative). This is what a host sees whose own clock is ahead.
+func (w *World) HostClockAhead(by time.Duration) {
 	w.t.Helper()
-	w.bend(w.liveAt, func(s *site) { s.Behind = by })
+	w.change(w.restartAtTime, func(s *site) { s.Behind = by })
 }
 
-func (w *World) liveAt() {
+func (w *World) restartAtTime() {
 	w.t.Helper()
 	w.authority.Behind = w.site.Behind
 	w.authority.Issue(w.file("service"), parts.Valid, ServiceName)
@@ -24,7 +24,7 @@ func (w *World) liveAt() {
 	w.serveService()
 }
 
-// behind is the command that gives what it runs everyone's clock.
+// behind is the command prefix that runs a server with the shifted clock.
 func (w *World) behind() []string {
 	if w.site.Behind == 0 {
 		return nil

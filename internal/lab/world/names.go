@@ -9,7 +9,7 @@ import (
 	"netwatchd/internal/lab/parts"
 )
 
-// records are what every nameserver knows.
+// records are served by every nameserver.
 func records() parts.Records {
 	r := parts.Records{Name: ServiceName, Answers: []string{"A " + ServiceIPv4, "AAAA " + ServiceIPv6}}
 	for _, control := range Controls {
@@ -27,47 +27,47 @@ func (w *World) serveNames() {
 	}{"gateway": {&w.system, []string{Resolver}}, "second": {&w.second, []string{SecondResolver}}, "public": {&w.public, DirectResolvers}} {
 		*server.to = parts.NewNameserver(w.t, w.Beyond, w.Dir, name, records(), server.at...)
 		w.t.Cleanup((*server.to).Stop)
-		w.says(*server.to, parts.Right)
+		w.serveZone(*server.to, parts.Correct)
 	}
 }
 
-// says starts a nameserver, or starts it again, with what it is to say about the service's name.
-func (w *World) says(n *parts.Nameserver, zone parts.Zone) {
+// serveZone starts or restarts a nameserver with this answer for the service's name.
+func (w *World) serveZone(n *parts.Nameserver, zone parts.Zone) {
 	w.t.Helper()
 	n.Serve(w.t, zone, func(address string) error {
 		return w.Beyond.Do(func() error { return parts.AskName(address, Controls[0].Name) })
 	})
 }
 
-// ResolverSays changes what the gateway's resolver says about the service's name.
-func (w *World) ResolverSays(zone parts.Zone) {
+// ResolverAnswers changes how the gateway's resolver answers for the service's name.
+func (w *World) ResolverAnswers(zone parts.Zone) {
 	w.t.Helper()
-	w.t.Cleanup(func() { w.says(w.system, parts.Right) })
-	w.says(w.system, zone)
+	w.t.Cleanup(func() { w.serveZone(w.system, parts.Correct) })
+	w.serveZone(w.system, zone)
 }
 
-// EveryoneSays changes what all resolvers say about the service's name.
-func (w *World) EveryoneSays(zone parts.Zone) {
+// AllResolversAnswer changes how all resolvers answer for the service's name.
+func (w *World) AllResolversAnswer(zone parts.Zone) {
 	w.t.Helper()
-	w.ResolverSays(zone)
+	w.ResolverAnswers(zone)
 	for _, n := range []*parts.Nameserver{w.second, w.public} {
-		w.t.Cleanup(func() { w.says(n, parts.Right) })
-		w.says(n, zone)
+		w.t.Cleanup(func() { w.serveZone(n, parts.Correct) })
+		w.serveZone(n, zone)
 	}
 }
 
 // StopResolver stops the gateway's resolver: its port is closed.
 func (w *World) StopResolver() {
 	w.t.Helper()
-	w.t.Cleanup(func() { w.says(w.system, parts.Right) })
+	w.t.Cleanup(func() { w.serveZone(w.system, parts.Correct) })
 	w.system.Stop()
 }
 
-// A Twist changes the answer to a question; the answer is right when it gets it.
-type Twist func(question dns.Question, answer *dns.Msg)
+// A Rewrite changes a correct answer.
+type Rewrite func(question dns.Question, answer *dns.Msg)
 
-// TwistResolver puts a scripted nameserver in the place of the gateway's resolver, for what unbound cannot be made to say.
-func (w *World) TwistResolver(twist Twist) {
+// ScriptResolver replaces the gateway's resolver by a scripted one, for answers that unbound cannot give.
+func (w *World) ScriptResolver(rewrite Rewrite) {
 	w.t.Helper()
 	w.StopResolver()
 	known := make(map[dns.Question][]dns.RR)
@@ -89,7 +89,7 @@ func (w *World) TwistResolver(twist Twist) {
 		if answer.Answer = known[q]; len(answer.Answer) == 0 {
 			answer.Rcode = dns.RcodeNameError
 		}
-		twist(q, answer)
+		rewrite(q, answer)
 		rw.WriteMsg(answer)
 	})
 	var packets net.PacketConn
@@ -111,33 +111,32 @@ func (w *World) TwistResolver(twist Twist) {
 	}
 }
 
-// Says is the twist that answers every question with a response code.
-func Says(rcode int) Twist {
+// Rcode answers every question with this response code.
+func Rcode(rcode int) Rewrite {
 	return func(_ dns.Question, answer *dns.Msg) { answer.Answer, answer.Rcode = nil, rcode }
 }
 
-// OnlyAAAA is the twist that withholds IPv4 addresses.
+// OnlyAAAA removes IPv4 addresses.
 func OnlyAAAA(question dns.Question, answer *dns.Msg) {
 	if question.Qtype == dns.TypeA {
 		answer.Answer, answer.Rcode = nil, dns.RcodeSuccess
 	}
 }
 
-// Rewrites is the twist that sends whoever asks for a name that does not exist to the portal; and who asks for the
-// service as well, if its name is to be missing.
-func Rewrites(service bool) Twist {
+// RedirectMissing answers names that do not exist with the portal's address, and the service's name too if service is set.
+func RedirectMissing(service bool) Rewrite {
 	return toPortal(func(question dns.Question, answer *dns.Msg) bool {
 		return answer.Rcode == dns.RcodeNameError || service && question.Name == ServiceName+"."
 	})
 }
 
-// Answers is the twist that sends whoever asks for any name of that domain to the portal.
-func Answers(domain string) Twist {
+// RedirectDomain answers every name of the domain with the portal's address.
+func RedirectDomain(domain string) Rewrite {
 	return toPortal(func(question dns.Question, _ *dns.Msg) bool { return strings.HasSuffix(question.Name, domain) })
 }
 
-// Places is the twist that has the service be at one IPv4 address alone.
-func Places(address string) Twist {
+// ServiceAt gives the service's name one IPv4 address and no other.
+func ServiceAt(address string) Rewrite {
 	return func(question dns.Question, answer *dns.Msg) {
 		if question.Name != ServiceName+"." {
 			return
@@ -150,9 +149,9 @@ func Places(address string) Twist {
 	}
 }
 
-func toPortal(is func(dns.Question, *dns.Msg) bool) Twist {
+func toPortal(match func(dns.Question, *dns.Msg) bool) Rewrite {
 	return func(question dns.Question, answer *dns.Msg) {
-		if !is(question, answer) {
+		if !match(question, answer) {
 			return
 		}
 		answer.Answer, answer.Rcode = nil, dns.RcodeSuccess

@@ -10,20 +10,20 @@ import (
 	"github.com/coder/websocket"
 )
 
-// A Streaming is what the service does with a request for a WebSocket.
+// Streaming is how the service handles WebSocket requests.
 type Streaming int32
 
 const (
-	Streams Streaming = iota // upgrades it, and answers pings as long as the client stays
-	Refuses                  // 426: it upgrades nobody who is not signed in
-	Hangs                    // does not answer the request
-	HangsUp                  // upgrades, and answers the first ping by hanging up
-	Mute                     // upgrades, and answers nothing
+	Streams Streaming = iota // upgrades and answers pings
+	Refuses                  // answers 426, as to a client that is not signed in
+	Hangs                    // never answers the request
+	HangsUp                  // upgrades and closes the connection at the first ping
+	Mute                     // upgrades and answers nothing
 )
 
 type streams struct{ atomic.Int32 }
 
-// ServiceStreams changes what the service does with requests for a WebSocket; all else goes on.
+// ServiceStreams changes how the service handles WebSocket requests, and nothing else.
 func (w *World) ServiceStreams(how Streaming) {
 	w.t.Cleanup(func() { w.streams.Store(int32(Streams)) })
 	w.streams.Store(int32(how))
@@ -52,27 +52,27 @@ func stream(rw http.ResponseWriter, r *http.Request, how Streaming) {
 		return how == Streams
 	}})
 	if err != nil {
-		return // the client has been told
+		return // the client has its error
 	}
 	defer conn.CloseNow()
 	<-conn.CloseRead(context.Background()).Done()
 }
 
-// UpgradesGet has the service's nginx answer requests for a WebSocket itself, as "501".
-func (w *World) UpgradesGet(answer string) {
+// AnswerUpgrades makes the service's nginx answer WebSocket requests itself: "501".
+func (w *World) AnswerUpgrades(answer string) {
 	w.t.Helper()
-	w.bend(w.serveService, func(s *site) { s.Upgrade = answer })
+	w.change(w.serveService, func(s *site) { s.Upgrade = answer })
 }
 
-// ServiceCutsIdle has the service's nginx end streams that are idle for so long.
-func (w *World) ServiceCutsIdle(after time.Duration) {
+// ServiceDropsIdle makes the service's nginx close streams that were idle for this long.
+func (w *World) ServiceDropsIdle(after time.Duration) {
 	w.t.Helper()
-	w.bend(w.serveService, func(s *site) { s.Idle = after })
+	w.change(w.serveService, func(s *site) { s.Idle = after })
 }
 
-// Forget has the gateway keep track of connections to the service as a NAT does, forget those that are idle for a second,
-// and do with what then comes along as said: "drop", "reject with tcp reset".
-func (w *World) Forget(then string) {
+// ForgetIdle makes the gateway track connections to the service as a NAT does and forget them after one idle second. Later
+// packets of a forgotten connection get this verdict: "drop", "reject with tcp reset".
+func (w *World) ForgetIdle(then string) {
 	w.t.Helper()
 	const sysctls = "/proc/sys/net/netfilter/nf_conntrack_tcp_"
 	set := func(timeout, loose string) {
@@ -82,7 +82,7 @@ func (w *World) Forget(then string) {
 	for _, to := range []string{dropsForgotten, dropsForgotten6} {
 		w.filter(w.Beyond, "type filter hook input priority 0", "iif "+gatewayEnd+" ", []string{to}, " "+then)
 	}
-	set("1", "0") // seconds; and a connection it does not know is not taken up in the middle
+	set("1", "0") // seconds; and an unknown connection is not picked up in the middle
 }
 
 const (
@@ -90,19 +90,19 @@ const (
 	dropsForgotten6 = "ip6 daddr " + ServiceIPv6 + " tcp dport 443 ct state invalid"
 )
 
-// CutIdle has the proxy end tunnels in which nothing was said for so long.
-func (p *Proxy) CutIdle(after time.Duration) {
+// DropIdle makes the proxy close tunnels that were idle for this long.
+func (p *Proxy) DropIdle(after time.Duration) {
 	p.w.t.Cleanup(func() { p.idle.Store(0) })
 	p.idle.Store(int64(after))
 }
 
-// patient is a connection that is read as long as something comes in time.
-type patient struct {
+// idleLimited is a connection whose reads time out when it is idle.
+type idleLimited struct {
 	net.Conn
-	idle *atomic.Int64 // zero: there is time
+	idle *atomic.Int64 // zero: no limit
 }
 
-func (p patient) Read(b []byte) (int, error) {
+func (p idleLimited) Read(b []byte) (int, error) {
 	if idle := time.Duration(p.idle.Load()); idle > 0 {
 		p.SetReadDeadline(time.Now().Add(idle))
 	}

@@ -15,26 +15,26 @@ import (
 	"netwatchd/internal/lab/parts"
 )
 
-// A site is what nginx does for everyone beyond the gateway.
+// A site is what the nginx servers beyond the gateway do.
 type site struct {
 	Open    bool // the service's port
 	Answer  string
 	Headers []string
-	Upgrade string          // the service's nginx's own answer to a request for an upgrade; empty: it passes it on
-	Idle    time.Duration   // after which the service's nginx cuts a stream
+	Upgrade string          // nginx's own answer to a WebSocket request; empty: it is passed on
+	Idle    time.Duration   // after which nginx closes a stream
 	Down    map[string]bool // controls, by name
 	Portal  string
-	Behind  time.Duration // everyone's clock
+	Behind  time.Duration // how far all clocks are behind
 }
 
-// usual: the service's answers are the stand-in's own.
+// usual is a healthy network: the mock answers for the service.
 var usual = site{Open: true, Idle: 30 * time.Second, Portal: "200 \"<html><title>Welcome to our wireless network</title></html>\""}
 
 const nginxHead = `
 daemon off;
-user root root; # the only user there is in a namespace of one
-master_process off; # one process: what is killed is gone
-env FAKETIME; # which it would forget, and the library that fakes its clock asks for every ten seconds
+user root root; # the only user of the namespace
+master_process off; # one process, so that a kill is complete
+env FAKETIME; # nginx would drop it, and libfaketime reads it every ten seconds
 error_log stderr warn;
 events {}
 http {
@@ -44,7 +44,7 @@ http {
   scgi_temp_path {{.Dir}};
 `
 
-// The controls, and the portal: whoever is sent there is told to sign in.
+// The controls and the captive portal.
 var controlsConf = template.Must(template.New("").Parse("pid {{.Dir}}/controls.pid;" + nginxHead + `
 {{- range .Controls}}{{if not (index $.Site.Down .Name)}}
   server {
@@ -67,7 +67,7 @@ var controlsConf = template.Must(template.New("").Parse("pid {{.Dir}}/controls.p
 }
 `))
 
-// The service, and beside it a port that tells when nginx is ready. What it passes on may be a stream.
+// The service, and a port that shows when nginx is ready.
 var serviceConf = template.Must(template.New("").Parse("pid {{.Dir}}/service.pid;" + nginxHead + `
   map $http_upgrade $connection_or_upgrade { default upgrade; "" close; }
   proxy_http_version 1.1;
@@ -100,7 +100,7 @@ var serviceConf = template.Must(template.New("").Parse("pid {{.Dir}}/service.pid
 }
 `))
 
-// serve starts everyone beyond the gateway.
+// serve starts all servers beyond the gateway.
 func (w *World) serve() {
 	w.t.Helper()
 	w.authority.Write(w.file("ca.pem"))
@@ -134,9 +134,9 @@ func (w *World) serveService() {
 	w.serveWeb(w.service, "service.conf", serviceConf, ServiceIPv4+":81")
 }
 
-// serveWeb starts an nginx, or starts it again, with what it is to say now. It binds every address before it accepts on
-// any: the one that is always there tells when all are.
-func (w *World) serveWeb(server *parts.Server, conf string, tmpl *template.Template, sign string) {
+// serveWeb starts or restarts an nginx with the current configuration. nginx binds all addresses before it accepts on any, so
+// the address that is always configured shows when all are ready.
+func (w *World) serveWeb(server *parts.Server, conf string, tmpl *template.Template, readyAt string) {
 	w.t.Helper()
 	server.Stop()
 	server.Via = w.behind()
@@ -145,7 +145,7 @@ func (w *World) serveWeb(server *parts.Server, conf string, tmpl *template.Templ
 	server.Start(w.t)
 	server.Await(w.t, func() error {
 		return w.Beyond.Do(func() error {
-			conn, err := net.DialTimeout("tcp", sign, time.Second)
+			conn, err := net.DialTimeout("tcp", readyAt, time.Second)
 			if err == nil {
 				conn.Close()
 			}
@@ -154,8 +154,8 @@ func (w *World) serveWeb(server *parts.Server, conf string, tmpl *template.Templ
 	})
 }
 
-// bend changes what those do whom serve starts again, until the test ends.
-func (w *World) bend(serve func(), change func(*site)) {
+// change changes the site and restarts its servers with serve; both are undone when the test ends.
+func (w *World) change(serve func(), change func(*site)) {
 	w.t.Helper()
 	before := w.site
 	w.t.Cleanup(func() { w.site = before; serve() })
@@ -163,13 +163,13 @@ func (w *World) bend(serve func(), change func(*site)) {
 	serve()
 }
 
-// A slowness is how long the service behind nginx thinks, about how many requests so far.
+// A slowness is how long the service behind nginx takes to answer, and how many requests it got.
 type slowness struct {
 	atomic.Int64
 	asked atomic.Int64
 }
 
-// answerBehind has the stand-in listen where the service's nginx passes requests on to.
+// answerBehind starts the mock where the service's nginx forwards requests to.
 func (w *World) answerBehind() {
 	w.t.Helper()
 	os.Remove(w.file("mock.sock"))
@@ -190,7 +190,7 @@ func (w *World) answerBehind() {
 // ServiceAnswers changes the service's answer to any request: a status, perhaps with a body, and headers as in "Allow: POST".
 func (w *World) ServiceAnswers(status int, headers ...string) {
 	w.t.Helper()
-	w.bend(w.serveService, func(s *site) {
+	w.change(w.serveService, func(s *site) {
 		s.Answer = fmt.Sprint(status)
 		for _, header := range headers {
 			name, value, _ := strings.Cut(header, ": ")
@@ -199,34 +199,34 @@ func (w *World) ServiceAnswers(status int, headers ...string) {
 	})
 }
 
-// ServiceThinks has the service take that long to answer.
-func (w *World) ServiceThinks(d time.Duration) {
+// DelayService delays the service's answers.
+func (w *World) DelayService(d time.Duration) {
 	w.delay.Store(int64(d))
 	w.t.Cleanup(func() { w.delay.Store(0) })
 }
 
-// AwaitRequest waits until the service is asked something.
+// AwaitRequest waits for the next request to the service.
 func (w *World) AwaitRequest() {
 	w.t.Helper()
 	before := w.delay.asked.Load()
 	w.must(parts.Eventually(time.Minute, func() error {
 		if w.delay.asked.Load() == before {
-			return errors.New("nobody has asked the service")
+			return errors.New("the service got no request")
 		}
 		return nil
 	}))
 }
 
-// CloseService closes the service's port; the controls go on.
+// CloseService closes the service's port.
 func (w *World) CloseService() {
 	w.t.Helper()
-	w.bend(w.serveService, func(s *site) { s.Open = false })
+	w.change(w.serveService, func(s *site) { s.Open = false })
 }
 
-// CloseControls closes the ports of that many controls.
+// CloseControls closes the ports of the first n controls.
 func (w *World) CloseControls(n int) {
 	w.t.Helper()
-	w.bend(w.serveControls, func(s *site) {
+	w.change(w.serveControls, func(s *site) {
 		s.Down = make(map[string]bool)
 		for _, control := range Controls[:n] {
 			s.Down[control.Name] = true
@@ -234,14 +234,13 @@ func (w *World) CloseControls(n int) {
 	})
 }
 
-// ServiceShows changes the service's certificate.
-func (w *World) ServiceShows(kind parts.Certificate) {
+// ServiceCertificate changes the service's certificate.
+func (w *World) ServiceCertificate(kind parts.Certificate) {
 	w.t.Helper()
 	w.show("service", w.serveService, kind, ServiceName)
 }
 
-// Inspect has someone on the way sign, with an authority of their own, for the service and for the controls, or for the
-// service alone.
+// Inspect imitates TLS inspection: certificates of another authority, for the service, and for the controls too if all is set.
 func (w *World) Inspect(all bool) {
 	w.t.Helper()
 	if all {
@@ -261,14 +260,14 @@ func (w *World) show(stem string, serve func(), kind parts.Certificate, name str
 	serve()
 }
 
-// Portal has the gateway answer every web request itself, as "200" or "302 http://portal.example/".
+// Portal makes the gateway answer every web request itself: "200", "302 http://portal.example/".
 func (w *World) Portal(answer string) {
 	w.t.Helper()
-	w.bend(w.serveControls, func(s *site) { s.Portal = answer })
+	w.change(w.serveControls, func(s *site) { s.Portal = answer })
 	w.nat("tcp dport 80 redirect to :8080", "tcp dport 443 redirect to :8443")
 }
 
-// PortalForTLS has the gateway answer for everyone, but by TLS alone.
+// PortalForTLS makes the gateway answer all TLS connections itself.
 func (w *World) PortalForTLS() {
 	w.t.Helper()
 	w.nat("tcp dport 443 redirect to :8443")

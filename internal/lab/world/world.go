@@ -1,8 +1,8 @@
-// Package world is a small internet to bend: a host, its gateway with a resolver, a wire between them, and beyond the
-// gateway public resolvers, control sites and the agent's service, each in an address range of its own, IPv4 and IPv6.
+// Package world is a small internet for fault injection: a host, its gateway with a resolver, a wire between them, and beyond
+// the gateway public resolvers, controls and the agent's service, each in its own address range, IPv4 and IPv6.
 //
-// Nothing in it is faked: namespaces and veth pairs, unbound, nginx with TLS by a private authority, and the stand-in of
-// the agent's service behind it. A binary may hold several worlds; each is built once and bent for one test at a time.
+// The network is real: namespaces and veth pairs, unbound, nginx with TLS by a private authority. Only the service behind
+// nginx is a mock. A binary may hold several worlds; each is built once and used by one test at a time.
 package world
 
 import (
@@ -31,10 +31,10 @@ const (
 	Resolver       = GatewayIPv4
 	SecondResolver = "192.0.2.53"
 	ProxyAddress   = "192.0.2.8:3128"
-	PortalAddress  = "192.0.2.66" // where a resolver that rewrites sends people
+	PortalAddress  = "192.0.2.66" // where a resolver that rewrites answers points to
 )
 
-// DirectResolvers are the public ones, of unrelated operators.
+// DirectResolvers are the public resolvers, of unrelated operators.
 var DirectResolvers = []string{"198.18.1.1", "198.19.9.9"}
 
 // A Site is a control: an endpoint whose answer is known.
@@ -43,26 +43,26 @@ type Site struct {
 	URL, Expect      string
 }
 
-// Controls are unrelated to each other and to the service. The third is reached by TLS: beside the plain ones it shows
-// what becomes of certificates and of large packets.
+// Controls are unrelated to each other and to the service. The third uses TLS, so that faults of certificates and large packets
+// show on a control too.
 var Controls = []Site{
 	{"alpha.example", "198.51.100.80", "2001:db8:a::80", "http://alpha.example/generate_204", "{status: [204]}"},
 	{"beta.example", "198.18.80.80", "2001:db8:b::80", "http://beta.example/success.txt", `{status: [200], body: "^success"}`},
 	{"gamma.example", "198.19.80.80", "2001:db8:c::80", "https://gamma.example/generate_204", "{status: [204]}"},
 }
 
-// A World is one such internet. Its methods bend it for the test that has begun, each has taken effect when it returns, and
-// all is well again when that test ends.
+// A World is one small internet. Its methods inject a fault for the current test: the fault is in effect when the method returns
+// and is removed when the test ends.
 type World struct {
 	Dir          string
 	Host, Beyond *parts.Namespace
 	Wire         *wire.Wire
-	Mock         *responses.Server // behind the service's nginx
+	Mock         *responses.Server // the mock behind the service's nginx
 	Env          []string          // of netwatchd, beside what it always has
 	Proxy        *Proxy            // see UseProxy
 	Agent        *Agent            // see Config
 
-	t                      testing.TB // of the test that has begun
+	t                      testing.TB // the current test
 	between                *parts.Namespace
 	system, second, public *parts.Nameserver
 	sites, service         *parts.Server
@@ -71,7 +71,7 @@ type World struct {
 	delay                  slowness
 	streams                streams
 	config                 Config
-	tables                 int // of nftables, made so far
+	tables                 int // number of nftables tables made so far
 }
 
 // New builds a world of that name; it lasts until the test ends.
@@ -104,7 +104,7 @@ const (
 	gatewayEnd = "lan0"
 )
 
-// cable joins host and gateway by the wire.
+// cable connects host and gateway by the wire.
 func (w *World) cable() {
 	w.t.Helper()
 	must := w.must
@@ -113,7 +113,7 @@ func (w *World) cable() {
 	for end, in := range map[string]*parts.Namespace{hostEnd: w.Host, nearEnd: w.between, farEnd: w.between, gatewayEnd: w.Beyond} {
 		must(in.Run("", parts.Program(w.t, "ethtool", "ethtool"), "-K", end, "tx", "off", "tso", "off", "gso", "off", "gro", "off"))
 	}
-	// The wire's own ends say nothing: router solicitations of a third party would be a surprise.
+	// No IPv6 on the wire's own ends: they would send router solicitations.
 	must(w.between.Run("", "sh", "-c", "echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6"))
 	must(w.between.Batch([]string{"link set " + nearEnd + " up", "link set " + farEnd + " up"}, "ip"))
 	must(w.Beyond.Batch(beyond(), "ip"))
@@ -126,8 +126,8 @@ func (w *World) cable() {
 	w.t.Cleanup(w.Wire.Close)
 }
 
-// beyond are the addresses of everyone there. They are all of one namespace, which is gateway, internet and servers in
-// one: what lies between these cannot be told from the host.
+// beyond are the addresses beyond the gateway. One namespace is gateway, internet and servers: the host cannot see the
+// difference.
 func beyond() []string {
 	lines := []string{
 		"addr add " + GatewayIPv4 + "/24 dev " + gatewayEnd, "addr add " + GatewayIPv6 + "/64 dev " + gatewayEnd + " nodad",
@@ -144,7 +144,7 @@ func beyond() []string {
 	return lines
 }
 
-// plug is the host's end; taking the interface down forgets the routes, and its IPv6 address.
+// plug sets up the host's end. It restores what a link that goes down loses: the routes and the IPv6 address.
 func (w *World) plug() {
 	w.t.Helper()
 	w.must(w.Host.Batch([]string{
@@ -156,7 +156,7 @@ func (w *World) plug() {
 
 const usualHosts = "127.0.0.1 localhost\n::1 localhost\n"
 
-// furnish gives the host an /etc of its own, over the machine's, in which files can be changed and taken away.
+// furnish mounts an overlay over the host's /etc, so that files can be changed and removed.
 func (w *World) furnish() {
 	w.t.Helper()
 	w.must(w.Host.Run("", "sh", "-ec", `mount -t tmpfs tmpfs /mnt; mkdir /mnt/upper /mnt/work
@@ -180,19 +180,19 @@ func (w *World) must(err error) {
 	}
 }
 
-// A Config is what a test's configuration says otherwise than the usual one here.
+// A Config is how a test's configuration differs from the usual one.
 type Config struct {
 	Interval, Timeout, Late time.Duration
 
 	Agent   string // the version of codex that is installed and run; empty: none
-	Sandbox string // how the agent's sandbox is wanted; empty: none is looked into
-	Wrapper string // a shell's line that runs "$@" in the sandbox; empty: it is codex's own. See Agent.Wrap
+	Sandbox string // the sandbox's `want`; empty: no sandbox probe
+	Wrapper string // a shell line that runs "$@" in the sandbox; empty: codex's own sandbox. See Agent.Wrap
 }
 
-// usualConfig is hasty, so that a scene takes seconds. Healthy answers take milliseconds here.
+// usualConfig has short intervals and timeouts, so that a scene takes seconds. Healthy answers take milliseconds here.
 var usualConfig = Config{Interval: 2 * time.Second, Timeout: time.Second}
 
-// Begin lends the world to a test.
+// Begin lends the world to a test with this configuration.
 func (w *World) Begin(t testing.TB, c Config) {
 	w.Lend(t)
 	w.Env, w.config = nil, usualConfig
@@ -206,16 +206,16 @@ func (w *World) Begin(t testing.TB, c Config) {
 	w.install()
 }
 
-// Hold is how long a stream is held idle here: longer than the shortest memory a NAT can be given, a second.
+// Hold is how long a stream is held idle here: longer than the shortest conntrack timeout, one second.
 const Hold = 1500 * time.Millisecond
 
-// pause is between two attempts of what is made as often as can be.
+// pause separates attempts that repeat as often as possible.
 const pause = 100 * time.Millisecond
 
-// Lend lends the world, as it is, to a test: what that bends is well again when it ends.
+// Lend lends the world as it is to a test. Faults that the test injects are removed when it ends.
 func (w *World) Lend(t testing.TB) { w.t = t }
 
-// StatusFile is where the daemon keeps its verdict.
+// StatusFile is the path of the daemon's status file.
 func (w *World) StatusFile() string { return filepath.Join(w.Dir, "status.json") }
 
 func (w *World) storage() string {
@@ -225,7 +225,7 @@ func (w *World) storage() string {
 	return filepath.Join(w.Dir, "storage")
 }
 
-// Netwatchd is netwatchd on this host. Like a service it has no right to read what its user may not: root's is taken away.
+// Netwatchd is netwatchd on the host. It runs without root's right to read any file, as a service does.
 func (w *World) Netwatchd() *parts.Netwatchd {
 	return &parts.Netwatchd{In: w.Host, Dir: w.Dir,
 		Env: append([]string{"SSL_CERT_FILE=" + filepath.Join(w.Dir, "ca.pem")}, w.Env...),
@@ -257,7 +257,7 @@ func (w *World) WriteConfig() string {
 	return path
 }
 
-// TimeoutOf is how long an attempt may take under a configuration.
+// TimeoutOf is the probes' timeout under a configuration.
 func TimeoutOf(c Config) time.Duration {
 	if c.Timeout > 0 {
 		return c.Timeout

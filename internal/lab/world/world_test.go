@@ -11,7 +11,7 @@ import (
 
 func TestMain(m *testing.M) { parts.Main(m, func(string) error { return nil }) }
 
-// TestWire holds the wire to what it promises: the scenes that bend it lean on it.
+// TestWire checks the impairments that the scenes rely on.
 func TestWire(t *testing.T) {
 	w := New(t, "wire")
 	w.Begin(t, Config{})
@@ -26,35 +26,35 @@ func TestWire(t *testing.T) {
 	}
 	conn, _, err := connect()
 	if err != nil {
-		t.Fatalf("a straight wire: %v", err)
+		t.Fatalf("without impairment: %v", err)
 	}
 	conn.Close()
 
 	const delay = 100 * time.Millisecond
-	w.Bend(wire.Bend{Delay: delay})
+	w.Impair(wire.Impairment{Delay: delay})
 	conn, took, err := connect()
 	if err != nil || took < 2*delay {
 		t.Errorf("delay: connected after %v, %v; want there and back, %v", took, err, 2*delay)
 	} else {
 		conn.Close()
 	}
-	w.Bend(wire.Bend{Loss: 1})
+	w.Impair(wire.Impairment{Loss: 1})
 	if conn, _, err = connect(); err == nil {
 		t.Error("loss: connected, want silence")
 		conn.Close()
 	}
-	w.Bend(wire.Bend{Longest: 600})
+	w.Impair(wire.Impairment{MaxFrame: 600})
 	if conn, _, err = connect(); err != nil {
-		t.Fatalf("large frames are swallowed: %v, want small ones to pass", err)
+		t.Fatalf("large frames are dropped: %v, want small ones to pass", err)
 	}
 	defer conn.Close()
-	// More than one frame of 1514 bytes: the first ones are swallowed, and the server hears no request.
+	// More than one frame of 1514 bytes: the first ones are dropped, and the server gets no request.
 	conn.SetDeadline(time.Now().Add(500 * time.Millisecond))
 	if _, err := conn.Write(make([]byte, 4000)); err != nil {
 		t.Error(err)
 	}
 	if n, err := conn.Read(make([]byte, 1)); n > 0 || !isTimeout(err) {
-		t.Errorf("large frames are swallowed: got %d bytes, %v; want nothing", n, err)
+		t.Errorf("large frames are dropped: got %d bytes, %v; want nothing", n, err)
 	}
 }
 

@@ -20,15 +20,15 @@ func (w *World) Nameservers(addresses ...string) {
 	w.ResolvConf(text.String())
 }
 
-// ResolvConf writes the host's resolv.conf as it is to be.
+// ResolvConf replaces the host's resolv.conf.
 func (w *World) ResolvConf(text string) {
 	w.t.Helper()
 	w.restoreResolvConf()
 	w.write("resolv.conf", text)
 }
 
-// LoseResolvConf takes it away.
-func (w *World) LoseResolvConf() {
+// RemoveResolvConf removes it.
+func (w *World) RemoveResolvConf() {
 	w.t.Helper()
 	w.restoreResolvConf()
 	w.must(os.Remove(w.Host.Path("/etc/resolv.conf")))
@@ -59,7 +59,7 @@ func (w *World) Unplug() {
 	w.must(w.Host.Batch([]string{"link set " + hostEnd + " down"}, "ip"))
 }
 
-// Unroute takes the host's default routes away: of both families, or of one.
+// Unroute removes the default routes of these families, "-4" or "-6", from the host.
 func (w *World) Unroute(families ...string) {
 	w.t.Helper()
 	w.t.Cleanup(w.plug)
@@ -68,8 +68,8 @@ func (w *World) Unroute(families ...string) {
 	}
 }
 
-// AskNobody has the host's nsswitch.conf name no nameserver.
-func (w *World) AskNobody() {
+// WithoutDNS removes dns from the host's nsswitch.conf.
+func (w *World) WithoutDNS() {
 	w.t.Helper()
 	w.t.Cleanup(func() { w.write("nsswitch.conf", "hosts: files dns\n") })
 	w.write("nsswitch.conf", "hosts: files\n")
@@ -86,25 +86,25 @@ func (w *World) Reroute(lines ...string) {
 	w.must(w.Host.Batch(lines, "ip"))
 }
 
-// Firewall adds rules to the host, on what leaves it: "udp dport 53 drop".
+// Firewall adds rules for outgoing packets to the host: "udp dport 53 drop".
 func (w *World) Firewall(rules ...string) {
 	w.t.Helper()
 	w.filter(w.Host, "type filter hook output priority 0", "", rules, "")
 }
 
-// Lose has the gateway lose what matches, without a word: "ip daddr 203.0.113.10 tcp dport 443".
-func (w *World) Lose(matches ...string) {
+// Drop makes the gateway drop matching packets silently: "ip daddr 203.0.113.10 tcp dport 443".
+func (w *World) Drop(matches ...string) {
 	w.t.Helper()
 	w.filter(w.Beyond, "type filter hook input priority 0", "iif "+gatewayEnd+" ", matches, " drop")
 }
 
-// Reject has the gateway refuse by its rules: "tcp dport 443 reject with tcp reset".
+// Reject makes the gateway reject by these rules: "tcp dport 443 reject with tcp reset".
 func (w *World) Reject(rules ...string) {
 	w.t.Helper()
 	w.filter(w.Beyond, "type filter hook input priority 0", "iif "+gatewayEnd+" ", rules, "")
 }
 
-// nat adds rules to the gateway on where things that come from the host go.
+// nat adds destination NAT rules to the gateway, for packets from the host.
 func (w *World) nat(rules ...string) {
 	w.t.Helper()
 	w.filter(w.Beyond, "type nat hook prerouting priority dstnat", "iif "+gatewayEnd+" ", rules, "")
@@ -114,20 +114,20 @@ func (w *World) nat(rules ...string) {
 func (w *World) filter(in *parts.Namespace, hook, before string, rules []string, after string) {
 	w.t.Helper()
 	w.tables++
-	table := fmt.Sprintf("inet bent%d", w.tables)
+	table := fmt.Sprintf("inet fault%d", w.tables)
 	var script strings.Builder
-	script.WriteString(fmt.Sprintf("add table %s\nadd chain %[1]s bent { %s; }\n", table, hook))
+	fmt.Fprintf(&script, "add table %s\nadd chain %[1]s fault { %s; }\n", table, hook)
 	for _, rule := range rules {
-		script.WriteString(fmt.Sprintf("add rule %s bent %s%s%s\n", table, before, rule, after))
+		fmt.Fprintf(&script, "add rule %s fault %s%s%s\n", table, before, rule, after)
 	}
 	w.must(in.NFT(script.String()))
 	w.t.Cleanup(func() { w.must(in.NFT("delete table " + table + "\n")) })
 }
 
-// Bend bends the wire between host and gateway.
-func (w *World) Bend(b wire.Bend) {
-	w.t.Cleanup(func() { w.Wire.Set(wire.Bend{}) })
-	w.Wire.Set(b)
+// Impair impairs the wire between host and gateway.
+func (w *World) Impair(i wire.Impairment) {
+	w.t.Cleanup(func() { w.Wire.Set(wire.Impairment{}) })
+	w.Wire.Set(i)
 }
 
 // Listen opens a port beyond the gateway. It is closed when the test ends.

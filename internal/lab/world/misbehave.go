@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// OddService puts a server of few words in the service's place: handle gets every connection.
-func (w *World) OddService(handle func(net.Conn)) {
+// MisbehavingService replaces the service by a server that passes every connection to handle.
+func (w *World) MisbehavingService(handle func(net.Conn)) {
 	w.t.Helper()
 	w.CloseService()
 	for _, address := range []string{ServiceIPv4, ServiceIPv6} {
@@ -29,39 +29,39 @@ func (w *World) OddService(handle func(net.Conn)) {
 	}
 }
 
-// SayNothing accepts, and lets the client talk to itself.
-func SayNothing(conn net.Conn) {
+// AcceptOnly reads and never answers.
+func AcceptOnly(conn net.Conn) {
 	io.Copy(io.Discard, conn)
 	conn.Close()
 }
 
-// Reset hears the client's first words, and resets the connection.
+// Reset resets the connection after the client's first byte.
 func Reset(conn net.Conn) {
 	conn.Read(make([]byte, 1))
 	conn.(*net.TCPConn).SetLinger(0)
 	conn.Close()
 }
 
-// HalfShake begins a handshake and does not go on.
-func HalfShake(conn net.Conn) {
+// HalfHandshake sends the start of a TLS handshake and stops.
+func HalfHandshake(conn net.Conn) {
 	conn.Read(make([]byte, 1))
-	conn.Write([]byte{22, 3, 3, 0, 122, 2}) // the head of a ServerHello that does not come
-	SayNothing(conn)
+	conn.Write([]byte{22, 3, 3, 0, 122, 2}) // the header of a ServerHello that never follows
+	AcceptOnly(conn)
 }
 
-// A Proxy is a forward proxy beyond the host's gateway.
+// A Proxy is a forward proxy beyond the gateway.
 type Proxy struct {
-	w         *World
-	listener  net.Listener
-	open      func() // its port
-	demanding atomic.Bool
-	posing    atomic.Bool
-	idle      atomic.Int64 // see CutIdle
-	mu        sync.Mutex
-	conns     []net.Conn
+	w          *World
+	listener   net.Listener
+	open       func() // its port
+	needsLogin atomic.Bool
+	answersAll atomic.Bool
+	idle       atomic.Int64 // see DropIdle
+	mu         sync.Mutex
+	conns      []net.Conn
 }
 
-// UseProxy starts a proxy, w.Proxy, and sends netwatchd through it, by its environment.
+// UseProxy starts w.Proxy and configures netwatchd's environment to use it.
 func (w *World) UseProxy() {
 	w.t.Helper()
 	p := &Proxy{w: w}
@@ -82,19 +82,19 @@ func (p *Proxy) Stop() {
 	p.listener.Close()
 }
 
-// Demand has the proxy ask for a password.
-func (p *Proxy) Demand() {
-	p.w.t.Cleanup(func() { p.demanding.Store(false) })
-	p.demanding.Store(true)
+// RequireLogin makes the proxy require credentials.
+func (p *Proxy) RequireLogin() {
+	p.w.t.Cleanup(func() { p.needsLogin.Store(false) })
+	p.needsLogin.Store(true)
 }
 
-// Pose has the proxy answer for everyone itself.
-func (p *Proxy) Pose() {
-	p.w.t.Cleanup(func() { p.posing.Store(false) })
-	p.posing.Store(true)
+// AnswerAll makes the proxy answer every request itself.
+func (p *Proxy) AnswerAll() {
+	p.w.t.Cleanup(func() { p.answersAll.Store(false) })
+	p.answersAll.Store(true)
 }
 
-// hangUp ends what it passes on.
+// hangUp closes the connections that it forwards.
 func (p *Proxy) hangUp() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -105,10 +105,10 @@ func (p *Proxy) hangUp() {
 
 func (p *Proxy) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	switch {
-	case p.demanding.Load():
+	case p.needsLogin.Load():
 		rw.Header().Set("Proxy-Authenticate", `Basic realm="office"`)
 		http.Error(rw, "who are you?", http.StatusProxyAuthRequired)
-	case p.posing.Load():
+	case p.answersAll.Load():
 		io.WriteString(rw, "<html>The office wishes you a good day.</html>")
 	case r.Method == http.MethodConnect:
 		p.tunnel(rw, r)
@@ -117,7 +117,7 @@ func (p *Proxy) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// dial connects beyond the gateway, where a proxy stands.
+// dial connects from beyond the gateway.
 func (p *Proxy) dial(_ context.Context, network, address string) (conn net.Conn, err error) {
 	host, port, _ := net.SplitHostPort(address)
 	for _, site := range append([]Site{{Name: ServiceName, IPv4: ServiceIPv4}}, Controls...) {
@@ -150,7 +150,7 @@ func (p *Proxy) tunnel(rw http.ResponseWriter, r *http.Request) {
 	}
 	io.WriteString(here, "HTTP/1.1 200 Connection established\r\n\r\n")
 	go func() { io.Copy(there, here); there.Close() }()
-	io.Copy(here, patient{there, &p.idle})
+	io.Copy(here, idleLimited{there, &p.idle})
 	here.Close()
 }
 

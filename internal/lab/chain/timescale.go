@@ -13,14 +13,13 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// A Hurry is how many times faster than in life the chain is run. Every wait of Prometheus and Alertmanager is divided by
-// it, so that each stands to each other as shipped: what holds of their order in the hurry holds in life.
+// A TimeScale divides every wait of Prometheus and Alertmanager, so that their proportions and order stay as shipped.
 //
-// What a machine takes for its own work cannot be hurried. It limits the hurry: see docs/alerting.md for what must fit
-// between two evaluations.
-type Hurry int
+// The machine's own work does not scale, which limits the time scale: docs/alerting.md says what must fit between two
+// evaluations.
+type TimeScale int
 
-// waits are the keys of the three files that say how long.
+// waits are the keys of durations in the three files.
 var waits = []string{"scrape_interval", "evaluation_interval", // Prometheus
 	"interval", "for", "keep_firing_for", // its rules
 	"group_wait", "group_interval", "repeat_interval"} // Alertmanager
@@ -28,8 +27,8 @@ var waits = []string{"scrape_interval", "evaluation_interval", // Prometheus
 // windows are ranges in PromQL.
 var windows = regexp.MustCompile(`\[(\d+[a-z]+)+\]`)
 
-// File returns a shipped file, hurried, for a test to change.
-func (h Hurry) File(t testing.TB, path string) map[string]any {
+// File returns a shipped file with scaled durations.
+func (h TimeScale) File(t testing.TB, path string) map[string]any {
 	t.Helper()
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -39,15 +38,15 @@ func (h Hurry) File(t testing.TB, path string) map[string]any {
 	if err := yaml.Unmarshal(text, &file); err != nil {
 		t.Fatalf("%s: %v", path, err)
 	}
-	h.hurry(file)
+	h.scale(file)
 	return file
 }
 
-func (h Hurry) hurry(node any) {
+func (h TimeScale) scale(node any) {
 	switch node := node.(type) {
 	case []any:
 		for _, each := range node {
-			h.hurry(each)
+			h.scale(each)
 		}
 	case map[string]any:
 		for key, value := range node {
@@ -60,29 +59,28 @@ func (h Hurry) hurry(node any) {
 					return "[" + h.Shorten(strings.Trim(window, "[]")) + "]"
 				})
 			default:
-				h.hurry(value)
+				h.scale(value)
 			}
 		}
 	}
 }
 
-// Shorten divides a duration as Prometheus and Alertmanager write them.
-func (h Hurry) Shorten(duration string) string {
+// Shorten scales a duration in Prometheus' notation.
+func (h TimeScale) Shorten(duration string) string {
 	return fmt.Sprintf("%dms", h.shorten(duration).Milliseconds())
 }
 
-func (h Hurry) shorten(duration string) time.Duration {
+func (h TimeScale) shorten(duration string) time.Duration {
 	d, err := model.ParseDuration(duration)
 	if err != nil {
-		panic(err) // of a file that promtool and amtool have checked
+		panic(err) // promtool and amtool have checked the file
 	}
 	return time.Duration(d) / time.Duration(h)
 }
 
-// promFlags and pairFlags are what is not in the files. In life these are the defaults, but for the peer timeout.
+// promFlags and pairFlags are durations that are flags. Except for the peer timeout these are the defaults.
 //
-// The failure detector of the pair (cluster.probe-…) keeps its pace: it waits for answers of the other machine, and those
-// take what they take.
+// The failure detector of the pair (cluster.probe-…) is not scaled: it waits for answers of the other process, which take their time.
 var (
 	promFlags = map[string]string{"rules.alert.resend-delay": "1m", "query.lookback-delta": "5m"}
 	pairFlags = map[string]string{"cluster.peer-timeout": peerTimeout, "cluster.gossip-interval": "200ms", "cluster.pushpull-interval": "1m"}
@@ -91,8 +89,8 @@ var (
 // peerTimeout is what docs/alerting.md asks for.
 const peerTimeout = "8s"
 
-// Flags are flags, hurried.
-func (h Hurry) Flags(flags map[string]string) []string {
+// Flags returns flags with scaled durations.
+func (h TimeScale) Flags(flags map[string]string) []string {
 	var all []string
 	for name, duration := range flags {
 		all = append(all, "--"+name+"="+h.Shorten(duration))
