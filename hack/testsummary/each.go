@@ -14,15 +14,15 @@ import (
 	"time"
 )
 
-// A line is what came of one test, with all it is made of.
+// A line is the result of one test and its subtests.
 type line struct {
 	name   string
-	parts  int // how many tests it ran inside
+	parts  int // number of subtests
 	action string
 	took   time.Duration
 }
 
-// endLine takes the end of a test, or of a part of one: parts end before it does.
+// endLine records the end of a test or of a subtest. Subtests end first.
 func (s *summary) endLine(at test, e event) {
 	name, _, inside := strings.Cut(at.name, "/")
 	i := slices.IndexFunc(s.ended[at.pkg], func(l line) bool { return l.name == name })
@@ -38,18 +38,18 @@ func (s *summary) endLine(at test, e event) {
 }
 
 func (s *summary) printLines(pkg string) {
-	about := synopses(pkg)
+	synopsis := synopses(pkg)
 	for _, l := range s.ended[pkg] {
 		parts := ""
 		if l.parts > 0 {
 			parts = fmt.Sprint("/", l.parts)
 		}
-		fmt.Fprintf(s.w, "  %-4s %-38s %8s  %s\n", cmp.Or(l.action, "fail"), l.name+parts, l.took, about[l.name])
+		fmt.Fprintf(s.w, "  %-4s %-38s %8s  %s\n", cmp.Or(l.action, "fail"), l.name+parts, l.took, synopsis[l.name])
 	}
 	delete(s.ended, pkg)
 }
 
-// synopses are the first sentences of the comments of pkg's tests, by their names. What cannot be read has none.
+// synopses are the first sentences of the comments of pkg's tests, by name.
 func synopses(pkg string) map[string]string {
 	dir, err := exec.Command("go", "list", "-f", "{{.Dir}}", pkg).Output()
 	if err != nil {
@@ -63,7 +63,7 @@ func synopses(pkg string) map[string]string {
 			continue
 		}
 		for _, d := range file.Decls {
-			if f, is := d.(*ast.FuncDecl); is {
+			if f, ok := d.(*ast.FuncDecl); ok {
 				all[f.Name.Name] = new(doc.Package).Synopsis(f.Doc.Text())
 			}
 		}

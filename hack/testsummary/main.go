@@ -1,16 +1,15 @@
-// Testsummary runs go test and says what came of it: failures in full, one line per package, then one list of what was
+// Testsummary runs go test and summarizes the results: failures in full, one line per package, then one list of what was
 // skipped and why. Its last line is "N passed, N failed, N skipped".
 //
 //	go run ./hack/testsummary -race ./...
 //
-// After -- stand the arguments of one more go test, which is run when the first has ended.
+// Arguments after -- are those of another go test, which runs after the first.
 //
-// With -each as the first argument every package is followed by its tests, and what the comment of each says it is about.
+// With -each as the first argument, every package is followed by its tests, each with the first sentence of its comment.
 //
-// A test whose reason to be skipped begins with "not asked for: " takes a flag to be run: it is listed and does not count.
+// A test that is skipped with a reason that begins with "not asked for: " needs a flag to run. It is listed and does not count.
 //
-// It exits 1 if something failed, and, where the environment says CI=true, if something was skipped: a test that never
-// runs proves nothing.
+// It exits 1 if a test failed, and, with CI=true in the environment, if one was skipped: a test that never runs proves nothing.
 package main
 
 import (
@@ -34,7 +33,7 @@ func main() {
 	}
 }
 
-// run passes args to go test, what stands between two "--" to one each, and reports whether all is well.
+// run runs go test once for each group of args between "--", and reports whether all passed.
 func run(args []string, each, ci bool) (bool, error) {
 	s := newSummary(os.Stdout)
 	s.each = each

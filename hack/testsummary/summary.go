@@ -21,17 +21,17 @@ type event struct {
 	Elapsed    float64
 }
 
-// A test is known by its package and name; the empty name stands for the package itself.
+// A test is identified by package and name; the empty name is the package itself.
 type test struct{ pkg, name string }
 
 type summary struct {
 	w       io.Writer
-	each    bool              // print a line for each test as well
-	ended   map[string][]line // those lines, of packages that have not ended yet
-	output  map[test][]string // of what has not ended yet
-	counts  map[string]*count // of packages that have not ended yet
+	each    bool              // print a line for each test too
+	ended   map[string][]line // those lines, by running package
+	output  map[test][]string // of running tests
+	counts  map[string]*count // by running package
 	skips   map[string][]test // by reason
-	unasked []string          // tests that are run only if they are asked for, and how that is done
+	unasked []string          // tests that need a flag, and how to run them
 	passed  int
 	failed  int
 	skipped int
@@ -43,7 +43,7 @@ func newSummary(w io.Writer) *summary {
 	return &summary{w: w, ended: map[string][]line{}, output: map[test][]string{}, counts: map[string]*count{}, skips: map[string][]test{}}
 }
 
-// read takes events until they end.
+// read reads events until the end.
 func (s *summary) read(events io.Reader) error {
 	lines := bufio.NewReader(events)
 	for {
@@ -60,7 +60,7 @@ func (s *summary) read(events io.Reader) error {
 	}
 }
 
-// line takes one event. What is no event is shown as it stands: a test that writes to the real standard output.
+// line handles one event. A line that is not an event comes from a test that writes to the real standard output; it is printed.
 func (s *summary) line(line []byte) {
 	var e event
 	if err := json.Unmarshal(line, &e); err != nil {
@@ -83,8 +83,7 @@ func (s *summary) line(line []byte) {
 	}
 }
 
-// notAskedFor begins the reason of a test that is skipped because it takes a flag to have it run: it is none that should have
-// been run, and none that has passed.
+// notAskedFor begins the skip reason of a test that needs a flag to run. It counts neither as skipped nor as passed.
 const notAskedFor = "not asked for: "
 
 func (s *summary) endTest(at test, e event) {

@@ -1,5 +1,5 @@
-// Alertmanager, for the tests of its configuration: a module of its own, since it and Prometheus want different versions of
-// each other.
+// Alertmanager, for the tests of its configuration. Its own module, because it and Prometheus need different versions of each
+// other.
 module netwatchd/hack/tools-am
 
 go 1.26.0
