@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"netwatchd/internal/probe"
+	"netwatchd/internal/resolvconf"
 )
 
 // Service is the service name in the results of host checks.
@@ -18,16 +19,16 @@ const Service = "host"
 // milliseconds. A host that needs a whole second has other problems.
 const timeout = time.Second
 
-// Probes returns all host checks. files are the resolv.conf(5) files in use; without files, resolv.conf is not
-// checked.
-func Probes(files ...string) []*probe.Probe {
+// Probes returns all host checks. resolv is what was read of the resolv.conf(5) files in use; without files, resolv.conf
+// is not checked.
+func Probes(resolv resolvconf.Snapshot) []*probe.Probe {
 	probes := []*probe.Probe{
 		check(probe.LookSandbox, "this process", Sandbox{}),
 		check(probe.LookLink, "interfaces", Link{}),
 		check(probe.LookRoute, "routing table", Route{}),
 	}
-	if len(files) > 0 {
-		probes = append(probes, check(probe.LookResolvConf, strings.Join(files, " "), ResolvConf{Files: files}))
+	if len(resolv.Files) > 0 {
+		probes = append(probes, check(probe.LookResolvConf, strings.Join(resolv.Files, " "), ResolvConf{resolv}))
 	}
 	return probes
 }

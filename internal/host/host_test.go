@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"netwatchd/internal/probe"
+	"netwatchd/internal/resolvconf"
 )
 
 // The tests run the checks where there is something to detect: this binary starts itself again in a namespace, under
@@ -51,7 +52,7 @@ func writeDatagram() error {
 
 func printChecks() {
 	var results []probe.Result
-	for _, p := range Probes("/etc/resolv.conf") {
+	for _, p := range Probes(resolvconf.Read("/etc/resolv.conf")) {
 		if r, ok := probe.Do(context.Background(), p); ok {
 			results = append(results, r)
 		}
@@ -155,7 +156,7 @@ func codexOf(t *testing.T, version string) string {
 
 func TestProbes(t *testing.T) {
 	var names []string
-	for _, p := range Probes("/etc/resolv.conf") {
+	for _, p := range Probes(resolvconf.Read("/etc/resolv.conf")) {
 		if p.Service != Service || p.Kind != probe.KindHost || p.Role != probe.OfHost || p.Timeout == 0 || p.Target == "" {
 			t.Errorf("%+v", p.Spec)
 		}

@@ -11,24 +11,18 @@ import (
 
 // ResolvConf checks that resolv.conf(5) lists a nameserver. If none of the files does, it fails with
 // [probe.DNSNoNameserver] and reports what is wrong with each file. Facts.Answers lists the nameservers.
+// The files were read when the round began, so that all of it uses the same nameservers.
 //
 // Without a nameserver the C library queries 127.0.0.1, so names may still resolve on a host with a local resolver.
-type ResolvConf struct{ Files []string }
+type ResolvConf struct{ resolvconf.Snapshot }
 
-// Probe reads the files.
+// Probe implements [probe.Prober].
 func (r ResolvConf) Probe(context.Context) (facts probe.Facts, err error) {
-	var faults []error
-	for _, file := range r.Files {
-		found, err := resolvconf.Nameservers(file)
-		for _, server := range found {
-			facts.Answers = append(facts.Answers, server.Addr().String())
-		}
-		if err != nil {
-			faults = append(faults, err)
-		}
+	for _, server := range r.Nameservers {
+		facts.Answers = append(facts.Answers, server.Addr().String())
 	}
 	if len(r.Files) == 0 || len(facts.Answers) > 0 {
 		return facts, nil
 	}
-	return facts, dnsprobe.NoNameserver(errors.Join(faults...))
+	return facts, dnsprobe.NoNameserver(errors.Join(r.Errors...))
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"netwatchd/internal/probe"
+	"netwatchd/internal/resolvconf"
 )
 
 func TestResolvConf(t *testing.T) {
@@ -49,7 +50,7 @@ func TestResolvConf(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "resolv.conf")
 			tt.make(t, file)
-			facts, err := ResolvConf{Files: []string{file}}.Probe(context.Background())
+			facts, err := ResolvConf{resolvconf.Read(file)}.Probe(context.Background())
 			if class := probe.Classify(facts.Phase, err); class != tt.class {
 				t.Errorf("got %s %v, want %s", class, err, tt.class)
 			}
@@ -68,7 +69,7 @@ func TestResolvConfOneOfTwoIsEnough(t *testing.T) {
 	if err := os.WriteFile(file, []byte("nameserver 192.0.2.1\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	r := ResolvConf{Files: []string{file + ".missing", file}}
+	r := ResolvConf{resolvconf.Read(file+".missing", file)}
 	if facts, err := r.Probe(context.Background()); err != nil || len(facts.Answers) != 1 {
 		t.Errorf("got %v, %v", facts.Answers, err)
 	}

@@ -19,15 +19,18 @@ import (
 	"netwatchd/internal/resolvconf"
 )
 
-// environment returns what is looked at in every round, whatever the service: this host, each of its nameservers, the
-// controls. The nameservers are read anew each time: a VPN changes them.
+// environment returns the probes that every round has, for any service: of this host, each of its nameservers, the
+// controls. resolv.conf is read once per call: not earlier, because a VPN rewrites it, and not twice, because the
+// versions could differ.
 func environment(c *config.Config) func() []*probe.Probe {
 	canary := newCanary()
 	return func() []*probe.Probe {
-		all := host.Probes(c.Resolvers.Files...)
-		all = append(all, askEach(c, configured(c), controlName(c), probe.ResolverAsksControl, probe.FromHost)...)
+		resolv := resolvconf.Read(c.Resolvers.Files...)
+		servers := distinct(resolv.Nameservers)
+		all := host.Probes(resolv)
+		all = append(all, askEach(c, servers, controlName(c), probe.ResolverAsksControl, probe.FromHost)...)
 		all = append(all, askEach(c, c.Resolvers.Direct, controlName(c), probe.ResolverAsksControl, probe.Direct)...)
-		all = append(all, askEach(c, configured(c), canary.name(), probe.ResolverAsksCanary, probe.FromHost)...)
+		all = append(all, askEach(c, servers, canary.name(), probe.ResolverAsksCanary, probe.FromHost)...)
 		for _, control := range c.Controls {
 			all = append(all, controls(c, control)...)
 		}
@@ -35,15 +38,15 @@ func environment(c *config.Config) func() []*probe.Probe {
 	}
 }
 
-// configured are the nameservers of the resolv.conf files, each once. A file that cannot be read has none; rung 0 says so.
+// configured returns the nameservers of the resolv.conf files, each once. A file that cannot be read has none; a host
+// check reports it.
 func configured(c *config.Config) []netip.AddrPort {
-	var all []netip.AddrPort
-	for _, file := range c.Resolvers.Files {
-		servers, _ := resolvconf.Nameservers(file)
-		all = append(all, servers...)
-	}
-	slices.SortFunc(all, netip.AddrPort.Compare)
-	return slices.Compact(all)
+	return distinct(resolvconf.Read(c.Resolvers.Files...).Nameservers)
+}
+
+func distinct(servers []netip.AddrPort) []netip.AddrPort {
+	servers = slices.SortedFunc(slices.Values(servers), netip.AddrPort.Compare)
+	return slices.Compact(servers)
 }
 
 // controlName is a name that exists as long as the internet does.
@@ -110,8 +113,8 @@ func controlProbe(c *config.Config, control config.Control, name string, role pr
 	}
 }
 
-// canaryAge is how long a random name is kept: asked anew in every round it would be a new, uncacheable question to the
-// .com servers each time; kept, the resolver's own cache answers it.
+// canaryAge is how long a random name is kept: asked anew in every round it would be a new, uncacheable question to
+// the .com servers each time; kept, the resolver's own cache answers it.
 const canaryAge = 10 * time.Minute
 
 // A canary is a name that must not exist: where it does, NXDOMAIN is being rewritten.

@@ -16,6 +16,7 @@ import (
 	"netwatchd/internal/metrics"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/redact"
+	"netwatchd/internal/resolvconf"
 	"netwatchd/internal/snapshot"
 	"netwatchd/internal/watch"
 )
@@ -44,7 +45,7 @@ func Of(c *config.Config) *Plan {
 // OnlyLooking is the plan of a process that is denied the network: there is nothing to try, and something to say about
 // every service.
 func (p *Plan) OnlyLooking() watch.Plan {
-	less := watch.Plan{Notes: p.Notes, Environment: func() []*probe.Probe { return host.Probes()[:1] }}
+	less := watch.Plan{Notes: p.Notes, Environment: func() []*probe.Probe { return host.Probes(resolvconf.Snapshot{})[:1] }}
 	for _, s := range p.Services {
 		less.Services = append(less.Services, watch.Service{Name: s.Name, Expect: s.Expect})
 	}

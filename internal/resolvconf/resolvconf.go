@@ -10,8 +10,29 @@ import (
 	"strings"
 )
 
-// Nameservers returns the nameservers that a resolv.conf(5) file names, in its order, a zone like fe80::1%eth0 kept. If it
-// names none, the error says what is wrong with the file and what to do.
+// A Snapshot is the content of resolv.conf(5) files at one moment. Everything in a round must use the same one: a VPN
+// or DHCP rewrites the file at any time.
+type Snapshot struct {
+	Files       []string
+	Nameservers []netip.AddrPort // of all files, in their order
+	Errors      []error          // what is wrong with the files that list no nameserver
+}
+
+// Read reads the files once.
+func Read(files ...string) Snapshot {
+	s := Snapshot{Files: files}
+	for _, file := range files {
+		servers, err := Nameservers(file)
+		s.Nameservers = append(s.Nameservers, servers...)
+		if err != nil {
+			s.Errors = append(s.Errors, err)
+		}
+	}
+	return s
+}
+
+// Nameservers returns the nameservers that a resolv.conf(5) file names, in its order, a zone like fe80::1%eth0 kept.
+// If it names none, the error says what is wrong with the file and what to do.
 func Nameservers(file string) ([]netip.AddrPort, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -42,7 +63,8 @@ func ParseNameservers(text []byte) (found []netip.AddrPort) {
 	return found
 }
 
-// unreadable tells apart what an open that failed may mean; a link into /mnt/wsl that leads nowhere is a classic of WSL2.
+// unreadable tells apart what an open that failed may mean; a link into /mnt/wsl that leads nowhere is a classic of
+// WSL2.
 func unreadable(file string, err error) error {
 	target, linkErr := os.Readlink(file)
 	switch {
@@ -56,8 +78,8 @@ func unreadable(file string, err error) error {
 	return fmt.Errorf("%s cannot be read: %w", file, err)
 }
 
-// remedyFor says who should have written the target of a dangling link. WSL's is lost now and then when the machine starts
-// (microsoft/WSL issues 11693 and 11928).
+// remedyFor says who should have written the target of a dangling link. WSL's is lost now and then when the machine
+// starts (microsoft/WSL issues 11693 and 11928).
 func remedyFor(target string) string {
 	switch {
 	case strings.Contains(target, "mnt/wsl/"):
