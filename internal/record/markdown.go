@@ -4,21 +4,28 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode"
 
+	"netwatchd/internal/humanize"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/redact"
 )
 
-// A page is Markdown being written. Whatever came from outside stands in code spans or blocks, where it is neither markup
-// nor HTML, and has no control characters.
+// A page is Markdown being written. Text from outside is written in code spans or blocks, where it is neither markup nor
+// HTML, and without control characters.
 type page struct{ strings.Builder }
 
-// Markdown is the record for people.
+// Markdown returns the record for people.
 func (r *Record) Markdown() string {
 	p := new(page)
-	p.line("# Incident %s: %s", code(r.ID), code(r.Verdict.Title))
-	p.line("")
+	if r.Closed == nil {
+		p.line("# Incident %s: %s", code(r.ID), code(r.Verdict.Title))
+		p.line("")
+	} else {
+		p.line("# Incident %s: %s", code(r.ID), r.outcome())
+		p.line("")
+		p.line("The verdict was: %s", code(r.Verdict.Title))
+		p.line("")
+	}
 	p.line("**%v** (%v), %s.", r.Verdict.Cause, r.Severity, r.span())
 	for n, write := range []struct {
 		title string
@@ -30,9 +37,9 @@ func (r *Record) Markdown() string {
 		{"Feature flags", r.writeFeatures},
 		{"Symptom", r.writeSymptom},
 		{"Verdict and evidence", r.writeVerdict},
-		{"What happened when", r.writeTransitions},
+		{"Timeline", r.writeTransitions},
 		{"Backtest", r.writeBacktest},
-		{"Warnings that blocked nothing", r.writeWarnings},
+		{"Non-blocking warnings", r.writeWarnings},
 		{"What to do", r.writeTodo},
 	} {
 		p.line("")
@@ -48,11 +55,19 @@ func (p *page) line(format string, args ...any) {
 	p.WriteByte('\n')
 }
 
+// outcome is how a closed incident ended.
+func (r *Record) outcome() string {
+	if r.Ended != "" {
+		return "closed after " + humanize.Span(r.Closed.Sub(r.Opened))
+	}
+	return "resolved after " + humanize.Span(r.Closed.Sub(r.Opened))
+}
+
 func (r *Record) span() string {
 	if r.Closed == nil {
-		return "since " + stamp(r.Opened) + ", not over"
+		return "since " + stamp(r.Opened) + ", ongoing"
 	}
-	words := fmt.Sprintf("%s to %s, for %v", stamp(r.Opened), stamp(*r.Closed), r.Closed.Sub(r.Opened).Round(time.Second))
+	words := fmt.Sprintf("%s to %s, lasted %s", stamp(r.Opened), stamp(*r.Closed), humanize.Span(r.Closed.Sub(r.Opened)))
 	if r.Ended != "" {
 		words += "; " + r.Ended
 	}
@@ -66,13 +81,13 @@ func (r *Record) writeScope(p *page) {
 	for _, t := range r.Scope.Targets {
 		p.line("- Target: %s", code(t))
 	}
-	p.line("- Seen from: %s", strings.Join(r.Scope.Vantages, ", "))
+	p.line("- Vantages: %s", strings.Join(r.Scope.Vantages, ", "))
 	p.line("- Time: %s", r.span())
 	if r.Returns > 0 {
-		p.line("- It came back %d times.", r.Returns)
+		p.line("- Recurred: %s", humanize.Count(r.Returns, "time"))
 	}
 	for _, v := range r.Scope.Versions {
-		p.line("- Watched by: netwatchd %s", code(v))
+		p.line("- netwatchd version: %s", code(v))
 	}
 }
 
@@ -99,7 +114,7 @@ func (r *Record) writeRuntime(p *page) {
 		p.line("- WSL: no")
 	}
 	if len(s.Environment) == 0 {
-		p.line("- environment: none of the variables that matter is set")
+		p.line("- environment: no relevant variables are set")
 	}
 	for _, e := range s.Environment {
 		p.line("- environment: %s", code(e.Name+"="+e.Value))
@@ -109,7 +124,7 @@ func (r *Record) writeRuntime(p *page) {
 func (r *Record) writeConfiguration(p *page) {
 	switch s := r.Runtime; {
 	case s == nil || s.Agent == nil:
-		p.line("No agent was looked at.")
+		p.line("No agent was inspected.")
 	case s.Agent.Fault != "":
 		p.line("In %s: %s", code(s.Agent.Home), code(s.Agent.Fault))
 	default:
@@ -121,7 +136,7 @@ func (r *Record) writeConfiguration(p *page) {
 
 func (r *Record) writeFeatures(p *page) {
 	if r.Runtime == nil || r.Runtime.Agent == nil || len(r.Runtime.Agent.Features) == 0 {
-		p.line("Not known: this version of the agent does not list them.")
+		p.line("Unknown: this version of the agent does not list them.")
 		return
 	}
 	on := make([]string, len(r.Runtime.Agent.Features))
@@ -133,7 +148,7 @@ func (r *Record) writeFeatures(p *page) {
 
 func (r *Record) writeSymptom(p *page) {
 	if len(r.Symptom) == 0 {
-		p.line("Nothing that failed has said anything.")
+		p.line("No failing probe produced an error message.")
 	}
 	for n, s := range r.Symptom {
 		if n > 0 {
@@ -149,15 +164,19 @@ func (r *Record) writeVerdict(p *page) {
 	v := r.Verdict
 	p.line("**%v**: %s (%s). %s", v.Cause, code(v.Title), references(v.Exhibits...), v.Means)
 	p.line("")
-	p.line("It stood since %s, %.1f s after the first failed attempt.", stamp(v.Since), float64(v.Delay))
+	if delay := humanize.Latency(v.Delay.Duration()); delay != "" {
+		p.line("Reached at %s, %s after the first failed attempt.", stamp(v.Since), delay)
+	} else {
+		p.line("Reached at %s.", stamp(v.Since))
+	}
 	for _, f := range v.Also {
 		p.line("Also found: **%v**, %s.", f.Cause, code(f.Title))
 	}
 	if len(v.Blocked) > 0 {
-		p.line("Blocked by it, not failed: %s.", codes(v.Blocked))
+		p.line("Blocked by it, not at fault: %s.", codes(v.Blocked))
 	}
 	if len(v.Missing) > 0 {
-		p.line("Would have told more: %s.", codes(v.Missing))
+		p.line("Missing evidence: %s.", codes(v.Missing))
 	}
 	r.writeBeside(p)
 	p.line("")
@@ -171,7 +190,7 @@ func (r *Record) writeBeside(p *page) {
 		return
 	}
 	p.line("")
-	p.line("| probe | on the host | in the sandbox |")
+	p.line("| probe | on this host | in the agent's sandbox |")
 	p.line("|---|---|---|")
 	for _, b := range r.Beside {
 		p.line("| %s | %s | %s |", cell(b.Probe), ended(b.Host), ended(b.Sandbox))
@@ -180,26 +199,31 @@ func (r *Record) writeBeside(p *page) {
 
 func ended(r *probe.Result) string {
 	if r == nil {
-		return "not tried"
+		return "not tested"
 	}
 	words := r.Class.String()
 	if r.Status != 0 {
 		words += fmt.Sprintf(", status %d", r.Status)
 	}
-	return fmt.Sprintf("%s, %.0f ms", cell(words), float64(r.Elapsed)*1000)
+	if took := humanize.Latency(r.Elapsed.Duration()); took != "" {
+		return cell(words) + ", " + took
+	}
+	return cell(words)
 }
 
-// told is a result in a line.
+// describe writes a result on one line.
 func describe(r probe.Result) string {
 	var words strings.Builder
 	words.WriteString(fmt.Sprintf("%s %s %s from %v: **%v**", stamp(r.Start), code(r.Service+"/"+r.Name), code(r.Target), r.Vantage, r.Class))
 	if r.Phase != probe.NoPhase {
 		words.WriteString(" at " + r.Phase.String())
 	}
-	words.WriteString(fmt.Sprintf(" after %.0f ms", float64(r.Elapsed)*1000))
+	if took := humanize.Latency(r.Elapsed.Duration()); took != "" {
+		words.WriteString(" after " + took)
+	}
 	for _, fact := range []struct{ name, text string }{
-		{"nameserver", r.Server}, {"answer", r.RCode}, {"peer", r.Peer}, {"proxy", r.Proxy}, {"request", r.RequestID},
-		{"signals", strings.Join(r.Signals, ", ")}, {"output", r.Output}, {"why", r.Why},
+		{"nameserver", r.Server}, {"answer", r.RCode}, {"peer", r.Peer}, {"proxy", r.Proxy}, {"request ID", r.RequestID},
+		{"signals", strings.Join(r.Signals, ", ")}, {"output", r.Output}, {"reason", r.Why},
 	} {
 		if fact.text != "" {
 			words.WriteString(", " + fact.name + " " + code(fact.text))
@@ -212,7 +236,7 @@ func describe(r probe.Result) string {
 }
 
 func (r *Record) writeTransitions(p *page) {
-	p.line("| when | what | | shown by |")
+	p.line("| time | event | details | evidence |")
 	p.line("|---|---|---|---|")
 	for _, t := range r.Transitions {
 		p.line("| %s | %s | %s | %s |", stamp(t.At), t.What, cell(t.Text), references(t.Exhibits...))
@@ -222,11 +246,12 @@ func (r *Record) writeTransitions(p *page) {
 func (r *Record) writeBacktest(p *page) {
 	switch {
 	case r.Backtest != nil:
-		p.line("%d of %d runs of the agent were well since it ended (%s).", r.Backtest.OK, r.Backtest.Runs, references(r.Backtest.Exhibits...))
+		p.line("%d of %s succeeded after the incident ended (%s).", r.Backtest.OK, humanize.Count(r.Backtest.Runs, "agent run"),
+			references(r.Backtest.Exhibits...))
 	case r.Closed == nil:
-		p.line("None yet: it is not over.")
+		p.line("None yet: the incident is still open.")
 	default:
-		p.line("None: the agent did not run within the hour after it ended.")
+		p.line("None: the agent did not run within the hour after the incident ended.")
 	}
 }
 
@@ -235,7 +260,7 @@ func (r *Record) writeWarnings(p *page) {
 		p.line("None.")
 	}
 	for _, w := range r.Warnings {
-		p.line("- %s, %d times (%s)", code(w.Name), w.Count, references(w.Exhibits...))
+		p.line("- %s, %s (%s)", code(w.Name), humanize.Count(w.Count, "time"), references(w.Exhibits...))
 	}
 }
 
@@ -256,25 +281,12 @@ func references(numbers ...int) string {
 	return "evidence " + strings.Join(words, ", ")
 }
 
-// clean is text on one line, without what a terminal or a reader's eye could be deceived by.
-func clean(text string) string {
-	return strings.Join(strings.Fields(strings.Map(func(r rune) rune {
-		switch {
-		case unicode.IsSpace(r), unicode.IsControl(r):
-			return ' '
-		case unicode.Is(unicode.Cf, r), r == unicode.ReplacementChar:
-			return -1
-		}
-		return r
-	}, text)), " ")
-}
-
-// textLimit bounds one text from outside in the page; the JSON has more of it.
+// textLimit bounds one text from outside, in bytes; the JSON has more of it.
 const textLimit = 600
 
-// code is text as a code span, whose fence is longer than any run of backticks in it (CommonMark 6.1).
+// code writes text as a code span. Its fence is longer than any run of backticks in the text (CommonMark 6.1).
 func code(text string) string {
-	text = redact.Line(clean(text), textLimit)
+	text = redact.Line(text, textLimit)
 	if text == "" {
 		return "–"
 	}
@@ -285,7 +297,7 @@ func code(text string) string {
 	return fence + text + fence
 }
 
-// cell is code for a table, in which a bar ends even a code span.
+// cell writes a code span for a table, where a bar ends even a code span.
 func cell(text string) string { return strings.ReplaceAll(code(text), "|", `\|`) }
 
 func codes(texts []string) string {
@@ -296,9 +308,9 @@ func codes(texts []string) string {
 	return strings.Join(all, ", ")
 }
 
-// inline is text of our own that may quote others: markup in it does not count.
+// inline escapes the markup in our own text, which may quote text from outside.
 func inline(text string) string {
-	return strings.NewReplacer(`\`, `\\`, "`", "\\`", "<", "&lt;", "*", `\*`, "[", `\[`, "_", `\_`).Replace(clean(text))
+	return strings.NewReplacer(`\`, `\\`, "`", "\\`", "<", "&lt;", "*", `\*`, "[", `\[`, "_", `\_`).Replace(redact.Line(text, len(text)))
 }
 
 func longestRun(text string) int {
@@ -314,20 +326,14 @@ func longestRun(text string) int {
 	return longest
 }
 
-// block is text as a fenced block, line by line.
+// block writes text as a fenced block, line by line, and keeps the indentation.
 func (p *page) block(language, text string) {
-	fence := strings.Repeat("`", max(longestRun(text)+1, 3))
-	p.line("%s%s", fence, language)
+	var lines []string
 	for line := range strings.Lines(text) {
-		p.line("%s", strings.TrimRight(strings.Map(func(r rune) rune {
-			switch {
-			case r == '\t':
-				return r
-			case unicode.IsControl(r), unicode.Is(unicode.Cf, r):
-				return -1
-			}
-			return r
-		}, line), " "))
+		indent := line[:len(line)-len(strings.TrimLeft(line, " \t"))]
+		lines = append(lines, indent+redact.Line(line, len(line)))
 	}
-	p.line("%s", fence)
+	text = strings.Join(lines, "\n")
+	fence := strings.Repeat("`", max(longestRun(text)+1, 3))
+	p.line("%s%s\n%s\n%s", fence, language, text, fence)
 }

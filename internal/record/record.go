@@ -1,6 +1,6 @@
-// Package record writes down what was wrong, from what is stored: the page a person would otherwise write by hand.
+// Package record writes the report of an incident from what is stored: the page a person would otherwise write by hand.
 //
-// Every statement in it stands on a result that is in it, too.
+// Every statement in a record refers to a result that is also in the record.
 package record
 
 import (
@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"netwatchd/internal/diagnose"
+	"netwatchd/internal/humanize"
 	"netwatchd/internal/incident"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/redact"
@@ -20,42 +21,42 @@ import (
 	"netwatchd/internal/watch"
 )
 
-// A Record is an incident with all that is known of it.
+// A Record is the full report of an incident.
 type Record struct {
 	facts
 	Scope       Scope              `json:"scope"`
-	Runtime     *snapshot.Snapshot `json:"runtime"` // nil: none was taken
+	Runtime     *snapshot.Snapshot `json:"runtime"` // nil: no snapshot was taken
 	Symptom     []Symptom          `json:"symptom"`
 	Verdict     Verdict            `json:"verdict"`
 	Evidence    []Exhibit          `json:"evidence"`
 	Beside      []Pair             `json:"host_beside_sandbox"`
 	Transitions []Transition       `json:"transitions"`
-	Backtest    *Backtest          `json:"backtest"` // nil: the agent did not run since
+	Backtest    *Backtest          `json:"backtest"` // nil: the agent has not run since the incident closed
 	Warnings    []Warning          `json:"warnings"`
 	Do          []string           `json:"do"`
 }
 
-// facts are the incident's own, by the names that a list of incidents has.
+// facts are the fields of the incident, named as in a list of incidents.
 type facts incident.Incident
 
-// Scope says what it is about.
+// Scope says what was affected and when.
 type Scope struct {
 	Service  string        `json:"service"`
 	Targets  []string      `json:"targets"`
 	Vantages []string      `json:"vantages"`
 	From     time.Time     `json:"from"`
-	To       *time.Time    `json:"to"` // nil: it lasts
+	To       *time.Time    `json:"to"` // nil: still open
 	Lasted   probe.Seconds `json:"lasted_seconds,omitempty"`
 	Versions []string      `json:"netwatchd_versions"`
 }
 
-// A Symptom is what failed, in its own words.
+// A Symptom is the verbatim message of something that failed.
 type Symptom struct {
 	Exhibit int    `json:"exhibit"`
 	Text    string `json:"text"`
 }
 
-// A Verdict is the latest of the incident that named a fault.
+// A Verdict is the incident's latest verdict that named a fault.
 type Verdict struct {
 	Cause    diagnose.Cause     `json:"cause"`
 	Severity diagnose.Severity  `json:"severity"`
@@ -66,16 +67,16 @@ type Verdict struct {
 	Also     []diagnose.Finding `json:"also"`
 	Missing  []string           `json:"missing"`
 	Blocked  []string           `json:"blocked"`
-	Exhibits []int              `json:"exhibits"` // that show it
+	Exhibits []int              `json:"exhibits"` // that support it
 }
 
-// An Exhibit is a stored result with the number it goes by in the record.
+// An Exhibit is a stored result and its number in the record.
 type Exhibit struct {
 	Number int          `json:"number"`
 	Result probe.Result `json:"result"`
 }
 
-// A Pair is one probe, made on the host and inside the agent's sandbox at the same moment.
+// A Pair is one probe's results on the host and in the agent's sandbox, from the same round.
 type Pair struct {
 	Probe   string        `json:"probe"`
 	Kind    probe.Kind    `json:"kind"`
@@ -83,7 +84,7 @@ type Pair struct {
 	Sandbox *probe.Result `json:"sandbox"`
 }
 
-// A Transition is something that happened.
+// A Transition is an entry of the timeline.
 type Transition struct {
 	At       time.Time `json:"at"`
 	What     string    `json:"what"` // verdict, run, suspend, start, stop or note
@@ -91,65 +92,65 @@ type Transition struct {
 	Exhibits []int     `json:"exhibits,omitempty"`
 }
 
-// A Backtest is the agent's runs since the service was well again.
+// A Backtest counts the agent's runs after the service recovered.
 type Backtest struct {
 	Runs     int   `json:"runs"`
 	OK       int   `json:"ok"`
 	Exhibits []int `json:"exhibits"`
 }
 
-// A Warning was seen and blocked nothing.
+// A Warning was reported by a run that it did not block.
 type Warning struct {
 	Name     string `json:"name"`
 	Count    int    `json:"count"`
 	Exhibits []int  `json:"exhibits"`
 }
 
-// exhibitLimit bounds what is shown: a person reads the first ten, and searches the rest.
+// exhibitLimit bounds the evidence: a person reads the first ten results and searches the rest.
 const exhibitLimit = 60
 
-// Of makes the record of what is told.
-func Of(t *incident.Detail) *Record {
-	r := &Record{facts: facts(*t.Incident.Clone()), Symptom: []Symptom{}, Evidence: []Exhibit{}, Beside: []Pair{}, Warnings: []Warning{}}
+// Of returns the record of an incident.
+func Of(d *incident.Detail) *Record {
+	r := &Record{facts: facts(*d.Incident.Clone()), Symptom: []Symptom{}, Evidence: []Exhibit{}, Beside: []Pair{}, Warnings: []Warning{}}
 	if r.Notes == nil {
 		r.Notes = []incident.Note{}
 	}
 	if r.Causes == nil {
 		r.Causes = []incident.Span{}
 	}
-	standing := decisive(t)
-	r.readSnapshot(t)
+	standing := decisive(d)
+	r.readSnapshot(d)
 	r.verdict(standing)
-	for _, v := range t.Verdicts {
+	for _, v := range d.Verdicts {
 		r.exhibits(v.Status.Evidence...)
 	}
-	r.exhibits(t.Evidence...)
-	r.symptoms(t)
-	r.pairs(t)
-	r.transitions(t)
-	r.backtest(t)
-	r.scope(t)
+	r.exhibits(d.Evidence...)
+	r.symptoms(d)
+	r.pairs(d)
+	r.transitions(d)
+	r.backtest(d)
+	r.scope(d)
 	r.warnings()
-	r.todo(standing)
+	r.advice(standing)
 	return r
 }
 
-// decisive is the standing that the record explains: the latest fault.
-func decisive(t *incident.Detail) watch.ServiceStatus {
-	for _, v := range slices.Backward(t.Verdicts) {
+// decisive returns the status that the record explains: that of the latest fault.
+func decisive(d *incident.Detail) watch.ServiceStatus {
+	for _, v := range slices.Backward(d.Verdicts) {
 		if v.Status.Cause.Fault() {
 			return v.Status
 		}
 	}
-	i := t.Incident
+	i := d.Incident
 	s := watch.ServiceStatus{Verdict: diagnose.NotReady(i.Service, i.Cause()), Since: i.Opened}
 	s.Title = cmp.Or(i.Title, s.Title)
 	return s
 }
 
-func (r *Record) readSnapshot(t *incident.Detail) {
+func (r *Record) readSnapshot(d *incident.Detail) {
 	var s snapshot.Snapshot
-	if len(t.Snapshot) > 0 && !bytes.Equal(t.Snapshot, []byte("null")) && json.Unmarshal(t.Snapshot, &s) == nil {
+	if len(d.Snapshot) > 0 && !bytes.Equal(d.Snapshot, []byte("null")) && json.Unmarshal(d.Snapshot, &s) == nil {
 		r.Runtime = &s
 	}
 }
@@ -168,7 +169,7 @@ func filled[T any](list []T) []T {
 	return list
 }
 
-// exhibits numbers results, each once, and returns their numbers.
+// exhibits adds results to the evidence, each once, and returns their numbers.
 func (r *Record) exhibits(results ...probe.Result) []int {
 	numbers := []int{}
 	for _, result := range results {
@@ -189,45 +190,46 @@ func same(a, b probe.Result) bool {
 	return a.Spec == b.Spec && a.Start.Equal(b.Start) && a.Server == b.Server && a.Class == b.Class
 }
 
-// symptomLimit is how many are quoted: the agent's own words, and those of the probe that decided.
+// symptomLimit bounds the messages quoted: the agent's, and that of the decisive probe.
 const symptomLimit = 5
 
-// symptoms quotes what failed: the agent first, since its words are what a person has seen.
-func (r *Record) symptoms(t *incident.Detail) {
-	var words []probe.Result
-	for _, a := range t.Attempts {
-		if !a.OK() && during(t.Incident, a.Start) {
-			words = append(words, a)
+// symptoms quotes error messages: the agent's first, because those are what the user has seen.
+func (r *Record) symptoms(d *incident.Detail) {
+	var failed []probe.Result
+	for _, a := range d.Attempts {
+		if !a.OK() && during(d.Incident, a.Start) {
+			failed = append(failed, a)
 		}
 	}
 	if len(r.Verdict.Exhibits) > 0 {
-		words = append(words, r.Evidence[r.Verdict.Exhibits[0]-1].Result)
+		failed = append(failed, r.Evidence[r.Verdict.Exhibits[0]-1].Result)
 	}
-	var said []string
-	for _, w := range words {
-		text := cmp.Or(w.Why, w.Output)
-		if w.OK() || text == "" || slices.Contains(said, text) || len(said) >= symptomLimit {
+	var quoted []string
+	for _, f := range failed {
+		text := cmp.Or(f.Why, f.Output)
+		if f.OK() || text == "" || slices.Contains(quoted, text) || len(quoted) >= symptomLimit {
 			continue
 		}
-		if n := r.exhibits(w); len(n) > 0 {
-			said = append(said, text)
+		if n := r.exhibits(f); len(n) > 0 {
+			quoted = append(quoted, text)
 			r.Symptom = append(r.Symptom, Symptom{n[0], text})
 		}
 	}
 }
 
 func during(i *incident.Incident, at time.Time) bool {
-	return !at.Before(i.Opened.Add(-before)) && (i.Closed == nil || !at.After(*i.Closed))
+	return !at.Before(i.Opened.Add(-leadTime)) && (i.Closed == nil || !at.After(*i.Closed))
 }
 
-// before is how long before an incident is opened its first signs may have begun: the longest attempt takes ninety seconds.
-const before = 2 * time.Minute
+// leadTime is how long before an incident opens its first failed attempt may have started: the longest attempt takes ninety
+// seconds.
+const leadTime = 2 * time.Minute
 
-// pairs sets the service's probes on the host beside those in the sandbox, from cheap to expensive, of the latest round
-// that has both, or else of the latest.
-func (r *Record) pairs(t *incident.Detail) {
+// pairs pairs the service's results on the host with those in the sandbox, in the order of the ladder. It uses the latest
+// round of a fault that has sandbox results, or else the latest round of a fault.
+func (r *Record) pairs(d *incident.Detail) {
 	var best []probe.Result
-	for _, v := range slices.Backward(t.Verdicts) {
+	for _, v := range slices.Backward(d.Verdicts) {
 		results := slices.DeleteFunc(slices.Clone(v.Status.Results), func(p probe.Result) bool { return p.Role != probe.OfService })
 		if !v.Status.Cause.Fault() || len(results) == 0 {
 			continue
@@ -258,48 +260,48 @@ func (r *Record) pairs(t *incident.Detail) {
 	})
 }
 
-func (r *Record) transitions(t *incident.Detail) {
+func (r *Record) transitions(d *incident.Detail) {
 	r.Transitions = []Transition{}
 	add := func(at time.Time, what, text string, exhibits ...int) {
 		r.Transitions = append(r.Transitions, Transition{at.UTC(), what, text, exhibits})
 	}
-	for _, v := range t.Verdicts {
+	for _, v := range d.Verdicts {
 		add(v.At, "verdict", v.Was.String()+" → "+v.Status.Cause.String()+": "+v.Status.Title, r.exhibits(v.Status.Evidence...)...)
 	}
-	for _, a := range t.Attempts {
+	for _, a := range d.Attempts {
 		add(a.Start, "run", a.Name+": "+a.Class.String(), r.exhibits(a)...)
 	}
-	for _, s := range t.Suspends {
-		add(s.At, "suspend", "this host was away for "+s.Away.Round(time.Second).String())
+	for _, s := range d.Suspends {
+		add(s.At, "suspend", "the host was suspended for "+humanize.Span(s.Away))
 	}
 	for _, n := range r.Notes {
 		add(n.At, "note", n.Text)
 	}
-	r.lives(t, add)
+	r.daemonRuns(d, add)
 	slices.SortStableFunc(r.Transitions, func(a, b Transition) int { return a.At.Compare(b.At) })
 }
 
-// lives tells of the daemon's own starts and ends: what was not watched is not known.
-func (r *Record) lives(t *incident.Detail, add func(time.Time, string, string, ...int)) {
-	for n, run := range t.Runs {
+// daemonRuns adds the daemon's starts and stops: in between nothing was monitored.
+func (r *Record) daemonRuns(d *incident.Detail, add func(time.Time, string, string, ...int)) {
+	for n, run := range d.Runs {
 		if run.Started.After(r.Opened) {
 			add(run.Started, "start", "netwatchd "+run.Version+" started")
 		}
 		switch {
 		case !run.Ended.IsZero():
 			add(run.Ended, "stop", "netwatchd stopped")
-		case n < len(t.Runs)-1:
-			add(run.Seen, "stop", "netwatchd was last seen: it ended without a word")
+		case n < len(d.Runs)-1:
+			add(run.Seen, "stop", "netwatchd was last seen running; it did not shut down cleanly")
 		}
 	}
 }
 
-// backtest counts the agent's runs since the service was well again.
-func (r *Record) backtest(t *incident.Detail) {
+// backtest counts the agent's runs after the service recovered.
+func (r *Record) backtest(d *incident.Detail) {
 	if r.Closed == nil {
 		return
 	}
-	for _, a := range t.Attempts {
+	for _, a := range d.Attempts {
 		if a.Start.Before(r.Closed.Add(-a.Elapsed.Duration())) {
 			continue
 		}
@@ -314,23 +316,23 @@ func (r *Record) backtest(t *incident.Detail) {
 	}
 }
 
-func (r *Record) scope(t *incident.Detail) {
+func (r *Record) scope(d *incident.Detail) {
 	r.Scope = Scope{Service: r.Service, Targets: []string{}, Vantages: []string{}, From: r.Opened, To: r.Closed, Versions: []string{}}
 	if r.Closed != nil {
 		r.Scope.Lasted = probe.InSeconds(r.Closed.Sub(r.Opened))
 	}
 	for _, e := range r.Evidence {
 		if e.Result.Role == probe.OfService {
-			r.Scope.Targets = once(r.Scope.Targets, e.Result.Target)
+			r.Scope.Targets = addOnce(r.Scope.Targets, e.Result.Target)
 		}
-		r.Scope.Vantages = once(r.Scope.Vantages, e.Result.Vantage.String())
+		r.Scope.Vantages = addOnce(r.Scope.Vantages, e.Result.Vantage.String())
 	}
-	for _, run := range t.Runs {
-		r.Scope.Versions = once(r.Scope.Versions, run.Version)
+	for _, run := range d.Runs {
+		r.Scope.Versions = addOnce(r.Scope.Versions, run.Version)
 	}
 }
 
-func once(list []string, text string) []string {
+func addOnce(list []string, text string) []string {
 	if text == "" || slices.Contains(list, text) {
 		return list
 	}
@@ -351,10 +353,10 @@ func (r *Record) warnings() {
 	}
 }
 
-func (r *Record) todo(s watch.ServiceStatus) {
+func (r *Record) advice(s watch.ServiceStatus) {
 	r.Do = []string{}
 	if r.Closed != nil {
-		r.Do = append(r.Do, "It is over. If it comes back:")
+		r.Do = append(r.Do, "The incident is closed. If it recurs:")
 	}
 	r.Do = append(r.Do, cmp.Or(s.Advice, s.Cause.About().Advice))
 	for _, f := range s.Also {
@@ -362,8 +364,8 @@ func (r *Record) todo(s watch.ServiceStatus) {
 	}
 }
 
-// JSON is the record for programs. What is stored has no secrets; should one be there all the same, it goes here, and with
-// it the order of the fields.
+// JSON returns the record for programs. Secrets are removed before anything is stored; should one be there anyway, it is
+// removed here, at the price of the order of the fields.
 func (r *Record) JSON() ([]byte, error) {
 	text, err := json.Marshal(r)
 	if err != nil {
@@ -384,7 +386,7 @@ func (r *Record) JSON() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// Redacted is the record as its JSON has it: without secrets, should any have been stored all the same.
+// Redacted returns the record as its JSON has it: without secrets, even if one was stored.
 func (r *Record) Redacted() (*Record, error) {
 	text, err := r.JSON()
 	if err != nil {
@@ -394,10 +396,10 @@ func (r *Record) Redacted() (*Record, error) {
 	return clean, json.Unmarshal(text, clean)
 }
 
-// Incident is the incident it is about.
+// Incident returns the incident that the record describes.
 func (r *Record) Incident() *incident.Incident { return (*incident.Incident)(&r.facts) }
 
-// equal reports whether two documents say the same.
+// equal reports whether two JSON documents are equal.
 func equal(a, b []byte) bool {
 	var x, y any
 	return json.Unmarshal(a, &x) == nil && json.Unmarshal(b, &y) == nil && reflect.DeepEqual(x, y)

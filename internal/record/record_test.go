@@ -5,17 +5,24 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
+	"errors"
+	"flag"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"netwatchd/internal/diagnose"
+	"netwatchd/internal/diagnose/diagnosetest"
 	"netwatchd/internal/incident"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/snapshot"
 	"netwatchd/internal/watch"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
@@ -27,37 +34,44 @@ func result(name string, kind probe.Kind, v probe.Vantage, class probe.Class, wh
 	return r
 }
 
-// scene is the incident of the sandbox: denied inside, well outside.
+// scene is an incident that began at the resolver and moved to the sandbox, with the verdicts of real rounds.
 func scene() *incident.Detail {
 	b := incident.NewBook()
-	i, _ := b.Enter(diagnose.Verdict{Service: "codex", Cause: diagnose.Resolver, Severity: diagnose.Ticket, Title: "codex: names"}, noon)
-	b.Enter(diagnose.Verdict{Service: "codex", Cause: diagnose.Sandbox, Severity: diagnose.Ticket, Title: "codex: unreachable from the sandbox only"}, noon.Add(time.Minute))
-	b.Enter(diagnose.Verdict{Service: "codex", Cause: diagnose.Healthy}, noon.Add(time.Hour))
+	var i *incident.Incident
+	var verdicts []incident.VerdictChange
+	was := diagnose.Healthy
+	for _, round := range []struct {
+		after time.Duration
+		scene string
+	}{{0, "resolver drops"}, {time.Minute, "sandbox closed, wanted open"}, {time.Hour, "nothing wrong"}} {
+		at := noon.Add(round.after)
+		named := diagnosetest.Named(round.scene).Round
+		for n := range named.Results {
+			r := &named.Results[n]
+			r.Start = at
+			if r.Class == probe.LocalDenied {
+				r.Why = "socket: operation not permitted"
+			}
+		}
+		s := watch.ServiceStatus{Verdict: diagnose.Of(named), Since: at, Delay: 1.2, Results: named.Results}
+		if found, _ := b.Enter(s.Verdict, at); found != nil {
+			i = found
+		}
+		verdicts = append(verdicts, incident.VerdictChange{At: at, Was: was, Incident: i.ID, Status: s})
+		was = s.Cause
+	}
 	i.Notes = []incident.Note{{At: noon.Add(time.Minute), Text: "seen by me"}}
 
-	outside := result("head", probe.KindHTTP, probe.FromHost, probe.OK, "")
-	outside.Status, outside.Phase = 405, probe.Response
-	inside := result("head", probe.KindHTTP, probe.FromSandbox, probe.LocalDenied, "socket: operation not permitted")
 	run := result("exec", probe.KindExec, probe.FromHost, probe.ExecNetwork, "stream disconnected before completion: error sending request for url (https://chatgpt.com/backend-api/codex/responses)")
 	run.Warnings = []string{"codex_path_update"}
 	again := run
 	again.Start, again.Class, again.Why = noon.Add(61*time.Minute), probe.OK, ""
-
-	verdict := func(at time.Duration, was, is diagnose.Cause, evidence ...probe.Result) incident.VerdictChange {
-		s := watch.ServiceStatus{Verdict: diagnose.NotReady("codex", is), Since: noon.Add(at), Delay: 1.2, Results: evidence}
-		s.Evidence = evidence
-		return incident.VerdictChange{At: noon.Add(at), Was: was, Incident: i.ID, Status: s}
-	}
-	snap, _ := json.Marshal(snapshot.Snapshot{At: noon, Kernel: "6.6", Programs: []snapshot.Program{{Name: "codex", Version: "0.104.0", Path: "/usr/bin/codex"}},
+	snap, _ := json.Marshal(snapshot.Snapshot{At: noon, System: "Debian 12", Kernel: "6.6", Arch: "amd64", Programs: []snapshot.Program{{Name: "codex", Version: "0.104.0", Path: "/usr/bin/codex"}},
 		Environment: []snapshot.Setting{{Name: "CODEX_SANDBOX_NETWORK_DISABLED", Value: "1"}},
 		Agent:       &snapshot.Agent{Home: "/home/me/.codex", Configuration: "sandbox_mode = \"workspace-write\"\n", Features: []string{"shell_tool"}, SignIn: "there"}})
 	return &incident.Detail{
 		Incident: i,
-		Verdicts: []incident.VerdictChange{
-			verdict(0, diagnose.Healthy, diagnose.Resolver, result("dns", probe.KindDNS, probe.FromHost, probe.DNSTimeout, "no answer")),
-			verdict(time.Minute, diagnose.Resolver, diagnose.Sandbox, inside, outside),
-			verdict(time.Hour, diagnose.Sandbox, diagnose.Healthy, outside),
-		},
+		Verdicts: verdicts,
 		Attempts: []probe.Result{run, again},
 		Suspends: []incident.Suspend{{At: noon.Add(30 * time.Minute), Away: 10 * time.Minute}},
 		Runs:     []incident.DaemonRun{{Version: "1.4.0", Started: noon.Add(-time.Hour), Seen: noon.Add(time.Minute)}, {Version: "1.4.1", Started: noon.Add(2 * time.Minute), Seen: noon.Add(time.Hour)}},
@@ -65,17 +79,40 @@ func scene() *incident.Detail {
 	}
 }
 
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := errors.Join(os.MkdirAll("testdata", 0o755), os.WriteFile(path, []byte(got), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", path, diff)
+	}
+}
+
 func TestRecord(t *testing.T) {
+	open := scene()
+	open.Incident.Closed, open.Attempts, open.Verdicts = nil, open.Attempts[:1], open.Verdicts[:2]
+	golden(t, "open.md", Of(open).Markdown())
 	r := Of(scene())
 	text := r.Markdown()
+	golden(t, "closed.md", text)
 	for _, want := range []string{
-		"# Incident `20261123-codex-1`", "**sandbox** (ticket), 2026-11-23 12:00:00 UTC to 2026-11-23 13:00:00 UTC, for 1h0m0s",
+		"# Incident `20261123-codex-1`: resolved after 1 h", "**sandbox** (ticket), 2026-11-23 12:00:00 UTC to 2026-11-23 13:00:00 UTC, lasted 1 h",
 		"## 1. Scope", "## 2. Runtime", "codex: `0.104.0` at `/usr/bin/codex`", "`CODEX_SANDBOX_NETWORK_DISABLED=1`",
 		"## 3. The agent's configuration", `sandbox_mode = "workspace-write"`, "## 4. Feature flags", "`shell_tool`",
 		"## 5. Symptom", "stream disconnected before completion: error sending request for url (https://chatgpt.com/backend-api/codex/responses)",
 		"## 6. Verdict and evidence", "| `head` | `ok, status 405`, 84 ms | `local.denied`, 84 ms |", "`socket: operation not permitted`",
-		"## 7. What happened when", "healthy → resolver", "resolver → sandbox", "this host was away for 10m0s", "it ended without a word", "seen by me",
-		"## 8. Backtest", "1 of 1 runs", "## 9. Warnings", "`codex_path_update`, 2 times", "## 10. What to do",
+		"## 7. Timeline", "healthy → resolver", "resolver → sandbox", "the host was suspended for 10 min", "it did not shut down cleanly", "seen by me",
+		"## 8. Backtest", "1 of 1 agent run succeeded", "## 9. Non-blocking warnings", "`codex_path_update`, 2 times", "## 10. What to do",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is not in the record", want)
@@ -145,7 +182,7 @@ func TestBare(t *testing.T) {
 	b := incident.NewBook()
 	i, _ := b.Enter(diagnose.Verdict{Service: "codex", Cause: diagnose.Upstream}, noon)
 	r := Of(&incident.Detail{Incident: i})
-	if text := r.Markdown(); !strings.Contains(text, "No snapshot was taken") || !strings.Contains(text, "not over") {
+	if text := r.Markdown(); !strings.Contains(text, "No snapshot was taken") || !strings.Contains(text, "ongoing") {
 		t.Error(text)
 	}
 	text, err := r.JSON()
