@@ -1,7 +1,7 @@
-// Package history listens to the watcher, keeps the book of incidents, and writes what happened to the store.
+// Package history records what the watcher observes: it turns verdicts into incidents and writes everything to the store.
 //
-// Nothing here may delay an attempt: what is heard is entered in memory, and one goroutine writes it down. What cannot be
-// written is kept, within bounds, until it can.
+// Recording must never delay a probe: events are queued in memory and one goroutine writes them. What cannot be written is
+// retained, within limits, until it can be.
 package history
 
 import (
@@ -21,50 +21,50 @@ import (
 	"netwatchd/internal/watch"
 )
 
-// Options are what a Recorder needs.
+// Options configure a Recorder.
 type Options struct {
-	Dir     string               // of the store
-	Keep    func() time.Duration // how long history is kept; asked each time, since a reload may change it
+	Dir     string               // the directory of the store
+	Keep    func() time.Duration // how long history is kept; called each time, because a reload may change it
 	Version string
 	Log     *slog.Logger
-	// Snapshot takes a snapshot of what an agent's run depends on here, for the record of an incident that begins; nil: none is
-	// taken. It may take seconds.
+	// Snapshot returns the state of this host that an agent's run depends on, for the record of a new incident; nil: no
+	// snapshots. It may take seconds.
 	Snapshot func(ctx context.Context) any
 }
 
-// A Recorder keeps history. It is an observer of the watcher, and its budget store.
+// A Recorder records history. It observes the watcher, and stores its budgets.
 type Recorder struct {
 	watch.NopObserver
 
 	Options
 	errors       atomic.Uint64
 	wake         chan struct{} // there is something to write
-	needSnapshot chan struct{} // there are incidents that have no snapshot
+	needSnapshot chan struct{} // there are incidents without a snapshot
 
-	mu              sync.Mutex // unstored for microseconds only: the watcher waits for it
+	mu              sync.Mutex // held for microseconds only: the watcher waits for it
 	book            *incident.Book
 	dirty           map[*incident.Incident]bool
-	signatures      map[*incident.Incident]map[signature]bool // of the evidence entered
-	withoutSnapshot []string                                  // IDs of incidents that have no snapshot
+	signatures      map[*incident.Incident]map[signature]bool // of the evidence already queued
+	withoutSnapshot []string                                  // IDs of incidents without a snapshot
 	entries         []store.Entry
-	weight          int // of the entries
-	lost            int // entries dropped since they could not be written for too long
+	weight          int // of entries
+	lost            int // entries dropped because the store could not be written for too long
 	current         map[ledger.Key]*rollup.Rollup
 	minutes         []rollup.Minute
 	costs           map[string]watch.Costs
-	open            *store.Store // nil: it could not be opened
-	fault           string       // why history is not kept, which was logged; empty: it is
+	open            *store.Store // nil: the store could not be opened
+	fault           string       // why history cannot be written, as logged; empty: it can
 
-	// Of the writing goroutine alone.
+	// Used by the writing goroutine only.
 	run           incident.DaemonRun
 	retry         time.Duration
 	maintained    time.Time
 	started       time.Time
-	currentMinute time.Time // the minute that is being filled
+	currentMinute time.Time // the minute of current
 }
 
-// New opens the store and reads what an earlier run has left. A store that cannot be opened is logged, counted and tried
-// again: the watcher does without.
+// New opens the store and restores the state of earlier runs. If the store cannot be opened, that is logged and counted, and
+// Run tries again; the Recorder works in memory until then.
 func New(o Options) *Recorder {
 	now := time.Now()
 	rec := &Recorder{
@@ -79,10 +79,10 @@ func New(o Options) *Recorder {
 	return rec
 }
 
-// Errors is how often the store could not be opened or written to.
+// Errors returns how often the store could not be opened or written.
 func (rec *Recorder) Errors() float64 { return float64(rec.errors.Load()) }
 
-// Fault says why history is not being kept, and what to do; empty while it is.
+// Fault returns why history cannot be written, and what to do; empty while it can.
 func (rec *Recorder) Fault() string {
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
@@ -95,7 +95,7 @@ func (rec *Recorder) setFault(fault string) {
 	rec.fault = fault
 }
 
-// Attempted rolls r up, and keeps it whole if it is a run of an agent.
+// Attempted adds r to the roll-ups, and stores it whole if it is a run of an agent.
 func (rec *Recorder) Attempted(r probe.Result, interval time.Duration) {
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
@@ -111,39 +111,39 @@ func (rec *Recorder) Attempted(r probe.Result, interval time.Duration) {
 	}
 }
 
-// rareInterval is how seldom a command is run whose every run is kept whole: an agent's is, hourly by default; a script run each
-// half minute is rolled up like any probe.
+// rareInterval is the shortest interval of a command whose runs are stored whole. An agent runs hourly by default; a script
+// that runs every half minute is only rolled up, like any other probe.
 const rareInterval = 5 * time.Minute
 
-// Resumed keeps that the host was away.
+// Resumed records that the host was suspended.
 func (rec *Recorder) Resumed(away time.Duration, _ int) {
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
 	rec.enqueue(store.Suspend{Suspend: incident.Suspend{At: time.Now(), Away: away}})
 }
 
-// Judged enters the verdict in the book.
+// Judged enters the verdict in the book of incidents.
 func (rec *Recorder) Judged(now watch.ServiceStatus, was diagnose.Cause) {
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
-	moved := now.Cause != was
+	newCause := now.Cause != was
 	at := time.Now()
-	if moved {
+	if newCause {
 		at = now.Since
 	}
 	i, changed := rec.book.Enter(now.Verdict, at)
 	if changed {
-		rec.changed(i)
+		rec.markDirty(i)
 	}
-	if moved {
-		rec.enqueue(verdict(now, was, i, at))
+	if newCause {
+		rec.enqueue(verdictChange(now, was, i, at))
 	}
 	if i != nil && i.IsOpen() && now.Cause.Fault() {
 		rec.addEvidence(i, now)
 	}
 }
 
-func (rec *Recorder) changed(i *incident.Incident) {
+func (rec *Recorder) markDirty(i *incident.Incident) {
 	rec.dirty[i] = true
 	if rec.signatures[i] == nil && i.IsOpen() {
 		rec.signatures[i] = make(map[signature]bool)
@@ -153,11 +153,11 @@ func (rec *Recorder) changed(i *incident.Incident) {
 	signal(rec.wake)
 }
 
-// wholeRounds is how many verdicts of one incident are kept with the whole of their rounds; those of a fault that flaps on
-// are kept with their evidence only, which is some 5 KB instead of 20.
+// wholeRounds is how many verdicts of one incident are stored with all results of their rounds. Later ones, of a fault that
+// keeps flapping, are stored with their evidence only: 5 KB instead of 20.
 const wholeRounds = 50
 
-func verdict(now watch.ServiceStatus, was diagnose.Cause, i *incident.Incident, at time.Time) store.VerdictChange {
+func verdictChange(now watch.ServiceStatus, was diagnose.Cause, i *incident.Incident, at time.Time) store.VerdictChange {
 	v := store.VerdictChange{VerdictChange: incident.VerdictChange{At: at, Was: was, Status: now}}
 	if i != nil {
 		v.Incident = i.ID
@@ -168,7 +168,7 @@ func verdict(now watch.ServiceStatus, was diagnose.Cause, i *incident.Incident, 
 	return v
 }
 
-// A signature is what makes two results tell the same.
+// Results with the same signature are equal as evidence.
 type signature struct {
 	role    probe.Role
 	service string
@@ -182,13 +182,13 @@ func (s signature) String() string {
 	return s.role.String() + " " + s.service + " " + s.name + " " + s.vantage.String() + " " + s.server + " " + s.class.String()
 }
 
-// signatureLimit bounds the evidence of one incident. A ladder's round has some thirty results; each can fail in a few ways.
+// signatureLimit bounds the evidence of one incident. A round has about thirty results; each can fail in a few ways.
 const signatureLimit = 200
 
-// addEvidence keeps the first result of each signature.
+// addEvidence queues the first result of each signature.
 func (rec *Recorder) addEvidence(i *incident.Incident, now watch.ServiceStatus) {
 	signatures := rec.signatures[i]
-	if signatures == nil { // it was open before this run
+	if signatures == nil { // the incident was opened by an earlier run
 		signatures = make(map[signature]bool)
 		rec.signatures[i] = signatures
 	}
@@ -204,8 +204,8 @@ func (rec *Recorder) addEvidence(i *incident.Incident, now watch.ServiceStatus) 
 	}
 }
 
-// weightLimit bounds what waits to be written, in results: 8 MB at about a kilobyte each. While the disk is full that is
-// more than a week's worth of verdicts; ten thousand services that fail at once fill half of it for a moment.
+// weightLimit bounds the queue, in results of about a kilobyte each: 8 MB. That is more than a week of verdicts while the disk
+// is full; ten thousand services that fail at once fill half of it for a moment.
 const weightLimit = 8 << 10
 
 func (rec *Recorder) enqueue(e store.Entry) {
@@ -230,18 +230,18 @@ func weightOf(e store.Entry) int {
 func signal(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
-	default: // it is on already
+	default: // already signaled
 	}
 }
 
-// Costs are what was known of the service's costs.
+// Costs returns the stored costs of a service.
 func (rec *Recorder) Costs(service string) watch.Costs {
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
 	return rec.costs[service]
 }
 
-// SetCosts keeps them.
+// SetCosts stores the costs of a service.
 func (rec *Recorder) SetCosts(service string, c watch.Costs) {
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
@@ -249,7 +249,7 @@ func (rec *Recorder) SetCosts(service string, c watch.Costs) {
 	rec.enqueue(store.Costs{Service: service, Costs: c})
 }
 
-// CloseUnwatched ends the incidents of services that are not watched any more.
+// CloseUnwatched closes the open incidents of services that are not in services.
 func (rec *Recorder) CloseUnwatched(services []string) {
 	rec.mu.Lock()
 	defer rec.mu.Unlock()

@@ -241,7 +241,7 @@ func TestTwoAtOnce(t *testing.T) {
 	judged(second, "codex", diagnose.Resolver, diagnose.Healthy)
 	judged(second, "shop", diagnose.Upstream, diagnose.Healthy)
 	wants(t, dir, "codex-1 resolver open")
-	if want := fmt.Sprintf("another netwatchd keeps its history here: stop it, or give this one another storage.path (it is process %d)", os.Getpid()); !strings.Contains(second.Fault(), want) {
+	if want := fmt.Sprintf("another netwatchd is using this store: stop it, or set a different storage.path (process %d)", os.Getpid()); !strings.Contains(second.Fault(), want) {
 		t.Errorf("the second says %q, want %q", second.Fault(), want)
 	}
 	first.stop()

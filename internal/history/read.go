@@ -16,15 +16,15 @@ import (
 	"netwatchd/internal/store"
 )
 
-// Incidents returns those that match, the latest first, and how many match in all: what is stored, and over it what could
-// not be written yet. While the store cannot be used it is those that are known in memory.
+// Incidents returns the matching incidents, the latest first, and the total number that match. Incidents that are not written
+// yet are included. While the store is unavailable, it returns what is in memory.
 func (rec *Recorder) Incidents(ctx context.Context, f incident.Filter) (found []*incident.Incident, total int, err error) {
 	s := rec.store()
 	if s == nil {
 		return rec.inMemory(f)
 	}
 	unwritten := rec.unstored(f.Services, false)
-	wide := f // each of those may move the others by one
+	wide := f // each unwritten incident can shift the stored ones by one
 	wide.Offset = max(f.Offset-len(unwritten), 0)
 	if f.Limit > 0 {
 		wide.Limit += len(unwritten)
@@ -52,13 +52,13 @@ func (rec *Recorder) Incidents(ctx context.Context, f incident.Filter) (found []
 
 func matches(f incident.Filter, i *incident.Incident) bool { return i.IsOpen() || !f.OpenOnly }
 
-// inMemory are those in memory that match.
+// inMemory returns the matching incidents that are in memory.
 func (rec *Recorder) inMemory(f incident.Filter) (found []*incident.Incident, total int, err error) {
 	found = slices.DeleteFunc(rec.unstored(f.Services, true), func(i *incident.Incident) bool { return !matches(f, i) })
 	return page(found, f), len(found), nil
 }
 
-// page is the part of all that f wants, the latest first.
+// page returns the part of all that f selects, the latest first.
 func page(all []*incident.Incident, f incident.Filter) []*incident.Incident {
 	slices.SortFunc(all, func(a, b *incident.Incident) int { return cmp.Or(b.Opened.Compare(a.Opened), cmp.Compare(b.ID, a.ID)) })
 	all = all[min(f.Offset, len(all)):]
@@ -68,30 +68,29 @@ func page(all []*incident.Incident, f incident.Filter) []*incident.Incident {
 	return all
 }
 
-// unstored are the incidents of services, of all if none is named, that wait to be written; and those that are open, if written
-// ones are asked for.
-func (rec *Recorder) unstored(services []string, written bool) (unstored []*incident.Incident) {
+// unstored returns the incidents of services that are not written yet; without services, of all. If withOpen is set, it also
+// returns the open ones that are written.
+func (rec *Recorder) unstored(services []string, withOpen bool) (found []*incident.Incident) {
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
 	known := maps.Clone(rec.dirty)
-	if written {
+	if withOpen {
 		for _, i := range rec.book.Open() {
 			known[i] = true
 		}
 	}
 	for i := range known {
 		if len(services) == 0 || slices.Contains(services, i.Service) {
-			unstored = append(unstored, i.Clone())
+			found = append(found, i.Clone())
 		}
 	}
-	return unstored
+	return found
 }
 
-// errUnavailable says that nothing can be read.
-var errUnavailable = errors.New("the store cannot be used now; the log says why")
+// errUnavailable means that nothing can be read.
+var errUnavailable = errors.New("the store is unavailable: see the daemon's log")
 
-// Record returns the record of an incident, of what is stored and of what could not be written yet; its error is
-// [incident.ErrNotFound] if there is none.
+// Record returns the record of an incident, including what is not written yet, or [incident.ErrNotFound].
 func (rec *Recorder) Record(ctx context.Context, id string) (*record.Record, error) {
 	detail, err := (*incident.Detail)(nil), errUnavailable
 	if s := rec.store(); s != nil {
@@ -114,7 +113,7 @@ func (rec *Recorder) Record(ctx context.Context, id string) (*record.Record, err
 	return record.Of(detail), nil
 }
 
-// addUnwritten adds what is to be written of the incident.
+// addUnwritten adds what is queued about the incident.
 func (rec *Recorder) addUnwritten(t *incident.Detail) {
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
@@ -135,13 +134,13 @@ func (rec *Recorder) addUnwritten(t *incident.Detail) {
 			}
 		case store.Snapshot:
 			if e.Incident == id && len(t.Snapshot) == 0 {
-				t.Snapshot, _ = json.Marshal(e.Body) // one that has no JSON is missed in the record, which says so
+				t.Snapshot, _ = json.Marshal(e.Body) // without JSON, the record reports that there is no snapshot
 			}
 		}
 	}
 }
 
-// Keys lists the series of services, or every one there is if none is named, those not written yet included.
+// Keys lists the series of services, including those not written yet; without services, of all.
 func (rec *Recorder) Keys(ctx context.Context, services ...string) (keys []ledger.Key, err error) {
 	if s := rec.store(); s != nil {
 		keys, err = s.Keys(ctx, services...)
@@ -170,8 +169,8 @@ func (rec *Recorder) Keys(ctx context.Context, services ...string) (keys []ledge
 	return keys, err
 }
 
-// Series adds to curves what is stored and what has not been written yet. For the moment in which a minute is being
-// written it is in neither.
+// Series adds the stored measurements to curves, and those not written yet. While a minute is being written, it is in
+// neither.
 func (rec *Recorder) Series(ctx context.Context, c *rollup.Curves) (err error) {
 	if s := rec.store(); s != nil {
 		err = s.Series(ctx, c)
@@ -184,7 +183,7 @@ func (rec *Recorder) Series(ctx context.Context, c *rollup.Curves) (err error) {
 		}
 	}
 	now := time.Now().Truncate(time.Minute)
-	for key := range c.Keys() { // not the other way round: there may be ten thousand others
+	for key := range c.Keys() { // not the other way round: current may have ten thousand
 		if u := rec.current[key]; u != nil {
 			c.Add(key, now, u)
 		}
@@ -192,7 +191,7 @@ func (rec *Recorder) Series(ctx context.Context, c *rollup.Curves) (err error) {
 	return err
 }
 
-// Gaps lists the spans in which nothing was watched. While the store cannot be used none is known.
+// Gaps lists the spans without monitoring. While the store is unavailable, none are known.
 func (rec *Recorder) Gaps(ctx context.Context, from, to time.Time) ([]incident.Gap, error) {
 	if s := rec.store(); s != nil {
 		return s.Gaps(ctx, from, to)

@@ -15,36 +15,36 @@ import (
 )
 
 const (
-	// writeInterval is between two transactions: what happens in the same moment is written in one.
+	// writeInterval is the pause between two transactions, so that what happens together is written in one.
 	writeInterval = 100 * time.Millisecond
 
-	// A store that fails is tried again after a second, then ever more rarely: a disk someone makes room on is used again
-	// within a minute.
+	// A store that fails is retried after a second, then less and less often: after space is freed on a full disk, writing
+	// resumes within a minute.
 	firstRetry = time.Second
 	lastRetry  = time.Minute
 
-	// maintainEvery is how often hours are gathered and old rows forgotten.
+	// maintainEvery is how often past hours are rolled up and old rows deleted.
 	maintainEvery = 10 * time.Minute
 
-	// minUptime is how long the daemon must have run before anything is forgotten: after a resume or a boot the clock can be
+	// minUptime is how long the daemon must have run before anything is deleted: after a resume or a boot the clock can be
 	// years ahead until it is set, and all of history would look old.
 	minUptime = time.Hour
-	// maxClockStep is how far the wall clock may have moved against the time that went by, for its word to be taken on what is old.
+	// maxClockStep is how far the wall clock may deviate from the monotonic clock for old rows to be deleted.
 	maxClockStep = 10 * time.Minute
 
-	// batchLimit bounds a transaction: others wait for its end, a person who writes a note among them. Five hundred results
-	// take a quarter of a second, most of it to take the secrets out.
+	// batchLimit bounds a transaction, because others wait for it, such as a person who writes a note. Five hundred results take
+	// a quarter of a second, mostly to remove secrets.
 	batchLimit = 500
 
-	// partLimit bounds the roll-ups that wait to be written, 6 MB of them: of the default configuration a day's worth. Beyond
-	// it the oldest minutes are added up, so that nothing is lost but their resolution.
+	// partLimit bounds the roll-ups in memory to 6 MB: a day's worth in the default configuration. Beyond it the oldest minutes
+	// are merged, so that only their resolution is lost.
 	partLimit = 40_000
 
-	// lastWrite bounds what is written at the end: systemd waits for longer, and an NFS server that is gone for ever.
+	// lastWrite bounds the final write: systemd waits longer than that, but a dead NFS server would block forever.
 	lastWrite = 3 * time.Second
 )
 
-// Run writes until ctx ends, then writes the rest and closes the store.
+// Run writes to the store until ctx ends, then writes the rest and closes it.
 func (rec *Recorder) Run(ctx context.Context) {
 	var snapshots sync.WaitGroup
 	snapshots.Go(func() { rec.takeSnapshots(ctx) })
@@ -90,13 +90,13 @@ func sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// waitToRetry waits until it is time to try again; minutes go on meanwhile.
+// waitToRetry waits for the next attempt to write, or for the end of the minute.
 func (rec *Recorder) waitToRetry(ctx context.Context) {
 	sleep(ctx, min(rec.retry, untilNextMinute()))
 	signal(rec.wake)
 }
 
-// endMinute files what was rolled up since the last call under the minute in which that began.
+// endMinute adds the roll-ups since the last call to minutes, under the minute of that call.
 func (rec *Recorder) endMinute(now time.Time) {
 	fresh := make(map[ledger.Key]*rollup.Rollup)
 	rec.mu.Lock()
@@ -116,7 +116,7 @@ func (rec *Recorder) endMinute(now time.Time) {
 	rec.run.Seen = now
 }
 
-// compact adds the oldest minutes up until there are few enough roll-ups.
+// compact merges the oldest minutes until there are at most partLimit roll-ups.
 func compact(minutes []rollup.Minute) []rollup.Minute {
 	parts := 0
 	for _, m := range minutes {
@@ -146,10 +146,10 @@ func sum(a, b rollup.Minute) rollup.Minute {
 	return a
 }
 
-// A load is what is being written.
+// A load is a batch that is being written.
 type load struct {
 	store.Batch
-	dirty []*incident.Incident // whose copies are in the batch
+	dirty []*incident.Incident // the originals of the copies in the batch
 }
 
 func (rec *Recorder) nextLoad() load {
@@ -175,14 +175,14 @@ func (rec *Recorder) nextLoad() load {
 	if len(rec.entries) > 0 {
 		signal(rec.wake)
 	} else {
-		rec.entries = nil // the burst is over: give its memory back
+		rec.entries = nil // release the memory of a burst
 	}
 	l.Minutes, rec.minutes = rec.minutes, nil
 	l.Run = &rec.run
 	return l
 }
 
-// requeue keeps what could not be written, before whatever has come since.
+// requeue puts back what could not be written, before what was queued since.
 func (rec *Recorder) requeue(l load) {
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
@@ -200,7 +200,7 @@ func (rec *Recorder) requeue(l load) {
 	rec.minutes = compact(append(l.Minutes, rec.minutes...))
 }
 
-// write writes all there is, or keeps it for later.
+// write writes everything queued, or puts it back.
 func (rec *Recorder) write(ctx context.Context) {
 	if rec.store() == nil {
 		if err := rec.reopen(ctx); err != nil {
@@ -215,14 +215,14 @@ func (rec *Recorder) write(ctx context.Context) {
 	}
 	rec.report(err)
 	if err != nil && !store.IsFull(err) {
-		rec.close() // it may have been removed, replaced, or be in a state that only opening it anew mends
+		rec.close() // it may have been removed or replaced, or only reopening it may help
 	}
 	if err == nil {
 		rec.prune()
 	}
 }
 
-// prune forgets the signatures of incidents that are over: one that returns gathers them anew, and the store knows the rest.
+// prune drops the signatures of closed incidents. One that reopens collects them again, and the store ignores duplicates.
 func (rec *Recorder) prune() {
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
@@ -230,7 +230,7 @@ func (rec *Recorder) prune() {
 		return !i.IsOpen() && rec.book.Latest(i.Service) != i
 	})
 	if rec.lost > 0 {
-		rec.Log.Warn("some of what happened was not kept: the store could not be written to for too long", "lost", rec.lost)
+		rec.Log.Warn("some history was lost: the store could not be written for too long", "lost", rec.lost)
 		rec.lost = 0
 	}
 }
@@ -251,7 +251,7 @@ func (rec *Recorder) close() {
 	}
 }
 
-// reopen opens the store and takes up what is in it.
+// reopen opens the store and restores its state.
 func (rec *Recorder) reopen(ctx context.Context) error {
 	s, err := store.Open(rec.Dir)
 	if err != nil {
@@ -269,13 +269,13 @@ func (rec *Recorder) reopen(ctx context.Context) error {
 	return nil
 }
 
-// restore puts what the store holds and what has happened since together.
+// restore combines the stored state with what has happened since.
 func (rec *Recorder) restore(state *store.State) {
 	before := make(map[string]string) // IDs by service
 	for _, i := range rec.book.Open() {
 		before[i.Service] = i.ID
 	}
-	// Those that are over already and were never written are not in the book any more: their numbers must be free as well.
+	// Incidents that are closed and were never written are no longer in the book; they need free numbers too.
 	for i := range rec.dirty {
 		if rec.book.Latest(i.Service) != i {
 			rec.book.AssignID(i)
@@ -297,7 +297,7 @@ func (rec *Recorder) restore(state *store.State) {
 	}
 	maps.DeleteFunc(rec.dirty, func(i *incident.Incident, _ bool) bool {
 		now := rec.book.Latest(i.Service)
-		return now != nil && now != i && now.Opened.Equal(i.Opened) // it became one with what was stored
+		return now != nil && now != i && now.Opened.Equal(i.Opened) // it now continues the stored incident
 	})
 	for service, c := range state.Costs {
 		if _, known := rec.costs[service]; !known {
@@ -309,11 +309,11 @@ func (rec *Recorder) restore(state *store.State) {
 	}
 }
 
-// report counts every failure, and logs one that is new, or that is over: a disk that stays full is one line.
+// report counts every failure, and logs when writing starts to fail or succeeds again: a disk that stays full is one line.
 func (rec *Recorder) report(err error) {
 	switch was := rec.Fault(); {
 	case err == nil && was != "":
-		rec.Log.Info("history is kept again", "store", rec.Dir)
+		rec.Log.Info("history is written again", "store", rec.Dir)
 		rec.setFault("")
 		rec.retry = 0
 	case err == nil:
@@ -324,12 +324,12 @@ func (rec *Recorder) report(err error) {
 		rec.retry = min(max(2*rec.retry, firstRetry), lastRetry)
 		if err.Error() != was {
 			rec.setFault(err.Error())
-			rec.Log.Error("history is not kept; probing goes on", "error", err)
+			rec.Log.Error("history cannot be written; probing continues", "error", err)
 		}
 	}
 }
 
-// maintain gathers what is to be gathered, and forgets what is old if the clock can be trusted to say so.
+// maintain rolls past hours up, and deletes old rows if the clock can be trusted.
 func (rec *Recorder) maintain(ctx context.Context) {
 	now := time.Now()
 	if rec.store() == nil || now.Sub(rec.maintained) < maintainEvery {
@@ -345,13 +345,13 @@ func (rec *Recorder) maintain(ctx context.Context) {
 	}
 }
 
-// clockIsSteady reports whether the wall clock has gone as the time has, for long enough.
+// clockIsSteady reports whether the wall clock has agreed with the monotonic clock for long enough.
 func (rec *Recorder) clockIsSteady(now time.Time) bool {
 	passed := now.Sub(rec.started) // by the monotonic clock
 	return passed >= minUptime && (now.Round(0).Sub(rec.started.Round(0))-passed).Abs() <= maxClockStep
 }
 
-// takeSnapshots takes a snapshot for each incident that begins. It takes seconds, in which history goes on.
+// takeSnapshots takes a snapshot for each new incident. That takes seconds, so it does not run in the writing goroutine.
 func (rec *Recorder) takeSnapshots(ctx context.Context) {
 	for {
 		select {
@@ -369,6 +369,6 @@ func (rec *Recorder) takeSnapshots(ctx context.Context) {
 		}
 		rec.withoutSnapshot = nil
 		rec.mu.Unlock()
-		sleep(ctx, time.Second) // when everything fails at once, one look does for all
+		sleep(ctx, time.Second) // when everything fails at once, one snapshot serves all
 	}
 }

@@ -9,20 +9,20 @@ import (
 )
 
 const (
-	// reopenWithin is how soon after its end an incident that comes back is the same one. A verdict needs two votes, half a
-	// minute apart by default, and a network that comes and goes (Wi-Fi at the edge of its reach, a VPN that reconnects)
-	// does so within minutes: ten of them tell one bad afternoon from two bad mornings.
+	// reopenWithin is how soon after its end a recurring fault reopens the incident. A verdict needs two votes, half a minute
+	// apart by default, and a network that comes and goes (Wi-Fi at the edge of its range, a VPN that reconnects) does so
+	// within minutes: ten of them tell one bad afternoon from two bad mornings.
 	reopenWithin = 10 * time.Minute
 
-	// How many causes of one incident are kept: how it began and how it is now. A fault that flaps all night has thousands.
+	// How many causes of one incident are kept, at its start and at its end. A fault that flaps all night has thousands.
 	keepFirst = 20
 	keepLast  = 80
 )
 
-// A Book holds the incidents that are open, or were until lately. It is not safe for concurrent use.
+// A Book holds the latest incident of each service. It is not safe for concurrent use.
 type Book struct {
 	latest map[string]*Incident // by service
-	number map[day]int          // the highest number given
+	number map[day]int          // the highest number used
 }
 
 type day struct{ day, service string }
@@ -32,10 +32,11 @@ func NewBook() *Book {
 	return &Book{latest: make(map[string]*Incident), number: make(map[day]int)}
 }
 
-// Enter enters a judgement. It returns the incident it belongs to, nil if there is none, and whether that has changed.
+// Enter enters a service's verdict at a time. It returns the incident that the verdict belongs to, nil if there is none, and
+// whether that incident has changed.
 //
-// A fault opens an incident or moves its cause; health, even with reservations, closes it. What says nothing either way
-// (the daemon starts, the host was away, the round was inconclusive) leaves everything as it was.
+// A fault opens an incident or changes its cause. A verdict that the service can be used, even degraded, closes it. Any other
+// verdict (the daemon is starting, the host was suspended, the round was inconclusive) changes nothing.
 func (b *Book) Enter(v diagnose.Verdict, at time.Time) (*Incident, bool) {
 	at = truncate(at)
 	i := b.latest[v.Service]
@@ -60,13 +61,14 @@ func (b *Book) Enter(v diagnose.Verdict, at time.Time) (*Incident, bool) {
 	return nil, false
 }
 
-// truncate is t as it is kept: a millisecond is finer than any probe's schedule, and what is read back compares equal.
+// truncate rounds t down to a millisecond, as it is stored: that is finer than any probe's schedule, and a time that is read
+// back compares equal.
 func truncate(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
 
-// isUsable reports whether c says that the service can be used.
+// isUsable reports whether the service can be used with cause c.
 func isUsable(c diagnose.Cause) bool { return c >= diagnose.ResolverDegraded && c <= diagnose.Healthy }
 
-// near reports whether two moments are within what counts as reopenWithin, whichever came first: a clock may have been set back.
+// near reports whether a and b are within reopenWithin of each other. Either may be first: the clock may have been set back.
 func near(a, b time.Time) bool { return a.Sub(b).Abs() <= reopenWithin }
 
 func (b *Book) open(v diagnose.Verdict, at time.Time) *Incident {
@@ -77,12 +79,13 @@ func (b *Book) open(v diagnose.Verdict, at time.Time) *Incident {
 	return i
 }
 
-// AssignID gives i the next ID of its day. Services whose names begin alike share their numbers, since their IDs do.
+// AssignID gives i the next ID of its day. Services whose names start with the same idLimit bytes share their numbers, because
+// they share their IDs.
 func (b *Book) AssignID(i *Incident) {
 	key := day{i.Day, i.Service[:min(len(i.Service), idLimit)]}
 	b.number[key]++
 	i.Number = b.number[key]
-	i.ID = ID(i.Day, i.Service, i.Number)
+	i.ID = idOf(i.Day, i.Service, i.Number)
 }
 
 func (i *Incident) begin(v diagnose.Verdict, at time.Time) {
@@ -97,7 +100,7 @@ func (i *Incident) setTitle(v diagnose.Verdict) {
 	i.Severity, i.Title = max(i.Severity, v.Severity), v.Title
 }
 
-// move reports whether j changed anything.
+// move applies the verdict of a fault to an open incident, and reports whether it changed anything.
 func (i *Incident) move(v diagnose.Verdict, at time.Time) bool {
 	if i.Cause() == v.Cause {
 		changed := i.Title != v.Title || v.Severity > i.Severity
@@ -110,7 +113,7 @@ func (i *Incident) move(v diagnose.Verdict, at time.Time) bool {
 	return true
 }
 
-// endSpan ends the cause that holds; never before it began, whatever the clock says.
+// endSpan ends the current cause, never before its start, even if the clock was set back.
 func (i *Incident) endSpan(at time.Time) {
 	if last := len(i.Causes) - 1; last >= 0 && i.Causes[last].To == nil {
 		i.Causes[last].To = new(later(at, i.Causes[last].From))
@@ -129,13 +132,14 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-// CloseUnwatched closes, and returns, the open incidents of services that are not watched any more: nobody would ever end them.
+// CloseUnwatched closes and returns the open incidents of services that are no longer monitored: no verdict would ever close
+// them.
 func (b *Book) CloseUnwatched(watched func(service string) bool, at time.Time) []*Incident {
 	at = truncate(at)
 	var ended []*Incident
 	for name, i := range b.latest {
 		if i.IsOpen() && !watched(name) {
-			i.Ended = "no longer watched"
+			i.Ended = "the service was removed from the configuration"
 			i.close(at)
 			ended = append(ended, i)
 		}
@@ -143,7 +147,7 @@ func (b *Book) CloseUnwatched(watched func(service string) bool, at time.Time) [
 	return ended
 }
 
-// Open returns the incidents that last, the oldest first.
+// Open returns the open incidents, the oldest first.
 func (b *Book) Open() []*Incident {
 	var open []*Incident
 	for _, i := range b.latest {
@@ -155,12 +159,12 @@ func (b *Book) Open() []*Incident {
 	return open
 }
 
-// Latest is the latest incident of a service, open or not; nil if none is known.
+// Latest returns the latest incident of a service, open or closed; nil if none is known.
 func (b *Book) Latest(service string) *Incident { return b.latest[service] }
 
-// Restore enters what an earlier run has left: its latest incident of each service, and the highest number given to each
-// day and service. Where something was opened meanwhile, before the store could be read, the two become one if the
-// earlier was still open or ended just now; else the later one is named anew. Restore returns what has to be written again.
+// Restore enters what an earlier run stored: its latest incident of each service, and the highest number used per day and
+// service. If an incident was opened before the store could be read, it continues the stored one if that is open or was closed
+// within reopenWithin; otherwise it gets a new ID. Restore returns the incidents that must be written again.
 func (b *Book) Restore(latest []*Incident, numbers map[string]int) []*Incident {
 	for id, n := range numbers {
 		if on, service, _, ok := ParseID(id + "-1"); ok {
@@ -175,7 +179,7 @@ func (b *Book) Restore(latest []*Incident, numbers map[string]int) []*Incident {
 		case now == nil:
 			b.latest[stored.Service] = stored
 		case now.ID == stored.ID && now.Opened.Equal(stored.Opened):
-			// The store was away for a while and has come back: what we know is the later state of the same incident.
+			// The store was unavailable for a while: the state in memory is the newer one of the same incident.
 			changed = append(changed, now)
 		case stored.IsOpen() || stored.Ended == "" && near(now.Opened, *stored.Closed):
 			stored.continueWith(now)
@@ -198,7 +202,7 @@ func (b *Book) Restore(latest []*Incident, numbers map[string]int) []*Incident {
 	return changed
 }
 
-// continueWith makes later the continuation of i.
+// continueWith appends later to i.
 func (i *Incident) continueWith(later *Incident) {
 	if !i.IsOpen() {
 		i.Closed = nil

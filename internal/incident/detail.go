@@ -2,59 +2,60 @@ package incident
 
 import (
 	"encoding/json"
-	"fmt"
+	"errors"
+	"time"
+
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/watch"
-	"time"
 )
 
-// ErrNotFound says that there is no incident of that ID.
-var ErrNotFound = fmt.Errorf("there is no such incident: netwatchd incidents lists them")
+// ErrNotFound means that no incident has the ID.
+var ErrNotFound = errors.New("no such incident: 'netwatchd incidents' lists them")
 
-// A Filter says which incidents are wanted; its zero value wants all.
+// A Filter selects incidents; its zero value selects all.
 type Filter struct {
 	Services []string
 	OpenOnly bool
-	Limit    int // zero: no bound
+	Limit    int // zero: no limit
 	Offset   int
 }
 
-// Detail is everything that is kept about one incident.
+// Detail is everything that is stored about one incident.
 type Detail struct {
 	Incident *Incident
-	Verdicts []VerdictChange // those of the incident, and the one that ended it
-	Evidence []probe.Result  // the first of each sign, in order of time
-	Attempts []probe.Result  // runs of the agent, from before the incident until an hour after it
+	Verdicts []VerdictChange // those of the incident, and the one that closed it
+	Evidence []probe.Result  // the first result with each signature, in order of time
+	Attempts []probe.Result  // runs of the agent, from an hour before the incident to an hour after it
 	Suspends []Suspend
-	Runs     []DaemonRun // of the daemon, those that overlap it
+	Runs     []DaemonRun // those that overlap the incident
 	Snapshot json.RawMessage
 }
 
-// A VerdictChange is one that moved.
+// A VerdictChange is a new verdict of a service and the cause it replaced.
 type VerdictChange struct {
-	At       time.Time           `json:"at"`
-	Was      diagnose.Cause      `json:"was"`
-	Incident string              `json:"incident,omitempty"` // it belongs to; empty: none
-	Status   watch.ServiceStatus `json:"standing"`
+	At       time.Time
+	Was      diagnose.Cause
+	Incident string // the incident's ID; empty: none
+	Status   watch.ServiceStatus
 }
 
-// A Suspend is a time for which the host was away; At is when it was back.
+// A Suspend is a span during which the host was suspended; At is its end.
 type Suspend struct {
-	At   time.Time     `json:"at"`
-	Away time.Duration `json:"-"`
+	At   time.Time
+	Away time.Duration
 }
 
-// A DaemonRun is one life of the daemon; it is known by when it started.
+// A DaemonRun is one run of the daemon, identified by its start.
 type DaemonRun struct {
-	Version string    `json:"version"`
-	Started time.Time `json:"started"`
-	Seen    time.Time `json:"seen"`
-	Ended   time.Time `json:"ended,omitzero"` // zero: it still runs, or it was not given the time to say so
+	Version string
+	Started time.Time
+	Seen    time.Time
+	Ended   time.Time // zero: still running, or killed
 }
 
-// An Gap is a span in which nothing was watched.
+// A Gap is a span without monitoring.
 type Gap struct {
 	From, To  time.Time
-	Suspended bool // this host was; otherwise netwatchd did not run
+	Suspended bool // the host was suspended; otherwise netwatchd did not run
 }

@@ -1,6 +1,6 @@
-// Package incident keeps the book of what was wrong, when, and what showed it.
+// Package incident turns verdicts into incidents: what was wrong, when, and the evidence.
 //
-// It is pure: verdicts and times go in, incidents come out. Where they are kept is another's business.
+// It does no I/O and has no clock: verdicts and times go in, incidents come out.
 package incident
 
 import (
@@ -13,41 +13,41 @@ import (
 	"netwatchd/internal/diagnose"
 )
 
-// An Incident is a span of time in which something was wrong with a service, whatever the causes that followed each other.
+// An Incident is a span of time during which a service had a fault. The cause may change during it.
 type Incident struct {
 	ID      string     `json:"id"`
 	Service string     `json:"service"`
-	Causes  []Span     `json:"causes"` // in the order in which they held; the last is open while the incident is
+	Causes  []Span     `json:"causes"` // in order; the last is open while the incident is
 	Opened  time.Time  `json:"opened"`
 	Closed  *time.Time `json:"closed"` // nil: still open
 	Notes   []Note     `json:"notes"`
 
-	Severity diagnose.Severity `json:"severity"`        // the highest there was
+	Severity diagnose.Severity `json:"severity"`        // the highest so far
 	Title    string            `json:"title"`           // of the latest cause
-	Returns  int               `json:"returns"`         // how often it came back after it had been closed
-	Moves    int               `json:"moves"`           // how often the cause moved, those beyond what is kept included
-	Ended    string            `json:"ended,omitempty"` // why it was closed, if not by recovery
+	Returns  int               `json:"returns"`         // how often it recurred after it had been closed
+	Moves    int               `json:"moves"`           // how often the cause changed, including changes that are no longer in Causes
+	Ended    string            `json:"ended,omitempty"` // why it was closed, unless the service recovered
 	Number   int               `json:"-"`               // the last part of the ID
 	Day      string            `json:"-"`               // its first
 }
 
-// A Span is a time during which one cause held.
+// A Span is a time during which one cause was the verdict.
 type Span struct {
 	Cause diagnose.Cause `json:"cause"`
 	From  time.Time      `json:"from"`
-	To    *time.Time     `json:"to"` // nil: it still holds
+	To    *time.Time     `json:"to"` // nil: still the verdict
 }
 
-// A Note is what a person wrote beside an incident.
+// A Note is a comment that a person added to an incident.
 type Note struct {
 	At   time.Time `json:"at"`
 	Text string    `json:"text"`
 }
 
-// IsOpen reports whether the incident lasts.
+// IsOpen reports whether the incident is ongoing.
 func (i *Incident) IsOpen() bool { return i.Closed == nil }
 
-// Cause is the latest of its causes.
+// Cause returns the latest cause.
 func (i *Incident) Cause() diagnose.Cause {
 	if len(i.Causes) == 0 {
 		return diagnose.Inconclusive
@@ -55,7 +55,7 @@ func (i *Incident) Cause() diagnose.Cause {
 	return i.Causes[len(i.Causes)-1].Cause
 }
 
-// Clone is a copy that shares nothing with i that may change.
+// Clone returns a copy that shares no mutable data with i.
 func (i *Incident) Clone() *Incident {
 	c := *i
 	c.Causes, c.Notes = slices.Clone(i.Causes), slices.Clone(i.Notes)
@@ -74,18 +74,18 @@ func (i Incident) MarshalJSON() ([]byte, error) {
 	return json.Marshal(plain(i))
 }
 
-// idLimit bounds the service's part of an ID: IDs are typed.
+// idLimit bounds the service's part of an ID, because people type IDs.
 const idLimit = 40
 
-// ID is what people call the n-th incident of a service on a day: 20261123-codex-1. IDs sort by day.
-func ID(day, service string, n int) string {
+// idOf returns the ID of the n-th incident of a service on a day, like 20261123-codex-1. IDs sort by day.
+func idOf(day, service string, n int) string {
 	return fmt.Sprintf("%s-%s-%d", day, service[:min(len(service), idLimit)], n)
 }
 
-// dayOf is the day of an ID, in UTC: an ID must not depend on where it is read.
+// dayOf returns the day of an ID, in UTC: an ID must not depend on the reader's time zone.
 func dayOf(t time.Time) string { return t.UTC().Format("20060102") }
 
-// ParseID takes an ID apart, and reports whether it is one. A service's name may hold dashes of its own.
+// ParseID splits an ID into its parts, and reports whether it is valid. A service's name may contain dashes.
 func ParseID(id string) (day, service string, n int, ok bool) {
 	first, last := strings.IndexByte(id, '-'), strings.LastIndexByte(id, '-')
 	if first != len("20060102") || last <= first {

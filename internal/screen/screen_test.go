@@ -157,7 +157,7 @@ func scenes() []scene {
 		{"top-hostile", top(hostile(), 24)},
 		{"top-trouble", func(b *bytes.Buffer, o Options) error {
 			s := &Scene{Status: status(healthyClosed()), From: "http://127.0.0.1:19405", Trouble: "No daemon responds at http://127.0.0.1:19405: connect: connection refused. Shown is the status file, written 12 s ago."}
-			s.Status.Trouble = []string{"history cannot be written; probing continues: store: database or disk is full; make room on its disk"}
+			s.Status.Trouble = []string{"history cannot be written; probing continues: store: database or disk is full; free space on its disk"}
 			return topOf(b, s, 24, o)
 		}},
 		{"top-nothing", func(b *bytes.Buffer, o Options) error {

@@ -13,8 +13,8 @@ import (
 const (
 	minutesPerHour = 60
 
-	// keepMinutes is how long minutes are kept as such; beyond it an hour is the finest there is. A week of minutes is what
-	// someone looks at who asks what happened on Tuesday; for ten thousand probes it is over a gigabyte.
+	// keepMinutes is how long minutes are kept; older history has one roll-up per hour. A week is enough to ask what happened
+	// last Tuesday; for ten thousand probes it takes over a gigabyte.
 	keepMinutes = 7 * 24 * time.Hour
 )
 
@@ -24,21 +24,21 @@ func hourOf(t time.Time) int64   { return rollup.FloorDiv(t.UnixMilli(), time.Ho
 func atMinute(m int64) time.Time { return time.UnixMilli(m * time.Minute.Milliseconds()).UTC() }
 func atHour(h int64) time.Time   { return time.UnixMilli(h * time.Hour.Milliseconds()).UTC() }
 
-// writeMinute adds m to what there is of its minute: after a restart within it, or with a clock that was set back, there is.
+// writeMinute adds m to the stored minute. There is one after a restart within the minute, or after the clock was set back.
 func (s *Store) writeMinute(ctx context.Context, tx *sql.Tx, m rollup.Minute) error {
 	var p rollup.Packer
 	add := p.Add
-	var there []byte
+	var stored []byte
 	minute := minuteOf(m.At)
-	err := tx.QueryRowContext(ctx, "SELECT body FROM minutes WHERE minute = ?", minute).Scan(&there)
+	err := tx.QueryRowContext(ctx, "SELECT body FROM minutes WHERE minute = ?", minute).Scan(&stored)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return err
 	}
 	merged := make(map[uint64]*rollup.Rollup)
 	if err == nil {
 		add = func(number uint64, u *rollup.Rollup) { merge(merged, number, u) }
-		// What is damaged is lost; what comes now need not be.
-		_ = rollup.Unpack(there, add)
+		// A damaged minute is lost, but the new roll-ups are not.
+		_ = rollup.Unpack(stored, add)
 	}
 	for i := range m.Parts {
 		number, err := s.number(ctx, tx, m.Parts[i].Key)
@@ -62,7 +62,7 @@ func merge(into map[uint64]*rollup.Rollup, number uint64, u *rollup.Rollup) {
 	into[number] = u
 }
 
-// number is the row number of a series, which is made if it is new.
+// number returns the row number of a series, which is added if it is new.
 func (s *Store) number(ctx context.Context, tx *sql.Tx, k ledger.Key) (int64, error) {
 	if n, ok := s.series[k]; ok {
 		return n, nil
@@ -84,7 +84,7 @@ func seriesNumber(ctx context.Context, q queryer, k ledger.Key) (n int64, err er
 	return n, err
 }
 
-// gather brings the minutes of an hour that is over to their series, and reports whether there was one.
+// closeHour moves the minutes of the oldest past hour to rows per series. It reports whether there was such an hour.
 func (s *Store) closeHour(ctx context.Context, now time.Time) (more bool, err error) {
 	err = s.transact(ctx, func(tx *sql.Tx) error {
 		var first sql.NullInt64
@@ -110,7 +110,7 @@ func (s *Store) closeHour(ctx context.Context, now time.Time) (more bool, err er
 	return more, err
 }
 
-// hourly is an hour of one series.
+// hourly is one hour of one series.
 type hourly struct {
 	total   rollup.Rollup
 	minutes rollup.Packer
@@ -127,7 +127,7 @@ func addMinute(r *sql.Rows, hour int64, series map[uint64]*hourly) error {
 	if err := r.Scan(&minute, &body); err != nil {
 		return err
 	}
-	// A damaged minute is lost, not the hour.
+	// A damaged minute is lost; the rest of the hour is not.
 	_ = rollup.Unpack(body, func(number uint64, u *rollup.Rollup) {
 		h := series[number]
 		if h == nil {
@@ -175,7 +175,7 @@ func packOne(number uint64, u *rollup.Rollup) []byte {
 	return p.Pack()
 }
 
-// mergeHour adds an hour to what is there of it already: the clock was set back.
+// mergeHour adds h to an hour that is already stored, because the clock was set back.
 func mergeHour(ctx context.Context, tx *sql.Tx, number uint64, hour int64, h *hourly) error {
 	var before []byte
 	err := tx.QueryRowContext(ctx, "SELECT body FROM hours WHERE series = ? AND hour = ?", number, hour).Scan(&before)
@@ -190,15 +190,15 @@ func mergeHour(ctx context.Context, tx *sql.Tx, number uint64, hour int64, h *ho
 	}
 	err = tx.QueryRowContext(ctx, "SELECT body FROM details WHERE series = ? AND hour = ?", number, hour).Scan(&before)
 	if err == nil {
-		_ = rollup.Unpack(before, h.minutes.Add) // a minute may be there twice: readers add up
+		_ = rollup.Unpack(before, h.minutes.Add) // a minute may appear twice: readers add them up
 	} else if errors.Is(err, sql.ErrNoRows) {
 		err = nil
 	}
 	return err
 }
 
-// Maintain gathers the hours that are over, and forgets what is older than keep; zero: nothing. Incidents that are open are
-// kept, however old.
+// Maintain rolls past hours up and deletes what is older than keep; if keep is zero, it deletes nothing. Open incidents are
+// never deleted.
 func (s *Store) Maintain(ctx context.Context, now time.Time, keep time.Duration) error {
 	if err := s.checkFile(); err != nil {
 		return err
@@ -241,7 +241,7 @@ func (s *Store) prune(ctx context.Context, now time.Time, keep time.Duration) er
 	if _, err := s.db.ExecContext(ctx, "DELETE FROM snapshots WHERE incident NOT IN (SELECT id FROM incidents)"); err != nil {
 		return fmt.Errorf("store: %w", withHint(err))
 	}
-	// What was freed is given back a little at a time: 4 MB an hour is more than is ever freed in one by default.
+	// Free pages are returned a few at a time: 4 MB an hour is more than is freed in an hour by default.
 	if err := s.rows(ctx, "PRAGMA incremental_vacuum(1000)", nil, func(*sql.Rows) error { return nil }); err != nil {
 		return fmt.Errorf("store: %w", err)
 	}

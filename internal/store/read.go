@@ -14,7 +14,7 @@ import (
 	"netwatchd/internal/watch"
 )
 
-// Incidents returns those that match, the latest first, and how many match in all.
+// Incidents returns the matching incidents, the latest first, and the total number that match.
 func (s *Store) Incidents(ctx context.Context, f incident.Filter) (found []*incident.Incident, total int, err error) {
 	where, args := "1 = 1", []any{}
 	if len(f.Services) > 0 {
@@ -38,7 +38,7 @@ func (s *Store) Incidents(ctx context.Context, f incident.Filter) (found []*inci
 	return found, total, err
 }
 
-// Incident returns one; its error is [incident.ErrNotFound] if there is none.
+// Incident returns one incident, or [incident.ErrNotFound].
 func (s *Store) Incident(ctx context.Context, id string) (*incident.Incident, error) {
 	found, err := s.incidents(ctx, "WHERE id = ?", []any{id})
 	switch {
@@ -100,10 +100,10 @@ func (s *Store) addNotes(ctx context.Context, to []*incident.Incident) error {
 
 func fromMillis(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
 
-// A State is what an earlier run of the daemon has left for the next.
+// A State is what the daemon needs from earlier runs.
 type State struct {
-	Latest  []*incident.Incident // of each service
-	Numbers map[string]int       // the highest number given, by "day-service"
+	Latest  []*incident.Incident // the latest incident of each service
+	Numbers map[string]int       // the highest incident number used, by "day-service"
 	Costs   map[string]watch.Costs
 }
 
@@ -111,7 +111,7 @@ type State struct {
 func (s *Store) LoadState(ctx context.Context) (*State, error) {
 	p := &State{Numbers: make(map[string]int), Costs: make(map[string]watch.Costs)}
 	var err error
-	// One that is open is the latest, whatever the clock said when others were opened.
+	// An open incident is the latest, whatever the clock showed when others were opened.
 	p.Latest, err = s.incidents(ctx, `WHERE id IN (SELECT id FROM (SELECT id, row_number() OVER
 		(PARTITION BY service ORDER BY closed IS NULL DESC, opened DESC, number DESC) AS place FROM incidents) WHERE place = 1)`, nil)
 	if err != nil {
@@ -149,14 +149,14 @@ func (s *Store) LoadState(ctx context.Context) (*State, error) {
 	return p, nil
 }
 
-// aftermath is how long after its end runs of the agent still tell of an incident: they confirm the recovery, and the
-// regular one comes within the hour by default.
+// aftermath is how long after its end an incident includes runs of the agent: they confirm the recovery, and a scheduled run
+// comes within the hour by default.
 const aftermath = time.Hour
 
-// detailLimit bounds each list: a fault that flaps all night has thousands of verdicts, of which nobody reads more.
+// detailLimit bounds each list: a fault that flaps all night has thousands of verdicts, and nobody reads more than these.
 const detailLimit = 500
 
-// Detail returns what is kept about an incident.
+// Detail returns everything stored about an incident, or [incident.ErrNotFound].
 func (s *Store) Detail(ctx context.Context, id string) (*incident.Detail, error) {
 	i, err := s.Incident(ctx, id)
 	if err != nil {
@@ -204,7 +204,7 @@ func (s *Store) readVerdicts(ctx context.Context, t *incident.Detail) error {
 			return err
 		}
 		v.At = fromMillis(at)
-		_ = v.Was.UnmarshalText([]byte(was)) // one that a newer program knows is inconclusive to this one
+		_ = v.Was.UnmarshalText([]byte(was)) // a cause of a newer version is inconclusive to this one
 		if err := json.Unmarshal(body, &v.Status); err != nil {
 			return err
 		}

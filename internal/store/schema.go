@@ -1,9 +1,9 @@
 package store
 
-// migrations take the store from one version to the next; the number of those done is its version. They are only added
-// to: a file written by yesterday's program has run yesterday's.
+// migrations each take the store from one version to the next; the store's version is the number of those applied. Only append:
+// existing files have run the migrations they were created with.
 //
-// Times are in milliseconds since 1970, minutes and hours in whole ones.
+// Times are milliseconds since 1970; minutes and hours are whole minutes and hours since 1970.
 var migrations = []string{`
 CREATE TABLE series (id INTEGER PRIMARY KEY, service TEXT NOT NULL, probe TEXT NOT NULL, kind TEXT NOT NULL, vantage TEXT NOT NULL,
 	UNIQUE (service, probe, kind, vantage));
@@ -37,6 +37,6 @@ CREATE TABLE runs (started INTEGER PRIMARY KEY, version TEXT NOT NULL, seen INTE
 CREATE TABLE costs (service TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
 `}
 
-// tables are those whose rows a check counts.
+// tables lists the tables whose rows Check counts.
 var tables = []string{"incidents", "notes", "snapshots", "evidence", "verdicts", "attempts", "suspends", "runs", "costs",
 	"series", "minutes", "hours", "details"}

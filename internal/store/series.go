@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// Series adds what is stored to curves.
+// Series adds the stored measurements to curves.
 func (s *Store) Series(ctx context.Context, c *rollup.Curves) error {
 	numbers := make(map[uint64]ledger.Key)
 	for k := range c.Keys() {
@@ -41,7 +41,7 @@ const (
 		LEFT JOIN details d ON d.series = h.series AND d.hour = h.hour WHERE h.series = ? AND h.hour BETWEEN ? AND ?`
 )
 
-// readHours reads the hours of a series that are over: by minutes if the step wants them and where they are not gone.
+// readHours reads the past hours of a series: minute by minute if the step is under an hour and the minutes are still kept.
 func (s *Store) readHours(ctx context.Context, c *rollup.Curves, k ledger.Key, number int64) error {
 	query := minuteQuery
 	if c.Step >= time.Hour {
@@ -63,7 +63,7 @@ func (s *Store) readHours(ctx context.Context, c *rollup.Curves, k ledger.Key, n
 	})
 }
 
-// readMinutes reads the hour that is not over yet, of all series.
+// readMinutes reads the current hour of all series.
 func (s *Store) readMinutes(ctx context.Context, c *rollup.Curves, numbers map[uint64]ledger.Key) error {
 	wanted := func(number uint64) bool { _, ok := numbers[number]; return ok }
 	const query = "SELECT minute, body FROM minutes WHERE minute BETWEEN ? AND ?"
@@ -77,7 +77,7 @@ func (s *Store) readMinutes(ctx context.Context, c *rollup.Curves, numbers map[u
 	})
 }
 
-// Keys lists the series of services, or every one there is if none is named.
+// Keys lists the series of services; without services, of all.
 func (s *Store) Keys(ctx context.Context, services ...string) ([]ledger.Key, error) {
 	query, args := "SELECT service, probe, kind, vantage FROM series", []any{}
 	if len(services) > 0 {
@@ -96,7 +96,7 @@ func (s *Store) Keys(ctx context.Context, services ...string) ([]ledger.Key, err
 			return err
 		}
 		if k.Kind.UnmarshalText([]byte(kind)) != nil || k.Vantage.UnmarshalText([]byte(vantage)) != nil {
-			return nil // of a newer program
+			return nil // written by a newer version
 		}
 		keys = append(keys, k)
 		return nil
@@ -104,8 +104,8 @@ func (s *Store) Keys(ctx context.Context, services ...string) ([]ledger.Key, err
 	return keys, err
 }
 
-// Gaps lists those between two moments, in order of their beginning. The daemon's latest run is taken to go on unless
-// it has said that it ended.
+// Gaps lists the spans without monitoring between from and to, in order of their start. The daemon's latest run is assumed to
+// continue unless its end is stored.
 func (s *Store) Gaps(ctx context.Context, from, to time.Time) ([]incident.Gap, error) {
 	var absences []incident.Gap
 	add := func(from, to time.Time, asleep bool) {

@@ -1,4 +1,4 @@
-// Package store keeps history in an embedded database: incidents with what showed them, and the roll-ups of every probe.
+// Package store keeps history in an embedded database: incidents with their evidence, and the roll-ups of every probe.
 package store
 
 import (
@@ -21,32 +21,32 @@ import (
 const File = "netwatchd.db"
 
 var (
-	// ErrNewer says that a newer netwatchd wrote the store. It is left as it is.
-	ErrNewer = errors.New("the store was written by a newer netwatchd: run that one, or give this one another storage.path")
-	// ErrForeign says that the file is not one of netwatchd's.
-	ErrForeign = errors.New("it is not a store of netwatchd: give storage.path a directory of its own")
-	// ErrNoStore says that there is no store yet.
-	ErrNoStore = errors.New("there is no store yet: netwatchd run makes it")
-	// ErrRemoved says that the file has been removed, or replaced, while it was open.
+	// ErrNewer means that a newer netwatchd wrote the store. Nothing in it is changed.
+	ErrNewer = errors.New("the store was written by a newer netwatchd: run that version, or set a different storage.path")
+	// ErrForeign means that the file was not written by netwatchd.
+	ErrForeign = errors.New("this file is not a netwatchd store: set storage.path to a directory of its own")
+	// ErrNoStore means that there is no store yet.
+	ErrNoStore = errors.New("there is no store yet: 'netwatchd run' creates it")
+	// ErrRemoved means that the file was removed or replaced while it was open.
 	ErrRemoved = errors.New("the store was removed while it was in use")
 )
 
-// A Store is an open database. It is safe for concurrent use; other processes may read it meanwhile, and write notes.
+// A Store is an open database. It is safe for concurrent use. Other processes may read it and write notes at the same time.
 type Store struct {
 	path string
 	self fs.FileInfo // the file that was opened
 	db   *sql.DB
-	lock *os.File // nil: it was opened to read
+	lock *os.File // nil: opened with OpenToRead
 
-	// Rows are found by number; the numbers of all series that were ever written by this process.
+	// The row numbers of all series that this process has written.
 	series map[ledger.Key]int64
 }
 
-// Open opens the store in dir to write to it, and makes or migrates it if it must. One process may do so at a time
+// Open opens the store in dir for writing, and creates or migrates it if necessary. Only one process can do so at a time
 // ([ErrInUse]).
 func Open(dir string) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("store: %w; let storage.path be a directory this user may write", err)
+		return nil, fmt.Errorf("store: %w; set storage.path to a directory that this user can write to", err)
 	}
 	claim, err := lock(dir)
 	if err != nil {
@@ -62,10 +62,10 @@ func Open(dir string) (*Store, error) {
 }
 
 func openToWrite(path string) (*Store, error) {
-	// The file is made here, so that it is nobody else's to read: the database's own would follow the umask.
+	// Created here so that no other user can read it: SQLite would create it with the umask.
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("store: %w; let storage.path be a directory this user may write", err)
+		return nil, fmt.Errorf("store: %w; set storage.path to a directory that this user can write to", err)
 	}
 	err = checkHeader(f)
 	f.Close()
@@ -83,7 +83,7 @@ func openToWrite(path string) (*Store, error) {
 	return s, nil
 }
 
-// OpenToRead opens the store in dir as a command does: it makes and migrates nothing. Notes can be written all the same.
+// OpenToRead opens the store in dir for a command: it creates and migrates nothing. Notes can still be written.
 func OpenToRead(dir string) (*Store, error) {
 	path := filepath.Join(dir, File)
 	f, err := os.Open(path)
@@ -109,18 +109,18 @@ func OpenToRead(dir string) (*Store, error) {
 	return s, nil
 }
 
-// busy is how long a statement waits for another process: a note for the daemon's hourly work on ten thousand probes,
-// which takes under a second.
-const busy = 5 * time.Second
+// busyTimeout is how long a statement waits for another process. A note may have to wait for the daemon's hourly maintenance,
+// which takes under a second with ten thousand probes.
+const busyTimeout = 5 * time.Second
 
-// settings are those of every connection. The cache is small since rows are few and large ones are read once; nothing is
-// mapped, so that memory stays what it is. A transaction is on the disk when it is committed: there are a few a minute,
-// and an incident that was told of must survive the power cut it may have been about.
+// settings apply to every connection. The cache is small because there are few rows and large ones are read once; nothing is
+// memory-mapped, so that resident memory stays small. A commit is synced to disk: there are a few a minute, and an incident
+// that was announced must survive the power cut it may have been about.
 var settings = []string{
-	fmt.Sprintf("busy_timeout(%d)", busy.Milliseconds()),
+	fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds()),
 	"cache_size(-512)", "mmap_size(0)", "synchronous(full)", "foreign_keys(0)", "trusted_schema(0)",
-	"wal_autocheckpoint(256)",     // pages, 1 MB: what a checkpoint writes at once
-	"journal_size_limit(4194304)", // bytes that the log keeps after a large transaction
+	"wal_autocheckpoint(256)",     // pages: a checkpoint writes 1 MB at a time
+	"journal_size_limit(4194304)", // bytes: the size of the log after a large transaction
 }
 
 func open(path, mode string, first ...string) (*Store, error) {
@@ -134,7 +134,7 @@ func open(path, mode string, first ...string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
-	// One to write and one to read meanwhile, and the latter not for longer than it is needed: each has its own cache.
+	// One to write and one to read at the same time; the second is closed after use, because each has its own cache.
 	db.SetMaxOpenConns(2)
 	db.SetMaxIdleConns(1)
 	s := &Store{path: path, db: db, series: make(map[ledger.Key]int64)}
@@ -149,7 +149,7 @@ func open(path, mode string, first ...string) (*Store, error) {
 	return s, nil
 }
 
-// Close closes it.
+// Close closes the store.
 func (s *Store) Close() error {
 	err := s.db.Close()
 	if s.lock != nil {
@@ -158,10 +158,10 @@ func (s *Store) Close() error {
 	return err
 }
 
-// Path is where its file is.
+// Path returns the path of the database file.
 func (s *Store) Path() string { return s.path }
 
-// there reports whether the open file is still the one that others would open.
+// checkFile returns [ErrRemoved] unless the open file is still the one at its path.
 func (s *Store) checkFile() error {
 	if now, err := os.Stat(s.path); err != nil || !os.SameFile(now, s.self) {
 		return fmt.Errorf("store: %s: %w", s.path, ErrRemoved)
@@ -169,7 +169,7 @@ func (s *Store) checkFile() error {
 	return nil
 }
 
-// The marks in the head of an SQLite file (https://sqlite.org/fileformat.html, section 1.3).
+// The header of an SQLite file (https://sqlite.org/fileformat.html, section 1.3).
 const (
 	magic         = "SQLite format 3\x00"
 	versionAt     = 60
@@ -178,7 +178,7 @@ const (
 	application   = 0x6e657477 // "netw"
 )
 
-// checkHeader looks at a file before the database library may change it: it is empty, or ours and not of a newer version.
+// checkHeader checks a file before SQLite can change it: it must be empty, or ours and not of a newer version.
 func checkHeader(f io.Reader) error {
 	head := make([]byte, headSize)
 	n, err := io.ReadFull(f, head)
@@ -192,13 +192,13 @@ func checkHeader(f io.Reader) error {
 	return checkVersion(int(version), int(owner))
 }
 
-// judge says whether a file of this version may be used. One of version 0 and of nobody is one whose making was cut short.
+// checkVersion reports whether a file can be used. Version 0 without an owner is a file whose creation was interrupted.
 func checkVersion(version, owner int) error {
 	switch {
 	case owner != application && (owner != 0 || version != 0):
 		return ErrForeign
 	case version > len(migrations):
-		return fmt.Errorf("%w (its version is %d, this program knows %d)", ErrNewer, version, len(migrations))
+		return fmt.Errorf("%w (store version %d; this program supports up to %d)", ErrNewer, version, len(migrations))
 	}
 	return nil
 }
@@ -210,7 +210,7 @@ func (s *Store) version(ctx context.Context, q queryer) (version, owner int, err
 	return version, owner, err
 }
 
-// current reports whether the store is of the version that this program reads.
+// checkCurrent checks that the store has the version that this program reads.
 func (s *Store) checkCurrent() error {
 	version, owner, err := s.version(context.Background(), s.db)
 	if err == nil {
@@ -222,12 +222,12 @@ func (s *Store) checkCurrent() error {
 	case version == 0:
 		return ErrNoStore
 	case version < len(migrations):
-		return fmt.Errorf("it is of version %d, an older one: netwatchd run migrates it to %d", version, len(migrations))
+		return fmt.Errorf("the store has the older version %d: 'netwatchd run' migrates it to %d", version, len(migrations))
 	}
 	return nil
 }
 
-// migrate takes the store to the version of this program, one step after the other, each whole or not at all.
+// migrate brings the store to the version of this program. Each step is one transaction.
 func (s *Store) migrate(ctx context.Context) error {
 	for {
 		done := false
@@ -263,7 +263,7 @@ type queryer interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
-// transact runs f in a transaction, which is committed if f fails in nothing.
+// transact runs f in a transaction and commits it unless f returns an error.
 func (s *Store) transact(ctx context.Context, f func(*sql.Tx) error) error {
 	tx, err := s.db.BeginTx(ctx, nil)
 	if err != nil {
@@ -276,7 +276,7 @@ func (s *Store) transact(ctx context.Context, f func(*sql.Tx) error) error {
 	return withHint(tx.Commit())
 }
 
-// hint adds what to do to what the database says.
+// withHint adds what to do to an error from SQLite.
 func withHint(err error) error {
 	if err == nil {
 		return nil
@@ -284,7 +284,7 @@ func withHint(err error) error {
 	for _, h := range []struct{ words, do string }{
 		{"readonly", "let the daemon's user write to storage.path"},
 		{"unable to open", "let this user read and write storage.path"},
-		{"full", "make room on its disk"},
+		{"full", "free space on its disk"},
 		{"malformed", "stop the daemon, then move the file away or restore a backup"},
 		{"not a database", "move the file away or restore a backup"},
 	} {
@@ -295,7 +295,7 @@ func withHint(err error) error {
 	return err
 }
 
-// Backup writes a copy of the store in dir to file, which must not be there yet, while the daemon runs on.
+// Backup writes a copy of the store in dir to a new file. The daemon may be running.
 func Backup(ctx context.Context, dir, file string) error {
 	s, err := OpenToRead(dir)
 	if err != nil {
@@ -303,9 +303,9 @@ func Backup(ctx context.Context, dir, file string) error {
 	}
 	defer s.Close()
 	if _, err := os.Lstat(file); err == nil {
-		return fmt.Errorf("store: %s is there already: name a file that is not", file)
+		return fmt.Errorf("store: %s already exists: choose a new file name", file)
 	}
-	// Made first, so that it is nobody else's to read; VACUUM INTO takes an empty file.
+	// Created here so that no other user can read it; VACUUM INTO accepts an empty file.
 	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return fmt.Errorf("store: %w", err)
@@ -318,7 +318,7 @@ func Backup(ctx context.Context, dir, file string) error {
 	return nil
 }
 
-// Health is what a check of the store found.
+// Health is the result of checking the store.
 type Health struct {
 	Path    string   `json:"path"`
 	Version int      `json:"version"`
@@ -327,13 +327,13 @@ type Health struct {
 	Counts  []Count  `json:"counts"`
 }
 
-// Count is how many rows a table has.
+// Count is the number of rows of a table.
 type Count struct {
 	Table string `json:"table"`
 	Rows  int64  `json:"rows"`
 }
 
-// Check reads all of the store in dir, and says what is wrong with it.
+// Check reads the whole store in dir and returns every fault it finds.
 func Check(ctx context.Context, dir string) (*Health, error) {
 	s, err := OpenToRead(dir)
 	if err != nil {
@@ -372,13 +372,13 @@ func Check(ctx context.Context, dir string) (*Health, error) {
 	return h, nil
 }
 
-// checkIncidents holds the book to what must always be so: a service has one open incident at the most.
+// checkIncidents checks that each service has at most one open incident.
 func (s *Store) checkIncidents(ctx context.Context, h *Health) error {
 	return s.rows(ctx, "SELECT service, count(*) FROM incidents WHERE closed IS NULL GROUP BY service HAVING count(*) > 1", nil, func(r *sql.Rows) error {
 		var service string
 		var n int
 		err := r.Scan(&service, &n)
-		h.Faults = append(h.Faults, fmt.Sprintf("%s has %d open incidents", service, n))
+		h.Faults = append(h.Faults, fmt.Sprintf("service %s has %d open incidents instead of one", service, n))
 		return err
 	})
 }

@@ -276,7 +276,7 @@ func TestMadeByMany(t *testing.T) {
 	if won.Load() != 1 {
 		t.Errorf("%d of them opened it, want one", won.Load())
 	}
-	if _, err := Open(dir); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("(it is process %d)", os.Getpid())) {
+	if _, err := Open(dir); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("(process %d)", os.Getpid())) {
 		t.Errorf("one more: %v, want whose it is", err)
 	}
 	if h, err := Check(t.Context(), dir); err != nil || len(h.Faults) > 0 {
@@ -348,7 +348,7 @@ func TestCheckFinds(t *testing.T) {
 	}
 }
 
-// A disk that fills up is an error; once there is room, the same batch is written.
+// A disk that fills up is an error; once there is space, the same batch is written.
 func TestDiskFull(t *testing.T) {
 	dir := t.TempDir()
 	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", dir).CombinedOutput(); err != nil {
@@ -369,7 +369,7 @@ func TestDiskFull(t *testing.T) {
 		batch.Entries = append(batch.Entries, Attempt{probe.Result{Why: strings.Repeat("w", 4000)}})
 		err = s.Write(t.Context(), batch)
 	}
-	if err == nil || !strings.Contains(err.Error(), "room") {
+	if err == nil || !strings.Contains(err.Error(), "free space") {
 		t.Fatalf("a full disk: %v, want an error that says what to do", err)
 	}
 	if err := os.Remove(big); err != nil {

@@ -19,7 +19,7 @@ import (
 	"netwatchd/internal/watch"
 )
 
-// A Batch is what is written together.
+// A Batch is written in one transaction.
 type Batch struct {
 	Incidents []*incident.Incident
 	Entries   []Entry
@@ -27,12 +27,12 @@ type Batch struct {
 	Run       *incident.DaemonRun
 }
 
-// An Entry is one thing that happened.
+// An Entry is one event to store.
 type Entry interface {
 	write(ctx context.Context, tx *sql.Tx) error
 }
 
-// Write writes all of the batch, or nothing of it. Secrets are taken out of whatever came from outside.
+// Write writes all of the batch or nothing. Secrets are removed from everything that came from outside.
 func (s *Store) Write(ctx context.Context, b *Batch) error {
 	if err := s.checkFile(); err != nil {
 		return err
@@ -65,7 +65,7 @@ func (s *Store) Write(ctx context.Context, b *Batch) error {
 	return nil
 }
 
-// encode is v as JSON, without secrets.
+// encode returns v as JSON without secrets.
 func encode(v any) (string, error) {
 	text, err := json.Marshal(v)
 	if err == nil {
@@ -74,7 +74,7 @@ func encode(v any) (string, error) {
 	return string(text), err
 }
 
-// writeIncident never writes over another incident of the same ID: two daemons on one store would destroy each other's.
+// writeIncident never overwrites a different incident with the same ID: two daemons on one store would destroy each other's.
 func writeIncident(ctx context.Context, tx *sql.Tx, i *incident.Incident) error {
 	body, err := encode(i)
 	if err != nil {
@@ -104,7 +104,7 @@ func writeRun(ctx context.Context, tx *sql.Tx, r *incident.DaemonRun) error {
 	return err
 }
 
-// A VerdictChange is one that moved.
+// A VerdictChange is an [incident.VerdictChange] to store.
 type VerdictChange struct{ incident.VerdictChange }
 
 func (v VerdictChange) write(ctx context.Context, tx *sql.Tx) error {
@@ -121,7 +121,7 @@ func (v VerdictChange) write(ctx context.Context, tx *sql.Tx) error {
 	return err
 }
 
-// Evidence is a result that showed an incident. Those of one sign count as one: the first of them is kept.
+// Evidence is a failed result during an incident. Of results with the same signature only the first is stored.
 type Evidence struct {
 	Incident  string
 	Signature string
@@ -138,7 +138,7 @@ func (e Evidence) write(ctx context.Context, tx *sql.Tx) error {
 	return err
 }
 
-// An Attempt is a run of an agent, or another attempt that is rare enough to be kept whole.
+// An Attempt is a run of an agent, or another attempt that is rare enough to be stored whole.
 type Attempt struct{ Result probe.Result }
 
 func (a Attempt) write(ctx context.Context, tx *sql.Tx) error {
@@ -150,7 +150,7 @@ func (a Attempt) write(ctx context.Context, tx *sql.Tx) error {
 	return err
 }
 
-// A Suspend is a time for which the host was away.
+// A Suspend is an [incident.Suspend] to store.
 type Suspend struct{ incident.Suspend }
 
 func (s Suspend) write(ctx context.Context, tx *sql.Tx) error {
@@ -158,7 +158,7 @@ func (s Suspend) write(ctx context.Context, tx *sql.Tx) error {
 	return err
 }
 
-// Costs are what a service's costly runs have used of their budget.
+// Costs are how much of its budget a service's costly runs have used.
 type Costs struct {
 	Service string
 	watch.Costs
@@ -173,7 +173,7 @@ func (c Costs) write(ctx context.Context, tx *sql.Tx) error {
 	return err
 }
 
-// A Snapshot is how this host was when an incident began, as the record wants it: any value that becomes JSON.
+// A Snapshot is the state of this host when an incident began. Body is any value that can be encoded as JSON.
 type Snapshot struct {
 	Incident string
 	Body     any
@@ -188,16 +188,16 @@ func (s Snapshot) write(ctx context.Context, tx *sql.Tx) error {
 	return err
 }
 
-// Note writes a person's note beside an incident, on one line as whatever is shown. The daemon may run meanwhile.
+// Note adds a person's note to an incident, on one line. The daemon may be running.
 func (s *Store) Note(ctx context.Context, id, text string, at time.Time) error {
 	text = redact.String(text)
 	text = redact.Line(text, len(text))
 	err := s.transact(ctx, func(tx *sql.Tx) error {
-		var there int
-		if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM incidents WHERE id = ?", id).Scan(&there); err != nil {
+		var found int
+		if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM incidents WHERE id = ?", id).Scan(&found); err != nil {
 			return err
 		}
-		if there == 0 {
+		if found == 0 {
 			return fmt.Errorf("%q: %w", id, incident.ErrNotFound)
 		}
 		_, err := tx.ExecContext(ctx, "INSERT INTO notes (incident, at, text) VALUES (?, ?, ?)", id, at.UnixMilli(), text)
@@ -209,19 +209,20 @@ func (s *Store) Note(ctx context.Context, id, text string, at time.Time) error {
 	return nil
 }
 
-// IsFull reports whether there was no room on the disk: the store is as it was, and can be written to once there is.
+// IsFull reports whether the disk was full. The store is unchanged, and can be written to again when there is space.
 func IsFull(err error) bool {
-	said, ok := errors.AsType[*sqlite.Error](err)
-	return ok && said.Code()&0xff == sqlite3.SQLITE_FULL
+	sqliteErr, ok := errors.AsType[*sqlite.Error](err)
+	return ok && sqliteErr.Code()&0xff == sqlite3.SQLITE_FULL
 }
 
-// An Owned entry belongs to an incident, which may be given another ID before it is written.
+// An Owned entry belongs to an incident, whose ID may change before the entry is written.
 type Owned interface {
 	Entry
-	Reassign(from, to string) Entry // the entry, which belongs to the incident to if it belonged to from
+	// Reassign returns the entry, moved to the incident to if it belonged to from.
+	Reassign(from, to string) Entry
 }
 
-// Reassign gives v to another incident.
+// Reassign implements [Owned].
 func (v VerdictChange) Reassign(from, to string) Entry {
 	if v.Incident == from {
 		v.Incident = to
@@ -229,7 +230,7 @@ func (v VerdictChange) Reassign(from, to string) Entry {
 	return v
 }
 
-// Reassign gives e to another incident.
+// Reassign implements [Owned].
 func (e Evidence) Reassign(from, to string) Entry {
 	if e.Incident == from {
 		e.Incident = to
@@ -237,7 +238,7 @@ func (e Evidence) Reassign(from, to string) Entry {
 	return e
 }
 
-// Reassign gives s to another incident.
+// Reassign implements [Owned].
 func (s Snapshot) Reassign(from, to string) Entry {
 	if s.Incident == from {
 		s.Incident = to

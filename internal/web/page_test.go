@@ -156,10 +156,10 @@ func TestASandboxIsClosedUnlessTheVerdictMinds(t *testing.T) {
 
 func TestAStoreThatCannotBeWrittenIsALine(t *testing.T) {
 	s := newTestServer(t)
-	s.History = &memory{fault: "store: database or disk is full; make room on its disk"}
+	s.History = &memory{fault: "store: database or disk is full; free space on its disk"}
 	base := at(t, s)
 	for _, path := range []string{"/", "/incidents", "/incidents/20261123-codex-1"} {
-		if got := get(t, http.DefaultClient, base+path); !strings.Contains(got.body, "History is not being saved; probing continues. Store: database or disk is full; make room on its disk.") {
+		if got := get(t, http.DefaultClient, base+path); !strings.Contains(got.body, "History is not being saved; probing continues. Store: database or disk is full; free space on its disk.") {
 			t.Errorf("%s does not say so", path)
 		}
 	}

@@ -260,7 +260,7 @@ func TestDiskFull(t *testing.T) {
 		return nil
 	})
 	const said = "history cannot be written"
-	if status := string(get(t, "/api/v1/status")); !strings.Contains(status, said) || !strings.Contains(status, "make room") {
+	if status := string(get(t, "/api/v1/status")); !strings.Contains(status, said) || !strings.Contains(status, "free space") {
 		t.Errorf("the status does not say so: %s", status)
 	}
 	d.Await(patience, func() error { // the status file is renewed every few seconds
