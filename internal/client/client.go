@@ -1,4 +1,4 @@
-// Package client asks a running daemon by its API.
+// Package client calls the HTTP API of a running daemon.
 package client
 
 import (
@@ -18,24 +18,24 @@ import (
 	"netwatchd/internal/watch"
 )
 
-// A Client asks one daemon.
+// A Client calls one daemon.
 type Client struct {
 	base           *url.URL
 	user, password string
 	http           http.Client
 }
 
-// patience bounds one request: a daemon answers from memory, within milliseconds.
-const patience = 5 * time.Second
+// requestTimeout bounds one request: a daemon answers from memory, within milliseconds.
+const requestTimeout = 5 * time.Second
 
-// answerLimit bounds what is read: ten thousand services take about 4 MB.
+// answerLimit bounds a response, in bytes: ten thousand services take about 4 MB.
 const answerLimit = 64 << 20
 
-// New returns the client that o asks for. It asks nobody yet.
+// New returns a client for o. It does not connect yet.
 func New(o Options) (*Client, error) {
 	base, err := url.Parse(o.URL)
 	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
-		return nil, fmt.Errorf("%q is not the address of a daemon: it is like http://127.0.0.1:19405", o.URL)
+		return nil, fmt.Errorf("%q is not a valid daemon URL: use one like http://127.0.0.1:19405", o.URL)
 	}
 	secure, err := o.tls()
 	if err != nil {
@@ -46,22 +46,22 @@ func New(o Options) (*Client, error) {
 		password, _ := base.User.Password()
 		c.user, c.password, base.User = base.User.Username(), password, nil
 	}
-	// Not by the environment's proxy: that is for the internet, and perhaps what is broken.
-	c.http = http.Client{Timeout: patience, Transport: &http.Transport{
+	// Without the environment's proxy: that is for the internet, and it may be what is broken.
+	c.http = http.Client{Timeout: requestTimeout, Transport: &http.Transport{
 		TLSClientConfig: secure, DialContext: (&net.Dialer{}).DialContext, ForceAttemptHTTP2: true, IdleConnTimeout: time.Minute}}
 	return c, nil
 }
 
-// Address is whom it asks.
+// Address returns the URL of the daemon.
 func (c *Client) Address() string { return c.base.String() }
 
-// Status is what the daemon says now.
+// Status returns the daemon's current status.
 func (c *Client) Status(ctx context.Context) (*watch.Status, error) {
 	var s watch.Status
 	return &s, c.get(ctx, &s, "api/v1/status", nil)
 }
 
-// Incidents are the latest, at most limit, and how many there are in all.
+// Incidents returns up to limit incidents, the latest first, and their total number.
 func (c *Client) Incidents(ctx context.Context, limit int) (latest []*incident.Incident, total int, err error) {
 	var answer struct {
 		Incidents []*incident.Incident `json:"incidents"`
@@ -71,7 +71,7 @@ func (c *Client) Incidents(ctx context.Context, limit int) (latest []*incident.I
 	return answer.Incidents, answer.Total, err
 }
 
-// Results are the latest of the service's probes, a thousand at most.
+// Results returns the latest results of the service's probes, a thousand at most.
 func (c *Client) Results(ctx context.Context, service string) ([]probe.Result, error) {
 	var answer struct {
 		Results []probe.Result `json:"results"`
@@ -80,22 +80,22 @@ func (c *Client) Results(ctx context.Context, service string) ([]probe.Result, e
 	return answer.Results, err
 }
 
-// A Series is how one probe has been over a time.
+// A Series is the measurements of one probe over time.
 type Series struct {
 	Probe   string        `json:"probe"`
 	Vantage probe.Vantage `json:"vantage"`
-	Points  []Point       `json:"points"` // in order; where nothing was attempted there is none
+	Points  []Point       `json:"points"` // in order; none where there was no attempt
 }
 
-// A Point is what was attempted within one step.
+// A Point is the attempts of one step.
 type Point struct {
 	At       time.Time              `json:"at"`
 	Attempts uint64                 `json:"attempts"`
 	Failed   map[probe.Class]uint64 `json:"failed"`
-	P50      *probe.Seconds         `json:"p50_seconds"` // of the attempts that succeeded; nil: none did
+	P50      *probe.Seconds         `json:"p50_seconds"` // of successful attempts; nil: none succeeded
 }
 
-// LastHour is how the probes of a service have been in the last hour, minute by minute; to is the end of it.
+// LastHour returns the measurements of a service's probes in the last hour, minute by minute, and its end.
 func (c *Client) LastHour(ctx context.Context, service string) (all []Series, to time.Time, err error) {
 	var answer struct {
 		Series []Series  `json:"series"`
@@ -121,35 +121,35 @@ func (c *Client) get(ctx context.Context, into any, path string, query url.Value
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return refused(response)
+		return statusError(response)
 	}
 	if err := json.NewDecoder(io.LimitReader(response.Body, answerLimit)).Decode(into); err != nil {
-		return fmt.Errorf("%s does not answer as netwatchd does: %w", c.base, err)
+		return fmt.Errorf("%s does not respond like netwatchd: %w", c.base, err)
 	}
 	return nil
 }
 
-// explained leaves out what the caller knows: the method and the address.
+// explained removes what the caller knows, the method and the address, and adds a hint.
 func explained(err error) error {
-	if asked, ok := errors.AsType[*url.Error](err); ok {
-		err = asked.Err
+	if urlErr, ok := errors.AsType[*url.Error](err); ok {
+		err = urlErr.Err
 	}
 	return withHint(err)
 }
 
-// ErrUnauthorized says that the daemon wants a user, or another one.
-var ErrUnauthorized = errors.New("it wants a user and a password: give --user, and NETWATCHD_PASSWORD in the environment")
+// errUnauthorized means that the daemon requires a user, or a different one.
+var errUnauthorized = errors.New("it requires a user and a password: set --user, and NETWATCHD_PASSWORD in the environment")
 
-func refused(response *http.Response) error {
+func statusError(response *http.Response) error {
 	if response.StatusCode == http.StatusUnauthorized {
-		return ErrUnauthorized
+		return errUnauthorized
 	}
 	var fault struct {
 		Error struct{ Message string }
 	}
 	_ = json.NewDecoder(io.LimitReader(response.Body, 64<<10)).Decode(&fault)
 	if fault.Error.Message == "" {
-		return fmt.Errorf("it answers %s", response.Status)
+		return fmt.Errorf("it responds with %s", response.Status)
 	}
 	return errors.New(fault.Error.Message)
 }

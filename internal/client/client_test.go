@@ -15,7 +15,7 @@ import (
 	"netwatchd/internal/watch"
 )
 
-// daemon answers as one does, to me with the password.
+// daemon responds like netwatchd, to user me with the password.
 func daemon(w http.ResponseWriter, r *http.Request) {
 	if user, password, _ := r.BasicAuth(); user != "me" || password != "Pl4nt3d" {
 		http.Error(w, "no", http.StatusUnauthorized)
@@ -32,7 +32,7 @@ func daemon(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// webConfig is the web configuration of a server, with its certificate beside it.
+// webConfig writes a web configuration of s and its certificate, and returns its path.
 func webConfig(t *testing.T, s *httptest.Server) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -63,16 +63,16 @@ func TestClient(t *testing.T) {
 		options Options
 		fault   string
 	}{
-		"plain":                         {here(plain, ""), ""},
-		"in the URL":                    {Options{URL: strings.Replace(plain.URL, "//", "//me:Pl4nt3d@", 1)}, ""},
-		"TLS, as the web configuration": {ours, ""},
-		"by its authority":              {Options{URL: secure.URL, User: "me", Password: "Pl4nt3d", CAFile: filepath.Join(filepath.Dir(file), "web.crt")}, ""},
-		"nobody":                        {anonymous, "NETWATCHD_PASSWORD"},
-		"an authority nobody knows":     {Options{URL: secure.URL}, "--ca-file"},
-		"no TLS there":                  {Options{URL: strings.Replace(plain.URL, "http:", "https:", 1)}, "it does not speak TLS"},
-		"nobody listens":                {Options{URL: "http://127.0.0.1:1"}, "connection refused"},
-		"no such file":                  {Options{URL: secure.URL, CAFile: "/absent"}, "/absent"},
-		"not a URL":                     {Options{URL: "localhost:19405"}, "it is like http://"},
+		"plain":                          {here(plain, ""), ""},
+		"in the URL":                     {Options{URL: strings.Replace(plain.URL, "//", "//me:Pl4nt3d@", 1)}, ""},
+		"TLS from the web configuration": {ours, ""},
+		"by its CA":                      {Options{URL: secure.URL, User: "me", Password: "Pl4nt3d", CAFile: filepath.Join(filepath.Dir(file), "web.crt")}, ""},
+		"no user":                        {anonymous, "NETWATCHD_PASSWORD"},
+		"an unknown CA":                  {Options{URL: secure.URL}, "--ca-file"},
+		"no TLS there":                   {Options{URL: strings.Replace(plain.URL, "http:", "https:", 1)}, "it does not use TLS"},
+		"nobody listens":                 {Options{URL: "http://127.0.0.1:1"}, "connection refused"},
+		"no such file":                   {Options{URL: secure.URL, CAFile: "/absent"}, "/absent"},
+		"not a URL":                      {Options{URL: "localhost:19405"}, "use one like http://"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, err := New(test.options)
@@ -98,11 +98,11 @@ func TestClient(t *testing.T) {
 		t.Errorf("incidents %v of %d, %v", latest, total, err)
 	}
 	if _, _, err := c.LastHour(t.Context(), "codex"); err == nil || err.Error() != "there is no history" {
-		t.Errorf("got %v, want the daemon's own words", err)
+		t.Errorf("got %v, want the daemon's message", err)
 	}
 }
 
-// Only the certificate of the web configuration will do where its name is not looked at.
+// Without a name check, only the certificate of the web configuration is accepted.
 func TestImposter(t *testing.T) {
 	ours := httptest.NewTLSServer(http.HandlerFunc(daemon))
 	t.Cleanup(ours.Close)
@@ -115,7 +115,7 @@ func TestImposter(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.Status(t.Context()); err == nil || !strings.Contains(err.Error(), "another certificate") {
+	if _, err := c.Status(t.Context()); err == nil || !strings.Contains(err.Error(), "different certificate") {
 		t.Errorf("got %v, want the certificate refused", err)
 	}
 }

@@ -16,16 +16,16 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Options say whom to ask, and how.
+// Options configure a Client.
 type Options struct {
 	URL            string // http://127.0.0.1:19405
-	User, Password string // for basic auth; empty: none. Those in the URL go first.
-	CAFile         string // authorities to trust beside the system's, in PEM
-	Certificate    string // the daemon's own, in PEM: it is trusted whatever name it is for
+	User, Password string // for basic auth; empty: none. Those in the URL take precedence.
+	CAFile         string // a PEM file of CAs to trust besides the system's
+	Certificate    string // a PEM file with the daemon's certificate: trusted whatever name it has
 }
 
-// LocalOptions are those for the daemon that listens on address with web configuration file; empty: plain HTTP. What the file
-// says of TLS is heeded as far as this user may read it.
+// LocalOptions returns the options for the daemon that listens on address with web configuration file; empty: plain HTTP. TLS
+// settings are taken from the file, as far as this user can read it.
 func LocalOptions(address, file string) Options {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
@@ -50,7 +50,7 @@ func LocalOptions(address, file string) Options {
 	}
 	o.URL = "https://" + strings.TrimPrefix(o.URL, "http://")
 	o.Certificate = web.TLS.Cert
-	if o.Certificate != "" && !filepath.IsAbs(o.Certificate) { // as exporter-toolkit has it
+	if o.Certificate != "" && !filepath.IsAbs(o.Certificate) { // as in exporter-toolkit
 		o.Certificate = filepath.Join(filepath.Dir(file), o.Certificate)
 	}
 	return o
@@ -67,16 +67,16 @@ func (o Options) tls() (*tls.Config, error) {
 			c.RootCAs = x509.NewCertPool()
 		}
 		if !c.RootCAs.AppendCertsFromPEM(text) {
-			return nil, fmt.Errorf("%s: there is no certificate in it", o.CAFile)
+			return nil, fmt.Errorf("%s contains no certificate", o.CAFile)
 		}
 	}
 	if text, err := os.ReadFile(o.Certificate); err == nil && o.CAFile == "" {
 		if block, _ := pem.Decode(text); block != nil {
-			// It is asked at its address, which its certificate need not name; so the one it has must be shown.
+			// We connect to its address, which the certificate need not name. So it must present exactly this one.
 			c.InsecureSkipVerify = true
 			c.VerifyConnection = func(s tls.ConnectionState) error {
 				if !bytes.Equal(s.PeerCertificates[0].Raw, block.Bytes) {
-					return fmt.Errorf("it shows another certificate than %s holds", o.Certificate)
+					return fmt.Errorf("it presents a different certificate than the one in %s", o.Certificate)
 				}
 				return nil
 			}
@@ -85,13 +85,13 @@ func (o Options) tls() (*tls.Config, error) {
 	return c, nil
 }
 
-// withHint adds what to do to what the network or TLS says.
+// withHint adds what to do to a network or TLS error.
 func withHint(err error) error {
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
-		return fmt.Errorf("%w: name the authority with --ca-file", err)
+		return fmt.Errorf("%w: set --ca-file to the CA's certificate", err)
 	}
 	if errors.Is(err, http.ErrSchemeMismatch) {
-		return errors.New("it does not speak TLS: give --url with http://")
+		return errors.New("it does not use TLS: set --url to an http:// address")
 	}
 	return err
 }

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// A Minute is the roll-ups of a minute, by series.
+// A Minute is the roll-ups of one minute, by series.
 type Minute struct {
 	At    time.Time
 	Parts []Part
@@ -20,21 +20,21 @@ type Part struct {
 	Rollup
 }
 
-// Curves are what is known of some series from one moment to another, in steps of a minute or more. Where nothing was
-// attempted there is no point: a gap is a gap. Where only hours are left, there are no finer points.
+// Curves are the measurements of some series between two times, in steps of a minute or more. A step without attempts has no
+// point. Where only hours are stored, there is one point per hour.
 type Curves struct {
 	From, To time.Time
 	Step     time.Duration
 	points   map[ledger.Key]map[int64]*Rollup // by the number of the step
 }
 
-// A Point is a step of a series.
+// A Point is one step of a series.
 type Point struct {
-	At time.Time // its beginning
+	At time.Time // its start
 	Rollup
 }
 
-// NewCurves returns curves of keys without any point.
+// NewCurves returns curves of keys without points.
 func NewCurves(keys []ledger.Key, from, to time.Time, step time.Duration) *Curves {
 	c := &Curves{From: from, To: to, Step: max(step, time.Minute), points: make(map[ledger.Key]map[int64]*Rollup, len(keys))}
 	for _, k := range keys {
@@ -43,10 +43,10 @@ func NewCurves(keys []ledger.Key, from, to time.Time, step time.Duration) *Curve
 	return c
 }
 
-// Keys are the series they are of.
+// Keys returns the series of the curves.
 func (c *Curves) Keys() iter.Seq[ledger.Key] { return maps.Keys(c.points) }
 
-// Add adds what was attempted at a time to the curve of k, if it is wanted.
+// Add adds u at a time to the curve of k. It ignores other series and times out of range.
 func (c *Curves) Add(k ledger.Key, at time.Time, u *Rollup) {
 	points := c.points[k]
 	if points == nil || at.Before(c.From) || !at.Before(c.To) {
@@ -59,7 +59,7 @@ func (c *Curves) Add(k ledger.Key, at time.Time, u *Rollup) {
 	points[n].Merge(u)
 }
 
-// Points are those of k, in order.
+// Points returns the points of k in order.
 func (c *Curves) Points(k ledger.Key) []Point {
 	points := make([]Point, 0, len(c.points[k]))
 	for n, u := range c.points[k] {
@@ -69,7 +69,7 @@ func (c *Curves) Points(k ledger.Key) []Point {
 	return points
 }
 
-// FloorDiv divides towards minus infinity: times before 1970 are negative.
+// FloorDiv returns a/b rounded down, also for negative a: times before 1970 are negative.
 func FloorDiv(a, b int64) int64 {
 	if a < 0 {
 		return (a - b + 1) / b

@@ -11,15 +11,16 @@ import (
 	"netwatchd/internal/probe"
 )
 
-// Packed, a roll-up is a dozen bytes, and a row of it ten thousand times a minute would be most of the work: all probes
-// of a minute are one row. Classes are named at the head of each pack, since their numbers are none of a file's business.
+// packFormat is the first byte of a pack. A packed roll-up is a dozen bytes; one row for each of ten thousand probes every minute
+// would be most of the work, so a pack holds all probes of a minute. Classes are written by name at its start, because their
+// numbers may change between versions.
 const packFormat = 1
 
-// few is how many latencies are told by the least and the greatest of them: a probe that is made every half minute has no
-// more in a minute, and takes half the space for it.
+// few is how many latencies are stored as minimum and maximum alone: a probe that runs every half minute has no more in a
+// minute, and takes half the space.
 const few = 2
 
-// A Packer packs roll-ups, each with the number it goes by.
+// A Packer packs roll-ups, each with a number.
 type Packer struct {
 	classes []probe.Class
 	body    []byte
@@ -59,7 +60,7 @@ func (p *Packer) class(c probe.Class) uint64 {
 	return uint64(i)
 }
 
-// Pack returns all that was added.
+// Pack returns everything that was added.
 func (p *Packer) Pack() []byte {
 	head := binary.AppendUvarint([]byte{packFormat}, uint64(len(p.classes)))
 	for _, c := range p.classes {
@@ -71,15 +72,16 @@ func (p *Packer) Pack() []byte {
 
 var errPack = errors.New("a roll-up in the store is damaged")
 
-// Unpack hands every roll-up of a pack to each, with its number.
+// Unpack calls each for every roll-up of a pack.
 func Unpack(pack []byte, each func(number uint64, u *Rollup)) error {
 	return UnpackSome(pack, func(uint64) bool { return true }, each)
 }
 
-// UnpackSome hands those on that are wanted. The others cost a tenth: a minute of ten thousand probes is read for one.
+// UnpackSome is Unpack for the numbers that are wanted. Skipping the others takes a tenth of the time: one probe is read from a
+// minute of ten thousand.
 func UnpackSome(pack []byte, wanted func(number uint64) bool, each func(number uint64, u *Rollup)) error {
 	if len(pack) == 0 || pack[0] != packFormat {
-		return fmt.Errorf("%w: it is of an unknown format", errPack)
+		return fmt.Errorf("%w: unknown format", errPack)
 	}
 	r := &reader{rest: pack[1:]}
 	classes := r.classes()
@@ -99,7 +101,7 @@ func UnpackSome(pack []byte, wanted func(number uint64) bool, each func(number u
 	return nil
 }
 
-// A reader reads a pack. Once something was bad, it reads zeros.
+// A reader reads a pack. After an error it reads zeros.
 type reader struct {
 	rest []byte
 	bad  bool
@@ -127,7 +129,7 @@ func (r *reader) varint() int64 {
 
 func (r *reader) fail() { r.bad, r.rest = true, nil }
 
-// length reads how many things follow, each of a byte at least.
+// length reads the number of elements that follow. Each has at least one byte.
 func (r *reader) length() int {
 	n := r.uvarint()
 	if n > uint64(len(r.rest)) {
@@ -137,7 +139,7 @@ func (r *reader) length() int {
 	return int(n)
 }
 
-// classes reads the names at the head. One that is not known any more, or not yet, is unknown.
+// classes reads the class names at the start. A name that this version does not have becomes unknown.
 func (r *reader) classes() []probe.Class {
 	all := make([]probe.Class, r.length())
 	for i := range all {
@@ -201,7 +203,7 @@ func (r *reader) skip() {
 	}
 }
 
-// complete derives what was not packed of a few latencies.
+// complete derives what is not packed of a few latencies.
 func (u *Rollup) complete(ok uint64) {
 	if ok == 1 {
 		u.Max = u.Min

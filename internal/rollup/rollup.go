@@ -1,4 +1,5 @@
-// Package rollup adds attempts up: a count, failures by class and a sketch of latencies per series and minute.
+// Package rollup summarizes attempts per series and minute: counts, failures by class and a sketch of latencies. It does no
+// I/O.
 package rollup
 
 import (
@@ -9,17 +10,17 @@ import (
 	"netwatchd/internal/probe"
 )
 
-// A Rollup is many attempts of one probe in a few numbers. Latency is that of the attempts that succeeded: how long one
-// took to fail is mostly its timeout, and would drown what a person looks for.
+// A Rollup summarizes many attempts of one probe. Latency is that of successful attempts: how long one took to fail is mostly
+// its timeout, and would hide the rest.
 type Rollup struct {
-	Count    uint64 // attempts, those that failed included
+	Count    uint64 // attempts, including failed ones
 	Failures []Failures
-	Sum      probe.Seconds // of the latencies, as Min and Max
+	Sum      probe.Seconds // of the latencies, like Min and Max
 	Min, Max probe.Seconds
-	Sketch   []ledger.Bucket // of the latencies: as many as there were successes
+	Sketch   []ledger.Bucket // of the latencies: one count per success
 }
 
-// Failures is how many attempts ended in a class.
+// Failures is the number of attempts that ended in a class.
 type Failures struct {
 	Class probe.Class
 	Count uint64
@@ -56,7 +57,7 @@ func (u *Rollup) sketch(index int16, n uint32) {
 	u.Sketch[i].Count += n
 }
 
-// Failed is how many attempts failed, OK how many did not.
+// Failed returns how many attempts failed.
 func (u *Rollup) Failed() (n uint64) {
 	for _, f := range u.Failures {
 		n += f.Count
@@ -64,7 +65,7 @@ func (u *Rollup) Failed() (n uint64) {
 	return n
 }
 
-// OK is how many attempts succeeded.
+// OK returns how many attempts succeeded.
 func (u *Rollup) OK() uint64 { return u.Count - u.Failed() }
 
 // Merge adds all of other.
@@ -86,7 +87,7 @@ func (u *Rollup) Merge(other *Rollup) {
 	}
 }
 
-// Mean is the mean latency; zero if nothing succeeded.
+// Mean returns the mean latency; zero if nothing succeeded.
 func (u *Rollup) Mean() probe.Seconds {
 	if u.OK() == 0 {
 		return 0
@@ -94,7 +95,7 @@ func (u *Rollup) Mean() probe.Seconds {
 	return u.Sum / probe.Seconds(u.OK())
 }
 
-// Quantile is the latency below which the share q of the successes was, within 5 %; zero if nothing succeeded.
+// Quantile returns the latency below which the fraction q of successes lies, within 5 %; zero if nothing succeeded.
 func (u *Rollup) Quantile(q float64) probe.Seconds {
 	rank := q * float64(u.OK())
 	var below float64
