@@ -24,8 +24,8 @@ type Options struct {
 	Certificate    string // a PEM file with the daemon's certificate: trusted whatever name it has
 }
 
-// LocalOptions returns the options for the daemon that listens on address with web configuration file; empty: plain HTTP. TLS
-// settings are taken from the file, as far as this user can read it.
+// LocalOptions returns the options for the daemon that listens on address with web configuration file; empty: plain
+// HTTP. TLS settings are taken from the file, as far as this user can read it.
 func LocalOptions(address, file string) Options {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {

@@ -1,7 +1,8 @@
-// Package history records what the watcher observes: it turns verdicts into incidents and writes everything to the store.
+// Package history records what the watcher observes: it turns verdicts into incidents and writes everything to the
+// store.
 //
-// Recording must never delay a probe: events are queued in memory and one goroutine writes them. What cannot be written is
-// retained, within limits, until it can be.
+// Recording must never delay a probe: events are queued in memory and one goroutine writes them. What cannot be
+// written is retained, within limits, until it can be.
 package history
 
 import (
@@ -27,8 +28,8 @@ type Options struct {
 	Keep    func() time.Duration // how long history is kept; called each time, because a reload may change it
 	Version string
 	Log     *slog.Logger
-	// Snapshot returns the state of this host that an agent's run depends on, for the record of a new incident; nil: no
-	// snapshots. It may take seconds.
+	// Snapshot returns the state of this host that an agent's run depends on, for the record of a new incident; nil:
+	// no snapshots. It may take seconds.
 	Snapshot func(ctx context.Context) any
 }
 
@@ -63,8 +64,8 @@ type Recorder struct {
 	currentMinute time.Time // the minute of current
 }
 
-// New opens the store and restores the state of earlier runs. If the store cannot be opened, that is logged and counted, and
-// Run tries again; the Recorder works in memory until then.
+// New opens the store and restores the state of earlier runs. If the store cannot be opened, that is logged and
+// counted, and Run tries again; the Recorder works in memory until then.
 func New(o Options) *Recorder {
 	now := time.Now()
 	rec := &Recorder{
@@ -111,8 +112,8 @@ func (rec *Recorder) Attempted(r probe.Result, interval time.Duration) {
 	}
 }
 
-// rareInterval is the shortest interval of a command whose runs are stored whole. An agent runs hourly by default; a script
-// that runs every half minute is only rolled up, like any other probe.
+// rareInterval is the shortest interval of a command whose runs are stored whole. An agent runs hourly by default; a
+// script that runs every half minute is only rolled up, like any other probe.
 const rareInterval = 5 * time.Minute
 
 // Resumed records that the host was suspended.
@@ -153,8 +154,8 @@ func (rec *Recorder) markDirty(i *incident.Incident) {
 	signal(rec.wake)
 }
 
-// wholeRounds is how many verdicts of one incident are stored with all results of their rounds. Later ones, of a fault that
-// keeps flapping, are stored with their evidence only: 5 KB instead of 20.
+// wholeRounds is how many verdicts of one incident are stored with all results of their rounds. Later ones, of a fault
+// that keeps flapping, are stored with their evidence only: 5 KB instead of 20.
 const wholeRounds = 50
 
 func verdictChange(now watch.ServiceStatus, was diagnose.Cause, i *incident.Incident, at time.Time) store.VerdictChange {
@@ -204,8 +205,8 @@ func (rec *Recorder) addEvidence(i *incident.Incident, now watch.ServiceStatus) 
 	}
 }
 
-// weightLimit bounds the queue, in results of about a kilobyte each: 8 MB. That is more than a week of verdicts while the disk
-// is full; ten thousand services that fail at once fill half of it for a moment.
+// weightLimit bounds the queue, in results of about a kilobyte each: 8 MB. That is more than a week of verdicts while
+// the disk is full; ten thousand services that fail at once fill half of it for a moment.
 const weightLimit = 8 << 10
 
 func (rec *Recorder) enqueue(e store.Entry) {

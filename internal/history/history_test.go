@@ -232,8 +232,8 @@ func TestNoStoreAtFirst(t *testing.T) {
 	})
 }
 
-// Two daemons on one store would each take the other's incidents for their own: the second does without, until the first is
-// gone.
+// Two daemons on one store would each take the other's incidents for their own: the second does without, until the
+// first is gone.
 func TestTwoAtOnce(t *testing.T) {
 	dir := t.TempDir()
 	first, second := live(t, dir), live(t, dir)

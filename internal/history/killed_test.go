@@ -40,8 +40,8 @@ func victimKey(n int) ledger.Key {
 	return ledger.Key{Service: "many", Probe: fmt.Sprint("probe", n), Kind: probe.KindDNS}
 }
 
-// writeOn lives minute after minute, each in a moment: attempts, and an incident of a service of its own. It says the minute
-// once that is written, and never returns.
+// writeOn lives minute after minute, each in a moment: attempts, and an incident of a service of its own. It says the
+// minute once that is written, and never returns.
 func writeOn(dir string) {
 	rec := New(Options{Dir: dir, Log: slog.New(slog.DiscardHandler)})
 	for at := time.Now().Truncate(time.Minute); ; at = at.Add(time.Minute) {
@@ -66,7 +66,8 @@ func serviceOf(at time.Time) string { return fmt.Sprint("service", at.Unix()) }
 // victims is how many are killed, one after the other.
 const victims = 12
 
-// A daemon that is killed at any moment has kept what it had written, all of it once, and the next begins where it ended.
+// A daemon that is killed at any moment has kept what it had written, all of it once, and the next begins where it
+// ended.
 func TestKilled(t *testing.T) {
 	dir := t.TempDir()
 	written := make(map[int64]uint64) // by how many lives
@@ -119,7 +120,8 @@ func TestKilled(t *testing.T) {
 	t.Logf("%d minutes were written", len(written))
 }
 
-// killedAfter lets a victim write, kills it so long after its first minute, and returns the minutes it said were written.
+// killedAfter lets a victim write, kills it so long after its first minute, and returns the minutes it said were
+// written.
 func killedAfter(t *testing.T, dir string, after time.Duration) (minutes []int64) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0])

@@ -16,8 +16,8 @@ import (
 	"netwatchd/internal/store"
 )
 
-// Incidents returns the matching incidents, the latest first, and the total number that match. Incidents that are not written
-// yet are included. While the store is unavailable, it returns what is in memory.
+// Incidents returns the matching incidents, the latest first, and the total number that match. Incidents that are not
+// written yet are included. While the store is unavailable, it returns what is in memory.
 func (rec *Recorder) Incidents(ctx context.Context, f incident.Filter) (found []*incident.Incident, total int, err error) {
 	s := rec.store()
 	if s == nil {
@@ -68,8 +68,8 @@ func page(all []*incident.Incident, f incident.Filter) []*incident.Incident {
 	return all
 }
 
-// unstored returns the incidents of services that are not written yet; without services, of all. If withOpen is set, it also
-// returns the open ones that are written.
+// unstored returns the incidents of services that are not written yet; without services, of all. If withOpen is set,
+// it also returns the open ones that are written.
 func (rec *Recorder) unstored(services []string, withOpen bool) (found []*incident.Incident) {
 	rec.mu.Lock()
 	defer rec.mu.Unlock()

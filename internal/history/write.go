@@ -18,26 +18,26 @@ const (
 	// writeInterval is the pause between two transactions, so that what happens together is written in one.
 	writeInterval = 100 * time.Millisecond
 
-	// A store that fails is retried after a second, then less and less often: after space is freed on a full disk, writing
-	// resumes within a minute.
+	// A store that fails is retried after a second, then less and less often: after space is freed on a full disk,
+	// writing resumes within a minute.
 	firstRetry = time.Second
 	lastRetry  = time.Minute
 
 	// maintainEvery is how often past hours are rolled up and old rows deleted.
 	maintainEvery = 10 * time.Minute
 
-	// minUptime is how long the daemon must have run before anything is deleted: after a resume or a boot the clock can be
-	// years ahead until it is set, and all of history would look old.
+	// minUptime is how long the daemon must have run before anything is deleted: after a resume or a boot the clock
+	// can be years ahead until it is set, and all of history would look old.
 	minUptime = time.Hour
 	// maxClockStep is how far the wall clock may deviate from the monotonic clock for old rows to be deleted.
 	maxClockStep = 10 * time.Minute
 
-	// batchLimit bounds a transaction, because others wait for it, such as a person who writes a note. Five hundred results take
-	// a quarter of a second, mostly to remove secrets.
+	// batchLimit bounds a transaction, because others wait for it, such as a person who writes a note. Five hundred
+	// results take a quarter of a second, mostly to remove secrets.
 	batchLimit = 500
 
-	// partLimit bounds the roll-ups in memory to 6 MB: a day's worth in the default configuration. Beyond it the oldest minutes
-	// are merged, so that only their resolution is lost.
+	// partLimit bounds the roll-ups in memory to 6 MB: a day's worth in the default configuration. Beyond it the
+	// oldest minutes are merged, so that only their resolution is lost.
 	partLimit = 40_000
 
 	// lastWrite bounds the final write: systemd waits longer than that, but a dead NFS server would block forever.
@@ -222,7 +222,8 @@ func (rec *Recorder) write(ctx context.Context) {
 	}
 }
 
-// prune drops the signatures of closed incidents. One that reopens collects them again, and the store ignores duplicates.
+// prune drops the signatures of closed incidents. One that reopens collects them again, and the store ignores
+// duplicates.
 func (rec *Recorder) prune() {
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
@@ -351,7 +352,8 @@ func (rec *Recorder) clockIsSteady(now time.Time) bool {
 	return passed >= minUptime && (now.Round(0).Sub(rec.started.Round(0))-passed).Abs() <= maxClockStep
 }
 
-// takeSnapshots takes a snapshot for each new incident. That takes seconds, so it does not run in the writing goroutine.
+// takeSnapshots takes a snapshot for each new incident. That takes seconds, so it does not run in the writing
+// goroutine.
 func (rec *Recorder) takeSnapshots(ctx context.Context) {
 	for {
 		select {

@@ -9,12 +9,13 @@ import (
 )
 
 const (
-	// reopenWithin is how soon after its end a recurring fault reopens the incident. A verdict needs two votes, half a minute
-	// apart by default, and a network that comes and goes (Wi-Fi at the edge of its range, a VPN that reconnects) does so
-	// within minutes: ten of them tell one bad afternoon from two bad mornings.
+	// reopenWithin is how soon after its end a recurring fault reopens the incident. A verdict needs two votes, half a
+	// minute apart by default, and a network that comes and goes (Wi-Fi at the edge of its range, a VPN that
+	// reconnects) does so within minutes: ten of them tell one bad afternoon from two bad mornings.
 	reopenWithin = 10 * time.Minute
 
-	// How many causes of one incident are kept, at its start and at its end. A fault that flaps all night has thousands.
+	// How many causes of one incident are kept, at its start and at its end. A fault that flaps all night has
+	// thousands.
 	keepFirst = 20
 	keepLast  = 80
 )
@@ -32,11 +33,11 @@ func NewBook() *Book {
 	return &Book{latest: make(map[string]*Incident), number: make(map[day]int)}
 }
 
-// Enter enters a service's verdict at a time. It returns the incident that the verdict belongs to, nil if there is none, and
-// whether that incident has changed.
+// Enter enters a service's verdict at a time. It returns the incident that the verdict belongs to, nil if there is
+// none, and whether that incident has changed.
 //
-// A fault opens an incident or changes its cause. A verdict that the service can be used, even degraded, closes it. Any other
-// verdict (the daemon is starting, the host was suspended, the round was inconclusive) changes nothing.
+// A fault opens an incident or changes its cause. A verdict that the service can be used, even degraded, closes it.
+// Any other verdict (the daemon is starting, the host was suspended, the round was inconclusive) changes nothing.
 func (b *Book) Enter(v diagnose.Verdict, at time.Time) (*Incident, bool) {
 	at = truncate(at)
 	i := b.latest[v.Service]
@@ -61,14 +62,15 @@ func (b *Book) Enter(v diagnose.Verdict, at time.Time) (*Incident, bool) {
 	return nil, false
 }
 
-// truncate rounds t down to a millisecond, as it is stored: that is finer than any probe's schedule, and a time that is read
-// back compares equal.
+// truncate rounds t down to a millisecond, as it is stored: that is finer than any probe's schedule, and a time that
+// is read back compares equal.
 func truncate(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
 
 // isUsable reports whether the service can be used with cause c.
 func isUsable(c diagnose.Cause) bool { return c >= diagnose.ResolverDegraded && c <= diagnose.Healthy }
 
-// near reports whether a and b are within reopenWithin of each other. Either may be first: the clock may have been set back.
+// near reports whether a and b are within reopenWithin of each other. Either may be first: the clock may have been set
+// back.
 func near(a, b time.Time) bool { return a.Sub(b).Abs() <= reopenWithin }
 
 func (b *Book) open(v diagnose.Verdict, at time.Time) *Incident {
@@ -79,8 +81,8 @@ func (b *Book) open(v diagnose.Verdict, at time.Time) *Incident {
 	return i
 }
 
-// AssignID gives i the next ID of its day. Services whose names start with the same idLimit bytes share their numbers, because
-// they share their IDs.
+// AssignID gives i the next ID of its day. Services whose names start with the same idLimit bytes share their numbers,
+// because they share their IDs.
 func (b *Book) AssignID(i *Incident) {
 	key := day{i.Day, i.Service[:min(len(i.Service), idLimit)]}
 	b.number[key]++
@@ -132,8 +134,8 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-// CloseUnwatched closes and returns the open incidents of services that are no longer monitored: no verdict would ever close
-// them.
+// CloseUnwatched closes and returns the open incidents of services that are no longer monitored: no verdict would ever
+// close them.
 func (b *Book) CloseUnwatched(watched func(service string) bool, at time.Time) []*Incident {
 	at = truncate(at)
 	var ended []*Incident
@@ -162,9 +164,10 @@ func (b *Book) Open() []*Incident {
 // Latest returns the latest incident of a service, open or closed; nil if none is known.
 func (b *Book) Latest(service string) *Incident { return b.latest[service] }
 
-// Restore enters what an earlier run stored: its latest incident of each service, and the highest number used per day and
-// service. If an incident was opened before the store could be read, it continues the stored one if that is open or was closed
-// within reopenWithin; otherwise it gets a new ID. Restore returns the incidents that must be written again.
+// Restore enters what an earlier run stored: its latest incident of each service, and the highest number used per day
+// and service. If an incident was opened before the store could be read, it continues the stored one if that is open
+// or was closed within reopenWithin; otherwise it gets a new ID. Restore returns the incidents that must be written
+// again.
 func (b *Book) Restore(latest []*Incident, numbers map[string]int) []*Incident {
 	for id, n := range numbers {
 		if on, service, _, ok := ParseID(id + "-1"); ok {

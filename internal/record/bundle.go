@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Bundle writes the record as a tar.gz to attach to a bug report: incident.md, incident.json, and the files of more, by
-// name.
+// Bundle writes the record as a tar.gz to attach to a bug report: incident.md, incident.json, and the files of more,
+// by name.
 func (r *Record) Bundle(w io.Writer, more map[string]string, at time.Time) error {
 	asJSON, err := r.JSON()
 	if err != nil {

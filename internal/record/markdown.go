@@ -10,8 +10,8 @@ import (
 	"netwatchd/internal/redact"
 )
 
-// A page is Markdown being written. Text from outside is written in code spans or blocks, where it is neither markup nor
-// HTML, and without control characters.
+// A page is Markdown being written. Text from outside is written in code spans or blocks, where it is neither markup
+// nor HTML, and without control characters.
 type page struct{ strings.Builder }
 
 // Markdown returns the record for people.

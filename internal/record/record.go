@@ -1,4 +1,5 @@
-// Package record writes the report of an incident from what is stored: the page a person would otherwise write by hand.
+// Package record writes the report of an incident from what is stored: the page a person would otherwise write by
+// hand.
 //
 // Every statement in a record refers to a result that is also in the record.
 package record
@@ -221,12 +222,12 @@ func during(i *incident.Incident, at time.Time) bool {
 	return !at.Before(i.Opened.Add(-leadTime)) && (i.Closed == nil || !at.After(*i.Closed))
 }
 
-// leadTime is how long before an incident opens its first failed attempt may have started: the longest attempt takes ninety
-// seconds.
+// leadTime is how long before an incident opens its first failed attempt may have started: the longest attempt takes
+// ninety seconds.
 const leadTime = 2 * time.Minute
 
-// pairs pairs the service's results on the host with those in the sandbox, in the order of the ladder. It uses the latest
-// round of a fault that has sandbox results, or else the latest round of a fault.
+// pairs pairs the service's results on the host with those in the sandbox, in the order of the ladder. It uses the
+// latest round of a fault that has sandbox results, or else the latest round of a fault.
 func (r *Record) pairs(d *incident.Detail) {
 	var best []probe.Result
 	for _, v := range slices.Backward(d.Verdicts) {
@@ -364,8 +365,8 @@ func (r *Record) advice(s watch.ServiceStatus) {
 	}
 }
 
-// JSON returns the record for programs. Secrets are removed before anything is stored; should one be there anyway, it is
-// removed here, at the price of the order of the fields.
+// JSON returns the record for programs. Secrets are removed before anything is stored; should one be there anyway, it
+// is removed here, at the price of the order of the fields.
 func (r *Record) JSON() ([]byte, error) {
 	text, err := json.Marshal(r)
 	if err != nil {

@@ -20,8 +20,8 @@ type Part struct {
 	Rollup
 }
 
-// Curves are the measurements of some series between two times, in steps of a minute or more. A step without attempts has no
-// point. Where only hours are stored, there is one point per hour.
+// Curves are the measurements of some series between two times, in steps of a minute or more. A step without attempts
+// has no point. Where only hours are stored, there is one point per hour.
 type Curves struct {
 	From, To time.Time
 	Step     time.Duration

@@ -11,13 +11,13 @@ import (
 	"netwatchd/internal/probe"
 )
 
-// packFormat is the first byte of a pack. A packed roll-up is a dozen bytes; one row for each of ten thousand probes every minute
-// would be most of the work, so a pack holds all probes of a minute. Classes are written by name at its start, because their
-// numbers may change between versions.
+// packFormat is the first byte of a pack. A packed roll-up is a dozen bytes; one row for each of ten thousand probes
+// every minute would be most of the work, so a pack holds all probes of a minute. Classes are written by name at its
+// start, because their numbers may change between versions.
 const packFormat = 1
 
-// few is how many latencies are stored as minimum and maximum alone: a probe that runs every half minute has no more in a
-// minute, and takes half the space.
+// few is how many latencies are stored as minimum and maximum alone: a probe that runs every half minute has no more
+// in a minute, and takes half the space.
 const few = 2
 
 // A Packer packs roll-ups, each with a number.
@@ -77,8 +77,8 @@ func Unpack(pack []byte, each func(number uint64, u *Rollup)) error {
 	return UnpackSome(pack, func(uint64) bool { return true }, each)
 }
 
-// UnpackSome is Unpack for the numbers that are wanted. Skipping the others takes a tenth of the time: one probe is read from a
-// minute of ten thousand.
+// UnpackSome is Unpack for the numbers that are wanted. Skipping the others takes a tenth of the time: one probe is
+// read from a minute of ten thousand.
 func UnpackSome(pack []byte, wanted func(number uint64) bool, each func(number uint64, u *Rollup)) error {
 	if len(pack) == 0 || pack[0] != packFormat {
 		return fmt.Errorf("%w: unknown format", errPack)

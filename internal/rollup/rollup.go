@@ -1,5 +1,5 @@
-// Package rollup summarizes attempts per series and minute: counts, failures by class and a sketch of latencies. It does no
-// I/O.
+// Package rollup summarizes attempts per series and minute: counts, failures by class and a sketch of latencies. It
+// does no I/O.
 package rollup
 
 import (
@@ -10,8 +10,8 @@ import (
 	"netwatchd/internal/probe"
 )
 
-// A Rollup summarizes many attempts of one probe. Latency is that of successful attempts: how long one took to fail is mostly
-// its timeout, and would hide the rest.
+// A Rollup summarizes many attempts of one probe. Latency is that of successful attempts: how long one took to fail is
+// mostly its timeout, and would hide the rest.
 type Rollup struct {
 	Count    uint64 // attempts, including failed ones
 	Failures []Failures

@@ -53,8 +53,8 @@ func BenchmarkMinute(b *testing.B) {
 	}
 }
 
-// BenchmarkHistory writes the roll-ups of ten thousand probes, hour by hour as the daemon does, and reads what a page shows of
-// them. It writes a few hours; NETWATCHD_BENCH_HOURS=720 writes a month, which takes a quarter of an hour.
+// BenchmarkHistory writes the roll-ups of ten thousand probes, hour by hour as the daemon does, and reads what a page
+// shows of them. It writes a few hours; NETWATCHD_BENCH_HOURS=720 writes a month, which takes a quarter of an hour.
 func BenchmarkHistory(b *testing.B) {
 	hours := 3
 	if text := os.Getenv("NETWATCHD_BENCH_HOURS"); text != "" {

@@ -14,11 +14,13 @@ import (
 // ErrInUse means that another netwatchd writes to the store.
 var ErrInUse = errors.New("another netwatchd is using this store: stop it, or set a different storage.path")
 
-// lockFile is locked by the netwatchd that writes to the store: two would each take the other's incidents for their own. It
-// is not the database file, because flock(2) would interfere with SQLite's own locks where both are the same, as on NFS.
+// lockFile is locked by the netwatchd that writes to the store: two would each take the other's incidents for their
+// own. It is not the database file, because flock(2) would interfere with SQLite's own locks where both are the same,
+// as on NFS.
 const lockFile = "netwatchd.lock"
 
-// lock locks dir until the returned file is closed or the process ends. On a file system without locks nothing is locked.
+// lock locks dir until the returned file is closed or the process ends. On a file system without locks nothing is
+// locked.
 func lock(dir string) (*os.File, error) {
 	f, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 const (
 	minutesPerHour = 60
 
-	// keepMinutes is how long minutes are kept; older history has one roll-up per hour. A week is enough to ask what happened
-	// last Tuesday; for ten thousand probes it takes over a gigabyte.
+	// keepMinutes is how long minutes are kept; older history has one roll-up per hour. A week is enough to ask what
+	// happened last Tuesday; for ten thousand probes it takes over a gigabyte.
 	keepMinutes = 7 * 24 * time.Hour
 )
 
@@ -24,7 +24,8 @@ func hourOf(t time.Time) int64   { return rollup.FloorDiv(t.UnixMilli(), time.Ho
 func atMinute(m int64) time.Time { return time.UnixMilli(m * time.Minute.Milliseconds()).UTC() }
 func atHour(h int64) time.Time   { return time.UnixMilli(h * time.Hour.Milliseconds()).UTC() }
 
-// writeMinute adds m to the stored minute. There is one after a restart within the minute, or after the clock was set back.
+// writeMinute adds m to the stored minute. There is one after a restart within the minute, or after the clock was set
+// back.
 func (s *Store) writeMinute(ctx context.Context, tx *sql.Tx, m rollup.Minute) error {
 	var p rollup.Packer
 	add := p.Add
@@ -197,8 +198,8 @@ func mergeHour(ctx context.Context, tx *sql.Tx, number uint64, hour int64, h *ho
 	return err
 }
 
-// Maintain rolls past hours up and deletes what is older than keep; if keep is zero, it deletes nothing. Open incidents are
-// never deleted.
+// Maintain rolls past hours up and deletes what is older than keep; if keep is zero, it deletes nothing. Open
+// incidents are never deleted.
 func (s *Store) Maintain(ctx context.Context, now time.Time, keep time.Duration) error {
 	if err := s.checkFile(); err != nil {
 		return err

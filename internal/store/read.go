@@ -149,11 +149,12 @@ func (s *Store) LoadState(ctx context.Context) (*State, error) {
 	return p, nil
 }
 
-// aftermath is how long after its end an incident includes runs of the agent: they confirm the recovery, and a scheduled run
-// comes within the hour by default.
+// aftermath is how long after its end an incident includes runs of the agent: they confirm the recovery, and a
+// scheduled run comes within the hour by default.
 const aftermath = time.Hour
 
-// detailLimit bounds each list: a fault that flaps all night has thousands of verdicts, and nobody reads more than these.
+// detailLimit bounds each list: a fault that flaps all night has thousands of verdicts, and nobody reads more than
+// these.
 const detailLimit = 500
 
 // Detail returns everything stored about an incident, or [incident.ErrNotFound].

@@ -1,7 +1,7 @@
 package store
 
-// migrations each take the store from one version to the next; the store's version is the number of those applied. Only append:
-// existing files have run the migrations they were created with.
+// migrations each take the store from one version to the next; the store's version is the number of those applied.
+// Only append: existing files have run the migrations they were created with.
 //
 // Times are milliseconds since 1970; minutes and hours are whole minutes and hours since 1970.
 var migrations = []string{`

@@ -41,7 +41,8 @@ const (
 		LEFT JOIN details d ON d.series = h.series AND d.hour = h.hour WHERE h.series = ? AND h.hour BETWEEN ? AND ?`
 )
 
-// readHours reads the past hours of a series: minute by minute if the step is under an hour and the minutes are still kept.
+// readHours reads the past hours of a series: minute by minute if the step is under an hour and the minutes are still
+// kept.
 func (s *Store) readHours(ctx context.Context, c *rollup.Curves, k ledger.Key, number int64) error {
 	query := minuteQuery
 	if c.Step >= time.Hour {
@@ -104,8 +105,8 @@ func (s *Store) Keys(ctx context.Context, services ...string) ([]ledger.Key, err
 	return keys, err
 }
 
-// Gaps lists the spans without monitoring between from and to, in order of their start. The daemon's latest run is assumed to
-// continue unless its end is stored.
+// Gaps lists the spans without monitoring between from and to, in order of their start. The daemon's latest run is
+// assumed to continue unless its end is stored.
 func (s *Store) Gaps(ctx context.Context, from, to time.Time) ([]incident.Gap, error) {
 	var absences []incident.Gap
 	add := func(from, to time.Time, asleep bool) {

@@ -31,7 +31,8 @@ var (
 	ErrRemoved = errors.New("the store was removed while it was in use")
 )
 
-// A Store is an open database. It is safe for concurrent use. Other processes may read it and write notes at the same time.
+// A Store is an open database. It is safe for concurrent use. Other processes may read it and write notes at the same
+// time.
 type Store struct {
 	path string
 	self fs.FileInfo // the file that was opened
@@ -42,8 +43,8 @@ type Store struct {
 	series map[ledger.Key]int64
 }
 
-// Open opens the store in dir for writing, and creates or migrates it if necessary. Only one process can do so at a time
-// ([ErrInUse]).
+// Open opens the store in dir for writing, and creates or migrates it if necessary. Only one process can do so at a
+// time ([ErrInUse]).
 func Open(dir string) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("store: %w; set storage.path to a directory that this user can write to", err)
@@ -109,13 +110,13 @@ func OpenToRead(dir string) (*Store, error) {
 	return s, nil
 }
 
-// busyTimeout is how long a statement waits for another process. A note may have to wait for the daemon's hourly maintenance,
-// which takes under a second with ten thousand probes.
+// busyTimeout is how long a statement waits for another process. A note may have to wait for the daemon's hourly
+// maintenance, which takes under a second with ten thousand probes.
 const busyTimeout = 5 * time.Second
 
-// settings apply to every connection. The cache is small because there are few rows and large ones are read once; nothing is
-// memory-mapped, so that resident memory stays small. A commit is synced to disk: there are a few a minute, and an incident
-// that was announced must survive the power cut it may have been about.
+// settings apply to every connection. The cache is small because there are few rows and large ones are read once;
+// nothing is memory-mapped, so that resident memory stays small. A commit is synced to disk: there are a few a minute,
+// and an incident that was announced must survive the power cut it may have been about.
 var settings = []string{
 	fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds()),
 	"cache_size(-512)", "mmap_size(0)", "synchronous(full)", "foreign_keys(0)", "trusted_schema(0)",
@@ -192,7 +193,8 @@ func checkHeader(f io.Reader) error {
 	return checkVersion(int(version), int(owner))
 }
 
-// checkVersion reports whether a file can be used. Version 0 without an owner is a file whose creation was interrupted.
+// checkVersion reports whether a file can be used. Version 0 without an owner is a file whose creation was
+// interrupted.
 func checkVersion(version, owner int) error {
 	switch {
 	case owner != application && (owner != 0 || version != 0):

@@ -74,7 +74,8 @@ func encode(v any) (string, error) {
 	return string(text), err
 }
 
-// writeIncident never overwrites a different incident with the same ID: two daemons on one store would destroy each other's.
+// writeIncident never overwrites a different incident with the same ID: two daemons on one store would destroy each
+// other's.
 func writeIncident(ctx context.Context, tx *sql.Tx, i *incident.Incident) error {
 	body, err := encode(i)
 	if err != nil {
