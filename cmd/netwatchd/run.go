@@ -29,6 +29,7 @@ import (
 	"netwatchd/internal/metrics"
 	"netwatchd/internal/plan"
 	"netwatchd/internal/probe"
+	"netwatchd/internal/probe/dnsprobe"
 	"netwatchd/internal/push"
 	"netwatchd/internal/snapshot"
 	"netwatchd/internal/statusfile"
@@ -112,6 +113,7 @@ func (a *app) run(ctx context.Context, c *config.Config) error {
 		},
 		Clock:   new(host.Clock),
 		Budgets: s.history,
+		Pool:    func(ctx context.Context) watch.Starter { return dnsprobe.NewPool(ctx) },
 	})
 	server := &web.Server{
 		Source: s, Results: s.ledger.Latest, History: s.history, Events: events, Ready: s.watcher.Ready(), Reload: s.reload,

@@ -37,7 +37,7 @@ func (w *Watcher) startSandbox(rd *round) {
 	s.sandbox.due = rd.begun.Add(s.SandboxProbes.Interval)
 	run, limit, interval := s.SandboxProbes.Run, w.sandboxLimit(rd), s.SandboxProbes.Interval
 	w.running++
-	w.attempts.Go(func() {
+	w.goroutines.running.Go(func() {
 		results, ok := run(w.ctx, limit)
 		if !ok {
 			return // the watcher is stopping

@@ -3,14 +3,10 @@ package watch
 import (
 	"context"
 	"errors"
-	"runtime"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/probe"
-	"netwatchd/internal/probe/dnsprobe"
 )
 
 // An Observer is told everything that happens, in order, on the watcher's own goroutine. Its methods must return at
@@ -47,17 +43,19 @@ type Options struct {
 	Observers []Observer
 	Clock     Clock       // nil: suspends are not noticed
 	Budgets   BudgetStore // nil: what was spent is forgotten when the watcher stops
+
+	// Pool returns a Starter for the probes that need no goroutine each, until ctx ends. Nil: every attempt has one.
+	Pool func(ctx context.Context) Starter
 }
 
 // A Watcher runs a plan. The goroutine of Run owns all state; every other goroutine sends it messages.
 type Watcher struct {
 	Options
-	inbox    chan func()
-	stopped  chan struct{}
-	attempts sync.WaitGroup
-	queued   atomic.Int32    // attempts whose goroutine has not started to run
-	ctx      context.Context // of the attempts
-	lines    *dnsprobe.Pool  // make those that need no goroutine
+	inbox      chan func()
+	stopped    chan struct{}
+	ctx        context.Context // of the attempts
+	goroutines goroutines
+	starters   []Starter // the first that knows a probe starts it; goroutines, the last, knows all
 
 	schedule         schedule
 	services         []*service
@@ -99,9 +97,14 @@ func (w *Watcher) Ready() <-chan struct{} { return w.ready }
 // Run watches until ctx ends, then waits for every running attempt. It may be called once.
 func (w *Watcher) Run(ctx context.Context) {
 	defer close(w.stopped)
-	defer w.attempts.Wait()
-	w.ctx, w.lines = ctx, dnsprobe.NewPool(ctx)
-	defer w.lines.Wait()
+	w.ctx, w.goroutines.ctx = ctx, ctx
+	if w.Pool != nil {
+		w.starters = append(w.starters, w.Pool(ctx))
+	}
+	w.starters = append(w.starters, &w.goroutines)
+	for _, s := range w.starters {
+		defer s.Wait()
+	}
 	for _, s := range w.ladders() {
 		w.startRound(s, false)
 	}
@@ -204,19 +207,11 @@ func (w *Watcher) attempt(p *probe.Probe, then func(r probe.Result, valid bool))
 	ended := func(r probe.Result) {
 		w.ended(begun, func(valid bool) { then(r, valid) })
 	}
-	if w.lines.Start(p, ended) {
-		return
-	}
-	w.queued.Add(1)
-	w.attempts.Go(func() {
-		// The runtime runs a new goroutine before those whose answer has arrived. In that order the watcher would go
-		// on sending while answers wait, and latencies would be reported too high. Yielding once restores fairness.
-		runtime.Gosched()
-		w.queued.Add(-1)
-		if r, ok := probe.Do(w.ctx, p); ok { // else the watcher is stopping
-			ended(r)
+	for _, s := range w.starters {
+		if s.Start(p, ended) {
+			return
 		}
-	})
+	}
 }
 
 // ended has the owning goroutine call then, at the end of an attempt that began at begun.
@@ -250,7 +245,7 @@ const maxQueued = 128
 
 func (w *Watcher) startDue(now time.Time) {
 	for range maxQueued {
-		if w.queued.Load() >= maxQueued {
+		if w.goroutines.queued.Load() >= maxQueued {
 			return
 		}
 		e, planned, missed := w.schedule.due(now)

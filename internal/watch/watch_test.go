@@ -543,11 +543,11 @@ func TestLagGrowsOnlyIfNothingStarts(t *testing.T) {
 		if late := lag(); late > grid {
 			t.Errorf("nothing answers: lag %v, want less than %v", late, grid)
 		}
-		w.queued.Add(maxQueued) // as if no processor were free for them
+		w.goroutines.queued.Add(maxQueued) // as if no processor were free for them
 		if late := lag(); late < interval {
 			t.Errorf("nothing can start: lag %v, want at least %v", late, interval)
 		}
-		w.queued.Add(-maxQueued)
+		w.goroutines.queued.Add(-maxQueued)
 	})
 }
 
@@ -621,4 +621,37 @@ func TestStoppedWatcherReturnsErrStopped(t *testing.T) {
 			t.Errorf("Status of a stopped watcher: got %v, want %v", err, ErrStopped)
 		}
 	})
+}
+
+// pool is a Starter that knows the probes of one name only.
+type pool struct {
+	goroutines
+	name    string
+	started atomic.Int32
+}
+
+func (p *pool) Start(one *probe.Probe, done func(probe.Result)) bool {
+	if one.Name != p.name {
+		return false
+	}
+	p.started.Add(1)
+	return p.goroutines.Start(one, done)
+}
+
+func TestPoolStartsTheProbesItKnows(t *testing.T) {
+	world, pooled := newWorld(), &pool{name: "dns"}
+	newPool := func(ctx context.Context) Starter {
+		pooled.ctx = ctx
+		return pooled
+	}
+	watching(t, world.plan(world.ladder()), Options{Pool: newPool}, func(t *testing.T, w *Watcher) {
+		time.Sleep(10 * interval)
+		wantCause(t, w, diagnose.Healthy)
+	})
+	if got, want := int(pooled.started.Load()), len(world.starts("dns")); got != want || want < 10 {
+		t.Errorf("the pool started %d of %d attempts", got, want)
+	}
+	if got := len(world.starts("head")); got < 10 {
+		t.Errorf("%d attempts that the pool does not know, want one each round", got)
+	}
 }
