@@ -15,8 +15,8 @@ import (
 	"netwatchd/internal/rules"
 )
 
-// Files returns the content of every generated file by its path relative to root, the top of the source tree. It reads files that are
-// partly written by hand and keeps that part.
+// Files returns the content of every generated file by its path relative to root, the top of the source tree. It
+// reads files that are partly written by hand and keeps that part.
 func Files(root string) (map[string]string, error) {
 	files := make(map[string]string)
 	var errs []error
@@ -42,8 +42,8 @@ func prometheusRules(_ string, files map[string]string) error {
 	return nil
 }
 
-// inhibitions replaces the end of the example for Alertmanager with what `netwatchd rules --inhibit` prints. The rest is written by
-// hand.
+// inhibitions replaces the end of the example for Alertmanager with what `netwatchd rules --inhibit` prints. The rest
+// is written by hand.
 func inhibitions(root string, files map[string]string) error {
 	const path = "deploy/alertmanager/alertmanager.yml"
 	text, err := os.ReadFile(filepath.Join(root, path))

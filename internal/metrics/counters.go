@@ -34,7 +34,8 @@ func newCounters() *Counters {
 	return &Counters{
 		lag: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "netwatchd_scheduler_lag_seconds", Help: "How late attempts started, compared with the schedule.",
-			// The scheduler's grid is 4 ms and its promise is 5 ms at the 99th percentile. At one second the daemon is in trouble.
+			// The scheduler's grid is 4 ms and its promise is 5 ms at the 99th percentile. At one second the daemon
+			// is in trouble.
 			Buckets:                     []float64{.0005, .001, .002, .005, .01, .025, .1, 1},
 			NativeHistogramBucketFactor: 1.1,
 			// Lags span at most six decades: more buckets would be noise.

@@ -1,6 +1,7 @@
 // Package metrics exports the daemon's state to Prometheus.
 //
-// A scrape reads one snapshot of the ledger and one of the verdicts, so that it is consistent and no gauge freezes at its last value.
+// A scrape reads one snapshot of the ledger and one of the verdicts, so that it is consistent and no gauge freezes at
+// its last value.
 package metrics
 
 import (
@@ -158,8 +159,8 @@ func (e *Exporter) begin(ctx context.Context) *scrape {
 	return sc
 }
 
-// Families yields one family at a time, because all samples of ten thousand probes together would take more memory than the rest of
-// the daemon. An error concerns only its own metrics.
+// Families yields one family at a time, because all samples of ten thousand probes together would take more memory
+// than the rest of the daemon. An error concerns only its own metrics.
 func (e *Exporter) Families(ctx context.Context) iter.Seq2[*dto.MetricFamily, error] {
 	return func(yield func(*dto.MetricFamily, error) bool) {
 		sc := e.begin(ctx)
@@ -180,7 +181,8 @@ func (e *Exporter) Families(ctx context.Context) iter.Seq2[*dto.MetricFamily, er
 	}
 }
 
-// yieldEvery is the number of probes after which a scrape yields the processor, so that due attempts do not wait for it.
+// yieldEvery is the number of probes after which a scrape yields the processor, so that due attempts do not wait for
+// it.
 const yieldEvery = 100
 
 func (f *family) collect(sc *scrape) *dto.MetricFamily {

@@ -167,7 +167,8 @@ func errorClasses(p *series, out *samples) {
 	}
 }
 
-// signals exports every signal, seen or not: there are only two dozen, and a rule need not tell "not seen" from "no data".
+// signals exports every signal, seen or not: there are only two dozen, and a rule need not tell "not seen" from "no
+// data".
 func signals(sc *scrape, out *samples) {
 	if sc.status == nil {
 		return
@@ -177,8 +178,8 @@ func signals(sc *scrape, out *samples) {
 	}
 }
 
-// A gauge disappears when its probe has not run for three intervals. A probe without an interval runs only after a failure elsewhere;
-// its gauges disappear after Prometheus' own lookback of five minutes.
+// A gauge disappears when its probe has not run for three intervals. A probe without an interval runs only after a
+// failure elsewhere; its gauges disappear after Prometheus' own lookback of five minutes.
 const (
 	staleAfter       = 3
 	staleUnscheduled = 5 * time.Minute
@@ -192,8 +193,8 @@ func fresh(rec *ledger.Record, now time.Time) bool {
 	return now.Sub(rec.Latest.Start)-rec.Latest.Elapsed.Duration() <= limit
 }
 
-// allCausesLimit is the number of services up to which each exports every cause. Beyond it a service exports only the causes seen
-// since the start: a thousand services with all twenty-three would be most of the scrape.
+// allCausesLimit is the number of services up to which each exports every cause. Beyond it a service exports only the
+// causes seen since the start: a thousand services with all twenty-three would be most of the scrape.
 const allCausesLimit = 100
 
 func (sc *scrape) eachCause(do func(*watch.ServiceStatus, diagnose.Cause, []*dto.LabelPair)) {

@@ -14,7 +14,8 @@ import (
 // scrapesAtOnce allows two Prometheus servers, a curl and one more. A scrape of ten thousand probes takes memory.
 const scrapesAtOnce = 4
 
-// ServeHTTP serves a scrape in the requested format: text, OpenMetrics or protobuf. Only protobuf carries native histograms.
+// ServeHTTP serves a scrape in the requested format: text, OpenMetrics or protobuf. Only protobuf carries native
+// histograms.
 func (e *Exporter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	select {
 	case e.slots <- struct{}{}:
@@ -35,7 +36,8 @@ func (e *Exporter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// Doctor is the User-Agent of `netwatchd doctor`. It checks whether Prometheus scrapes the metrics, so its own request does not count.
+// Doctor is the User-Agent of `netwatchd doctor`. It checks whether Prometheus scrapes the metrics, so its own
+// request does not count.
 const Doctor = "netwatchd-doctor"
 
 // write writes every family. An error in gathering is logged and concerns only its own metrics.
@@ -58,8 +60,8 @@ func (e *Exporter) write(out io.WriteCloser, r *http.Request, format expfmt.Form
 	return out.Close()
 }
 
-// yieldingWriter yields the processor before each write of a few kilobytes. On one processor the runtime would otherwise format for
-// ten milliseconds at a time while attempts are due.
+// yieldingWriter yields the processor before each write of a few kilobytes. On one processor the runtime would
+// otherwise format for ten milliseconds at a time while attempts are due.
 type yieldingWriter struct{ io.Writer }
 
 func (p yieldingWriter) Write(b []byte) (int, error) {

@@ -73,7 +73,8 @@ func native(buckets []ledger.Bucket) (spans []*dto.BucketSpan, deltas []int64) {
 		if i > 0 && b.Index == next {
 			*spans[len(spans)-1].Length++
 		} else {
-			// The first offset is absolute, the others count from the end of the span before (client_model, BucketSpan).
+			// The first offset is absolute, the others count from the end of the span before (client_model,
+			// BucketSpan).
 			spans = append(spans, &dto.BucketSpan{Offset: new(int32(b.Index - next)), Length: new(uint32(1))})
 		}
 		next = b.Index + 1
@@ -83,8 +84,8 @@ func native(buckets []ledger.Bucket) (spans []*dto.BucketSpan, deltas []int64) {
 	return spans, deltas
 }
 
-// labelPairs makes label pairs of alternating names and values, sorted by name as the exposition format requires. Invalid UTF-8 in a
-// value is replaced, because one invalid label would fail the whole scrape.
+// labelPairs makes label pairs of alternating names and values, sorted by name as the exposition format requires.
+// Invalid UTF-8 in a value is replaced, because one invalid label would fail the whole scrape.
 func labelPairs(namesAndValues ...string) []*dto.LabelPair {
 	pairs := make([]*dto.LabelPair, 0, len(namesAndValues)/2)
 	for i := 0; i < len(namesAndValues); i += 2 {

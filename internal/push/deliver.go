@@ -10,15 +10,16 @@ import (
 
 // A sender implements a protocol.
 type sender interface {
-	// send makes one attempt to send snapshots, in order. It returns how many samples were accepted: all, unless there is an
-	// error. After a *permanentError the same request would fail again; after any other error it may succeed.
+	// send makes one attempt to send snapshots, in order. It returns how many samples were accepted: all, unless
+	// there is an error. After a *permanentError the same request would fail again; after any other error it may
+	// succeed.
 	send(context.Context, []snapshot) (int, error)
 	// wait is how long the receiver asked to wait in its latest response (Retry-After).
 	wait() time.Duration
 }
 
-// requestSamples bounds a request: a few hundred kilobytes before compression. After an outage of the receiver one request carries
-// several snapshots.
+// requestSamples bounds a request: a few hundred kilobytes before compression. After an outage of the receiver one
+// request carries several snapshots.
 const requestSamples = 5000
 
 // deliver sends the queue until ctx ends. Once closing is closed, it returns when the queue is empty.
@@ -112,8 +113,8 @@ func (r *receiver) read(due []entry) (snapshots []snapshot, samples int) {
 	return snapshots, samples
 }
 
-// A backoff yields growing pauses with up to half of each chosen at random, so that two hundred hosts do not call a receiver that
-// comes back at the same time.
+// A backoff yields growing pauses with up to half of each chosen at random, so that two hundred hosts do not call a
+// receiver that comes back at the same time.
 type backoff struct{ last time.Duration }
 
 const (

@@ -12,10 +12,11 @@ import (
 	"google.golang.org/protobuf/encoding/protodelim"
 )
 
-// The body of an entry is the compressed protobuf form of a scrape. It is the same for every protocol, so that a receiver can change
-// its protocol while something is queued for it.
+// The body of an entry is the compressed protobuf form of a scrape. It is the same for every protocol, so that a
+// receiver can change its protocol while something is queued for it.
 
-// entrySamples bounds an entry, and with it the memory used at a time: ten thousand probes have a quarter of a million samples.
+// entrySamples bounds an entry, and with it the memory used at a time: ten thousand probes have a quarter of a
+// million samples.
 const entrySamples = 5000
 
 // entries packs families into entries.

@@ -22,7 +22,8 @@ import (
 	"netwatchd/internal/config"
 )
 
-// otlp sends by the OpenTelemetry protocol, as protobuf over HTTP (https://opentelemetry.io/docs/specs/otlp/#otlphttp).
+// otlp sends by the OpenTelemetry protocol, as protobuf over HTTP
+// (https://opentelemetry.io/docs/specs/otlp/#otlphttp).
 type otlp struct {
 	url       string
 	resource  *resourcepb.Resource
@@ -80,7 +81,8 @@ func (s *otlp) send(ctx context.Context, snapshots []snapshot) (int, error) {
 		return 0, fmt.Errorf("the response is not a collector's: %w", err) // for example a captive portal's page
 	}
 	if part := reply.PartialSuccess; part.GetRejectedDataPoints() > 0 {
-		// A histogram point counts as many samples, and the response does not tell which points were rejected: this is an estimate.
+		// A histogram point counts as many samples, and the response does not tell which points were rejected: this
+		// is an estimate.
 		return max(0, samples-int(part.RejectedDataPoints)), &permanentError{answer.StatusCode, fmt.Errorf("%s", part.GetErrorMessage())}
 	}
 	return samples, nil

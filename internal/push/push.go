@@ -1,8 +1,8 @@
 // Package push sends the daemon's metrics to receivers that cannot scrape it.
 //
-// Each receiver has its own interval and its own queue on disk, which survives a restart. Every snapshot goes into the queue, whether
-// the receiver is reachable or not, and is sent in order, with the time at which it was gathered. Delivery is at least once: what was
-// accepted just before the daemon was killed is sent again.
+// Each receiver has its own interval and its own queue on disk, which survives a restart. Every snapshot goes into
+// the queue, whether the receiver is reachable or not, and is sent in order, with the time at which it was gathered.
+// Delivery is at least once: what was accepted just before the daemon was killed is sent again.
 package push
 
 import (
@@ -20,8 +20,8 @@ import (
 	"netwatchd/internal/config"
 )
 
-// A Gather yields all metrics of one point in time, family by family. The caller may keep what it yields. An error concerns only
-// its own family.
+// A Gather yields all metrics of one point in time, family by family. The caller may keep what it yields. An error
+// concerns only its own family.
 type Gather func(context.Context) iter.Seq2[*dto.MetricFamily, error]
 
 // Options are common to all receivers.
@@ -57,8 +57,8 @@ func New(c config.Push, o Options) *Pusher {
 	return p
 }
 
-// Run pushes until ctx ends. It then marks all series stale and waits up to shutdownFlush for delivery. What is not delivered by then
-// is sent after the next start.
+// Run pushes until ctx ends. It then marks all series stale and waits up to shutdownFlush for delivery. What is not
+// delivered by then is sent after the next start.
 func (p *Pusher) Run(ctx context.Context, gather Gather) {
 	var all sync.WaitGroup
 	for _, r := range p.receivers {
@@ -122,8 +122,8 @@ func (r *receiver) run(ctx context.Context, gather Gather) {
 	delivery.Wait()
 }
 
-// collect fills the queue at every interval. Each host has its own offset within the interval, so that hosts started together do not
-// push together.
+// collect fills the queue at every interval. Each host has its own offset within the interval, so that hosts started
+// together do not push together.
 func (r *receiver) collect(ctx context.Context, gather Gather) {
 	offset := time.NewTimer(r.offset())
 	defer offset.Stop()

@@ -41,9 +41,10 @@ func newRemoteWrite(c config.Receiver, o Options) *remoteWrite {
 // offerAgain is when a receiver that supports only 1.0 is offered 2.0 again: it may have been upgraded.
 const offerAgain = 24 * time.Hour
 
-// send sends snapshots. The first request detects the protocol of the receiver: one that does not support 2.0 responds 415, or takes
-// the request for 1.0 without samples and responds 2xx without the written-samples header. A receiver that once sent that header
-// always sends it: a 2xx without it comes from someone else, for example a captive portal, and the samples stay in the queue.
+// send sends snapshots. The first request detects the protocol of the receiver: one that does not support 2.0
+// responds 415, or takes the request for 1.0 without samples and responds 2xx without the written-samples header. A
+// receiver that once sent that header always sends it: a 2xx without it comes from someone else, for example a
+// captive portal, and the samples stay in the queue.
 func (w *remoteWrite) send(ctx context.Context, snapshots []snapshot) (int, error) {
 	protocol := w.protocol
 	if protocol == config.AnyProtocol {

@@ -13,9 +13,9 @@ import (
 	"time"
 )
 
-// A spool is a queue with a file for each entry, like a mail queue: the file appears complete, by a rename, and is removed when the
-// entry is done. The directory alone restores the queue after a kill. Entries are not synced to disk, because that would keep a
-// laptop's disk awake: a power cut may lose those of the last seconds.
+// A spool is a queue with a file for each entry, like a mail queue: the file appears complete, by a rename, and is
+// removed when the entry is done. The directory alone restores the queue after a kill. Entries are not synced to
+// disk, because that would keep a laptop's disk awake: a power cut may lose those of the last seconds.
 type spool struct {
 	dir    string
 	limit  int64 // in bytes

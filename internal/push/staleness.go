@@ -11,7 +11,8 @@ import (
 )
 
 // staleNaN is the value that ends a series: Prometheus' staleness marker, one particular NaN
-// (https://prometheus.io/docs/specs/prw/remote_write_spec_2_0/#stale-markers). In a histogram or a summary it is the sum.
+// (https://prometheus.io/docs/specs/prw/remote_write_spec_2_0/#stale-markers). In a histogram or a summary it is the
+// sum.
 var staleNaN = math.Float64frombits(0x7ff0000000000002)
 
 func isStale(v float64) bool { return math.Float64bits(v) == math.Float64bits(staleNaN) }
@@ -33,8 +34,8 @@ func newTracker(started time.Time) *tracker {
 	return &tracker{started: timestamppb.New(started), series: make(map[string]*tracked)}
 }
 
-// next yields the families of one snapshot. It adds created timestamps to counters that lack them, and a staleness marker for each
-// series that has disappeared since the previous snapshot.
+// next yields the families of one snapshot. It adds created timestamps to counters that lack them, and a staleness
+// marker for each series that has disappeared since the previous snapshot.
 func (p *tracker) next(families iter.Seq[*dto.MetricFamily]) iter.Seq[*dto.MetricFamily] {
 	return func(yield func(*dto.MetricFamily) bool) {
 		p.round++

@@ -15,8 +15,8 @@ import (
 	"netwatchd/internal/config"
 )
 
-// A transport sends requests to one receiver, with credentials and headers, and keeps the outcome of the latest one. It serves one
-// request at a time.
+// A transport sends requests to one receiver, with credentials and headers, and keeps the outcome of the latest one.
+// It serves one request at a time.
 type transport struct {
 	conf       config.Receiver
 	agent      string
@@ -109,8 +109,8 @@ func (t *transport) parseRetryAfter(header string) time.Duration {
 	return 0
 }
 
-// classify makes err a permanentError if sending the same request again cannot succeed: any 4xx except 429. A redirect does not come
-// from a receiver, so the request is sent again.
+// classify makes err a permanentError if sending the same request again cannot succeed: any 4xx except 429. A
+// redirect does not come from a receiver, so the request is sent again.
 func (t *transport) classify(err error) error {
 	switch {
 	case t.status/100 == 4 && t.status != http.StatusTooManyRequests:

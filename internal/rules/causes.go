@@ -10,8 +10,8 @@ import (
 	"netwatchd/internal/diagnose"
 )
 
-// names are the names of the alerts. They are a contract with routes, silences and runbooks. They say Codex for every service; the
-// label service tells which one it is.
+// names are the names of the alerts. They are a contract with routes, silences and runbooks. They say Codex for every
+// service; the label service tells which one it is.
 var names = map[diagnose.Cause]string{
 	diagnose.SelfSandboxed:    "NetwatchdSandboxed",
 	diagnose.LocalPolicy:      "CodexLocalPolicy",
@@ -38,16 +38,16 @@ var names = map[diagnose.Cause]string{
 // Name is the alert for c; empty for a cause without one.
 func Name(c diagnose.Cause) string { return names[c] }
 
-// keepFiring covers gaps that are no recovery: a failed scrape or two, or a restarted daemon without a verdict yet. Without it such a
-// gap would notify people twice. It is shorter than the hold of every cause that pages, so that a lingering sandbox alert ends before
-// the page it would silence is due.
+// keepFiring covers gaps that are no recovery: a failed scrape or two, or a restarted daemon without a verdict yet.
+// Without it such a gap would notify people twice. It is shorter than the hold of every cause that pages, so that a
+// lingering sandbox alert ends before the page it would silence is due.
 const keepFiring = 2 * time.Minute
 
 // perService joins the series of one service on one host.
 const perService = "on (job, instance, service)"
 
-// causes are the alerts on findings, not on the one cause of the verdict. Each finding is one that no other explains, so each deserves
-// its own alert, and a small one never hides a large one.
+// causes are the alerts on findings, not on the one cause of the verdict. Each finding is one that no other explains,
+// so each deserves its own alert, and a small one never hides a large one.
 func (b *builder) causes() []Rule {
 	all := []Rule{b.verdict()}
 	for c := range diagnose.Causes() {
@@ -79,9 +79,9 @@ func (b *builder) cause(c diagnose.Cause, of selection) Rule {
 	return b.alert(names[c], of.severity, r, summary(c.About().Title), c.About().Means, evidence, c.About().Advice)
 }
 
-// sandbox is two rules, because the alert silences pages of its host, and may do so only if the host is healthy: then a page can only
-// be about the same attempts. Next to a fault of the host or of the service it is a finding like any other, and the page for that fault
-// must get through.
+// sandbox is two rules, because the alert silences pages of its host, and may do so only if the host is healthy: then
+// a page can only be about the same attempts. Next to a fault of the host or of the service it is a finding like any
+// other, and the page for that fault must get through.
 func (b *builder) sandbox(of selection) []Rule {
 	about := diagnose.Sandbox.About()
 	var unhealthy []string
@@ -111,8 +111,8 @@ const hostLabel = "host"
 // verdictName is the alert that inhibitions have as their source.
 const verdictName = "NetwatchdVerdict"
 
-// verdict fires at once and notifies nobody. The source of an inhibition must fire before its target, and most causes are held longer
-// than the causes they explain.
+// verdict fires at once and notifies nobody. The source of an inhibition must fire before its target, and most causes
+// are held longer than the causes they explain.
 func (b *builder) verdict() Rule {
 	var hiding []string
 	for c := range diagnose.Causes() {
@@ -129,8 +129,9 @@ func summary(title string) string {
 	return "{{ $labels.service }}: " + title + " ({{ $labels.instance }})"
 }
 
-// evidence lists the failing attempts: those of the service and those it is compared with. It is a query in the template and not a
-// label, because with a label each change of a class would be another alert. Nobody reads more than six.
+// evidence lists the failing attempts: those of the service and those it is compared with. It is a query in the
+// template and not a label, because with a label each change of a class would be another alert. Nobody reads more
+// than six.
 const evidence = "Failing on {{ $labels.instance }}:" +
 	"{{ range query (printf `topk(6, netwatchd_probe_error_class{job=%q,instance=%q,service=~\"%s|host|resolvers|controls\",class!=\"ok\"} == 1)`" +
 	" $labels.job $labels.instance $labels.service) | sortByLabel \"probe\" }}" +
@@ -143,8 +144,8 @@ type selection struct {
 	matcher  string // to append to another matcher; empty: every service
 }
 
-// severities groups the services by their severity for c, at most highest: first the services for which the configuration does not
-// change it, then the others. Services with severity none get no alert.
+// severities groups the services by their severity for c, at most highest: first the services for which the
+// configuration does not change it, then the others. Services with severity none get no alert.
 func (b *builder) severities(c diagnose.Cause, highest diagnose.Severity) []selection {
 	usual := min(c.About().Severity, highest)
 	singled := make(map[diagnose.Severity][]string)

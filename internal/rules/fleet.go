@@ -9,8 +9,9 @@ import (
 	"netwatchd/internal/diagnose"
 )
 
-// The fleet rules compare the verdicts of many hosts on one service. A fault makes one page, which tells whether it affects everyone,
-// several hosts or one. They are loaded beside the per-host rules and silence the pages of the hosts.
+// The fleet rules compare the verdicts of many hosts on one service. A fault makes one page, which tells whether it
+// affects everyone, several hosts or one. They are loaded beside the per-host rules and silence the pages of the
+// hosts.
 
 // Names of the alerts; like those of the causes they are a contract.
 const (
@@ -34,16 +35,16 @@ const (
 // half of all hosts have nothing in common but the service.
 const half = 0.5
 
-// lead is how much earlier the fleet alerts fire than the host alerts they silence: two evaluations of the shipped example. With a
-// longer lead the alert on a single host would fire before the sandbox alert that must silence it.
+// lead is how much earlier the fleet alerts fire than the host alerts they silence: two evaluations of the shipped
+// example. With a longer lead the alert on a single host would fire before the sandbox alert that must silence it.
 const lead = 30 * time.Second
 
-// holdEveryone is the hold of scope="everyone": it needs less time to be believed than the finding of one host, and must fire before
-// the page for several hosts, because hosts do not see a fault at the same time.
+// holdEveryone is the hold of scope="everyone": it needs less time to be believed than the finding of one host, and
+// must fire before the page for several hosts, because hosts do not see a fault at the same time.
 func holdEveryone(c diagnose.Cause) time.Duration { return c.About().Hold / 2 }
 
-// keepFleetFiring is how long a fleet alert keeps firing: until the next one fires when the scope changes, and longer than the host
-// alerts. A gap would be a page for each host.
+// keepFleetFiring is how long a fleet alert keeps firing: until the next one fires when the scope changes, and longer
+// than the host alerts. A gap would be a page for each host.
 func keepFleetFiring(c diagnose.Cause) Duration { return Duration(c.About().Hold + lead) }
 
 // Fleet returns the rules that compare many hosts, to be loaded beside those of [For].
@@ -63,8 +64,8 @@ func paging() []diagnose.Cause {
 	return all
 }
 
-// shares record how many hosts are counted, how many of them are affected, and the share. A host is not counted if it is not ready,
-// has a fault of its own, or has been silent for Prometheus' lookback of five minutes.
+// shares record how many hosts are counted, how many of them are affected, and the share. A host is not counted if it
+// is not ready, has a fault of its own, or has been silent for Prometheus' lookback of five minutes.
 func (b *builder) shares() []Rule {
 	var words []string
 	for _, c := range paging() {
@@ -144,7 +145,8 @@ const counted = "{{ with query (printf `" + hostsCounted + "{job=%q,service=%q}`
 const namedHosts = "Affected, at most ten listed:{{ range query (printf `topk(10, netwatchd_finding{job=%q,service=%q,cause=%q} == 1)`" +
 	" $labels.job $labels.service $labels.cause) | sortByLabel \"instance\" }} {{ .Labels.instance }}{{ end }}."
 
-// inhibitFleet lets the fleet alerts silence the host alerts of the same cause. Without the fleet rules it does nothing.
+// inhibitFleet lets the fleet alerts silence the host alerts of the same cause. Without the fleet rules it does
+// nothing.
 func inhibitFleet() []Inhibition {
 	perCause := []string{"job", "service", "cause"}
 	return []Inhibition{

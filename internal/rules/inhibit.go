@@ -22,8 +22,9 @@ type Inhibition struct {
 // equal restricts an inhibition to one service on one host: the fault of one host does not explain another's.
 var equal = []string{"job", "instance", "service"}
 
-// Inhibit returns the inhibitions. Each cause silences the causes it hides, with NetwatchdVerdict, which fires at once, as the source.
-// The sandbox alert of a healthy host silences pages, which are all held longer. The last ones are for the fleet alerts.
+// Inhibit returns the inhibitions. Each cause silences the causes it hides, with NetwatchdVerdict, which fires at
+// once, as the source. The sandbox alert of a healthy host silences pages, which are all held longer. The last ones
+// are for the fleet alerts.
 func Inhibit() Inhibitions {
 	var all []Inhibition
 	for c := range diagnose.Causes() {

@@ -8,9 +8,9 @@ import (
 	"netwatchd/internal/diagnose"
 )
 
-// sampled is how often availability is recorded: the default interval of probes. The share of a window is the failed samples divided
-// by all samples that fit in the window, so that time without a verdict (the host asleep, offline or just started) spends no budget: a
-// minute of failure after a night of sleep does not count as an hour.
+// sampled is how often availability is recorded: the default interval of probes. The share of a window is the failed
+// samples divided by all samples that fit in the window, so that time without a verdict (the host asleep, offline or
+// just started) spends no budget: a minute of failure after a night of sleep does not count as an hour.
 const sampled = 30 * time.Second
 
 const (
@@ -18,8 +18,8 @@ const (
 	failedIn  = "instance_service:netwatchd_failed:ratio"
 )
 
-// failing is the cause that spends the budget. A broken stream does not: it is probed every five minutes by default, too rarely for a
-// rate, and its own alert would fire after this one.
+// failing is the cause that spends the budget. A broken stream does not: it is probed every five minutes by default,
+// too rarely for a rate, and its own alert would fire after this one.
 const failing = diagnose.Upstream
 
 // windows are those of the burn rates in the SRE workbook ("Alerting on SLOs", multiwindow, multi-burn-rate alerts).
@@ -28,7 +28,8 @@ var windows = []time.Duration{5 * time.Minute, 30 * time.Minute, time.Hour, 2 * 
 // availability records the series that the objective alerts use.
 func (b *builder) availability() []Rule {
 	all := []Rule{{
-		// In a large configuration a service exports only the causes it has had. It is available while it exports any other.
+		// In a large configuration a service exports only the causes it has had. It is available while it exports any
+		// other.
 		Record: failedNow,
 		Expr: fmt.Sprintf("(\n"+
 			"  max by (job, instance, service) (netwatchd_verdict{cause=%q})\n"+
@@ -63,8 +64,8 @@ func short(d time.Duration) string {
 	return Duration(d).String()
 }
 
-// objective are the alerts on how fast the error budget is spent. An outage that lasts fires the alert of its own cause first; these
-// are for outages that come and go, each too short for its hold.
+// objective are the alerts on how fast the error budget is spent. An outage that lasts fires the alert of its own
+// cause first; these are for outages that come and go, each too short for its hold.
 func (b *builder) objective() []Rule {
 	var all []Rule
 	for _, of := range b.severities(failing, diagnose.Page) {

@@ -6,9 +6,9 @@ import (
 	"netwatchd/internal/diagnose"
 )
 
-// pushFailing fires if a receiver accepts nothing or samples were lost. It compares counters, not timestamps, because the clock of a
-// host that slept may be hours off. For a host that only pushes it fires after the receiver is back: then the queue delivers these
-// counters with the times of the gap.
+// pushFailing fires if a receiver accepts nothing or samples were lost. It compares counters, not timestamps, because
+// the clock of a host that slept may be hours off. For a host that only pushes it fires after the receiver is back:
+// then the queue delivers these counters with the times of the gap.
 func (b *builder) pushFailing() Rule {
 	r := Rule{
 		Expr: "(\n" +

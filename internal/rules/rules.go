@@ -1,7 +1,7 @@
 // Package rules generates Prometheus alerting rules and Alertmanager inhibitions.
 //
-// They follow from the table of causes (title, hold, severity, which causes it hides) and from the configuration (severities and
-// intervals), so that they cannot contradict either.
+// They follow from the table of causes (title, hold, severity, which causes it hides) and from the configuration
+// (severities and intervals), so that they cannot contradict either.
 package rules
 
 import (
@@ -25,8 +25,9 @@ type Options struct {
 
 // Default returns the options of the rules in deploy/prometheus.
 //
-// 99.5 % leaves 3.6 hours a month: about one bad afternoon of a cloud service. The runbooks are those that the packages install on the
-// host that the alert is about: they match the installed version, and can be read without a network.
+// 99.5 % leaves 3.6 hours a month: about one bad afternoon of a cloud service. The runbooks are those that the
+// packages install on the host that the alert is about: they match the installed version, and can be read without a
+// network.
 func Default() Options {
 	return Options{Job: "netwatchd", Objective: .995, Runbooks: "file:///usr/share/doc/netwatchd/docs/runbooks"}
 }

@@ -16,9 +16,9 @@ func (b *builder) self() []Rule {
 // silenceLabel distinguishes an outage from a gap.
 const silenceLabel = "silence"
 
-// absent distinguishes two kinds of silence. On a server, silence is an outage. On a host that is known to sleep it is a gap: WSL stops
-// a distribution some seconds after its last window closes, even with services running, and a laptop sleeps when its lid closes. The
-// alert on a gap fires only after a day, longer than any night.
+// absent distinguishes two kinds of silence. On a server, silence is an outage. On a host that is known to sleep it
+// is a gap: WSL stops a distribution some seconds after its last window closes, even with services running, and a
+// laptop sleeps when its lid closes. The alert on a gap fires only after a day, longer than any night.
 func (b *builder) absent() []Rule {
 	silent := fmt.Sprintf("(\n"+
 		"  group by (job, instance) (up{job=%q} == 0)\n"+
@@ -46,8 +46,8 @@ func (b *builder) absent() []Rule {
 	}
 }
 
-// stale fires if a daemon responds but makes no attempts. It checks whether the counter grows, not timestamps, because the clock of a
-// host that slept may be hours off.
+// stale fires if a daemon responds but makes no attempts. It checks whether the counter grows, not timestamps,
+// because the clock of a host that slept may be hours off.
 func (b *builder) stale() Rule {
 	within := b.quiet()
 	r := Rule{
@@ -62,8 +62,8 @@ func (b *builder) stale() Rule {
 		"Save its log (journalctl -u netwatchd), then restart it.")
 }
 
-// quiet is how long a daemon of this configuration may go without an attempt: three of its shortest intervals, and at least ten
-// minutes, so that a few failed scrapes do not matter.
+// quiet is how long a daemon of this configuration may go without an attempt: three of its shortest intervals, and at
+// least ten minutes, so that a few failed scrapes do not matter.
 func (b *builder) quiet() Duration {
 	var shortest time.Duration
 	for _, s := range b.services {
@@ -87,8 +87,8 @@ func (b *builder) reloadFailed() Rule {
 		"Run netwatchd config check on that host: it reports every error with its line.")
 }
 
-// fallingBehind fires if one attempt in a hundred starts more than a tenth of a second late, where five milliseconds are promised, or
-// if one in twenty is skipped.
+// fallingBehind fires if one attempt in a hundred starts more than a tenth of a second late, where five milliseconds
+// are promised, or if one in twenty is skipped.
 func (b *builder) fallingBehind() Rule {
 	r := Rule{
 		Expr: "(\n" +
