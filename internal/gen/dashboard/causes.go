@@ -7,8 +7,8 @@ import (
 	"netwatchd/internal/diagnose"
 )
 
-// code is the PromQL for the one cause of each service as a number, its place in the order of causes: one series for each
-// service, so that a timeline has one bar for each and a table one line. Words gives the number its name back.
+// code is the PromQL for the current cause of each service as a number, its position in the order of causes. With one
+// series for each service a timeline has one bar and a table one line for it. Words maps the number back to a name.
 func code(matchers string) string {
 	var terms []string
 	for c := range diagnose.Causes() {
@@ -17,7 +17,7 @@ func code(matchers string) string {
 	return "sum by (job, instance, service) (\n  " + strings.Join(terms, "\n  or ") + "\n)"
 }
 
-// words gives every cause its text.
+// words maps every cause to its text and color.
 func words(text func(diagnose.Cause) string) []Word {
 	var all []Word
 	for c := range diagnose.Causes() {
@@ -29,15 +29,15 @@ func words(text func(diagnose.Cause) string) []Word {
 func title(c diagnose.Cause) string  { return c.About().Title }
 func advice(c diagnose.Cause) string { return c.About().Advice }
 
-// plain are words without their colours.
-func plain(all []Word) []Word {
+// withoutColors removes the colors of words.
+func withoutColors(all []Word) []Word {
 	for i := range all {
 		all[i].Color = ""
 	}
 	return all
 }
 
-// colors are those of series that are named after causes.
+// colors maps the names of causes, as series names, to their colors.
 func colors() map[string]string {
 	all := make(map[string]string)
 	for c := range diagnose.Causes() {
@@ -46,8 +46,9 @@ func colors() map[string]string {
 	return all
 }
 
-// color says whose fault it is, from afar: red is the service's and wakes someone, orange is this host's, purple the agent's,
-// yellow works all the same. An open sandbox is as red as an outage: it is not left until the morning.
+// color tells at a glance whose fault it is: red the service's, which pages; orange this host's; purple the agent's;
+// yellow means that it still works. An open sandbox is as red as an outage, because it must not wait until the
+// morning.
 func color(c diagnose.Cause) string {
 	switch {
 	case c == diagnose.Healthy:
@@ -68,8 +69,8 @@ func color(c diagnose.Cause) string {
 	return "yellow"
 }
 
-// unwell matches the causes that somebody should hear of.
-func unwell() string {
+// unhealthy matches the causes that have a severity.
+func unhealthy() string {
 	var fine []string
 	for c := range diagnose.Causes() {
 		if c.About().Severity == diagnose.None {

@@ -1,14 +1,14 @@
-// Package dashboard has the Grafana dashboards of netwatchd.
+// Package dashboard defines the Grafana dashboards of netwatchd.
 //
-// What they show of a cause comes of the table of causes, so that neither drifts from the other.
+// Titles and advice come from the table of causes, so that the dashboards cannot contradict it.
 package dashboard
 
-// All are the dashboards that are shipped.
+// All returns the shipped dashboards.
 func All() []Dashboard { return []Dashboard{overview(), probeDetail(), fleet()} }
 
 // A Dashboard is one screen, from top to bottom.
 type Dashboard struct {
-	UID         string // of its address, /d/UID; also the name of its file
+	UID         string // in its URL, /d/UID; also the name of its file
 	Title       string
 	Description string
 	Variables   []Variable
@@ -16,11 +16,11 @@ type Dashboard struct {
 	Rows        []Row
 }
 
-// A Variable is a choice at the top of the dashboard: the values of a label, several at once, all by default.
+// A Variable is a selection at the top of the dashboard: any number of values of a label, by default all.
 type Variable struct {
 	Label  string // also its name
 	Title  string
-	Series string // in which the label is looked up; the variables before it narrow it down
+	Series string // whose label values are offered, narrowed down by the variables before it
 }
 
 // An Annotation marks times in every panel that has a time axis.
@@ -29,74 +29,75 @@ type Annotation struct {
 	Expr  string
 	Text  string // may name labels: {{cause}}
 	Color string
-	// Moment: each value of Expr is the time, in milliseconds, of one mark; otherwise each span in which Expr has a value is.
-	Moment bool
+	// Points means that each value of Expr is the time of one mark, in milliseconds. Otherwise each time span in
+	// which Expr has a value is marked.
+	Points bool
 }
 
-// A Row is panels of one height beside each other.
+// A Row is a row of panels of the same height.
 type Row struct {
-	Title  string // empty: it belongs to the row above
+	Title  string // empty: part of the row above
 	Height int    // in units of 30 pixels
 	Panels []Panel
 }
 
-// A Panel answers one question, which its title names and its description explains.
+// A Panel answers one question. Its title names the question and its description explains it.
 type Panel struct {
 	Title       string
 	Description string
-	Width       int // of 24
+	Width       int // of 24 columns
 	Unit        string
 	View        View
 	Queries     []Query
-	Scale       []Step            // colours by value, in ascending order
-	Words       []Word            // for certain values, instead of a number
-	Colors      map[string]string // of series, by their name in the legend
+	Scale       []Step            // colors by value, in ascending order
+	Words       []Word            // text shown instead of certain values
+	Colors      map[string]string // of series, by name in the legend
 	Columns     []Column          // of a table, from left to right
-	Hidden      []string          // fields of a table that are not shown
-	Empty       string            // what stands there if there is nothing to show
+	Hidden      []string          // fields that a table does not show
+	Empty       string            // text if there is no data
 }
 
 // A View is how a panel is drawn.
 type View uint8
 
 const (
-	Stat     View = iota // large, with its background coloured
-	Timeline             // what held when, a bar for each series
+	Stat     View = iota // a large value with a colored background
+	Timeline             // states over time, a bar for each series
 	Lines
 	Stacked
 	Bars // the latest value of each series
 	Table
 )
 
-// A Query is a series of PromQL, with the name of each of its series in the legend.
+// A Query is a PromQL expression and the legend of its series.
 type Query struct {
 	Expr   string
 	Legend string // may name labels: {{cause}}
 }
 
-// Instant reports whether the view shows the latest value only.
+// Instant reports whether the view shows only the latest value.
 func (v View) Instant() bool { return v == Stat || v == Bars || v == Table }
 
-// A Step is the colour of values from From on; the first one's From is ignored.
+// A Step is the color of values from From on. The first From is ignored.
 type Step struct {
 	From  float64
 	Color string
 }
 
-// A Word stands for a value.
+// A Word is the text shown for a value.
 type Word struct {
 	Value int
 	Text  string
-	Color string // empty: as it is
+	Color string // empty: the default
 }
 
 // A Column is a field of a table: a label, or the value of a query.
 type Column struct {
-	Field string // "Value #B" is the value of the second query, "Value" that of an only one
-	Name  string // at its head; empty: the field's
+	Field string // "Value #B" is the value of the second query, "Value" that of a single one
+	Name  string // its heading; empty: the field's name
 	Unit  string
 	Words []Word
 	Scale []Step
-	Width int    // in pixels; 0: what is left
+	Width int    // in pixels; 0: the remaining width
 	Link  string // may name fields: ${__data.fields.instance}
 }

@@ -22,7 +22,7 @@ import (
 	"netwatchd/internal/watch"
 )
 
-// Grafana's own variables stand where PromQL has a duration; these are told apart from any other.
+// Durations that replace Grafana's variables, distinct from any other duration in the queries.
 const (
 	rateInterval = 61 * time.Second
 	wholeRange   = 62 * time.Second
@@ -30,13 +30,13 @@ const (
 
 var durations = strings.NewReplacer("$__rate_interval", "61s", "$__range", "62s")
 
-// An expression is a query of a dashboard, wherever it stands there.
+// An expression is a query anywhere in a dashboard.
 type expression struct {
 	where   string
 	text    string
 	instant bool
-	counts  bool     // it wants values, not only labels
-	follows []string // the choices at the top that it must heed
+	counts  bool     // the query uses values, not only labels
+	follows []string // variables that it must use
 }
 
 func expressions() []expression {
@@ -49,7 +49,7 @@ func expressions() []expression {
 		}
 		follows := []string{"job", "instance"}
 		if d.UID == fleet().UID {
-			follows = []string{"job"} // it holds the hosts chosen against all
+			follows = []string{"job"} // it compares the selected hosts with all
 		}
 		for _, a := range d.Annotations {
 			all = append(all, expression{d.UID + ", annotation " + a.Name, a.Expr, false, true, follows})
@@ -65,7 +65,7 @@ func expressions() []expression {
 	return all
 }
 
-// Every query is PromQL, and asks for metrics and labels that the daemon exports.
+// Every query is valid PromQL and uses metrics that the daemon exports.
 func TestQueries(t *testing.T) {
 	exported := exported(t)
 	promql := parser.NewParser(parser.Options{})
@@ -99,12 +99,13 @@ func (e expression) chosen(t *testing.T, s *parser.VectorSelector) {
 		if !slices.ContainsFunc(s.LabelMatchers, func(m *labels.Matcher) bool {
 			return m.Name == label && m.Type == labels.MatchRegexp && m.Value == "$"+label
 		}) {
-			t.Errorf(`%s: %s does not follow the choice: %s=~"$%[3]s"`, e.where, s, label)
+			t.Errorf(`%s: %s does not use the variable: %s=~"$%[3]s"`, e.where, s, label)
 		}
 	}
 }
 
-// rate wants a rate over as much time as Grafana says, and summed up: of one process alone it begins anew with each restart.
+// rate checks that a rate uses Grafana's interval and is aggregated, because a single process starts again at 0 with
+// each restart.
 func (e expression) rate(t *testing.T, call *parser.Call, path []parser.Node) {
 	t.Helper()
 	if call.Func.Name != "rate" && call.Func.Name != "increase" {
@@ -112,7 +113,7 @@ func (e expression) rate(t *testing.T, call *parser.Call, path []parser.Node) {
 	}
 	over := call.Args[0].(*parser.MatrixSelector).Range
 	if over != rateInterval && !(e.instant && over == wholeRange) {
-		t.Errorf("%s: %s over a time of its own: use $__rate_interval", e.where, call)
+		t.Errorf("%s: %s has a fixed range: use $__rate_interval", e.where, call)
 	}
 	if !slices.ContainsFunc(path, func(node parser.Node) bool { _, is := node.(*parser.AggregateExpr); return is }) {
 		t.Errorf("%s: %s is not aggregated", e.where, call)
@@ -126,15 +127,15 @@ func within(path []parser.Node, functions ...string) bool {
 	})
 }
 
-// A known is a watcher with a service.
-type known struct{}
+// fakeSource is a watcher with one service.
+type fakeSource struct{}
 
-func (known) Status(context.Context) (*watch.Status, error) {
+func (fakeSource) Status(context.Context) (*watch.Status, error) {
 	budget := 24
 	return &watch.Status{Services: []watch.ServiceStatus{{Verdict: diagnose.Verdict{Service: "codex"}, Budget: &budget}}}, nil
 }
 
-// exported are the names in a scrape of a daemon that has made an attempt that failed and one that did not.
+// exported are the metric names in a scrape after a failed and a successful attempt.
 func exported(t *testing.T) map[string]bool {
 	t.Helper()
 	attempts := ledger.New()
@@ -144,7 +145,7 @@ func exported(t *testing.T) map[string]bool {
 		attempts.Add(r, time.Minute)
 	}
 	exporter, _ := metrics.NewExporter(&metrics.Exporter{
-		Ledger: attempts, Source: known{}, Log: slog.New(slog.DiscardHandler),
+		Ledger: attempts, Source: fakeSource{}, Log: slog.New(slog.DiscardHandler),
 		Info: func(ledger.Key) (metrics.Info, bool) { return metrics.Info{}, true },
 	}, metrics.Build{}, func() metrics.Codex { return metrics.Codex{Version: "1"} })
 	scrape := httptest.NewRecorder()
@@ -153,7 +154,7 @@ func exported(t *testing.T) map[string]bool {
 	names := make(map[string]bool)
 	for _, m := range regexp.MustCompile(`(?m)^(\w+)[ {]`).FindAllStringSubmatch(scrape.Body.String(), -1) {
 		names[m[1]] = true
-		names[strings.TrimSuffix(m[1], "_bucket")] = true // as it is called where native histograms are scraped
+		names[strings.TrimSuffix(m[1], "_bucket")] = true // the name of a native histogram
 	}
 	if !names["netwatchd_probe_success"] {
 		t.Fatalf("nothing was exported:\n%s", scrape.Body)
@@ -161,7 +162,7 @@ func exported(t *testing.T) map[string]bool {
 	return names
 }
 
-// written is what Grafana reads of a dashboard.
+// written is the part of a dashboard's JSON that the tests check.
 type written struct {
 	UID, Title string
 	Editable   bool
@@ -197,7 +198,7 @@ func read(t *testing.T, d Dashboard) written {
 	return w
 }
 
-// Every panel has a unit, a description, a place of its own and the chosen data source.
+// Every panel has a unit, a description, its own place and the selected data source.
 func TestPanels(t *testing.T) {
 	const chosen = "${datasource}"
 	for _, d := range All() {
@@ -208,13 +209,13 @@ func TestPanels(t *testing.T) {
 		ids, taken := make(map[int]bool), make(map[[2]int]string)
 		for _, p := range w.Panels {
 			if ids[p.ID] || p.Title == "" {
-				t.Errorf("%s: panel %d %q: want an id of its own and a title", d.UID, p.ID, p.Title)
+				t.Errorf("%s: panel %d %q: want a unique id and a title", d.UID, p.ID, p.Title)
 			}
 			ids[p.ID] = true
 			for x := p.GridPos.X; x < p.GridPos.X+p.GridPos.W; x++ {
 				for y := p.GridPos.Y; y < p.GridPos.Y+p.GridPos.H; y++ {
 					if other := taken[[2]int{x, y}]; other != "" || x >= 24 {
-						t.Fatalf("%s: panel %q lies over %q at %d, %d, or beyond the edge", d.UID, p.Title, other, x, y)
+						t.Fatalf("%s: panel %q overlaps %q at %d, %d, or beyond the edge", d.UID, p.Title, other, x, y)
 					}
 					taken[[2]int{x, y}] = p.Title
 				}
@@ -223,18 +224,18 @@ func TestPanels(t *testing.T) {
 				continue
 			}
 			if p.Description == "" || p.FieldConfig.Defaults.Unit == "" || p.Datasource.UID != chosen || len(p.Targets) == 0 {
-				t.Errorf("%s: panel %q: want a description, a unit, queries, and the data source chosen above", d.UID, p.Title)
+				t.Errorf("%s: panel %q: want a description, a unit, queries, and the selected data source", d.UID, p.Title)
 			}
 			for _, target := range p.Targets {
 				if target.Datasource.UID != chosen {
-					t.Errorf("%s: panel %q asks %q", d.UID, p.Title, target.Datasource.UID)
+					t.Errorf("%s: panel %q queries the data source %q", d.UID, p.Title, target.Datasource.UID)
 				}
 			}
 		}
 	}
 }
 
-// What a dashboard is of can be chosen.
+// Every dashboard has the variables for its selection.
 func TestVariables(t *testing.T) {
 	for _, d := range All() {
 		want := map[string]bool{"datasource": true, "job": true, "instance": true, "service": true}
@@ -250,7 +251,7 @@ func TestVariables(t *testing.T) {
 	}
 }
 
-// Whose fault it is shows in the colour: no cause may look like health, and only what wakes someone is red.
+// No cause but healthy may be green, and only causes that page, and the open sandbox, are red.
 func TestColors(t *testing.T) {
 	for c := range diagnose.Causes() {
 		if (color(c) == "green") != (c == diagnose.Healthy) {

@@ -19,7 +19,7 @@ func (d Dashboard) Write(w io.Writer) error {
 	return e.Encode(d.model())
 }
 
-// The types below are Grafana's; what they leave out is as Grafana has it by default.
+// The types below are Grafana's. Omitted keys have Grafana's defaults.
 
 type model struct {
 	UID           string      `json:"uid"`
@@ -191,10 +191,10 @@ type transformation struct {
 	Options map[string]any `json:"options"`
 }
 
-// prometheus is whichever data source is chosen at the top.
+// prometheus is the data source selected at the top.
 var prometheus = source{"prometheus", "${datasource}"}
 
-// tag joins the dashboards: each links to the others.
+// tag is common to the dashboards, so that each links to the others.
 const tag = "netwatchd"
 
 func (d Dashboard) model() model {
@@ -218,7 +218,7 @@ func (d Dashboard) variables() []any {
 		all = append(all, variable{
 			Name: v.Label, Label: v.Title, Type: "query", Query: lookup{v.Lookup(), v.Label}, Definition: v.Lookup(),
 			Datasource: &prometheus,
-			Refresh:    2, // whenever the time changes: hosts come and go
+			Refresh:    2, // whenever the time range changes: hosts come and go
 			Multi:      true, IncludeAll: true, AllValue: ".+", Current: &current{"All", "$__all"},
 			Sort: 1,
 		})
@@ -226,7 +226,7 @@ func (d Dashboard) variables() []any {
 	return all
 }
 
-// Lookup is the variable's query, in the words of Grafana's Prometheus data source.
+// Lookup is the variable's query in the syntax of Grafana's Prometheus data source.
 func (v Variable) Lookup() string { return "label_values(" + v.Series + ", " + v.Label + ")" }
 
 func (d Dashboard) marks() []any {
@@ -234,14 +234,14 @@ func (d Dashboard) marks() []any {
 	for _, a := range d.Annotations {
 		all = append(all, mark{
 			Name: a.Name, Datasource: prometheus, Enable: true, IconColor: a.Color, Expr: a.Expr,
-			Step:        "30s", // the default interval of probes: nothing moves faster for long
-			TitleFormat: a.Text, TagKeys: "cause", UseValueForTime: a.Moment,
+			Step:        "30s", // the default interval of probes: nothing changes faster for long
+			TitleFormat: a.Text, TagKeys: "cause", UseValueForTime: a.Points,
 		})
 	}
 	return all
 }
 
-// panels places the rows under each other.
+// panels lays out the rows from top to bottom.
 func (d Dashboard) panels() []gridPanel {
 	var all []gridPanel
 	y := 0
@@ -293,7 +293,7 @@ func (p Panel) defaults() field {
 	f := field{Unit: p.Unit, NoValue: p.Empty, Color: paint{Mode: "thresholds"}, Mappings: mappings(p.Words), Thresholds: steps(p.Scale)}
 	switch p.View {
 	case Lines, Stacked:
-		f.Color.Mode = "palette-classic-by-name" // a class has the same colour on every dashboard
+		f.Color.Mode = "palette-classic-by-name" // a class has the same color on every dashboard
 		f.Min = new(0)
 		f.Custom = p.lines()
 	case Timeline:
@@ -383,7 +383,7 @@ func (c Column) properties() []property {
 	return all
 }
 
-// transformations make one table of several queries, a line for each set of labels.
+// transformations merge the queries of a table into one line for each set of labels.
 func (p Panel) transformations() []transformation {
 	if p.View != Table {
 		return nil

@@ -2,44 +2,44 @@ package dashboard
 
 import "netwatchd/internal/diagnose"
 
-// Matchers of what is chosen at the top of a dashboard. What is known of the host itself has no service of the user's.
+// Matchers for the selection at the top of a dashboard. Metrics about the host itself belong to no configured service.
 const (
 	chosen     = `job=~"$job", instance=~"$instance", service=~"$service"`
 	chosenHost = `job=~"$job", instance=~"$instance"`
 )
 
-// job and instance are chosen on every dashboard; services where there is a verdict.
+// Every dashboard selects job and instance; services can be selected where there is a verdict.
 var (
 	jobs      = Variable{"job", "Job", "netwatchd_build_info"}
 	instances = Variable{"instance", "Host", `netwatchd_build_info{job=~"$job"}`}
 	services  = Variable{"service", "Service", `netwatchd_verdict{job=~"$job", instance=~"$instance"}`}
 )
 
-// right is green for all, red for none: of a share of attempts that ended as expected.
-var right = []Step{{0, "red"}, {0.001, "orange"}, {1, "green"}}
+// successScale colors the share of successful attempts: green for all, red for none.
+var successScale = []Step{{0, "red"}, {0.001, "orange"}, {1, "green"}}
 
-// late is for what should take a moment.
-var late = []Step{{0, "green"}, {0.1, "orange"}, {1, "red"}}
+// late colors how late attempts started.
+var lagScale = []Step{{0, "green"}, {0.1, "orange"}, {1, "red"}}
 
 func overview() Dashboard {
 	return Dashboard{
 		UID: "netwatchd-overview", Title: "netwatchd / Overview",
-		Description: "Whose fault is it when a coding agent cannot reach its service, since when, and what shows it.",
+		Description: "Whose fault it is when a coding agent cannot reach its service, since when, and the evidence.",
 		Variables:   []Variable{jobs, instances, services},
 		Annotations: []Annotation{{
-			Name: "Incidents", Expr: "netwatchd_verdict{" + chosen + ", " + unwell() + "} == 1",
+			Name: "Incidents", Expr: "netwatchd_verdict{" + chosen + ", " + unhealthy() + "} == 1",
 			Text: "{{service}}: {{cause}} on {{instance}}", Color: "rgba(242, 73, 92, 0.4)",
 		}, {
-			Name: "Verdict moves", Expr: "1000 * netwatchd_verdict_since_timestamp_seconds{" + chosen + "}",
-			Text: "{{service}}: {{cause}} on {{instance}}", Color: "#8e8e8e", Moment: true,
+			Name: "Verdict changes", Expr: "1000 * netwatchd_verdict_since_timestamp_seconds{" + chosen + "}",
+			Text: "{{service}}: {{cause}} on {{instance}}", Color: "#8e8e8e", Points: true,
 		}},
 		Rows: []Row{
 			{Height: 7, Panels: []Panel{verdictNow(), whatToDo()}},
 			{Height: 6, Panels: []Panel{verdicts()}},
-			{Title: "What shows it", Height: 8, Panels: []Panel{fromHost(), fromSandbox()}},
+			{Title: "Evidence", Height: 8, Panels: []Panel{fromHost(), fromSandbox()}},
 			{Height: 8, Panels: []Panel{failing(), phases()}},
-			{Title: "Looking back", Height: 7, Panels: []Panel{shares(), delays(), runs()}},
-			{Title: "netwatchd itself", Height: 4, Panels: itself()},
+			{Title: "Over time", Height: 7, Panels: []Panel{shares(), delays(), runs()}},
+			{Title: "netwatchd itself", Height: 4, Panels: selfPanels()},
 		},
 	}
 }
@@ -47,20 +47,20 @@ func overview() Dashboard {
 func verdictNow() Panel {
 	return Panel{
 		Title: "Verdict", Width: 7, Unit: "none", View: Stat,
-		Description: "The one cause that holds now, for each service on each host. Red: the service's, or an open sandbox. " +
-			"Orange: this host's. Purple: the agent's. Yellow: it works all the same.",
+		Description: "The current cause for each service on each host. Red: fault of the service, or an open sandbox. " +
+			"Orange: of this host. Purple: of the agent. Yellow: it still works.",
 		Queries: []Query{{"sort(" + code(chosen) + ")", "{{service}} on {{instance}}"}},
 		Words:   words(diagnose.Cause.String),
-		Empty:   "netwatchd is silent",
+		Empty:   "no data from netwatchd",
 	}
 }
 
 func whatToDo() Panel {
 	now := "sort(" + code(chosen) + ")"
 	return Panel{
-		Title: "What is wrong, and what to do", Width: 17, Unit: "none", View: Table,
-		Description: "The verdict in words, how long it has held, how soon it was named after the first failed attempt, and what " +
-			"to do. The runbooks and `netwatchd explain latest` on that host say more.",
+		Title: "What is wrong and what to do", Width: 17, Unit: "none", View: Table,
+		Description: "The verdict, for how long it has held, how long it took from the first failed attempt, and what to do. See the " +
+			"runbooks, and run `netwatchd explain latest` on that host, for more.",
 		Queries: []Query{
 			{Expr: now},
 			{Expr: now},
@@ -72,43 +72,43 @@ func whatToDo() Panel {
 			{Field: "instance", Name: "host", Width: 150},
 			{Field: "Value #A", Name: "what is wrong", Words: words(title)},
 			{Field: "Value #C", Name: "for", Unit: "dtdurations", Width: 110},
-			{Field: "Value #B", Name: "what to do", Words: plain(words(advice))},
-			{Field: "Value #D", Name: "named after", Unit: "s", Width: 100},
+			{Field: "Value #B", Name: "what to do", Words: withoutColors(words(advice))},
+			{Field: "Value #D", Name: "time to verdict", Unit: "s", Width: 100},
 		},
 		Hidden: []string{"Time", "job"},
-		Empty:  "netwatchd is silent",
+		Empty:  "no data from netwatchd",
 	}
 }
 
 func verdicts() Panel {
 	return Panel{
 		Title: "Verdicts over time", Width: 24, Unit: "none", View: Timeline,
-		Description: "Which cause held when. A gap is a time without netwatchd: its host asleep (WSL stops an idle distribution), " +
-			"switched off, or not scraped.",
+		Description: "The cause over time. In a gap there is no data from netwatchd: the host was asleep (WSL stops an idle " +
+			"distribution), off or not scraped.",
 		Queries: []Query{{code(chosen), "{{service}} on {{instance}}"}},
 		Words:   words(diagnose.Cause.String),
 	}
 }
 
-// A rung of the ladder, with the probes that stand for it.
+// A rung of the ladder, and the matchers of its probes.
 type rung struct{ name, matchers string }
 
-// inside are the rungs that are tried from the sandbox too.
-var inside = []rung{
-	{"the service's name", chosen + `, kind="dns"`},
-	{"the service", chosen + `, kind="http"`},
+// sandboxLadder are the rungs that are also probed from the sandbox.
+var sandboxLadder = []rung{
+	{"service name", chosen + `, kind="dns"`},
+	{"service", chosen + `, kind="http"`},
 }
 
 var ladder = append(append([]rung{
 	{"this host", chosenHost + `, service="host"`},
 	{"nameservers", chosenHost + `, service="resolvers"`},
 	{"controls", chosenHost + `, service="controls"`},
-}, inside...),
-	rung{"its streams", chosen + `, kind="stream"`},
-	rung{"the agent's run", chosen + `, kind="exec"`},
+}, sandboxLadder...),
+	rung{"streams", chosen + `, kind="stream"`},
+	rung{"agent run", chosen + `, kind="exec"`},
 )
 
-func climb(rungs []rung, vantage string) []Query {
+func ladderQueries(rungs []rung, vantage string) []Query {
 	var all []Query
 	for _, r := range rungs {
 		all = append(all, Query{"avg(netwatchd_probe_success{" + r.matchers + ", " + vantage + "})", r.name})
@@ -119,10 +119,10 @@ func climb(rungs []rung, vantage string) []Query {
 func fromHost() Panel {
 	return Panel{
 		Title: "From the host", Width: 12, Unit: "percentunit", View: Timeline,
-		Description: "The ladder, the lowest rung on top: the share of its latest attempts that ended as expected. The first that " +
-			"fails is the cause; those below it in the picture stand on it. Nameservers are the configured ones and the public ones.",
-		Queries: climb(ladder, `vantage!="sandbox"`),
-		Scale:   right,
+		Description: "The ladder with its lowest rung on top: the share of successful latest attempts. The first rung that fails is " +
+			"the cause; the rungs shown below it depend on it. Nameservers include the configured and the public ones.",
+		Queries: ladderQueries(ladder, `vantage!="sandbox"`),
+		Scale:   successScale,
 		Words:   []Word{{Value: 1, Text: "as expected"}, {Value: 0, Text: "failed"}},
 	}
 }
@@ -130,37 +130,37 @@ func fromHost() Panel {
 func fromSandbox() Panel {
 	return Panel{
 		Title: "From the agent's sandbox", Width: 12, Unit: "percentunit", View: Timeline,
-		Description: "The same attempts made inside the agent's sandbox. Closed is how it is wanted unless the configuration says " +
-			"otherwise, so no colour here says good or bad: the verdict does.",
-		Queries: climb(inside, `vantage="sandbox"`),
+		Description: "The same probes inside the agent's sandbox. By default it should be closed, so the colors here do not mean good " +
+			"or bad: see the verdict.",
+		Queries: ladderQueries(sandboxLadder, `vantage="sandbox"`),
 		Scale:   []Step{{0, "blue"}, {0.001, "purple"}},
 		Words:   []Word{{Value: 1, Text: "reached"}, {Value: 0, Text: "not reached"}},
-		Empty:   "the sandbox is not watched",
+		Empty:   "the sandbox is not probed",
 	}
 }
 
 func failing() Panel {
 	return Panel{
-		Title: "Failing, by class", Width: 12, Unit: "short", View: Stacked,
-		Description: "How many probes' latest attempts ended in which class of error, those from the sandbox left out. The part " +
-			"before the dot is the layer.",
+		Title: "Failing probes by class", Width: 12, Unit: "short", View: Stacked,
+		Description: "Number of probes whose latest attempt failed, by class, without those from the sandbox. The part before the " +
+			"dot is the layer.",
 		Queries: []Query{{`sum by (class) (netwatchd_probe_error_class{` + chosenHost + `, service=~"$service|host|resolvers|controls", class!="ok", vantage!="sandbox"})`, "{{class}}"}},
-		Empty:   "nothing has failed",
+		Empty:   "no failures",
 	}
 }
 
 func phases() Panel {
 	return Panel{
-		Title: "Latency, by phase", Width: 12, Unit: "s", View: Stacked,
-		Description: "Where the time of the latest HTTP attempts at the service went, from the host.",
+		Title: "Latency by phase", Width: 12, Unit: "s", View: Stacked,
+		Description: "Duration of each phase of the latest HTTP attempts from the host.",
 		Queries:     []Query{{`avg by (phase) (netwatchd_probe_phase_duration_seconds{` + chosen + `, kind="http", vantage="host"})`, "{{phase}}"}},
 	}
 }
 
 func shares() Panel {
 	return Panel{
-		Title: "Share of the time", Width: 10, Unit: "percentunit", View: Bars,
-		Description: "How much of the time shown each cause held, over the hosts and services chosen.",
+		Title: "Share of time", Width: 10, Unit: "percentunit", View: Bars,
+		Description: "Share of the shown time for each cause, over the selected hosts and services.",
 		Queries:     []Query{{"sort_desc(avg by (cause) (avg_over_time(netwatchd_verdict{" + chosen + "}[$__range])) > 0)", "{{cause}}"}},
 		Colors:      colors(),
 	}
@@ -169,61 +169,62 @@ func shares() Panel {
 func delays() Panel {
 	return Panel{
 		Title: "Time to verdict", Width: 7, Unit: "s", View: Lines,
-		Description: "How long after the first failed attempt the standing verdict was named. Timeouts aside it is under two seconds.",
+		Description: "Time from the first failed attempt to the current verdict: under two seconds, plus any timeouts.",
 		Queries:     []Query{{"max by (service) (netwatchd_verdict_delay_seconds{" + chosen + "})", "{{service}}"}},
 	}
 }
 
 func runs() Panel {
 	return Panel{
-		Title: "The agent's runs", Width: 7, Unit: "short", View: Lines,
-		Description: "What runs of the agent cost, in tokens, and how many are left within the day's budget.",
+		Title: "Agent runs", Width: 7, Unit: "short", View: Lines,
+		Description: "Tokens spent by runs of the agent, and runs left in today's budget.",
 		Queries: []Query{
 			{"sum by (type) (increase(netwatchd_codex_tokens_total{" + chosenHost + "}[$__rate_interval]))", "{{type}} tokens"},
 			{"sum(netwatchd_codex_budget_remaining_runs{" + chosen + "})", "runs left today"},
 		},
-		Empty: "the agent is not run",
+		Empty: "no agent runs",
 	}
 }
 
-// itself tells a daemon that is well from one whose silence means nothing.
-func itself() []Panel {
+// itself show whether the daemon itself works: otherwise silence means nothing.
+func selfPanels() []Panel {
 	return []Panel{{
 		Title: "Latest attempt", Width: 4, Unit: "dtdurations", View: Stat,
-		Description: "How long ago the newest attempt of the host that is furthest behind began. If this grows, the rest of this " +
-			"page is old.",
+		Description: "Time since the latest attempt, of the host where it is longest. If this grows, the rest of this page is out of " +
+			"date.",
 		Queries: []Query{{"max(time() - max by (instance) (netwatchd_probe_last_run_timestamp_seconds{" + chosenHost + "}))", "ago"}},
 		Scale:   []Step{{0, "green"}, {120, "orange"}, {600, "red"}},
 	}, {
-		Title: "Attempts late by", Width: 4, Unit: "s", View: Stat,
-		Description: "How late attempts began against the plan: the 99th percentile. Beyond a tenth of a second latencies measure " +
-			"this host rather than the network.",
+		Title: "Scheduler lag", Width: 4, Unit: "s", View: Stat,
+		Description: "How late attempts started, 99th percentile. Above a tenth of a second, latencies measure the host and not the " +
+			"network.",
 		Queries: []Query{{quantile("0.99", "netwatchd_scheduler_lag_seconds", chosenHost), "p99"}},
-		Scale:   late,
+		Scale:   lagScale,
 	}, {
-		Title: "Attempts missed", Width: 4, Unit: "short", View: Stat,
-		Description: "Planned attempts that were not made in the time shown.",
-		Queries:     []Query{{"sum(increase(netwatchd_scheduler_missed_runs_total{" + chosenHost + "}[$__range]))", "missed"}},
+		Title: "Skipped attempts", Width: 4, Unit: "short", View: Stat,
+		Description: "Scheduled attempts skipped in the shown time.",
+		Queries:     []Query{{"sum(increase(netwatchd_scheduler_missed_runs_total{" + chosenHost + "}[$__range]))", "skipped"}},
 		Scale:       []Step{{0, "green"}, {1, "orange"}},
 	}, {
-		Title: "Host away", Width: 4, Unit: "short", View: Stat,
-		Description: "How often a host was suspended or stopped in the time shown. Gaps in the panels above are then no outage.",
+		Title: "Suspends", Width: 4, Unit: "short", View: Stat,
+		Description: "How often a host was suspended or stopped in the shown time. Gaps in the panels above are then no outage.",
 		Queries:     []Query{{"sum(increase(netwatchd_host_suspends_total{" + chosenHost + "}[$__range]))", "times"}},
 		Scale:       []Step{{0, "green"}, {1, "blue"}},
 	}, {
 		Title: "Configuration", Width: 4, Unit: "none", View: Stat,
-		Description: "Whether the last reload was accepted; a refused one leaves the configuration from before in force.",
+		Description: "Whether the last reload succeeded. After a failed one the previous configuration stays active.",
 		Queries:     []Query{{"min(netwatchd_config_last_reload_successful{" + chosenHost + "})", "reload"}},
-		Words:       []Word{{0, "refused", "red"}, {1, "loaded", "green"}},
+		Words:       []Word{{0, "rejected", "red"}, {1, "loaded", "green"}},
 	}, {
-		Title: "History", Width: 4, Unit: "short", View: Stat,
-		Description: "How often results could not be written to the store in the time shown.",
+		Title: "Store errors", Width: 4, Unit: "short", View: Stat,
+		Description: "How often the store could not be opened or written in the shown time.",
 		Queries:     []Query{{"sum(increase(netwatchd_store_errors_total{" + chosenHost + "}[$__range]))", "errors"}},
 		Scale:       []Step{{0, "green"}, {1, "red"}},
 	}}
 }
 
-// quantile is that of a histogram over all its series, in classic buckets or, where only those are scraped, native ones.
+// quantile is the PromQL for a quantile of a histogram over all series, from classic buckets or, if only those are
+// scraped, native ones.
 func quantile(q, histogram, matchers string) string {
 	return "histogram_quantile(" + q + ", sum by (le) (rate(" + histogram + "_bucket{" + matchers + "}[$__rate_interval])))\n" +
 		"or histogram_quantile(" + q + ", sum(rate(" + histogram + "{" + matchers + "}[$__rate_interval])))"

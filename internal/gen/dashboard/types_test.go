@@ -10,11 +10,12 @@ import (
 	"testing"
 )
 
-// modules of Grafana's SDK describe what each type of panel has of its own.
+// modules are those of Grafana's SDK with the options of each panel type.
 var modules = map[string]string{"stat": "stat", "state-timeline": "statetimeline", "timeseries": "timeseries", "bargauge": "bargauge", "table": "table"}
 
-// head makes of the SDK's types what may stand in JSON: no methods, the values of enumerations instead of their names, and
-// nothing that must be given, since Grafana has a default for all of it. That a key nobody knows is an error is expected.
+// head derives from the SDK's types what JSON may contain: no methods, enumeration values instead of names, and no
+// required keys, because Grafana has a default for every key. It also asserts that the compiler rejects unknown keys
+// and values.
 const head = `
 type Written<T> = T extends string ? (string extends T ? string : ` + "`${T}`" + `)
   : T extends number | boolean ? T extends number ? number : T
@@ -22,12 +23,12 @@ type Written<T> = T extends string ? (string extends T ? string : ` + "`${T}`" +
   : T extends object ? { [K in keyof T as K extends "_implementsDataqueryVariant" ? never : K]?: Written<T[K]> }
   : T;
 // @ts-expect-error
-const nobodyKnows: Written<stat.Options> = { colorMod: "background" };
+const unknownKey: Written<stat.Options> = { colorMod: "background" };
 // @ts-expect-error
-const noSuchValue: Written<stat.Options> = { colorMode: "backgroundd" };
+const unknownValue: Written<stat.Options> = { colorMode: "backgroundd" };
 `
 
-// A script is TypeScript that compiles if every value in it is of its type.
+// A script is TypeScript that compiles only if every value has its type.
 type script struct {
 	strings.Builder
 	values int
@@ -66,12 +67,12 @@ func (s *script) panel(t *testing.T, p gridPanel) {
 			s.value(t, of+".FieldConfig", map[string]any{key: property.Value})
 		}
 	}
-	p.Targets, p.Options, p.FieldConfig.Defaults.Custom = nil, nil, nil // they have been looked at: what is left is any panel's
+	p.Targets, p.Options, p.FieldConfig.Defaults.Custom = nil, nil, nil // checked above; the rest is common to all panels
 	s.value(t, "dashboard.Panel", p)
 }
 
-// Grafana's own types know every key and every value of the dashboards.
-func TestGrafanaKnowsThem(t *testing.T) {
+// Every key and value of the dashboards is valid for Grafana's own types.
+func TestGrafanaTypes(t *testing.T) {
 	types, err := filepath.Abs("../../../.cache/grafana/node_modules")
 	if err != nil {
 		t.Fatal(err)

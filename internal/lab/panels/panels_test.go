@@ -177,7 +177,7 @@ func (v *view) share(t *testing.T, cause diagnose.Cause) {
 	if cause == diagnose.Upstream {
 		want = 0.5
 	}
-	got := v.Ask(t, v.fill(panel(t, "netwatchd-fleet", "One host, or everyone?").Queries[0].Expr))
+	got := v.Ask(t, v.fill(panel(t, "netwatchd-fleet", "One host or everyone?").Queries[0].Expr))
 	if len(got) != 1 || float64(got[0].Value) != want {
 		t.Errorf("while %s holds on one of two hosts, upstream holds on %v; want a share of %v", cause, got, want)
 	}
