@@ -41,13 +41,24 @@ func newCounters() *Counters {
 			// Lags span at most six decades: more buckets would be noise.
 			NativeHistogramMaxBucketNumber: 100,
 		}),
-		missed:     prometheus.NewCounter(prometheus.CounterOpts{Name: "netwatchd_scheduler_missed_runs_total", Help: "Scheduled attempts skipped because the previous one was still running or the daemon was late."}),
-		suspends:   prometheus.NewCounter(prometheus.CounterOpts{Name: "netwatchd_host_suspends_total", Help: "How often this host was suspended or stopped."}),
-		discarded:  prometheus.NewCounter(prometheus.CounterOpts{Name: "netwatchd_host_suspend_discarded_runs_total", Help: "Attempts discarded because the host was suspended while they ran."}),
-		reloadOK:   prometheus.NewGauge(prometheus.GaugeOpts{Name: "netwatchd_config_last_reload_successful", Help: "Whether the last reload of the configuration succeeded."}),
-		reloadTime: prometheus.NewGauge(prometheus.GaugeOpts{Name: "netwatchd_config_last_reload_success_timestamp_seconds", Help: "When the configuration was last loaded successfully."}),
-		changes:    make(map[change]float64),
+		missed: newCounter("netwatchd_scheduler_missed_runs_total",
+			"Scheduled attempts skipped because the previous one was still running or the daemon was late."),
+		suspends: newCounter("netwatchd_host_suspends_total", "How often this host was suspended or stopped."),
+		discarded: newCounter("netwatchd_host_suspend_discarded_runs_total",
+			"Attempts discarded because the host was suspended while they ran."),
+		reloadOK: newGauge("netwatchd_config_last_reload_successful", "Whether the last reload of the configuration succeeded."),
+		reloadTime: newGauge("netwatchd_config_last_reload_success_timestamp_seconds",
+			"When the configuration was last loaded successfully."),
+		changes: make(map[change]float64),
 	}
+}
+
+func newCounter(name, help string) prometheus.Counter {
+	return prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
+}
+
+func newGauge(name, help string) prometheus.Gauge {
+	return prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
 }
 
 // all returns the metrics counted here. Changes of verdicts are exported with the verdicts.
