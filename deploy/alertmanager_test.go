@@ -14,12 +14,12 @@ import (
 
 const alertmanagerFile = "alertmanager/alertmanager.yml"
 
-// Alertmanager takes the example.
+// Alertmanager accepts the example.
 func TestAmtoolCheck(t *testing.T) {
 	run(t, tool(t, "amtool"), "check-config", alertmanagerFile)
 }
 
-// Every alert that is shipped goes to the receiver of its severity, whatever else it is labelled with.
+// Every shipped alert goes to the receiver of its severity, whatever its other labels.
 func TestRoutes(t *testing.T) {
 	amtool := tool(t, "amtool")
 	receivers := map[string]string{"page": "pager", "ticket": "tickets", "info": "nobody", "none": "nobody"}
@@ -78,7 +78,8 @@ func parse(t *testing.T, path string, into any) {
 	}
 }
 
-// A pair of Alertmanagers tells everything once as long as each group is looked at between two evaluations: docs/alerting.md.
+// A pair of Alertmanagers notifies once only if groups are evaluated between two evaluations of Prometheus:
+// docs/alerting.md.
 func TestWaitsFallBetweenEvaluations(t *testing.T) {
 	var p struct {
 		Global struct {
@@ -88,8 +89,8 @@ func TestWaitsFallBetweenEvaluations(t *testing.T) {
 	parse(t, "prometheus/prometheus.yml", &p)
 	every := p.Global.Evaluation
 	const (
-		peerTimeout = model.Duration(8 * time.Second)  // that the example asks for
-		resend      = model.Duration(75 * time.Second) // how often Prometheus says again that an alert has ended
+		peerTimeout = model.Duration(8 * time.Second)  // set in the example
+		resend      = model.Duration(75 * time.Second) // how often Prometheus resends the end of an alert
 	)
 	top := routes(t)
 	for _, r := range append(top.Routes, top) {
@@ -97,12 +98,12 @@ func TestWaitsFallBetweenEvaluations(t *testing.T) {
 			t.Errorf("%s waits %v: %v after an evaluation, want more than the peer timeout of %v, and well before the next", r.Receiver, r.Wait, *r.Wait%every, peerTimeout)
 		}
 		if r.Interval != nil && (*r.Interval%every != 0 || *r.Interval <= resend) {
-			t.Errorf("%s is looked at every %v, want a multiple of %v over %v", r.Receiver, r.Interval, every, resend)
+			t.Errorf("%s is evaluated every %v, want a multiple of %v over %v", r.Receiver, r.Interval, every, resend)
 		}
 	}
 }
 
-// Quiet hours are for what can wait, and for nothing else.
+// Only tickets have quiet hours.
 func TestQuietHours(t *testing.T) {
 	for _, r := range routes(t).Routes {
 		quiet := len(r.Active)+len(r.Mute) > 0
@@ -111,6 +112,6 @@ func TestQuietHours(t *testing.T) {
 		}
 	}
 	if !slices.ContainsFunc(routes(t).Routes, func(r route) bool { return r.Receiver == "pager" }) {
-		t.Error("nobody is paged")
+		t.Error("no route to the pager")
 	}
 }

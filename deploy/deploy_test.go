@@ -1,4 +1,4 @@
-// Package deploy holds what installs netwatchd; its tests hold these files to what the tools that read them demand.
+// Package deploy holds the files that install netwatchd. Its tests check them with the tools that read them.
 package deploy
 
 import (
@@ -9,11 +9,11 @@ import (
 	"testing"
 )
 
-// exposureLimits are ten times what systemd-analyze security may say of a unit; docs/service.md says what it does say. An
-// agent brings its own sandbox: what that is made of cannot be forbidden.
+// exposureLimits are ten times the highest allowed exposure of systemd-analyze security; docs/service.md has the
+// actual one. The unit that runs an agent must allow what the agent's sandbox needs.
 var exposureLimits = map[string]string{"netwatchd.service": "11", "netwatchd@.service": "20"}
 
-// The units are right, and expose no more than docs/service.md says.
+// The units are valid, and their exposure is within the limits.
 func TestUnits(t *testing.T) {
 	analyze, err := exec.LookPath("systemd-analyze")
 	if err != nil {
@@ -26,7 +26,8 @@ func TestUnits(t *testing.T) {
 	root := rootWithUnits(t)
 	for _, unit := range units {
 		name := filepath.Base(unit)
-		// Without --recursive-errors an unknown key is told and forgiven; without --man=no a missing page is not.
+		// Without --recursive-errors an unknown key is only a warning; without --man=no a missing manual page is an
+		// error.
 		verify := exec.Command(analyze, "--root="+root, "--man=no", "--recursive-errors=no", "verify", strings.Replace(name, "@.", "@alice.", 1))
 		if out, err := verify.CombinedOutput(); err != nil || len(out) > 0 {
 			t.Errorf("%s: %v\n%s", unit, err, out)
@@ -34,7 +35,7 @@ func TestUnits(t *testing.T) {
 		limit, limited := exposureLimits[name]
 		if !limited {
 			if filepath.Ext(name) == ".service" {
-				t.Errorf("%s has no limit to its exposure", unit)
+				t.Errorf("%s has no exposure limit", unit)
 			}
 			continue
 		}
@@ -45,7 +46,7 @@ func TestUnits(t *testing.T) {
 	}
 }
 
-// rootWithUnits is a file system with just the units and the programs that they name.
+// rootWithUnits is a directory tree with only the units and the programs they name.
 func rootWithUnits(t *testing.T) string {
 	root := t.TempDir()
 	if err := os.CopyFS(filepath.Join(root, "etc/systemd/system"), os.DirFS("systemd")); err != nil {

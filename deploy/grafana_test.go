@@ -10,7 +10,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// decode reads a file of ours in which every key must be known.
+// decode reads a YAML file and fails on unknown keys.
 func decode(t *testing.T, file string, into any) {
 	t.Helper()
 	text, err := os.ReadFile(file)
@@ -24,7 +24,7 @@ func decode(t *testing.T, file string, into any) {
 	}
 }
 
-// Grafana ignores a key it does not know: what it is given must be spelled as its documentation has it.
+// Grafana ignores unknown keys, so these must be spelled as in its documentation.
 func TestProvisioning(t *testing.T) {
 	var dashboards struct {
 		APIVersion int `yaml:"apiVersion"`
@@ -37,7 +37,7 @@ func TestProvisioning(t *testing.T) {
 	}
 	decode(t, "grafana/provisioning/dashboards/netwatchd.yaml", &dashboards)
 	if p := dashboards.Providers; dashboards.APIVersion != 1 || len(p) != 1 || p[0].Type != "file" || !path.IsAbs(p[0].Options.Path) {
-		t.Errorf("not one provider of files: %+v", dashboards)
+		t.Errorf("want one provider of files: %+v", dashboards)
 	}
 
 	var sources struct {
@@ -53,7 +53,7 @@ func TestProvisioning(t *testing.T) {
 	}
 	decode(t, "grafana/provisioning/datasources/prometheus.yaml", &sources)
 	if s := sources.Datasources; sources.APIVersion != 1 || len(s) != 1 || s[0].Type != "prometheus" {
-		t.Fatalf("not one Prometheus: %+v", sources)
+		t.Fatalf("want one Prometheus: %+v", sources)
 	}
 	every, err := time.ParseDuration(sources.Datasources[0].JSONData.TimeInterval)
 	if err != nil || every != scrapeInterval(t) {

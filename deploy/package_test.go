@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// dist makes every package of one version.
+// dist builds every package for one version.
 func dist(t *testing.T) string {
 	t.Helper()
 	if _, err := os.Stat("../.cache/bin/nfpm"); err != nil {
@@ -27,10 +27,10 @@ func dist(t *testing.T) string {
 	return dir
 }
 
-// The packages have in them what they must, where it belongs, and are the same whenever they are made.
+// The packages have the same contents, pass lintian, run, and are reproducible.
 func TestPackages(t *testing.T) {
 	dir := dist(t)
-	t.Run("are the same made twice", func(t *testing.T) {
+	t.Run("are reproducible", func(t *testing.T) {
 		again := dist(t)
 		files, err := os.ReadDir(dir)
 		if err != nil || len(files) != 3 {
@@ -50,7 +50,7 @@ func TestPackages(t *testing.T) {
 			t.Error(out)
 		}
 	})
-	t.Run("hold the same", func(t *testing.T) {
+	t.Run("have the same contents", func(t *testing.T) {
 		deb := listed(output(t, "dpkg-deb", "dpkg-deb", "--contents", find(t, dir, "*.deb")))
 		rpm := listed(output(t, "rpm", "rpm", "--query", "--queryformat=[%{FILEMODES:perms} %{FILENAMES}\\n]", "--package", find(t, dir, "*.rpm")))
 		if diff := cmp.Diff(deb, rpm); diff != "" {
@@ -61,13 +61,12 @@ func TestPackages(t *testing.T) {
 		root := t.TempDir()
 		output(t, "tar", "tar", "-xzf", find(t, dir, "*.tar.gz"), "-C", root)
 		if out := output(t, "", filepath.Join(root, "netwatchd-1.2.3/netwatchd"), "version"); !strings.HasPrefix(out, "netwatchd 1.2.3 ") {
-			t.Errorf("it says it is %s", out)
+			t.Errorf("it reports version %s", out)
 		}
 	})
 }
 
-// listed are the files in a list with modes and names, and their modes, but for those that each kind of package has in a
-// place of its own.
+// listed are the files and modes in a listing, without files whose paths differ between deb and rpm.
 func listed(list string) map[string]string {
 	all := make(map[string]string)
 	own := regexp.MustCompile(`zsh|lintian|licenses|/copyright$|/changelog`)
@@ -90,7 +89,7 @@ func find(t *testing.T, dir, pattern string) string {
 	return found[0]
 }
 
-// output is what a command says that succeeds; the test is skipped if what it needs is not there.
+// output is the output of a command that must succeed. The test is skipped if the program needs is not installed.
 func output(t *testing.T, needs string, command ...string) string {
 	t.Helper()
 	if _, err := exec.LookPath(needs); needs != "" && err != nil {

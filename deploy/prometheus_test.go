@@ -20,7 +20,7 @@ import (
 	"netwatchd/internal/rules"
 )
 
-// The files that follow from the table of causes are as internal/gen makes them, and no other dashboards lie beside them.
+// The generated files are up to date, and there are no other dashboards.
 func TestGeneratedFiles(t *testing.T) {
 	files, err := gen.Files("..")
 	if err != nil {
@@ -33,7 +33,7 @@ func TestGeneratedFiles(t *testing.T) {
 			continue
 		}
 		if diff := cmp.Diff(want, string(got)); diff != "" {
-			t.Errorf("%s differs: run go generate ./internal/gen (-generated +there):\n%s", path, diff)
+			t.Errorf("%s differs: run go generate ./internal/gen (-generated +committed):\n%s", path, diff)
 		}
 	}
 	dashboards, err := filepath.Glob("grafana/dashboards/*")
@@ -41,8 +41,8 @@ func TestGeneratedFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, file := range dashboards {
-		if _, made := files[filepath.Join("deploy", file)]; !made {
-			t.Errorf("%s: nobody makes it", file)
+		if _, generated := files[filepath.Join("deploy", file)]; !generated {
+			t.Errorf("%s is not generated", file)
 		}
 	}
 }
@@ -74,14 +74,14 @@ func fleet() rules.File { return rules.Fleet(config.Builtin(), rules.Default()) 
 // both are the rules of each host and those of many.
 func both() rules.File { return rules.File{Groups: slices.Concat(shipped().Groups, fleet().Groups)} }
 
-// Prometheus takes rules and configuration, and finds nothing to improve.
+// promtool accepts rules and configuration without warnings.
 func TestPromtoolCheck(t *testing.T) {
 	promtool := tool(t, "promtool")
 	run(t, promtool, "check", "rules", "--lint=all", "--lint-fatal", "prometheus/netwatchd.rules.yml", "prometheus/fleet.rules.yml")
 	run(t, promtool, "check", "config", "--lint=all", "--lint-fatal", "prometheus/prometheus.yml")
 }
 
-// Severities of the configuration split a rule; what comes of it must be as good as what is shipped.
+// Severities in the configuration split a rule; the result must be as valid as the shipped rules.
 func TestPromtoolCheckOfAConfiguration(t *testing.T) {
 	promtool := tool(t, "promtool")
 	c := config.Builtin()
@@ -107,7 +107,7 @@ func TestPromtoolCheckOfAConfiguration(t *testing.T) {
 	}
 }
 
-// The rules fire, keep quiet and end as their tests have it.
+// The rules fire, stay quiet and resolve as their tests expect.
 func TestPromtoolRules(t *testing.T) {
 	promtool := tool(t, "promtool")
 	files, err := filepath.Glob("prometheus/*_test.yml")
@@ -136,7 +136,7 @@ type ruleTests struct {
 
 var alertLabel = regexp.MustCompile(`alertname="(\w+)"`)
 
-// Every alert must be seen to fire in some test; each of those tests is also one in which the others keep quiet.
+// Every alert fires in some test, and in each such test the other alerts do not.
 func TestEveryAlertIsTested(t *testing.T) {
 	files, err := filepath.Glob("prometheus/*_test.yml")
 	if err != nil {
@@ -172,7 +172,7 @@ func TestEveryAlertIsTested(t *testing.T) {
 	}
 }
 
-// Every recording rule is asked for in some test.
+// Every recording rule is queried in some test.
 func TestEveryRecordingIsTested(t *testing.T) {
 	tests, err := os.ReadFile("prometheus/objective_test.yml")
 	if err != nil {
@@ -180,14 +180,14 @@ func TestEveryRecordingIsTested(t *testing.T) {
 	}
 	for _, g := range shipped().Groups {
 		for _, r := range g.Rules {
-			if asked := regexp.MustCompile(`expr: '[^']*\b` + regexp.QuoteMeta(r.Record) + `\b`); r.Record != "" && !asked.Match(tests) {
-				t.Errorf("%s is asked for in no test", r.Record)
+			if queried := regexp.MustCompile(`expr: '[^']*\b` + regexp.QuoteMeta(r.Record) + `\b`); r.Record != "" && !queried.Match(tests) {
+				t.Errorf("%s is queried in no test", r.Record)
 			}
 		}
 	}
 }
 
-// The rules ask for no metric that is not documented.
+// The rules use only documented metrics.
 func TestRulesKnowTheirMetrics(t *testing.T) {
 	documented, err := os.ReadFile("../docs/metrics.md")
 	if err != nil {
@@ -205,7 +205,7 @@ func TestRulesKnowTheirMetrics(t *testing.T) {
 	}
 }
 
-// What silences must have spoken before what it silences.
+// The source of an inhibition must fire before its target.
 func TestSourcesComeFirst(t *testing.T) {
 	all := both().Alerts()
 	longest := make(map[string]rules.Duration) // by alert
@@ -216,7 +216,7 @@ func TestSourcesComeFirst(t *testing.T) {
 		t.Errorf("NetwatchdVerdict is held for %v, want not at all", longest["NetwatchdVerdict"])
 	}
 	for _, r := range all {
-		if r.Labels["severity"] != "page" || r.Alert == "CodexFleetOutage" { // which is of no one host
+		if r.Labels["severity"] != "page" || r.Alert == "CodexFleetOutage" { // which has no instance
 			continue
 		}
 		if blocked := longest["CodexSandboxNetworkBlocked"]; r.For <= blocked {
@@ -224,7 +224,7 @@ func TestSourcesComeFirst(t *testing.T) {
 		}
 		i := slices.IndexFunc(all, func(r rules.Rule) bool { return r.Alert == "CodexSandboxNetworkBlocked" })
 		if linger := all[i].KeepFiringFor; r.For <= linger {
-			t.Errorf("%s is held for %v, CodexSandboxNetworkBlocked lingers for %v: it would silence a true page", r.Alert, r.For, linger)
+			t.Errorf("%s is held for %v, CodexSandboxNetworkBlocked keeps firing for %v: it would silence a true page", r.Alert, r.For, linger)
 		}
 	}
 }

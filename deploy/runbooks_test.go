@@ -24,7 +24,7 @@ func TestRunbooks(t *testing.T) {
 	for name, all := range byName {
 		text, err := os.ReadFile(runbooks + name + ".md")
 		if err != nil {
-			t.Errorf("%s has no page: %v", name, err)
+			t.Errorf("%s has no runbook: %v", name, err)
 			continue
 		}
 		checkPage(t, name, string(text))
@@ -63,7 +63,7 @@ func checkNoOthers(t *testing.T, byName map[string][]rules.Rule) {
 	for _, f := range files {
 		name := strings.TrimSuffix(f.Name(), ".md")
 		if _, known := byName[name]; !known && name != "README" {
-			t.Errorf("%s is the page of no alert", f.Name())
+			t.Errorf("%s is a runbook without an alert", f.Name())
 		}
 	}
 }
