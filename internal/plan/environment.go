@@ -17,14 +17,15 @@ import (
 	"netwatchd/internal/probe/httpprobe"
 	"netwatchd/internal/redact"
 	"netwatchd/internal/resolvconf"
+	"netwatchd/internal/watch"
 )
 
 // environment returns the probes that every round has, for any service: of this host, each of its nameservers, the
 // controls. resolv.conf is read once per call: not earlier, because a VPN rewrites it, and not twice, because the
 // versions could differ.
-func environment(c *config.Config) func() []*probe.Probe {
+func environment(c *config.Config) func() watch.Environment {
 	canary := newCanary()
-	return func() []*probe.Probe {
+	return func() watch.Environment {
 		resolv := resolvconf.Read(c.Resolvers.Files...)
 		servers := distinct(resolv.Nameservers)
 		all := host.Probes(resolv)
@@ -34,7 +35,7 @@ func environment(c *config.Config) func() []*probe.Probe {
 		for _, control := range c.Controls {
 			all = append(all, controls(c, control)...)
 		}
-		return all
+		return watch.Environment{Probes: all, Nameservers: servers}
 	}
 }
 
@@ -159,11 +160,12 @@ func aroundService(c *config.Config, s config.Service) around {
 	return a
 }
 
-func (a around) probes() []*probe.Probe {
+// probes query the service's own nameservers, or those of resolv.conf if it has none.
+func (a around) probes(resolvConf []netip.AddrPort) []*probe.Probe {
 	var all []*probe.Probe
 	servers := a.servers
 	if len(servers) == 0 {
-		servers = configured(a.config)
+		servers = resolvConf
 	} else {
 		all = askEach(a.config, servers, controlName(a.config), probe.ResolverAsksControl, probe.FromHost)
 	}

@@ -45,7 +45,9 @@ func Of(c *config.Config) *Plan {
 // OnlyLooking is the plan of a process that is denied the network: there is nothing to try, and something to say about
 // every service.
 func (p *Plan) OnlyLooking() watch.Plan {
-	less := watch.Plan{Notes: p.Notes, Environment: func() []*probe.Probe { return host.Probes(resolvconf.Snapshot{})[:1] }}
+	less := watch.Plan{Notes: p.Notes, Environment: func() watch.Environment {
+		return watch.Environment{Probes: host.Probes(resolvconf.Snapshot{})[:1]}
+	}}
 	for _, s := range p.Services {
 		less.Services = append(less.Services, watch.Service{Name: s.Name, Expect: s.Expect})
 	}

@@ -12,6 +12,7 @@ import (
 	"netwatchd/internal/config"
 	"netwatchd/internal/ledger"
 	"netwatchd/internal/probe"
+	"netwatchd/internal/watch"
 )
 
 func planned(t *testing.T, text string) *Plan {
@@ -90,9 +91,10 @@ func TestResolvConfIsReadOncePerRound(t *testing.T) {
 	write("192.0.2.1")
 	p := planned(t, "resolvers: {files: ["+file+"], direct: []}\n"+
 		"services:\n  - name: s\n    probes: [{name: p, kind: dns, target: host.example}]\n")
-	round := p.Environment()
+	first := p.Environment()
 	write("192.0.2.2") // while the first round runs
-	for want, probes := range map[string][]*probe.Probe{"192.0.2.1": round, "192.0.2.2": p.Environment()} {
+	for want, e := range map[string]watch.Environment{"192.0.2.1": first, "192.0.2.2": p.Environment()} {
+		probes := slices.Concat(e.Probes, p.Services[0].NameserverProbes(e.Nameservers))
 		if got := nameserversOf(t, probes); !slices.Equal(got, []string{want}) {
 			t.Errorf("nameservers of the round: got %q, want %s alone", got, want)
 		}

@@ -2,6 +2,7 @@ package watch
 
 import (
 	"context"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -16,11 +17,12 @@ func Once(ctx context.Context, plan Plan, version string) *Status {
 	status := &Status{At: time.Now(), Version: version, Notes: plan.Notes}
 	status.Services = make([]ServiceStatus, len(plan.Services))
 	var all sync.WaitGroup
-	environmentResults := startAll(ctx, &all, plan.Environment())
+	shared := plan.Environment()
+	environmentResults := startAll(ctx, &all, shared.Probes)
 	own := make([]func() []probe.Result, len(plan.Services))
 	inSandbox := make([][]probe.Result, len(plan.Services))
 	for i, s := range plan.Services {
-		own[i] = startAll(ctx, &all, s.onceProbes())
+		own[i] = startAll(ctx, &all, s.onceProbes(shared.Nameservers))
 		if s.SandboxProbes != nil {
 			all.Go(func() { inSandbox[i], _ = s.SandboxProbes.Run(ctx, 0) })
 		}
@@ -63,7 +65,7 @@ func (s *Service) repeats(results []probe.Result) []*probe.Probe {
 }
 
 // onceProbes returns every probe of s that a single round can run.
-func (s *Service) onceProbes() []*probe.Probe {
+func (s *Service) onceProbes(nameservers []netip.AddrPort) []*probe.Probe {
 	var probes []*probe.Probe
 	for _, t := range s.Tasks {
 		if t.RoundProbe != nil {
@@ -71,7 +73,7 @@ func (s *Service) onceProbes() []*probe.Probe {
 		}
 	}
 	if s.NameserverProbes != nil {
-		probes = append(probes, s.NameserverProbes()...)
+		probes = append(probes, s.NameserverProbes(nameservers)...)
 	}
 	return append(probes, s.DirectProbes...)
 }

@@ -3,6 +3,7 @@ package watch
 
 import (
 	"context"
+	"net/netip"
 	"time"
 
 	"netwatchd/internal/diagnose"
@@ -11,12 +12,17 @@ import (
 
 // A Plan is everything to watch.
 type Plan struct {
-	// Environment returns the probes of this host, its resolvers and the controls. It is called for every round, so
-	// that a resolv.conf rewritten by a VPN is used from the next round on.
-	Environment func() []*probe.Probe
+	// Environment is called for every round, so that a resolv.conf rewritten by a VPN is used from the next round on.
+	Environment func() Environment
 	Services    []Service
 	// Notes explain what a user may expect to be watched and is not.
 	Notes []string
+}
+
+// An Environment is what all services have in common in one round.
+type Environment struct {
+	Probes      []*probe.Probe   // of this host, its resolvers and the controls
+	Nameservers []netip.AddrPort // as resolv.conf lists them now
 }
 
 // A Service is what a verdict is about.
@@ -24,9 +30,9 @@ type Service struct {
 	Name  string
 	Tasks []Task
 
-	// NameserverProbes returns the probes that query each nameserver for the service's name. Only rounds run them. It
-	// may be nil.
-	NameserverProbes func() []*probe.Probe
+	// NameserverProbes returns the probes that query each nameserver for the service's name. Only rounds run them, with
+	// the nameservers of their environment. It may be nil.
+	NameserverProbes func(nameservers []netip.AddrPort) []*probe.Probe
 
 	// DirectProbes are the service's requests, made without the system's nameservers and proxy. Only confirming
 	// rounds run them: if one succeeds, the service is up and this host is sent to the wrong place.

@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"net/netip"
 	"slices"
 	"time"
 
@@ -39,8 +40,9 @@ func (w *Watcher) startRound(s *service, confirming bool) {
 	if confirming {
 		probes = append(probes, s.DirectProbes...)
 	}
+	e := w.environmentFor(rd)
 	if s.NameserverProbes != nil {
-		probes = append(probes, s.NameserverProbes()...)
+		probes = append(probes, s.NameserverProbes(e.nameservers)...)
 	}
 	rd.pending = len(probes) + 1 // and the environment
 	for _, p := range probes {
@@ -51,7 +53,7 @@ func (w *Watcher) startRound(s *service, confirming bool) {
 	if s.startsSandbox(confirming, rd.begun) {
 		w.startSandbox(rd)
 	}
-	w.joinEnvironment(rd)
+	w.joinEnvironment(rd, e)
 	if confirming || rd.sandbox == sandboxRunning {
 		w.after(confirmTimeout, func() { w.cutRound(rd) })
 	}
@@ -136,18 +138,31 @@ type envRun struct {
 	pending    int
 	results    []probe.Result
 	rounds     []*round
+
+	probes      []*probe.Probe // to start; nil once they are
+	nameservers []netip.AddrPort
 }
 
 // sameRound is how far apart attempts may start and still be compared with each other. It also bounds how often the
 // controls are probed when many services fail at once: twice a second.
 const sameRound = 500 * time.Millisecond
 
-func (w *Watcher) joinEnvironment(rd *round) {
+// environmentFor returns the environment run that rd shares, or a new one that joinEnvironment starts.
+func (w *Watcher) environmentFor(rd *round) *envRun {
 	e := w.envRun
 	// A suspicion is not compared with controls that were probed before it: they may have become unreachable together
 	// with the service.
-	if e == nil || time.Since(e.begun) > sameRound || rd.confirming && !e.confirming {
-		e = w.startEnvironment(rd.confirming)
+	if e != nil && time.Since(e.begun) <= sameRound && (e.confirming || !rd.confirming) {
+		return e
+	}
+	env := w.environment()
+	return &envRun{begun: time.Now(), confirming: rd.confirming, pending: len(env.Probes),
+		probes: env.Probes, nameservers: env.Nameservers}
+}
+
+func (w *Watcher) joinEnvironment(rd *round, e *envRun) {
+	if e.probes != nil {
+		w.startEnvironment(e)
 	}
 	if e.pending == 0 {
 		w.environmentEnded(rd, e)
@@ -156,14 +171,13 @@ func (w *Watcher) joinEnvironment(rd *round) {
 	e.rounds = append(e.rounds, rd)
 }
 
-func (w *Watcher) startEnvironment(confirming bool) *envRun {
-	probes := w.environment()
-	e := &envRun{begun: time.Now(), confirming: confirming, pending: len(probes)}
+func (w *Watcher) startEnvironment(e *envRun) {
 	w.envRun = e
+	probes := e.probes
+	e.probes = nil
 	for _, p := range probes {
-		w.attempt(w.forRound(p, confirming), func(r probe.Result, valid bool) { w.environmentResult(e, r, valid) })
+		w.attempt(w.forRound(p, e.confirming), func(r probe.Result, valid bool) { w.environmentResult(e, r, valid) })
 	}
-	return e
 }
 
 func (w *Watcher) environmentResult(e *envRun, r probe.Result, valid bool) {

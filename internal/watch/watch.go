@@ -59,7 +59,7 @@ type Watcher struct {
 
 	schedule         schedule
 	services         []*service
-	environment      func() []*probe.Probe
+	environment      func() Environment
 	notes            []string
 	envRun           *envRun
 	environmentEvery time.Duration               // how often the environment is probed

@@ -169,7 +169,8 @@ func (w *world) withStream() Service {
 }
 
 func (w *world) plan(services ...Service) Plan {
-	return Plan{Environment: w.environment, Services: services}
+	environment := func() Environment { return Environment{Probes: w.environment()} }
+	return Plan{Environment: environment, Services: services}
 }
 
 // watching runs a watcher of plan while do runs.
