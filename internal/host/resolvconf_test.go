@@ -38,7 +38,7 @@ func TestResolvConf(t *testing.T) {
 		{"missing", func(*testing.T, string) {}, probe.DNSNoNameserver, "does not exist", ""},
 		{"empty", write("\n"), probe.DNSNoNameserver, "is empty", ""},
 		{"none", write("# nameserver 192.0.2.1\n;nameserver 192.0.2.1\nsearch lan\n nameserver 192.0.2.1\nnameservers 192.0.2.1\nnameserver dns.example\n"),
-			probe.DNSNoNameserver, "has no nameserver line", ""},
+			probe.DNSNoNameserver, "lists no nameserver", ""},
 		{"WSL's link", link("/nowhere/mnt/wsl/resolv.conf"), probe.DNSNoNameserver, "WSL did not write it: `wsl --shutdown`", ""},
 		{"systemd-resolved's link", link("../run/systemd/resolve/stub-resolv.conf"), probe.DNSNoNameserver, "restart systemd-resolved", ""},
 		{"a directory", func(t *testing.T, file string) {

@@ -12,10 +12,10 @@ import (
 	"syscall"
 )
 
-// Classify turns the error an attempt ended with, in the phase it had reached, into a Class. It is the only door.
+// Classify turns the error that ended an attempt, and the phase it had reached, into a Class. Nothing else does.
 //
-// What the prober knows wins, then what the kernel said, then what a resolver answered, then certificates, then
-// timeouts: a timeout hides the reason it was reached, so everyone else is asked first.
+// What the prober knows comes first, then the kernel's errno, then the resolver's answer, then certificates. Timeouts come
+// last, because a timeout hides its reason.
 func Classify(phase Phase, err error) Class {
 	if err == nil {
 		return OK
@@ -43,7 +43,7 @@ func byErrno(phase Phase, err error) Class {
 		return LocalResources
 	case syscall.ENETDOWN, syscall.ENODEV:
 		return LocalNoInterface
-	case syscall.ENETUNREACH: // connect says so at once, even for a datagram: this host's table has no route there
+	case syscall.ENETUNREACH: // connect(2) fails at once, even for UDP: this host has no route
 		return LocalNoRoute
 	case syscall.EHOSTUNREACH:
 		if phase == Resolve {
@@ -102,7 +102,7 @@ func byTLS(phase Phase, err error) Class {
 	if _, ok := errors.AsType[tls.AlertError](err); ok {
 		return TLSProtocolError
 	}
-	// An alert: with TLS 1.3 a server's refusal may come after the client's part of the handshake is over.
+	// An alert: with TLS 1.3 the server may reject the client after the client's part of the handshake.
 	if op, ok := errors.AsType[*net.OpError](err); ok && (op.Op == "remote error" || op.Op == "local error") {
 		return TLSProtocolError
 	}
@@ -145,7 +145,7 @@ func timedOutIn(phase Phase) Class {
 	return Unknown
 }
 
-// cutIn is the class of a connection that ended in phase; early says how it ended if nothing had been spoken yet.
+// cutIn is the class of a connection that ended in phase; early is its class before the first byte.
 func cutIn(phase Phase, early Class) Class {
 	switch phase {
 	case Handshake:

@@ -11,24 +11,24 @@ import (
 	"netwatchd/internal/redact"
 )
 
-// A Probe is a prober with the attempt it makes. It is safe for concurrent use if its Prober is.
+// A Probe is a prober and the description of its attempts. It is safe for concurrent use if its Prober is.
 type Probe struct {
 	Spec
 	Prober
 
-	hung atomic.Bool // an attempt outlived its deadline and has not come back yet
+	hung atomic.Bool // an attempt has outlived its deadline and has not returned
 }
 
-// grace is how long past its deadline an attempt may take to come back before it is given up: an exec probe asks its
-// process group to end, waits two seconds for it, kills it and collects its output.
+// grace is how long after its deadline an attempt may take to return before it is abandoned: an exec probe terminates its
+// process group, waits two seconds, kills it and collects the output.
 const grace = 4 * time.Second
 
 var errHung = errors.New("the prober ignored its deadline and is still running")
 
 // Do makes one attempt: it sets the deadline, survives a prober that panics or hangs, and classifies the end. It reports
-// false if ctx ended first: what we cut short ourselves is not news.
+// false if ctx ended first, because a cancelled attempt has no result.
 //
-// A prober that hangs costs one goroutine, once: until it comes back, further attempts end as Internal without starting.
+// A prober that hangs costs one goroutine: until it returns, further attempts end as Internal without starting.
 func Do(ctx context.Context, p *Probe) (Result, bool) {
 	start := time.Now()
 	facts, err := p.attempt(ctx)
@@ -81,7 +81,7 @@ func (p *Probe) guarded(ctx context.Context) (Facts, error) {
 		return e.facts, e.err
 	case <-late.C:
 		p.hung.Store(true)
-		select { // it may have come back just before the mark was set
+		select { // it may have returned just before hung was set
 		case e := <-ended:
 			p.hung.Store(false)
 			return e.facts, e.err
@@ -91,7 +91,8 @@ func (p *Probe) guarded(ctx context.Context) (Facts, error) {
 	}
 }
 
-// Guard makes an attempt and turns a panic into an error, so that a single buggy prober does not end the monitoring of everything else.
+// Guard makes an attempt and turns a panic into an error, so that one buggy prober does not end the monitoring of everything
+// else.
 func Guard(attempt func() (Facts, error)) (facts Facts, err error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -101,14 +102,14 @@ func Guard(attempt func() (Facts, error)) (facts Facts, err error) {
 	return attempt()
 }
 
-// WhyLimit bounds the text of an error: it keeps a server's page or a stack out of every place a Result is shown; two terminal lines say enough.
+// WhyLimit bounds the text of an error to two lines of a terminal, so that no result holds a server's page or a stack.
 const WhyLimit = 300
 
 func (p *Probe) why(err error) string {
 	switch {
 	case err == nil:
 		return ""
-	case p.Kind == KindDNS: // is given no secrets, and may fail ten thousand times a second
+	case p.Kind == KindDNS: // holds no secrets, and may fail ten thousand times a second
 		return redact.Line(err.Error(), WhyLimit)
 	}
 	return redact.Quote(err.Error(), WhyLimit)

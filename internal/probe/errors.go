@@ -11,7 +11,7 @@ import (
 	"syscall"
 )
 
-// A failure is an error whose class the prober knew at the place where it happened.
+// A failure is an error whose class the prober knew where it happened.
 type failure struct {
 	class Class
 	err   error
@@ -37,7 +37,7 @@ func KnownClass(err error) (Class, bool) {
 	return known.class, true
 }
 
-// worded is an error said in other words; what it wraps is there for Classify.
+// worded is an error with another text; Classify still sees what it wraps.
 type worded struct {
 	said string
 	err  error
@@ -46,14 +46,14 @@ type worded struct {
 func (w *worded) Error() string { return w.said }
 func (w *worded) Unwrap() error { return w.err }
 
-// Reword gives err another text; what it wraps is still there for Classify.
+// Reword gives err another text; Classify still sees what it wraps.
 func Reword(text string, err error) error { return &worded{text, err} }
 
-// During says what was being done when err came.
+// During adds what was being done when err occurred.
 func During(what string, err error) error { return &worded{what + ": " + InWords(err), err} }
 
-// InWords leaves out what net and net/http repeat: addresses, methods, and the names of calls other than socket, which is
-// kept since a socket that cannot be opened is a sandbox's mark.
+// InWords formats err without what net and net/http repeat: addresses, methods and names of system calls. It keeps the name
+// "socket", because a socket that cannot be opened is the sign of a sandbox.
 func InWords(err error) string {
 	_, worded := errors.AsType[*worded](err)
 	if _, failed := errors.AsType[*failure](err); failed || worded {

@@ -1,6 +1,8 @@
-// Package probe makes one attempt at one target and says, in a closed vocabulary, where it ended and how.
+// Package probe defines a probe, an attempt and its result: where it was made (Vantage), where it ended (Phase) and how
+// (Class).
 //
-// Do runs an attempt; Classify is the only place that turns an error into a [Class].
+// Do makes an attempt; Classify is the only place that turns an error into a [Class]. The probers of each kind are in the
+// packages below this one.
 package probe
 
 import (
@@ -9,13 +11,13 @@ import (
 )
 
 // A Prober makes one attempt at one target. It obeys ctx, starts no goroutine that outlives the call, and returns a nil
-// error only if it saw exactly what it expected. The facts are filled in either case: what was learned before a failure
-// is evidence too.
+// error only if it saw exactly what it expected. The facts are filled in either case: what was learned
+// before a failure is evidence too.
 type Prober interface {
 	Probe(ctx context.Context) (Facts, error)
 }
 
-// Spec says what an attempt is: whose, of which kind, at what, from where.
+// Spec describes an attempt: its service, kind, target and vantage.
 type Spec struct {
 	Service string  `json:"service"`
 	Name    string  `json:"probe"`
@@ -33,23 +35,23 @@ type Facts struct {
 	Phase  Phase  `json:"phase"`  // the last phase entered
 	Phases Phases `json:"phases"` // how long each phase took, the last one included
 
-	Server    string       `json:"server,omitempty"`     // the nameserver that was asked, "host:port"
+	Server    string       `json:"server,omitempty"`     // the nameserver queried, "host:port"
 	RCode     string       `json:"rcode,omitempty"`      // its answer's response code, as in RFC 8914's registry: "NXDOMAIN"
 	Answers   []string     `json:"answers,omitempty"`    // the addresses or records it gave
-	Peer      string       `json:"peer,omitempty"`       // the address spoken to, "ip:port"
+	Peer      string       `json:"peer,omitempty"`       // the remote address, "ip:port"
 	Proxy     string       `json:"proxy,omitempty"`      // the proxy in between, without its credentials
 	Status    int          `json:"status,omitempty"`     // the HTTP status
-	TLS       *TLS         `json:"tls,omitempty"`        // the session and the certificate shown, verified or not
-	RequestID string       `json:"request_id,omitempty"` // x-request-id or cf-ray: what the operator would look for
-	Date      time.Time    `json:"date,omitzero"`        // the answer's Date header: the other side's clock
-	Signals   []string     `json:"signals,omitempty"`    // what a look at the host saw, or a command let slip: "os error 1"
+	TLS       *TLS         `json:"tls,omitempty"`        // the session and its certificate, verified or not
+	RequestID string       `json:"request_id,omitempty"` // x-request-id or cf-ray, for the operator of the service
+	Date      time.Time    `json:"date,omitzero"`        // the answer's Date header: the server's clock
+	Signals   []string     `json:"signals,omitempty"`    // of a host check, or in a command's output: "os error 1"
 	Exit      *int         `json:"exit,omitempty"`       // a command's exit code; -1 for a signal
-	Output    string       `json:"output,omitempty"`     // a command's or a server's own words, shortened
+	Output    string       `json:"output,omitempty"`     // what a command or a server printed, shortened
 	Tokens    *TokensSpent `json:"tokens,omitempty"`     // what an agent's run cost
-	Warnings  []string     `json:"warnings,omitempty"`   // named oddities that did not block the attempt
+	Warnings  []string     `json:"warnings,omitempty"`   // what was odd but did not fail the attempt, from a closed list of names
 }
 
-// TLS is what a handshake showed.
+// TLS describes a session and the server's certificate.
 type TLS struct {
 	Version  string    `json:"version,omitempty"` // "TLS 1.3"
 	Subject  string    `json:"subject,omitempty"`
@@ -64,13 +66,13 @@ type TokensSpent struct {
 	Output      int64 `json:"output"`
 }
 
-// A Result is one attempt and its end. It is plain data: it is stored, compared and shown as it stands.
+// A Result is an attempt and its end. It is plain data, stored and shown as it is.
 type Result struct {
 	Spec
 	Start   time.Time `json:"start"`
 	Elapsed Seconds   `json:"elapsed_seconds"`
 	Class   Class     `json:"class"`
-	Why     string    `json:"why"` // the error, for people; empty when all was as expected
+	Why     string    `json:"why"` // the error, for people; empty if there is none
 	Facts
 }
 

@@ -9,15 +9,15 @@ import (
 	"time"
 )
 
-// Kind is what an attempt tries.
+// Kind is what a probe does.
 type Kind uint8
 
 const (
-	KindHost   Kind = iota // a look at this host itself; sends nothing
-	KindDNS                // a name looked up
-	KindHTTP               // one request
-	KindStream             // a WebSocket upgrade, held
-	KindExec               // a command run
+	KindHost   Kind = iota // a check of this host; sends nothing
+	KindDNS                // looks up a name
+	KindHTTP               // makes one request
+	KindStream             // upgrades to a WebSocket and holds it
+	KindExec               // runs a command
 )
 
 var kindNames = []string{KindHost: "host", KindDNS: "dns", KindHTTP: "http", KindStream: "stream", KindExec: "exec"}
@@ -32,7 +32,7 @@ type Vantage uint8
 const (
 	FromHost    Vantage = iota
 	FromSandbox         // the same attempt inside the agent's sandbox
-	Direct              // past the system's resolver or proxy
+	Direct              // bypassing the system's resolver or proxy
 )
 
 var vantageNames = []string{FromHost: "host", FromSandbox: "sandbox", Direct: "direct"}
@@ -41,17 +41,17 @@ func (v Vantage) String() string                { return name(vantageNames, v, "
 func (v Vantage) MarshalText() ([]byte, error)  { return []byte(v.String()), nil }
 func (v *Vantage) UnmarshalText(b []byte) error { return parse(vantageNames, v, b, "vantage") }
 
-// Role is what an attempt stands for when a round is judged.
+// Role is an attempt's part in a round.
 type Role uint8
 
 const (
-	OfService           Role = iota // a check the user asked for
+	OfService           Role = iota // a probe from the configuration
 	OfHost                          // rung 0: this host
-	ResolverAsksControl             // one nameserver, asked for a control's name
-	ResolverAsksService             // one nameserver, asked for the service's name
-	ResolverAsksCanary              // one nameserver, asked for a random name that must not exist
+	ResolverAsksControl             // one nameserver, queried for a control's name
+	ResolverAsksService             // one nameserver, queried for the service's name
+	ResolverAsksCanary              // one nameserver, queried for a random name that must not exist
 	ControlByName                   // a control reached by its name
-	ControlByAddress                // a control reached by its address, past every resolver
+	ControlByAddress                // a control reached by its address, without a resolver
 )
 
 var roleNames = []string{OfService: "service", OfHost: "host", ResolverAsksControl: "resolver.control",
@@ -88,10 +88,10 @@ func (p Phase) String() string                { return name(phaseNames, p, "phas
 func (p Phase) MarshalText() ([]byte, error)  { return []byte(p.String()), nil }
 func (p *Phase) UnmarshalText(b []byte) error { return parse(phaseNames, p, b, "phase") }
 
-// Seconds is a duration as people and Prometheus read it.
+// Seconds is a duration in seconds, the unit of Prometheus.
 type Seconds float64
 
-// InSeconds rounds to microseconds: below that a probe measures the scheduler.
+// InSeconds converts to seconds, rounded to microseconds: below that, a probe measures the scheduler.
 func InSeconds(d time.Duration) Seconds {
 	return Seconds(math.Round(float64(d)/float64(time.Microsecond)) / 1e6)
 }
@@ -142,7 +142,7 @@ func parse[T ~uint8](names []string, v *T, text []byte, what string) error {
 	return nil
 }
 
-// The looks at this host itself, by name: what diagnosing a round goes by.
+// The names of the host checks, as the diagnosis refers to them.
 const (
 	LookSandbox    = "sandbox"
 	LookLink       = "link"

@@ -31,8 +31,8 @@ func Read(files ...string) Snapshot {
 	return s
 }
 
-// Nameservers returns the nameservers that a resolv.conf(5) file names, in its order, a zone like fe80::1%eth0 kept.
-// If it names none, the error says what is wrong with the file and what to do.
+// Nameservers returns the nameservers of a resolv.conf(5) file in order, with zones such as fe80::1%eth0. If there is none, the
+// error says what is wrong with the file and what to do.
 func Nameservers(file string) ([]netip.AddrPort, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -45,11 +45,11 @@ func Nameservers(file string) ([]netip.AddrPort, error) {
 	case strings.TrimSpace(string(text)) == "":
 		return nil, fmt.Errorf("%s is empty: add a nameserver line", file)
 	}
-	return nil, fmt.Errorf("%s has no nameserver line with an address: add one", file)
+	return nil, fmt.Errorf("%s lists no nameserver: add a nameserver line with an address", file)
 }
 
-// ParseNameservers reads the nameserver lines, as resolv.conf(5) has them: the keyword starts the line. What is not an
-// address is passed over, as resolvers do.
+// ParseNameservers reads the nameserver lines. As in resolv.conf(5), the keyword must begin the line; invalid addresses are
+// ignored.
 func ParseNameservers(text []byte) (found []netip.AddrPort) {
 	for line := range strings.Lines(string(text)) {
 		words := strings.Fields(line)
@@ -63,8 +63,7 @@ func ParseNameservers(text []byte) (found []netip.AddrPort) {
 	return found
 }
 
-// unreadable tells apart what an open that failed may mean; a link into /mnt/wsl that leads nowhere is a classic of
-// WSL2.
+// unreadable explains a failed open. A dangling link into /mnt/wsl is common on WSL2.
 func unreadable(file string, err error) error {
 	target, linkErr := os.Readlink(file)
 	switch {
@@ -73,12 +72,12 @@ func unreadable(file string, err error) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%s does not exist: write a nameserver line into it", file)
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("%s must not be read: chmod a+r it, or look at the unit's restrictions (%w)", file, err)
+		return fmt.Errorf("no permission to read %s: chmod a+r it, or check the unit's restrictions (%w)", file, err)
 	}
 	return fmt.Errorf("%s cannot be read: %w", file, err)
 }
 
-// remedyFor says who should have written the target of a dangling link. WSL's is lost now and then when the machine
+// remedyFor names the program that should have written the target of a dangling link. WSL sometimes loses its file when it
 // starts (microsoft/WSL issues 11693 and 11928).
 func remedyFor(target string) string {
 	switch {

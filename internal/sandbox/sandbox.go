@@ -1,4 +1,5 @@
-// Package sandbox makes probes inside an agent's sandbox. This program starts itself in there and reports the results as JSON.
+// Package sandbox makes probes inside an agent's sandbox: netwatchd runs itself there, and that process reports the results
+// as JSON.
 package sandbox
 
 import (
@@ -21,25 +22,25 @@ import (
 	"netwatchd/internal/redact"
 )
 
-// A Batch makes attempts inside a sandbox, all of them in one start of it: starting it takes longer than they do (0.05 s with
-// codex 0.104.0, 0.3 s with 0.169.0; an attempt that is denied takes 1 ms).
+// A Batch makes several attempts inside a sandbox with one start of it, because the start takes longer than they do (0.05 s
+// with codex 0.104.0, 0.3 s with 0.169.0; a denied attempt takes 1 ms).
 //
-// It is this very program that makes them in there, so that nothing differs but the place.
+// The same program makes them inside, so that only the place differs.
 type Batch struct {
 	Service string
-	Wrap    func(context.Context) ([]string, error) // the command that runs the rest of its arguments in the sandbox
-	Env     []string                                // name=value, added to the part of our own environment that a command is given
+	Wrap    func(context.Context) ([]string, error) // returns a command that runs its further arguments in the sandbox
+	Env     []string                                // name=value, added to what [execprobe.Environment] passes on
 	Dir     string
-	Program string         // this program; empty: the one that runs
-	Timeout time.Duration  // of all of it
-	Probes  []*probe.Probe // looks at this process, lookups and requests; each becomes a result of the same name
+	Program string         // the netwatchd to run inside; empty: this one
+	Timeout time.Duration  // of the whole batch
+	Probes  []*probe.Probe // host checks, lookups and requests; each becomes a result of the same name
 }
 
-// Run makes the attempts and returns a result for each, in their order. Limit bounds each of them, if it is not zero. It
-// reports false if ctx ended first.
+// Run makes the attempts and returns a result for each, in order. A limit other than zero bounds each attempt. Run reports
+// false if ctx ended first.
 //
-// A sandbox that cannot be started is no sandbox that says no: every service's attempt then ends in a class of the layer
-// exec, with the wrapper's own words, and the looks are left out.
+// A sandbox that cannot be started is not a sandbox that denies the network: then every attempt of the service ends in a
+// class of the layer exec, with the wrapper's own output, and there are no host checks.
 func (t *Batch) Run(ctx context.Context, limit time.Duration) ([]probe.Result, bool) {
 	var inside []probe.Result
 	start := &probe.Probe{
@@ -56,28 +57,28 @@ func (t *Batch) Run(ctx context.Context, limit time.Duration) ([]probe.Result, b
 	case r.OK():
 		return inside, true
 	}
-	return t.failed(r), true
+	return t.notMade(r), true
 }
 
 type proberFunc func(context.Context) (probe.Facts, error)
 
 func (f proberFunc) Probe(ctx context.Context) (probe.Facts, error) { return f(ctx) }
 
-// failed are the results of attempts that were never made.
-func (t *Batch) failed(start probe.Result) []probe.Result {
+// notMade returns the results of attempts that were never made.
+func (t *Batch) notMade(start probe.Result) []probe.Result {
 	var all []probe.Result
 	for _, p := range t.Probes {
 		if p.Role != probe.OfService {
 			continue
 		}
 		r := start
-		r.Spec = inSandbox(p.Spec)
+		r.Spec = fromSandbox(p.Spec)
 		all = append(all, r)
 	}
 	return all
 }
 
-func inSandbox(s probe.Spec) probe.Spec {
+func fromSandbox(s probe.Spec) probe.Spec {
 	s.Vantage = probe.FromSandbox
 	return s
 }
@@ -99,7 +100,7 @@ func (t *Batch) attempt(ctx context.Context, limit time.Duration) ([]probe.Resul
 	if err := e.Interrupted(ctx); err != nil {
 		return nil, facts, err
 	}
-	return nil, facts, notInside(e)
+	return nil, facts, outputError(e)
 }
 
 // command returns the whole command and its standard input. The probes are an argument, which every wrapper passes on. If
@@ -112,10 +113,10 @@ func (t *Batch) command(ctx context.Context, limit time.Duration) (c execprobe.P
 	program := t.Program
 	if program == "" {
 		if program, err = os.Executable(); err != nil {
-			return c, "", probe.Failf(probe.Internal, "finding this program, to run it in the sandbox: %w", err)
+			return c, "", probe.Failf(probe.Internal, "finding the netwatchd executable, to run it in the sandbox: %w", err)
 		}
 	}
-	attempts, err := MarshalProbes(bounded(t.Probes, limit))
+	attempts, err := MarshalProbes(withTimeout(t.Probes, limit))
 	if err != nil {
 		return c, "", probe.Fail(probe.Internal, err)
 	}
@@ -126,7 +127,7 @@ func (t *Batch) command(ctx context.Context, limit time.Duration) (c execprobe.P
 	return execprobe.Process{Argv: slices.Concat(wrap, []string{program, "probe", "--batch", last}), Env: execprobe.Environment(t.Env), Dir: t.Dir}, input, nil
 }
 
-func bounded(probes []*probe.Probe, limit time.Duration) []*probe.Probe {
+func withTimeout(probes []*probe.Probe, limit time.Duration) []*probe.Probe {
 	all := make([]*probe.Probe, len(probes))
 	for i, p := range probes {
 		spec := p.Spec
@@ -144,7 +145,7 @@ func holdsSecret(p *probe.Probe) bool {
 	return ok && (strings.Contains(r.Proxy, "@") || redact.String(r.URL.String()) != r.URL.String())
 }
 
-// read finds the results among what the wrapper may have said as well.
+// read finds the results in the output, which may also hold lines of the wrapper.
 func (t *Batch) read(stdout string) ([]probe.Result, bool) {
 	for line := range strings.Lines(stdout) {
 		var results []probe.Result
@@ -152,38 +153,38 @@ func (t *Batch) read(stdout string) ([]probe.Result, bool) {
 			continue
 		}
 		for i := range results {
-			results[i].Spec = inSandbox(t.Probes[i].Spec)
+			results[i].Spec = fromSandbox(t.Probes[i].Spec)
 		}
 		return results, true
 	}
 	return nil, false
 }
 
-// notInside says why nothing was heard from inside, in the wrapper's own words.
-func notInside(e execprobe.ExitState) error {
-	words := complaint(execprobe.FirstNonBlank(e.Stderr, e.Stdout))
-	if strings.Contains(e.Stderr, "helper binaries under temporary dir") { // codex 0.169.0; what follows is bwrap's surprise
-		words += " (codex makes no helpers under a temporary directory: CODEX_HOME must lie elsewhere)"
+// outputError explains why there are no results, with the wrapper's own output.
+func outputError(e execprobe.ExitState) error {
+	words := decisiveLine(execprobe.FirstNonBlank(e.Stderr, e.Stdout))
+	if strings.Contains(e.Stderr, "helper binaries under temporary dir") { // codex 0.169.0; bwrap fails as a consequence
+		words += " (codex creates no helpers under a temporary directory: move CODEX_HOME elsewhere)"
 	}
 	switch {
-	case e.Code == 127: // what shells and env(1) say: POSIX, "Exit Status for Commands"
-		return probe.Failf(probe.ExecNotFound, "the sandbox's command ended with exit code 127, something was not found: %s", words)
+	case e.Code == 127: // of shells and env(1): POSIX, "Exit Status for Commands"
+		return probe.Failf(probe.ExecNotFound, "the sandbox command exited with code 127, command not found: %s", words)
 	case e.Code != 0:
-		return probe.Failf(probe.ExecStartFailed, "the sandbox was not set up, its command ended with exit code %d: %s", e.Code, words)
+		return probe.Failf(probe.ExecStartFailed, "the sandbox could not be set up, its command exited with code %d: %s", e.Code, words)
 	case words == "":
-		return probe.Failf(probe.ExecUnexpectedOutput, "the sandbox's command ended well, and nothing was heard from inside: "+
-			"does it run what follows it, and show its output?")
+		return probe.Failf(probe.ExecUnexpectedOutput, "the sandbox command exited 0 but printed no probe results: "+
+			"does it run its arguments and pass on their output?")
 	}
-	return probe.Failf(probe.ExecUnexpectedOutput, "the sandbox's command ended well, but what was heard is not from netwatchd: %s", words)
+	return probe.Failf(probe.ExecUnexpectedOutput, "the sandbox command exited 0, but its output is not netwatchd's: %s", words)
 }
 
-// panicked is how a Rust program says that it gave up; what is wrong stands on the line after.
-var panicked = regexp.MustCompile(`(?m)^thread '.*' .*panicked at .*:\n(.+)$`)
+// rustPanic matches the panic message of a Rust program; the next line says what is wrong.
+var rustPanic = regexp.MustCompile(`(?m)^thread '.*' .*panicked at .*:\n(.+)$`)
 
-// complaint is the line of a program's last words that says what is wrong: codex ends with a stack of <unknown> frames,
-// or with advice on how to see one, and begins with warnings.
-func complaint(text string) string {
-	if m := panicked.FindStringSubmatch(text); m != nil {
+// decisiveLine returns the line of the output that says what is wrong. codex begins with warnings, and ends with a stack of
+// <unknown> frames or with advice on how to get one.
+func decisiveLine(text string) string {
+	if m := rustPanic.FindStringSubmatch(text); m != nil {
 		return execprobe.Quote(m[1])
 	}
 	for line := range strings.Lines(text) {
@@ -194,8 +195,8 @@ func complaint(text string) string {
 	return execprobe.LastLine(text)
 }
 
-// A handed is a probe as it is handed to another process of ours.
-type handed struct {
+// A wireProbe is a probe as it is passed to another netwatchd process.
+type wireProbe struct {
 	probe.Spec
 	Timeout probe.Seconds    `json:"timeout_seconds"`
 	DNS     *dnsprobe.Lookup `json:"dns,omitempty"`
@@ -208,11 +209,11 @@ type wireRequest struct {
 	*httpprobe.Request
 }
 
-// MarshalProbes writes lookups, requests and looks, on one line, for another process of ours to make.
+// MarshalProbes encodes lookups, requests and host checks on one line, for another netwatchd process.
 func MarshalProbes(probes []*probe.Probe) ([]byte, error) {
-	all := make([]handed, len(probes))
+	all := make([]wireProbe, len(probes))
 	for i, p := range probes {
-		all[i] = handed{Spec: p.Spec, Timeout: probe.InSeconds(p.Timeout)}
+		all[i] = wireProbe{Spec: p.Spec, Timeout: probe.InSeconds(p.Timeout)}
 		switch prober := p.Prober.(type) {
 		case *dnsprobe.Lookup:
 			all[i].DNS = prober
@@ -220,7 +221,7 @@ func MarshalProbes(probes []*probe.Probe) ([]byte, error) {
 			all[i].HTTP = &wireRequest{URL: prober.URL.String(), Request: prober}
 		default:
 			if p.Kind != probe.KindHost {
-				return nil, fmt.Errorf("probe %q cannot be handed on: it is of kind %v", p.Name, p.Kind)
+				return nil, fmt.Errorf("probe %q of kind %v cannot run in a sandbox", p.Name, p.Kind)
 			}
 		}
 	}
@@ -231,11 +232,11 @@ func MarshalProbes(probes []*probe.Probe) ([]byte, error) {
 	return bytes.TrimSpace(text.Bytes()), err
 }
 
-// UnmarshalProbes reads what MarshalProbes writes. The looks are given by look.
+// UnmarshalProbes decodes what MarshalProbes encodes. The prober look makes the host checks.
 func UnmarshalProbes(text []byte, look probe.Prober) ([]*probe.Probe, error) {
-	var all []handed
+	var all []wireProbe
 	if err := json.Unmarshal(text, &all); err != nil {
-		return nil, fmt.Errorf("the attempts are not what netwatchd writes: %w", err)
+		return nil, fmt.Errorf("the probes are not in netwatchd's format: %w", err)
 	}
 	probes := make([]*probe.Probe, len(all))
 	for i, h := range all {
@@ -249,7 +250,7 @@ func UnmarshalProbes(text []byte, look probe.Prober) ([]*probe.Probe, error) {
 	return probes, nil
 }
 
-func (h handed) prober(look probe.Prober) (probe.Prober, error) {
+func (h wireProbe) prober(look probe.Prober) (probe.Prober, error) {
 	switch {
 	case h.Kind == probe.KindHost:
 		return look, nil
@@ -263,5 +264,5 @@ func (h handed) prober(look probe.Prober) (probe.Prober, error) {
 		h.HTTP.Request.URL = target
 		return h.HTTP.Request, nil
 	}
-	return nil, errors.New("says nothing of what to do")
+	return nil, errors.New("lacks its definition")
 }

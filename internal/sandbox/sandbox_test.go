@@ -61,17 +61,17 @@ func TestTwinThatCannotBeStarted(t *testing.T) {
 	}{
 		"no such wrapper":        {[]string{"netwatchd-test-none", "--"}, probe.ExecNotFound, "not on the PATH"},
 		"not executable":         {[]string{"/etc/hostname"}, probe.ExecStartFailed, "may this user run it"},
-		"refuses":                {probetest.Sh("echo bwrap: No permissions to create new namespace >&2; exit 1"), probe.ExecStartFailed, "exit code 1: bwrap: No permissions"},
+		"refuses":                {probetest.Sh("echo bwrap: No permissions to create new namespace >&2; exit 1"), probe.ExecStartFailed, "exited with code 1: bwrap: No permissions"},
 		"refuses in codex's way": {probetest.Sh("echo WARNING: x >&2; echo Error: unclosed array >&2; echo '  0: <unknown>' >&2; exit 1"), probe.ExecStartFailed, "Error: unclosed array"},
 		"home in /tmp": {probetest.Sh("echo WARNING: Refusing to create helper binaries under temporary dir >&2; " +
-			"echo bwrap: execvp codex-linux-sandbox: No such file or directory >&2; exit 1"), probe.ExecStartFailed, "CODEX_HOME must lie elsewhere"},
+			"echo bwrap: execvp codex-linux-sandbox: No such file or directory >&2; exit 1"), probe.ExecStartFailed, "move CODEX_HOME elsewhere"},
 		"permission denied":    {probetest.Sh("echo operation not permitted >&2; exit 1"), probe.ExecStartFailed, "operation not permitted"},
 		"does not find us":     {probetest.Sh("echo netwatchd: not found >&2; exit 127"), probe.ExecNotFound, "netwatchd: not found"},
-		"says nothing":         {probetest.Sh("exit 0"), probe.ExecUnexpectedOutput, "nothing was heard from inside"},
+		"says nothing":         {probetest.Sh("exit 0"), probe.ExecUnexpectedOutput, "printed no probe results"},
 		"says something else":  {probetest.Sh("echo hello"), probe.ExecUnexpectedOutput, "hello"},
-		"says too little":      {probetest.Sh(`echo '[{"class":"ok"}]'`), probe.ExecUnexpectedOutput, "not from netwatchd"},
-		"says nothing we know": {probetest.Sh(`echo '[{"class":"ok"},{"class":"splendid"}]'`), probe.ExecUnexpectedOutput, "not from netwatchd"},
-		"hangs":                {probetest.Sh("sleep 100"), probe.ExecTimedOut, "had not ended"},
+		"says too little":      {probetest.Sh(`echo '[{"class":"ok"}]'`), probe.ExecUnexpectedOutput, "its output is not netwatchd's"},
+		"says nothing we know": {probetest.Sh(`echo '[{"class":"ok"},{"class":"splendid"}]'`), probe.ExecUnexpectedOutput, "its output is not netwatchd's"},
+		"hangs":                {probetest.Sh("sleep 100"), probe.ExecTimedOut, "did not finish in time"},
 		"is killed":            {probetest.Sh("kill -9 $$"), probe.ExecKilled, "SIGKILL"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -183,7 +183,7 @@ func TestComplaint(t *testing.T) {
 			"error applying legacy Linux sandbox restrictions: Sandbox(LandlockRestrict)"},
 		{"first\nbwrap: Failed to make / slave: Operation not permitted\n", "bwrap: Failed to make / slave: Operation not permitted"},
 	} {
-		if got := complaint(tt.text); got != tt.want {
+		if got := decisiveLine(tt.text); got != tt.want {
 			t.Errorf("got %q, want %q", got, tt.want)
 		}
 	}

@@ -57,7 +57,7 @@ func cpu() time.Duration {
 func BenchmarkDNS(b *testing.B) {
 	server := nameserverProcess(b)
 	for _, types := range [][]string{{"A"}, {"A", "A"}} {
-		p := &probe.Probe{Spec: probe.Spec{Timeout: patience}, Prober: &Lookup{Name: "ok.test", Types: types, Nameservers: []netip.AddrPort{server}}}
+		p := &probe.Probe{Spec: probe.Spec{Timeout: defaultTimeout}, Prober: &Lookup{Name: "ok.test", Types: types, Nameservers: []netip.AddrPort{server}}}
 		name := strings.Join(types, "+")
 		b.Run(name+" by itself", func(b *testing.B) {
 			price(b, func(done func(probe.Result)) {

@@ -19,18 +19,18 @@ import (
 	"netwatchd/internal/probe"
 )
 
-// A Lookup looks a name up. It keeps nothing between attempts: it is safe for concurrent use and costs only its fields.
+// A Lookup looks up a name. It keeps no state between attempts and is safe for concurrent use.
 type Lookup struct {
 	Name        string
 	Types       []string         // A, AAAA, TXT, …; none: A
-	Nameservers []netip.AddrPort // asked in turn until one answers; none: the system's, as a client would
+	Nameservers []netip.AddrPort // queried in turn until one answers; none: as a client of this host would resolve
 	Expect      Expect
 }
 
-// Expect is the one answer that counts as success; its zero value is content with any record of each type.
+// Expect is the one answer that counts as success; its zero value accepts any record of each type.
 type Expect struct {
 	Answers  []string // exactly these, in any order
-	NXDomain bool     // the name must not exist: whoever makes up an answer rewrites
+	NXDomain bool     // the name must not exist: an answer means that NXDOMAIN is rewritten
 }
 
 // Warnings of a lookup.
@@ -43,18 +43,18 @@ const (
 	warnNotAsked    = "dns_not_asked"               // no nameserver was asked, and /etc/hosts has it not: nsswitch.conf
 )
 
-// Probe asks for every type at once, each by itself.
+// Probe queries every type at the same time.
 func (d Lookup) Probe(ctx context.Context) (probe.Facts, error) {
 	types, err := recordTypes(d.Types)
 	if err != nil {
 		return probe.Facts{Phase: probe.Resolve}, probe.Fail(probe.Internal, err)
 	}
 	start := time.Now()
-	return d.conclude(start, resolve(ctx, d.Nameservers, d.Name, types))
+	return d.conclude(start, queryTypes(ctx, d.Nameservers, d.Name, types))
 }
 
-// conclude says what came of a lookup that began at start.
-func (d Lookup) conclude(start time.Time, a asked) (probe.Facts, error) {
+// conclude returns the facts and the error of a lookup that began at start.
+func (d Lookup) conclude(start time.Time, a outcomes) (probe.Facts, error) {
 	facts := probe.Facts{Phase: probe.Resolve}
 	facts.Phases[probe.Resolve] = probe.InSeconds(time.Since(start))
 	facts.Answers = a.texts()
@@ -82,7 +82,7 @@ func recordTypes(names []string) ([]uint16, error) {
 	return types, nil
 }
 
-// An outcome is how the question for one type ended: err is nil if the reply holds a record.
+// An outcome is the end of the query for one type: err is nil if the reply holds a record.
 type outcome struct {
 	reply
 	qtype uint16
@@ -96,20 +96,20 @@ func (o outcome) rcodeText() string {
 	return rcodeName(o.rcode)
 }
 
-// asked is how the questions of one lookup ended, in the order of the types.
-type asked []outcome
+// outcomes are the ends of the queries of one lookup, in the order of the types.
+type outcomes []outcome
 
-// resolve asks the nameservers, or the system if there are none, for every type.
-func resolve(ctx context.Context, servers []netip.AddrPort, name string, types []uint16) asked {
+// queryTypes queries the nameservers, or the system if there are none, for every type.
+func queryTypes(ctx context.Context, servers []netip.AddrPort, name string, types []uint16) outcomes {
 	if len(servers) == 0 {
 		return resolveAsSystem(ctx, name, types)
 	}
-	a := make(asked, len(types))
+	a := make(outcomes, len(types))
 	one := func(i int) {
 		q := question{name, types[i]}
-		r, err := ask(ctx, servers, q)
+		r, err := queryEach(ctx, servers, q)
 		if err == nil {
-			err = r.failure(q)
+			err = r.emptyError(q)
 		}
 		a[i] = outcome{r, types[i], err}
 	}
@@ -126,7 +126,7 @@ func resolve(ctx context.Context, servers []netip.AddrPort, name string, types [
 	return a
 }
 
-func (a asked) of(qtype uint16) (outcome, bool) {
+func (a outcomes) ofType(qtype uint16) (outcome, bool) {
 	i := slices.IndexFunc(a, func(o outcome) bool { return o.qtype == qtype })
 	if i < 0 {
 		return outcome{}, false
@@ -134,7 +134,7 @@ func (a asked) of(qtype uint16) (outcome, bool) {
 	return a[i], true
 }
 
-func (a asked) addrs() []netip.Addr {
+func (a outcomes) addrs() []netip.Addr {
 	var addrs []netip.Addr
 	for _, o := range a {
 		addrs = append(addrs, o.addrs...)
@@ -142,8 +142,8 @@ func (a asked) addrs() []netip.Addr {
 	return addrs
 }
 
-// texts are all answers, once each, the addresses in order, so that two attempts with the same answer read the same.
-func (a asked) texts() []string {
+// texts returns every answer once, the addresses sorted, so that equal answers read the same.
+func (a outcomes) texts() []string {
 	addrs := a.addrs()
 	slices.SortFunc(addrs, netip.Addr.Compare)
 	texts := make([]string, 0, len(addrs))
@@ -157,7 +157,7 @@ func (a asked) texts() []string {
 	return texts
 }
 
-func (a asked) warnings(fine bool) []string {
+func (a outcomes) warnings(fine bool) []string {
 	var warnings []string
 	if slices.ContainsFunc(a, func(o outcome) bool { return o.conclusive() && o.failed > 0 }) {
 		warnings = append(warnings, warnFirstFailed)
@@ -165,17 +165,17 @@ func (a asked) warnings(fine bool) []string {
 	if slices.ContainsFunc(a, func(o outcome) bool { return o.err == nil && o.server == "" }) {
 		warnings = append(warnings, warnHostsFile)
 	}
-	if slices.ContainsFunc(a, func(o outcome) bool { return errors.Is(o.err, errNotAsked) }) {
+	if slices.ContainsFunc(a, func(o outcome) bool { return errors.Is(o.err, errNotQueried) }) {
 		warnings = append(warnings, warnNotAsked)
 	}
-	if six, ok := a.of(dns.TypeAAAA); ok && len(a) > 1 && fine && isNoData(six.err) {
+	if six, ok := a.ofType(dns.TypeAAAA); ok && len(a) > 1 && fine && isNoData(six.err) {
 		warnings = append(warnings, warnNoAAAA)
 	}
 	return warnings
 }
 
-// judge returns the first thing wrong with the answers and the outcome that shows it, or the first outcome if all is well.
-func (d Lookup) judge(a asked) (outcome, error) {
+// judge returns the first fault of the answers and the outcome that shows it, or the first outcome if there is none.
+func (d Lookup) judge(a outcomes) (outcome, error) {
 	if d.Expect.NXDomain {
 		return d.judgeCanary(a)
 	}
@@ -187,16 +187,16 @@ func (d Lookup) judge(a asked) (outcome, error) {
 	if len(d.Expect.Answers) > 0 {
 		return d.judgeExact(a)
 	}
-	if o, bogus := bogus(d.Name, a); bogus != nil {
+	if o, bogus := blockListed(d.Name, a); bogus != nil {
 		return o, bogus
 	}
 	return judgeFamilies(d.Name, a)
 }
 
-func (d Lookup) judgeCanary(a asked) (outcome, error) {
+func (d Lookup) judgeCanary(a outcomes) (outcome, error) {
 	for _, o := range a {
 		if o.err == nil {
-			return o, probe.Failf(probe.DNSWrongAnswer, "%s must not exist, yet %s answers %s: names that do not exist are rewritten",
+			return o, probe.Failf(probe.DNSWrongAnswer, "%s must not exist, but %s answers %s: it rewrites NXDOMAIN",
 				d.Name, o.server, strings.Join(a.texts(), ", "))
 		}
 	}
@@ -208,7 +208,7 @@ func (d Lookup) judgeCanary(a asked) (outcome, error) {
 	return a[0], nil
 }
 
-func (d Lookup) judgeExact(a asked) (outcome, error) {
+func (d Lookup) judgeExact(a outcomes) (outcome, error) {
 	got, want := a.texts(), canonical(d.Expect.Answers)
 	if slices.Equal(slices.Sorted(slices.Values(got)), want) {
 		return a[0], nil
@@ -221,7 +221,7 @@ func (d Lookup) judgeExact(a asked) (outcome, error) {
 	return a[0], probe.Failf(probe.DNSWrongAnswer, "%s: got %s, want %s", d.Name, strings.Join(got, ", "), strings.Join(want, ", "))
 }
 
-// canonical writes addresses in their one canonical form, and sorts.
+// canonical returns the answers sorted, addresses in their canonical form.
 func canonical(answers []string) []string {
 	texts := make([]string, len(answers))
 	for i, answer := range answers {
@@ -234,11 +234,11 @@ func canonical(answers []string) []string {
 	return slices.Compact(texts)
 }
 
-// judgeFamilies forgives a missing AAAA if there is an A: hosts of one family are common. The reverse is not: most
-// networks could not reach such a name.
-func judgeFamilies(name string, a asked) (outcome, error) {
-	four, asked4 := a.of(dns.TypeA)
-	six, asked6 := a.of(dns.TypeAAAA)
+// judgeFamilies accepts a missing AAAA record if there is an A record: IPv4-only names are common. It rejects the reverse,
+// because most networks could not reach an IPv6-only name.
+func judgeFamilies(name string, a outcomes) (outcome, error) {
+	four, asked4 := a.ofType(dns.TypeA)
+	six, asked6 := a.ofType(dns.TypeAAAA)
 	for _, o := range a {
 		switch {
 		case o.err == nil:
@@ -252,23 +252,23 @@ func judgeFamilies(name string, a asked) (outcome, error) {
 	return a[0], nil
 }
 
-// bogus finds an address that cannot be a public service: block-lists answer 0.0.0.0, :: or loopback.
-func bogus(name string, a asked) (outcome, error) {
+// blockListed finds an address that cannot be a public service: block lists answer 0.0.0.0, :: or loopback.
+func blockListed(name string, a outcomes) (outcome, error) {
 	for _, o := range a {
 		for _, addr := range o.addrs {
-			if addr.IsUnspecified() || addr.Unmap().IsLoopback() && !private(name) {
-				return o, probe.Failf(probe.DNSWrongAnswer, "%s cannot be at %v: a block-list or a hosts file answers so%s", name, addr, o.because())
+			if addr.IsUnspecified() || addr.Unmap().IsLoopback() && !isPrivateName(name) {
+				return o, probe.Failf(probe.DNSWrongAnswer, "%s resolves to %v, as a block list or a hosts file answers%s", name, addr, o.reason())
 			}
 		}
 	}
 	return outcome{}, nil
 }
 
-// private reports whether name is set aside for use within a host or a site (RFC 6761, 6762, 8375 and ICANN's .internal),
-// where loopback may be the right answer.
-func private(name string) bool {
+// isPrivateName reports whether name is reserved for use within a host or a site (RFC 6761, 6762, 8375 and ICANN's
+// .internal). For such a name, loopback may be the right answer.
+func isPrivateName(name string) bool {
 	name = "." + strings.ToLower(strings.TrimSuffix(name, "."))
-	if strings.LastIndexByte(name, '.') == 0 { // one label: localhost, or the host's own name
+	if strings.LastIndexByte(name, '.') == 0 { // a single label: localhost or the host's own name
 		return true
 	}
 	return slices.ContainsFunc([]string{".localhost", ".test", ".example", ".local", ".home.arpa", ".internal"},

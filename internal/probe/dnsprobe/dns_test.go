@@ -20,70 +20,70 @@ import (
 )
 
 var dnsTests = []struct {
-	ask      string
-	types    string
-	expect   Expect
-	class    probe.Class
-	rcode    string
-	answers  string
-	warnings string
-	why      string // part of it
+	queryEach  string
+	types      string
+	expect     Expect
+	class      probe.Class
+	rcode      string
+	isResponse string
+	warnings   string
+	why        string // part of it
 }{
-	{ask: "ok.com", class: probe.OK, rcode: "NOERROR", answers: "192.0.2.80"},
-	{ask: "OK.com.", class: probe.OK, rcode: "NOERROR", answers: "192.0.2.80"},
-	{ask: "ok.com", types: "A AAAA", class: probe.OK, rcode: "NOERROR", answers: "192.0.2.80 2001:db8::80"},
-	{ask: "ok.com", types: "aaaa", class: probe.OK, rcode: "NOERROR", answers: "2001:db8::80"},
-	{ask: "two.com", class: probe.OK, rcode: "NOERROR", answers: "192.0.2.9 192.0.2.81"},
-	{ask: "alias.com", class: probe.OK, rcode: "NOERROR", answers: "192.0.2.80"},
-	{ask: "shouted.com", class: probe.OK, rcode: "NOERROR", answers: "192.0.2.80"},
-	{ask: "forged.com", class: probe.OK, rcode: "NOERROR", answers: "192.0.2.80"},
-	{ask: "large.com", class: probe.OK, rcode: "NOERROR", answers: "192.0.2.80"}, // the datagram holds none of its addresses
-	{ask: "plain.com", class: probe.OK, rcode: "NOERROR", answers: "192.0.2.80"},
-	{ask: "plainer.com", types: "A AAAA", class: probe.OK, rcode: "NOERROR", answers: "192.0.2.80 2001:db8::80"},
-	{ask: "deaf.com", types: "A AAAA", class: probe.OK, rcode: "NOERROR", answers: "192.0.2.80 2001:db8::80"},
-	{ask: "text.com", types: "TXT", class: probe.OK, rcode: "NOERROR", answers: `"a" "v=1" "b"`},
+	{queryEach: "ok.com", class: probe.OK, rcode: "NOERROR", isResponse: "192.0.2.80"},
+	{queryEach: "OK.com.", class: probe.OK, rcode: "NOERROR", isResponse: "192.0.2.80"},
+	{queryEach: "ok.com", types: "A AAAA", class: probe.OK, rcode: "NOERROR", isResponse: "192.0.2.80 2001:db8::80"},
+	{queryEach: "ok.com", types: "aaaa", class: probe.OK, rcode: "NOERROR", isResponse: "2001:db8::80"},
+	{queryEach: "two.com", class: probe.OK, rcode: "NOERROR", isResponse: "192.0.2.9 192.0.2.81"},
+	{queryEach: "alias.com", class: probe.OK, rcode: "NOERROR", isResponse: "192.0.2.80"},
+	{queryEach: "shouted.com", class: probe.OK, rcode: "NOERROR", isResponse: "192.0.2.80"},
+	{queryEach: "forged.com", class: probe.OK, rcode: "NOERROR", isResponse: "192.0.2.80"},
+	{queryEach: "large.com", class: probe.OK, rcode: "NOERROR", isResponse: "192.0.2.80"}, // the datagram holds none of its addresses
+	{queryEach: "plain.com", class: probe.OK, rcode: "NOERROR", isResponse: "192.0.2.80"},
+	{queryEach: "plainer.com", types: "A AAAA", class: probe.OK, rcode: "NOERROR", isResponse: "192.0.2.80 2001:db8::80"},
+	{queryEach: "deaf.com", types: "A AAAA", class: probe.OK, rcode: "NOERROR", isResponse: "192.0.2.80 2001:db8::80"},
+	{queryEach: "text.com", types: "TXT", class: probe.OK, rcode: "NOERROR", isResponse: `"a" "v=1" "b"`},
 
-	{ask: "gone.com", class: probe.DNSNameNotResolved, rcode: "NXDOMAIN", why: "gone.com does not exist"},
-	{ask: "dangling.com", class: probe.DNSNameNotResolved, rcode: "NXDOMAIN"},
-	{ask: "empty.com", class: probe.DNSNoData, rcode: "NOERROR", why: "empty.com has no A record"},
-	{ask: "aliasonly.com", class: probe.DNSNoData, rcode: "NOERROR"},
-	{ask: "text.com", types: "MX", class: probe.DNSNoData, rcode: "NOERROR"},
-	{ask: "servfail.com", class: probe.DNSServfail, rcode: "SERVFAIL"},
-	{ask: "bogus.com", class: probe.DNSServfail, rcode: "SERVFAIL", why: "(DNSSEC Bogus: no [2J key)"},
-	{ask: "refused.com", class: probe.DNSRefused, rcode: "REFUSED"},
-	{ask: "formerr.com", class: probe.DNSFailed, rcode: "FORMERR"},
-	{ask: "badvers.com", class: probe.DNSFailed, rcode: "BADVERS"},
-	{ask: "malformed.com", class: probe.DNSFailed, why: "malformed"},
-	{ask: "garbage.com", class: probe.DNSFailed, why: "none of the 2 datagrams"},
-	{ask: "silent.com", class: probe.DNSTimeout, why: "no answer"},
-	{ask: "a..b", class: probe.DNSFailed, why: "not a domain name"},
-	{ask: "", class: probe.DNSFailed, why: "not a domain name"},
-	{ask: "ok.com", types: "A,AAAA", class: probe.Internal, why: `unknown record type "A,AAAA"`},
+	{queryEach: "gone.com", class: probe.DNSNameNotResolved, rcode: "NXDOMAIN", why: "gone.com does not exist"},
+	{queryEach: "dangling.com", class: probe.DNSNameNotResolved, rcode: "NXDOMAIN"},
+	{queryEach: "empty.com", class: probe.DNSNoData, rcode: "NOERROR", why: "empty.com has no A record"},
+	{queryEach: "aliasonly.com", class: probe.DNSNoData, rcode: "NOERROR"},
+	{queryEach: "text.com", types: "MX", class: probe.DNSNoData, rcode: "NOERROR"},
+	{queryEach: "servfail.com", class: probe.DNSServfail, rcode: "SERVFAIL"},
+	{queryEach: "bogus.com", class: probe.DNSServfail, rcode: "SERVFAIL", why: "(DNSSEC Bogus: no [2J key)"},
+	{queryEach: "refused.com", class: probe.DNSRefused, rcode: "REFUSED"},
+	{queryEach: "formerr.com", class: probe.DNSFailed, rcode: "FORMERR"},
+	{queryEach: "badvers.com", class: probe.DNSFailed, rcode: "BADVERS"},
+	{queryEach: "malformed.com", class: probe.DNSFailed, why: "malformed"},
+	{queryEach: "garbage.com", class: probe.DNSFailed, why: "none of the 2 datagrams"},
+	{queryEach: "silent.com", class: probe.DNSTimeout, why: "no answer"},
+	{queryEach: "a..b", class: probe.DNSFailed, why: "not a domain name"},
+	{queryEach: "", class: probe.DNSFailed, why: "not a domain name"},
+	{queryEach: "ok.com", types: "A,AAAA", class: probe.Internal, why: `unknown record type "A,AAAA"`},
 
-	{ask: "four.com", types: "A AAAA", class: probe.OK, rcode: "NOERROR", answers: "192.0.2.80", warnings: "dns_no_aaaa"},
-	{ask: "four.com", types: "AAAA", class: probe.DNSNoData, rcode: "NOERROR"},
-	{ask: "six.com", types: "A AAAA", class: probe.DNSNoData, rcode: "NOERROR", answers: "2001:db8::80", why: "has AAAA but no A record"},
-	{ask: "empty.com", types: "A AAAA", class: probe.DNSNoData, rcode: "NOERROR"},
-	{ask: "halfservfail.com", types: "A AAAA", class: probe.DNSServfail, rcode: "SERVFAIL", answers: "192.0.2.80"},
+	{queryEach: "four.com", types: "A AAAA", class: probe.OK, rcode: "NOERROR", isResponse: "192.0.2.80", warnings: "dns_no_aaaa"},
+	{queryEach: "four.com", types: "AAAA", class: probe.DNSNoData, rcode: "NOERROR"},
+	{queryEach: "six.com", types: "A AAAA", class: probe.DNSNoData, rcode: "NOERROR", isResponse: "2001:db8::80", why: "has AAAA but no A record"},
+	{queryEach: "empty.com", types: "A AAAA", class: probe.DNSNoData, rcode: "NOERROR"},
+	{queryEach: "halfservfail.com", types: "A AAAA", class: probe.DNSServfail, rcode: "SERVFAIL", isResponse: "192.0.2.80"},
 
-	{ask: "zero.com", class: probe.DNSWrongAnswer, rcode: "NOERROR", answers: "0.0.0.0", why: "block-list"},
-	{ask: "zero.com", types: "AAAA", class: probe.DNSWrongAnswer, rcode: "NOERROR", answers: "::"},
-	{ask: "loop.com", class: probe.DNSWrongAnswer, rcode: "NOERROR", answers: "127.0.0.1"},
-	{ask: "loop.test", class: probe.OK, rcode: "NOERROR", answers: "127.0.0.1"},
-	{ask: "loop.com", expect: Expect{Answers: []string{"127.0.0.1"}}, class: probe.OK, rcode: "NOERROR", answers: "127.0.0.1"},
+	{queryEach: "zero.com", class: probe.DNSWrongAnswer, rcode: "NOERROR", isResponse: "0.0.0.0", why: "block list"},
+	{queryEach: "zero.com", types: "AAAA", class: probe.DNSWrongAnswer, rcode: "NOERROR", isResponse: "::"},
+	{queryEach: "loop.com", class: probe.DNSWrongAnswer, rcode: "NOERROR", isResponse: "127.0.0.1"},
+	{queryEach: "loop.test", class: probe.OK, rcode: "NOERROR", isResponse: "127.0.0.1"},
+	{queryEach: "loop.com", expect: Expect{Answers: []string{"127.0.0.1"}}, class: probe.OK, rcode: "NOERROR", isResponse: "127.0.0.1"},
 
-	{ask: "ok.com", types: "A AAAA", expect: Expect{Answers: []string{"2001:0db8:0::80", "192.0.2.80"}},
-		class: probe.OK, rcode: "NOERROR", answers: "192.0.2.80 2001:db8::80"},
-	{ask: "ok.com", expect: Expect{Answers: []string{"192.0.2.80", "192.0.2.81"}},
-		class: probe.DNSWrongAnswer, rcode: "NOERROR", answers: "192.0.2.80", why: "got 192.0.2.80, want 192.0.2.80, 192.0.2.81"},
-	{ask: "gone.com", expect: Expect{Answers: []string{"192.0.2.80"}}, class: probe.DNSNameNotResolved, rcode: "NXDOMAIN"},
-	{ask: "empty.com", expect: Expect{Answers: []string{"192.0.2.80"}}, class: probe.DNSNoData, rcode: "NOERROR"},
+	{queryEach: "ok.com", types: "A AAAA", expect: Expect{Answers: []string{"2001:0db8:0::80", "192.0.2.80"}},
+		class: probe.OK, rcode: "NOERROR", isResponse: "192.0.2.80 2001:db8::80"},
+	{queryEach: "ok.com", expect: Expect{Answers: []string{"192.0.2.80", "192.0.2.81"}},
+		class: probe.DNSWrongAnswer, rcode: "NOERROR", isResponse: "192.0.2.80", why: "got 192.0.2.80, want 192.0.2.80, 192.0.2.81"},
+	{queryEach: "gone.com", expect: Expect{Answers: []string{"192.0.2.80"}}, class: probe.DNSNameNotResolved, rcode: "NXDOMAIN"},
+	{queryEach: "empty.com", expect: Expect{Answers: []string{"192.0.2.80"}}, class: probe.DNSNoData, rcode: "NOERROR"},
 
-	{ask: "gone.com", types: "A AAAA", expect: Expect{NXDomain: true}, class: probe.OK, rcode: "NXDOMAIN"},
-	{ask: "four.com", types: "A AAAA", expect: Expect{NXDomain: true}, class: probe.DNSWrongAnswer, rcode: "NOERROR",
-		answers: "192.0.2.80", why: "rewritten"},
-	{ask: "empty.com", expect: Expect{NXDomain: true}, class: probe.DNSNoData, rcode: "NOERROR"},
-	{ask: "silent.com", expect: Expect{NXDomain: true}, class: probe.DNSTimeout},
+	{queryEach: "gone.com", types: "A AAAA", expect: Expect{NXDomain: true}, class: probe.OK, rcode: "NXDOMAIN"},
+	{queryEach: "four.com", types: "A AAAA", expect: Expect{NXDomain: true}, class: probe.DNSWrongAnswer, rcode: "NOERROR",
+		isResponse: "192.0.2.80", why: "rewrites NXDOMAIN"},
+	{queryEach: "empty.com", expect: Expect{NXDomain: true}, class: probe.DNSNoData, rcode: "NOERROR"},
+	{queryEach: "silent.com", expect: Expect{NXDomain: true}, class: probe.DNSTimeout},
 }
 
 // patienceInTests is how long an attempt that must fail by silence waits; any answer over loopback comes long before.
@@ -92,12 +92,12 @@ const patienceInTests = time.Second
 func TestDNS(t *testing.T) {
 	server := nameserver(t, behave)
 	for _, test := range dnsTests {
-		t.Run(test.ask+" "+test.types, func(t *testing.T) {
+		t.Run(test.queryEach+" "+test.types, func(t *testing.T) {
 			t.Parallel()
-			d := &Lookup{Name: test.ask, Types: strings.Fields(test.types), Nameservers: []netip.AddrPort{server}, Expect: test.expect}
+			d := &Lookup{Name: test.queryEach, Types: strings.Fields(test.types), Nameservers: []netip.AddrPort{server}, Expect: test.expect}
 			for how, r := range map[string]probe.Result{"by itself": tryDNS(t, d), "on a line": tryOnLine(t, d)} {
 				got := []string{r.Class.String(), r.RCode, strings.Join(r.Answers, " "), strings.Join(r.Warnings, " ")}
-				want := []string{test.class.String(), test.rcode, test.answers, test.warnings}
+				want := []string{test.class.String(), test.rcode, test.isResponse, test.warnings}
 				if diff := cmp.Diff(want, got); diff != "" {
 					t.Errorf("%s: class, rcode, answers, warnings (-want +got):\n%s\nwhy: %s", how, diff, r.Why)
 				}
@@ -128,12 +128,12 @@ func TestDNSNameserversInTurn(t *testing.T) {
 	good, silent, refused := nameserver(t, behave), nameserver(t, stayingSilent), nameserver(t, refusing)
 	closed := probetest.Nobody(t)
 	for _, test := range []struct {
-		name    string
-		servers []netip.AddrPort
-		ask     string
-		class   probe.Class
-		server  netip.AddrPort
-		warned  bool
+		name      string
+		servers   []netip.AddrPort
+		queryEach string
+		class     probe.Class
+		server    netip.AddrPort
+		warned    bool
 	}{
 		{"the first answers", []netip.AddrPort{good, silent}, "ok.com", probe.OK, good, false},
 		{"the first says NXDOMAIN", []netip.AddrPort{good, silent}, "gone.com", probe.DNSNameNotResolved, good, false},
@@ -147,7 +147,7 @@ func TestDNSNameserversInTurn(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			r := tryDNS(t, &Lookup{Name: test.ask, Nameservers: test.servers})
+			r := tryDNS(t, &Lookup{Name: test.queryEach, Nameservers: test.servers})
 			if r.Class != test.class || r.Server != test.server.String() {
 				t.Errorf("got %v from %s, want %v from %v (%s)", r.Class, r.Server, test.class, test.server, r.Why)
 			}
@@ -174,7 +174,7 @@ func TestDNSWithoutTCP(t *testing.T) {
 	go server.ActivateAndServe()
 	t.Cleanup(func() { conn.Close() })
 	r := tryDNS(t, &Lookup{Name: "large.com", Nameservers: []netip.AddrPort{netip.MustParseAddrPort(conn.LocalAddr().String())}})
-	if r.Class != probe.DNSUnreachable || !strings.Contains(r.Why, "its answer needs TCP") {
+	if r.Class != probe.DNSUnreachable || !strings.Contains(r.Why, "the answer is truncated and needs TCP") {
 		t.Errorf("got %v: %s", r.Class, r.Why)
 	}
 }
@@ -208,18 +208,18 @@ func TestClassifyResolve(t *testing.T) {
 		{"connect denied", op("dial", "connect", syscall.EACCES), probe.LocalDenied},
 		{"write denied", op("write", "write", syscall.EPERM), probe.LocalDenied},
 		{"no route", op("dial", "connect", syscall.ENETUNREACH), probe.LocalNoRoute},
-		{"an unreachable route", atDial(op("dial", "connect", syscall.EHOSTUNREACH)), probe.LocalNoRoute},
+		{"an unreachable route", dialError(op("dial", "connect", syscall.EHOSTUNREACH)), probe.LocalNoRoute},
 		{"no sockets", op("dial", "socket", syscall.EMFILE), probe.LocalResources},
 		{"network down", op("write", "write", syscall.ENETDOWN), probe.LocalNoInterface},
-		{"port refused", atRead(t.Context(), op("read", "read", syscall.ECONNREFUSED), 0), probe.DNSUnreachable},
-		{"router refuses", atRead(t.Context(), op("read", "read", syscall.ENETUNREACH), 0), probe.DNSUnreachable},
-		{"ICMPv6 prohibited", atRead(t.Context(), op("read", "read", syscall.EACCES), 0), probe.DNSUnreachable},
-		{"silence", atRead(t.Context(), os.ErrDeadlineExceeded, 0), probe.DNSTimeout},
-		{"strangers only", atRead(t.Context(), os.ErrDeadlineExceeded, 2), probe.DNSFailed},
+		{"port refused", readError(t.Context(), op("read", "read", syscall.ECONNREFUSED), 0), probe.DNSUnreachable},
+		{"router refuses", readError(t.Context(), op("read", "read", syscall.ENETUNREACH), 0), probe.DNSUnreachable},
+		{"ICMPv6 prohibited", readError(t.Context(), op("read", "read", syscall.EACCES), 0), probe.DNSUnreachable},
+		{"silence", readError(t.Context(), os.ErrDeadlineExceeded, 0), probe.DNSTimeout},
+		{"strangers only", readError(t.Context(), os.ErrDeadlineExceeded, 2), probe.DNSFailed},
 		{"Go: not found", &net.DNSError{Err: "no such host", IsNotFound: true}, probe.DNSNameNotResolved},
 		{"Go: timeout", &net.DNSError{Err: "i/o timeout", IsTimeout: true}, probe.DNSTimeout},
 		{"Go: else", &net.DNSError{Err: "server misbehaving"}, probe.DNSFailed},
-		{"several nameservers", allFailed([]error{probe.Failf(probe.DNSTimeout, "one"), probe.Failf(probe.DNSRefused, "two")}), probe.DNSRefused},
+		{"several nameservers", joinFailures([]error{probe.Failf(probe.DNSTimeout, "one"), probe.Failf(probe.DNSRefused, "two")}), probe.DNSRefused},
 	} {
 		if got := probe.Classify(probe.Resolve, test.err); got != test.want {
 			t.Errorf("%s: got %v, want %v", test.name, got, test.want)

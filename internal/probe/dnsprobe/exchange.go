@@ -19,42 +19,42 @@ import (
 	"netwatchd/internal/probe"
 )
 
-// patience is how long a nameserver is waited for when the attempt itself has no deadline: resolv.conf(5)'s default.
-const patience = 5 * time.Second
+// defaultTimeout bounds the wait for a nameserver if the attempt has no deadline: resolv.conf(5)'s default.
+const defaultTimeout = 5 * time.Second
 
-// ask puts a question to each nameserver in turn until one answers it, that is, says that the name exists or that it does
-// not. Each gets an equal part of the time left, so that a dead first one leaves time to learn that the second lives.
-func ask(ctx context.Context, servers []netip.AddrPort, q question) (reply, error) {
+// queryEach queries the nameservers in turn until one answers conclusively: the name exists, or it does not. Each gets an
+// equal share of the time left, so that a dead first nameserver leaves time to reach the second.
+func queryEach(ctx context.Context, servers []netip.AddrPort, q question) (reply, error) {
 	var failures []error
 	for i, server := range servers {
-		r, err := exchange(ctx, server, share(ctx, len(servers)-i), q)
+		r, err := exchange(ctx, server, shareOfTime(ctx, len(servers)-i), q)
 		r.failed = i
 		if err == nil {
-			err = r.unusable(q)
+			err = r.rcodeError(q)
 		}
 		if err == nil {
 			return r, nil
 		}
 		failures = append(failures, err)
 		if i == len(servers)-1 || ctx.Err() != nil {
-			return r, allFailed(failures)
+			return r, joinFailures(failures)
 		}
 	}
-	return reply{}, probe.Failf(probe.DNSNoNameserver, "no nameserver to ask: name one")
+	return reply{}, probe.Failf(probe.DNSNoNameserver, "no nameserver to query: configure one")
 }
 
-// share is the end of an equal part of the time left, for the first of n who need it.
-func share(ctx context.Context, n int) time.Time {
+// shareOfTime returns the end of the first of n equal parts of the time left.
+func shareOfTime(ctx context.Context, n int) time.Time {
 	now := time.Now()
 	deadline, ok := ctx.Deadline()
 	if !ok {
-		return now.Add(patience)
+		return now.Add(defaultTimeout)
 	}
 	return now.Add(deadline.Sub(now) / time.Duration(max(n, 1)))
 }
 
-// allFailed has the class of the last failure and the text of all: a stub resolver, too, reports the last.
-func allFailed(failures []error) error {
+// joinFailures has the class of the last failure, which a stub resolver also reports, and the text of all.
+func joinFailures(failures []error) error {
 	last := failures[len(failures)-1]
 	if len(failures) == 1 {
 		return last
@@ -66,13 +66,13 @@ func allFailed(failures []error) error {
 	return fmt.Errorf("%s%w", text.String(), last)
 }
 
-// conclusive reports whether the nameserver said that the name exists, or that it does not.
+// conclusive reports whether the nameserver answered that the name exists or that it does not.
 func (r reply) conclusive() bool {
 	return r.answered && (r.rcode == dns.RcodeSuccess || r.rcode == dns.RcodeNameError)
 }
 
-// unusable is the error of a response that sends a stub resolver on to the next nameserver.
-func (r reply) unusable(q question) error {
+// rcodeError is the error of a response after which a stub resolver tries the next nameserver.
+func (r reply) rcodeError(q question) error {
 	class := probe.DNSFailed
 	switch r.rcode {
 	case dns.RcodeSuccess, dns.RcodeNameError:
@@ -82,28 +82,28 @@ func (r reply) unusable(q question) error {
 	case dns.RcodeRefused:
 		class = probe.DNSRefused
 	}
-	return probe.Failf(class, "%s answers %s for %v%s", r.server, rcodeName(r.rcode), q, r.because())
+	return probe.Failf(class, "%s answers %s for %v%s", r.server, rcodeName(r.rcode), q, r.reason())
 }
 
-// failure is the error of a reply that holds nothing of what was asked for.
-func (r reply) failure(q question) error {
+// emptyError is the error of a reply without a record of the queried type.
+func (r reply) emptyError(q question) error {
 	switch {
 	case r.rcode == dns.RcodeNameError:
-		return probe.Failf(probe.DNSNameNotResolved, "%s does not exist: %s answers NXDOMAIN%s", q.name, r.server, r.because())
+		return probe.Failf(probe.DNSNameNotResolved, "%s does not exist: %s answers NXDOMAIN%s", q.name, r.server, r.reason())
 	case r.empty():
-		return probe.Failf(probe.DNSNoData, "%s has no %v record: %s answers without data%s", q.name, dns.Type(q.qtype), r.server, r.because())
+		return probe.Failf(probe.DNSNoData, "%s has no %v record: %s returns an empty answer%s", q.name, dns.Type(q.qtype), r.server, r.reason())
 	}
 	return nil
 }
 
-func (r reply) because() string {
+func (r reply) reason() string {
 	if r.detail == "" {
 		return ""
 	}
 	return " (" + r.detail + ")"
 }
 
-// A scratch is what one exchange writes and reads, kept for the next: a probe by the thousand should leave no garbage.
+// A scratch holds the buffers of one exchange and is reused: thousands of probes must not produce garbage.
 type scratch struct {
 	query  [queryLimit]byte
 	answer [datagram]byte
@@ -111,7 +111,7 @@ type scratch struct {
 
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
-// exchange asks one nameserver, over UDP and, if its answer did not fit, over TCP.
+// exchange queries one nameserver over UDP and, if the answer is truncated, over TCP.
 func exchange(ctx context.Context, server netip.AddrPort, deadline time.Time, q question) (reply, error) {
 	s := scratches.Get().(*scratch)
 	defer scratches.Put(s)
@@ -125,20 +125,20 @@ func exchange(ctx context.Context, server netip.AddrPort, deadline time.Time, q 
 	}
 	r.server = server.String()
 	if err != nil {
-		return r, fmt.Errorf("asking %s for %v: %w", r.server, q, err)
+		return r, fmt.Errorf("query to %s for %v: %w", r.server, q, err)
 	}
 	return r, nil
 }
 
 func overUDP(ctx context.Context, server netip.AddrPort, deadline time.Time, query, buf []byte, qtype uint16) (reply, error) {
-	socket, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(server)) // a port of its own for each question
+	socket, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(server)) // each query has its own port
 	if err != nil {
-		return reply{}, atDial(err)
+		return reply{}, dialError(err)
 	}
 	defer socket.Close()
-	conn := &askingTwice{Conn: socket, ctx: ctx}
+	conn := &ednsFallbackConn{Conn: socket, ctx: ctx}
 	conn.SetDeadline(deadline)
-	defer cutShort(ctx, socket)()
+	defer cancelReads(ctx, socket)()
 	n, err := roundTrip(ctx, conn, query, buf)
 	if err != nil {
 		return reply{}, err
@@ -146,7 +146,7 @@ func overUDP(ctx context.Context, server netip.AddrPort, deadline time.Time, que
 	return readReply(buf[:n], qtype)
 }
 
-// roundTrip waits for the answer to query, whatever else comes before it.
+// roundTrip sends query and waits for its answer; it discards datagrams that do not match.
 func roundTrip(ctx context.Context, conn net.Conn, query, buf []byte) (int, error) {
 	if _, err := conn.Write(query); err != nil {
 		return 0, err
@@ -154,52 +154,52 @@ func roundTrip(ctx context.Context, conn net.Conn, query, buf []byte) (int, erro
 	for strangers := 0; ; strangers++ {
 		n, err := conn.Read(buf)
 		if err != nil {
-			return 0, atRead(ctx, err, strangers)
+			return 0, readError(ctx, err, strangers)
 		}
-		if answers(query, buf[:n]) {
+		if isResponse(query, buf[:n]) {
 			return n, nil
 		}
 	}
 }
 
-// halfway is when a nameserver that has said nothing is asked once more: a datagram may be lost, and a question with EDNS0
-// may be dropped by a nameserver, or a firewall before it, that is older than that. It leaves as long for the second answer.
-func halfway(start, deadline time.Time) time.Time { return start.Add(deadline.Sub(start) / 2) }
+// halfTime is when a silent nameserver is queried again. A datagram may be lost, and an old nameserver or firewall may drop
+// queries with EDNS0. The second answer has as much time as the first.
+func halfTime(start, deadline time.Time) time.Time { return start.Add(deadline.Sub(start) / 2) }
 
-// askingTwice is a socket to one nameserver, for one question. It asks a second time, without EDNS0, when half of the time is
-// over, or when the nameserver does not understand the first time.
-type askingTwice struct {
+// ednsFallbackConn is a socket to one nameserver, for one query. It repeats the query without EDNS0 at half time, or when
+// the nameserver rejects EDNS0.
+type ednsFallbackConn struct {
 	net.Conn
 	ctx      context.Context
 	deadline time.Time
 	query    []byte
-	again    bool // it has
+	retried  bool // it has
 }
 
-// SetDeadline gives it its time.
-func (c *askingTwice) SetDeadline(at time.Time) error {
+// SetDeadline sets the end of the second try.
+func (c *ednsFallbackConn) SetDeadline(at time.Time) error {
 	c.deadline = at
-	return c.Conn.SetDeadline(halfway(time.Now(), at))
+	return c.Conn.SetDeadline(halfTime(time.Now(), at))
 }
 
-func (c *askingTwice) Write(query []byte) (int, error) {
+func (c *ednsFallbackConn) Write(query []byte) (int, error) {
 	c.query = query
 	return c.Conn.Write(query)
 }
 
-func (c *askingTwice) Read(b []byte) (int, error) {
+func (c *ednsFallbackConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	silent := errors.Is(err, os.ErrDeadlineExceeded)
-	puzzled := err == nil && answers(c.query, b[:n]) && wantsItPlain(b[:n])
-	if c.again || !silent && !puzzled || c.ctx.Err() != nil {
+	puzzled := err == nil && isResponse(c.query, b[:n]) && rejectsEDNS(b[:n])
+	if c.retried || !silent && !puzzled || c.ctx.Err() != nil {
 		return n, err
 	}
-	c.again = true
+	c.retried = true
 	c.Conn.SetDeadline(c.deadline)
-	if c.ctx.Err() != nil { // and who cut it short meanwhile has been overruled
+	if c.ctx.Err() != nil { // SetDeadline above has undone a cancellation
 		return 0, os.ErrDeadlineExceeded
 	}
-	if _, err := c.Conn.Write(plainly(c.query)); err != nil {
+	if _, err := c.Conn.Write(withoutEDNS(c.query)); err != nil {
 		return 0, err
 	}
 	return c.Conn.Read(b)
@@ -209,40 +209,40 @@ func overTCP(ctx context.Context, server netip.AddrPort, deadline time.Time, que
 	dialer := net.Dialer{Deadline: deadline}
 	conn, err := dialer.DialContext(ctx, "tcp", server.String())
 	if err != nil {
-		return reply{}, fmt.Errorf("its answer needs TCP: %w", err)
+		return reply{}, fmt.Errorf("the answer is truncated and needs TCP: %w", err)
 	}
 	defer conn.Close()
 	conn.SetDeadline(deadline)
-	defer cutShort(ctx, conn)()
+	defer cancelReads(ctx, conn)()
 	if _, err := conn.Write(query); err != nil {
 		return reply{}, err
 	}
 	var length [2]byte
 	if _, err := io.ReadFull(conn, length[:]); err != nil {
-		return reply{}, atRead(ctx, err, 0)
+		return reply{}, readError(ctx, err, 0)
 	}
 	msg := make([]byte, binary.BigEndian.Uint16(length[:]))
 	if _, err := io.ReadFull(conn, msg); err != nil {
-		return reply{}, atRead(ctx, err, 0)
+		return reply{}, readError(ctx, err, 0)
 	}
-	if !answers(query[2:], msg) {
-		return reply{}, probe.Failf(probe.DNSFailed, "its answer over TCP is to another question")
+	if !isResponse(query[2:], msg) {
+		return reply{}, probe.Failf(probe.DNSFailed, "the answer over TCP is for another query")
 	}
 	clearTruncated(msg)
 	return readReply(msg, qtype)
 }
 
-// clearTruncated makes a message that came over TCP count as whole: there is no way to a longer one (go.dev/issue/64896).
+// clearTruncated marks a message received over TCP as complete: there is no way to get a longer one (go.dev/issue/64896).
 func clearTruncated(msg []byte) { msg[2] &^= 0x02 }
 
-// cutShort ends what conn waits for when ctx is cancelled. The returned function must be called.
-func cutShort(ctx context.Context, conn net.Conn) (stop func() bool) {
+// cancelReads makes conn's reads fail when ctx ends. The caller must call the returned function.
+func cancelReads(ctx context.Context, conn net.Conn) (stop func() bool) {
 	return context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
 }
 
-// atDial and atRead know what the same errno means at different calls of UDP: before a packet was sent it is this host
-// speaking, afterwards it is the network (an ICMP message).
-func atDial(err error) error {
+// dialError and readError classify an errno by the call it came from: before a packet was sent it is this host's,
+// afterwards it is the network's (an ICMP message).
+func dialError(err error) error {
 	switch {
 	case errors.Is(err, syscall.EHOSTUNREACH): // an "unreachable" route
 		return probe.Fail(probe.LocalNoRoute, err)
@@ -252,7 +252,7 @@ func atDial(err error) error {
 	return err
 }
 
-func atRead(ctx context.Context, err error, strangers int) error {
+func readError(ctx context.Context, err error, strangers int) error {
 	var timeout net.Error
 	switch errno, _ := errors.AsType[syscall.Errno](err); {
 	case ctx.Err() == context.Canceled:
@@ -260,11 +260,11 @@ func atRead(ctx context.Context, err error, strangers int) error {
 	case errno == syscall.ECONNREFUSED:
 		return probe.Failf(probe.DNSUnreachable, "no nameserver runs there: %w", errno)
 	case errno == syscall.ENETUNREACH, errno == syscall.EHOSTUNREACH, errno == syscall.EACCES: // ICMPv6 "prohibited"
-		return probe.Failf(probe.DNSUnreachable, "the network cannot or will not reach it: %w", errno)
+		return probe.Failf(probe.DNSUnreachable, "the network reports it as unreachable: %w", errno)
 	case !errors.As(err, &timeout) || !timeout.Timeout():
 		return probe.Fail(probe.DNSFailed, err)
 	case strangers > 0:
-		return probe.Failf(probe.DNSFailed, "none of the %d datagrams it sent answers the question", strangers)
+		return probe.Failf(probe.DNSFailed, "none of the %d datagrams received answers the query", strangers)
 	}
 	return probe.Failf(probe.DNSTimeout, "no answer")
 }

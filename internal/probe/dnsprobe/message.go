@@ -19,7 +19,7 @@ import (
 
 const (
 
-	// datagram is the largest answer asked for by EDNS0: what passes every path unfragmented (dnsflagday.net/2020).
+	// datagram is the largest answer requested by EDNS0: it passes every path unfragmented (dnsflagday.net/2020).
 	datagram = 1232
 
 	header = 12 // octets before the question (RFC 1035, 4.1.1)
@@ -30,7 +30,7 @@ const (
 	queryLimit = 2 + header + 255 + 4 + optLength
 )
 
-// A question is a name and a record type.
+// A question is what a query asks for.
 type question struct {
 	name  string
 	qtype uint16
@@ -38,21 +38,21 @@ type question struct {
 
 func (q question) String() string { return q.name + " " + dns.Type(q.qtype).String() }
 
-// A reply is what a nameserver said to one question.
+// A reply is a nameserver's answer to one question.
 type reply struct {
 	server    string
-	answered  bool // the rest was filled in from a response
+	answered  bool // there was a response; the fields below are from it
 	rcode     int  // with EDNS0's upper bits
 	truncated bool
-	detail    string       // the server's own reason, where it gives one (RFC 8914)
-	addrs     []netip.Addr // of an A or AAAA question: the records at the end of any chain of aliases
-	records   []string     // of other questions
-	failed    int          // nameservers that were asked before this one and did not answer
+	detail    string       // the server's extended error, if any (RFC 8914)
+	addrs     []netip.Addr // for A or AAAA: the addresses at the end of any CNAME chain
+	records   []string     // for other types
+	failed    int          // nameservers queried before this one that did not answer
 }
 
 func (r reply) empty() bool { return len(r.addrs) == 0 && len(r.records) == 0 }
 
-// packQuery writes into buf a recursive query with a fresh id, behind the two octets of length that TCP wants.
+// packQuery writes a recursive query with a random id into buf, after the two length octets that TCP needs.
 func packQuery(buf []byte, q question) ([]byte, error) {
 	name := dns.Fqdn(q.name)
 	end, err := dns.PackDomainName(name, buf, 2+header, nil, false)
@@ -68,8 +68,9 @@ func packQuery(buf []byte, q question) ([]byte, error) {
 	return buf, nil
 }
 
-// plainly is a query without EDNS0, if it ends in an OPT record without options, as those of packQuery and of Go's resolver do.
-func plainly(query []byte) []byte {
+// withoutEDNS returns query without its OPT record, if that is its last record and has no options, as in queries of
+// packQuery and of Go's resolver.
+func withoutEDNS(query []byte) []byte {
 	opt := len(query) - optLength
 	if opt < header || query[header-1] != 1 || query[opt] != 0 || binary.BigEndian.Uint16(query[opt+1:]) != dns.TypeOPT {
 		return query
@@ -79,15 +80,15 @@ func plainly(query []byte) []byte {
 	return plain
 }
 
-// wantsItPlain reports whether a response is that of a server that does not know EDNS0 (RFC 6891, 7).
-func wantsItPlain(msg []byte) bool {
+// rejectsEDNS reports whether a response is from a server without EDNS0 (RFC 6891, 7).
+func rejectsEDNS(msg []byte) bool {
 	rcode := int(msg[3] & 0xf)
 	return rcode == dns.RcodeFormatError || rcode == dns.RcodeNotImplemented
 }
 
-// answers reports whether msg is a response to query: same id, same question. An error may come without the question:
-// a server that could not read the query has none to repeat.
-func answers(query, msg []byte) bool {
+// isResponse reports whether msg is a response to query: same id, same question. An error response may lack the question,
+// because the server could not read it.
+func isResponse(query, msg []byte) bool {
 	if len(msg) < header || len(query) < header || msg[0] != query[0] || msg[1] != query[1] || msg[2]&0x80 == 0 {
 		return false
 	}
@@ -111,7 +112,7 @@ func questionOctets(query []byte) ([]byte, bool) {
 	return nil, false
 }
 
-// foldASCII compares as names are compared. No length octet reaches 'A', so it may run over those too.
+// foldASCII compares names case-insensitively. Length octets are below 'A' and need no special case.
 func foldASCII(a, b []byte) bool {
 	for i := range a {
 		if a[i] != b[i] && (a[i]|0x20 != b[i]|0x20 || a[i]|0x20 < 'a' || a[i]|0x20 > 'z') {
@@ -121,7 +122,7 @@ func foldASCII(a, b []byte) bool {
 	return true
 }
 
-var errMalformed = probe.Fail(probe.DNSFailed, errors.New("the answer is malformed"))
+var errMalformed = probe.Fail(probe.DNSFailed, errors.New("malformed answer"))
 
 // readReply reads a response that answers a question of type qtype.
 func readReply(msg []byte, qtype uint16) (reply, error) {
@@ -177,7 +178,7 @@ func readAddresses(p *dnsmessage.Parser, qtype dnsmessage.Type) ([]netip.Addr, e
 	}
 }
 
-// readRecords gives the records of any other type as a zone file would, without their owner and TTL.
+// readRecords returns records of other types in zone-file format, without owner and TTL.
 func readRecords(msg []byte, qtype uint16) ([]string, error) {
 	var m dns.Msg
 	if err := m.Unpack(msg); err != nil {
@@ -192,11 +193,11 @@ func readRecords(msg []byte, qtype uint16) ([]string, error) {
 	return records, nil
 }
 
-// extendedError is the EDNS0 option in which a server says why (RFC 8914).
+// extendedError is the EDNS0 option with a server's reason (RFC 8914).
 const extendedError = 15
 
-// readOPT adds what the OPT record says: the upper bits of the response code, and the server's reason. It is not worth an
-// error: an answer without it is complete.
+// readOPT adds the OPT record's data: the upper bits of the response code and the server's reason. It returns no error,
+// because an answer without them is complete.
 func (r *reply) readOPT(p *dnsmessage.Parser) {
 	if p.SkipAllAnswers() != nil || p.SkipAllAuthorities() != nil {
 		return
@@ -219,14 +220,14 @@ func (r *reply) readOPT(p *dnsmessage.Parser) {
 		}
 		for _, option := range opt.Options {
 			if option.Code == extendedError && len(option.Data) >= 2 {
-				r.detail = reason(binary.BigEndian.Uint16(option.Data), string(option.Data[2:]))
+				r.detail = extendedErrorText(binary.BigEndian.Uint16(option.Data), string(option.Data[2:]))
 			}
 		}
 		return
 	}
 }
 
-func reason(code uint16, text string) string {
+func extendedErrorText(code uint16, text string) string {
 	known, ok := dns.ExtendedErrorCodeToString[code]
 	if !ok {
 		known = "extended error " + strconv.Itoa(int(code))
@@ -234,11 +235,11 @@ func reason(code uint16, text string) string {
 	if text == "" {
 		return known
 	}
-	return known + ": " + redact.Line(text, 80) // a block-list's notice fits; a page would not be read
+	return known + ": " + redact.Line(text, 80) // fits the notice of a block list
 }
 
 func rcodeName(rcode int) string {
-	if rcode == dns.RcodeBadVers { // shares its number with TSIG's BADSIG, which no query of ours can earn
+	if rcode == dns.RcodeBadVers { // has the same number as TSIG's BADSIG, which our queries cannot cause
 		return "BADVERS"
 	}
 	if name, ok := dns.RcodeToString[rcode]; ok {

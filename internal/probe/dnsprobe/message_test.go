@@ -24,7 +24,7 @@ func TestPackQuery(t *testing.T) {
 		if m.Question[0] != want || !m.RecursionDesired || m.IsEdns0() == nil || m.IsEdns0().UDPSize() != datagram {
 			t.Errorf("%s: packed as\n%v", name, &m)
 		}
-		if q := asks(packed[2:]); q != (question{dns.Fqdn(name), dns.TypeAAAA}) {
+		if q := parseQuestion(packed[2:]); q != (question{dns.Fqdn(name), dns.TypeAAAA}) {
 			t.Errorf("%s: read back as %v", name, q)
 		}
 	}
@@ -60,10 +60,10 @@ func FuzzReply(f *testing.F) {
 		f.Add(w.msg)
 	}
 	f.Fuzz(func(t *testing.T, msg []byte) {
-		if answers(query, msg) && [2]byte(msg) != [2]byte(query) {
+		if isResponse(query, msg) && [2]byte(msg) != [2]byte(query) {
 			t.Errorf("an answer with id %x was taken for %x", msg[:2], query[:2])
 		}
-		asks(msg)
+		parseQuestion(msg)
 		for _, qtype := range []uint16{dns.TypeA, dns.TypeAAAA, dns.TypeTXT} {
 			r, err := readReply(msg, qtype)
 			if r.answered == (err != nil) {

@@ -20,26 +20,27 @@ import (
 	"netwatchd/internal/probe"
 )
 
-// Pool make lookups at named nameservers by the thousand. All questions that are in flight to one nameserver share a
+// A Pool makes thousands of lookups at named nameservers. All queries in flight to one nameserver share a socket, and answers
+// are read in batches. A lookup has no goroutine, timer or socket of its own: together they cost three times the rest. at named nameservers by the thousand. All questions that are in flight to one nameserver share a
 // socket, and what comes back is read many datagrams at a time: an attempt so made has no goroutine, no timer and no
 // socket of its own, which together cost three times what is left.
 type Pool struct {
 	ctx     context.Context
 	working sync.WaitGroup
 	mu      sync.Mutex
-	lines   map[netip.AddrPort]*dnsLine
+	lines   map[netip.AddrPort]*sharedSocket
 }
 
-// NewPool returns lines that are closed when ctx ends.
+// NewPool returns a pool that closes when ctx ends.
 func NewPool(ctx context.Context) *Pool {
-	return &Pool{ctx: ctx, lines: make(map[netip.AddrPort]*dnsLine)}
+	return &Pool{ctx: ctx, lines: make(map[netip.AddrPort]*sharedSocket)}
 }
 
-// Wait waits until everything is closed, which is at once when the context has ended.
+// Wait waits until all sockets are closed, soon after the context has ended.
 func (ls *Pool) Wait() { ls.working.Wait() }
 
-// Start begins p's attempt if it is a lookup at one named nameserver, and reports whether it did. Then done hears of the
-// end, once, from another goroutine; but not after the context has ended: what we cut short ourselves is not news.
+// Start starts p's attempt if it is a lookup at one named nameserver, and reports whether it is. It calls done once, from
+// another goroutine, with the result; never after the context has ended, because a cancelled attempt has no result.
 func (ls *Pool) Start(p *probe.Probe, done func(probe.Result)) bool {
 	d, ok := p.Prober.(*Lookup)
 	if !ok || len(d.Nameservers) != 1 {
@@ -49,50 +50,50 @@ func (ls *Pool) Start(p *probe.Probe, done func(probe.Result)) bool {
 	if err != nil {
 		return false
 	}
-	l := &lookupInFlight{probe: p, dns: d, start: time.Now(), asked: make(asked, len(types)), done: done}
+	l := &pendingLookup{probe: p, dns: d, start: time.Now(), outcomes: make(outcomes, len(types)), done: done}
 	l.open.Store(int32(len(types)))
-	deadline := l.start.Add(patience)
+	deadline := l.start.Add(defaultTimeout)
 	if p.Timeout > 0 {
 		deadline = l.start.Add(p.Timeout)
 	}
 	for i, qtype := range types {
-		ls.put(&inFlight{lookup: l, index: i, question: question{d.Name, qtype}, deadline: deadline, again: halfway(l.start, deadline)}, d.Nameservers[0])
+		ls.send(&pendingQuery{lookup: l, index: i, question: question{d.Name, qtype}, deadline: deadline, retryAt: halfTime(l.start, deadline)}, d.Nameservers[0])
 	}
 	return true
 }
 
-// A lookupInFlight is an attempt of which some questions are not answered yet.
-type lookupInFlight struct {
-	probe *probe.Probe
-	dns   *Lookup
-	start time.Time
-	asked asked
-	open  atomic.Int32
-	done  func(probe.Result)
+// A pendingLookup is an attempt with unanswered queries.
+type pendingLookup struct {
+	probe    *probe.Probe
+	dns      *Lookup
+	start    time.Time
+	outcomes outcomes
+	open     atomic.Int32
+	done     func(probe.Result)
 }
 
-// An inFlight is one question that was sent.
-type inFlight struct {
-	lookup    *lookupInFlight
+// A pendingQuery is one query in flight.
+type pendingQuery struct {
+	lookup    *pendingLookup
 	index     int
 	question  question
-	query     []byte // behind two octets of length, which only TCP wants
+	query     []byte // after two length octets, which only TCP needs
 	deadline  time.Time
-	again     time.Time // when it is asked a second time, plainly; zero: it was
-	strangers int       // how many the line had met before
+	retryAt   time.Time // when to repeat it without EDNS0; zero: done
+	strangers int       // the socket's count of mismatched datagrams when it was sent
 }
 
-// wake is when something is due.
-func (q *inFlight) wake() time.Time {
-	if q.again.IsZero() {
+// nextEvent is when to repeat the query or to end it.
+func (q *pendingQuery) nextEvent() time.Time {
+	if q.retryAt.IsZero() {
 		return q.deadline
 	}
-	return q.again
+	return q.retryAt
 }
 
-// put sends a question. An end that comes at once comes from another goroutine as well: the caller may be the one who has
-// to hear of it.
-func (ls *Pool) put(q *inFlight, server netip.AddrPort) {
+// send sends a query. An immediate error is also reported from another goroutine, because the caller may be the one that
+// handles results.
+func (ls *Pool) send(q *pendingQuery, server netip.AddrPort) {
 	s := scratches.Get().(*scratch)
 	query, err := packQuery(s.query[:], q.question)
 	q.query = bytes.Clone(query)
@@ -101,7 +102,7 @@ func (ls *Pool) put(q *inFlight, server netip.AddrPort) {
 		ls.working.Go(func() { ls.end(q, outcome{qtype: q.question.qtype, err: probe.Fail(probe.DNSFailed, err)}) })
 		return
 	}
-	l, err := ls.enter(q, server)
+	l, err := ls.assign(q, server)
 	if err == nil {
 		err = l.send(ls, q, q.query[2:])
 	}
@@ -110,26 +111,26 @@ func (ls *Pool) put(q *inFlight, server netip.AddrPort) {
 	}
 }
 
-// enter gives q a line: the one in use, or a new one.
-func (ls *Pool) enter(q *inFlight, server netip.AddrPort) (*dnsLine, error) {
+// assign adds q to the nameserver's current socket, or to a new one.
+func (ls *Pool) assign(q *pendingQuery, server netip.AddrPort) (*sharedSocket, error) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
-	if l := ls.lines[server]; l != nil && l.enter(q) {
+	if l := ls.lines[server]; l != nil && l.add(q) {
 		return l, nil
 	}
 	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(server))
 	if err != nil {
-		return nil, atDial(err)
+		return nil, dialError(err)
 	}
-	_ = conn.SetReadBuffer(readBuffer) // less is taken if the kernel says so
-	l := &dnsLine{conn: conn, server: server, name: server.String(), made: time.Now(), open: make(map[uint16]*inFlight)}
-	l.enter(q)
+	_ = conn.SetReadBuffer(readBuffer) // the kernel may grant less
+	l := &sharedSocket{conn: conn, server: server, name: server.String(), made: time.Now(), open: make(map[uint16]*pendingQuery)}
+	l.add(q)
 	ls.lines[server] = l
 	ls.working.Go(func() { l.read(ls) })
 	return l, nil
 }
 
-func (ls *Pool) leave(l *dnsLine) {
+func (ls *Pool) remove(l *sharedSocket) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	if ls.lines[l.server] == l {
@@ -137,67 +138,67 @@ func (ls *Pool) leave(l *dnsLine) {
 	}
 }
 
-// settle ends q with what a nameserver said, or why it said nothing.
-func (ls *Pool) settle(q *inFlight, server string, r reply, err error) {
+// settle ends q with a reply or an error.
+func (ls *Pool) settle(q *pendingQuery, server string, r reply, err error) {
 	r.server = server
 	if err != nil {
 		err = fmt.Errorf("asking %s for %v: %w", server, q.question, err)
-	} else if err = r.unusable(q.question); err == nil {
-		err = r.failure(q.question)
+	} else if err = r.rcodeError(q.question); err == nil {
+		err = r.emptyError(q.question)
 	}
 	ls.end(q, outcome{r, q.question.qtype, err})
 }
 
-func (ls *Pool) end(q *inFlight, o outcome) {
+func (ls *Pool) end(q *pendingQuery, o outcome) {
 	l := q.lookup
-	l.asked[q.index] = o
+	l.outcomes[q.index] = o
 	if l.open.Add(-1) > 0 || ls.ctx.Err() != nil {
 		return
 	}
-	facts, err := probe.Guard(func() (probe.Facts, error) { return l.dns.conclude(l.start, l.asked) })
+	facts, err := probe.Guard(func() (probe.Facts, error) { return l.dns.conclude(l.start, l.outcomes) })
 	l.done(l.probe.Conclude(l.start, facts, err))
 }
 
 const (
-	// freshFor is how long after its making a socket is asked through. An attempt every few seconds always gets a new one,
-	// with the port, source address and route of that moment: an old one would measure yesterday's network.
-	freshFor = time.Second
+	// socketLifetime is how long a socket takes new queries. An attempt every few seconds always gets a new socket, with the
+	// current port, source address and route: an old socket would measure yesterday's network.
+	socketLifetime = time.Second
 
-	// idsMost is how many of the 65,536 ids are used on one socket, each of them once: so many remain that the next is found
-	// at the second try at worst, on average, and nobody who does not see the questions can guess one.
-	idsMost = 1 << 15
+	// maxIDs is how many of the 65,536 ids one socket uses, each once. Half of them stay free: a random id is free at the
+	// second try on average, and an off-path attacker cannot guess one.
+	maxIDs = 1 << 15
 
-	// readBuffer has room for the answers to what ten thousand attempts a second ask within a quarter of a second: as long
-	// as the reader may be kept from its work. The kernel counts some 800 bytes for each.
+	// readBuffer holds the answers of a quarter of a second at ten thousand queries a second: as long as the reader may be
+	// descheduled. The kernel counts some 800 bytes for each.
 	readBuffer = 2 << 20
 
-	// batchMost is how many datagrams are read at a time: what is asked in one slot of the grid at ten thousand a second.
-	// A line begins with batchFirst, since thousands of nameservers may be asked one question each.
-	batchFirst, batchMost = 2, 64
+	// maxBatch is how many datagrams one call reads: the queries of one slot at ten thousand a second. A socket begins with
+	// minBatch, because there may be thousands of nameservers with one query each.
+	minBatch, maxBatch = 2, 64
 )
 
-// A dnsLine is a socket connected to one nameserver, so that the kernel picks a random port, filters out strangers and tells
-// of a refused port.
-type dnsLine struct {
+// A sharedSocket is a socket connected to one nameserver: the kernel picks a random port, drops datagrams of other senders
+// and reports a refused port.
+type sharedSocket struct {
 	conn   *net.UDPConn
 	server netip.AddrPort
 	name   string
 	made   time.Time
 
 	mu        sync.Mutex
-	open      map[uint16]*inFlight
-	used      [1 << 16 / 64]uint64 // the ids asked with: one that is not open was answered, or comes too late
+	open      map[uint16]*pendingQuery
+	used      [1 << 16 / 64]uint64 // ids used so far: one that is not open was answered or has timed out
 	uses      int
-	wake      time.Time // when the reader looks up; zero: not before something is open
-	strangers int       // datagrams that answer none of the questions
+	wake      time.Time // the reader's deadline; zero: none while no query is open
+	strangers int       // datagrams that answer no query
 	closed    bool
 }
 
-// enter adds q to what is open, under an id of its own, unless the line has had its time.
-func (l *dnsLine) enter(q *inFlight) bool {
+// add adds q under an unused id, unless the socket's lifetime is over.
+func (l *sharedSocket) add(q *pendingQuery) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed || time.Since(l.made) >= freshFor || l.uses >= idsMost {
+	if l.closed || time.Since(l.made) >= socketLifetime || l.uses >= maxIDs {
 		return false
 	}
 	id := binary.BigEndian.Uint16(q.query[2:])
@@ -209,47 +210,48 @@ func (l *dnsLine) enter(q *inFlight) bool {
 	l.uses++
 	l.open[id] = q
 	q.strangers = l.strangers
-	if l.wake.IsZero() || q.wake().Before(l.wake) {
-		l.wakeAt(q.wake())
+	if l.wake.IsZero() || q.nextEvent().Before(l.wake) {
+		l.wakeAt(q.nextEvent())
 	}
 	return true
 }
 
-func (l *dnsLine) wasUsed(id uint16) bool { return l.used[id/64]&(1<<(id%64)) != 0 }
+func (l *sharedSocket) wasUsed(id uint16) bool { return l.used[id/64]&(1<<(id%64)) != 0 }
 
-func (l *dnsLine) wakeAt(at time.Time) {
+func (l *sharedSocket) wakeAt(at time.Time) {
 	l.wake = at
 	l.conn.SetReadDeadline(at)
 }
 
-// send sends q, as that query. An error that an earlier question left behind is that one's, and the kernel has sent nothing.
-func (l *dnsLine) send(ls *Pool, q *inFlight, query []byte) error {
+// send sends query for q. If write returns the error of an earlier query, the kernel has sent nothing: the earlier queries
+// fail and the write is repeated.
+func (l *sharedSocket) send(ls *Pool, q *pendingQuery, query []byte) error {
 	_, err := l.conn.Write(query)
-	if errno, ok := errors.AsType[syscall.Errno](err); ok && ofNetwork(errno) {
+	if errno, ok := errors.AsType[syscall.Errno](err); ok && isICMPErrno(errno) {
 		earlier := err
 		ls.working.Go(func() { l.fail(ls, earlier, q) })
 		_, err = l.conn.Write(query)
 	}
 	if err != nil && !l.take(q) {
-		return nil // the reader was first, and has said what there is to say
+		return nil // the reader has already ended it
 	}
 	return err
 }
 
-// sendAgain asks q a second time, without EDNS0.
-func (l *dnsLine) sendAgain(ls *Pool, q *inFlight) {
-	if err := l.send(ls, q, plainly(q.query[2:])); err != nil {
+// resend repeats q without EDNS0.
+func (l *sharedSocket) resend(ls *Pool, q *pendingQuery) {
+	if err := l.send(ls, q, withoutEDNS(q.query[2:])); err != nil {
 		ls.settle(q, l.name, reply{}, err)
 	}
 }
 
-// ofNetwork reports whether errno may be the network's answer to an earlier datagram, an ICMP message: ip(7), IP_RECVERR.
-func ofNetwork(errno syscall.Errno) bool {
+// isICMPErrno reports whether errno may come from an ICMP message about an earlier datagram: ip(7), IP_RECVERR.
+func isICMPErrno(errno syscall.Errno) bool {
 	return errno == syscall.ECONNREFUSED || errno == syscall.EHOSTUNREACH || errno == syscall.ENETUNREACH
 }
 
-// take takes q out of what is open, and reports whether it was there.
-func (l *dnsLine) take(q *inFlight) bool {
+// take removes q from the open queries and reports whether it was there.
+func (l *sharedSocket) take(q *pendingQuery) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	id := binary.BigEndian.Uint16(q.query[2:])
@@ -260,20 +262,20 @@ func (l *dnsLine) take(q *inFlight) bool {
 	return true
 }
 
-// read hears what the nameserver says until the line has had its time and nothing is open, or the context ends.
-func (l *dnsLine) read(ls *Pool) {
+// read receives answers until the socket's lifetime is over and no query is open, or the context ends.
+func (l *sharedSocket) read(ls *Pool) {
 	defer l.conn.Close()
-	defer ls.leave(l)
+	defer ls.remove(l)
 	defer context.AfterFunc(ls.ctx, func() { l.conn.SetReadDeadline(time.Unix(1, 0)) })()
-	in := ipv4.NewPacketConn(l.conn) // reads IPv6 as well: what is read is a datagram
-	batch := newBatch(batchFirst)
+	in := ipv4.NewPacketConn(l.conn) // also reads IPv6 datagrams
+	batch := newBatch(minBatch)
 	for {
 		n, err := in.ReadBatch(batch, 0)
 		if ls.ctx.Err() != nil {
 			return
 		}
 		for _, m := range batch[:max(n, 0)] {
-			l.hear(ls, m.Buffers[0][:m.N])
+			l.receive(ls, m.Buffers[0][:m.N])
 		}
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
@@ -282,7 +284,7 @@ func (l *dnsLine) read(ls *Pool) {
 			}
 		case err != nil:
 			l.fail(ls, err, nil)
-		case n == len(batch) && n < batchMost:
+		case n == len(batch) && n < maxBatch:
 			batch = newBatch(2 * n)
 		}
 	}
@@ -296,17 +298,17 @@ func newBatch(size int) []ipv4.Message {
 	return batch
 }
 
-// hear ends the question that msg answers. An answer that did not fit is asked for again, over TCP.
-func (l *dnsLine) hear(ls *Pool, msg []byte) {
+// receive ends the query that msg answers. A truncated answer is requested again over TCP.
+func (l *sharedSocket) receive(ls *Pool, msg []byte) {
 	q, again := l.match(msg)
 	if again {
-		l.sendAgain(ls, q)
+		l.resend(ls, q)
 		return
 	}
 	if q == nil {
 		return
 	}
-	r, err := readSafely(msg, q.question.qtype)
+	r, err := safeReadReply(msg, q.question.qtype)
 	if err != nil || !r.truncated {
 		ls.settle(q, l.name, r, err)
 		return
@@ -317,8 +319,8 @@ func (l *dnsLine) hear(ls *Pool, msg []byte) {
 	})
 }
 
-// readSafely reads a response; a flaw in the reader must not end the monitoring of everything else.
-func readSafely(msg []byte, qtype uint16) (r reply, err error) {
+// safeReadReply reads a response; a panic in the parser must not end the monitoring of everything else.
+func safeReadReply(msg []byte, qtype uint16) (r reply, err error) {
 	_, err = probe.Guard(func() (probe.Facts, error) {
 		r, err = readReply(msg, qtype)
 		return probe.Facts{}, err
@@ -326,8 +328,8 @@ func readSafely(msg []byte, qtype uint16) (r reply, err error) {
 	return r, err
 }
 
-// match takes the question that msg answers out of what is open, unless it is to be asked again.
-func (l *dnsLine) match(msg []byte) (q *inFlight, again bool) {
+// match removes the query that msg answers from the open ones, unless it must be repeated.
+func (l *sharedSocket) match(msg []byte) (q *pendingQuery, again bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(msg) < header {
@@ -336,24 +338,24 @@ func (l *dnsLine) match(msg []byte) (q *inFlight, again bool) {
 	}
 	id := binary.BigEndian.Uint16(msg)
 	q = l.open[id]
-	if q != nil && answers(q.query[2:], msg) {
-		if again = !q.again.IsZero() && wantsItPlain(msg); again {
-			q.again = time.Time{}
+	if q != nil && isResponse(q.query[2:], msg) {
+		if again = !q.retryAt.IsZero() && rejectsEDNS(msg); again {
+			q.retryAt = time.Time{}
 		} else {
 			delete(l.open, id)
 		}
 		return q, again
 	}
-	if q != nil || !l.wasUsed(id) { // else it comes too late, or a second time
+	if q != nil || !l.wasUsed(id) { // otherwise it is late or a duplicate
 		l.strangers++
 	}
 	return nil, false
 }
 
-// expire ends the questions whose time is up, asks again those of which half is, and reports whether the line is over.
-func (l *dnsLine) expire(ls *Pool, now time.Time) bool {
+// expire ends queries past their deadline, repeats those past half time, and reports whether the socket is done.
+func (l *sharedSocket) expire(ls *Pool, now time.Time) bool {
 	l.mu.Lock()
-	var late, silent []*inFlight
+	var late, silent []*pendingQuery
 	var next time.Time
 	for id, q := range l.open {
 		if !q.deadline.After(now) {
@@ -361,15 +363,15 @@ func (l *dnsLine) expire(ls *Pool, now time.Time) bool {
 			delete(l.open, id)
 			continue
 		}
-		if !q.wake().After(now) {
+		if !q.nextEvent().After(now) {
 			silent = append(silent, q)
-			q.again = time.Time{}
+			q.retryAt = time.Time{}
 		}
-		if next.IsZero() || q.wake().Before(next) {
-			next = q.wake()
+		if next.IsZero() || q.nextEvent().Before(next) {
+			next = q.nextEvent()
 		}
 	}
-	stale := l.made.Add(freshFor)
+	stale := l.made.Add(socketLifetime)
 	if len(l.open) == 0 {
 		l.closed, next = !now.Before(stale), stale
 	}
@@ -377,18 +379,18 @@ func (l *dnsLine) expire(ls *Pool, now time.Time) bool {
 	l.wakeAt(next)
 	l.mu.Unlock()
 	for _, q := range silent {
-		l.sendAgain(ls, q)
+		l.resend(ls, q)
 	}
 	for _, q := range late {
-		ls.settle(q, l.name, reply{}, atRead(ls.ctx, os.ErrDeadlineExceeded, strangers-q.strangers))
+		ls.settle(q, l.name, reply{}, readError(ls.ctx, os.ErrDeadlineExceeded, strangers-q.strangers))
 	}
 	return over
 }
 
-// fail ends everything open, but for spared, with an error that the network or this host gives for the whole line.
-func (l *dnsLine) fail(ls *Pool, err error, spared *inFlight) {
+// fail ends every open query except spared with an error of the whole socket.
+func (l *sharedSocket) fail(ls *Pool, err error, spared *pendingQuery) {
 	l.mu.Lock()
-	open := make([]*inFlight, 0, len(l.open))
+	open := make([]*pendingQuery, 0, len(l.open))
 	for id, q := range l.open {
 		if q != spared {
 			open = append(open, q)
@@ -397,6 +399,6 @@ func (l *dnsLine) fail(ls *Pool, err error, spared *inFlight) {
 	}
 	l.mu.Unlock()
 	for _, q := range open {
-		ls.settle(q, l.name, reply{}, atRead(ls.ctx, err, 0))
+		ls.settle(q, l.name, reply{}, readError(ls.ctx, err, 0))
 	}
 }

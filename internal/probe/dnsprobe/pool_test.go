@@ -89,7 +89,7 @@ func TestLinesAreRenewed(t *testing.T) {
 	}
 	old := lines.lines[server]
 	old.mu.Lock()
-	old.made = old.made.Add(-freshFor)
+	old.made = old.made.Add(-socketLifetime)
 	old.mu.Unlock()
 	if again := from(); again == first {
 		t.Errorf("asked from %s again, a second later", again)

@@ -118,7 +118,7 @@ var scenes = []scene{
 		server: "198.51.100.1:53", Setup: []string{"ip route add prohibit 198.51.100.0/24"}},
 
 	{Name: "empty file", ResolvConf: "\n", DNS: Lookup{Name: "ok.com", Types: both}, class: probe.DNSNoNameserver, server: "[::1]:53", why: "/etc/resolv.conf is empty"},
-	{Name: "no nameserver line", ResolvConf: "search lan\n", DNS: Lookup{Name: "ok.com"}, class: probe.DNSNoNameserver, server: "[::1]:53", why: "no nameserver line"},
+	{Name: "lists no nameserver", ResolvConf: "search lan\n", DNS: Lookup{Name: "ok.com"}, class: probe.DNSNoNameserver, server: "[::1]:53", why: "lists no nameserver"},
 	{Name: "missing file", ResolvConf: "missing", DNS: Lookup{Name: "ok.com", Types: both}, class: probe.DNSNoNameserver, server: "[::1]:53", why: "/etc/resolv.conf does not exist"},
 	{Name: "dangling link", ResolvConf: "dangling", DNS: Lookup{Name: "ok.com", Types: both}, class: probe.DNSNoNameserver, server: "[::1]:53",
 		why: "/etc/resolv.conf is a link to /mnt/wsl/resolv.conf, which does not exist"},

@@ -66,26 +66,26 @@ func TestLookup(t *testing.T) {
 
 // TestNameserverInstead has Go's resolver remember a file that is not there any more.
 func TestNameserverInstead(t *testing.T) {
-	now := func(servers ...string) *listener {
-		l := new(listener)
+	now := func(servers ...string) *resolverTap {
+		l := new(resolverTap)
 		for _, s := range servers {
 			l.servers = append(l.servers, netip.MustParseAddrPort(s))
 		}
 		return l
 	}
 	for _, tt := range []struct {
-		name       string
-		l          *listener
-		asks, want string
+		name                string
+		l                   *resolverTap
+		parseQuestion, want string
 	}{
 		{"still there", now("192.0.2.1:53", "192.0.2.2:53"), "192.0.2.2:53", "192.0.2.2:53"},
 		{"with a zone", now("[fe80::1%eth0]:53"), "[fe80::1%eth0]:53", "[fe80::1%eth0]:53"},
-		{"rewritten", now("198.51.100.1:53"), "192.0.2.1:53", "198.51.100.1:53"},
+		{"rewrites NXDOMAIN", now("198.51.100.1:53"), "192.0.2.1:53", "198.51.100.1:53"},
 		{"rewritten, was empty", now("198.51.100.1:53"), "[::1]:53", "198.51.100.1:53"},
 		{"lost", now(), "192.0.2.1:53", "127.0.0.1:53"},
 		{"lost for long", now(), "[::1]:53", "[::1]:53"},
 	} {
-		if got := tt.l.instead(tt.asks); got != tt.want {
+		if got := tt.l.redirect(tt.parseQuestion); got != tt.want {
 			t.Errorf("%s: %s is asked, want %s", tt.name, got, tt.want)
 		}
 	}

@@ -39,10 +39,10 @@ remote-control:
 func TestUnbound(t *testing.T) {
 	server := unbound(t)
 	for _, test := range []struct {
-		ask     string
-		types   []string
-		class   probe.Class
-		answers string
+		queryEach  string
+		types      []string
+		class      probe.Class
+		isResponse string
 	}{
 		{"ok.test", []string{"A", "AAAA"}, probe.OK, "192.0.2.80 2001:db8::80"},
 		{"text.test", []string{"TXT"}, probe.OK, `"one"`},
@@ -53,9 +53,9 @@ func TestUnbound(t *testing.T) {
 		{"refused.com", []string{"A"}, probe.DNSRefused, ""},
 		{"blocked.com", []string{"A", "AAAA"}, probe.DNSWrongAnswer, "0.0.0.0 ::"},
 	} {
-		r := tryDNS(t, &Lookup{Name: test.ask, Types: test.types, Nameservers: []netip.AddrPort{server}})
-		if got := strings.Join(r.Answers, " "); r.Class != test.class || got != test.answers {
-			t.Errorf("%s %v: got %v %q, want %v %q (%s)", test.ask, test.types, r.Class, got, test.class, test.answers, r.Why)
+		r := tryDNS(t, &Lookup{Name: test.queryEach, Types: test.types, Nameservers: []netip.AddrPort{server}})
+		if got := strings.Join(r.Answers, " "); r.Class != test.class || got != test.isResponse {
+			t.Errorf("%s %v: got %v %q, want %v %q (%s)", test.queryEach, test.types, r.Class, got, test.class, test.isResponse, r.Why)
 		}
 	}
 }

@@ -11,21 +11,21 @@ import (
 	"netwatchd/internal/probe"
 )
 
-// WarnLeftProcesses is the warning for a command that ended and left processes behind; they were killed.
+// WarnLeftProcesses warns that a command left processes behind, which were killed.
 const WarnLeftProcesses = "exec_left_processes"
 
-// Run is a prober that runs a command. Success is exit code 0 and, if Expect is set, that text on standard output.
+// Run is a prober that runs a command. Success is exit code 0 and, if Expect is set, that text in standard output.
 type Run struct {
 	Command []string
-	Env     []string // name=value, added to the part of our own environment that a command is given
-	Dir     string   // empty: our own
+	Env     []string // name=value, added to what [Environment] passes on
+	Dir     string   // empty: the daemon's
 	Expect  string
 }
 
-// Probe runs the command to its end, or to the end of ctx. Nothing of its process group outlives the call.
+// Probe runs the command until it ends or ctx does. No process of its group outlives the call.
 func (r Run) Probe(ctx context.Context) (probe.Facts, error) {
 	if len(r.Command) == 0 {
-		return probe.Facts{Phase: probe.Executing}, probe.Fail(probe.Internal, errors.New("no command to run: name one in the configuration"))
+		return probe.Facts{Phase: probe.Executing}, probe.Fail(probe.Internal, errors.New("no command to run: set one in the configuration"))
 	}
 	e, facts, err := Execute(ctx, Process{Argv: r.Command, Env: Environment(r.Env), Dir: r.Dir})
 	if err != nil {
@@ -41,8 +41,8 @@ func (r Run) judge(ctx context.Context, e ExitState) error {
 	}
 	words := LastLine(FirstNonBlank(e.Stderr, e.Stdout))
 	switch {
-	case e.Code == 127: // what shells and env(1) say: POSIX, "Exit Status for Commands"
-		return probe.Failf(probe.ExecNotFound, "exit code 127, a command was not found: %s: install it, or correct the PATH", words)
+	case e.Code == 127: // of shells and env(1): POSIX, "Exit Status for Commands"
+		return probe.Failf(probe.ExecNotFound, "exit code 127, command not found: %s: install it or correct the PATH", words)
 	case e.Code == 126:
 		return probe.Failf(probe.ExecStartFailed, "exit code 126, a command could not be run: %s", words)
 	case e.Code != 0:
@@ -53,12 +53,12 @@ func (r Run) judge(ctx context.Context, e ExitState) error {
 	return nil
 }
 
-// Execute runs a command and notes what is true of every run.
+// Execute runs a command and returns its end, with the facts that every run has.
 func Execute(ctx context.Context, c Process) (ExitState, probe.Facts, error) {
 	return ExecuteWithInput(ctx, c, "")
 }
 
-// ExecuteWithInput gives the command something to read.
+// ExecuteWithInput is Execute with input on standard input.
 func ExecuteWithInput(ctx context.Context, c Process, input string) (ExitState, probe.Facts, error) {
 	facts := probe.Facts{Phase: probe.Executing}
 	start := time.Now()
@@ -68,24 +68,24 @@ func ExecuteWithInput(ctx context.Context, c Process, input string) (ExitState, 
 		return e, facts, err
 	}
 	facts.Exit = new(e.Code)
-	if e.left > 0 && !e.Stopped {
+	if e.leftovers > 0 && !e.Stopped {
 		facts.Warnings = append(facts.Warnings, WarnLeftProcesses)
 	}
 	return e, facts, nil
 }
 
-// Interrupted is the error of a run that did not end by itself.
+// Interrupted returns the error of a run that was stopped or killed, or nil if it ended by itself.
 func (e ExitState) Interrupted(ctx context.Context) error {
 	switch {
 	case e.Stopped && errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return probe.Failf(probe.ExecTimedOut, "it had not ended when its time was over, and was ended: %s",
+		return probe.Failf(probe.ExecTimedOut, "it did not finish in time and was terminated: %s",
 			LastLine(FirstNonBlank(e.Stderr, e.Stdout)))
 	case e.Stopped:
 		return ctx.Err()
 	case e.Signal == syscall.SIGKILL:
-		return probe.Failf(probe.ExecKilled, "someone killed it with SIGKILL: look in the kernel's log whether memory had run out")
+		return probe.Failf(probe.ExecKilled, "it was killed with SIGKILL: check the kernel's log for the out-of-memory killer")
 	case e.Signal != 0:
-		return probe.Failf(probe.ExecKilled, "it was ended by a signal: %s", e.Signal)
+		return probe.Failf(probe.ExecKilled, "it was terminated by a signal: %s", e.Signal)
 	}
 	return nil
 }
@@ -95,7 +95,7 @@ func LastLine(text string) string {
 	return Quote(text[strings.LastIndexByte(text, '\n')+1:])
 }
 
-// FirstNonBlank is the first text that says something.
+// FirstNonBlank returns the first text that is not blank.
 func FirstNonBlank(texts ...string) string {
 	for _, text := range texts {
 		if strings.TrimSpace(text) != "" {

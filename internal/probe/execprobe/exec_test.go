@@ -70,7 +70,7 @@ func TestRunThatCannotStart(t *testing.T) {
 		"not a program":       {Run{Command: probetest.Script(t, 0o755, "\x01\x02\x03")}, probe.ExecStartFailed, "exec format error"},
 		"no such interpreter": {Run{Command: probetest.Script(t, 0o755, "#!/no/such/node\n")}, probe.ExecStartFailed, "interpreter"},
 		"no such directory":   {Run{Command: probetest.Sh("true"), Dir: "/no/such/directory"}, probe.Internal, "working directory"},
-		"no command":          {Run{}, probe.Internal, "name one in the configuration"},
+		"no command":          {Run{}, probe.Internal, "set one in the configuration"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -171,19 +171,19 @@ func TestOrphan(t *testing.T) {
 }
 
 func TestKept(t *testing.T) {
-	var k kept
+	var k boundedBuffer
 	long := strings.Repeat("0123456789abcde\n", 1<<16) // 1 MB
 	for chunk := range slices.Chunk([]byte("first\n"+long+"last\n"), 5000) {
 		k.Write(chunk)
 	}
 	got := k.String()
-	if !strings.HasPrefix(got, "first\n") || !strings.HasSuffix(got, "last\n") || !strings.Contains(got, "bytes left out") {
+	if !strings.HasPrefix(got, "first\n") || !strings.HasSuffix(got, "last\n") || !strings.Contains(got, "bytes omitted") {
 		t.Errorf("got %.20q … %q", got, got[len(got)-20:])
 	}
-	if len(got) > headKept+tailKept+64 || cap(k.tail) > 4*tailKept {
+	if len(got) > headSize+tailSize+64 || cap(k.tail) > 4*tailSize {
 		t.Errorf("kept %d bytes in a buffer of %d", len(got), cap(k.tail))
 	}
-	var short kept
+	var short boundedBuffer
 	io.WriteString(&short, "all of it")
 	if short.String() != "all of it" {
 		t.Errorf("got %q", short.String())

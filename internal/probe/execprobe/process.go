@@ -22,48 +22,48 @@ import (
 	"netwatchd/internal/redact"
 )
 
-// KillAfter is how long a process group may take to end once asked. codex ends within 50 ms of a SIGTERM; what has not
-// ended after two seconds never will, and Do gives an attempt up four seconds after its deadline.
+// KillAfter is how long a process group may take to end after SIGTERM, before SIGKILL. codex ends within 50 ms; what still
+// runs after two seconds never ends. probe.Do abandons an attempt four seconds after its deadline.
 const KillAfter = 2 * time.Second
 
-// What is kept of a stream. The head holds how a run began and the causes an agent lets slip early; the tail holds how
-// it ended. A challenge page is 8 to 20 KB and codex repeats it six times in one run: that must fit.
+// What is kept of an output stream. The head has the beginning of a run and early errors; the tail has its end. A challenge
+// page is 8 to 20 KB, and codex repeats it six times in one run: that must fit.
 const (
-	headKept = 64 << 10
-	tailKept = 256 << 10
+	headSize = 64 << 10
+	tailSize = 256 << 10
 )
 
-// A Process is a process to run, with everything that decides how it behaves.
+// A Process is a command to run, with its environment and working directory.
 type Process struct {
 	Argv []string
 	Env  []string
 	Dir  string
 }
 
-// An ExitState is how a command ended, and what it said.
+// An ExitState is the end of a command and its output.
 type ExitState struct {
 	Code           int // -1 after a signal
 	Signal         syscall.Signal
-	Stopped        bool // it was asked to end because its time was over
-	left           int  // processes of its group that outlived it and were killed
+	Stopped        bool // it was terminated because ctx ended
+	leftovers      int  // processes of its group that outlived it and were killed
 	Stdout, Stderr string
 }
 
-// Run starts the command in a process group of its own and waits for it. When ctx ends, the whole group is asked to end
-// and killed two seconds later; nothing of the group outlives the call. Standard input is /dev/null: codex 0.142 and later
-// read it to its end before they do anything.
+// Run starts the command in a new process group and waits for it. When ctx ends, the group gets SIGTERM and two seconds
+// later SIGKILL; no process of it outlives the call. Standard input is /dev/null: codex 0.142 and later first read it to its
+// end.
 //
-// The error says that the command could not be started; how it ended is not an error.
+// An error means that the command could not be started; a failing exit code is not an error.
 func (c Process) Run(ctx context.Context) (ExitState, error) { return c.runWith(ctx, "") }
 
-// runWith is run with something to read on standard input; empty: /dev/null.
+// runWith is Run with input on standard input; empty: /dev/null.
 func (c Process) runWith(ctx context.Context, input string) (ExitState, error) {
 	// Pdeathsig fires when the *thread* that forked dies, not the process (go.dev/issue/27505). Go ends a thread when a
-	// goroutine locked to it returns, as code that enters network namespaces does: hold this one until the child is gone.
+	// goroutine locked to it returns, as code that enters network namespaces does. Keep this thread until the child has ended.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 
-	var stdout, stderr kept
+	var stdout, stderr boundedBuffer
 	var stopped atomic.Bool
 	cmd := exec.CommandContext(ctx, c.Argv[0], c.Argv[1:]...)
 	cmd.Env, cmd.Dir = c.Env, c.Dir
@@ -71,8 +71,8 @@ func (c Process) runWith(ctx context.Context, input string) (ExitState, error) {
 	if input != "" {
 		cmd.Stdin = strings.NewReader(input)
 	}
-	// If this process is killed, the command is told to end by SIGTERM: codex's npm launcher passes that on to the native
-	// program, while a SIGKILL leaves the native program behind (measured with codex 0.104.0 and 0.169.0).
+	// If this process is killed, the command gets SIGTERM, which codex's npm launcher passes on to the native program. SIGKILL
+	// would leave the native program behind (measured with codex 0.104.0 and 0.169.0).
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 	cmd.WaitDelay = KillAfter
 	cmd.Cancel = func() error {
@@ -85,10 +85,10 @@ func (c Process) runWith(ctx context.Context, input string) (ExitState, error) {
 	if err := cmd.Start(); ctx.Err() != nil && err != nil {
 		return ExitState{Code: -1}, ctx.Err()
 	} else if err != nil {
-		return ExitState{Code: -1}, c.notStarted(err)
+		return ExitState{Code: -1}, c.startError(err)
 	}
 	waited := cmd.Wait()
-	e := ExitState{Code: cmd.ProcessState.ExitCode(), Stopped: stopped.Load(), left: endGroup(cmd.Process.Pid),
+	e := ExitState{Code: cmd.ProcessState.ExitCode(), Stopped: stopped.Load(), leftovers: killGroup(cmd.Process.Pid),
 		Stdout: stdout.String(), Stderr: stderr.String()}
 	if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() {
 		e.Signal = status.Signal()
@@ -100,8 +100,8 @@ func (c Process) runWith(ctx context.Context, input string) (ExitState, error) {
 	return e, nil
 }
 
-// notStarted says why the command could not be started, and what to do.
-func (c Process) notStarted(err error) error {
+// startError explains why the command could not be started and what to do.
+func (c Process) startError(err error) error {
 	name := c.Argv[0]
 	if _, bad := os.Stat(c.Dir); c.Dir != "" && bad != nil {
 		return probe.Failf(probe.Internal, "the working directory of %s: %w", name, bad)
@@ -111,31 +111,31 @@ func (c Process) notStarted(err error) error {
 		return probe.Failf(probe.ExecNotFound, "%s is not on the PATH: install it, or give its full path (PATH is %q)", name, os.Getenv("PATH"))
 	case errors.Is(err, fs.ErrNotExist):
 		if _, missing := os.Stat(name); missing == nil {
-			return probe.Failf(probe.ExecStartFailed, "%w: the interpreter its first line names is missing", err)
+			return probe.Failf(probe.ExecStartFailed, "%w: the interpreter in its first line is missing", err)
 		}
 		return probe.Failf(probe.ExecNotFound, "%w: install it, or correct the path", err)
 	case errors.Is(err, syscall.EAGAIN), errors.Is(err, syscall.ENOMEM), errors.Is(err, syscall.EMFILE):
 		return probe.Fail(probe.LocalResources, err)
 	}
-	return probe.Failf(probe.ExecStartFailed, "%w: is it an executable of this machine's kind, and may this user run it?", err)
+	return probe.Failf(probe.ExecStartFailed, "%w: is it an executable for this architecture, and may this user run it?", err)
 }
 
-// endGroup kills what is left of a process group and returns how many processes that were. The group's number cannot have
-// been given to others: a new one needs the number of a process, and those are handed out in a long circle.
-func endGroup(pgid int) int {
+// killGroup kills the rest of a process group and returns how many processes that were. The group's number cannot have been
+// reused yet: it is a process id, and the kernel reuses those only after a full cycle.
+func killGroup(pgid int) int {
 	if syscall.Kill(-pgid, 0) != nil {
 		return 0
 	}
-	left := living(pgid)
+	left := countProcesses(pgid)
 	if left > 0 {
 		syscall.Kill(-pgid, syscall.SIGKILL)
 	}
 	return left
 }
 
-// living counts the processes of a group that still run. kill(2) with signal 0 does not tell: it finds the dead, too,
-// until their parent has collected them, and in a container nobody may ever do.
-func living(pgid int) int {
+// countProcesses counts the processes of a group that still run. kill(2) with signal 0 also finds zombies, and in a container
+// there may be no parent that reaps them.
+func countProcesses(pgid int) int {
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
 	n := 0
 	for _, path := range stats {
@@ -152,41 +152,41 @@ func living(pgid int) int {
 	return n
 }
 
-// kept keeps the beginning and the end of what is written to it, whatever the amount.
-type kept struct {
+// boundedBuffer keeps the beginning and the end of what is written to it.
+type boundedBuffer struct {
 	head, tail []byte
 	dropped    int
 }
 
-func (k *kept) Write(p []byte) (int, error) {
+func (k *boundedBuffer) Write(p []byte) (int, error) {
 	n := len(p)
-	room := min(headKept-len(k.head), n)
+	room := min(headSize-len(k.head), n)
 	k.head = append(k.head, p[:room]...)
 	k.tail = append(k.tail, p[room:]...)
-	if over := len(k.tail) - tailKept; over > tailKept { // trimmed now and then, not at every write
+	if over := len(k.tail) - tailSize; over > tailSize { // trim rarely, not at every write
 		k.dropped += over
 		k.tail = append(k.tail[:0], k.tail[over:]...)
 	}
 	return n, nil
 }
 
-// String is what was kept; a line of its own stands where something is missing.
-func (k *kept) String() string {
+// String returns what was kept, with a line in place of what was not.
+func (k *boundedBuffer) String() string {
 	tail, dropped := k.tail, k.dropped
-	if over := len(tail) - tailKept; over > 0 {
+	if over := len(tail) - tailSize; over > 0 {
 		tail, dropped = tail[over:], dropped+over
 	}
 	if dropped == 0 {
 		return string(k.head) + string(tail)
 	}
-	return fmt.Sprintf("%s\n[%d bytes left out]\n%s", k.head, dropped, tail)
+	return fmt.Sprintf("%s\n[%d bytes omitted]\n%s", k.head, dropped, tail)
 }
 
-// Environment is what a command is given of our own environment, with added on top. Secrets of the daemon, the sockets
-// and credentials systemd gave it, are not the command's business. What decides whether an agent finds its files, its
-// service and its trust is: paths, language, proxies, certificates, and what is addressed to codex by name.
+// Environment returns the part of our own environment that is passed to commands, followed by added: paths, language,
+// proxies, certificates and the variables of codex, which decide whether an agent finds its files and its service. The
+// daemon's secrets, and the sockets and credentials from systemd, are not passed on.
 //
-// OPENAI_API_KEY stays out: `codex exec` ignores it (measured with 0.104.0 and 0.169.0) and reads CODEX_API_KEY.
+// OPENAI_API_KEY is not passed on: `codex exec` ignores it (measured with 0.104.0 and 0.169.0) and reads CODEX_API_KEY.
 func Environment(added []string) []string {
 	passed := slices.DeleteFunc(os.Environ(), func(entry string) bool {
 		name, _, _ := strings.Cut(entry, "=")
@@ -198,21 +198,21 @@ func Environment(added []string) []string {
 var (
 	passedNames = []string{"PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "TZ", "LANG", "LANGUAGE",
 		"SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS", "RES_OPTIONS", "LOCALDOMAIN",
-		"OPENAI_BASE_URL", // moves codex 0.104's requests, signed in or not
+		"OPENAI_BASE_URL", // codex 0.104 sends its requests there, signed in or not
 		"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"}
 	passedPrefixes = []string{"LC_", "XDG_", "CODEX_", "WSL"}
 )
 
 func isPassed(name string) bool {
-	upper := strings.ToUpper(name) // http_proxy is the older spelling, and the one curl reads
+	upper := strings.ToUpper(name) // http_proxy is the older spelling and the only one that curl reads
 	return slices.Contains(passedNames, upper) ||
 		slices.ContainsFunc(passedPrefixes, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
 }
 
 var Escapes = regexp.MustCompile(`\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])`)
 
-// Quote makes words of a command fit to be stored and shown: a short line without colours, and without what looks like a
-// key or a token, since results are readable by everyone on the host.
+// Quote returns a command's output as one short line without colors and secrets, because everyone on the host can read
+// results.
 func Quote(text string) string {
 	return redact.Quote(Escapes.ReplaceAllString(text, ""), probe.WhyLimit)
 }

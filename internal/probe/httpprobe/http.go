@@ -13,19 +13,19 @@ import (
 	"netwatchd/internal/redact"
 )
 
-// Request makes one request on a connection of its own and holds the answer against what is expected. An expectation
-// left empty expects nothing, except that a status must then be a 2xx.
+// Request makes one request on a new connection and compares the answer with what is expected. An empty expectation matches
+// anything, but an empty Status expects 2xx.
 type Request struct {
-	URL             *url.URL `json:"-"` // a process that hands a Request on writes it as text
+	URL             *url.URL `json:"-"` // a process that passes a Request on writes it as text
 	Method          string   // empty: GET
 	Status          []int
 	Headers         []HeaderToken
-	Body            *regexp.Regexp // searched for in the first 64 KiB
-	FollowRedirects bool           // the last answer is judged; else a redirect is an answer like another
+	Body            *regexp.Regexp // must match in the first 64 KiB
+	FollowRedirects bool           // judge the last answer; otherwise a redirect is the answer
 	connect.Options
 }
 
-// A HeaderToken must be among the tokens of a header's comma list, over all its lines and whatever the case.
+// A HeaderToken must be among the comma-separated tokens of a header, over all its lines; case does not matter.
 type HeaderToken struct{ Name, Value string }
 
 // Probe implements Prober.
@@ -50,20 +50,20 @@ func (h *Request) request(ctx context.Context, l *connect.Attempt) error {
 		client.CheckRedirect = followNone
 	}
 	_, err = client.Do(r)
-	return bare(err)
+	return unwrapURLError(err)
 }
 
 func followNone(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
-// bare drops what http.Client puts around an error: method and URL are in the Result already.
-func bare(err error) error {
+// unwrapURLError removes what http.Client adds to an error: the Result already has method and URL.
+func unwrapURLError(err error) error {
 	if wrapped, ok := errors.AsType[*url.Error](err); ok {
 		return wrapped.Err
 	}
 	return err
 }
 
-// quoteBody keeps the answer's own words if they are part of why it was not as expected.
+// quoteBody records the beginning of the body if the answer was not as expected.
 func quoteBody(l *connect.Attempt, err error) {
 	if err != nil && len(l.Response.Content) > 0 {
 		l.Progress.Learn(func(f *probe.Facts) { f.Output = redact.Quote(string(l.Response.Content), connect.QuoteLimit) })
@@ -71,8 +71,8 @@ func quoteBody(l *connect.Attempt, err error) {
 }
 
 func (h *Request) judge(a connect.Response) error {
-	if !statusIn(h.Status, a.StatusCode) {
-		return unexpected(a, h.Status)
+	if !isExpected(h.Status, a.StatusCode) {
+		return statusError(a, h.Status)
 	}
 	for _, want := range h.Headers {
 		if err := want.judge(a.Header); err != nil {

@@ -50,7 +50,7 @@ func TestAnswers(t *testing.T) {
 		{"another status", Request{Status: []int{405}}, probetest.Answering(200, "hello"), probe.HTTPUnexpectedStatus, "got 200, want 405"},
 		{"a captive portal", Request{Status: []int{204}}, probetest.Answering(200, page, html...), probe.HTTPUnexpectedStatus, "got 200, want 204"},
 		{"a captive portal's redirect", Request{Status: []int{204}}, probetest.Answering(302, "", "Location", "http://portal.test/login"),
-			probe.HTTPRedirected, `got 302, want 204: it points to "http://portal.test/login"`},
+			probe.HTTPRedirected, `got 302, want 204: redirects to "http://portal.test/login"`},
 		{"gone", Request{}, probetest.Answering(404, "", html...), probe.HTTPUnexpectedStatus, "got 404, want 2xx"},
 		{"server error", Request{Status: []int{405, 401}}, probetest.Answering(502, ""), probe.HTTPServerError, "got 502, want 405 or 401"},
 		{"unauthorized", Request{}, probetest.Answering(401, ""), probe.HTTPUnauthorized, "got 401, want 2xx"},
@@ -453,7 +453,7 @@ func TestProxyFromEnvironment(t *testing.T) {
 	}
 	p.Proxy = "http://user:secret%zz@proxy.test"
 	r = probetest.Attempt(t, p, quick)
-	probetest.WantEnd(t, r, probe.Internal, probe.NoPhase, "no URL")
+	probetest.WantEnd(t, r, probe.Internal, probe.NoPhase, "not a valid URL")
 	if strings.Contains(r.Why, "secret") {
 		t.Errorf("why = %q, without the password", r.Why)
 	}

@@ -12,15 +12,15 @@ import (
 	"netwatchd/internal/probe/connect"
 )
 
-// statusIn reports whether a status is expected; without any expectation, every success is.
-func statusIn(want []int, got int) bool {
+// isExpected reports whether a status is expected; without an expectation, every 2xx is.
+func isExpected(want []int, got int) bool {
 	return slices.Contains(want, got) || len(want) == 0 && got/100 == 2
 }
 
-// unexpected names what a status that was not expected means. Being told to slow down comes first and a CDN's refusal
-// second: neither says anything about the service behind.
-func unexpected(a connect.Response, want []int) error {
-	said := fmt.Sprintf("got %d, want %s", a.StatusCode, wanted(want))
+// statusError classifies an unexpected status. A rate limit comes first and a CDN's refusal second, because neither says
+// anything about the service behind.
+func statusError(a connect.Response, want []int) error {
+	said := fmt.Sprintf("got %d, want %s", a.StatusCode, formatStatuses(want))
 	if a.Proxied && (a.StatusCode == http.StatusProxyAuthRequired || a.Header.Get("X-Proxy-Error") != "") {
 		return connect.ProxyRefusal(said, a.Response)
 	}
@@ -36,19 +36,19 @@ func unexpected(a connect.Response, want []int) error {
 	switch {
 	case a.StatusCode == http.StatusUnauthorized:
 		return probe.Failf(probe.HTTPUnauthorized, "%s", said)
-	case a.StatusCode == http.StatusNetworkAuthenticationRequired: // RFC 6585, 6: no server answers so about itself
+	case a.StatusCode == http.StatusNetworkAuthenticationRequired: // RFC 6585, 6: origin servers never send it
 		return probe.Failf(probe.HTTPUnexpectedStatus, "%s: a network on the path requires a sign-in", said)
 	case a.StatusCode == http.StatusProxyAuthRequired:
 		return probe.Failf(probe.HTTPUnexpectedStatus, "%s: a proxy on the network path, not configured here, requires credentials", said)
 	case a.StatusCode/100 == 5:
 		return probe.Failf(probe.HTTPServerError, "%s", said)
 	case a.StatusCode/100 == 3:
-		return probe.Failf(probe.HTTPRedirected, "%s: it points to %s", said, orNowhere(a.Header.Get("Location")))
+		return probe.Failf(probe.HTTPRedirected, "%s: redirects to %s", said, quoteLocation(a.Header.Get("Location")))
 	}
 	return probe.Failf(probe.HTTPUnexpectedStatus, "%s", said)
 }
 
-func wanted(status []int) string {
+func formatStatuses(status []int) string {
 	if len(status) == 0 {
 		return "2xx"
 	}
@@ -59,17 +59,17 @@ func wanted(status []int) string {
 	return strings.Join(each, " or ")
 }
 
-func orNowhere(location string) string {
+func quoteLocation(location string) string {
 	if location == "" {
 		return "nowhere"
 	}
 	return strconv.Quote(location)
 }
 
-// edgeRefusal says how a CDN refused us in the application's place, or nothing if the application itself answered.
+// edgeRefusal says how a CDN rejected the request, or is empty if the application answered.
 //
-// Only a 403, or a page that names itself a challenge, counts: a CDN also passes on, or makes, the 5xx of an application
-// that is down, with its own headers on it, and those must page. An application's 403 is JSON.
+// Only a 403 or a challenge page counts. A CDN also passes on, or generates, the 5xx of an application that is down, with its
+// own headers, and those must page. An application's 403 is JSON.
 func edgeRefusal(a connect.Response) string {
 	if mitigated := a.Header.Get("Cf-Mitigated"); mitigated != "" {
 		return "Cloudflare refuses this address (cf-mitigated: " + mitigated + ")"
@@ -77,7 +77,7 @@ func edgeRefusal(a connect.Response) string {
 	forbidden := a.StatusCode == http.StatusForbidden
 	server := strings.ToLower(a.Header.Get("Server"))
 	ray := a.Header.Get("Cf-Ray")
-	if forbidden && server == "cloudflare" && ray != "" && isType(a, "text/plain") { // "error code: 1020", for who takes no HTML
+	if forbidden && server == "cloudflare" && ray != "" && isType(a, "text/plain") { // "error code: 1020", if the client does not accept HTML
 		return "Cloudflare refuses this address (cf-ray " + ray + ")"
 	}
 	if !forbidden && a.StatusCode != http.StatusServiceUnavailable || !isType(a, "text/html") {
@@ -96,12 +96,12 @@ func edgeRefusal(a connect.Response) string {
 	return ""
 }
 
-// isType goes by the header alone, which an answer to HEAD has too.
+// isType uses the header alone, which an answer to HEAD also has.
 func isType(a connect.Response, media string) bool {
 	return strings.HasPrefix(strings.ToLower(a.Header.Get("Content-Type")), media)
 }
 
-// judge looks for the token in the list; a token's parameters, as in "text/html; charset=utf-8", may be left out.
+// judge looks for the token in the list, with or without its parameters, as in "text/html; charset=utf-8".
 func (t HeaderToken) judge(h http.Header) error {
 	values := h.Values(t.Name)
 	if len(values) == 0 {
@@ -114,7 +114,7 @@ func (t HeaderToken) judge(h http.Header) error {
 			return nil
 		}
 	}
-	if t.is(all) { // a value that is no list: a date
+	if t.is(all) { // a value that is not a list, such as a date
 		return nil
 	}
 	return probe.Failf(probe.HTTPUnexpectedHeader, "%s is %q, want %s among them", t.Name, all, t.Value)

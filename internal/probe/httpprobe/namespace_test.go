@@ -41,13 +41,13 @@ func TestUnreachable(t *testing.T) {
 		{name: "a route into nothing", to: "203.0.113.9", class: probe.LocalNoRoute, why: "invalid argument (this host has no route to it)"},
 		{name: "no neighbour", to: "192.0.2.2", class: probe.LocalNoRoute, why: "does not answer"},
 		{name: "no neighbour, IPv6", to: "2001:db8::2", class: probe.LocalNoRoute, why: "does not answer"},
-		{name: "the router is gone", to: "192.0.3.1", class: probe.LocalNoRoute, why: "the router perhaps, does not answer"},
+		{name: "the router is gone", to: "192.0.3.1", class: probe.LocalNoRoute, why: "the next hop, probably the router, does not answer"},
 		{name: "the network says no host", hook: "input", rule: "tcp dport 443 reject with icmp host-unreachable", to: "127.0.0.1",
-			class: probe.TCPAddressUnreachable, why: "no route to host (the network's answer)"},
+			class: probe.TCPAddressUnreachable, why: "no route to host (reported by the network)"},
 		{name: "the network says no network", hook: "input", rule: "tcp dport 443 reject with icmp net-unreachable", to: "127.0.0.1",
-			class: probe.TCPAddressUnreachable, why: "network is unreachable (the network's answer)"},
+			class: probe.TCPAddressUnreachable, why: "network is unreachable (reported by the network)"},
 		{name: "the network says no route, IPv6", hook: "input", rule: "tcp dport 443 reject with icmpv6 addr-unreachable", to: "::1",
-			class: probe.TCPAddressUnreachable, why: "no route to host (the network's answer)"},
+			class: probe.TCPAddressUnreachable, why: "no route to host (reported by the network)"},
 		{name: "the network resets", hook: "input", rule: "tcp dport 443 reject with tcp reset", to: "127.0.0.1", class: probe.TCPRefused, why: "connection refused"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -89,8 +89,8 @@ func TestRouterGone(t *testing.T) {
 	p := &Request{URL: probetest.MustURL(t, "https://service.test/")}
 	p.Nameservers = probetest.Naming(t, "198.51.100.1", "203.0.113.1", "203.0.113.2") // each a head start after the other
 	r := probetest.Attempt(t, p, 10*time.Second)
-	probetest.WantEnd(t, r, probe.LocalNoRoute, probe.Connect, "connect to 198.51.100.1:443: no route to host (its neighbour", "203.0.113.2")
-	if strings.Contains(r.Why, "the network's answer") {
+	probetest.WantEnd(t, r, probe.LocalNoRoute, probe.Connect, "connect to 198.51.100.1:443: no route to host (the next hop", "203.0.113.2")
+	if strings.Contains(r.Why, "reported by the network") {
 		t.Errorf("why = %q, but the network has answered nothing", r.Why)
 	}
 }

@@ -18,38 +18,38 @@ import (
 	"netwatchd/internal/probe/connect"
 )
 
-// Stream asks for a WebSocket and holds the connection idle: many a middlebox lets a request pass and cuts what
-// lives longer.
+// Stream requests a WebSocket upgrade and holds the connection idle: many middleboxes let a request pass and drop connections
+// that live longer.
 //
-// A server that does not upgrade a stranger may still have let the upgrade through to its application: without
-// credentials the real service answers one of Status. That is a success with the warning `stream_not_upgraded`, and the
-// connection is held all the same. What a stream then fears is asked of it: to be still there, and to answer.
+// Without credentials, the service may answer with one of Status instead of upgrading. Then the upgrade reached its
+// application: that is a success with the warning `stream_not_upgraded`, and the connection is held all the same. After the
+// hold, the connection must still be there and answer.
 type Stream struct {
 	URL    *url.URL // ws, wss
-	Status []int    // answers of an application that saw the upgrade; empty: 400, 401, 403, 404, 405, 426
+	Status []int    // answers that show that the upgrade reached the application; empty: refusalStatuses
 	Hold   time.Duration
 
-	// Timeout bounds everything but the hold; zero does not. A Spec's Timeout must be no shorter than this and Hold together.
+	// Timeout bounds everything but the hold; zero is no bound. A Spec's Timeout must be at least Timeout plus Hold.
 	Timeout time.Duration
 	connect.Options
 }
 
-// refusals are what an application may answer to an upgrade without a sign-in. Codex 0.169 falls back to plain HTTP at once
-// after a 426, and after five attempts for the others. Which of them the real service gives a stranger was never measured,
-// so that all that are likely count as seen: to miss a middlebox that says 400 is better than to page everyone.
-var refusals = []int{
+// refusalStatuses are an application's likely answers to an upgrade without a sign-in. Codex 0.169 falls back to plain HTTP
+// at once after a 426, and after five attempts after the others. Which one the real service sends was never measured, so
+// all of them count: missing a middlebox that answers 400 is better than paging everyone.
+var refusalStatuses = []int{
 	http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound,
 	http.StatusMethodNotAllowed, http.StatusUpgradeRequired,
 }
 
-// Probe implements Prober.
+// Probe implements [probe.Prober].
 func (s *Stream) Probe(ctx context.Context) (probe.Facts, error) {
 	secure := *s.URL
 	secure.Scheme = map[string]string{"ws": "http", "wss": "https"}[s.URL.Scheme]
 	if secure.Scheme == "" {
-		return probe.Facts{}, probe.Failf(probe.Internal, "%s is no WebSocket URL: use ws:// or wss://", s.URL.Redacted())
+		return probe.Facts{}, probe.Failf(probe.Internal, "%s is not a WebSocket URL: use ws:// or wss://", s.URL.Redacted())
 	}
-	// RFC 8441's upgrade over HTTP/2 is not what Codex does, nor what proxies know.
+	// HTTP/1.1 only: Codex does not upgrade over HTTP/2 (RFC 8441), and proxies do not support it.
 	l := &connect.Attempt{Options: s.Options, Progress: new(connect.Progress), Origin: &secure, Protocols: []string{"http/1.1"}}
 	defer l.Close()
 	err := s.stream(ctx, l, &secure)
@@ -57,7 +57,7 @@ func (s *Stream) Probe(ctx context.Context) (probe.Facts, error) {
 }
 
 func (s *Stream) stream(ctx context.Context, l *connect.Attempt, u *url.URL) error {
-	last := time.Now().Add(s.Hold + s.Timeout) // for all, the hold included
+	last := time.Now().Add(s.Hold + s.Timeout) // of everything, the hold included
 	ctx, cancel := s.bounded(ctx, last)
 	defer cancel()
 	upgrade, done := s.bounded(ctx, time.Now().Add(s.Timeout))
@@ -70,7 +70,7 @@ func (s *Stream) stream(ctx context.Context, l *connect.Attempt, u *url.URL) err
 		l.KeepOpen()
 		return s.hold(ctx, l, conn)
 	case l.Response.Response == nil:
-		return bare(err)
+		return unwrapURLError(err)
 	case l.Response.StatusCode == http.StatusSwitchingProtocols:
 		return probe.Failf(probe.StreamUpgradeRefused, "got 101, but not a WebSocket's: %w", err)
 	}
@@ -79,7 +79,7 @@ func (s *Stream) stream(ctx context.Context, l *connect.Attempt, u *url.URL) err
 		return err
 	}
 	l.Progress.Warn("stream_not_upgraded")
-	return s.holdPlain(ctx, l, u)
+	return s.holdRefused(ctx, l, u)
 }
 
 func (s *Stream) bounded(ctx context.Context, last time.Time) (context.Context, context.CancelFunc) {
@@ -89,17 +89,17 @@ func (s *Stream) bounded(ctx context.Context, last time.Time) (context.Context, 
 	return context.WithDeadline(ctx, last)
 }
 
-// judge is nil if the application saw the upgrade. A CDN's refusal, a limit and a server's own trouble are named as for
-// any request; what else is not a WebSocket was refused.
+// judge returns nil if the upgrade reached the application. A CDN's refusal, a rate limit and a server error keep their
+// classes; anything else is a refused upgrade.
 func (s *Stream) judge(a connect.Response) error {
 	if slices.Contains(s.Status, a.StatusCode) {
 		return nil
 	}
 	seen := s.Status
 	if len(seen) == 0 {
-		seen = refusals
+		seen = refusalStatuses
 	}
-	err := unexpected(a, append([]int{http.StatusSwitchingProtocols}, seen...))
+	err := statusError(a, append([]int{http.StatusSwitchingProtocols}, seen...))
 	switch probe.Classify(probe.Response, err) {
 	case probe.HTTPEdgeBlocked, probe.HTTPRateLimited, probe.HTTPServerError, probe.ProxyAuthRequired, probe.ProxyFailed:
 		return err
@@ -110,15 +110,15 @@ func (s *Stream) judge(a connect.Response) error {
 	return probe.Fail(probe.StreamUpgradeRefused, err)
 }
 
-var errCutShort = probe.Fail(probe.Internal, errors.New("the attempt's deadline came while the connection was held: "+
-	"allow it more than hold and timeout together"))
+var errHoldTooLong = probe.Fail(probe.Internal, errors.New("the deadline passed while the connection was held: "+
+	"set it to more than hold and timeout together"))
 
-// hold keeps a WebSocket idle and then asks for a sign of life.
+// hold keeps a WebSocket idle and then sends a ping.
 func (s *Stream) hold(ctx context.Context, l *connect.Attempt, conn *websocket.Conn) error {
 	l.Progress.Enter(probe.Streaming)
 	ended := make(chan error, 1)
 	var reader sync.WaitGroup
-	alive, gone := context.WithCancel(ctx) // Ping itself waits for its pong on a connection that has ended
+	alive, gone := context.WithCancel(ctx) // Ping does not notice that the connection has ended
 	reader.Go(func() {
 		defer gone()
 		ended <- readOn(ctx, conn)
@@ -129,20 +129,20 @@ func (s *Stream) hold(ctx context.Context, l *connect.Attempt, conn *websocket.C
 	defer hold.Stop()
 	select {
 	case err := <-ended:
-		return s.idleCut(err, l.Progress.Spent())
+		return s.idleDropped(err, l.Progress.Spent())
 	case <-ctx.Done():
-		return errCutShort
+		return errHoldTooLong
 	case <-hold.C:
 	}
 	err := conn.Ping(alive)
 	if err == nil || ctx.Err() != nil {
-		return s.wake("a ping", err)
+		return s.checkAlive("a ping", err)
 	}
 	conn.CloseNow()
-	return s.wake("a ping", errors.Join(err, <-ended)) // the one knows that it ended, the other how
+	return s.checkAlive("a ping", errors.Join(err, <-ended)) // the second says how the connection ended
 }
 
-// readOn reads until the connection ends: pongs arrive, and the end shows, only while somebody reads.
+// readOn reads until the connection ends: without a reader, no pong arrives and the end goes unnoticed.
 func readOn(ctx context.Context, conn *websocket.Conn) error {
 	for {
 		_, message, err := conn.Reader(ctx)
@@ -155,9 +155,9 @@ func readOn(ctx context.Context, conn *websocket.Conn) error {
 	}
 }
 
-// holdPlain keeps the connection of an upgrade that was answered, but not granted, idle, and then makes one more request
-// on it. A server may close what idles, and does so with a FIN: a warning. A reset or silence is somebody in between.
-func (s *Stream) holdPlain(ctx context.Context, l *connect.Attempt, u *url.URL) error {
+// holdRefused keeps the connection of a refused upgrade idle and then makes another request on it. A server may close an idle
+// connection with a FIN, which is a warning. A reset or silence comes from something on the network path.
+func (s *Stream) holdRefused(ctx context.Context, l *connect.Attempt, u *url.URL) error {
 	if s.Hold == 0 {
 		return nil
 	}
@@ -174,20 +174,20 @@ func (s *Stream) holdPlain(ctx context.Context, l *connect.Attempt, u *url.URL) 
 	defer hold.Stop()
 	for held := false; !held; {
 		if err := conn.Err(); err != nil {
-			return s.closedIdle(l, err)
+			return s.idleClosed(l, err)
 		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return errCutShort
+			return errHoldTooLong
 		case <-hold.C:
 			held = true
 		}
 	}
-	return s.askAgain(ctx, conn, u)
+	return s.secondRequest(ctx, conn, u)
 }
 
-func (s *Stream) askAgain(ctx context.Context, conn *http.ClientConn, u *url.URL) error {
+func (s *Stream) secondRequest(ctx context.Context, conn *http.ClientConn, u *url.URL) error {
 	r, err := http.NewRequestWithContext(ctx, http.MethodHead, u.String(), http.NoBody)
 	if err != nil {
 		return probe.Fail(probe.Internal, err)
@@ -197,23 +197,23 @@ func (s *Stream) askAgain(ctx context.Context, conn *http.ClientConn, u *url.URL
 	if err == nil {
 		response.Body.Close()
 	}
-	return s.wake("a request", err)
+	return s.checkAlive("a request", err)
 }
 
-func (s *Stream) closedIdle(l *connect.Attempt, err error) error {
+func (s *Stream) idleClosed(l *connect.Attempt, err error) error {
 	if _, reset := errors.AsType[syscall.Errno](err); reset {
-		return s.idleCut(err, l.Progress.Spent())
+		return s.idleDropped(err, l.Progress.Spent())
 	}
 	l.Progress.Warn("stream_closed_idle")
 	return nil
 }
 
-func (s *Stream) idleCut(err error, idle time.Duration) error {
-	return probe.Fail(probe.StreamIdleCut, probe.During(fmt.Sprintf("the connection ended after %s idle", idle.Round(time.Millisecond)), err))
+func (s *Stream) idleDropped(err error, idle time.Duration) error {
+	return probe.Fail(probe.StreamIdleCut, probe.During(fmt.Sprintf("the connection was dropped after %s idle", idle.Round(time.Millisecond)), err))
 }
 
-// wake judges the answer to the first word after the hold.
-func (s *Stream) wake(with string, err error) error {
+// checkAlive judges the result of the first message after the hold.
+func (s *Stream) checkAlive(with string, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -222,7 +222,7 @@ func (s *Stream) wake(with string, err error) error {
 	case errors.Is(err, context.DeadlineExceeded):
 		return probe.Fail(probe.StreamStalled, said)
 	case s.Hold > 0 && errors.Is(err, syscall.ECONNRESET):
-		// A firewall that has forgotten the connection resets it at the first packet: the cut came before.
+		// A firewall that has forgotten the connection resets it at the first packet: it was dropped while idle.
 		return probe.Fail(probe.StreamIdleCut, said)
 	}
 	return probe.Fail(probe.StreamCut, said)

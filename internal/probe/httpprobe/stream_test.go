@@ -210,7 +210,7 @@ func TestStreamThatNeverBegins(t *testing.T) {
 func TestStreamMisused(t *testing.T) {
 	s := &Stream{Hold: time.Minute}
 	s.URL, s.Options = at(t, "ws", probetest.Serving(t, nil, granting(readsOn)), "/")
-	probetest.WantEnd(t, probetest.Attempt(t, s, hold), probe.Internal, probe.Streaming, "allow it more than hold and timeout")
+	probetest.WantEnd(t, probetest.Attempt(t, s, hold), probe.Internal, probe.Streaming, "set it to more than hold and timeout")
 	s.URL = probetest.MustURL(t, "https://service.test/")
 	probetest.WantEnd(t, probetest.Attempt(t, s, hold), probe.Internal, probe.NoPhase, "use ws:// or wss://")
 }
