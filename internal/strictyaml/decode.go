@@ -28,7 +28,7 @@ func Decode(file string, text []byte, decode func(root *Node)) []Fault {
 	}
 	doc := &document{file: file}
 	decode(&Node{doc: doc, key: "the file", line: root.Line, yaml: root})
-	if doc.visits > visitLimit { // decode was cut off: its faults are incomplete, and too many to show
+	if doc.visits > visitLimit { // decode stopped early: its faults are incomplete, and too many to show
 		message := fmt.Sprintf("anchors expand to more than %d values: write the values out", visitLimit)
 		return []Fault{{File: file, Message: message}}
 	}
