@@ -1,15 +1,18 @@
-// Testsummary runs go test and summarizes the results: failures in full, one line per package, then one list of what was
-// skipped and why. Its last line is "N passed, N failed, N skipped".
+// Testsummary runs go test and summarizes the results: failures in full, one line per package, then one list of what
+// was skipped and why. Its last line is "N passed, N failed, N skipped".
 //
 //	go run ./hack/testsummary -race ./...
 //
 // Arguments after -- are those of another go test, which runs after the first.
 //
-// With -each as the first argument, every package is followed by its tests, each with the first sentence of its comment.
+// With -each as the first argument, every package is followed by its tests, each with the first sentence of its
+// comment.
 //
-// A test that is skipped with a reason that begins with "not asked for: " needs a flag to run. It is listed and does not count.
+// A test that is skipped with a reason that begins with "not asked for: " needs a flag to run. It is listed and does
+// not count.
 //
-// It exits 1 if a test failed, and, with CI=true in the environment, if one was skipped: a test that never runs proves nothing.
+// It exits 1 if a test failed, and, with CI=true in the environment, if one was skipped: a test that never runs proves
+// nothing.
 package main
 
 import (

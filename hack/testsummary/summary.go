@@ -60,7 +60,8 @@ func (s *summary) read(events io.Reader) error {
 	}
 }
 
-// line handles one event. A line that is not an event comes from a test that writes to the real standard output; it is printed.
+// line handles one event. A line that is not an event comes from a test that writes to the real standard output; it is
+// printed.
 func (s *summary) line(line []byte) {
 	var e event
 	if err := json.Unmarshal(line, &e); err != nil {
@@ -148,7 +149,8 @@ func (s *summary) count(pkg string) *count {
 	return s.counts[pkg]
 }
 
-// close prints the end: skipped tests by reason, and the counts. The failure of go test itself is one if no other is known.
+// close prints the end: skipped tests by reason, and the counts. The failure of go test itself is one if no other is
+// known.
 func (s *summary) close(testFailed, ci bool) {
 	if testFailed && s.failed == 0 {
 		s.failed = 1

@@ -17,7 +17,7 @@ func newNameserver() (*nameserver, error) {
 	if err != nil {
 		return nil, err
 	}
-	_ = conn.SetReadBuffer(4 << 20) // ten thousand queries may come at once; less is taken if the kernel says so
+	_ = conn.SetReadBuffer(4 << 20) // ten thousand queries may come at once; the kernel may set less
 	n := &nameserver{conn: conn}
 	go n.serve()
 	return n, nil
@@ -35,7 +35,7 @@ func (n *nameserver) serve() {
 		}
 		if reply := replyTo(buf, size); reply != nil {
 			n.answered.Add(1)
-			_, _ = n.conn.WriteToUDPAddrPort(reply, from) // who does not take it counts it as lost
+			_, _ = n.conn.WriteToUDPAddrPort(reply, from) // the client counts a lost answer
 		}
 	}
 }

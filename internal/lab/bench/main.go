@@ -1,9 +1,9 @@
-// Bench measures netwatchd where it works hardest: thousands of DNS probes every second on one core, each a real query to
-// a real socket of a nameserver on the loopback interface.
+// Bench measures netwatchd where it works hardest: thousands of DNS probes every second on one core, each a real query
+// to a real socket of a nameserver on the loopback interface.
 //
 //	go run ./internal/lab/bench -netwatchd bin/netwatchd
 //
-// It says what share of the plan was kept, what a probe costs, how much memory is held and how late attempts begin.
+// It reports the share of planned probes that ran, the cost of a probe, memory, and how late attempts start.
 package main
 
 import (
@@ -81,8 +81,8 @@ func bench(o options) error {
 	return measure(o, ns, daemon.Process.Pid, "http://"+web)
 }
 
-// measure scrapes before and after, outside of the span in which the CPU time is taken: a scrape of ten thousand probes
-// costs as much as a second of probing.
+// measure scrapes before and after, outside of the span in which the CPU time is taken: a scrape of ten thousand
+// probes costs as much as a second of probing.
 func measure(o options, ns *nameserver, pid int, url string) error {
 	if err := ready(url, pid); err != nil {
 		return err
@@ -127,7 +127,7 @@ func (o options) config(dir, nameserver string) string {
 	return b.String()
 }
 
-// freePort is an address of the loopback interface that nobody listens on.
+// freePort is a free loopback address.
 func freePort() (string, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -15,8 +15,8 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// A look is what can be seen of the daemon at one moment without disturbing it.
-type look struct {
+// A sample is the state of the daemon at one time, read without disturbing it.
+type sample struct {
 	at       time.Time
 	answered int64
 	cpu      time.Duration
@@ -24,8 +24,8 @@ type look struct {
 	peak     int64
 }
 
-func lookAt(pid int, ns *nameserver) (look, error) {
-	l := look{at: time.Now(), answered: ns.answered.Load()}
+func lookAt(pid int, ns *nameserver) (sample, error) {
+	l := sample{at: time.Now(), answered: ns.answered.Load()}
 	var err error
 	if l.cpu, err = cpu(pid); err != nil {
 		return l, err
@@ -34,7 +34,7 @@ func lookAt(pid int, ns *nameserver) (look, error) {
 	return l, err
 }
 
-// A scraped is what the daemon says of itself.
+// A scraped is the daemon's own metrics.
 type scraped struct {
 	failed, missed float64
 	lag            []bucket
@@ -116,9 +116,9 @@ const (
 
 // A measurement is one run: a fresh daemon, the first scrape, the span, the last scrape.
 type measurement struct {
-	fresh         look
+	fresh         sample
 	first         scraped
-	before, after look
+	before, after sample
 	last          scraped
 }
 

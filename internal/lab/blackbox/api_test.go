@@ -14,7 +14,7 @@ import (
 	"netwatchd/internal/lab/stack"
 )
 
-// What a real daemon answers is as its own document says, no field more and none less.
+// A real daemon's answers match its OpenAPI document exactly.
 func TestAPI(t *testing.T) {
 	s := stack.Start(t)
 	d := s.Daemon("--config.file=" + s.Config())

@@ -43,7 +43,7 @@ func (e episode) causes() string {
 	return strings.Join(words, " ")
 }
 
-// incidents is what the command says, the daemon running or not.
+// incidents is the command's output, whether the daemon runs or not.
 func incidents(t *testing.T, s *stack.Stack) []episode {
 	t.Helper()
 	exit := s.Run("incidents", "--json", "--limit=0", "--config.file="+s.Config())
@@ -154,8 +154,8 @@ func TestIncident(t *testing.T) {
 // kills is how often the daemon is killed while it writes.
 const kills = 6
 
-// The daemon is killed again and again while the service comes and goes, beside a hundred lookups a second: what was told of an
-// incident is kept, once.
+// The daemon is killed again and again while the service comes and goes, beside a hundred lookups a second: what was
+// told of an incident is kept, once.
 func TestKilledWhileItWrites(t *testing.T) {
 	s := stack.Start(t)
 	load := []string{"  - name: many", "    probes:"}
@@ -185,7 +185,7 @@ func TestKilledWhileItWrites(t *testing.T) {
 				return nil
 			})
 		}
-		// Not when it rests: within the moment in which a verdict is written, or the snapshot of an incident.
+		// Not while it is idle, but while it writes a verdict or the snapshot of an incident.
 		time.Sleep(time.Duration(rand.IntN(300)) * time.Millisecond)
 		d.Kill()
 		checkStore(t, s)
@@ -231,8 +231,8 @@ func TestStoreDeleted(t *testing.T) {
 	checkStore(t, s)
 }
 
-// The disk is full for a while: probing goes on, it is said wherever someone would look, and what was heard meanwhile is
-// written once there is room.
+// The disk is full for a while: probing goes on, it is said wherever someone would look, and what was heard meanwhile
+// is written once there is room.
 func TestDiskFull(t *testing.T) {
 	s := stack.Start(t)
 	storage := filepath.Join(s.Dir, "storage")
@@ -288,7 +288,7 @@ func TestDiskFull(t *testing.T) {
 	checkStore(t, s)
 }
 
-// A store of a later version is not touched; the daemon runs without it and says so.
+// A store of a later version is left alone; the daemon runs without it and reports that.
 func TestNewerStore(t *testing.T) {
 	s := stack.Start(t)
 	config := "--config.file=" + s.Config()

@@ -87,7 +87,7 @@ func (x *terminal) show() {
 	}
 }
 
-// answer answers what the command asks the terminal.
+// answer answers the command's terminal queries.
 func (x *terminal) answer() {
 	buffer := make([]byte, 1<<10)
 	for {
@@ -144,7 +144,7 @@ func (x *terminal) keys(keys string) {
 	}
 }
 
-// resize does so, and the command is told.
+// resize resizes the terminal and notifies the command.
 func (x *terminal) resize(columns, rows int) {
 	x.t.Helper()
 	x.mu.Lock()
@@ -155,7 +155,7 @@ func (x *terminal) resize(columns, rows int) {
 	}
 }
 
-// ended wants the command to have ended well, and the terminal as it was.
+// ended checks that the command succeeded and restored the terminal.
 func (x *terminal) ended() {
 	x.t.Helper()
 	select {

@@ -103,7 +103,7 @@ func TestVerdict(t *testing.T) {
 	}
 }
 
-// decisive is the class of the result that shows the cause best; what shows health is not asked for.
+// decisive is the class of the first evidence; empty if healthy.
 func (s status) decisive() string {
 	codex := s.Services[0]
 	if codex.Cause == "healthy" || len(codex.Evidence) == 0 {

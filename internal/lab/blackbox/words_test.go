@@ -22,7 +22,7 @@ import (
 	"netwatchd/internal/lab/stack"
 )
 
-// speak answers every HTTP request on a port of this host with the same bytes, and returns its address.
+// speak answers every HTTP request on a local port with the same bytes, and returns its address.
 func speak(t *testing.T, answer string) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -116,8 +116,8 @@ func everywhere(t *testing.T, s *stack.Stack, d *stack.Daemon, service, config s
 // planted is in every secret of TestSecrets.
 const planted = "Pl4nt3d"
 
-// Secrets of the environment, of the agent's configuration and sign-in, of URLs and proxies, in whatever a server or a command says
-// of them, are nowhere: not in the record, not on the page, not in the store.
+// Secrets of the environment, of the agent's configuration and sign-in, of URLs and proxies, in whatever a server or a
+// command says of them, are nowhere: not in the record, not on the page, not in the store.
 func TestSecrets(t *testing.T) {
 	s := stack.Start(t)
 	odd := planted + ` is "odd" / of it`
@@ -176,10 +176,12 @@ http_headers = { X = "%[1]sHeader00" }
 	}
 }
 
-// hostile tries to be markup, to move the cursor, to name the window, to turn the direction of writing, and is no UTF-8.
+// hostile tries to be markup, to move the cursor, to name the window, to turn the direction of writing, and is no
+// UTF-8.
 const hostile = "<script>alert(1)</script><img src=x onerror=alert(1)> \x1b[2J\x1b]0;title\x07 \u202eright \u2066 \xff\xfe \x00 \x9b31m | `code` [x](javascript:y)"
 
-// Whatever a server or a command says, a page gets no markup of it, a terminal no escapes, and JSON is JSON.
+// Whatever a server or a command sends: a page gets no markup from it, a terminal no escape sequences, and JSON stays
+// valid.
 func TestHostile(t *testing.T) {
 	s := stack.Start(t)
 	header := strings.NewReplacer("\x00", "", "\n", "").Replace(hostile)
@@ -221,13 +223,13 @@ func TestHostile(t *testing.T) {
 			t.Errorf("%s: %d bytes", place, len(text))
 		}
 	}
-	// Whoever asks can be as hostile.
+	// A client can be as hostile.
 	if status := ask(t, "X-Request-Id: "+strings.Repeat("x", 1<<20)); !bytes.HasPrefix(status, []byte("HTTP/1.1 431")) {
 		t.Errorf("a megabyte of header is answered %.40q", status)
 	}
 }
 
-// ask asks the daemon with a header, and returns the beginning of the answer.
+// ask requests from the daemon with a header, and returns the beginning of the answer.
 func ask(t *testing.T, header string) []byte {
 	t.Helper()
 	c, err := net.Dial("tcp", strings.TrimPrefix(stack.URL, "http://"))

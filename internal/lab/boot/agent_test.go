@@ -20,7 +20,8 @@ type agentMachine struct {
 	codex   string // the native program, in the machine
 }
 
-// withAgent is a machine on which that codex is installed for everyone, and dev is signed in. The package is not installed.
+// withAgent is a machine with this codex installed for all users, and dev signed in. The netwatchd package is not
+// installed.
 func withAgent(t *testing.T, version string) *agentMachine {
 	t.Helper()
 	dir, err := filepath.Abs(filepath.Join("../../../.cache/codex", version, "node_modules"))
@@ -50,7 +51,7 @@ func withAgent(t *testing.T, version string) *agentMachine {
 // start installs the package and starts dev's instance.
 func (m *agentMachine) start() {
 	m.t.Helper()
-	// Often enough to see a run soon; it costs tokens of nobody's.
+	// Often enough to see a run soon; it costs no real tokens.
 	m.configure(fmt.Sprintf("      - {name: exec, kind: exec, preset: codex, interval: 4s, timeout: 3900ms, "+
 		"budget: {runs_per_day: 100}, codex: {base_url: %q}}", m.service.BaseURL()),
 		"    sandbox: {want: closed, interval: 4s, timeout: 3900ms}")
@@ -103,7 +104,7 @@ func (m *agentMachine) checkInside(version string) {
 	}
 }
 
-// upgradeAndPurge wants the package to have the instance in mind, too.
+// upgradeAndPurge checks that the package handles the instance too.
 func (m *agentMachine) upgradeAndPurge() {
 	m.t.Helper()
 	m.install(newer)
@@ -126,7 +127,8 @@ func (m *agentMachine) upgradeAndPurge() {
 	}
 }
 
-// A hardening is a directive that the agent does not survive, and what comes of it. docs/service.md has the same table.
+// A hardening is a directive that the agent does not survive, and what comes of it. docs/service.md has the same
+// table.
 type hardening struct{ version, directive, vantage, probe, class, why string }
 
 var hardenings = []hardening{
@@ -140,7 +142,7 @@ var hardenings = []hardening{
 	{"0.169.0", "ReadOnlyPaths=/home/dev/.codex", "host", "exec", "exec.home_unwritable", "a renewed sign-in is lost"},
 }
 
-// cannotHave adds the directive to the unit and wants the daemon to say what it breaks.
+// cannotHave adds the directive to the unit and checks that the daemon reports what it breaks.
 func (m *agentMachine) cannotHave(h hardening) {
 	m.t.Helper()
 	if row := "`" + strings.ReplaceAll(h.directive, "/home/dev", "~") + "`"; !strings.Contains(read(m.t, "../../../docs/service.md"), row) {
@@ -160,13 +162,13 @@ func (m *agentMachine) cannotHave(h hardening) {
 	})
 }
 
-// saw wants the latest attempt of a probe to have ended so.
+// saw waits until the latest attempt of a probe ends this way.
 func (m *agentMachine) saw(vantage, probe, class string) error {
 	_, err := m.latest(vantage, probe, class)
 	return err
 }
 
-// latest is what is said of the latest attempt of a probe, which must have ended so.
+// latest is the error of the latest attempt of a probe, which must have this class.
 func (m *agentMachine) latest(vantage, probe, class string) (why string, err error) {
 	s, err := m.ask()
 	if err != nil {

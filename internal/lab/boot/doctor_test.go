@@ -23,8 +23,8 @@ func (m *machine) doctor(user string) map[string]string {
 	return found
 }
 
-// The doctor finds an instance well, as its user and as root, and not any more once it is stopped. The clock is the machine's
-// affair, and nobody scrapes.
+// The doctor finds an instance healthy, as its user and as root, and no longer once it is stopped. It does not check
+// the machine's clock here, and nothing scrapes.
 func TestDoctor(t *testing.T) {
 	m := withAgent(t, "0.169.0")
 	m.start()

@@ -26,7 +26,8 @@ func TestMain(m *testing.M) { stack.Main(m) }
 // patience only tells slow from stuck, on a machine that is busy with other tests.
 const patience = time.Minute
 
-// A machine is a booted Debian. It shares the network of the tests, the host of the stack, and forgets all when it stops.
+// A machine is a booted Debian. It shares the network of the tests, the host of the stack, and forgets all when it
+// stops.
 type machine struct {
 	*stack.Stack
 	t    *testing.T
@@ -77,7 +78,7 @@ func bootFrom(t *testing.T, root string, further ...string) *machine {
 	return m
 }
 
-// findInit looks for the child of nspawn that has become systemd.
+// findInit finds the child of nspawn that became systemd.
 func (m *machine) findInit(nspawn int) error {
 	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", nspawn))
 	if err != nil {
@@ -106,7 +107,7 @@ func (m *machine) run(command ...string) (stdout, stderr string, code int) {
 	return strings.TrimSpace(out.String()), strings.TrimSpace(errs.String()), cmd.ProcessState.ExitCode()
 }
 
-// must runs a command that has to succeed.
+// must runs a command and fails the test on error.
 func (m *machine) must(command ...string) string {
 	m.t.Helper()
 	out, errs, code := m.run(command...)
@@ -160,7 +161,7 @@ func (m *machine) show(unit, property string) string {
 	return m.must("systemctl", "show", "--value", "--property="+property, unit)
 }
 
-// wants waits until a property of a unit has that value.
+// wants waits until a property of a unit has this value.
 func (m *machine) wants(unit, property, value string) {
 	m.t.Helper()
 	m.await(func() error {
@@ -203,7 +204,7 @@ func (m *machine) ask() (status, error) {
 	return s, json.Unmarshal(body, &s)
 }
 
-// get asks the daemon for path.
+// get requests path from the daemon.
 func (m *machine) get(path string, header http.Header) (code int, body []byte, err error) {
 	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	request, err := http.NewRequestWithContext(m.t.Context(), http.MethodGet, stack.URL+path, nil)
@@ -220,7 +221,7 @@ func (m *machine) get(path string, header http.Header) (code int, body []byte, e
 	return response.StatusCode, body, err
 }
 
-// stands waits until the daemon says that cause.
+// stands waits until the daemon reports this cause.
 func (m *machine) stands(cause string) status {
 	m.t.Helper()
 	var s status

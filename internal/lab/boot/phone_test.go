@@ -18,7 +18,8 @@ import (
 
 var phone = flag.Bool("phone", false, "play the README's way to a page on the phone, as slowly as in life: ten minutes")
 
-// The README's commands, on a Debian with its own Prometheus and Alertmanager, lead from an outage to a message at ntfy.sh.
+// The README's commands, on a Debian with its own Prometheus and Alertmanager, lead from an outage to a message at
+// ntfy.sh.
 func TestPhone(t *testing.T) {
 	if !*phone {
 		t.Skip("not asked for: make e2e-full")
@@ -49,7 +50,7 @@ func TestPhone(t *testing.T) {
 	}
 }
 
-// readme are the README's three commands, for someone who is root and has made the package elsewhere.
+// readme are the README's three commands, run as root with a package built elsewhere.
 func (m *machine) readme() string {
 	_, text, _ := strings.Cut(read(m.t, "../../../README.md"), "\n## To a page on the phone\n")
 	text, _, _ = strings.Cut(text, "\n## ")
@@ -66,7 +67,7 @@ func (m *machine) readme() string {
 		"apt install", "apt-get install --yes").Replace(strings.Join(commands, ""))
 }
 
-// An app is what stands in for ntfy.sh, and knows only what it was sent.
+// An app stands in for ntfy.sh.
 type app struct {
 	mu   sync.Mutex
 	said []string
@@ -119,7 +120,7 @@ func (a *app) messages() []string {
 func (a *app) await(t *testing.T, text string) time.Duration {
 	t.Helper()
 	begun := time.Now()
-	err := parts.Eventually(10*time.Minute, func() error { // twice as long as docs/alerting.md says
+	err := parts.Eventually(10*time.Minute, func() error { // twice the bound of docs/alerting.md
 		if said := a.messages(); !slices.Contains(said, text) {
 			return fmt.Errorf("the phone was not told %q, but %q", text, said)
 		}

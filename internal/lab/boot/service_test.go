@@ -39,7 +39,7 @@ func TestPackage(t *testing.T) {
 	if s := m.stands("healthy"); s.Version != older {
 		t.Errorf("version %q, want %q", s.Version, older)
 	}
-	// Everyone may ask, by the file, and finds it without being told where.
+	// Every user can read the status file, and finds it without configuration.
 	m.await(func() error {
 		if out, errs, code := m.run("runuser", "-u", "dev", "--", "netwatchd", "status"); code != 0 {
 			return fmt.Errorf("status, as another user: exit code %d\n%s\n%s", code, out, errs)
@@ -88,7 +88,7 @@ func TestPackage(t *testing.T) {
 	}
 }
 
-// moment is one of the service's timestamps, since the boot.
+// moment is one of the service's timestamps, since boot.
 func (m *machine) moment(property string) time.Duration {
 	m.t.Helper()
 	microseconds, err := strconv.Atoi(m.show(unit, property))
@@ -98,7 +98,7 @@ func (m *machine) moment(property string) time.Duration {
 	return time.Duration(microseconds) * time.Microsecond
 }
 
-// It runs as nobody that is anybody else, and what it keeps is its own.
+// It runs as its own user, and its files are private.
 func TestConfinement(t *testing.T) {
 	m := installed(t)
 	pid := m.show(unit, "MainPID")
@@ -169,7 +169,7 @@ func TestReload(t *testing.T) {
 	}
 }
 
-// logged wants text in the journal of the service.
+// logged waits for text in the service's journal.
 func (m *machine) logged(text string) error {
 	if journal := m.journal(unit); !strings.Contains(journal, text) {
 		return fmt.Errorf("the journal lacks %q\n%s", text, journal)
@@ -180,7 +180,7 @@ func (m *machine) logged(text string) error {
 // The port stays open while the daemon comes and goes.
 func TestSocket(t *testing.T) {
 	m := installed(t)
-	m.dropIn(unit, "Service", "RestartSec=0") // instead of the five seconds that whoever asks would wait
+	m.dropIn(unit, "Service", "RestartSec=0") // instead of five seconds
 	m.must("systemctl", "stop", unit)
 	m.must("systemctl", "start", "netwatchd.socket")
 	answered := func() {
@@ -217,7 +217,7 @@ func TestCrashes(t *testing.T) {
 	}
 }
 
-// A web configuration from the credential store asks for a password.
+// A web configuration from the credential store requires a password.
 func TestCredential(t *testing.T) {
 	m := boot(t)
 	m.configure()

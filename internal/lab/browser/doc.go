@@ -1,2 +1,2 @@
-// Package browser tests the status page in a real browser, before a real daemon on a bent network.
+// Package browser tests the status page in a real browser, with a real daemon on a network with faults.
 package browser

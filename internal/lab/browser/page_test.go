@@ -24,7 +24,7 @@ func closed(t *testing.T) string {
 		parts.Program(t, "bwrap", "bubblewrap"))
 }
 
-// A house is a daemon with a past, on a network that can be bent, and a browser to look at it.
+// A house is a daemon with history on a network for fault injection, and a browser.
 type house struct {
 	*stack.Stack
 	config  string
@@ -46,7 +46,7 @@ func (h *house) start() {
 	h.daemon.AwaitReady()
 }
 
-// outage has the service fail until the test ends, and waits until the page says so.
+// outage makes the service fail until the test ends, and waits until the page shows it.
 func (h *house) outage(b *tab) {
 	b.t.Helper()
 	h.ServiceAnswers(503)
@@ -55,7 +55,7 @@ func (h *house) outage(b *tab) {
 	b.says("#verdict .whose", "upstream")
 }
 
-// TestPage looks at one daemon in many ways. Each begins when all is well.
+// TestPage has many tests of one daemon. Each starts from a healthy state.
 func TestPage(t *testing.T) {
 	h := build(t, closed(t))
 	for _, test := range []struct {
@@ -105,7 +105,8 @@ func load(t *testing.T, h *house, b *tab) {
 // Where the host slept there is no line: neither drawn through, nor along the ground.
 func gapsAreGaps(t *testing.T, h *house, b *tab) {
 	b.goTo("/services/codex?range=1d")
-	// How many pixels of the line's colour there are in each column of the chart, where the host slept and where it did not.
+	// How many pixels of the line's colour there are in each column of the chart, where the host slept and where it did
+	// not.
 	const columns = `(async () => {
 		const box = document.querySelector('article[data-probe=head][data-vantage=host] .plot'), canvas = box.querySelector("canvas");
 		const chart = await (await fetch("/api/v1/history?service=codex&probe=head&vantage=host&range=1d")).json();
@@ -128,7 +129,7 @@ func gapsAreGaps(t *testing.T, h *house, b *tab) {
 	}
 }
 
-// The page follows the world without being loaded anew, tells of it, and says so when it cannot.
+// The page updates without a reload, announces changes, and shows when it is disconnected.
 func live(t *testing.T, h *house, b *tab) {
 	b.says("#link", "live")
 	value[bool](b, "window.same = true")
@@ -229,7 +230,7 @@ func colours(t *testing.T, h *house, b *tab) {
 	}
 }
 
-// On a phone nothing is cut off, or must be scrolled to sideways.
+// On a phone nothing is clipped or needs sideways scrolling.
 func phone(t *testing.T, h *house, b *tab) {
 	b.size(390, 844)
 	h.outage(b)
@@ -309,7 +310,7 @@ func withoutScript(t *testing.T, h *house, b *tab) {
 	}
 }
 
-// What a server says stays what it is: words.
+// Text from a server stays text.
 func hostileServer(t *testing.T, h *house, b *tab) {
 	t.Cleanup(func() { h.ServiceAnswers(405, "Allow: POST") })
 	h.ServiceAnswers(405, `Allow: <script>window.owned=1</script><img src=x onerror=window.owned=1>`)
@@ -322,7 +323,7 @@ func hostileServer(t *testing.T, h *house, b *tab) {
 	}
 }
 
-// Whatever must not be is noticed: the tests above would pass if nobody looked.
+// The checks themselves work: without this the tests above could pass for nothing.
 func theWatchIsAwake(t *testing.T, h *house, b *tab) {
 	value[bool](b, `(() => {
 		const script = document.createElement("script");

@@ -19,7 +19,7 @@ import (
 
 var shots = flag.String("screenshots", "", "the directory that TestScreenshots writes its pictures to")
 
-// shotMost bounds a picture: they are in the repository, and anew with each change of the page.
+// shotMost bounds the size of a picture: they are committed again with each change of the page.
 const shotMost = 200 << 10
 
 // TestScreenshots takes the pictures of the documentation, with the sandbox of a real codex.
@@ -32,7 +32,7 @@ func TestScreenshots(t *testing.T) {
 	b := open(t, h.browser)
 
 	b.goTo("/")
-	// So that it looks as it does when someone comes to look.
+	// So that it looks like a page that was just opened.
 	err := parts.Eventually(2*time.Minute, func() error {
 		if since := value[string](b, `document.querySelector(".since").innerText`); !strings.Contains(since, "for 1 min") {
 			return errors.New(since)
@@ -71,7 +71,7 @@ func TestScreenshots(t *testing.T) {
 	b.shoot("incident", 1280, 1000)
 }
 
-// An agent is a codex with a user who is signed in to a service that answers turns.
+// An agent is a codex with a user signed in to a mock service.
 type agent struct {
 	codex, home string
 	service     *responses.Server

@@ -32,7 +32,7 @@ func launch(t *testing.T) context.Context {
 	t.Helper()
 	allocator, stop := chromedp.NewExecAllocator(t.Context(), append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(parts.Program(t, "chromium", "chromium")),
-		chromedp.NoSandbox, // it refuses one to root, and is in namespaces of its own already
+		chromedp.NoSandbox, // Chromium has none for root, and already runs in its own namespaces
 		chromedp.UserDataDir(t.TempDir()),
 		chromedp.Env("HOME="+t.TempDir()),
 		chromedp.Flag("disable-component-update", true),
@@ -48,8 +48,9 @@ func launch(t *testing.T) context.Context {
 	return browser
 }
 
-// A tab is one page of a browser that remembers nothing of others. When the test ends, nothing may have been wrong with
-// what it loaded: no word on the console, no violation of the content security policy, no request to anyone but the daemon.
+// A tab is one page of a browser that remembers nothing of others. When the test ends, nothing may have been wrong
+// with what it loaded: no word on the console, no violation of the content security policy, no request to anyone but
+// the daemon.
 type tab struct {
 	t       *testing.T
 	ctx     context.Context
@@ -160,7 +161,7 @@ func (b *tab) await(what, expression string) {
 	}
 }
 
-// says waits until an element's text has the words.
+// says waits until an element's text contains the words.
 func (b *tab) says(selector, words string) {
 	b.t.Helper()
 	b.await(selector+" to say "+words, fmt.Sprintf(`(document.querySelector(%q)?.innerText ?? "").includes(%q)`, selector, words))
@@ -182,7 +183,7 @@ func (b *tab) size(width, height int64) {
 	b.do(chromedp.EmulateViewport(width, height))
 }
 
-// axe looks for what shuts people out.
+// axe checks accessibility.
 func (b *tab) axe(what string) {
 	b.t.Helper()
 	script, err := os.ReadFile(filepath.Join(cache, "axe", "node_modules", "axe-core", "axe.min.js"))

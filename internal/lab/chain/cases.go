@@ -19,8 +19,8 @@ type HostCase struct {
 // Notified is an alert and its receiver.
 type Notified struct{ Receiver, Alert string }
 
-// HostCases has a case for each cause with a notification, and for faults of the alerting itself. Of several scenes for a cause it
-// takes a cheap one, because all cases run at the same time.
+// HostCases has a case for each cause with a notification, and for faults of the alerting itself. Of several scenes
+// for a cause it takes a cheap one, because all cases run at the same time.
 var HostCases = []HostCase{
 	{Scene: "a firewall on this host drops lookups", Notified: []Notified{{tickets, "CodexLocalPolicy"}}},
 	{Scene: "the link is down", Notified: []Notified{{tickets, "CodexHostOffline"}}},

@@ -29,8 +29,8 @@ type Chain struct {
 	site *parts.Namespace
 }
 
-// patience bounds each wait: the longest hold is 15 minutes, and a ticket's resolution is sent within another five. What does not
-// scale takes some seconds.
+// patience bounds each wait: the longest hold is 15 minutes, and a ticket's resolution is sent within another five.
+// What does not scale takes some seconds.
 func (c *Chain) patience() time.Duration { return c.Scale.shorten("25m") + time.Minute }
 
 // inboxAddress is the receiver of the shipped routes.
@@ -95,8 +95,8 @@ func (c *Chain) routes(t testing.TB, working hours) string {
 	return c.write(t, "alertmanager.yml", file)
 }
 
-// KillOne kills the Alertmanager that notifies first, once the other has its whole state. A notification that only the killed one
-// knows of is sent again by the other: Alertmanager works that way.
+// KillOne kills the Alertmanager that notifies first, once the other has its whole state. A notification that only the
+// killed one knows of is sent again by the other: Alertmanager works that way.
 func (c *Chain) KillOne(t testing.TB) {
 	t.Helper()
 	slices.SortFunc(c.Pair, func(a, b *prom.Alertmanager) int { return cmp.Compare(a.Name(t), b.Name(t)) })
@@ -140,8 +140,8 @@ func (c *Chain) aim(config map[string]any, cases []string) {
 // caseAddress is where the monitoring site reaches a case's netwatchd.
 func caseAddress(i int) string { return fmt.Sprintf("127.0.1.%d:19405", i+1) }
 
-// Connect makes a case's netwatchd, which listens on loopback only, reachable from the monitoring site, as `ssh -L` does. The
-// connection does not use the network of the case, so that it survives the fault.
+// Connect makes a case's netwatchd, which listens on loopback only, reachable from the monitoring site, as `ssh -L`
+// does. The connection does not use the network of the case, so that it survives the fault.
 func (c *Chain) Connect(t testing.TB, i int, w *world.World) {
 	t.Helper()
 	listener, err := c.site.Listen("tcp", caseAddress(i))

@@ -40,8 +40,8 @@ func (c *crowd) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	io.WriteString(w, b.String())
 }
 
-// Many services fail and recover at different times. Each is notified once. A pair of Alertmanagers alone does not guarantee this;
-// the shipped waits do.
+// Many services fail and recover at different times. Each is notified once. A pair of Alertmanagers alone does not
+// guarantee this; the shipped waits do.
 func TestCrowd(t *testing.T) {
 	if *services == 0 {
 		t.Skip("not asked for: make e2e-full") // TestChain has eight times fewer

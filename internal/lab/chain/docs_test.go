@@ -22,8 +22,8 @@ import (
 
 var update = flag.Bool("update", false, "write the generated parts of docs/alerting.md")
 
-// The end of docs/alerting.md is generated from the cases and the shipped files. The measurements after it are written, not
-// compared.
+// The end of docs/alerting.md is generated from the cases and the shipped files. The measurements after it are
+// written, not compared.
 const (
 	shippedTimes = "## Who is told what\n"
 	measured     = "\n## Measured\n"

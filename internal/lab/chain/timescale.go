@@ -80,7 +80,8 @@ func (h TimeScale) shorten(duration string) time.Duration {
 
 // promFlags and pairFlags are durations that are flags. Except for the peer timeout these are the defaults.
 //
-// The failure detector of the pair (cluster.probe-…) is not scaled: it waits for answers of the other process, which take their time.
+// The failure detector of the pair (cluster.probe-…) is not scaled: it waits for answers of the other process, which
+// take their time.
 var (
 	promFlags = map[string]string{"rules.alert.resend-delay": "1m", "query.lookback-delta": "5m"}
 	pairFlags = map[string]string{"cluster.peer-timeout": peerTimeout, "cluster.gossip-interval": "200ms", "cluster.pushpull-interval": "1m"}

@@ -12,8 +12,8 @@ import (
 	"netwatchd/internal/lab/stack"
 )
 
-// The whole chain comes up from the compose file: Prometheus has scraped netwatchd, knows its rules and its Alertmanager.
-// Grafana is a shell here, which sees the files where Grafana would look for them.
+// The whole chain comes up from the compose file: Prometheus has scraped netwatchd, knows its rules and its
+// Alertmanager. A shell takes Grafana's place, and checks that the files are where Grafana expects them.
 func TestCompose(t *testing.T) {
 	built(t)
 	compose := parts.Program(t, "podman-compose", "podman-compose")
@@ -75,7 +75,8 @@ func standIns(t *testing.T) {
 	}
 }
 
-// wrapper is podman for podman-compose, whose Debian version (1.0.3) puts what has the host's network on another as well.
+// wrapper is podman for podman-compose: Debian's version (1.0.3) adds a second network to containers with the host's
+// network.
 const wrapper = `#!/bin/sh
 n=$#
 while [ $n -gt 0 ]; do

@@ -53,7 +53,7 @@ func needs(t *testing.T) {
 	parts.Program(t, "busybox", "busybox-static")
 }
 
-// buildah runs it, and returns what it said.
+// buildah runs buildah, and returns its output.
 func buildah(args ...string) error {
 	cmd := exec.Command("buildah", append(storage(), args...)...)
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -67,7 +67,7 @@ func podman(args ...string) []string {
 	return append(append([]string{"podman"}, append(storage(), "--cgroup-manager=cgroupfs", "--runtime=/usr/sbin/runc")...), args...)
 }
 
-// must runs podman, which has to succeed, and returns what it printed.
+// must runs podman, fails the test on error, and returns the output.
 func must(t *testing.T, args ...string) string {
 	t.Helper()
 	out, err := run(podman(args...)...)
@@ -172,7 +172,7 @@ func start(t *testing.T, s *stack.Stack, further ...string) {
 	await(t, func() error { return answers(stack.URL + "/-/ready") })
 }
 
-// logs shows what a container said, if the test has failed.
+// logs shows a container's log if the test failed.
 func logs(t *testing.T, container string) {
 	if t.Failed() {
 		command := podman("logs", container)
@@ -188,7 +188,7 @@ func await(t *testing.T, is func() error) {
 	}
 }
 
-// answers reports whether url answers 200, and what it says matches every one of these regular expressions.
+// answers reports whether url answers 200 with a body that matches all of these regular expressions.
 func answers(url string, patterns ...string) error {
 	client := http.Client{Timeout: 5 * time.Second}
 	response, err := client.Get(url)

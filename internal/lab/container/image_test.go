@@ -8,7 +8,7 @@ import (
 	"netwatchd/internal/lab/stack"
 )
 
-// With nothing but its volume to write to, without any privilege, it watches, and says of itself that it is well.
+// It works, and its health check succeeds, with only its volume writable and without privileges.
 func TestImage(t *testing.T) {
 	built(t)
 	s := stack.Start(t)

@@ -1,2 +1,2 @@
-// Package fleet has many hosts push to real receivers, loses some of them, and asks the receivers what arrived.
+// Package fleet pushes from many hosts to real receivers, disconnects some, and checks what arrived.
 package fleet

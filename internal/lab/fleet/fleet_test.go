@@ -25,11 +25,11 @@ import (
 	"netwatchd/internal/rules"
 )
 
-// TestMain gives the tests a network with two addresses: the receivers', and that of a host which can be cut off.
+// TestMain sets up a network with two addresses: the receivers', and that of a host which can be disconnected.
 func TestMain(m *testing.M) { parts.Main(m, furnish) }
 
 const (
-	receivers = "203.0.113.1" // RFC 5737: nobody's
+	receivers = "203.0.113.1" // RFC 5737: documentation
 	away      = "203.0.113.2"
 )
 
@@ -57,7 +57,7 @@ const hosts = 200
 // enough only tells slow from stuck.
 const enough = 3 * time.Minute
 
-// A fleet is the hosts and who hears of them.
+// A fleet is hosts and their receivers.
 type fleet struct {
 	t          *testing.T
 	dir        string
@@ -104,14 +104,14 @@ func (f *fleet) write(name, text string) string {
 	return path
 }
 
-// One host says that the service is down: a page, of this host. Then all say so: one page, for all of them, and none for any one.
+// One host reports an outage: a page for this host. Then all do: one page for all, and none for a single host.
 func TestOneHostOrEveryone(t *testing.T) {
-	const hurry = 15 // times as fast as in life, where hosts push every 30s
-	f := newFleet(t, 9190, 30*time.Second/hurry)
+	const scale = 15 // divides every wait; hosts push every 30s by default
+	f := newFleet(t, 9190, 30*time.Second/scale)
 	pages := new(inbox)
 	alertmanager := prom.StartAlertmanagers(t, here, prom.Newest(t).Alertmanager, f.routes(listen(t, pages)), f.dir,
 		[]string{receivers}, "--cluster.settle-timeout=1s")[0]
-	f.rules(hurry)
+	f.rules(scale)
 	f.startPrometheus()
 	f.startHosts(func(int) []config.Receiver { return nil })
 
@@ -122,24 +122,24 @@ func TestOneHostOrEveryone(t *testing.T) {
 	}
 	pages.await(t, "CodexFleetOutage everyone")
 	eventually(t, func() error { return inhibited(alertmanager, "CodexUpstreamOutage", hosts) })
-	// On a machine that is slow enough for hosts to be heard one after the other they are several before they are everyone.
+	// On a slow machine the pushes arrive one after the other, so that several hosts fail before all do.
 	got := slices.DeleteFunc(pages.all(), func(page string) bool { return page == "CodexFleetOutage several" })
 	if want := []string{"CodexSingleHostOutage host-042", "CodexFleetOutage everyone"}; !slices.Equal(got, want) {
 		t.Errorf("pages %q, want %q", got, want)
 	}
 }
 
-// rules are the shipped ones, so many times faster than in life: each stands to each other as it does there.
-func (f *fleet) rules(hurry rules.Duration) {
+// rules are the shipped rules with all waits divided, in their shipped proportions.
+func (f *fleet) rules(scale rules.Duration) {
 	for name, file := range map[string]rules.File{
 		"netwatchd.rules.yml": rules.For(config.Builtin(), rules.Default()), "fleet.rules.yml": rules.Fleet(config.Builtin(), rules.Default()),
 	} {
-		// The objective looks at days, which are not played here.
+		// The objective covers days, which are not simulated here.
 		file.Groups = slices.DeleteFunc(file.Groups, func(g rules.Group) bool { return g.Name != "netwatchd.causes" && g.Name != "netwatchd.fleet" })
 		for _, g := range file.Groups {
 			for i := range g.Rules {
-				g.Rules[i].For /= hurry
-				g.Rules[i].KeepFiringFor /= hurry
+				g.Rules[i].For /= scale
+				g.Rules[i].KeepFiringFor /= scale
 			}
 		}
 		var text strings.Builder
@@ -193,11 +193,11 @@ func inhibited(a *prom.Alertmanager, name string, want int) error {
 	return nil
 }
 
-// takesWhatIsLate is what docs/fleet.md asks of Prometheus.
+// takesWhatIsLate is the Prometheus setting that docs/fleet.md requires.
 const takesWhatIsLate = "storage: {tsdb: {out_of_order_time_window: 1h}}"
 
-// Prometheus is away for a while, a host is cut off, a daemon is killed meanwhile: every sample arrives, in its place. What a queue
-// could not hold is missing, and counted.
+// Prometheus is away for a while, a host is cut off, a daemon is killed meanwhile: every sample arrives, in its place.
+// What a queue could not hold is missing, and counted.
 func TestNothingIsLost(t *testing.T) {
 	f := newFleet(t, 9090, 2*time.Second)
 	f.write("prometheus.yml", takesWhatIsLate)
@@ -311,7 +311,7 @@ func (f *fleet) await(query string) {
 	})
 }
 
-// gently is how often receivers are asked: queries over a whole fleet are not for free.
+// gently is the interval between queries: those over a whole fleet are expensive.
 const gently = 250 * time.Millisecond
 
 func eventually(t *testing.T, is func() error) {
@@ -349,7 +349,7 @@ type daemon struct {
 	name, dir string
 	as        *parts.Netwatchd
 	run       *parts.Daemon
-	kept      []int64 // what waited at the worst moment, by its times
+	kept      []int64 // the longest queue, by timestamps
 }
 
 // daemon starts one that pushes to Prometheus and to VictoriaMetrics.
@@ -381,7 +381,7 @@ func (d *daemon) start(t *testing.T) {
 	d.run = d.as.Start(t, "--config.file="+filepath.Join(d.dir, "config.yaml"))
 }
 
-// queued are the times of what waits for a receiver, as the names of its files say.
+// queued are the timestamps of a receiver's queue, from its file names.
 func (d *daemon) queued(receiver string) []int64 {
 	files, err := os.ReadDir(filepath.Join(d.dir, "store", "push", receiver))
 	if err != nil {
@@ -416,7 +416,7 @@ func (d *daemon) arrived(t *testing.T, times map[int64]bool, at string) {
 	}
 }
 
-// caughtUp is nil if both receivers have heard of d within the last seconds.
+// caughtUp returns nil if both receivers got samples of d within the last seconds.
 func (d *daemon) caughtUp(t *testing.T, p *prom.Prometheus, v *Victoria) error {
 	query := fmt.Sprintf("time() - timestamp(netwatchd_build_info{instance=%q}) < 5", d.name)
 	if in, err := v.Ask(query); err != nil || len(in) == 0 || len(p.Ask(t, query)) == 0 {
@@ -451,7 +451,7 @@ func (i *inbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer i.mu.Unlock()
 	for _, a := range message.Alerts {
 		text := fmt.Sprint(a.Labels["alertname"], " ", a.Labels["scope"], a.Labels["instance"])
-		if a.Status == "firing" && !slices.Contains(i.said, text) { // a message repeats what fires still
+		if a.Status == "firing" && !slices.Contains(i.said, text) { // a message repeats alerts that still fire
 			i.said = append(i.said, text)
 		}
 	}

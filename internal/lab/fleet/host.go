@@ -17,8 +17,8 @@ import (
 	"netwatchd/internal/push"
 )
 
-// A Host pushes as a daemon does, but says what it is told to say. Hundreds fit into a process: of all that a daemon exports it
-// has what the rules of a fleet ask for.
+// A Host pushes as a daemon does, but says what it is told to say. Hundreds fit into a process: of all that a daemon
+// exports it has what the rules of a fleet ask for.
 type Host struct {
 	Name     string
 	moments  atomic.Int64 // collected, for any receiver
@@ -38,7 +38,7 @@ var (
 	build   = prometheus.NewDesc("netwatchd_build_info", "Always 1.", []string{"version"}, nil)
 )
 
-// StartHost starts a host that finds all well. It ends with the test.
+// StartHost starts a healthy host. It ends with the test.
 func StartHost(t testing.TB, name string, receivers ...config.Receiver) *Host {
 	t.Helper()
 	h := &Host{Name: name, registry: prometheus.NewRegistry(), stopped: make(chan struct{})}

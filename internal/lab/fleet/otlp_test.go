@@ -14,8 +14,8 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// What comes by OpenTelemetry's protocol is in Prometheus the same as what comes by its own: the same series, under the same
-// names. What waited while Prometheus was away arrives in its place.
+// What comes by OpenTelemetry's protocol is in Prometheus the same as what comes by its own: the same series, under
+// the same names. What waited while Prometheus was away arrives in its place.
 func TestOTLP(t *testing.T) {
 	f := newFleet(t, 9290, time.Second)
 	f.write("prometheus.yml", takesWhatIsLate)
@@ -45,8 +45,9 @@ func TestOTLP(t *testing.T) {
 	d.arrived(t, f.timesOf("otlp"), "prometheus")
 }
 
-// series are what Prometheus has of an instance at this moment, as text, without the name of the instance. Native histograms
-// are left out: OTLP has a name for one kind only. Of OTLP's bounds Prometheus writes 1 where it writes 1.0 of its own.
+// series are what Prometheus has of an instance at this moment, as text, without the name of the instance. Native
+// histograms are left out: OTLP has a name for one kind only. Of OTLP's bounds Prometheus writes 1 where it writes 1.0
+// of its own.
 func (f *fleet) series(instance string) []string {
 	f.t.Helper()
 	var all []string

@@ -11,10 +11,11 @@ import (
 	"netwatchd/internal/lab/parts"
 )
 
-// Victoria is a running VictoriaMetrics: it knows remote write 1.0 only, and says yes to 2.0.
+// Victoria is a running VictoriaMetrics. It supports remote write 1.0 only, but accepts 2.0 with success.
 type Victoria struct{ URL string }
 
-// StartVictoria starts one that ends with the test. Dir is for its data; address is where it listens, as in 127.0.0.1:8428.
+// StartVictoria starts one that ends with the test. Dir is for its data; address is where it listens, as in
+// 127.0.0.1:8428.
 func StartVictoria(t testing.TB, dir, address string) *Victoria {
 	t.Helper()
 	v := &Victoria{URL: "http://" + address}

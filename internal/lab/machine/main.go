@@ -1,5 +1,5 @@
-// Machine runs the laboratory's scenes that take a whole machine (a clock that is set, sleep) in one that is emulated, with
-// no network but its own. hack/machine makes it.
+// Machine runs the laboratory's scenes that need a whole machine (a clock that is set, sleep) in an emulated one
+// without an outside network. hack/machine builds it.
 package main
 
 import (
@@ -15,13 +15,13 @@ import (
 	"time"
 )
 
-// What the machine says when it is about to sleep, and how its tests ended.
+// Lines that the machine prints before it sleeps and when its tests ended.
 const (
 	sleepsFor = "machine: sleeps for "
 	endedWith = "machine: ended with "
 )
 
-// first is the machine's first process. There is no other but what the laboratory starts.
+// first is the machine's init.
 const first = `#!/bin/sh
 for dir in /tmp /var/tmp /dev/shm; do mkdir -p $dir; mount -t tmpfs tmpfs $dir; done
 ip link set lo up
@@ -33,9 +33,9 @@ sleep 60
 `
 
 func main() {
-	dir := flag.String("dir", ".cache/machine", "where hack/machine put it")
-	log := flag.Bool("log", false, "show the kernel's words as well")
-	pattern := flag.String("run", "", "only the scenes that match, as go test has it")
+	dir := flag.String("dir", ".cache/machine", "directory of hack/machine")
+	log := flag.Bool("log", false, "show the kernel's log too")
+	pattern := flag.String("run", "", "only the scenes that match, as in go test -run")
 	flag.Parse()
 	code, err := run(*dir, *pattern, *log)
 	if err != nil {
@@ -61,7 +61,7 @@ func run(dir, pattern string, log bool) (int, error) {
 	return m.run(dir, filepath.Join(temp, "lab.img"))
 }
 
-// payload makes the disk with what is tested.
+// payload builds the disk with the tests.
 func payload(temp, pattern string) error {
 	lab := filepath.Join(temp, "lab")
 	if err := os.Mkdir(lab, 0o755); err != nil {
@@ -85,14 +85,14 @@ func payload(temp, pattern string) error {
 	return nil
 }
 
-// A machine is one that is emulated, with a clock on its board that can be told that time has passed.
+// A machine is an emulated machine whose hardware clock can be advanced.
 type machine struct {
-	clock   string // the file that says by how much
-	monitor string // its socket
+	clock   string // the file with the clock's offset
+	monitor string // the monitor's socket
 	log     bool
 }
 
-// pass has that much time pass on the board, beside what does anyway.
+// pass advances the hardware clock by d.
 func (m *machine) pass(d time.Duration) error {
 	return os.WriteFile(m.clock, fmt.Appendf(nil, "+%d\n", int(d.Seconds())), 0o644)
 }
@@ -118,19 +118,20 @@ func (m *machine) run(dir, lab string) (int, error) {
 	if err := cmd.Start(); err != nil {
 		return 0, err
 	}
-	// Minutes are enough; what hangs is not waited for.
+	// A hung machine is killed; the tests take minutes.
 	defer time.AfterFunc(15*time.Minute, func() { cmd.Process.Kill() }).Stop()
 	code := m.listen(serial)
 	if err := cmd.Wait(); err != nil && code < 0 {
 		return 0, fmt.Errorf("the machine: %w", err)
 	}
 	if code < 0 {
-		return 0, fmt.Errorf("the machine went off before its tests had ended: see what it says with -log")
+		return 0, fmt.Errorf("the machine powered off before its tests ended: run with -log for its output")
 	}
 	return code, nil
 }
 
-// listen shows what the machine says, and lets time pass when it sleeps. It returns how its tests ended, -1 if they did not.
+// listen prints the machine's output, and lets time pass when it sleeps. It returns the exit code of its tests, -1 if
+// they did not end.
 func (m *machine) listen(serial io.Reader) int {
 	code, tests := -1, m.log
 	for lines := bufio.NewScanner(serial); lines.Scan(); {
@@ -142,7 +143,7 @@ func (m *machine) listen(serial io.Reader) int {
 			}
 		} else if text, is := strings.CutPrefix(line, endedWith); is {
 			fmt.Sscan(text, &code)
-			m.ask("quit") // once it has slept it does not always go off by itself
+			m.ask("quit") // after a suspend it does not always power off by itself
 		} else if tests {
 			fmt.Println(line)
 		}
@@ -169,12 +170,12 @@ func (m *machine) sleep(text string) error {
 	if err := m.pass(d); err != nil {
 		return err
 	}
-	time.Sleep(2 * time.Second) // the library looks at the file once a second
+	time.Sleep(2 * time.Second) // the library reads the file once a second
 	_, err = m.ask("system_wakeup")
 	return err
 }
 
-// ask gives the emulator's monitor a command and returns what it says.
+// ask sends a command to the emulator's monitor and returns the output.
 func (m *machine) ask(command string) (string, error) {
 	conn, err := net.Dial("unix", m.monitor)
 	if err != nil {
@@ -185,6 +186,6 @@ func (m *machine) ask(command string) (string, error) {
 	if _, err := io.WriteString(conn, command+"\n"); err != nil {
 		return "", err
 	}
-	said, _ := io.ReadAll(conn) // until the deadline: it does not hang up
+	said, _ := io.ReadAll(conn) // until the deadline: it keeps the connection open
 	return string(said), nil
 }

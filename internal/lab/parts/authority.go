@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// A Certificate is what a server shows.
+// A Certificate is a kind of server certificate.
 type Certificate int
 
 const (
@@ -34,7 +34,7 @@ type Authority struct {
 	key  *ecdsa.PrivateKey
 }
 
-// NewAuthority makes one of that name.
+// NewAuthority creates an authority with this name.
 func NewAuthority(t testing.TB, name string) *Authority {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -63,7 +63,7 @@ func (a *Authority) Write(path string) {
 	writePEM(a.t, path, "CERTIFICATE", a.cert.Raw)
 }
 
-// Issue writes stem.pem and stem.key, for the names given.
+// Issue writes stem.pem and stem.key for these names.
 func (a *Authority) Issue(stem string, kind Certificate, names ...string) {
 	a.t.Helper()
 	now := time.Now().Add(-a.Behind)

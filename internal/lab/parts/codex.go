@@ -8,11 +8,11 @@ import (
 	"netwatchd/internal/agent"
 )
 
-// CodexVersions are those whose sandboxes differ: Landlock and seccomp in the host's network, and bubblewrap with one of
-// its own.
+// CodexVersions are two versions with different sandboxes: Landlock and seccomp in the host's network namespace, and
+// bubblewrap with its own.
 var CodexVersions = []string{"0.104.0", "0.169.0"}
 
-// Codex is npm's launcher of that version, where `make codex` puts it. It skips the test where there is none.
+// Codex is npm's launcher of this version, which `make codex` installs. It skips the test if it is missing.
 func Codex(t testing.TB, version string) string {
 	t.Helper()
 	path, err := filepath.Abs(filepath.Join("../../../.cache/codex", version, "node_modules/.bin/codex"))
@@ -25,7 +25,7 @@ func Codex(t testing.TB, version string) string {
 	return path
 }
 
-// CodexSandbox is the command that runs the rest of its arguments as that codex runs the agent's commands.
+// CodexSandbox is the command prefix that runs a command as this codex runs the agent's commands.
 func CodexSandbox(t testing.TB, version string) []string {
 	t.Helper()
 	path, err := agent.FindCodex(Codex(t, version))

@@ -12,8 +12,8 @@ import (
 
 const filtered = "filtered" // the first argument that makes a test binary the command of Filtered
 
-// Filtered is a command that runs the rest of its arguments where socket(2) fails with errno for every family but AF_UNIX,
-// as the sandboxes of agents have it: this test binary, whose TestMain must call [Main].
+// Filtered is a command prefix. The command runs under a seccomp filter, like those of agents' sandboxes: socket(2)
+// fails with errno for every family but AF_UNIX. It is this test binary, whose TestMain must call [Main].
 func Filtered(errno syscall.Errno) []string {
 	self, err := os.Executable()
 	if err != nil {
@@ -22,7 +22,7 @@ func Filtered(errno syscall.Errno) []string {
 	return []string{self, filtered, unix.ErrnoName(errno)}
 }
 
-// runFiltered runs a command so. It returns only if it could not.
+// runFiltered executes a command under the filter. It returns only on failure.
 func runFiltered(errno string, command []string) error {
 	runtime.LockOSThread() // a filter holds for a thread and what it executes
 	answer := map[string]unix.Errno{"EPERM": unix.EPERM, "EACCES": unix.EACCES}[errno]

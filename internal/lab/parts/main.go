@@ -16,10 +16,10 @@ const (
 	binary    = "NETWATCHD_BINARY" // netwatchd itself, where it cannot be built
 )
 
-// unavailable says why there are no namespaces on this machine; empty: there are.
+// unavailable is why this machine has no namespaces; empty: it has.
 var unavailable string
 
-// Main is a TestMain. It builds netwatchd, enters namespaces of its own, furnishes them and runs the tests there.
+// Main is a TestMain. It builds netwatchd, enters new namespaces, sets them up and runs the tests there.
 func Main(m *testing.M, furnish func(dir string) error) {
 	if len(os.Args) > 3 && os.Args[1] == filtered {
 		fmt.Fprintln(os.Stderr, runFiltered(os.Args[2], os.Args[3:]))
@@ -39,10 +39,10 @@ func Main(m *testing.M, furnish func(dir string) error) {
 	os.Exit(code)
 }
 
-// Dir is where netwatchd's binary lies, and where files may be put that nobody else needs.
+// Dir is the directory of netwatchd's binary and of temporary files.
 func Dir() string { return os.Getenv(directory) }
 
-// Need skips the test where there are no namespaces.
+// Need skips the test if there are no namespaces.
 func Need(t testing.TB) {
 	t.Helper()
 	if unavailable != "" {
@@ -53,7 +53,7 @@ func Need(t testing.TB) {
 	}
 }
 
-// enter runs this test binary again, inside, and returns how it exited.
+// enter runs this test binary again, inside, and returns its exit code.
 func enter() (int, error) {
 	dir, err := os.MkdirTemp("", "netwatchd-stack-")
 	if err != nil {
@@ -90,8 +90,8 @@ func enter() (int, error) {
 	return 0, nil
 }
 
-// ahead is the command that puts the network before whatever else the machine does: a world that comes late, because other
-// tests keep the machine busy, is another world. Only root may.
+// ahead is the command prefix that raises the network's priority: servers that answer late, because other tests keep
+// the machine busy, change the verdict. Only root may do this.
 func ahead() []string {
 	if os.Getuid() != 0 {
 		return nil
@@ -99,8 +99,8 @@ func ahead() []string {
 	return []string{"nice", "-n", "-10"}
 }
 
-// build compiles netwatchd out here, where the module proxy can be reached. Without cgo, as it is shipped: the C library
-// would ask the services of the machine outside (nss-resolve) through their sockets.
+// build compiles netwatchd outside of the namespaces, where the module proxy is reachable. Without cgo, as in a
+// release: the C library would reach services of the machine outside (nss-resolve) through their sockets.
 func build(dir string) error {
 	if built := os.Getenv(binary); built != "" {
 		return os.Symlink(built, filepath.Join(dir, "netwatchd"))
@@ -113,7 +113,7 @@ func build(dir string) error {
 	return nil
 }
 
-// enclose makes what is mounted from here on nobody else's.
+// enclose makes later mounts private.
 func enclose(dir string, furnish func(string) error) error {
 	if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("making mounts private: %w", err)

@@ -15,14 +15,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Namespace is a network of its own, and mounts of its own if asked for. The nil one is where the tests run.
+// A Namespace is a network namespace, optionally with a mount namespace. The nil Namespace is where the tests run.
 type Namespace struct {
 	Name   string
 	holder *exec.Cmd
 	mounts bool
 }
 
-// NewNamespace makes a network with nothing but a loopback interface. It lasts until the test binary ends, or Close.
+// NewNamespace creates a network with only a loopback interface. It lasts until Close or the end of the test binary.
 func NewNamespace(name string, mounts bool) (*Namespace, error) {
 	n := &Namespace{Name: name, mounts: mounts, holder: exec.Command("sleep", "infinity")}
 	n.holder.Args[0] = name // so that a person finds it
@@ -36,8 +36,8 @@ func NewNamespace(name string, mounts bool) (*Namespace, error) {
 	return n, n.Batch([]string{"link set lo up"}, "ip")
 }
 
-// start starts the holder from a thread that is kept as long as it: Pdeathsig is sent when the thread ends that started a
-// process. It is let go, not ended, since it may have started others before.
+// start starts the holder from a thread that lives as long as it, because Pdeathsig is sent when the thread that
+// started a process ends. Later the thread is released, not ended, because it may have started other processes.
 func (n *Namespace) start() error {
 	started := make(chan error)
 	go func() {
@@ -51,13 +51,13 @@ func (n *Namespace) start() error {
 	return <-started
 }
 
-// Close lets the namespace go; whatever still runs in it keeps it.
+// Close releases the namespace. It lasts as long as a process runs in it.
 func (n *Namespace) Close() { n.holder.Process.Kill() }
 
 // PID is the process that holds it.
 func (n *Namespace) PID() int { return n.holder.Process.Pid }
 
-// Path is where path lies in the namespace's mounts.
+// Path is path in the namespace's mounts.
 func (n *Namespace) Path(path string) string {
 	if n == nil || !n.mounts {
 		return path
@@ -65,7 +65,7 @@ func (n *Namespace) Path(path string) string {
 	return fmt.Sprintf("/proc/%d/root%s", n.PID(), path)
 }
 
-// Command is the command that runs command in the namespace.
+// Command returns a command that runs in the namespace.
 func (n *Namespace) Command(command ...string) []string {
 	if n == nil {
 		return command
@@ -88,7 +88,7 @@ func (n *Namespace) Run(input string, command ...string) error {
 	return nil
 }
 
-// Batch gives each line to command as further arguments.
+// Batch runs command once for each line of arguments.
 func (n *Namespace) Batch(lines []string, command ...string) error {
 	for _, line := range lines {
 		if err := n.Run("", append(command[:len(command):len(command)], strings.Fields(line)...)...); err != nil {
@@ -98,7 +98,7 @@ func (n *Namespace) Batch(lines []string, command ...string) error {
 	return nil
 }
 
-// NFT has nftables carry out a script.
+// NFT runs an nftables script.
 func (n *Namespace) NFT(script string) error {
 	path, err := exec.LookPath("/usr/sbin/nft")
 	if err != nil {
@@ -107,8 +107,8 @@ func (n *Namespace) NFT(script string) error {
 	return n.Run(script, path, "-f", "-")
 }
 
-// Do calls f on a thread that is in the namespace: a socket opened there stays there. The thread comes back: if it were
-// left to end, the kernel would kill every process it started (Pdeathsig, see prctl(2)).
+// Do calls f on a thread in the namespace: a socket opened there stays there. The thread is reused afterwards: if it
+// ended, the kernel would kill every process it started (Pdeathsig, see prctl(2)).
 func (n *Namespace) Do(f func() error) error {
 	if n == nil {
 		return f()
@@ -135,7 +135,7 @@ func (n *Namespace) Do(f func() error) error {
 	return failed
 }
 
-// Listen opens a port there.
+// Listen opens a port in the namespace.
 func (n *Namespace) Listen(network, address string) (l net.Listener, err error) {
 	err = n.Do(func() error {
 		l, err = net.Listen(network, address)
@@ -144,7 +144,7 @@ func (n *Namespace) Listen(network, address string) (l net.Listener, err error) 
 	return l, err
 }
 
-// Client speaks HTTP from there, to addresses rather than names.
+// Client is an HTTP client in the namespace, for addresses, not names.
 func (n *Namespace) Client() *http.Client {
 	dial := func(ctx context.Context, network, address string) (conn net.Conn, err error) {
 		err = n.Do(func() error {
@@ -156,8 +156,8 @@ func (n *Namespace) Client() *http.Client {
 	return &http.Client{Transport: &http.Transport{DialContext: dial}, Timeout: 10 * time.Second}
 }
 
-// UnlimitedICMP has the namespace say of every closed port that it is closed. By default it says so six times at once and
-// then once a second (icmp(7)): a lookup after a few others would time out instead of being refused.
+// UnlimitedICMP removes the namespace's limit of ICMP errors. By default six closed ports are reported at once and
+// then one a second (icmp(7)): a lookup after a few others would time out instead of being refused.
 func (n *Namespace) UnlimitedICMP() error {
 	return n.Run("", "sh", "-c", "echo 0 >/proc/sys/net/ipv4/icmp_ratelimit; echo 0 >/proc/sys/net/ipv6/icmp/ratelimit")
 }

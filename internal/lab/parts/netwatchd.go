@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// Netwatchd is how netwatchd is run: where, with a home of its own, and with nothing of the tester's environment that it
-// or Go would heed.
+// Netwatchd is how netwatchd is run: where, with its own home directory, and without variables of the tester's
+// environment that it or Go would use.
 type Netwatchd struct {
 	In  *Namespace
 	Dir string
@@ -28,7 +28,7 @@ type Exit struct {
 	Elapsed time.Duration
 }
 
-// commandLimit ends a command that hangs, well after anything a test would accept.
+// commandLimit kills a command that hangs, long after any limit of a test.
 const commandLimit = 30 * time.Second
 
 // Command is the command that runs it.
@@ -84,17 +84,17 @@ func (n *Netwatchd) Start(t testing.TB, args ...string) *Daemon {
 	return d
 }
 
-// Await asks until is says nil. A daemon that has exited ends the test.
-func (d *Daemon) Await(within time.Duration, is func() error) {
+// Await calls check until it returns nil. A daemon that has exited ends the test.
+func (d *Daemon) Await(within time.Duration, check func() error) {
 	d.t.Helper()
-	if err := d.Eventually(within, is); err != nil {
+	if err := d.Eventually(within, check); err != nil {
 		d.t.Fatal(err)
 	}
 }
 
-// Eventually asks until is says nil, and returns what was said last if the time is over. A daemon that has exited ends
-// the test.
-func (d *Daemon) Eventually(within time.Duration, is func() error) error {
+// Eventually calls check until it returns nil, and returns its last error after the time. A daemon that has exited
+// ends the test.
+func (d *Daemon) Eventually(within time.Duration, check func() error) error {
 	d.t.Helper()
 	errGone := errors.New("the daemon exited")
 	return Eventually(within, func() error {
@@ -103,7 +103,7 @@ func (d *Daemon) Eventually(within time.Duration, is func() error) error {
 			d.t.Fatalf("%v with code %d", errGone, d.cmd.ProcessState.ExitCode())
 			return nil
 		default:
-			return is()
+			return check()
 		}
 	})
 }
@@ -131,11 +131,11 @@ func (d *Daemon) Exit(within time.Duration) int {
 	}
 }
 
-// Kill ends it as kill -9 does.
+// Kill sends SIGKILL.
 func (d *Daemon) Kill() {
 	d.cmd.Process.Kill()
 	<-d.exited
 }
 
-// Said is all that it has logged.
+// Said returns its log.
 func (d *Daemon) Said() string { return d.stderr.String() }

@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// Program finds a server, in the places too where Debian keeps them out of a plain user's PATH. It skips the test where
-// there is none.
+// Program finds a server, also in the directories where Debian keeps servers out of a plain user's PATH. It skips the
+// test if it is missing.
 func Program(t testing.TB, name, pkg string) string {
 	t.Helper()
 	for _, candidate := range []string{name, "/usr/sbin/" + name, "/usr/local/sbin/" + name} {
@@ -60,10 +60,10 @@ func (s *Server) Stop() {
 	s.cmd = nil
 }
 
-// Said is all that it has said.
+// Said returns its output.
 func (s *Server) Said() string { return s.said.String() }
 
-// Await asks until the server answers.
+// Await waits until the server answers.
 func (s *Server) Await(t testing.TB, answers func() error) {
 	t.Helper()
 	if err := Eventually(10*time.Second, answers); err != nil {
@@ -72,7 +72,7 @@ func (s *Server) Await(t testing.TB, answers func() error) {
 	}
 }
 
-// Write writes what tmpl makes of data.
+// Write executes tmpl with data into a file.
 func Write(t testing.TB, path string, tmpl *template.Template, data any) {
 	t.Helper()
 	var text bytes.Buffer
@@ -84,8 +84,8 @@ func Write(t testing.TB, path string, tmpl *template.Template, data any) {
 	}
 }
 
-// Table is where a test writes what it saw, for `make e2e` to print in the end; to nowhere if nobody asks. It is written over
-// what was there under that name.
+// Table is where a test writes its results, for `make e2e` to print at the end, or nowhere outside of it. An older
+// table of this name is replaced.
 func Table(t testing.TB, name string) io.Writer {
 	t.Helper()
 	dir := os.Getenv("NETWATCHD_TABLES")
@@ -100,11 +100,11 @@ func Table(t testing.TB, name string) io.Writer {
 	return f
 }
 
-// Eventually asks again and again until is says nil or the time is over; then it returns what was said last.
-func Eventually(within time.Duration, is func() error) error {
+// Eventually calls check until it returns nil or the time is over; then it returns the last error.
+func Eventually(within time.Duration, check func() error) error {
 	deadline := time.Now().Add(within)
 	for {
-		err := is()
+		err := check()
 		if err == nil {
 			return nil
 		}

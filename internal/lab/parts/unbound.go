@@ -49,8 +49,8 @@ remote-control:
   control-enable: no
 `))
 
-// Records are what a nameserver knows: the service's name with its addresses, as in "A 203.0.113.10", and further
-// records in full.
+// Records are a nameserver's data: the service's name with its addresses, as in "A 203.0.113.10", and further full
+// records.
 type Records struct {
 	Name    string
 	Answers []string
@@ -73,8 +73,8 @@ func NewNameserver(t testing.TB, in *Namespace, dir, name string, records Record
 	return n
 }
 
-// Serve starts the nameserver, or starts it again, with what it is to say about the service's name. The question that
-// tells when it is ready is asked by ask, from where it can be reached.
+// Serve starts or restarts the nameserver with this answer for the service's name. ask queries the nameserver at an
+// address, from where it is reachable, to find out when it is ready.
 func (n *Nameserver) Serve(t testing.TB, zone Zone, ask func(address string) error) {
 	t.Helper()
 	n.Stop()
@@ -84,7 +84,7 @@ func (n *Nameserver) Serve(t testing.TB, zone Zone, ask func(address string) err
 	n.Await(t, func() error { return ask(n.addresses[0]) })
 }
 
-// AskName asks the nameserver at address for name, impatiently: unbound drops what arrives while it starts.
+// AskName queries the nameserver at address for name, with short timeouts: unbound drops queries while it starts.
 func AskName(address, name string) error {
 	client := dns.Client{Timeout: 100 * time.Millisecond}
 	_, _, err := client.Exchange(new(dns.Msg).SetQuestion(dns.Fqdn(name), dns.TypeA), net.JoinHostPort(address, "53"))

@@ -14,15 +14,15 @@ import (
 	"netwatchd/internal/lab/parts"
 )
 
-// An Alertmanager is a running one. Its messages carry its address as externalURL.
+// An Alertmanager is a running Alertmanager. Its messages carry its address as externalURL.
 type Alertmanager struct {
 	Address string // of its API, as Prometheus is told of it
 	client  *http.Client
 	server  *parts.Server
 }
 
-// StartAlertmanagers starts an Alertmanager at each of the IP addresses, on the usual ports, and returns when all of them are
-// ready and know each other. They agree among themselves who speaks. They end with the test; dir is for their data.
+// StartAlertmanagers starts an Alertmanager at each of the IP addresses, on the usual ports, and returns when all of
+// them are ready and know each other. They form one cluster. They end with the test; dir is for their data.
 func StartAlertmanagers(t testing.TB, in *parts.Namespace, program, config, dir string, ips []string, flags ...string) []*Alertmanager {
 	t.Helper()
 	var all []*Alertmanager
@@ -47,7 +47,7 @@ func StartAlertmanagers(t testing.TB, in *parts.Namespace, program, config, dir 
 	return all
 }
 
-// status is what an Alertmanager says of its cluster.
+// status is an Alertmanager's view of its cluster.
 type status struct {
 	Cluster struct {
 		Name   string
@@ -56,7 +56,7 @@ type status struct {
 	}
 }
 
-// Name is what the others know it by. They speak in the order of their names.
+// Name is its name in the cluster. The first by name notifies first.
 func (a *Alertmanager) Name(t testing.TB) string {
 	t.Helper()
 	var s status
@@ -66,7 +66,7 @@ func (a *Alertmanager) Name(t testing.TB) string {
 	return s.Cluster.Name
 }
 
-// Metric is the value of one of its own series.
+// Metric is the value of one of its own metrics.
 func (a *Alertmanager) Metric(series string) (float64, error) {
 	answer, err := a.client.Get("http://" + a.Address + "/metrics")
 	if err != nil {
@@ -81,8 +81,8 @@ func (a *Alertmanager) Metric(series string) (float64, error) {
 	return 0, fmt.Errorf("%s exports no %s", a.Address, series)
 }
 
-// settled is nil once the Alertmanager has found its peers. Until then it tells nobody anything, ready or not, and 0.25 loses
-// what it was to tell.
+// settled returns nil once the Alertmanager has found its peers. Before that it sends no notification, even if it is
+// ready, and 0.25 loses them.
 func (a *Alertmanager) settled(size int) error {
 	var s status
 	if err := a.Get("/api/v2/status", &s); err != nil {
@@ -94,7 +94,7 @@ func (a *Alertmanager) settled(size int) error {
 	return nil
 }
 
-// Get reads JSON at a path of its API into what is not nil.
+// Get reads JSON from a path of its API into into, unless that is nil.
 func (a *Alertmanager) Get(path string, into any) error {
 	return answers(a.client, "http://"+a.Address+path, into)
 }
@@ -116,7 +116,7 @@ func (a *Alertmanager) Post(path string, what any) error {
 	return nil
 }
 
-// A Message is what it sends to a webhook, as far as it matters here.
+// A Message is what it sends to a webhook, without unused fields.
 type Message struct {
 	Receiver    string
 	ExternalURL string // of the Alertmanager that speaks
@@ -126,7 +126,7 @@ type Message struct {
 	}
 }
 
-// ReadMessage reads one. What is none is refused.
+// ReadMessage reads a Message, and rejects anything else.
 func ReadMessage(w http.ResponseWriter, r *http.Request) (Message, error) {
 	var m Message
 	err := json.NewDecoder(r.Body).Decode(&m)
@@ -136,7 +136,7 @@ func ReadMessage(w http.ResponseWriter, r *http.Request) (Message, error) {
 	return m, err
 }
 
-// Kill ends it as kill -9 does.
+// Kill sends SIGKILL.
 func (a *Alertmanager) Kill() { a.server.Stop() }
 
 func answers(client *http.Client, url string, into any) error {

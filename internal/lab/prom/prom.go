@@ -1,4 +1,4 @@
-// Package prom runs Prometheus and Alertmanager for tests: the real ones.
+// Package prom runs the real Prometheus and Alertmanager for tests.
 package prom
 
 import (
@@ -16,17 +16,16 @@ import (
 	"netwatchd/internal/lab/parts"
 )
 
-// A Release is a Prometheus and an Alertmanager of one time.
+// A Release is a Prometheus and an Alertmanager of the same age.
 type Release struct{ Prometheus, Alertmanager string }
 
-// Newest is what `make tools` builds. It skips the test where that has not been built.
+// Newest is the release that `make tools` builds. It skips the test if it is missing.
 func Newest(t testing.TB) Release {
 	t.Helper()
 	return Release{Tool(t, "prometheus"), Tool(t, "alertmanager")}
 }
 
-// Oldest is the oldest release that the rules and routes are for, which is Debian 12's: 2.42 and 0.25. It skips the test
-// where that is not installed.
+// Oldest is the oldest supported release, that of Debian 12: 2.42 and 0.25. It skips the test if it is not installed.
 func Oldest(t testing.TB) Release {
 	t.Helper()
 	return Release{
@@ -35,8 +34,8 @@ func Oldest(t testing.TB) Release {
 	}
 }
 
-// Tool is the path of a program that `make tools` builds: prometheus, promtool, alertmanager, amtool. It skips the test
-// where that has not been built.
+// Tool is the path of a program that `make tools` builds: prometheus, promtool, alertmanager, amtool. It skips the
+// test if it is missing.
 func Tool(t testing.TB, name string) string {
 	t.Helper()
 	path := filepath.Join(Root(t), ".cache", "bin", name)
@@ -62,8 +61,8 @@ func Root(t testing.TB) string {
 	return ""
 }
 
-// startLimit only tells slow from stuck: a Prometheus is ready in a third of a second, a pair of Alertmanagers in three,
-// on a machine that does nothing else.
+// startLimit bounds the start. On an idle machine a Prometheus takes a third of a second, a pair of Alertmanagers
+// three seconds.
 const startLimit = time.Minute
 
 // A Prometheus is a running server, its API at hand.
@@ -73,8 +72,8 @@ type Prometheus struct {
 	server *parts.Server
 }
 
-// StartPrometheus starts a Prometheus in a namespace (nil: where the tests run) and returns when it is ready. Address is
-// where it listens, as in 127.0.0.1:9090; dir is for its data. It ends with the test.
+// StartPrometheus starts a Prometheus in a namespace (nil: where the tests run) and returns when it is ready. Address
+// is where it listens, as in 127.0.0.1:9090; dir is for its data. It ends with the test.
 func StartPrometheus(t testing.TB, in *parts.Namespace, program, config, dir, address string, flags ...string) *Prometheus {
 	t.Helper()
 	p := &Prometheus{URL: "http://" + address, server: &parts.Server{In: in, Path: program, Args: append([]string{
@@ -89,7 +88,7 @@ func StartPrometheus(t testing.TB, in *parts.Namespace, program, config, dir, ad
 	return p
 }
 
-// Ask is the answer to a query at this moment; one that is refused fails the test.
+// Ask returns the present value of a query. An invalid query fails the test.
 func (p *Prometheus) Ask(t testing.TB, query string) model.Vector {
 	t.Helper()
 	value, _, _, err := p.Query(context.Background(), query, time.Now())
@@ -121,7 +120,7 @@ func serve(t testing.TB, s *parts.Server, ready func() error) {
 	}
 }
 
-// last is the end of a log: a server that is in trouble repeats itself.
+// last is the end of a log. A server in trouble repeats its messages.
 func last(said string) string {
 	lines := strings.SplitAfter(said, "\n")
 	return strings.Join(lines[max(0, len(lines)-20):], "")

@@ -10,7 +10,7 @@ import (
 
 func TestMain(m *testing.M) { parts.Main(m, func(string) error { return nil }) }
 
-// What is started here is ready when Start returns, and knows its peers.
+// Servers are ready, and know their peers, when Start returns.
 func TestParts(t *testing.T) {
 	parts.Need(t)
 	for name, release := range map[string]func(testing.TB) Release{"newest": Newest, "oldest": Oldest} {

@@ -13,7 +13,8 @@ import (
 	"time"
 )
 
-// Authority makes a certificate authority, in PEM, and a certificate of it for the loopback address and the names given.
+// Authority returns a certificate authority in PEM, and a certificate signed by it for the loopback address and these
+// names.
 func Authority(names ...string) (ca []byte, server tls.Certificate, err error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

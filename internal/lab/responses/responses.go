@@ -1,7 +1,6 @@
-// Package responses is a stand-in for the service codex talks to.
+// Package responses is a mock of codex's service.
 //
-// It speaks as much of the protocol as codex 0.104 to 0.169 need for a turn, and misbehaves in one way at a time. It is
-// test code: nothing of the product imports it.
+// It implements what codex 0.104 to 0.169 need for a turn, and misbehaves in one way at a time. It is test code.
 package responses
 
 import (
@@ -18,7 +17,7 @@ import (
 	"sync/atomic"
 )
 
-// Behaviour is what the server does with a turn. It can be changed while codex runs.
+// Behaviour is how the server handles a turn. It can change while codex runs.
 type Behaviour int32
 
 const (
@@ -49,17 +48,17 @@ var names = [BehaviourCount]string{"OK", "Other", "Empty", "Unauthorized", "Chal
 
 func (b Behaviour) String() string { return names[b] }
 
-// Usage is what every completed turn costs, in tokens.
+// Usage is the token usage of every completed turn.
 var Usage = struct{ Input, CachedInput, Output int64 }{1234, 1000, 5}
 
-// A Request is one the server has seen, with its body if that was not compressed.
+// A Request is a request that the server got, with its body unless compressed.
 type Request struct {
 	Method, Path string
 	Header       http.Header
 	Body         string
 }
 
-// Server is the stand-in. The zero value answers "OK" and can be used as a handler of any server.
+// Server is the mock. The zero value answers "OK" and can be the handler of any server.
 type Server struct {
 	behaviour atomic.Int32
 
@@ -98,23 +97,23 @@ func (s *Server) Close() {
 // URL is the server's address: scheme, host, port.
 func (s *Server) URL() string { return s.http.URL }
 
-// BaseURL is what codex's provider is given: the address of its API.
+// BaseURL is the base URL for codex's provider.
 func (s *Server) BaseURL() string { return s.http.URL + "/backend-api/codex" }
 
 // RenewalURL is where a sign-in is renewed: codex reads CODEX_REFRESH_TOKEN_URL_OVERRIDE.
 func (s *Server) RenewalURL() string { return s.http.URL + "/oauth/token" }
 
-// Behave changes what the server does with the turns that follow.
+// Behave changes how the server handles later turns.
 func (s *Server) Behave(b Behaviour) { s.behaviour.Store(int32(b)) }
 
-// Requests are those seen so far.
+// Requests returns the requests so far.
 func (s *Server) Requests() []Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.requests)
 }
 
-// Turns are the requests for a turn seen so far.
+// Turns returns the requests for turns so far.
 func (s *Server) Turns() []Request {
 	return slices.DeleteFunc(s.Requests(), func(r Request) bool {
 		return r.Method != http.MethodPost || !strings.HasSuffix(r.Path, "/responses")
@@ -142,7 +141,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// responses answers as the real address does: only POST is allowed, and a WebSocket is told to try plain HTTP.
+// responses answers as the real endpoint does: only POST is allowed, and a WebSocket request gets 426, so that codex
+// uses plain HTTP.
 func (s *Server) responses(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case strings.EqualFold(r.Header.Get("Upgrade"), "websocket"):
@@ -164,7 +164,7 @@ func (s *Server) renew(w http.ResponseWriter) {
 	json.NewEncoder(w).Encode(map[string]string{"id_token": token, "access_token": token, "refresh_token": "rt_next"})
 }
 
-// refusals are the turns that are answered without a stream.
+// refusals are answers to turns without a stream.
 var refusals = map[Behaviour]struct {
 	status int
 	body   string

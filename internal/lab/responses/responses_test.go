@@ -26,7 +26,7 @@ func send(t *testing.T, client *http.Client, method, url string, header http.Hea
 	return answer, string(body), err
 }
 
-// TestServerWhereNoTurnIs checks the answers a probe and a start of codex rely on.
+// TestServerWhereNoTurnIs checks the answers that a probe and the start of codex rely on.
 func TestServerWhereNoTurnIs(t *testing.T) {
 	s := Start()
 	defer s.Close()

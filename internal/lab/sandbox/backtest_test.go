@@ -79,7 +79,7 @@ func TestTheIncident(t *testing.T) {
 	}
 }
 
-// Where the account says no, nothing is learned inside, and a sign-in might be renewed where it cannot be saved.
+// If the account is rejected, a run inside shows nothing, and might renew a sign-in where it cannot be saved.
 func TestBacktestOfAnAccountThatSaysNo(t *testing.T) {
 	s := play(t, "0.169.0")
 	s.service.Behave(responses.UsageLimit)

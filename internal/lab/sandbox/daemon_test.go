@@ -31,7 +31,7 @@ func TestDaemon(t *testing.T) {
 
 			s.configure(opened)
 			d.Signal(syscall.SIGHUP) // the next round has a twin then
-			// It does not stay: the agent's run that confirms a recovery finds that nobody is signed in.
+			// It does not last: the agent's run that confirms the recovery finds that nobody is signed in.
 			d.Await(patience, func() error { return atLeast(t, fmt.Sprintf(changes, "healthy"), 1) })
 		})
 	}

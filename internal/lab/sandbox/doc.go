@@ -1,3 +1,3 @@
-// Package sandbox tests what netwatchd says to whom around the real sandboxes of two versions of codex; which causes they
-// lead to is told by package scenes.
+// Package sandbox tests netwatchd's output inside and outside of the real sandboxes of two versions of codex. Package
+// scenes tests their causes.
 package sandbox

@@ -21,7 +21,7 @@ type checkup struct {
 	}
 }
 
-// doctor is a checkup, by check. What it says of the unit and the clock is the machine's affair.
+// doctor returns the findings by check, without those that depend on the machine: unit and clock.
 func (s *scene) doctor(t *testing.T, args ...string) map[string]string {
 	t.Helper()
 	e := s.netwatchd(append([]string{"doctor", "--json"}, args...)...)
@@ -52,7 +52,7 @@ func wants(t *testing.T, got map[string]string, want map[string]string) {
 	}
 }
 
-// The doctor of an installation that is well, and then of what becomes of it.
+// The doctor on a healthy installation, and then with faults.
 func TestDoctor(t *testing.T) {
 	for _, version := range parts.CodexVersions {
 		t.Run(version, func(t *testing.T) {

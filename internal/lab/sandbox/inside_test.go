@@ -10,7 +10,7 @@ import (
 	"netwatchd/internal/lab/stack"
 )
 
-// netwatchd run by the agent in its own sandbox: it cannot see for itself, and says whose word it goes by.
+// netwatchd run by the agent in its sandbox: it cannot probe, and names the source of what it reports.
 func TestCheckInside(t *testing.T) {
 	for _, version := range parts.CodexVersions {
 		t.Run(version, func(t *testing.T) {
@@ -48,7 +48,7 @@ func TestCheckInside(t *testing.T) {
 	}
 }
 
-// The newest sandbox has a proxy of its own as the only way out.
+// The newest sandbox has its own proxy as the only exit.
 func TestCheckInsideWithAProxy(t *testing.T) {
 	s := play(t, "0.169.0")
 	config := s.watching(closed)

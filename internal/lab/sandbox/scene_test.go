@@ -185,7 +185,7 @@ func (v verdict) inside(name string) (result, bool) {
 // patience only tells slow from stuck, on a machine that is busy with other tests.
 const patience = time.Minute
 
-// standsAt wants that cause in the daemon's status file.
+// standsAt waits for this cause in the daemon's status file.
 func standsAt(s *scene, cause string) error {
 	text, err := os.ReadFile(filepath.Join(s.Dir, "status.json"))
 	if err != nil {

@@ -15,7 +15,7 @@ const (
 	closed   = "sandbox: {want: closed}"
 )
 
-// What is wrong with an installation is said in the agent's own words.
+// A broken installation is reported with the agent's own message.
 func TestTwinOfABrokenCodex(t *testing.T) {
 	for _, version := range parts.CodexVersions {
 		t.Run(version, func(t *testing.T) {
@@ -55,7 +55,7 @@ func TestTwinOfAnOrdinaryUser(t *testing.T) {
 	}
 }
 
-// become has everything that follows run as another user, who owns the scene's files.
+// become runs everything that follows as another user, who owns the scene's files.
 func (s *scene) become(uid uint32) {
 	s.t.Helper()
 	program, err := os.ReadFile(s.program)

@@ -53,8 +53,8 @@ func named(t testing.TB, name string) *Scene {
 	return &All[i]
 }
 
-// TestLayers injects two faults at once. The cause must be that of the lower rung: it hides the other fault, or is the more severe
-// one.
+// TestLayers injects two faults at once. The cause must be that of the lower rung: it hides the other fault, or is the
+// more severe one.
 func TestLayers(t *testing.T) {
 	p := newPool(t)
 	dice := dice(t)
@@ -77,8 +77,8 @@ func pick(t testing.TB, dice *rand.Rand, from []string) *Scene {
 	return named(t, from[dice.IntN(len(from))])
 }
 
-// precedence is that of the scene's cause. A link that is down comes first: nothing is sent, so not even the host's own firewall
-// rejects anything.
+// precedence is that of the scene's cause. A link that is down comes first: nothing is sent, so not even the host's
+// own firewall rejects anything.
 func precedence(s *Scene) int {
 	if s.Name == "the link is down" {
 		return -1
@@ -193,8 +193,8 @@ func (y *tally) soak(t *testing.T, w *world.World, order *rand.Rand, until time.
 	}
 }
 
-// watch makes a daemon watch the world with the scene's configuration. It reloads the running daemon, or starts another if the
-// environment differs; the daemon outlives the scene.
+// watch makes a daemon watch the world with the scene's configuration. It reloads the running daemon, or starts
+// another if the environment differs; the daemon outlives the scene.
 func (y *tally) watch(t, scene *testing.T, w *world.World) {
 	scene.Helper()
 	path := w.WriteConfig()

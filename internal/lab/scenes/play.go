@@ -99,7 +99,8 @@ type Outcome struct {
 // patience bounds each wait. A verdict takes an interval, a timeout and less than two seconds.
 var patience = 30 * time.Second
 
-// play plays a scene: a daemon finds the world healthy, the fault is injected, then the command and the daemon give verdicts.
+// play plays a scene: a daemon finds the world healthy, the fault is injected, then the command and the daemon give
+// verdicts.
 func play(t testing.TB, w *world.World, s *Scene) Outcome {
 	t.Helper()
 	d := begin(t, w, s)
@@ -221,7 +222,8 @@ func (o Outcome) punctual(t testing.TB) {
 	}
 }
 
-// promised is the longest delay from the first failed attempt to the verdict, without the timeouts of the failing kind.
+// promised is the longest delay from the first failed attempt to the verdict, without the timeouts of the failing
+// kind.
 const promised = 2 * time.Second
 
 // effort is how long the decisive attempt itself takes, as text and as a duration. No verdict can be sooner.

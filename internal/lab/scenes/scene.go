@@ -71,8 +71,8 @@ func (s *Scene) byHand() ByHand {
 	return a
 }
 
-// Forbidden lists the causes that must not be found in this scene if named is the correct cause, neither as the main cause nor
-// beside it: nobody may be woken without need, and nothing blamed that was not tested.
+// Forbidden lists the causes that must not be found in this scene if named is the correct cause, neither as the main
+// cause nor beside it: nobody may be woken without need, and nothing blamed that was not tested.
 func (s *Scene) Forbidden(named string) []string {
 	all := append([]string{"upstream", "stream", "account", "agent", "sandbox", "sandbox_open", "self_sandboxed"}, s.Never...)
 	return slices.DeleteFunc(all, func(cause string) bool { return cause == named || slices.Contains(s.Allow, cause) })

@@ -27,8 +27,8 @@ var (
 	update = flag.Bool("update", false, "write docs/truth-table.md")
 )
 
-// worlds is how many scenes run in parallel. Most of a scene is waiting, but with more of them too many programs start at the same
-// time for two cores that other tests use too.
+// worlds is how many scenes run in parallel. Most of a scene is waiting, but with more of them too many programs start
+// at the same time for two cores that other tests use too.
 const worlds = 3
 
 func TestMain(m *testing.M) {
@@ -127,9 +127,9 @@ func truth(t *testing.T, outcomes map[string]Outcome) {
 	t.Helper()
 	var text bytes.Buffer
 	text.WriteString("# Truth table\n\n" +
-		"Every fault that the laboratory injects into a network of real servers (`make lab`), and the daemon's verdict. The class is that\n" +
-		"of the decisive evidence. The delay is from the first failed attempt to the verdict. `netwatchd check`, run by hand during\n" +
-		"the fault, reports the same, unless the last column says otherwise.\n")
+		"Every fault that the laboratory injects into a network of real servers (`make lab`), and the daemon's verdict. The\n" +
+		"class is that of the decisive evidence. The delay is from the first failed attempt to the verdict. `netwatchd check`,\n" +
+		"run by hand during the fault, reports the same, unless the last column says otherwise.\n")
 	for _, part := range Parts {
 		fmt.Fprintf(&text, "\n## %s\n\n| fault | verdict | shown by | delay | by hand |\n|---|---|---|---|---|\n", part.Title)
 		for _, s := range part.Scenes {

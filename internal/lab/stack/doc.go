@@ -1,7 +1,7 @@
 // Package stack is a small internet for tests: a host with a link, a default route and a resolver, and beyond the link
-// two nameservers (unbound), three controls and the agent's service (nginx, TLS by a private authority). Nothing on the
-// path is faked: names are looked up through /etc/resolv.conf and the service is reached at chatgpt.com:443.
+// two nameservers (unbound), three controls and the agent's service (nginx, TLS by a private authority). The network
+// is real: names are looked up through /etc/resolv.conf and the service is reached at chatgpt.com:443.
 //
-// A test binary that calls [Main] lives inside: its own network, mounts and processes, all gone when it ends, however it
-// ends. That takes root, or a kernel that grants user namespaces; where neither is to be had, [Start] skips the test.
+// A test binary that calls [Main] runs inside, in its own network, mount and process namespaces, which end with it.
+// This needs root, or a kernel that allows user namespaces; otherwise [Start] skips the test.
 package stack

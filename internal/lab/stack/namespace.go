@@ -23,16 +23,16 @@ const (
 	farInterface  = "far0"
 )
 
-// host is where the tests run.
+// host is the namespace of the tests.
 var host *parts.Namespace
 
 // far is the network beyond the link.
 var far *parts.Namespace
 
-// Main is a TestMain. It builds netwatchd, enters a network of its own and runs the tests there.
+// Main is a TestMain. It builds netwatchd, enters a new network and runs the tests there.
 func Main(m *testing.M) { parts.Main(m, furnish) }
 
-// furnish makes the empty namespaces a host on a network.
+// furnish sets up the empty namespaces as a host on a network.
 func furnish(dir string) error {
 	resolvConf := filepath.Join(dir, "resolv.conf")
 	if err := os.WriteFile(resolvConf, []byte("nameserver "+SystemResolver+"\n"), 0o644); err != nil {
@@ -79,7 +79,7 @@ func link() error {
 	return far.UnlimitedICMP()
 }
 
-// hostSide is the host's end of the link; taking the interface down forgets the routes, and its IPv6 address.
+// hostSide sets up the host's end of the link. A link that goes down loses the routes and the IPv6 address.
 var hostSide = []string{
 	"addr replace " + HostAddress + "/24 dev " + hostInterface,
 	"link set " + hostInterface + " up",

@@ -10,7 +10,7 @@ import (
 	"netwatchd/internal/lab/parts"
 )
 
-// A Zone is what a nameserver says about the service's name.
+// A Zone is how a nameserver answers for the service's name.
 type Zone = parts.Zone
 
 const (
@@ -21,7 +21,7 @@ const (
 	Refusing  = parts.Refusing
 )
 
-// A Certificate is what the service shows.
+// A Certificate is the service's certificate.
 type Certificate = parts.Certificate
 
 const (
@@ -79,13 +79,13 @@ func (s *Stack) nameserver(address, name string) *parts.Nameserver {
 	return parts.NewNameserver(s.t, far, s.Dir, name, records, address)
 }
 
-// serve starts n, or starts it again, with what it is to say about the service's name.
+// serve starts or restarts n with this answer for the service's name.
 func (s *Stack) serve(n *parts.Nameserver, zone Zone) {
 	s.t.Helper()
 	n.Serve(s.t, zone, func(address string) error { return parts.AskName(address, controls[0].name) })
 }
 
-// serveWeb starts nginx, or starts it again, with what the stack now says.
+// serveWeb starts or restarts nginx with the stack's current configuration.
 func (s *Stack) serveWeb() {
 	s.t.Helper()
 	s.web.Stop()

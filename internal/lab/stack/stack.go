@@ -10,7 +10,8 @@ import (
 	"netwatchd/internal/lab/parts"
 )
 
-// A Stack is the network of one test. It starts well; its methods bend it, and each has taken effect when it returns.
+// A Stack is the network of one test. It starts healthy. Its methods inject faults, which are in effect when the
+// method returns.
 type Stack struct {
 	Dir string   // of its files; ca.pem among them
 	Env []string // of netwatchd, beside HOME and PATH
@@ -25,7 +26,7 @@ type Stack struct {
 	headers []string
 }
 
-// Start starts the servers, and stops them when the test ends. It skips the test where there can be no stack.
+// Start starts the servers, and stops them when the test ends. It skips the test if the machine cannot run a stack.
 func Start(t testing.TB) *Stack {
 	t.Helper()
 	parts.Need(t)
@@ -53,7 +54,7 @@ func (s *Stack) issue(signer *parts.Authority, kind Certificate) {
 	signer.Issue(filepath.Join(s.Dir, "service"), kind, "chatgpt.com")
 }
 
-// Certify writes stem.pem and stem.key, by which another server shows that it has that name: to whoever trusts ca.pem.
+// Certify writes stem.pem and stem.key, a certificate of another server for this name, signed by ca.pem.
 func (s *Stack) Certify(stem, name string) { s.authority.Issue(stem, Valid, name) }
 
 // StopDNS stops the host's nameserver: its port is closed. The direct one goes on.
@@ -62,14 +63,13 @@ func (s *Stack) StopDNS() { s.system.Stop() }
 // StartDNS starts it again.
 func (s *Stack) StartDNS() { s.SystemSays(Correct) }
 
-// SystemSays changes what the host's nameserver says about the service's name.
+// SystemSays changes how the host's nameserver answers for the service's name.
 func (s *Stack) SystemSays(zone Zone) { s.serve(s.system, zone) }
 
-// DirectSays changes what the direct one says about it.
+// DirectSays changes how the direct nameserver answers for it.
 func (s *Stack) DirectSays(zone Zone) { s.serve(s.direct, zone) }
 
-// ServiceAnswers changes what the service answers to any request; a header is "Allow: POST". At first it is 405 with
-// that header.
+// ServiceAnswers changes the service's answer to every request. Initially it is 405 with the header "Allow: POST".
 func (s *Stack) ServiceAnswers(status int, headers ...string) {
 	s.status, s.headers = status, nil
 	for _, header := range headers {
@@ -79,7 +79,7 @@ func (s *Stack) ServiceAnswers(status int, headers ...string) {
 	s.serveWeb()
 }
 
-// CloseService closes the service's port; the controls go on.
+// CloseService closes the service's port.
 func (s *Stack) CloseService() {
 	s.open = false
 	s.serveWeb()
@@ -111,8 +111,8 @@ func (s *Stack) Plug() {
 	s.must(host.Batch(hostSide, "ip"))
 }
 
-// Firewall adds an nftables rule on the host, on what leaves it, until the test ends: "udp dport 53 drop". It skips the
-// test where nft is not to be had.
+// Firewall adds an nftables rule for outgoing packets on the host, until the test ends: "udp dport 53 drop". It skips
+// the test if nft is missing.
 func (s *Stack) Firewall(rule string) {
 	s.t.Helper()
 	if err := host.NFT("add table inet stack\nadd chain inet stack out { type filter hook output priority 0; }\n" +
@@ -129,7 +129,7 @@ func (s *Stack) must(err error) {
 	}
 }
 
-// Config writes a configuration that watches the service here, and returns its path. Further top-level YAML may follow.
+// Config writes a configuration that watches the service, with more top-level YAML appended, and returns its path.
 func (s *Stack) Config(further ...string) string {
 	s.t.Helper()
 	path := filepath.Join(s.Dir, "config.yaml")
@@ -137,7 +137,7 @@ func (s *Stack) Config(further ...string) string {
 	return path
 }
 
-// WriteConfig writes it to path, over what was there.
+// WriteConfig writes it to path.
 func (s *Stack) WriteConfig(path string, further ...string) {
 	s.t.Helper()
 	places := fmt.Sprintf("storage: {path: %s/storage}\nstatus_file: %s/status.json\n", s.Dir, s.Dir)
@@ -146,8 +146,8 @@ func (s *Stack) WriteConfig(path string, further ...string) {
 	}
 }
 
-// Watching is a configuration that watches the service here and leaves it open where things are kept. Further top-level
-// YAML may follow.
+// Watching is a configuration that watches the service, without paths for storage, and with more top-level YAML
+// appended.
 func (s *Stack) Watching(further ...string) string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "defaults: {interval: 2s, timeout: 1s}\n")

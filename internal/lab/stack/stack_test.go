@@ -17,7 +17,7 @@ import (
 
 func TestMain(m *testing.M) { Main(m) }
 
-// TestStack holds the stack to what it promises, with the Go client alone: a test that fails elsewhere can lean on it.
+// TestStack tests the stack with Go's client only, so that other tests can rely on it.
 func TestStack(t *testing.T) {
 	s := Start(t)
 	client := s.client()
@@ -93,7 +93,7 @@ func notFound(err error) bool {
 	return ok && dns.IsNotFound
 }
 
-// client trusts the stack's authority, and connects afresh each time.
+// client trusts the stack's authority, and opens a new connection each time.
 func (s *Stack) client() *http.Client {
 	roots := x509.NewCertPool()
 	pem, err := os.ReadFile(filepath.Join(s.Dir, "ca.pem"))

@@ -1,7 +1,7 @@
 // Package wire is a cable with injectable faults: it delays, loses and drops frames.
 //
-// It copies every frame between two interfaces of a namespace, because not every kernel has netem. Offloads must be off on
-// both interfaces and on their peers: there is no network card here to compute checksums and segments.
+// It copies every frame between two interfaces of a namespace, because not every kernel has netem. Offloads must be
+// off on both interfaces and on their peers: there is no network card here to compute checksums and segments.
 package wire
 
 import (
@@ -32,7 +32,8 @@ type Wire struct {
 	copying    sync.WaitGroup
 }
 
-// New joins two interfaces of the calling thread's network namespace. Losses depend on the seed and on the order of frames.
+// New joins two interfaces of the calling thread's network namespace. Losses depend on the seed and on the order of
+// frames.
 func New(a, b string, seed uint64) (*Wire, error) {
 	w := &Wire{dice: rand.New(rand.NewPCG(seed, seed))}
 	w.Set(Impairment{})
@@ -118,7 +119,8 @@ func (w *Wire) copy(from, to *os.File) {
 	}
 }
 
-// isDown reports whether err says that the interface went down. The socket reports it once, and works when the interface is up again.
+// isDown reports whether err says that the interface went down. The socket reports it once, and works when the
+// interface is up again.
 func isDown(err error) bool {
 	failed, ok := err.(*os.PathError)
 	return ok && failed.Err == unix.ENETDOWN

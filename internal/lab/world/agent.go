@@ -10,8 +10,8 @@ import (
 	"netwatchd/internal/lab/responses"
 )
 
-// An Agent is codex, installed for a user of the host and signed in to the service of this world. Without a version it is only
-// the command that stands for its sandbox.
+// An Agent is codex, installed for a user of the host and signed in to the service of this world. Without a version it
+// is only the command that stands for its sandbox.
 type Agent struct {
 	w       *World
 	version string
@@ -55,7 +55,8 @@ func (a *Agent) storage() string { return filepath.Join(a.dir, "storage") }
 // SandboxTimeout bounds a sandbox probe here, including the start of the sandbox.
 const SandboxTimeout = 2500 * time.Millisecond
 
-// config is the agent's part of the service's configuration. Agent and sandbox probe run often, so that a scene takes seconds.
+// config is the agent's part of the service's configuration. Agent and sandbox probe run often, so that a scene takes
+// seconds.
 func (a *Agent) config() string {
 	if a == nil {
 		return ""

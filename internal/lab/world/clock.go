@@ -8,8 +8,8 @@ import (
 	"netwatchd/internal/lab/parts"
 )
 
-// HostClockAhead shifts the clocks of all servers, and the validity of their certificates, into the past (into the future if
-// by is negative). This is what a host sees whose own clock is ahead.
+// HostClockAhead shifts the clocks of all servers, and the validity of their certificates, into the past (into the
+// future if by is negative). This is what a host sees whose own clock is ahead.
 func (w *World) HostClockAhead(by time.Duration) {
 	w.t.Helper()
 	w.change(w.restartAtTime, func(s *site) { s.Behind = by })

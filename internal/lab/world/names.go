@@ -123,7 +123,8 @@ func OnlyAAAA(question dns.Question, answer *dns.Msg) {
 	}
 }
 
-// RedirectMissing answers names that do not exist with the portal's address, and the service's name too if service is set.
+// RedirectMissing answers names that do not exist with the portal's address, and the service's name too if service is
+// set.
 func RedirectMissing(service bool) Rewrite {
 	return toPortal(func(question dns.Question, answer *dns.Msg) bool {
 		return answer.Rcode == dns.RcodeNameError || service && question.Name == ServiceName+"."

@@ -70,8 +70,8 @@ func (w *World) ServiceDropsIdle(after time.Duration) {
 	w.change(w.serveService, func(s *site) { s.Idle = after })
 }
 
-// ForgetIdle makes the gateway track connections to the service as a NAT does and forget them after one idle second. Later
-// packets of a forgotten connection get this verdict: "drop", "reject with tcp reset".
+// ForgetIdle makes the gateway track connections to the service as a NAT does and forget them after one idle second.
+// Later packets of a forgotten connection get this verdict: "drop", "reject with tcp reset".
 func (w *World) ForgetIdle(then string) {
 	w.t.Helper()
 	const sysctls = "/proc/sys/net/netfilter/nf_conntrack_tcp_"

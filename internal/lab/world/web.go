@@ -134,8 +134,8 @@ func (w *World) serveService() {
 	w.serveWeb(w.service, "service.conf", serviceConf, ServiceIPv4+":81")
 }
 
-// serveWeb starts or restarts an nginx with the current configuration. nginx binds all addresses before it accepts on any, so
-// the address that is always configured shows when all are ready.
+// serveWeb starts or restarts an nginx with the current configuration. nginx binds all addresses before it accepts on
+// any, so the address that is always configured shows when all are ready.
 func (w *World) serveWeb(server *parts.Server, conf string, tmpl *template.Template, readyAt string) {
 	w.t.Helper()
 	server.Stop()
@@ -187,7 +187,8 @@ func (w *World) answerBehind() {
 	w.t.Cleanup(func() { server.Close() })
 }
 
-// ServiceAnswers changes the service's answer to any request: a status, perhaps with a body, and headers as in "Allow: POST".
+// ServiceAnswers changes the service's answer to any request: a status, perhaps with a body, and headers as in "Allow:
+// POST".
 func (w *World) ServiceAnswers(status int, headers ...string) {
 	w.t.Helper()
 	w.change(w.serveService, func(s *site) {
@@ -240,7 +241,8 @@ func (w *World) ServiceCertificate(kind parts.Certificate) {
 	w.show("service", w.serveService, kind, ServiceName)
 }
 
-// Inspect imitates TLS inspection: certificates of another authority, for the service, and for the controls too if all is set.
+// Inspect imitates TLS inspection: certificates of another authority, for the service, and for the controls too if all
+// is set.
 func (w *World) Inspect(all bool) {
 	w.t.Helper()
 	if all {

@@ -1,8 +1,8 @@
-// Package world is a small internet for fault injection: a host, its gateway with a resolver, a wire between them, and beyond
-// the gateway public resolvers, controls and the agent's service, each in its own address range, IPv4 and IPv6.
+// Package world is a small internet for fault injection: a host, its gateway with a resolver, a wire between them, and
+// beyond the gateway public resolvers, controls and the agent's service, each in its own address range, IPv4 and IPv6.
 //
-// The network is real: namespaces and veth pairs, unbound, nginx with TLS by a private authority. Only the service behind
-// nginx is a mock. A binary may hold several worlds; each is built once and used by one test at a time.
+// The network is real: namespaces and veth pairs, unbound, nginx with TLS by a private authority. Only the service
+// behind nginx is a mock. A binary may hold several worlds; each is built once and used by one test at a time.
 package world
 
 import (
@@ -43,16 +43,16 @@ type Site struct {
 	URL, Expect      string
 }
 
-// Controls are unrelated to each other and to the service. The third uses TLS, so that faults of certificates and large packets
-// show on a control too.
+// Controls are unrelated to each other and to the service. The third uses TLS, so that faults of certificates and
+// large packets show on a control too.
 var Controls = []Site{
 	{"alpha.example", "198.51.100.80", "2001:db8:a::80", "http://alpha.example/generate_204", "{status: [204]}"},
 	{"beta.example", "198.18.80.80", "2001:db8:b::80", "http://beta.example/success.txt", `{status: [200], body: "^success"}`},
 	{"gamma.example", "198.19.80.80", "2001:db8:c::80", "https://gamma.example/generate_204", "{status: [204]}"},
 }
 
-// A World is one small internet. Its methods inject a fault for the current test: the fault is in effect when the method returns
-// and is removed when the test ends.
+// A World is one small internet. Its methods inject a fault for the current test: the fault is in effect when the
+// method returns and is removed when the test ends.
 type World struct {
 	Dir          string
 	Host, Beyond *parts.Namespace
