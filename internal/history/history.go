@@ -9,6 +9,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -71,8 +72,9 @@ func New(o Options) *Recorder {
 	rec := &Recorder{
 		Options: o,
 		wake:    make(chan struct{}, 1), needSnapshot: make(chan struct{}, 1),
-		book: incident.NewBook(), dirty: make(map[*incident.Incident]bool), signatures: make(map[*incident.Incident]map[signature]bool),
-		current: make(map[ledger.Key]*rollup.Rollup), costs: make(map[string]watch.Costs),
+		book: incident.NewBook(), dirty: make(map[*incident.Incident]bool),
+		signatures: make(map[*incident.Incident]map[signature]bool),
+		current:    make(map[ledger.Key]*rollup.Rollup), costs: make(map[string]watch.Costs),
 		run:     incident.DaemonRun{Version: o.Version, Started: now, Seen: now},
 		started: now, currentMinute: now.Truncate(time.Minute),
 	}
@@ -180,7 +182,8 @@ type signature struct {
 }
 
 func (s signature) String() string {
-	return s.role.String() + " " + s.service + " " + s.name + " " + s.vantage.String() + " " + s.server + " " + s.class.String()
+	parts := []string{s.role.String(), s.service, s.name, s.vantage.String(), s.server, s.class.String()}
+	return strings.Join(parts, " ")
 }
 
 // signatureLimit bounds the evidence of one incident. A round has about thirty results; each can fail in a few ways.
@@ -254,7 +257,8 @@ func (rec *Recorder) SetCosts(service string, c watch.Costs) {
 func (rec *Recorder) CloseUnwatched(services []string) {
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
-	for _, i := range rec.book.CloseUnwatched(func(name string) bool { return slices.Contains(services, name) }, time.Now()) {
+	watched := func(name string) bool { return slices.Contains(services, name) }
+	for _, i := range rec.book.CloseUnwatched(watched, time.Now()) {
 		rec.dirty[i] = true
 	}
 	signal(rec.wake)

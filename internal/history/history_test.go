@@ -24,7 +24,7 @@ import (
 	"netwatchd/internal/watch"
 )
 
-// A life is one life of a keeper.
+// A life is one run of a Recorder.
 type life struct {
 	*Recorder
 	log  *lockedLog
@@ -72,7 +72,7 @@ func judged(l *life, service string, cause, was diagnose.Cause) {
 	l.Judged(s, was)
 }
 
-// eventually waits for what another goroutine brings about.
+// eventually waits for the effect of another goroutine.
 func eventually(t *testing.T, is func() error) {
 	t.Helper()
 	var err error
@@ -84,7 +84,7 @@ func eventually(t *testing.T, is func() error) {
 	t.Fatal(err)
 }
 
-// stored reads the store as another process does.
+// stored reads the store like another process.
 func stored(t *testing.T, dir string) (found []string) {
 	t.Helper()
 	s, err := store.OpenToRead(dir)
@@ -120,7 +120,7 @@ func wants(t *testing.T, dir string, want ...string) {
 	})
 }
 
-func TestLives(t *testing.T) {
+func TestRestart(t *testing.T) {
 	dir := t.TempDir()
 	l := live(t, dir)
 	judged(l, "codex", diagnose.Healthy, diagnose.Starting)
@@ -131,7 +131,7 @@ func TestLives(t *testing.T) {
 
 	l = live(t, dir)
 	if len(l.Costs("codex").Spent) != 1 {
-		t.Error("a restart forgot what was spent")
+		t.Error("a restart lost the costs")
 	}
 	judged(l, "codex", diagnose.Upstream, diagnose.Starting)
 	judged(l, "codex", diagnose.Healthy, diagnose.Upstream)
@@ -148,7 +148,7 @@ func TestLives(t *testing.T) {
 		t.Errorf("want evidence without the secret: %s", text)
 	}
 	if _, err := l.Record(t.Context(), "20260101-codex-1"); !errors.Is(err, incident.ErrNotFound) && err == nil {
-		t.Error("a record of nothing")
+		t.Error("a record of an absent incident")
 	}
 	l.CloseUnwatched(nil)
 	if l.Errors() != 0 {
@@ -156,7 +156,7 @@ func TestLives(t *testing.T) {
 	}
 }
 
-func TestEndOfAService(t *testing.T) {
+func TestServiceRemoved(t *testing.T) {
 	dir := t.TempDir()
 	l := live(t, dir)
 	judged(l, "codex", diagnose.Resolver, diagnose.Healthy)
@@ -176,7 +176,7 @@ func TestEndOfAService(t *testing.T) {
 	})
 }
 
-// The store is deleted while it is in use: a new one is made, and what lasts is in it.
+// The store is deleted while it is in use: a new one is created, with the open incidents.
 func TestDeleted(t *testing.T) {
 	dir := t.TempDir()
 	l := live(t, dir)
@@ -190,12 +190,12 @@ func TestDeleted(t *testing.T) {
 	judged(l, "codex", diagnose.Upstream, diagnose.Resolver)
 	wants(t, dir, "codex-1 resolver upstream open")
 	if l.Errors() == 0 {
-		t.Error("that it was gone is no error")
+		t.Error("the deletion was not counted as an error")
 	}
 }
 
-// What cannot be used is no reason to stop; once it can, what was heard is written.
-func TestNoStoreAtFirst(t *testing.T) {
+// An unusable store does not stop the Recorder. Once it can be used, everything in memory is written.
+func TestNoStoreAtStart(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, store.File)
 	if err := os.WriteFile(path, []byte(strings.Repeat("not a database ", 100)), 0o600); err != nil {
@@ -213,7 +213,7 @@ func TestNoStoreAtFirst(t *testing.T) {
 	}
 	eventually(t, func() error {
 		if l.Errors() < 2 {
-			return fmt.Errorf("%v errors, want it tried again", l.Errors())
+			return fmt.Errorf("%v errors, want another try", l.Errors())
 		}
 		return nil
 	})
@@ -226,14 +226,14 @@ func TestNoStoreAtFirst(t *testing.T) {
 	wants(t, dir, "codex-1 resolver upstream open")
 	eventually(t, func() error {
 		if l.log.lines() != 2 {
-			return fmt.Errorf("want it said that it is over: %s", l.log)
+			return fmt.Errorf("want a line that it works again: %s", l.log)
 		}
 		return nil
 	})
 }
 
-// Two daemons on one store would each take the other's incidents for their own: the second does without, until the
-// first is gone.
+// Two daemons on one store would each take the other's incidents for their own: the second runs without it until the
+// first has stopped.
 func TestTwoAtOnce(t *testing.T) {
 	dir := t.TempDir()
 	first, second := live(t, dir), live(t, dir)
@@ -242,20 +242,20 @@ func TestTwoAtOnce(t *testing.T) {
 	judged(second, "shop", diagnose.Upstream, diagnose.Healthy)
 	wants(t, dir, "codex-1 resolver open")
 	if want := fmt.Sprintf("another netwatchd is using this store: stop it, or set a different storage.path (process %d)", os.Getpid()); !strings.Contains(second.Fault(), want) {
-		t.Errorf("the second says %q, want %q", second.Fault(), want)
+		t.Errorf("the second reports %q, want %q", second.Fault(), want)
 	}
 	first.stop()
 	wants(t, dir, "shop-1 upstream open", "codex-1 resolver open")
 	eventually(t, func() error {
 		if fault := second.Fault(); fault != "" {
-			return fmt.Errorf("the first is gone, and the second says %q", fault)
+			return fmt.Errorf("the first has stopped, and the second reports %q", fault)
 		}
 		return nil
 	})
 }
 
-// What an earlier life has left is joined with what was heard before it could be read.
-func TestJoined(t *testing.T) {
+// The stored state of an earlier run is combined with what happened before it could be read.
+func TestContinuesStored(t *testing.T) {
 	dir := t.TempDir()
 	l := live(t, dir)
 	judged(l, "codex", diagnose.Resolver, diagnose.Healthy)
@@ -278,7 +278,7 @@ func TestJoined(t *testing.T) {
 	wants(t, dir, "shop-1 resolver upstream open", "codex-1 resolver upstream open")
 }
 
-// A full disk costs a metric and a line. What was heard meanwhile is written once there is room.
+// A full disk is counted and logged once. Everything in memory is written after space is freed.
 func TestDiskFull(t *testing.T) {
 	dir := t.TempDir()
 	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", dir).CombinedOutput(); err != nil {
@@ -317,7 +317,7 @@ func TestDiskFull(t *testing.T) {
 	}
 }
 
-// unwritten looks at what is known beyond what is stored: codex is well again, shop is not.
+// unwritten checks what is known but not stored: codex has recovered, shop has not.
 func unwritten(t *testing.T, l *life) {
 	t.Helper()
 	for _, test := range []struct {
@@ -370,7 +370,7 @@ func TestNeverWaits(t *testing.T) {
 	weight := l.weight
 	l.mu.Unlock()
 	if weight > weightLimit {
-		t.Errorf("%d results wait, want %d at the most", weight, weightLimit)
+		t.Errorf("%d results wait, want at most %d", weight, weightLimit)
 	}
 	eventually(t, func() error {
 		_, total, err := l.Incidents(t.Context(), incident.Filter{})
@@ -381,7 +381,7 @@ func TestNeverWaits(t *testing.T) {
 	})
 }
 
-func TestThin(t *testing.T) {
+func TestCompact(t *testing.T) {
 	var minutes []rollup.Minute
 	for n := range 100 {
 		m := rollup.Minute{At: time.Unix(int64(60*n), 0)}
@@ -401,26 +401,26 @@ func TestThin(t *testing.T) {
 		parts += len(m.Parts)
 	}
 	if count != 100_000 || parts > partLimit {
-		t.Errorf("%d attempts in %d roll-ups; want all 100000 in %d at the most", count, parts, partLimit)
+		t.Errorf("%d attempts in %d roll-ups; want all 100000 in at most %d", count, parts, partLimit)
 	}
 }
 
-func TestTrusts(t *testing.T) {
+func TestClockIsSteady(t *testing.T) {
 	started := time.Now()
 	rec := &Recorder{started: started}
 	if rec.clockIsSteady(started.Add(time.Minute)) {
-		t.Error("a daemon that has just started forgets history")
+		t.Error("a daemon that has just started deletes history")
 	}
 	if !rec.clockIsSteady(started.Add(2 * time.Hour)) {
-		t.Error("after two hours nothing is forgotten")
+		t.Error("after two hours nothing is deleted")
 	}
-	rec.started = started.Add(2 * time.Hour) // a start in the future, by a clock that was set back since
+	rec.started = started.Add(2 * time.Hour) // the start is in the future, because the clock was set back
 	if rec.clockIsSteady(started.Add(3 * time.Hour).Round(0).Add(-10 * time.Hour)) {
 		t.Error("a clock that was set is trusted")
 	}
 }
 
-// What was measured can be read at once, written or not, with a store or without.
+// Measurements can be read at once, written or not, with a store or without.
 func TestSeriesIsKnownBeforeItIsWritten(t *testing.T) {
 	for _, test := range []struct {
 		name   string

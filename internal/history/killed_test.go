@@ -20,7 +20,8 @@ import (
 	"netwatchd/internal/store"
 )
 
-// victim is the variable that makes of the test binary a process to be killed: the directory of its store.
+// victim is the environment variable that turns the test binary into a process to kill. Its value is the directory of
+// the store.
 const victim = "NETWATCHD_TEST_VICTIM"
 
 func TestMain(m *testing.M) {
@@ -30,7 +31,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// What a victim writes in each of its minutes.
+// What a victim writes in each minute.
 const (
 	victimProbes   = 300
 	victimAttempts = 2
@@ -40,8 +41,8 @@ func victimKey(n int) ledger.Key {
 	return ledger.Key{Service: "many", Probe: fmt.Sprint("probe", n), Kind: probe.KindDNS}
 }
 
-// writeOn lives minute after minute, each in a moment: attempts, and an incident of a service of its own. It says the
-// minute once that is written, and never returns.
+// writeOn writes minute after minute at once: attempts, and an incident of a service per minute. It prints each minute
+// once it is written, and never returns.
 func writeOn(dir string) {
 	rec := New(Options{Dir: dir, Log: slog.New(slog.DiscardHandler)})
 	for at := time.Now().Truncate(time.Minute); ; at = at.Add(time.Minute) {
@@ -63,14 +64,14 @@ func writeOn(dir string) {
 
 func serviceOf(at time.Time) string { return fmt.Sprint("service", at.Unix()) }
 
-// victims is how many are killed, one after the other.
+// victims is how many processes are killed, one after the other.
 const victims = 12
 
-// A daemon that is killed at any moment has kept what it had written, all of it once, and the next begins where it
-// ended.
+// A daemon that is killed at any time has stored everything it reported as written, exactly once, and the next one
+// continues from there.
 func TestKilled(t *testing.T) {
 	dir := t.TempDir()
-	written := make(map[int64]uint64) // by how many lives
+	written := make(map[int64]uint64) // in how many runs
 	for range victims {
 		for _, minute := range killedAfter(t, dir, time.Duration(rand.IntN(150))*time.Millisecond) {
 			written[minute]++
@@ -106,7 +107,7 @@ func TestKilled(t *testing.T) {
 		attempts[p.At.Unix()] = p.Count
 	}
 	for minute, lives := range written {
-		// A life may have been killed between the writing and the saying.
+		// A process may be killed between writing a minute and printing it.
 		got, least, most := attempts[minute], lives*victimAttempts, uint64(victims*victimAttempts)
 		if service := serviceOf(time.Unix(minute, 0)); incidents[service] != 1 || got < least || got > most || got%victimAttempts != 0 {
 			t.Errorf("minute %d: %d incidents, %d attempts; want 1, and %d to %d", minute, incidents[service], got, least, most)
@@ -120,8 +121,7 @@ func TestKilled(t *testing.T) {
 	t.Logf("%d minutes were written", len(written))
 }
 
-// killedAfter lets a victim write, kills it so long after its first minute, and returns the minutes it said were
-// written.
+// killedAfter starts a victim, kills it some time after its first minute, and returns the minutes that it printed.
 func killedAfter(t *testing.T, dir string, after time.Duration) (minutes []int64) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0])

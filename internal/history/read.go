@@ -18,7 +18,9 @@ import (
 
 // Incidents returns the matching incidents, the latest first, and the total number that match. Incidents that are not
 // written yet are included. While the store is unavailable, it returns what is in memory.
-func (rec *Recorder) Incidents(ctx context.Context, f incident.Filter) (found []*incident.Incident, total int, err error) {
+func (rec *Recorder) Incidents(
+	ctx context.Context, f incident.Filter,
+) (found []*incident.Incident, total int, err error) {
 	s := rec.store()
 	if s == nil {
 		return rec.inMemory(f)
@@ -60,7 +62,9 @@ func (rec *Recorder) inMemory(f incident.Filter) (found []*incident.Incident, to
 
 // page returns the part of all that f selects, the latest first.
 func page(all []*incident.Incident, f incident.Filter) []*incident.Incident {
-	slices.SortFunc(all, func(a, b *incident.Incident) int { return cmp.Or(b.Opened.Compare(a.Opened), cmp.Compare(b.ID, a.ID)) })
+	slices.SortFunc(all, func(a, b *incident.Incident) int {
+		return cmp.Or(b.Opened.Compare(a.Opened), cmp.Compare(b.ID, a.ID))
+	})
 	all = all[min(f.Offset, len(all)):]
 	if f.Limit > 0 {
 		all = all[:min(f.Limit, len(all))]

@@ -310,7 +310,8 @@ func (rec *Recorder) restore(state *store.State) {
 	}
 }
 
-// report counts every failure, and logs when writing starts to fail or succeeds again: a disk that stays full is one line.
+// report counts every failure, and logs when writing starts to fail or succeeds again: a disk that stays full is logged
+// once.
 func (rec *Recorder) report(err error) {
 	switch was := rec.Fault(); {
 	case err == nil && was != "":

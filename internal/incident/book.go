@@ -157,7 +157,9 @@ func (b *Book) Open() []*Incident {
 			open = append(open, i)
 		}
 	}
-	slices.SortFunc(open, func(x, y *Incident) int { return cmp.Or(x.Opened.Compare(y.Opened), cmp.Compare(x.ID, y.ID)) })
+	slices.SortFunc(open, func(x, y *Incident) int {
+		return cmp.Or(x.Opened.Compare(y.Opened), cmp.Compare(x.ID, y.ID))
+	})
 	return open
 }
 

@@ -14,7 +14,7 @@ import (
 
 var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
-// enter enters "minutes:cause" one after the other, all of codex.
+// enter enters verdicts of codex, written "minutes:cause".
 func enter(t *testing.T, b *Book, all string) (opened []*Incident) {
 	t.Helper()
 	for step := range strings.FieldsSeq(all) {
@@ -35,7 +35,7 @@ func enter(t *testing.T, b *Book, all string) (opened []*Incident) {
 	return opened
 }
 
-// told is an incident in a line: its causes from minute to minute, and what else is not usual.
+// summary describes an incident on one line: its causes by minute, and what is unusual.
 func summary(i *Incident) string {
 	minute := func(t *time.Time) string {
 		if t == nil {
@@ -93,7 +93,7 @@ func TestBook(t *testing.T) {
 	}
 }
 
-// The order in which verdicts come must never make two open incidents of a service, nor give an ID twice.
+// No order of verdicts may open two incidents of a service at once, or use an ID twice.
 func TestBookAlways(t *testing.T) {
 	words := []diagnose.Cause{diagnose.Starting, diagnose.Suspended, diagnose.Inconclusive, diagnose.Healthy, diagnose.Degraded,
 		diagnose.Resolver, diagnose.Upstream}
@@ -113,7 +113,7 @@ func TestBookAlways(t *testing.T) {
 				continue
 			}
 			if known := ids[i.ID]; known != nil && known != i {
-				t.Fatalf("case %d: %s is given twice", n, i.ID)
+				t.Fatalf("case %d: %s is used twice", n, i.ID)
 			}
 			ids[i.ID] = i
 			if c.Fault() != i.IsOpen() && c != diagnose.Inconclusive && !(c == diagnose.Starting || c == diagnose.Suspended) {
@@ -182,7 +182,7 @@ func TestRestore(t *testing.T) {
 	}
 }
 
-func TestWatch(t *testing.T) {
+func TestCloseUnwatched(t *testing.T) {
 	b := NewBook()
 	enter(t, b, "1:upstream")
 	ended := b.CloseUnwatched(func(service string) bool { return service != "codex" }, noon.Add(time.Hour))

@@ -25,7 +25,7 @@ type Incident struct {
 	Severity diagnose.Severity `json:"severity"`        // the highest so far
 	Title    string            `json:"title"`           // of the latest cause
 	Returns  int               `json:"returns"`         // how often it recurred after it had been closed
-	Moves    int               `json:"moves"`           // how often the cause changed, including changes that are no longer in Causes
+	Moves    int               `json:"moves"`           // how often the cause changed, more than Causes may show
 	Ended    string            `json:"ended,omitempty"` // why it was closed, unless the service recovered
 	Number   int               `json:"-"`               // the last part of the ID
 	Day      string            `json:"-"`               // its first

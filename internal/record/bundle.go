@@ -28,7 +28,8 @@ func (r *Record) Bundle(w io.Writer, more map[string]string, at time.Time) error
 		}{name, []byte(text)})
 	}
 	for _, f := range files {
-		head := &tar.Header{Name: "netwatchd-" + r.ID + "/" + f.name, Mode: 0o644, Size: int64(len(f.content)), ModTime: at, Format: tar.FormatPAX}
+		head := &tar.Header{Name: "netwatchd-" + r.ID + "/" + f.name, Mode: 0o644, Size: int64(len(f.content)),
+			ModTime: at, Format: tar.FormatPAX}
 		if err := archive.WriteHeader(head); err != nil {
 			return fmt.Errorf("bundle: %w", err)
 		}

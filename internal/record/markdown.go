@@ -67,7 +67,8 @@ func (r *Record) span() string {
 	if r.Closed == nil {
 		return "since " + stamp(r.Opened) + ", ongoing"
 	}
-	words := fmt.Sprintf("%s to %s, lasted %s", stamp(r.Opened), stamp(*r.Closed), humanize.Span(r.Closed.Sub(r.Opened)))
+	lasted := humanize.Span(r.Closed.Sub(r.Opened))
+	words := fmt.Sprintf("%s to %s, lasted %s", stamp(r.Opened), stamp(*r.Closed), lasted)
 	if r.Ended != "" {
 		words += "; " + r.Ended
 	}
@@ -109,7 +110,8 @@ func (r *Record) writeRuntime(p *page) {
 	}
 	p.line("- system: %s, kernel %s, %s", code(s.System), code(s.Kernel), s.Arch)
 	if s.WSL.WSL {
-		p.line("- WSL %d: networking %s, DNS %s, systemd %v", s.WSL.Version, code(s.WSL.Networking), code(s.WSL.DNS), s.WSL.Systemd)
+		p.line("- WSL %d: networking %s, DNS %s, systemd %v",
+			s.WSL.Version, code(s.WSL.Networking), code(s.WSL.DNS), s.WSL.Systemd)
 	} else {
 		p.line("- WSL: no")
 	}
@@ -214,7 +216,8 @@ func ended(r *probe.Result) string {
 // describe writes a result on one line.
 func describe(r probe.Result) string {
 	var words strings.Builder
-	words.WriteString(fmt.Sprintf("%s %s %s from %v: **%v**", stamp(r.Start), code(r.Service+"/"+r.Name), code(r.Target), r.Vantage, r.Class))
+	fmt.Fprintf(&words, "%s %s %s from %v: **%v**",
+		stamp(r.Start), code(r.Service+"/"+r.Name), code(r.Target), r.Vantage, r.Class)
 	if r.Phase != probe.NoPhase {
 		words.WriteString(" at " + r.Phase.String())
 	}
@@ -230,7 +233,7 @@ func describe(r probe.Result) string {
 		}
 	}
 	if r.Status != 0 {
-		words.WriteString(fmt.Sprintf(", status %d", r.Status))
+		fmt.Fprintf(&words, ", status %d", r.Status)
 	}
 	return words.String()
 }
@@ -310,7 +313,8 @@ func codes(texts []string) string {
 
 // inline escapes the markup in our own text, which may quote text from outside.
 func inline(text string) string {
-	return strings.NewReplacer(`\`, `\\`, "`", "\\`", "<", "&lt;", "*", `\*`, "[", `\[`, "_", `\_`).Replace(redact.Line(text, len(text)))
+	escape := strings.NewReplacer(`\`, `\\`, "`", "\\`", "<", "&lt;", "*", `\*`, "[", `\[`, "_", `\_`)
+	return escape.Replace(redact.Line(text, len(text)))
 }
 
 func longestRun(text string) int {

@@ -112,7 +112,8 @@ const exhibitLimit = 60
 
 // Of returns the record of an incident.
 func Of(d *incident.Detail) *Record {
-	r := &Record{facts: facts(*d.Incident.Clone()), Symptom: []Symptom{}, Evidence: []Exhibit{}, Beside: []Pair{}, Warnings: []Warning{}}
+	r := &Record{facts: facts(*d.Incident.Clone()),
+		Symptom: []Symptom{}, Evidence: []Exhibit{}, Beside: []Pair{}, Warnings: []Warning{}}
 	if r.Notes == nil {
 		r.Notes = []incident.Note{}
 	}
@@ -158,8 +159,10 @@ func (r *Record) readSnapshot(d *incident.Detail) {
 
 func (r *Record) verdict(s watch.ServiceStatus) {
 	r.Verdict = Verdict{
-		Cause: s.Cause, Severity: s.Severity, Title: s.Title, Means: s.Cause.About().Means, Since: s.Since, Delay: s.Delay,
-		Also: filled(s.Also), Missing: filled(s.Missing), Blocked: filled(s.Blocked), Exhibits: r.exhibits(s.Evidence...),
+		Cause: s.Cause, Severity: s.Severity, Title: s.Title, Means: s.Cause.About().Means,
+		Since: s.Since, Delay: s.Delay,
+		Also: filled(s.Also), Missing: filled(s.Missing), Blocked: filled(s.Blocked),
+		Exhibits: r.exhibits(s.Evidence...),
 	}
 }
 
@@ -231,7 +234,9 @@ const leadTime = 2 * time.Minute
 func (r *Record) pairs(d *incident.Detail) {
 	var best []probe.Result
 	for _, v := range slices.Backward(d.Verdicts) {
-		results := slices.DeleteFunc(slices.Clone(v.Status.Results), func(p probe.Result) bool { return p.Role != probe.OfService })
+		results := slices.DeleteFunc(slices.Clone(v.Status.Results), func(p probe.Result) bool {
+			return p.Role != probe.OfService
+		})
 		if !v.Status.Cause.Fault() || len(results) == 0 {
 			continue
 		}
@@ -267,7 +272,8 @@ func (r *Record) transitions(d *incident.Detail) {
 		r.Transitions = append(r.Transitions, Transition{at.UTC(), what, text, exhibits})
 	}
 	for _, v := range d.Verdicts {
-		add(v.At, "verdict", v.Was.String()+" → "+v.Status.Cause.String()+": "+v.Status.Title, r.exhibits(v.Status.Evidence...)...)
+		text := v.Was.String() + " → " + v.Status.Cause.String() + ": " + v.Status.Title
+		add(v.At, "verdict", text, r.exhibits(v.Status.Evidence...)...)
 	}
 	for _, a := range d.Attempts {
 		add(a.Start, "run", a.Name+": "+a.Class.String(), r.exhibits(a)...)
@@ -318,7 +324,8 @@ func (r *Record) backtest(d *incident.Detail) {
 }
 
 func (r *Record) scope(d *incident.Detail) {
-	r.Scope = Scope{Service: r.Service, Targets: []string{}, Vantages: []string{}, From: r.Opened, To: r.Closed, Versions: []string{}}
+	r.Scope = Scope{Service: r.Service, From: r.Opened, To: r.Closed,
+		Targets: []string{}, Vantages: []string{}, Versions: []string{}}
 	if r.Closed != nil {
 		r.Scope.Lasted = probe.InSeconds(r.Closed.Sub(r.Opened))
 	}

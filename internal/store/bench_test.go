@@ -12,7 +12,7 @@ import (
 	"netwatchd/internal/rollup"
 )
 
-// manyProbes are as many as are a normal configuration, each made every thirty seconds.
+// manyProbes is the size of a large but normal configuration. Each probe runs every thirty seconds.
 const manyProbes = 10_000
 
 func manyMinutes(n int, r *rand.Rand) rollup.Minute {
@@ -53,8 +53,8 @@ func BenchmarkMinute(b *testing.B) {
 	}
 }
 
-// BenchmarkHistory writes the roll-ups of ten thousand probes, hour by hour as the daemon does, and reads what a page
-// shows of them. It writes a few hours; NETWATCHD_BENCH_HOURS=720 writes a month, which takes a quarter of an hour.
+// BenchmarkHistory writes the roll-ups of ten thousand probes, hour by hour like the daemon, and reads what a page
+// shows. It writes a few hours; NETWATCHD_BENCH_HOURS=720 writes a month, which takes a quarter of an hour.
 func BenchmarkHistory(b *testing.B) {
 	hours := 3
 	if text := os.Getenv("NETWATCHD_BENCH_HOURS"); text != "" {
@@ -101,7 +101,7 @@ func BenchmarkHistory(b *testing.B) {
 	}
 }
 
-// writeHours10k writes them, and returns how long that took, and how long it took to gather and forget.
+// writeHours10k writes them, and returns how long the writing and the maintenance took.
 func writeHours10k(b *testing.B, s *Store, hours int) (writing, gathering time.Duration) {
 	r := rand.New(rand.NewPCG(1, 2))
 	samples := make([]rollup.Minute, 10) // making them takes longer than writing them

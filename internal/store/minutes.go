@@ -97,8 +97,9 @@ func (s *Store) closeHour(ctx context.Context, now time.Time) (more bool, err er
 			return nil
 		}
 		series := make(map[uint64]*hourly)
-		err := rows(ctx, tx, "SELECT minute, body FROM minutes WHERE minute >= ? AND minute < ?", []any{hour * minutesPerHour, (hour + 1) * minutesPerHour},
-			func(r *sql.Rows) error { return addMinute(r, hour, series) })
+		const query = "SELECT minute, body FROM minutes WHERE minute >= ? AND minute < ?"
+		bounds := []any{hour * minutesPerHour, (hour + 1) * minutesPerHour}
+		err := rows(ctx, tx, query, bounds, func(r *sql.Rows) error { return addMinute(r, hour, series) })
 		if err != nil {
 			return err
 		}
@@ -141,7 +142,8 @@ func addMinute(r *sql.Rows, hour int64, series map[uint64]*hourly) error {
 }
 
 func writeHours(ctx context.Context, tx *sql.Tx, hour int64, series map[uint64]*hourly) error {
-	hours, err := tx.PrepareContext(ctx, "INSERT INTO hours (series, hour, count, failed, body) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING")
+	hours, err := tx.PrepareContext(ctx,
+		"INSERT INTO hours (series, hour, count, failed, body) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING")
 	if err != nil {
 		return err
 	}
@@ -230,7 +232,8 @@ func (s *Store) prune(ctx context.Context, now time.Time, keep time.Duration) er
 		{"DELETE FROM incidents WHERE closed < ?", before.UnixMilli()},
 		{"DELETE FROM notes WHERE at < ? AND incident NOT IN (SELECT id FROM incidents)", before.UnixMilli()},
 		{"DELETE FROM evidence WHERE at < ? AND incident NOT IN (SELECT id FROM incidents)", before.UnixMilli()},
-		{"DELETE FROM verdicts WHERE at < ? AND (incident IS NULL OR incident NOT IN (SELECT id FROM incidents))", before.UnixMilli()},
+		{`DELETE FROM verdicts WHERE at < ? AND (incident IS NULL OR incident NOT IN (SELECT id FROM incidents))`,
+			before.UnixMilli()},
 		{"DELETE FROM attempts WHERE at < ?", before.UnixMilli()},
 		{"DELETE FROM suspends WHERE at < ?", before.UnixMilli()},
 		{"DELETE FROM runs WHERE seen < ?", before.UnixMilli()},

@@ -27,7 +27,8 @@ func (s *Store) Incidents(ctx context.Context, f incident.Filter) (found []*inci
 	if f.OpenOnly {
 		where += " AND closed IS NULL"
 	}
-	if err := s.db.QueryRowContext(ctx, "SELECT count(*) FROM incidents WHERE "+where, args...).Scan(&total); err != nil {
+	row := s.db.QueryRowContext(ctx, "SELECT count(*) FROM incidents WHERE "+where, args...)
+	if err := row.Scan(&total); err != nil {
 		return nil, 0, fmt.Errorf("store: %w", withHint(err))
 	}
 	if f.Limit <= 0 {
@@ -163,24 +164,27 @@ func (s *Store) Detail(ctx context.Context, id string) (*incident.Detail, error)
 	if err != nil {
 		return nil, err
 	}
-	t := &incident.Detail{Incident: i}
+	d := &incident.Detail{Incident: i}
 	until := fromMillis(1 << 62 / 1_000_000)
 	if i.Closed != nil {
 		until = i.Closed.Add(aftermath)
 	}
 	for _, read := range []func() error{
-		func() error { return s.readVerdicts(ctx, t) },
+		func() error { return s.readVerdicts(ctx, d) },
 		func() error {
-			return s.results(ctx, &t.Evidence, "SELECT body FROM evidence WHERE incident = ? ORDER BY at LIMIT ?", i.ID, detailLimit)
+			return s.results(ctx, &d.Evidence, "SELECT body FROM evidence WHERE incident = ? ORDER BY at LIMIT ?",
+				i.ID, detailLimit)
 		},
 		func() error {
-			return s.results(ctx, &t.Attempts, "SELECT body FROM attempts WHERE service = ? AND at BETWEEN ? AND ? ORDER BY id LIMIT ?",
+			return s.results(ctx, &d.Attempts,
+				"SELECT body FROM attempts WHERE service = ? AND at BETWEEN ? AND ? ORDER BY id LIMIT ?",
 				i.Service, i.Opened.Add(-aftermath).UnixMilli(), until.UnixMilli(), detailLimit)
 		},
-		func() error { return s.readSuspends(ctx, t, until) },
-		func() error { return s.readDaemonRuns(ctx, t, until) },
+		func() error { return s.readSuspends(ctx, d, until) },
+		func() error { return s.readDaemonRuns(ctx, d, until) },
 		func() error {
-			err := s.db.QueryRowContext(ctx, "SELECT body FROM snapshots WHERE incident = ?", i.ID).Scan((*[]byte)(&t.Snapshot))
+			row := s.db.QueryRowContext(ctx, "SELECT body FROM snapshots WHERE incident = ?", i.ID)
+			err := row.Scan((*[]byte)(&d.Snapshot))
 			if errors.Is(err, sql.ErrNoRows) {
 				return nil
 			}
@@ -191,13 +195,13 @@ func (s *Store) Detail(ctx context.Context, id string) (*incident.Detail, error)
 			return nil, fmt.Errorf("store: incident %s: %w", id, err)
 		}
 	}
-	return t, nil
+	return d, nil
 }
 
-func (s *Store) readVerdicts(ctx context.Context, t *incident.Detail) error {
+func (s *Store) readVerdicts(ctx context.Context, d *incident.Detail) error {
 	const query = "SELECT at, was, body FROM verdicts WHERE incident = ? ORDER BY id LIMIT ?"
-	return s.rows(ctx, query, []any{t.Incident.ID, detailLimit}, func(r *sql.Rows) error {
-		v := incident.VerdictChange{Incident: t.Incident.ID}
+	return s.rows(ctx, query, []any{d.Incident.ID, detailLimit}, func(r *sql.Rows) error {
+		v := incident.VerdictChange{Incident: d.Incident.ID}
 		var at int64
 		var was string
 		var body sql.RawBytes
@@ -209,7 +213,7 @@ func (s *Store) readVerdicts(ctx context.Context, t *incident.Detail) error {
 		if err := json.Unmarshal(body, &v.Status); err != nil {
 			return err
 		}
-		t.Verdicts = append(t.Verdicts, v)
+		d.Verdicts = append(d.Verdicts, v)
 		return nil
 	})
 }
@@ -229,19 +233,23 @@ func (s *Store) results(ctx context.Context, into *[]probe.Result, query string,
 	})
 }
 
-func (s *Store) readSuspends(ctx context.Context, t *incident.Detail, until time.Time) error {
+func (s *Store) readSuspends(ctx context.Context, d *incident.Detail, until time.Time) error {
 	const query = "SELECT at, away FROM suspends WHERE at BETWEEN ? AND ? ORDER BY id LIMIT ?"
-	return s.rows(ctx, query, []any{t.Incident.Opened.UnixMilli(), until.UnixMilli(), detailLimit}, func(r *sql.Rows) error {
+	args := []any{d.Incident.Opened.UnixMilli(), until.UnixMilli(), detailLimit}
+	return s.rows(ctx, query, args, func(r *sql.Rows) error {
 		var at, away int64
 		err := r.Scan(&at, &away)
-		t.Suspends = append(t.Suspends, incident.Suspend{At: fromMillis(at), Away: time.Duration(away) * time.Millisecond})
+		suspend := incident.Suspend{At: fromMillis(at), Away: time.Duration(away) * time.Millisecond}
+		d.Suspends = append(d.Suspends, suspend)
 		return err
 	})
 }
 
-func (s *Store) readDaemonRuns(ctx context.Context, t *incident.Detail, until time.Time) error {
-	const query = "SELECT version, started, seen, ended FROM runs WHERE seen >= ? AND started <= ? ORDER BY started LIMIT ?"
-	return s.rows(ctx, query, []any{t.Incident.Opened.UnixMilli(), until.UnixMilli(), detailLimit}, func(r *sql.Rows) error {
+func (s *Store) readDaemonRuns(ctx context.Context, d *incident.Detail, until time.Time) error {
+	const query = `SELECT version, started, seen, ended FROM runs WHERE seen >= ? AND started <= ?
+		ORDER BY started LIMIT ?`
+	args := []any{d.Incident.Opened.UnixMilli(), until.UnixMilli(), detailLimit}
+	return s.rows(ctx, query, args, func(r *sql.Rows) error {
 		var run incident.DaemonRun
 		var started, seen int64
 		var ended sql.NullInt64
@@ -250,7 +258,7 @@ func (s *Store) readDaemonRuns(ctx context.Context, t *incident.Detail, until ti
 		if ended.Valid {
 			run.Ended = fromMillis(ended.Int64)
 		}
-		t.Runs = append(t.Runs, run)
+		d.Runs = append(d.Runs, run)
 		return err
 	})
 }

@@ -74,7 +74,9 @@ func (s *Store) readMinutes(ctx context.Context, c *rollup.Curves, numbers map[u
 		if err := r.Scan(&minute, &body); err != nil {
 			return err
 		}
-		return rollup.UnpackSome(body, wanted, func(number uint64, u *rollup.Rollup) { c.Add(numbers[number], atMinute(minute), u) })
+		return rollup.UnpackSome(body, wanted, func(number uint64, u *rollup.Rollup) {
+			c.Add(numbers[number], atMinute(minute), u)
+		})
 	})
 }
 
@@ -116,8 +118,10 @@ func (s *Store) Gaps(ctx context.Context, from, to time.Time) ([]incident.Gap, e
 	}
 	seen := from
 	ended := true
-	const runs = "SELECT started, coalesce(ended, seen), ended IS NOT NULL FROM runs WHERE seen >= ? AND started < ? ORDER BY started"
-	err := s.rows(ctx, runs, []any{from.UnixMilli(), to.UnixMilli()}, func(r *sql.Rows) error {
+	const runs = `SELECT started, coalesce(ended, seen), ended IS NOT NULL FROM runs WHERE seen >= ? AND started < ?
+		ORDER BY started`
+	span := []any{from.UnixMilli(), to.UnixMilli()}
+	err := s.rows(ctx, runs, span, func(r *sql.Rows) error {
 		var started, last int64
 		if err := r.Scan(&started, &last, &ended); err != nil {
 			return err
@@ -132,7 +136,8 @@ func (s *Store) Gaps(ctx context.Context, from, to time.Time) ([]incident.Gap, e
 		add(seen, to, false)
 	}
 	if err == nil {
-		err = s.rows(ctx, "SELECT at, away FROM suspends WHERE at > ? AND at - away < ?", []any{from.UnixMilli(), to.UnixMilli()}, func(r *sql.Rows) error {
+		const suspends = "SELECT at, away FROM suspends WHERE at > ? AND at - away < ?"
+		err = s.rows(ctx, suspends, span, func(r *sql.Rows) error {
 			var at, away int64
 			err := r.Scan(&at, &away)
 			add(fromMillis(at-away), fromMillis(at), true)

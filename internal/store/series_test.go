@@ -39,7 +39,7 @@ func counts(t *testing.T, s *Store, from, to int, step time.Duration) map[int]ui
 	return got
 }
 
-// What was written is read back the same before and after its hour was gathered, a clock set back included.
+// Measurements read the same before and after their hour is rolled up, even if the clock is set back.
 func TestSeries(t *testing.T) {
 	s := opened(t, t.TempDir())
 	write(t, s, Batch{Minutes: []rollup.Minute{
@@ -65,17 +65,17 @@ func TestSeries(t *testing.T) {
 	check("after")
 	var left int
 	if err := s.db.QueryRow("SELECT count(*) FROM minutes").Scan(&left); err != nil || left != 1 {
-		t.Errorf("%d minutes are left, %v; want that of the hour that goes on", left, err)
+		t.Errorf("%d minutes are left, %v; want that of the current hour", left, err)
 	}
-	// The clock is set back into the hour that was gathered.
+	// The clock is set back into an hour that is already rolled up.
 	write(t, s, Batch{Minutes: []rollup.Minute{minuteAt(1, probe.TCPRefused), minuteAt(30, probe.OK)}})
 	fine[1], fine[30], coarse[0] = 4, 1, 7
 	check("set back")
 	if err := s.Maintain(t.Context(), noon.Add(90*time.Minute), 90*24*time.Hour); err != nil {
 		t.Fatal(err)
 	}
-	check("set back and gathered")
-	// After a week there are hours.
+	check("set back and rolled up")
+	// After a week only hours are left.
 	if err := s.Maintain(t.Context(), noon.Add(8*24*time.Hour), 90*24*time.Hour); err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +95,7 @@ func TestSeries(t *testing.T) {
 	}
 }
 
-func TestAbsences(t *testing.T) {
+func TestGaps(t *testing.T) {
 	s := opened(t, t.TempDir())
 	at := func(minute int) time.Time { return noon.Add(time.Duration(minute) * time.Minute) }
 	run := func(started, seen, ended int) *incident.DaemonRun {
@@ -106,7 +106,7 @@ func TestAbsences(t *testing.T) {
 		return r
 	}
 	for _, b := range []Batch{
-		{Run: run(-30, -10, 0)}, // over before
+		{Run: run(-30, -10, 0)}, // ended before
 		{Run: run(5, 20, 21)},
 		{Run: run(30, 40, 0)}, // killed
 		{Run: run(45, 50, 0), Entries: []Entry{Suspend{incident.Suspend{At: at(60), Away: 7 * time.Minute}}}},

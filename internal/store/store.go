@@ -13,6 +13,7 @@ import (
 	"netwatchd/internal/ledger"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -125,7 +126,8 @@ var settings = []string{
 }
 
 func open(path, mode string, first ...string) (*Store, error) {
-	q := url.Values{"mode": {mode}, "_txlock": {"immediate"}, "_pragma": append(append([]string{settings[0]}, first...), settings[1:]...)}
+	pragmas := slices.Concat(settings[:1], first, settings[1:])
+	q := url.Values{"mode": {mode}, "_txlock": {"immediate"}, "_pragma": pragmas}
 	absolute, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)
@@ -250,7 +252,8 @@ func (s *Store) migrate(ctx context.Context) error {
 					return ErrForeign
 				}
 			}
-			_, err = tx.ExecContext(ctx, migrations[version]+fmt.Sprintf(";PRAGMA application_id=%d;PRAGMA user_version=%d", application, version+1))
+			mark := fmt.Sprintf(";PRAGMA application_id=%d;PRAGMA user_version=%d", application, version+1)
+			_, err = tx.ExecContext(ctx, migrations[version]+mark)
 			return err
 		})
 		if err != nil || done {
@@ -376,7 +379,8 @@ func Check(ctx context.Context, dir string) (*Health, error) {
 
 // checkIncidents checks that each service has at most one open incident.
 func (s *Store) checkIncidents(ctx context.Context, h *Health) error {
-	return s.rows(ctx, "SELECT service, count(*) FROM incidents WHERE closed IS NULL GROUP BY service HAVING count(*) > 1", nil, func(r *sql.Rows) error {
+	const query = "SELECT service, count(*) FROM incidents WHERE closed IS NULL GROUP BY service HAVING count(*) > 1"
+	return s.rows(ctx, query, nil, func(r *sql.Rows) error {
 		var service string
 		var n int
 		err := r.Scan(&service, &n)

@@ -81,14 +81,14 @@ func TestIncidents(t *testing.T) {
 		t.Errorf("%d open incidents, want none", total)
 	}
 	if err := s.Note(t.Context(), "20261123-codex-9", "x", noon); !errors.Is(err, incident.ErrNotFound) {
-		t.Errorf("a note beside nothing: %v", err)
+		t.Errorf("a note to no incident: %v", err)
 	}
 	if info, err := os.Stat(s.Path()); err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("mode %v, %v; want a file that only its owner reads", info.Mode(), err)
+		t.Errorf("mode %v, %v; want a file that only its owner can read", info.Mode(), err)
 	}
 }
 
-// Two daemons on one store must not write over each other's incidents.
+// Two daemons on one store must not overwrite each other's incidents.
 func TestSameID(t *testing.T) {
 	s := opened(t, t.TempDir())
 	first, second := codexDown(), codexDown()
@@ -101,7 +101,7 @@ func TestSameID(t *testing.T) {
 	}
 }
 
-func TestPast(t *testing.T) {
+func TestLoadState(t *testing.T) {
 	s := opened(t, t.TempDir())
 	older, newer := codexDown(), codexDown()
 	older.ID, older.Number = "20261122-codex-3", 3
@@ -125,7 +125,7 @@ func TestPast(t *testing.T) {
 	}
 }
 
-func TestTell(t *testing.T) {
+func TestDetail(t *testing.T) {
 	s := opened(t, t.TempDir())
 	i := codexDown()
 	result := probe.Result{Spec: probe.Spec{Service: "codex", Name: "head", Kind: probe.KindHTTP, Target: "https://me:Pl4nt3d@chatgpt.com/"},
@@ -156,11 +156,11 @@ func TestTell(t *testing.T) {
 		t.Error("a secret is on the disk")
 	}
 	if _, err := s.Detail(t.Context(), "20261123-codex-7"); !errors.Is(err, incident.ErrNotFound) {
-		t.Errorf("an incident that is not there: %v", err)
+		t.Errorf("an absent incident: %v", err)
 	}
 }
 
-// What is not ours, or of a later time, is refused and not touched.
+// A foreign file, or one of a newer version, is rejected and not changed.
 func TestRefused(t *testing.T) {
 	newer := func(t *testing.T, path string) {
 		s := opened(t, filepath.Dir(path))
@@ -211,11 +211,11 @@ func TestRefused(t *testing.T) {
 		t.Errorf("no store: %v", err)
 	}
 	if _, err := Open(filepath.Join(os.DevNull, "store")); err == nil || !strings.Contains(err.Error(), "storage.path") {
-		t.Errorf("a directory that cannot be made: %v, want what to do", err)
+		t.Errorf("a directory that cannot be created: %v, want advice", err)
 	}
 }
 
-// A version that was committed but is in the log alone is seen as well: kill -9 leaves it there.
+// A version that is committed only in the write-ahead log is also read: kill -9 leaves it there.
 func TestNewerInTheLog(t *testing.T) {
 	dir := t.TempDir()
 	s := opened(t, dir)
@@ -229,13 +229,13 @@ func TestNewerInTheLog(t *testing.T) {
 	if v := binary.BigEndian.Uint32(head[versionAt:]); v == 99 {
 		t.Skip("needs a log that was not checkpointed")
 	}
-	s.lock.Close() // as a kill does
+	s.lock.Close() // like a kill
 	if _, err := Open(dir); !errors.Is(err, ErrNewer) {
 		t.Errorf("Open: %v, want %v", err, ErrNewer)
 	}
 }
 
-func TestMade(t *testing.T) {
+func TestCreated(t *testing.T) {
 	s := opened(t, filepath.Join(t.TempDir(), "a", "with space?#%"))
 	for pragma, want := range map[string]string{"auto_vacuum": "2", "journal_mode": "wal", "synchronous": "2", "cache_size": "-512", "user_version": fmt.Sprint(len(migrations))} {
 		var got string
@@ -255,8 +255,8 @@ func TestMade(t *testing.T) {
 	}
 }
 
-// Several start at once on a store that is not there yet: one has it, the others know whose it is.
-func TestMadeByMany(t *testing.T) {
+// Several processes start at once without a store: one opens it, and the others get an error that names its owner.
+func TestOpenedByMany(t *testing.T) {
 	dir := t.TempDir()
 	var all sync.WaitGroup
 	var won atomic.Int32
@@ -277,14 +277,14 @@ func TestMadeByMany(t *testing.T) {
 		t.Errorf("%d of them opened it, want one", won.Load())
 	}
 	if _, err := Open(dir); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("(process %d)", os.Getpid())) {
-		t.Errorf("one more: %v, want whose it is", err)
+		t.Errorf("another one: %v, want its owner", err)
 	}
 	if h, err := Check(t.Context(), dir); err != nil || len(h.Faults) > 0 {
 		t.Errorf("%+v, %v", h, err)
 	}
 }
 
-func TestGone(t *testing.T) {
+func TestRemoved(t *testing.T) {
 	s := opened(t, t.TempDir())
 	if err := os.Remove(s.Path()); err != nil {
 		t.Fatal(err)
@@ -304,9 +304,9 @@ func TestBackupAndCheck(t *testing.T) {
 	if err := Backup(t.Context(), dir, file); err != nil {
 		t.Fatal(err)
 	}
-	write(t, s, Batch{}) // the daemon goes on
+	write(t, s, Batch{}) // the daemon keeps running
 	if err := Backup(t.Context(), dir, file); err == nil {
-		t.Error("a backup over a file that is there: no error")
+		t.Error("a backup over an existing file: no error")
 	}
 	copied, err := OpenToRead(other)
 	if err != nil {
@@ -317,7 +317,7 @@ func TestBackupAndCheck(t *testing.T) {
 		t.Errorf("the copy has no incident: %v", err)
 	}
 	if info, _ := os.Stat(file); info.Mode().Perm() != 0o600 {
-		t.Errorf("mode %v, want a file that only its owner reads", info.Mode())
+		t.Errorf("mode %v, want a file that only its owner can read", info.Mode())
 	}
 	h, err := Check(t.Context(), dir)
 	if err != nil || len(h.Faults) > 0 || h.Counts[0] != (Count{"incidents", 1}) {
@@ -348,7 +348,7 @@ func TestCheckFinds(t *testing.T) {
 	}
 }
 
-// A disk that fills up is an error; once there is space, the same batch is written.
+// A full disk is an error. After space is freed, the same batch is written.
 func TestDiskFull(t *testing.T) {
 	dir := t.TempDir()
 	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", dir).CombinedOutput(); err != nil {
@@ -382,7 +382,7 @@ func TestDiskFull(t *testing.T) {
 	}
 }
 
-func TestTidy(t *testing.T) {
+func TestMaintain(t *testing.T) {
 	s := opened(t, t.TempDir())
 	const day = 24 * time.Hour
 	open, old := codexDown(), codexDown()
@@ -409,8 +409,8 @@ func TestTidy(t *testing.T) {
 	}
 }
 
-// The database serves while it is written to.
-func TestReadMeanwhile(t *testing.T) {
+// The store can be read while it is written.
+func TestReadWhileWriting(t *testing.T) {
 	dir := t.TempDir()
 	s := opened(t, dir)
 	ctx, stop := context.WithCancel(t.Context())

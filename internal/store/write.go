@@ -85,7 +85,8 @@ func writeIncident(ctx context.Context, tx *sql.Tx, i *incident.Incident) error 
 	if i.Closed != nil {
 		closed = i.Closed.UnixMilli()
 	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO incidents (id, service, day, number, opened, closed, body) VALUES (?, ?, ?, ?, ?, ?, ?)
+	_, err = tx.ExecContext(ctx, `INSERT INTO incidents (id, service, day, number, opened, closed, body)
+		VALUES (?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (id) DO UPDATE SET closed = excluded.closed, body = excluded.body WHERE opened = excluded.opened`,
 		i.ID, i.Service, i.Day, i.Number, i.Opened.UnixMilli(), closed, body)
 	return err
@@ -117,7 +118,8 @@ func (v VerdictChange) write(ctx context.Context, tx *sql.Tx) error {
 	if v.Incident != "" {
 		of = v.Incident
 	}
-	_, err = tx.ExecContext(ctx, "INSERT INTO verdicts (service, at, was, cause, incident, body) VALUES (?, ?, ?, ?, ?, ?)",
+	_, err = tx.ExecContext(ctx,
+		"INSERT INTO verdicts (service, at, was, cause, incident, body) VALUES (?, ?, ?, ?, ?, ?)",
 		v.Status.Service, v.At.UnixMilli(), v.Was.String(), v.Status.Cause.String(), of, body)
 	return err
 }
@@ -134,7 +136,8 @@ func (e Evidence) write(ctx context.Context, tx *sql.Tx) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, "INSERT INTO evidence (incident, sign, at, body) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+	_, err = tx.ExecContext(ctx,
+		"INSERT INTO evidence (incident, sign, at, body) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
 		e.Incident, e.Signature, e.Result.Start.UnixMilli(), body)
 	return err
 }
@@ -147,7 +150,8 @@ func (a Attempt) write(ctx context.Context, tx *sql.Tx) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, "INSERT INTO attempts (service, at, body) VALUES (?, ?, ?)", a.Result.Service, a.Result.Start.UnixMilli(), body)
+	_, err = tx.ExecContext(ctx, "INSERT INTO attempts (service, at, body) VALUES (?, ?, ?)",
+		a.Result.Service, a.Result.Start.UnixMilli(), body)
 	return err
 }
 
@@ -155,7 +159,8 @@ func (a Attempt) write(ctx context.Context, tx *sql.Tx) error {
 type Suspend struct{ incident.Suspend }
 
 func (s Suspend) write(ctx context.Context, tx *sql.Tx) error {
-	_, err := tx.ExecContext(ctx, "INSERT INTO suspends (at, away) VALUES (?, ?)", s.At.UnixMilli(), s.Away.Milliseconds())
+	_, err := tx.ExecContext(ctx, "INSERT INTO suspends (at, away) VALUES (?, ?)",
+		s.At.UnixMilli(), s.Away.Milliseconds())
 	return err
 }
 
@@ -170,7 +175,8 @@ func (c Costs) write(ctx context.Context, tx *sql.Tx) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, "INSERT INTO costs (service, body) VALUES (?, ?) ON CONFLICT (service) DO UPDATE SET body = excluded.body", c.Service, body)
+	_, err = tx.ExecContext(ctx, `INSERT INTO costs (service, body) VALUES (?, ?)
+		ON CONFLICT (service) DO UPDATE SET body = excluded.body`, c.Service, body)
 	return err
 }
 
@@ -185,7 +191,8 @@ func (s Snapshot) write(ctx context.Context, tx *sql.Tx) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, "INSERT INTO snapshots (incident, body) VALUES (?, ?) ON CONFLICT DO NOTHING", s.Incident, body)
+	_, err = tx.ExecContext(ctx, "INSERT INTO snapshots (incident, body) VALUES (?, ?) ON CONFLICT DO NOTHING",
+		s.Incident, body)
 	return err
 }
 
