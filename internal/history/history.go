@@ -164,7 +164,7 @@ func verdictChange(now watch.ServiceStatus, was diagnose.Cause, i *incident.Inci
 	v := store.VerdictChange{VerdictChange: incident.VerdictChange{At: at, Was: was, Status: now}}
 	if i != nil {
 		v.Incident = i.ID
-		if i.Moves+i.Returns > wholeRounds {
+		if i.CauseChanges+i.Recurrences > wholeRounds {
 			v.Status.Results = nil
 		}
 	}

@@ -47,7 +47,7 @@ func (b *Book) Enter(v diagnose.Verdict, at time.Time) (*Incident, bool) {
 		return i, i.move(v, at)
 	case v.Cause.Fault() && i != nil && i.Ended == "" && near(at, *i.Closed):
 		i.Closed = nil
-		i.Returns++
+		i.Recurrences++
 		i.begin(v, at)
 		return i, true
 	case v.Cause.Fault():
@@ -110,7 +110,7 @@ func (i *Incident) move(v diagnose.Verdict, at time.Time) bool {
 		return changed
 	}
 	i.endSpan(at)
-	i.Moves++
+	i.CauseChanges++
 	i.begin(v, at)
 	return true
 }
@@ -211,7 +211,7 @@ func (b *Book) Restore(latest []*Incident, numbers map[string]int) []*Incident {
 func (i *Incident) continueWith(later *Incident) {
 	if !i.IsOpen() {
 		i.Closed = nil
-		i.Returns++
+		i.Recurrences++
 	}
 	for n, span := range later.Causes {
 		if n == 0 && i.Cause() == span.Cause && len(i.Causes) > 0 && i.Causes[len(i.Causes)-1].To == nil {
@@ -220,8 +220,8 @@ func (i *Incident) continueWith(later *Incident) {
 		}
 		i.endSpan(span.From)
 		i.Causes = append(i.Causes, span)
-		i.Moves++
+		i.CauseChanges++
 	}
 	i.Closed, i.Ended, i.Title = later.Closed, later.Ended, later.Title
-	i.Severity, i.Returns = max(i.Severity, later.Severity), i.Returns+later.Returns
+	i.Severity, i.Recurrences = max(i.Severity, later.Severity), i.Recurrences+later.Recurrences
 }

@@ -48,8 +48,8 @@ func summary(i *Incident) string {
 		words = append(words, fmt.Sprintf("%v %s-%s", s.Cause, minute(&s.From), minute(s.To)))
 	}
 	line := strings.Join(words, ", ")
-	if i.Returns > 0 {
-		line += fmt.Sprintf("; returned %d", i.Returns)
+	if i.Recurrences > 0 {
+		line += fmt.Sprintf("; returned %d", i.Recurrences)
 	}
 	if i.IsOpen() {
 		line += "; open"
@@ -139,8 +139,8 @@ func TestManyCauses(t *testing.T) {
 		enter(t, b, fmt.Sprintf("%d:healthy %d:resolver", n, n))
 	}
 	i := b.Latest("codex")
-	if len(i.Causes) != keepFirst+keepLast || i.Causes[0].Cause != diagnose.Upstream || i.Returns != 500 {
-		t.Errorf("%d causes, the first %v, returned %d; want %d, upstream, 500", len(i.Causes), i.Causes[0].Cause, i.Returns, keepFirst+keepLast)
+	if len(i.Causes) != keepFirst+keepLast || i.Causes[0].Cause != diagnose.Upstream || i.Recurrences != 500 {
+		t.Errorf("%d causes, the first %v, returned %d; want %d, upstream, 500", len(i.Causes), i.Causes[0].Cause, i.Recurrences, keepFirst+keepLast)
 	}
 }
 

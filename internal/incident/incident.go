@@ -22,13 +22,13 @@ type Incident struct {
 	Closed  *time.Time `json:"closed"` // nil: still open
 	Notes   []Note     `json:"notes"`
 
-	Severity diagnose.Severity `json:"severity"`        // the highest so far
-	Title    string            `json:"title"`           // of the latest cause
-	Returns  int               `json:"returns"`         // how often it recurred after it had been closed
-	Moves    int               `json:"moves"`           // how often the cause changed, more than Causes may show
-	Ended    string            `json:"ended,omitempty"` // why it was closed, unless the service recovered
-	Number   int               `json:"-"`               // the last part of the ID
-	Day      string            `json:"-"`               // its first
+	Severity     diagnose.Severity `json:"severity"`        // the highest so far
+	Title        string            `json:"title"`           // of the latest cause
+	Recurrences  int               `json:"returns"`         // how often it recurred after it had been closed
+	CauseChanges int               `json:"moves"`           // how often the cause changed, more than Causes may show
+	Ended        string            `json:"ended,omitempty"` // why it was closed, unless the service recovered
+	Number       int               `json:"-"`               // the last part of the ID
+	Day          string            `json:"-"`               // its first
 }
 
 // A Span is a time during which one cause was the verdict.

@@ -84,8 +84,8 @@ func (r *Record) writeScope(p *page) {
 	}
 	p.line("- Vantages: %s", strings.Join(r.Scope.Vantages, ", "))
 	p.line("- Time: %s", r.span())
-	if r.Returns > 0 {
-		p.line("- Recurred: %s", humanize.Count(r.Returns, "time"))
+	if r.Recurrences > 0 {
+		p.line("- Recurred: %s", humanize.Count(r.Recurrences, "time"))
 	}
 	for _, v := range r.Scope.Versions {
 		p.line("- netwatchd version: %s", code(v))

@@ -40,8 +40,8 @@ func (p *printer) incident(i *incident.Incident) {
 	} else {
 		span += ", lasted " + humanize.Span(i.Closed.Sub(i.Opened))
 	}
-	if i.Returns > 0 {
-		span += ", recurred " + humanize.Count(i.Returns, "time")
+	if i.Recurrences > 0 {
+		span += ", recurred " + humanize.Count(i.Recurrences, "time")
 	}
 	p.line(m, id, segment{faint, "  " + span})
 	p.labelled("causes", plain, strings.Join(chain(i), " > "))

@@ -310,8 +310,8 @@ func (p *printer) latest(s *Scene) {
 			lasted = ", ongoing for "
 		}
 		when := i.Opened.In(p.Now.Location()).Format("Jan 02 15:04") + lasted + humanize.Span(until.Sub(i.Opened))
-		if i.Returns > 0 {
-			when += ", recurred " + humanize.Count(i.Returns, "time")
+		if i.Recurrences > 0 {
+			when += ", recurred " + humanize.Count(i.Recurrences, "time")
 		}
 		id := p.truncate(i.ID, p.width()/3)
 		causes := p.truncate(strings.Join(chain(i), " > "), max(p.width()-cellWidth(id)-cellWidth(when)-8, 0))
