@@ -1,6 +1,8 @@
 package gen
 
 import (
+	"os/exec"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -25,5 +27,18 @@ func TestEveryCauseIsAnnounced(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("causes with a severity (-want +tested):\n%s", diff)
+	}
+}
+
+// The program does not link what only generates files.
+func TestNetwatchdDoesNotLinkGen(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", "netwatchd/cmd/netwatchd").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for dep := range strings.Lines(string(out)) {
+		if strings.HasPrefix(dep, "netwatchd/internal/gen") {
+			t.Errorf("cmd/netwatchd links %s", strings.TrimSpace(dep))
+		}
 	}
 }

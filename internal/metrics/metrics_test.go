@@ -101,12 +101,12 @@ func fullFixture() *fixture {
 	run.Warnings = []string{"codex_arg0_cleanup", "codex_path_update"}
 	t.ledger.Add(run, time.Hour)
 
-	standing := watch.ServiceStatus{
+	current := watch.ServiceStatus{
 		Verdict: diagnose.Verdict{Service: "codex", Cause: diagnose.Stream, Also: []diagnose.Finding{{Cause: diagnose.IPv6}}},
 		Since:   noon, Delay: 1.2, Budget: new(23),
 	}
-	t.source.status = &watch.Status{Services: []watch.ServiceStatus{standing}, Sandboxed: watch.Sandboxed{Signals: []string{host.SeccompFilter}}}
-	t.counters.Judged(standing, diagnose.Healthy)
+	t.source.status = &watch.Status{Services: []watch.ServiceStatus{current}, Sandboxed: watch.Sandboxed{Signals: []string{host.SeccompFilter}}}
+	t.counters.Judged(current, diagnose.Healthy)
 	t.counters.Started(300*time.Microsecond, 2)
 	t.counters.Resumed(time.Hour, 3)
 	t.counters.Reloaded(nil)

@@ -118,15 +118,15 @@ func (r *receiver) read(due []entry) (snapshots []snapshot, samples int) {
 type backoff struct{ last time.Duration }
 
 const (
-	firstPause   = time.Second
-	longestPause = time.Minute // the longest time until a host notices that its receiver is back
-	longestAsked = time.Hour   // a longer Retry-After is taken for a mistake
+	firstPause        = time.Second
+	longestPause      = time.Minute // the longest time until a host notices that its receiver is back
+	longestRetryAfter = time.Hour   // a longer Retry-After is taken for a mistake
 )
 
-// next returns the next pause, at least asked.
-func (b *backoff) next(asked time.Duration) time.Duration {
+// next returns the next pause, which is not shorter than atLeast.
+func (b *backoff) next(atLeast time.Duration) time.Duration {
 	b.last = min(max(firstPause, 2*b.last), longestPause)
-	pause := max(b.last/2, min(asked, longestAsked))
+	pause := max(b.last/2, min(atLeast, longestRetryAfter))
 	return pause + rand.N(b.last/2)
 }
 

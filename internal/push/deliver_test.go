@@ -15,7 +15,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// fakeReceiver is a receiver that writes down what it was sent and when, in seconds since the test began.
+// fakeReceiver is a sender that records what it was sent and when, in seconds since the test began.
 type fakeReceiver struct {
 	began      time.Time
 	received   []string
@@ -192,7 +192,7 @@ func TestBackoff(t *testing.T) {
 	if same > 1 {
 		t.Errorf("%d of 8 pauses are the same for two hosts", same)
 	}
-	if got := new(backoff).next(24 * time.Hour); got > longestAsked+time.Second {
+	if got := new(backoff).next(24 * time.Hour); got > longestRetryAfter+time.Second {
 		t.Errorf("a receiver silenced its host for %v", got)
 	}
 }

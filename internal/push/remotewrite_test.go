@@ -98,12 +98,12 @@ func TestProtocolDetection(t *testing.T) {
 		fails     bool // the last of the sends
 	}{
 		"2.0":                      {"auto", []func(http.ResponseWriter){wrote("1", 204), wrote("1", 204)}, 2, two + " " + two, false},
-		"1.0, says so":             {"auto", []func(http.ResponseWriter){status(415), status(204), status(204)}, 2, two + " " + one + " " + one, false},
+		"1.0, responds 415":        {"auto", []func(http.ResponseWriter){status(415), status(204), status(204)}, 2, two + " " + one + " " + one, false},
 		"1.0, sees no samples":     {"auto", []func(http.ResponseWriter){status(204), status(204), status(204)}, 2, two + " " + one + " " + one, false},
 		"1.0 is wanted":            {"1.0", []func(http.ResponseWriter){status(204)}, 1, one, false},
 		"2.0 is wanted, not there": {"2.0", []func(http.ResponseWriter){status(204), status(204)}, 2, two + " " + two, true},
-		"of 2.0, then a portal":    {"auto", []func(http.ResponseWriter){wrote("1", 204), status(200)}, 2, two + " " + two, true},
-		"of 2.0, downgraded":       {"auto", []func(http.ResponseWriter){wrote("1", 204), status(415), status(204)}, 2, two + " " + two + " " + one, false},
+		"2.0, then a portal":       {"auto", []func(http.ResponseWriter){wrote("1", 204), status(200)}, 2, two + " " + two, true},
+		"2.0, downgraded":          {"auto", []func(http.ResponseWriter){wrote("1", 204), status(415), status(204)}, 2, two + " " + two + " " + one, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newScripted(t, test.answers...)
@@ -127,10 +127,10 @@ func TestProtocolDetection(t *testing.T) {
 				t.Errorf("the last attempt ended in %v", err)
 			}
 			if got := s.protocols(); got != test.protocols {
-				t.Errorf("asked for %q, want %q", got, test.protocols)
+				t.Errorf("protocols %q, want %q", got, test.protocols)
 			}
 			if got := s.requests[0].URL.String(); got != "/api/v1/write?tenant=1" {
-				t.Errorf("asked at %s", got)
+				t.Errorf("requested %s", got)
 			}
 		})
 	}
@@ -150,7 +150,7 @@ func TestProtocolIsOfferedAgain(t *testing.T) {
 		}
 	}
 	if got, want := s.protocols(), "2.0.0 0.1.0 0.1.0 2.0.0"; got != want {
-		t.Errorf("asked for %q, want %q", got, want)
+		t.Errorf("protocols %q, want %q", got, want)
 	}
 }
 
@@ -244,7 +244,7 @@ func TestHeadersAndCredentials(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := bearer.send(t.Context(), up(noon)); err == nil || len(s.requests) != 3 {
-		t.Errorf("asked %d times, without a secret the last: %v", len(s.requests), err)
+		t.Errorf("%d requests, want none without the secret: %v", len(s.requests), err)
 	}
 }
 
