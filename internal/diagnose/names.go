@@ -15,7 +15,7 @@ func brokenResolver(v *view) *finding {
 	if r == nil {
 		return cmp.Or(noWayToResolver(v), wrongAddress(v))
 	}
-	conf := v.hostFault(probe.LookResolvConf)
+	conf := v.hostFault(probe.CheckResolvConf)
 	switch elsewhere := v.elsewhere(r); {
 	case conf != nil || r.Class == probe.DNSNoNameserver:
 		return &finding{title: "no nameserver is configured", evidence: []*probe.Result{either(conf, r), r, elsewhere, v.control()},

@@ -10,7 +10,7 @@ import (
 // This file has the rules for what is the fault of this host, or of the network it is in.
 
 func selfSandboxed(v *view) *finding {
-	if r := v.hostCheck(probe.LookSandbox); r != nil && r.Class == probe.LocalDenied {
+	if r := v.hostCheck(probe.CheckSandbox); r != nil && r.Class == probe.LocalDenied {
 		return &finding{evidence: []*probe.Result{r}}
 	}
 	return nil
@@ -19,7 +19,7 @@ func selfSandboxed(v *view) *finding {
 func denied(r *probe.Result) bool { return r.Class == probe.LocalDenied }
 
 func localPolicy(v *view) *finding {
-	open := v.hostCheck(probe.LookSandbox)
+	open := v.hostCheck(probe.CheckSandbox)
 	if r := v.fails(denied); r != nil {
 		return &finding{title: policyTitle(v, r), evidence: []*probe.Result{r, open, v.fine(), v.control()}}
 	}
@@ -42,18 +42,18 @@ func hostOffline(v *view) *finding {
 	}
 	if r := v.fails(routeless); r != nil && r.Phase > probe.Resolve && v.control() != nil && v.missesFamily() == 0 {
 		return &finding{title: "this host has no route to the service, though it reaches others",
-			evidence: []*probe.Result{r, v.hostCheck(probe.LookRoute), v.control()}}
+			evidence: []*probe.Result{r, v.hostCheck(probe.CheckRoute), v.control()}}
 	}
 	if v.reached() != nil || v.control() != nil {
 		return nil
 	}
-	for _, check := range []string{probe.LookLink, probe.LookRoute} {
+	for _, check := range []string{probe.CheckLink, probe.CheckRoute} {
 		if r := v.hostFault(check); r != nil {
 			return &finding{title: offlineTitle(v, r), evidence: []*probe.Result{r, broken, first(v.controls, not(ok))}}
 		}
 	}
 	if r := v.fails(routeless); r != nil && v.missesFamily() == 0 {
-		return &finding{title: offlineTitle(v, r), evidence: []*probe.Result{r, v.hostCheck(probe.LookRoute), first(v.controls, not(ok))}}
+		return &finding{title: offlineTitle(v, r), evidence: []*probe.Result{r, v.hostCheck(probe.CheckRoute), first(v.controls, not(ok))}}
 	}
 	if f := nothingOutside(v, broken); f != nil {
 		return f
@@ -89,7 +89,7 @@ func nothingOutside(v *view, broken *probe.Result) *finding {
 		silent = r
 	}
 	return &finding{title: "this host is offline: nothing outside answers, neither controls nor public resolvers",
-		evidence: []*probe.Result{silent, broken, direct, v.hostCheck(probe.LookRoute)}}
+		evidence: []*probe.Result{silent, broken, direct, v.hostCheck(probe.CheckRoute)}}
 }
 
 // webClosed is the finding that the network lets lookups pass and no connection: of the controls, unrelated to each other
@@ -109,7 +109,7 @@ func webClosed(v *view) *finding {
 		return nil
 	}
 	return &finding{title: "this network lets no connection out: unrelated sites fail alike, though names resolve",
-		evidence: []*probe.Result{one, another, r, v.hostCheck(probe.LookRoute)},
+		evidence: []*probe.Result{one, another, r, v.hostCheck(probe.CheckRoute)},
 		advice:   "Sign in to the network if it wants that, or find out which proxy or VPN it wants: ask for its rules on ports 80 and 443."}
 }
 

@@ -224,7 +224,7 @@ func (v *view) hostCheck(name string) *probe.Result {
 
 // insideLook is what a look at the process inside the sandbox saw: its signals say whose sandbox it is.
 func (v *view) insideLook() *probe.Result {
-	return first(v.host, func(r *probe.Result) bool { return r.Name == probe.LookSandbox && r.Vantage == probe.FromSandbox })
+	return first(v.host, func(r *probe.Result) bool { return r.Name == probe.CheckSandbox && r.Vantage == probe.FromSandbox })
 }
 
 // hostFault is the check of that name if it found a fault.

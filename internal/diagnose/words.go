@@ -84,9 +84,9 @@ func policyTitle(v *view, r *probe.Result) string {
 // offlineTitle says what is missing; the look at the interfaces has said it better.
 func offlineTitle(v *view, r *probe.Result) string {
 	missing, _, explained := strings.Cut(r.Why, ":")
-	route := v.hostCheck(probe.LookRoute)
+	route := v.hostCheck(probe.CheckRoute)
 	switch {
-	case r.Role == probe.OfHost && r.Name == probe.LookLink && explained:
+	case r.Role == probe.OfHost && r.Name == probe.CheckLink && explained:
 		return "this host is offline: " + missing
 	case r.Class == probe.LocalNoInterface:
 		return "this host is offline: no network interface is up"

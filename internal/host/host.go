@@ -23,12 +23,12 @@ const timeout = time.Second
 // is not checked.
 func Probes(resolv resolvconf.Snapshot) []*probe.Probe {
 	probes := []*probe.Probe{
-		check(probe.LookSandbox, "this process", Sandbox{}),
-		check(probe.LookLink, "interfaces", Link{}),
-		check(probe.LookRoute, "routing table", Route{}),
+		check(probe.CheckSandbox, "this process", Sandbox{}),
+		check(probe.CheckLink, "interfaces", Link{}),
+		check(probe.CheckRoute, "routing table", Route{}),
 	}
 	if len(resolv.Files) > 0 {
-		probes = append(probes, check(probe.LookResolvConf, strings.Join(resolv.Files, " "), ResolvConf{resolv}))
+		probes = append(probes, check(probe.CheckResolvConf, strings.Join(resolv.Files, " "), ResolvConf{resolv}))
 	}
 	return probes
 }

@@ -140,7 +140,7 @@ func TestADeniedNetworkBlocksWhatWasNotTriedToo(t *testing.T) {
 
 func TestWhatWasLookedAtIsNamedInOneOrder(t *testing.T) {
 	var looks []probe.Result
-	for _, name := range []string{probe.LookRoute, probe.LookSandbox, probe.LookResolvConf, probe.LookLink} {
+	for _, name := range []string{probe.CheckRoute, probe.CheckSandbox, probe.CheckResolvConf, probe.CheckLink} {
 		r := attempt(probe.KindHost, probe.OfHost, probe.FromHost, probe.NoPhase, probe.OK)
 		r.Name = name
 		looks = append(looks, r)

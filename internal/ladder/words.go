@@ -57,7 +57,7 @@ func passedText(rung int, ok []probe.Result) string {
 func hostChecks(rs []probe.Result) []string {
 	var names []string
 	for _, r := range rs {
-		if r.Name != probe.LookSandbox {
+		if r.Name != probe.CheckSandbox {
 			names = append(names, hostCheckName(r.Name))
 		}
 	}
@@ -69,7 +69,7 @@ func hostChecks(rs []probe.Result) []string {
 }
 
 func hostCheckName(name string) string {
-	if name == probe.LookResolvConf {
+	if name == probe.CheckResolvConf {
 		return "resolv.conf"
 	}
 	return name
@@ -84,7 +84,7 @@ func failedText(rung int, l *rungResults) string {
 		if first.Vantage == probe.FromSandbox {
 			return "network " + short
 		}
-		if first.Name == probe.LookSandbox {
+		if first.Name == probe.CheckSandbox {
 			return "network access is denied to netwatchd itself"
 		}
 		return hostCheckName(first.Name) + ": " + cmp.Or(first.Why, short)

@@ -108,7 +108,7 @@ func nameserversOf(t *testing.T, probes []*probe.Probe) (all []string) {
 		if server, _, ok := strings.Cut(p.Name, "/"); ok {
 			all = append(all, server)
 		}
-		if p.Name == probe.LookResolvConf {
+		if p.Name == probe.CheckResolvConf {
 			facts, err := p.Prober.Probe(t.Context())
 			if err != nil {
 				t.Fatal(err)

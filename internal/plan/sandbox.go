@@ -20,7 +20,7 @@ func twin(c *config.Config, s config.Service) *watch.SandboxProbes {
 		return nil
 	}
 	look := &probe.Probe{
-		Spec:   probe.Spec{Service: s.Name, Name: probe.LookSandbox, Kind: probe.KindHost, Target: "the sandbox", Role: probe.OfHost},
+		Spec:   probe.Spec{Service: s.Name, Name: probe.CheckSandbox, Kind: probe.KindHost, Target: "the sandbox", Role: probe.OfHost},
 		Prober: host.Sandbox{},
 	}
 	probes := []*probe.Probe{look}

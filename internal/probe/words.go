@@ -144,8 +144,8 @@ func parse[T ~uint8](names []string, v *T, text []byte, what string) error {
 
 // The names of the host checks, as the diagnosis refers to them.
 const (
-	LookSandbox    = "sandbox"
-	LookLink       = "link"
-	LookRoute      = "route"
-	LookResolvConf = "resolv_conf"
+	CheckSandbox    = "sandbox"
+	CheckLink       = "link"
+	CheckRoute      = "route"
+	CheckResolvConf = "resolv_conf"
 )

@@ -25,7 +25,7 @@ func twinOf(command ...string) *Batch {
 		Service: "codex", Timeout: 10 * time.Second, Dir: "/", Program: "/netwatchd",
 		Wrap: func(context.Context) ([]string, error) { return command, nil },
 		Probes: []*probe.Probe{
-			{Spec: probe.Spec{Service: "codex", Name: probe.LookSandbox, Kind: probe.KindHost, Role: probe.OfHost}},
+			{Spec: probe.Spec{Service: "codex", Name: probe.CheckSandbox, Kind: probe.KindHost, Role: probe.OfHost}},
 			{Spec: probe.Spec{Service: "codex", Name: "dns", Kind: probe.KindDNS, Target: "chatgpt.com"}, Prober: &dnsprobe.Lookup{Name: "chatgpt.com"}},
 		},
 	}
@@ -43,7 +43,7 @@ func TestTwin(t *testing.T) {
 		t.Fatalf("got %v %v, want two results", results, ok)
 	}
 	look, dns := results[0], results[1]
-	if look.Name != probe.LookSandbox || look.Role != probe.OfHost || look.Vantage != probe.FromSandbox || len(look.Signals) != 1 {
+	if look.Name != probe.CheckSandbox || look.Role != probe.OfHost || look.Vantage != probe.FromSandbox || len(look.Signals) != 1 {
 		t.Errorf("the look: got %+v", look)
 	}
 	if dns.Name != "dns" || dns.Target != "chatgpt.com" || dns.Vantage != probe.FromSandbox || dns.Class != probe.LocalDenied || dns.Phase != probe.Resolve {

@@ -99,7 +99,7 @@ func startAll(ctx context.Context, all *sync.WaitGroup, probes []*probe.Probe) f
 
 func sandboxed(results []probe.Result) Sandboxed {
 	for _, r := range results {
-		if r.Role == probe.OfHost && r.Name == probe.LookSandbox {
+		if r.Role == probe.OfHost && r.Name == probe.CheckSandbox {
 			return Sandboxed{Denied: r.Class == probe.LocalDenied, Signals: r.Signals}
 		}
 	}

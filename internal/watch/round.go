@@ -95,7 +95,7 @@ func (w *Watcher) report(r probe.Result, interval time.Duration) {
 	if r.OK() {
 		w.typical[seriesKeyOf(r.Spec)] = r.Elapsed.Duration()
 	}
-	if r.Role == probe.OfHost && r.Name == probe.LookSandbox && r.Vantage == probe.FromHost {
+	if r.Role == probe.OfHost && r.Name == probe.CheckSandbox && r.Vantage == probe.FromHost {
 		w.sandboxed = sandboxed([]probe.Result{r})
 	}
 	for _, o := range w.Observers {

@@ -18,7 +18,7 @@ const sandboxEvery = 5 * time.Minute
 func (w *world) withSandbox(want diagnose.Want) Service {
 	s := w.ladder()
 	s.Expect.Sandbox = want
-	look := probe.Result{Spec: probe.Spec{Service: "codex", Name: probe.LookSandbox, Role: probe.OfHost, Vantage: probe.FromSandbox}}
+	look := probe.Result{Spec: probe.Spec{Service: "codex", Name: probe.CheckSandbox, Role: probe.OfHost, Vantage: probe.FromSandbox}}
 	head := probe.Result{Spec: probe.Spec{Service: "codex", Name: "head", Kind: probe.KindHTTP, Vantage: probe.FromSandbox}, Facts: probe.Facts{Phase: probe.Connect}}
 	s.SandboxProbes = &SandboxProbes{Interval: sandboxEvery, Run: func(ctx context.Context, limit time.Duration) ([]probe.Result, bool) {
 		e := w.begin("inside")

@@ -127,7 +127,7 @@ func (w *world) probe(service, name string, kind probe.Kind, role probe.Role, fr
 
 func (w *world) environment() []*probe.Probe {
 	return []*probe.Probe{
-		w.probe("host", probe.LookSandbox, probe.KindHost, probe.OfHost, probe.FromHost, probe.NoPhase),
+		w.probe("host", probe.CheckSandbox, probe.KindHost, probe.OfHost, probe.FromHost, probe.NoPhase),
 		w.probe("resolvers", "ns", probe.KindDNS, probe.ResolverAsksControl, probe.FromHost, probe.Resolve),
 		w.probe("resolvers", "direct", probe.KindDNS, probe.ResolverAsksService, probe.Direct, probe.Resolve),
 		w.probe("controls", "one", probe.KindHTTP, probe.ControlByName, probe.FromHost, probe.Response),

@@ -137,7 +137,7 @@ func spec(who string) probe.Spec {
 	case "sandbox", "link", "route", "conf", "clock":
 		s.Role, s.Kind = probe.OfHost, probe.KindHost
 		if who == "conf" {
-			s.Name = probe.LookResolvConf
+			s.Name = probe.CheckResolvConf
 		}
 	case "c1", "c2", "c3":
 		s.Role, s.Kind = probe.ControlByName, probe.KindHTTP
