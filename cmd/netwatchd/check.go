@@ -63,7 +63,7 @@ func (a *app) check(ctx context.Context, c *config.Config, asJSON, verbose bool)
 func checkPlan(c *config.Config) watch.Plan {
 	p := plan.Of(c)
 	if sandbox := host.DetectSandbox(); sandbox.Denied && !slices.Contains(sandbox.Signals, host.EnvProxyActive) {
-		return p.OnlyLooking()
+		return p.HostOnly()
 	}
 	return p.Plan
 }

@@ -200,7 +200,7 @@ func (s *service) reload(ctx context.Context) error {
 		if err = s.watcher.Reload(ctx, next.Plan); err == nil {
 			s.plan.Store(next)
 			s.conf = c
-			s.ledger.Keep(next.Knows)
+			s.ledger.Keep(next.Watches)
 			s.history.CloseUnwatched(names(c))
 		}
 	}

@@ -28,8 +28,8 @@ type Plan struct {
 	config *config.Config
 }
 
-// Of returns the plan of a configuration. If nobody named a service and there is no codex here, what takes one is left out,
-// and a note says so.
+// Of returns the plan of a configuration. If nobody named a service and there is no codex here, what takes one is
+// left out, and a note says so.
 func Of(c *config.Config) *Plan {
 	c, notes := withoutAgent(c)
 	p := &Plan{about: make(map[ledger.Key]metrics.Info), config: c}
@@ -42,16 +42,16 @@ func Of(c *config.Config) *Plan {
 	return p
 }
 
-// OnlyLooking is the plan of a process that is denied the network: there is nothing to try, and something to say about
-// every service.
-func (p *Plan) OnlyLooking() watch.Plan {
-	less := watch.Plan{Notes: p.Notes, Environment: func() watch.Environment {
+// HostOnly returns the plan for a process that is denied the network: only the sandbox check runs, and every service
+// gets a verdict.
+func (p *Plan) HostOnly() watch.Plan {
+	hostOnly := watch.Plan{Notes: p.Notes, Environment: func() watch.Environment {
 		return watch.Environment{Probes: host.Probes(resolvconf.Snapshot{})[:1]}
 	}}
 	for _, s := range p.Services {
-		less.Services = append(less.Services, watch.Service{Name: s.Name, Expect: s.Expect})
+		hostOnly.Services = append(hostOnly.Services, watch.Service{Name: s.Name, Expect: s.Expect})
 	}
-	return less
+	return hostOnly
 }
 
 // Info describes one of the service's own probes.
@@ -61,12 +61,12 @@ func (p *Plan) Info(k ledger.Key) (metrics.Info, bool) {
 	return info, ok
 }
 
-// Knows reports whether k is still probed: one of the services' own, a look, or one about the environment, whose
+// Watches reports whether k is still probed: a probe of a service, a host check, or a probe of the environment, whose
 // nameservers come and go.
-func (p *Plan) Knows(k ledger.Key) bool {
+func (p *Plan) Watches(k ledger.Key) bool {
 	_, own := p.Info(k)
-	look := k.Kind == probe.KindHost && slices.ContainsFunc(p.Services, func(s watch.Service) bool { return s.Name == k.Service })
-	return own || look || config.Reserved(k.Service)
+	hostCheck := k.Kind == probe.KindHost && slices.ContainsFunc(p.Services, func(s watch.Service) bool { return s.Name == k.Service })
+	return own || hostCheck || config.Reserved(k.Service)
 }
 
 // Keep is how long history is kept.

@@ -51,12 +51,12 @@ func TestTheBuiltinPlan(t *testing.T) {
 		if !known || info.Target != target(configured) || info.Interval != configured.Interval.String() {
 			t.Errorf("%s: described as %+v", task.Name, info)
 		}
-		if !p.Knows(key) {
+		if !p.Watches(key) {
 			t.Errorf("%s is not known", task.Name)
 		}
 	}
 	for service, want := range map[string]bool{"resolvers": true, "controls": true, "host": true, "gone": false} {
-		if got := p.Knows(ledger.Key{Service: service, Probe: "x"}); got != want {
+		if got := p.Watches(ledger.Key{Service: service, Probe: "x"}); got != want {
 			t.Errorf("a probe of %s: known %v, want %v", service, got, want)
 		}
 	}

@@ -115,7 +115,7 @@ func TestTwin(t *testing.T) {
 	if s := Of(load(t, named)).Services[0]; s.SandboxProbes.Interval != 2*time.Minute || s.Expect.Sandbox != diagnose.WantOpen {
 		t.Errorf("the named service: got %+v", s)
 	}
-	if !p.Knows(ledger.Key{Service: "codex", Probe: probe.CheckSandbox, Kind: probe.KindHost, Vantage: probe.FromSandbox}) {
+	if !p.Watches(ledger.Key{Service: "codex", Probe: probe.CheckSandbox, Kind: probe.KindHost, Vantage: probe.FromSandbox}) {
 		t.Error("a reload would forget what the look inside saw")
 	}
 	without := load(t, "services: [{name: codex, probes: [{name: exec, kind: exec, preset: codex}], sandbox: {want: open}}]")
