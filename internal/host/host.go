@@ -19,8 +19,8 @@ const Service = "host"
 // milliseconds. A host that needs a whole second has other problems.
 const timeout = time.Second
 
-// Probes returns all host checks. resolv is what was read of the resolv.conf(5) files in use; without files, resolv.conf
-// is not checked.
+// Probes returns all host checks. resolv is what was read of the resolv.conf(5) files in use; without files,
+// resolv.conf is not checked.
 func Probes(resolv resolvconf.Snapshot) []*probe.Probe {
 	probes := []*probe.Probe{
 		check(probe.CheckSandbox, "this process", Sandbox{}),
