@@ -2,9 +2,8 @@ package diagnose
 
 import (
 	"cmp"
-	"slices"
-
 	"netwatchd/internal/probe"
+	"slices"
 )
 
 // Of judges a round. It names the first cause in order of precedence that the results show, and beside it what else they
@@ -44,10 +43,6 @@ func NotReady(service string, c Cause) Verdict {
 	about := c.About()
 	return Verdict{Service: service, Cause: c, Severity: about.Severity, Title: service + ": " + about.Title, Advice: about.Advice,
 		Also: []Finding{}, Evidence: []probe.Result{}, Blocked: []string{}, Missing: []string{}}
-}
-
-func (v *view) title(f *finding) string {
-	return v.Service + ": " + cmp.Or(f.title, f.cause.About().Title)
 }
 
 func (v *view) verdict(f *finding, also []Finding) Verdict {
@@ -125,46 +120,4 @@ func (v *view) missing(f *finding) []string {
 	note("http", unsure && len(v.own) > 0 && !slices.ContainsFunc(v.own, func(r *probe.Result) bool { return r.Kind == probe.KindHTTP }))
 	note("sandbox", len(v.twins) == 0 && v.Expect.Sandbox != WantAny && unsure)
 	return names
-}
-
-// Headline says it in one line: the title, and what is not the matter.
-func (v Verdict) Headline() string {
-	if rest := v.reassurance(); rest != "" {
-		return v.Title + ". " + rest
-	}
-	return v.Title + "."
-}
-
-func (v Verdict) reassurance() string {
-	switch {
-	case v.Cause >= Account && v.Cause <= SandboxOpen, v.Cause >= ResolverDegraded && v.Cause <= Healthy:
-		if v.shows(probe.OfService) {
-			return "Your network and the API are fine."
-		}
-	case v.Cause >= EdgeBlocked && v.Cause <= Stream:
-		if v.shows(probe.ControlByName) || v.shows(probe.ControlByAddress) {
-			return "Your network is fine."
-		}
-	case v.Cause >= LocalPolicy && v.Cause <= Clock:
-		return "Nothing here speaks against the service."
-	}
-	return ""
-}
-
-// shows reports whether the evidence holds a request of that role from the host that went well.
-func (v Verdict) shows(role probe.Role) bool {
-	return slices.ContainsFunc(v.Evidence, func(r probe.Result) bool {
-		return r.OK() && r.Kind == probe.KindHTTP && r.Role == role && r.Vantage == probe.FromHost
-	})
-}
-
-// Seen says in a few words what was seen from there, for one line per vantage: "405 in 84 ms" or "resolve: local.denied
-// (operation not permitted)". It reports false if the evidence holds nothing of the service from there.
-func (v Verdict) Seen(from probe.Vantage) (string, bool) {
-	for _, r := range v.Evidence {
-		if r.Role == probe.OfService && r.Vantage == from {
-			return seen(r), true
-		}
-	}
-	return "", false
 }

@@ -1,8 +1,6 @@
 package diagnose
 
-import (
-	"netwatchd/internal/probe"
-)
+import "netwatchd/internal/probe"
 
 // A finding is a cause that shows in a round, with what shows it.
 type finding struct {

@@ -2,12 +2,8 @@ package diagnose
 
 import (
 	"cmp"
-	"net/netip"
-	"slices"
-	"strings"
-	"time"
-
 	"netwatchd/internal/probe"
+	"slices"
 )
 
 // A view is a round as the rules look at it: grouped, and in an order that does not depend on who finished first.
@@ -134,90 +130,6 @@ func otherFamily(r, other *probe.Result) bool {
 		familyOf(r) != 0 && familyOf(other) != 0 && familyOf(r) != familyOf(other) && hostOf(r) == hostOf(other)
 }
 
-// familyOf is 4 or 6, or 0 if no address was spoken to.
-func familyOf(r *probe.Result) int {
-	peer, err := netip.ParseAddrPort(r.Peer)
-	switch {
-	case err != nil:
-		return 0
-	case peer.Addr().Unmap().Is4():
-		return 4
-	}
-	return 6
-}
-
-// hostOf is the host of the URL r was made at.
-func hostOf(r *probe.Result) string {
-	host := authority(r)
-	if name, _, numbered := strings.Cut(host, ":"); numbered && !strings.HasPrefix(host, "[") {
-		return name
-	}
-	return host
-}
-
-// authority is the host, with its port where that is not the scheme's, of the URL r was made at.
-func authority(r *probe.Result) string {
-	_, rest, isURL := strings.Cut(r.Target, "://")
-	if !isURL {
-		return r.Target
-	}
-	host, _, _ := strings.Cut(rest, "/")
-	return host
-}
-
-func first(rs []*probe.Result, is func(*probe.Result) bool) *probe.Result {
-	if i := slices.IndexFunc(rs, is); i >= 0 {
-		return rs[i]
-	}
-	return nil
-}
-
-func ok(r *probe.Result) bool { return r.OK() }
-
-func warns(r *probe.Result, of string) bool { return slices.Contains(r.Warnings, of) }
-
-// inexplicable reports whether nobody can say why r failed: its error is unknown, or the fault is ours, or this host has
-// run out of sockets or memory.
-func inexplicable(r *probe.Result) bool {
-	return r.Class == probe.Unknown || r.Class == probe.Internal || r.Class == probe.LocalResources
-}
-
-// onWire reports whether r is a probe of the network alone, not a run of the agent.
-func onWire(r *probe.Result) bool { return r.Kind != probe.KindExec }
-
-// nameFailed reports whether r ended for want of an address. The phase decides, not the class: DNS over TCP can be reset
-// as well, and that says nothing of the service.
-func nameFailed(r *probe.Result) bool {
-	return !r.OK() && (r.Kind == probe.KindDNS || onWire(r) && r.Phase == probe.Resolve) && !inexplicable(r) &&
-		r.Class.Layer() != "local" && r.Class.Layer() != "proxy" && r.Class.Layer() != "exec"
-}
-
-// answered reports whether r got an answer of the other side's application, the expected one or not.
-func answered(r *probe.Result) bool {
-	switch r.Class {
-	case probe.OK, probe.HTTPUnexpectedStatus, probe.HTTPUnexpectedHeader, probe.HTTPUnexpectedBody, probe.HTTPServerError,
-		probe.HTTPRateLimited, probe.HTTPUnauthorized, probe.HTTPEdgeBlocked, probe.HTTPRedirected,
-		probe.StreamUpgradeRefused, probe.StreamCut, probe.StreamIdleCut, probe.StreamStalled:
-		return true
-	}
-	return false
-}
-
-// stranger reports whether someone answered r who is not who should have.
-func stranger(r *probe.Result) bool {
-	switch r.Class {
-	case probe.TLSAuthorityInvalid, probe.TLSNameInvalid, probe.TLSUnexpectedIssuer:
-		return true
-	}
-	return !r.OK() && answered(r) && r.Class.Layer() == "http"
-}
-
-// gone reports whether a nameserver answered that there is no such name, or that nobody who knows it can be asked. A
-// timeout is no answer, and a refusal is the nameserver's own policy.
-func gone(r *probe.Result) bool {
-	return r.Class == probe.DNSNameNotResolved || r.Class == probe.DNSNoData || r.Class == probe.DNSServfail
-}
-
 func (v *view) hostCheck(name string) *probe.Result {
 	return first(v.host, func(r *probe.Result) bool { return r.Name == name && r.Vantage == probe.FromHost })
 }
@@ -295,41 +207,33 @@ func (v *view) namesOfControls() *probe.Result {
 	})
 }
 
-// answers are the service's addresses as nameservers of that vantage gave them.
-func (v *view) answers(from probe.Vantage) []netip.Addr {
-	var addrs []netip.Addr
-	collect := func(r *probe.Result) {
-		for _, text := range r.Answers {
-			if addr, err := netip.ParseAddr(text); err == nil {
-				addrs = append(addrs, addr.Unmap())
-			}
-		}
-	}
-	for _, r := range v.asked {
-		if r.Vantage == from && r.Role == probe.ResolverAsksService {
-			collect(r)
-		}
-	}
-	for _, r := range v.own {
-		if r.Kind == probe.KindDNS && from == probe.FromHost {
-			collect(r)
-		}
-	}
-	return addrs
+// itself reports whether it is the service that answered r, not someone in its place: its certificate was verified, or
+// controls show that nobody answers for others.
+func (v *view) itself(r *probe.Result) bool {
+	return v.control() != nil || secure(r)
 }
 
-// skew is how far the others' clocks are ahead of this host's, by the median of the controls' Date headers; one of them
-// may come from a cache.
-func (v *view) skew() (time.Duration, bool) {
-	var skews []time.Duration
-	for _, r := range v.controls {
-		if !r.Date.IsZero() && !r.Start.IsZero() {
-			skews = append(skews, r.Date.Sub(r.Start))
-		}
+// httpFine reports whether plain requests reach the service and are answered, as expected or not.
+func (v *view) httpFine() bool {
+	isHTTP := func(r *probe.Result) bool { return r.Kind == probe.KindHTTP }
+	return first(v.own, func(r *probe.Result) bool { return isHTTP(r) && answered(r) }) != nil &&
+		v.fails(func(r *probe.Result) bool { return isHTTP(r) && (v.serviceFault(r) || !answered(r)) }) == nil
+}
+
+func first(rs []*probe.Result, is func(*probe.Result) bool) *probe.Result {
+	if i := slices.IndexFunc(rs, is); i >= 0 {
+		return rs[i]
 	}
-	if len(skews) == 0 {
-		return 0, false
+	return nil
+}
+
+func either(a, b *probe.Result) *probe.Result {
+	if a != nil {
+		return a
 	}
-	slices.Sort(skews)
-	return skews[len(skews)/2], true
+	return b
+}
+
+func not(is func(*probe.Result) bool) func(*probe.Result) bool {
+	return func(r *probe.Result) bool { return !is(r) }
 }

@@ -1,10 +1,6 @@
 package diagnose
 
-import (
-	"netwatchd/internal/probe"
-)
-
-// This file has the gates: what fails, and nobody knows why.
+import "netwatchd/internal/probe"
 
 // unexplainedWire is the gate before the agent: as long as a request from this host fails and nobody knows why, nothing
 // is said of what builds on it.

@@ -1,14 +1,18 @@
 package diagnose
 
 import (
+	"cmp"
 	"fmt"
 	"net"
+	"netwatchd/internal/probe"
 	"strconv"
 	"strings"
 	"time"
-
-	"netwatchd/internal/probe"
 )
+
+func (v *view) title(f *finding) string {
+	return v.Service + ": " + cmp.Or(f.title, f.cause.About().Title)
+}
 
 // says tells how r ended, as a verb that follows its subject: "the service refuses connections".
 func says(r *probe.Result) string {
@@ -149,25 +153,6 @@ func resolverTitle(v *view, r *probe.Result) string {
 	return resolverName(v, r) + " " + words
 }
 
-// byHand reports whether r's addresses are from /etc/hosts.
-func byHand(r *probe.Result) bool { return warns(r, "dns_hosts_file") }
-
-// resolverAdvice is empty if the cause's own says all there is to say.
-func resolverAdvice(r *probe.Result) string {
-	host, _, _ := net.SplitHostPort(r.Server)
-	switch {
-	case byHand(r):
-		return "Take the name out of /etc/hosts."
-	case warns(r, "dns_not_asked"):
-		return "Write \"hosts: files dns\" into /etc/nsswitch.conf."
-	case host == "127.0.0.53":
-		return "Start the stub on this host again: systemctl restart systemd-resolved; then resolvectl status."
-	case host == "10.255.255.254":
-		return "It is WSL's DNS tunnel: wsl --shutdown from Windows, or dnsTunneling=false in .wslconfig."
-	}
-	return ""
-}
-
 // strayTitle says who gave the address at which the service is not.
 func strayTitle(v *view, r *probe.Result) string {
 	who := resolverName(v, r)
@@ -175,13 +160,6 @@ func strayTitle(v *view, r *probe.Result) string {
 		who = "/etc/hosts"
 	}
 	return who + " gives " + r.Answers[0] + " for its name, where the service is not; others give another address"
-}
-
-func strayAdvice(r *probe.Result) string {
-	if byHand(r) {
-		return resolverAdvice(r)
-	}
-	return "Ask another nameserver, or wait until this one has forgotten the address; after a VPN has ended, restart what it configured."
 }
 
 func othersKnow(r *probe.Result) string {
@@ -242,16 +220,6 @@ func accountTitle(r *probe.Result) string {
 	return "the account's token is refused"
 }
 
-func accountAdvice(r *probe.Result) string {
-	switch r.Class {
-	case probe.ExecUsageLimit:
-		return "Look at the plan's usage page: wait until the limit is lifted, or raise it."
-	case probe.ExecRateLimited:
-		return "Wait some minutes and run less at once."
-	}
-	return "Run codex login as the user the agent runs as."
-}
-
 func agentTitle(r *probe.Result) string {
 	if r.Vantage == probe.FromSandbox && r.Kind != probe.KindExec {
 		return "the agent's sandbox cannot be set up"
@@ -275,25 +243,6 @@ func agentTitle(r *probe.Result) string {
 		return "the agent's run fails, while the service answers"
 	}
 	return "the agent cannot reach the service, while this host can"
-}
-
-func agentAdvice(r *probe.Result) string {
-	if r.Vantage == probe.FromSandbox && r.Kind != probe.KindExec {
-		return "Run the sandbox's command of the configuration by hand: codex sandbox, its helper or bwrap may be missing."
-	}
-	switch r.Class {
-	case probe.ExecNotFound:
-		return "Install it, or give its path in the configuration."
-	case probe.ExecConfigInvalid:
-		return "Correct config.toml at the place the evidence names."
-	case probe.ExecHomeUnwritable:
-		return "Make CODEX_HOME writable for the user the agent runs as; files left by root (sudo codex) are the usual reason."
-	case probe.ExecModelRejected:
-		return "Choose another model in config.toml."
-	case probe.ExecKilled:
-		return "Look for the out-of-memory killer in the journal, and at the limits of the unit."
-	}
-	return Agent.About().Advice
 }
 
 func tripTitle(r *probe.Result) string {
@@ -333,26 +282,4 @@ func unexplainedTitle(v *view, r *probe.Result) string {
 		return "cannot tell: " + where + " failed (" + r.Class.String() + "), and no control was reached through its proxy"
 	}
 	return "cannot tell: " + where + " failed (" + r.Class.String() + ")"
-}
-
-func seen(r probe.Result) string {
-	took := r.Elapsed.Duration().Round(time.Millisecond)
-	switch {
-	case !r.OK() && r.Why != "":
-		return where(r) + r.Class.String() + " (" + r.Why + ")"
-	case !r.OK():
-		return where(r) + r.Class.String()
-	case r.Status != 0:
-		return fmt.Sprintf("%d in %v", r.Status, took)
-	case len(r.Answers) > 0:
-		return fmt.Sprintf("%s in %v", strings.Join(r.Answers, " "), took)
-	}
-	return fmt.Sprintf("ok in %v", took)
-}
-
-func where(r probe.Result) string {
-	if r.Phase == probe.NoPhase {
-		return ""
-	}
-	return r.Phase.String() + ": "
 }

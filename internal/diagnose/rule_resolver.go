@@ -3,12 +3,9 @@ package diagnose
 import (
 	"cmp"
 	"net/netip"
-	"slices"
-
 	"netwatchd/internal/probe"
+	"slices"
 )
-
-// This file has the rules for names that do not lead to the service.
 
 func brokenResolver(v *view) *finding {
 	r := v.fails(nameFailed)
@@ -72,14 +69,6 @@ func deadResolver(v *view, r *probe.Result) *finding {
 	return &finding{title: resolverTitle(v, r), evidence: []*probe.Result{r, dead, contrast}, advice: resolverAdvice(r)}
 }
 
-// blockListed reports whether every answer is an address nobody else can have: 0.0.0.0, ::, or this host's own loopback.
-func blockListed(r *probe.Result) bool {
-	return len(r.Answers) > 0 && !slices.ContainsFunc(r.Answers, func(text string) bool {
-		addr, err := netip.ParseAddr(text)
-		return err != nil || !addr.IsUnspecified() && !addr.IsLoopback()
-	})
-}
-
 // wrongAddress is the finding that the name resolves, but not to what others are told, and the connection fails as it
 // would then.
 func wrongAddress(v *view) *finding {
@@ -97,6 +86,31 @@ func wrongAddress(v *view) *finding {
 			v.configured(), v.asks(probe.Direct, probe.ResolverAsksService, ok), v.control()}}
 	}
 	return ledAstray(v)
+}
+
+// missesFamily is 4 or 6 if the configured nameservers withhold addresses of that family, public ones know some, and the
+// connection over the other one fails; else 0.
+//
+// To lack A is always a fault. To lack AAAA is not: networks without IPv6 filter it out. It is one only where IPv4 has
+// no route.
+func (v *view) missesFamily() int {
+	broken := v.fails(func(r *probe.Result) bool {
+		return onWire(r) && r.Kind != probe.KindDNS && (r.Phase == probe.Connect || r.Class == probe.LocalNoRoute)
+	})
+	if broken == nil {
+		return 0
+	}
+	here, there := v.answers(probe.FromHost), v.answers(probe.Direct)
+	switch {
+	case len(here) == 0:
+		return 0
+	case !slices.ContainsFunc(here, netip.Addr.Is4) && slices.ContainsFunc(there, netip.Addr.Is4):
+		return 4
+	case broken.Class == probe.LocalNoRoute && !slices.ContainsFunc(here, netip.Addr.Is6) &&
+		slices.ContainsFunc(there, netip.Addr.Is6):
+		return 6
+	}
+	return 0
 }
 
 // ledAstray is the finding that the connection that failed was not made to any of the addresses that nameservers give: the
@@ -159,54 +173,4 @@ func strayAddress(v *view) *finding {
 		return nil
 	}
 	return &finding{title: strayTitle(v, r), evidence: []*probe.Result{r, past, told, v.control()}, advice: strayAdvice(r)}
-}
-
-func addresses(r *probe.Result) (all []netip.Addr) {
-	for _, text := range r.Answers {
-		if addr, err := netip.ParseAddr(text); err == nil {
-			all = append(all, addr.Unmap())
-		}
-	}
-	return all
-}
-
-func allPrivate(all []netip.Addr) bool {
-	return !slices.ContainsFunc(all, func(a netip.Addr) bool { return !nearby(a) })
-}
-
-// configured is what a configured nameserver said of the service's name.
-func (v *view) configured() *probe.Result {
-	if r := v.asks(probe.FromHost, probe.ResolverAsksService, ok); r != nil {
-		return r
-	}
-	return first(v.own, func(r *probe.Result) bool { return r.Kind == probe.KindDNS })
-}
-
-// missesFamily is 4 or 6 if the configured nameservers withhold addresses of that family, public ones know some, and the
-// connection over the other one fails; else 0.
-//
-// To lack A is always a fault. To lack AAAA is not: networks without IPv6 filter it out. It is one only where IPv4 has
-// no route.
-func (v *view) missesFamily() int {
-	broken := v.fails(func(r *probe.Result) bool {
-		return onWire(r) && r.Kind != probe.KindDNS && (r.Phase == probe.Connect || r.Class == probe.LocalNoRoute)
-	})
-	if broken == nil {
-		return 0
-	}
-	here, there := v.answers(probe.FromHost), v.answers(probe.Direct)
-	switch {
-	case len(here) == 0:
-		return 0
-	case !slices.ContainsFunc(here, netip.Addr.Is4) && slices.ContainsFunc(there, netip.Addr.Is4):
-		return 4
-	case broken.Class == probe.LocalNoRoute && !slices.ContainsFunc(here, netip.Addr.Is6) &&
-		slices.ContainsFunc(there, netip.Addr.Is6):
-		return 6
-	}
-	return 0
-}
-
-func overlap(a, b []netip.Addr) bool {
-	return slices.ContainsFunc(a, func(addr netip.Addr) bool { return slices.Contains(b, addr) })
 }

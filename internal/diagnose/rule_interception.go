@@ -3,13 +3,10 @@ package diagnose
 import (
 	"net/http"
 	"net/netip"
+	"netwatchd/internal/probe"
 	"slices"
 	"strconv"
-
-	"netwatchd/internal/probe"
 )
-
-// This file has the rule for who answers in the place of others.
 
 func interception(v *view) *finding {
 	if r := first(v.controls, stranger); r != nil && v.controlsMostlyWrong() {
@@ -76,10 +73,6 @@ func (v *view) controlsMostlyWrong() bool {
 // Where neither name is known it counts as someone else's: that wakes nobody.
 func strangeCertificate(r *probe.Result) bool {
 	return r.Class == probe.TLSUnexpectedIssuer || r.Class == probe.TLSAuthorityInvalid && !selfSigned(r)
-}
-
-func selfSigned(r *probe.Result) bool {
-	return r.TLS != nil && r.TLS.Issuer != "" && r.TLS.Issuer == r.TLS.Subject
 }
 
 // rewritten is a failure at an address that is the one every made-up name gets, with the lookup that shows it. A resolver

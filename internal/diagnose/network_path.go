@@ -1,13 +1,9 @@
 package diagnose
 
 import (
-	"net/netip"
-	"time"
-
 	"netwatchd/internal/probe"
+	"time"
 )
-
-// This file knows what the way to a service is like, so that what the way does is not held against the service.
 
 // doubtful reports whether a failure that would be the service's own may as well be the way's.
 func (v *view) doubtful(r *probe.Result) bool {
@@ -47,11 +43,6 @@ func (v *view) alike(r *probe.Result) *probe.Result {
 	return v.sameWay(r, func(c *probe.Result) bool { return secure(c) && c.Class == r.Class })
 }
 
-func silent(r *probe.Result) bool {
-	return r.Class == probe.TCPTimedOut || r.Class == probe.TLSTimedOut || r.Class == probe.HTTPTimedOut ||
-		r.Class == probe.StreamStalled
-}
-
 // synAgain is when a SYN that got no answer is sent again (RFC 6298): a connection that stood only then has lost a packet.
 const synAgain = time.Second
 
@@ -80,19 +71,9 @@ func (v *view) lossy() *probe.Result {
 	return first(v.controls, again)
 }
 
-func samePeer(r, other *probe.Result) bool { return r.Peer != "" && r.Peer == other.Peer }
-
 // hasty reports whether r was given up before an answer could be here: it waited for less than two of the round trips of
 // which connecting took one.
 func hasty(r *probe.Result) bool {
 	trip := r.Phases[probe.Connect]
 	return silent(r) && r.Phase > probe.Connect && trip > 0 && r.Phases[r.Phase] < 2*trip
-}
-
-// carriers shares one address among many customers (RFC 6598): private to the network, though not by Go's word.
-var carriers = netip.MustParsePrefix("100.64.0.0/10")
-
-// nearby reports whether an address is of this host or its own networks.
-func nearby(a netip.Addr) bool {
-	return a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsUnspecified() || carriers.Contains(a)
 }

@@ -1,0 +1,63 @@
+package diagnose
+
+import (
+	"net/netip"
+	"netwatchd/internal/probe"
+	"slices"
+)
+
+// answers are the service's addresses as nameservers of that vantage gave them.
+func (v *view) answers(from probe.Vantage) []netip.Addr {
+	var addrs []netip.Addr
+	collect := func(r *probe.Result) {
+		for _, text := range r.Answers {
+			if addr, err := netip.ParseAddr(text); err == nil {
+				addrs = append(addrs, addr.Unmap())
+			}
+		}
+	}
+	for _, r := range v.asked {
+		if r.Vantage == from && r.Role == probe.ResolverAsksService {
+			collect(r)
+		}
+	}
+	for _, r := range v.own {
+		if r.Kind == probe.KindDNS && from == probe.FromHost {
+			collect(r)
+		}
+	}
+	return addrs
+}
+
+// configured is what a configured nameserver said of the service's name.
+func (v *view) configured() *probe.Result {
+	if r := v.asks(probe.FromHost, probe.ResolverAsksService, ok); r != nil {
+		return r
+	}
+	return first(v.own, func(r *probe.Result) bool { return r.Kind == probe.KindDNS })
+}
+
+func addresses(r *probe.Result) (all []netip.Addr) {
+	for _, text := range r.Answers {
+		if addr, err := netip.ParseAddr(text); err == nil {
+			all = append(all, addr.Unmap())
+		}
+	}
+	return all
+}
+
+func overlap(a, b []netip.Addr) bool {
+	return slices.ContainsFunc(a, func(addr netip.Addr) bool { return slices.Contains(b, addr) })
+}
+
+func allPrivate(all []netip.Addr) bool {
+	return !slices.ContainsFunc(all, func(a netip.Addr) bool { return !nearby(a) })
+}
+
+// nearby reports whether an address is of this host or its own networks.
+func nearby(a netip.Addr) bool {
+	return a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsUnspecified() || carriers.Contains(a)
+}
+
+// carriers shares one address among many customers (RFC 6598): private to the network, though not by Go's word.
+var carriers = netip.MustParsePrefix("100.64.0.0/10")

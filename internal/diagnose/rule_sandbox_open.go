@@ -1,0 +1,34 @@
+package diagnose
+
+import (
+	"netwatchd/internal/probe"
+	"strings"
+)
+
+func openSandbox(v *view) *finding {
+	if v.Expect.Sandbox != WantClosed {
+		return nil
+	}
+	r := first(v.twins, through)
+	if r == nil {
+		return nil
+	}
+	return &finding{evidence: []*probe.Result{r, v.fine(), v.insideLook()}}
+}
+
+// through reports whether twin r got out of the sandbox. A refused connection shows nothing: an empty namespace refuses
+// as well. Neither does an answer of the sandbox's own proxy, unless a certificate proves that it passed the request on.
+func through(r *probe.Result) bool {
+	layer := r.Class.Layer()
+	switch {
+	case r.OK():
+		return true
+	case r.Kind == probe.KindExec:
+		return r.Class == probe.ExecUsageLimit || r.Class == probe.ExecRateLimited || r.Class == probe.ExecOverloaded
+	case r.Kind == probe.KindDNS:
+		return spoke(r) // a nameserver's no has come through as well
+	case r.Proxy != "":
+		return layer == "http" && answered(r) && strings.HasPrefix(r.Target, "https://")
+	}
+	return r.Phase >= probe.Handshake && (layer == "tls" || layer == "http" || layer == "stream")
+}
