@@ -7,7 +7,7 @@ import (
 )
 
 // answers are the service's addresses as nameservers of that vantage gave them.
-func (v *view) answers(from probe.Vantage) []netip.Addr {
+func (g *groupedRound) answers(from probe.Vantage) []netip.Addr {
 	var addrs []netip.Addr
 	collect := func(r *probe.Result) {
 		for _, text := range r.Answers {
@@ -16,12 +16,12 @@ func (v *view) answers(from probe.Vantage) []netip.Addr {
 			}
 		}
 	}
-	for _, r := range v.asked {
+	for _, r := range g.nameservers {
 		if r.Vantage == from && r.Role == probe.ResolverAsksService {
 			collect(r)
 		}
 	}
-	for _, r := range v.own {
+	for _, r := range g.service {
 		if r.Kind == probe.KindDNS && from == probe.FromHost {
 			collect(r)
 		}
@@ -30,11 +30,11 @@ func (v *view) answers(from probe.Vantage) []netip.Addr {
 }
 
 // configured is what a configured nameserver said of the service's name.
-func (v *view) configured() *probe.Result {
-	if r := v.asks(probe.FromHost, probe.ResolverAsksService, ok); r != nil {
+func (g *groupedRound) configuredAnswer() *probe.Result {
+	if r := g.nameserver(probe.FromHost, probe.ResolverAsksService, isOK); r != nil {
 		return r
 	}
-	return first(v.own, func(r *probe.Result) bool { return r.Kind == probe.KindDNS })
+	return first(g.service, func(r *probe.Result) bool { return r.Kind == probe.KindDNS })
 }
 
 func addresses(r *probe.Result) (all []netip.Addr) {
@@ -46,18 +46,18 @@ func addresses(r *probe.Result) (all []netip.Addr) {
 	return all
 }
 
-func overlap(a, b []netip.Addr) bool {
+func overlaps(a, b []netip.Addr) bool {
 	return slices.ContainsFunc(a, func(addr netip.Addr) bool { return slices.Contains(b, addr) })
 }
 
 func allPrivate(all []netip.Addr) bool {
-	return !slices.ContainsFunc(all, func(a netip.Addr) bool { return !nearby(a) })
+	return !slices.ContainsFunc(all, func(a netip.Addr) bool { return !isLocalAddress(a) })
 }
 
 // nearby reports whether an address is of this host or its own networks.
-func nearby(a netip.Addr) bool {
-	return a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsUnspecified() || carriers.Contains(a)
+func isLocalAddress(a netip.Addr) bool {
+	return a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsUnspecified() || carrierNAT.Contains(a)
 }
 
-// carriers shares one address among many customers (RFC 6598): private to the network, though not by Go's word.
-var carriers = netip.MustParsePrefix("100.64.0.0/10")
+// carrierNAT shares one address among many customers (RFC 6598): private to the network, though not by Go's word.
+var carrierNAT = netip.MustParsePrefix("100.64.0.0/10")

@@ -9,9 +9,9 @@ import (
 func resolverAdvice(r *probe.Result) string {
 	host, _, _ := net.SplitHostPort(r.Server)
 	switch {
-	case byHand(r):
+	case fromHostsFile(r):
 		return "Take the name out of /etc/hosts."
-	case warns(r, "dns_not_asked"):
+	case hasWarning(r, "dns_not_asked"):
 		return "Write \"hosts: files dns\" into /etc/nsswitch.conf."
 	case host == "127.0.0.53":
 		return "Start the stub on this host again: systemctl restart systemd-resolved; then resolvectl status."
@@ -22,7 +22,7 @@ func resolverAdvice(r *probe.Result) string {
 }
 
 func strayAdvice(r *probe.Result) string {
-	if byHand(r) {
+	if fromHostsFile(r) {
 		return resolverAdvice(r)
 	}
 	return "Ask another nameserver, or wait until this one has forgotten the address; after a VPN has ended, restart what it configured."

@@ -9,14 +9,14 @@ import (
 // Of judges a round. It names the first cause in order of precedence that the results show, and beside it what else they
 // show that this cause does not explain. It depends on nothing but the round, nor on the order of its results.
 func Of(round Round) Verdict {
-	v := look(round)
+	g := group(round)
 	var main *finding
 	var also []Finding
 	for _, rule := range rules {
-		if main != nil && !beside(main, rule.cause, also) {
+		if main != nil && !isSeparateFinding(main, rule.cause, also) {
 			continue
 		}
-		f := rule.find(v)
+		f := rule.find(g)
 		if f == nil {
 			continue
 		}
@@ -27,13 +27,13 @@ func Of(round Round) Verdict {
 			also = slices.DeleteFunc(also, func(a Finding) bool { return slices.Contains(main.cause.About().Hides, a.Cause) })
 			continue
 		}
-		also = append(also, Finding{Cause: f.cause, Title: v.title(f)})
+		also = append(also, Finding{Cause: f.cause, Title: g.title(f)})
 	}
-	return v.verdict(main, also)
+	return g.verdict(main, also)
 }
 
 // beside reports whether cause c is worth a word beside main.
-func beside(main *finding, c Cause, already []Finding) bool {
+func isSeparateFinding(main *finding, c Cause, already []Finding) bool {
 	return c != Inconclusive && c != Healthy && c != main.cause && !slices.Contains(main.cause.About().Hides, c) &&
 		!slices.ContainsFunc(already, func(f Finding) bool { return f.Cause == c })
 }
@@ -45,9 +45,9 @@ func NotReady(service string, c Cause) Verdict {
 		Also: []Finding{}, Evidence: []probe.Result{}, Blocked: []string{}, Missing: []string{}}
 }
 
-func (v *view) verdict(f *finding, also []Finding) Verdict {
+func (g *groupedRound) verdict(f *finding, also []Finding) Verdict {
 	about := f.cause.About()
-	severity, configured := v.Expect.Severity[f.cause]
+	severity, configured := g.Expect.Severity[f.cause]
 	if !configured {
 		severity = about.Severity
 	}
@@ -55,8 +55,8 @@ func (v *view) verdict(f *finding, also []Finding) Verdict {
 		also = []Finding{}
 	}
 	return Verdict{
-		Service: v.Service, Cause: f.cause, Severity: severity, Title: v.title(f), Advice: cmp.Or(f.advice, about.Advice),
-		Also: also, Evidence: evidence(f), Blocked: v.blocked(f), Missing: v.missing(f),
+		Service: g.Service, Cause: f.cause, Severity: severity, Title: g.title(f), Advice: cmp.Or(f.advice, about.Advice),
+		Also: also, Evidence: evidence(f), Blocked: g.blocked(f), Missing: g.missing(f),
 	}
 }
 
@@ -74,13 +74,13 @@ func evidence(f *finding) []probe.Result {
 }
 
 // blocked are the service's probes above the failing rung that failed from the host: they never had a chance.
-func (v *view) blocked(f *finding) []string {
+func (g *groupedRound) blocked(f *finding) []string {
 	names := []string{}
 	if len(f.evidence) == 0 || f.cause >= Account {
 		return names
 	}
 	decisive := f.evidence[0]
-	for _, r := range v.failing {
+	for _, r := range g.failing {
 		if r != decisive && rung(r) > failingRung(f.cause, decisive) && !slices.Contains(names, r.Name) {
 			names = append(names, r.Name)
 		}
@@ -102,22 +102,22 @@ func failingRung(c Cause, decisive *probe.Result) int {
 
 // missing are the vantages and controls that would have told more. Where all is explained only those count that were
 // tried in vain.
-func (v *view) missing(f *finding) []string {
+func (g *groupedRound) missing(f *finding) []string {
 	names := []string{}
-	note := func(name string, is bool) {
-		if is {
+	note := func(name string, isMissing bool) {
+		if isMissing {
 			names = append(names, name)
 		}
 	}
 	unsure := f.cause == Inconclusive
-	note("host", f.cause == SelfSandboxed || len(v.own) == 0)
-	unproven := unsure && v.fails(v.viaUnprovenProxy) != nil
-	note("controls", unproven || v.control() == nil && (unsure || len(v.controls) > 0))
-	note("time", unsure && v.fails(hasty) != nil)
-	note("direct", unsure && v.fails(nameFailed) != nil)
-	_, dated := v.skew()
-	note("date", unsure && v.failsAs(probe.TLSDateInvalid) != nil && !dated)
-	note("http", unsure && len(v.own) > 0 && !slices.ContainsFunc(v.own, func(r *probe.Result) bool { return r.Kind == probe.KindHTTP }))
-	note("sandbox", len(v.twins) == 0 && v.Expect.Sandbox != WantAny && unsure)
+	note("host", f.cause == SelfSandboxed || len(g.service) == 0)
+	unproven := unsure && g.failure(g.isViaUnprovenProxy) != nil
+	note("controls", unproven || g.reachedControl() == nil && (unsure || len(g.controls) > 0))
+	note("time", unsure && g.failure(timedOutTooSoon) != nil)
+	note("direct", unsure && g.failure(isNameFailure) != nil)
+	_, dated := g.clockSkew()
+	note("date", unsure && g.failureOf(probe.TLSDateInvalid) != nil && !dated)
+	note("http", unsure && len(g.service) > 0 && !slices.ContainsFunc(g.service, func(r *probe.Result) bool { return r.Kind == probe.KindHTTP }))
+	note("sandbox", len(g.sandbox) == 0 && g.Expect.Sandbox != WantAny && unsure)
 	return names
 }

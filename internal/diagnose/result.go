@@ -7,32 +7,32 @@ import (
 	"strings"
 )
 
-func ok(r *probe.Result) bool { return r.OK() }
+func isOK(r *probe.Result) bool { return r.OK() }
 
-func warns(r *probe.Result, of string) bool { return slices.Contains(r.Warnings, of) }
+func hasWarning(r *probe.Result, of string) bool { return slices.Contains(r.Warnings, of) }
 
-func warned(warning string) func(*probe.Result) bool {
-	return func(r *probe.Result) bool { return r.OK() && warns(r, warning) }
+func succeededWithWarning(warning string) func(*probe.Result) bool {
+	return func(r *probe.Result) bool { return r.OK() && hasWarning(r, warning) }
 }
 
 // inexplicable reports whether nobody can say why r failed: its error is unknown, or the fault is ours, or this host has
 // run out of sockets or memory.
-func inexplicable(r *probe.Result) bool {
+func isInexplicable(r *probe.Result) bool {
 	return r.Class == probe.Unknown || r.Class == probe.Internal || r.Class == probe.LocalResources
 }
 
 // onWire reports whether r is a probe of the network alone, not a run of the agent.
-func onWire(r *probe.Result) bool { return r.Kind != probe.KindExec }
+func isNetworkProbe(r *probe.Result) bool { return r.Kind != probe.KindExec }
 
 // nameFailed reports whether r ended for want of an address. The phase decides, not the class: DNS over TCP can be reset
 // as well, and that says nothing of the service.
-func nameFailed(r *probe.Result) bool {
-	return !r.OK() && (r.Kind == probe.KindDNS || onWire(r) && r.Phase == probe.Resolve) && !inexplicable(r) &&
+func isNameFailure(r *probe.Result) bool {
+	return !r.OK() && (r.Kind == probe.KindDNS || isNetworkProbe(r) && r.Phase == probe.Resolve) && !isInexplicable(r) &&
 		r.Class.Layer() != "local" && r.Class.Layer() != "proxy" && r.Class.Layer() != "exec"
 }
 
 // answered reports whether r got an answer of the other side's application, the expected one or not.
-func answered(r *probe.Result) bool {
+func isAnswered(r *probe.Result) bool {
 	switch r.Class {
 	case probe.OK, probe.HTTPUnexpectedStatus, probe.HTTPUnexpectedHeader, probe.HTTPUnexpectedBody, probe.HTTPServerError,
 		probe.HTTPRateLimited, probe.HTTPUnauthorized, probe.HTTPEdgeBlocked, probe.HTTPRedirected,
@@ -44,56 +44,56 @@ func answered(r *probe.Result) bool {
 
 // someoneThere reports whether someone at the other end of r answered, be it a stranger. A nameserver's no is not counted:
 // a stub on this very host says SERVFAIL when it is offline.
-func someoneThere(r *probe.Result) bool { return answered(r) || stranger(r) }
+func isPeerReached(r *probe.Result) bool { return isAnswered(r) || isIntercepted(r) }
 
 // stranger reports whether someone answered r who is not who should have.
-func stranger(r *probe.Result) bool {
+func isIntercepted(r *probe.Result) bool {
 	switch r.Class {
 	case probe.TLSAuthorityInvalid, probe.TLSNameInvalid, probe.TLSUnexpectedIssuer:
 		return true
 	}
-	return !r.OK() && answered(r) && r.Class.Layer() == "http"
+	return !r.OK() && isAnswered(r) && r.Class.Layer() == "http"
 }
 
-func selfSigned(r *probe.Result) bool {
+func isSelfSigned(r *probe.Result) bool {
 	return r.TLS != nil && r.TLS.Issuer != "" && r.TLS.Issuer == r.TLS.Subject
 }
 
 // gone reports whether a nameserver answered that there is no such name, or that nobody who knows it can be asked. A
 // timeout is no answer, and a refusal is the nameserver's own policy.
-func gone(r *probe.Result) bool {
+func nameGone(r *probe.Result) bool {
 	return r.Class == probe.DNSNameNotResolved || r.Class == probe.DNSNoData || r.Class == probe.DNSServfail
 }
 
 // spoke reports whether the nameserver asked in r answered, be it with a no.
-func spoke(r *probe.Result) bool {
-	return r.OK() || gone(r) || r.Class == probe.DNSRefused || r.Class == probe.DNSWrongAnswer
+func isNameserverAnswer(r *probe.Result) bool {
+	return r.OK() || nameGone(r) || r.Class == probe.DNSRefused || r.Class == probe.DNSWrongAnswer
 }
 
-func denied(r *probe.Result) bool { return r.Class == probe.LocalDenied }
+func isDenied(r *probe.Result) bool { return r.Class == probe.LocalDenied }
 
 // routeless reports whether r could not even be sent.
-func routeless(r *probe.Result) bool {
-	return onWire(r) && (r.Class == probe.LocalNoRoute || r.Class == probe.LocalNoInterface)
+func isUnroutable(r *probe.Result) bool {
+	return isNetworkProbe(r) && (r.Class == probe.LocalNoRoute || r.Class == probe.LocalNoInterface)
 }
 
-func silent(r *probe.Result) bool {
+func isSilent(r *probe.Result) bool {
 	return r.Class == probe.TCPTimedOut || r.Class == probe.TLSTimedOut || r.Class == probe.HTTPTimedOut ||
 		r.Class == probe.StreamStalled
 }
 
-func viaProxy(r *probe.Result) bool { return r.Class.Layer() == "proxy" }
+func isProxyFailure(r *probe.Result) bool { return r.Class.Layer() == "proxy" }
 
 // secure reports whether r was to be made by TLS.
-func secure(r *probe.Result) bool {
+func isTLS(r *probe.Result) bool {
 	return strings.HasPrefix(r.Target, "https://") || strings.HasPrefix(r.Target, "wss://")
 }
 
 // byHand reports whether r's addresses are from /etc/hosts.
-func byHand(r *probe.Result) bool { return warns(r, "dns_hosts_file") }
+func fromHostsFile(r *probe.Result) bool { return hasWarning(r, "dns_hosts_file") }
 
 // blockListed reports whether every answer is an address nobody else can have: 0.0.0.0, ::, or this host's own loopback.
-func blockListed(r *probe.Result) bool {
+func isBlockListed(r *probe.Result) bool {
 	return len(r.Answers) > 0 && !slices.ContainsFunc(r.Answers, func(text string) bool {
 		addr, err := netip.ParseAddr(text)
 		return err != nil || !addr.IsUnspecified() && !addr.IsLoopback()
@@ -131,4 +131,4 @@ func authority(r *probe.Result) string {
 	return host
 }
 
-func samePeer(r, other *probe.Result) bool { return r.Peer != "" && r.Peer == other.Peer }
+func isSamePeer(r, other *probe.Result) bool { return r.Peer != "" && r.Peer == other.Peer }

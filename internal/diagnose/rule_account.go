@@ -2,20 +2,20 @@ package diagnose
 
 import "netwatchd/internal/probe"
 
-func account(v *view) *finding {
-	is := func(r *probe.Result) bool {
+func account(g *groupedRound) *finding {
+	match := func(r *probe.Result) bool {
 		switch r.Class {
 		case probe.ExecNotLoggedIn, probe.ExecUnauthorized, probe.ExecUsageLimit, probe.ExecRateLimited:
 			return true
 		}
 		return false
 	}
-	r := v.fails(is)
+	r := g.failure(match)
 	if r == nil {
-		r = first(v.twins, is) // the account is the same in there, and the answer came from the service
+		r = first(g.sandbox, match) // the account is the same in there, and the answer came from the service
 	}
 	if r == nil {
 		return nil
 	}
-	return &finding{title: accountTitle(r), advice: accountAdvice(r), evidence: []*probe.Result{r, v.fine()}}
+	return &finding{title: accountTitle(r), advice: accountAdvice(r), evidence: []*probe.Result{r, g.bestSuccess()}}
 }

@@ -11,19 +11,19 @@ import (
 // that looks out of date is one.
 const clockBound = time.Hour
 
-func wrongClock(v *view) *finding {
-	r := v.failsAs(probe.TLSDateInvalid)
-	if r == nil || !v.misdated(r) {
+func wrongClock(g *groupedRound) *finding {
+	r := g.failureOf(probe.TLSDateInvalid)
+	if r == nil || !g.isClockToBlame(r) {
 		return nil
 	}
-	skew, _ := v.skew()
-	dated := first(v.controls, func(r *probe.Result) bool { return !r.Date.IsZero() })
-	return &finding{title: clockTitle(skew), evidence: []*probe.Result{r, dated, v.hostCheck("clock")}}
+	skew, _ := g.clockSkew()
+	dated := first(g.controls, func(r *probe.Result) bool { return !r.Date.IsZero() })
+	return &finding{title: clockTitle(skew), evidence: []*probe.Result{r, dated, g.hostCheck("clock")}}
 }
 
 // misdated reports whether r's certificate is in date by the clocks of the others.
-func (v *view) misdated(r *probe.Result) bool {
-	skew, known := v.skew()
+func (g *groupedRound) isClockToBlame(r *probe.Result) bool {
+	skew, known := g.clockSkew()
 	if !known || skew.Abs() < clockBound {
 		return false
 	}
@@ -32,9 +32,9 @@ func (v *view) misdated(r *probe.Result) bool {
 
 // skew is how far the others' clocks are ahead of this host's, by the median of the controls' Date headers; one of them
 // may come from a cache.
-func (v *view) skew() (time.Duration, bool) {
+func (g *groupedRound) clockSkew() (time.Duration, bool) {
 	var skews []time.Duration
-	for _, r := range v.controls {
+	for _, r := range g.controls {
 		if !r.Date.IsZero() && !r.Start.IsZero() {
 			skews = append(skews, r.Date.Sub(r.Start))
 		}

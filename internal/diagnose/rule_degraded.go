@@ -1,21 +1,26 @@
 package diagnose
 
-import "netwatchd/internal/probe"
+import (
+	"cmp"
+	"netwatchd/internal/probe"
+)
 
-func degraded(v *view) *finding {
-	for _, r := range v.excused {
-		again := func(other *probe.Result) bool { return other.OK() && (sameProbe(r, other) || sameDoor(r, other)) }
-		if works := either(first(v.own, again), first(v.past, again)); works != nil {
+func degraded(g *groupedRound) *finding {
+	for _, r := range g.tolerated {
+		again := func(other *probe.Result) bool {
+			return other.OK() && (isSameProbe(r, other) || isSameEndpoint(r, other))
+		}
+		if works := cmp.Or(first(g.service, again), first(g.direct, again)); works != nil {
 			return &finding{title: "not always reachable: of attempts at one moment some fail",
-				evidence: []*probe.Result{r, works, v.control()}}
+				evidence: []*probe.Result{r, works, g.reachedControl()}}
 		}
 	}
-	late := v.Expect.Late
-	if r := first(v.own, func(r *probe.Result) bool {
+	late := g.Expect.Late
+	if r := first(g.service, func(r *probe.Result) bool {
 		// a stream is held and a run takes its time: only single answers can be late
 		return r.OK() && late > 0 && (r.Kind == probe.KindDNS || r.Kind == probe.KindHTTP) && r.Elapsed.Duration() > late
 	}); r != nil {
-		return &finding{title: lateTitle(r, late), evidence: []*probe.Result{r, v.control()}}
+		return &finding{title: lateTitle(r, late), evidence: []*probe.Result{r, g.reachedControl()}}
 	}
 	return nil
 }

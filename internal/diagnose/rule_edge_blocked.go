@@ -2,10 +2,10 @@ package diagnose
 
 import "netwatchd/internal/probe"
 
-func edgeBlocked(v *view) *finding {
-	r := v.failsAs(probe.HTTPEdgeBlocked, probe.HTTPRateLimited)
-	if r == nil || !v.itself(r) {
+func edgeBlocked(g *groupedRound) *finding {
+	r := g.failureOf(probe.HTTPEdgeBlocked, probe.HTTPRateLimited)
+	if r == nil || !g.isAuthenticated(r) {
 		return nil
 	}
-	return &finding{title: edgeTitle(r), evidence: []*probe.Result{r, v.control()}}
+	return &finding{title: edgeTitle(r), evidence: []*probe.Result{r, g.reachedControl()}}
 }

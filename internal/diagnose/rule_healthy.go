@@ -1,17 +1,20 @@
 package diagnose
 
-import "netwatchd/internal/probe"
+import (
+	"cmp"
+	"netwatchd/internal/probe"
+)
 
-func healthy(v *view) *finding {
-	fine := v.fine()
+func healthy(g *groupedRound) *finding {
+	fine := g.bestSuccess()
 	if fine == nil { // only the agent was run, and it is well
-		fine = first(v.own, ok)
+		fine = first(g.service, isOK)
 	}
-	closed := first(v.twins, not(ok))
-	f := &finding{evidence: []*probe.Result{fine, either(closed, first(v.twins, ok)), v.insideLook(), v.control()}}
+	closed := first(g.sandbox, not(isOK))
+	f := &finding{evidence: []*probe.Result{fine, cmp.Or(closed, first(g.sandbox, isOK)), g.sandboxCheck(), g.reachedControl()}}
 	switch {
-	case closed == nil || first(v.twins, through) != nil:
-	case v.Expect.Sandbox == WantClosed:
+	case closed == nil || first(g.sandbox, escapedSandbox) != nil:
+	case g.Expect.Sandbox == WantClosed:
 		f.title = "unreachable from the sandbox only - as configured"
 		f.advice = "Nothing is broken: give a run network access if its task needs it."
 	default:

@@ -5,15 +5,15 @@ import (
 	"slices"
 )
 
-func localPolicy(v *view) *finding {
-	open := v.hostCheck(probe.CheckSandbox)
-	if r := v.fails(denied); r != nil {
-		return &finding{title: policyTitle(v, r), evidence: []*probe.Result{r, open, v.fine(), v.control()}}
+func localPolicy(g *groupedRound) *finding {
+	open := g.hostCheck(probe.CheckSandbox)
+	if r := g.failure(isDenied); r != nil {
+		return &finding{title: policyTitle(g, r), evidence: []*probe.Result{r, open, g.bestSuccess(), g.reachedControl()}}
 	}
 	// The service fails some other way, and whatever it could be held against is refused by this host: the same rules
 	// that refuse the controls may well drop the service.
-	if r := first(v.controls, denied); r != nil && v.brokenWire() != nil && !slices.ContainsFunc(v.controls, not(denied)) {
-		return &finding{evidence: []*probe.Result{r, v.brokenWire(), open}}
+	if r := first(g.controls, isDenied); r != nil && g.firstNetworkFailure() != nil && !slices.ContainsFunc(g.controls, not(isDenied)) {
+		return &finding{evidence: []*probe.Result{r, g.firstNetworkFailure(), open}}
 	}
 	return nil
 }

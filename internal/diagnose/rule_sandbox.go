@@ -5,12 +5,12 @@ import (
 	"slices"
 )
 
-func closedSandbox(v *view) *finding {
-	r := first(v.twins, v.shutOut)
+func closedSandbox(g *groupedRound) *finding {
+	r := first(g.sandbox, g.blockedBySandbox)
 	if r == nil {
 		return nil
 	}
-	f := &finding{evidence: []*probe.Result{r, v.fine(), v.insideLook(), v.counterpart(r), v.control()}, aside: v.fine() == nil}
+	f := &finding{evidence: []*probe.Result{r, g.bestSuccess(), g.sandboxCheck(), g.counterpart(r), g.reachedControl()}, aside: g.bestSuccess() == nil}
 	switch run := r.Kind == probe.KindExec; {
 	case run && f.aside:
 		f.title = "the agent's run inside the sandbox is refused the network as well"
@@ -24,32 +24,32 @@ func closedSandbox(v *view) *finding {
 
 // shutOut reports whether twin r failed because of the sandbox: the kernel said so, or the same attempt just succeeded
 // outside. What is closed as wanted counts only if the agent itself was run in there: then someone waits for its answer.
-func (v *view) shutOut(r *probe.Result) bool {
-	if r.OK() || inexplicable(r) || cannotStart(r) || v.otherwiseFine(r) {
+func (g *groupedRound) blockedBySandbox(r *probe.Result) bool {
+	if r.OK() || isInexplicable(r) || isNotStarted(r) || g.isUnneededInSandbox(r) {
 		return false
 	}
 	if r.Kind == probe.KindExec {
-		return denied(r) || lost(r) && v.counterpart(r) != nil
+		return isDenied(r) || isAgentNetworkFailure(r) && g.counterpart(r) != nil
 	}
-	return v.Expect.Sandbox == WantOpen && (denied(r) || v.counterpart(r) != nil)
+	return g.Expect.Sandbox == WantOpen && (isDenied(r) || g.counterpart(r) != nil)
 }
 
 // otherwiseFine reports whether r is a lookup nobody needs in there: the same name was reached without it.
-func (v *view) otherwiseFine(r *probe.Result) bool {
-	return slices.ContainsFunc(v.twins, func(other *probe.Result) bool {
-		return other.OK() && (sameProbe(r, other) || byName(r, other))
+func (g *groupedRound) isUnneededInSandbox(r *probe.Result) bool {
+	return slices.ContainsFunc(g.sandbox, func(other *probe.Result) bool {
+		return other.OK() && (isSameProbe(r, other) || isUnneededLookup(r, other))
 	})
 }
 
 // counterpart is the attempt from the host that succeeded where twin r did not: the same one if it was made, or else any
 // that shows that the service is fine.
-func (v *view) counterpart(r *probe.Result) *probe.Result {
-	same := func(other *probe.Result) bool { return sameProbe(r, other) }
-	if first(v.own, same) == nil {
-		return v.fine()
+func (g *groupedRound) counterpart(r *probe.Result) *probe.Result {
+	same := func(other *probe.Result) bool { return isSameProbe(r, other) }
+	if first(g.service, same) == nil {
+		return g.bestSuccess()
 	}
-	if first(v.failing, same) != nil {
+	if first(g.failing, same) != nil {
 		return nil
 	}
-	return first(v.own, func(other *probe.Result) bool { return same(other) && other.OK() })
+	return first(g.service, func(other *probe.Result) bool { return same(other) && other.OK() })
 }

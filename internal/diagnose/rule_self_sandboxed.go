@@ -2,8 +2,8 @@ package diagnose
 
 import "netwatchd/internal/probe"
 
-func selfSandboxed(v *view) *finding {
-	if r := v.hostCheck(probe.CheckSandbox); r != nil && r.Class == probe.LocalDenied {
+func selfSandboxed(g *groupedRound) *finding {
+	if r := g.hostCheck(probe.CheckSandbox); r != nil && r.Class == probe.LocalDenied {
 		return &finding{evidence: []*probe.Result{r}}
 	}
 	return nil

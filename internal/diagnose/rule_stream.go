@@ -2,27 +2,27 @@ package diagnose
 
 import "netwatchd/internal/probe"
 
-func brokenStream(v *view) *finding {
-	control := v.control()
+func brokenStream(g *groupedRound) *finding {
+	control := g.reachedControl()
 	if control == nil {
 		return nil
 	}
-	r := v.fails(func(r *probe.Result) bool {
+	r := g.failure(func(r *probe.Result) bool {
 		switch {
-		case inexplicable(r) || r.Phase <= probe.Resolve && r.Class != probe.ExecStreamCut:
+		case isInexplicable(r) || r.Phase <= probe.Resolve && r.Class != probe.ExecStreamCut:
 			return false
-		case silent(r) && v.lossy() != nil:
+		case isSilent(r) && g.lossyControl() != nil:
 			return false // see unexplainedWire
 		case r.Class == probe.ExecStreamCut: // the service began to answer the agent, and its answer was cut
-			return v.fine() != nil && v.nameResolved()
+			return g.bestSuccess() != nil && g.isNameResolved()
 		case r.Kind != probe.KindStream:
 			return false
 		}
-		return r.Class.Layer() == "stream" || v.httpFine() && v.serviceFault(r)
+		return r.Class.Layer() == "stream" || g.isHTTPWorking() && g.isServiceFault(r)
 	})
 	if r == nil {
 		return nil
 	}
-	works := first(v.own, func(r *probe.Result) bool { return r.Kind == probe.KindHTTP && r.OK() })
-	return &finding{title: "HTTP works, but the stream " + says(r), evidence: []*probe.Result{r, works, control}}
+	works := first(g.service, func(r *probe.Result) bool { return r.Kind == probe.KindHTTP && r.OK() })
+	return &finding{title: "HTTP works, but the stream " + verb(r), evidence: []*probe.Result{r, works, control}}
 }

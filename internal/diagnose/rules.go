@@ -14,7 +14,7 @@ type finding struct {
 // A rule looks for one cause, and says nothing (nil) if it does not show.
 type rule struct {
 	cause Cause
-	find  func(*view) *finding
+	find  func(*groupedRound) *finding
 }
 
 // rules in order of precedence: the first that speaks names the cause, and may assume that none before it does. What the
@@ -26,7 +26,7 @@ var rules = []rule{
 	{SelfSandboxed, selfSandboxed},
 	{LocalPolicy, localPolicy},
 	{HostOffline, hostOffline},
-	{Proxy, deadProxy},
+	{Proxy, brokenProxy},
 	{Resolver, brokenResolver},
 	{Interception, interception},
 	{Clock, wrongClock},
@@ -34,13 +34,13 @@ var rules = []rule{
 	{Upstream, upstream},
 	{UnexpectedAnswer, unexpectedAnswer},
 	{Stream, brokenStream},
-	{Inconclusive, unexplainedWire},
+	{Inconclusive, unexplainedNetwork},
 	{Account, account},
 	{Agent, brokenAgent},
 	{Inconclusive, unexplainedRun},
 	{Sandbox, closedSandbox},
 	{SandboxOpen, openSandbox},
-	{Inconclusive, tooLittle},
+	{Inconclusive, tooLittleKnown},
 	{ResolverDegraded, degradedResolver},
 	{IPv6, brokenFamily(6)},
 	{IPv4, brokenFamily(4)},

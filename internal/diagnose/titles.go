@@ -10,12 +10,12 @@ import (
 	"time"
 )
 
-func (v *view) title(f *finding) string {
-	return v.Service + ": " + cmp.Or(f.title, f.cause.About().Title)
+func (g *groupedRound) title(f *finding) string {
+	return g.Service + ": " + cmp.Or(f.title, f.cause.About().Title)
 }
 
 // says tells how r ended, as a verb that follows its subject: "the service refuses connections".
-func says(r *probe.Result) string {
+func verb(r *probe.Result) string {
 	switch r.Class {
 	case probe.HTTPServerError:
 		return withStatus("fails with a server error", "fails with status", r.Status)
@@ -78,17 +78,17 @@ var verbs = map[probe.Class]string{
 	probe.ExecStreamCut:         "of the agent's answer is cut",
 }
 
-func policyTitle(v *view, r *probe.Result) string {
-	if r.Kind == probe.KindExec && v.fine() != nil {
+func policyTitle(g *groupedRound, r *probe.Result) string {
+	if r.Kind == probe.KindExec && g.bestSuccess() != nil {
 		return "this host's own security policy refuses the agent's connections, not those of others"
 	}
 	return LocalPolicy.About().Title
 }
 
 // offlineTitle says what is missing; the look at the interfaces has said it better.
-func offlineTitle(v *view, r *probe.Result) string {
+func offlineTitle(g *groupedRound, r *probe.Result) string {
 	missing, _, explained := strings.Cut(r.Why, ":")
-	route := v.hostCheck(probe.CheckRoute)
+	route := g.hostCheck(probe.CheckRoute)
 	switch {
 	case r.Role == probe.OfHost && r.Name == probe.CheckLink && explained:
 		return "this host is offline: " + missing
@@ -102,7 +102,7 @@ func offlineTitle(v *view, r *probe.Result) string {
 	return HostOffline.About().Title
 }
 
-func proxyTitle(v *view, r *probe.Result) string {
+func proxyTitle(g *groupedRound, r *probe.Result) string {
 	proxy := "the proxy"
 	if r.Proxy != "" {
 		proxy += " " + r.Proxy
@@ -115,17 +115,17 @@ func proxyTitle(v *view, r *probe.Result) string {
 	case probe.ProxyAuthRequired:
 		return proxy + " wants credentials"
 	}
-	if v.sameWay(r, ok) != nil {
+	if g.controlViaSameProxy(r, isOK) != nil {
 		return proxy + " does not pass the request on, though it does for others"
 	}
 	return proxy + " does not pass the request on"
 }
 
 // resolverName names the nameserver r was asked of, or a configured one that failed as well.
-func resolverName(v *view, r *probe.Result) string {
+func resolverName(g *groupedRound, r *probe.Result) string {
 	server := r.Server
 	if server == "" {
-		if other := first(v.asked, func(r *probe.Result) bool { return r.Vantage == probe.FromHost && !r.OK() }); other != nil {
+		if other := first(g.nameservers, func(r *probe.Result) bool { return r.Vantage == probe.FromHost && !r.OK() }); other != nil {
 			server = other.Server
 		}
 	}
@@ -135,7 +135,7 @@ func resolverName(v *view, r *probe.Result) string {
 	return strings.TrimSpace("the resolver " + server)
 }
 
-func resolverTitle(v *view, r *probe.Result) string {
+func resolverTitle(g *groupedRound, r *probe.Result) string {
 	words, known := verbs[r.Class]
 	switch {
 	case r.Class == probe.DNSWrongAnswer && len(r.Answers) > 0:
@@ -144,33 +144,33 @@ func resolverTitle(v *view, r *probe.Result) string {
 		words = "fails (" + r.RCode + ")"
 	case !known || r.Class.Layer() != "dns":
 		words = "does not work (" + r.Class.String() + ")"
-	case warns(r, "dns_not_asked"):
+	case hasWarning(r, "dns_not_asked"):
 		return "no nameserver is asked for its name"
 	}
-	if byHand(r) {
+	if fromHostsFile(r) {
 		return "/etc/hosts " + words
 	}
-	return resolverName(v, r) + " " + words
+	return resolverName(g, r) + " " + words
 }
 
 // strayTitle says who gave the address at which the service is not.
-func strayTitle(v *view, r *probe.Result) string {
-	who := resolverName(v, r)
-	if byHand(r) {
+func strayTitle(g *groupedRound, r *probe.Result) string {
+	who := resolverName(g, r)
+	if fromHostsFile(r) {
 		who = "/etc/hosts"
 	}
 	return who + " gives " + r.Answers[0] + " for its name, where the service is not; others give another address"
 }
 
 func othersKnow(r *probe.Result) string {
-	if gone(r) {
+	if nameGone(r) {
 		return "; others know it"
 	}
 	return ""
 }
 
-func familyTitle(v *view, family int) string {
-	return fmt.Sprintf("%s gives no IPv%d address, though there is one", resolverName(v, v.configured()), family)
+func familyTitle(g *groupedRound, family int) string {
+	return fmt.Sprintf("%s gives no IPv%d address, though there is one", resolverName(g, g.configuredAnswer()), family)
 }
 
 func issuerTitle(r *probe.Result) string {
@@ -260,7 +260,7 @@ func lateTitle(r *probe.Result, bound time.Duration) string {
 	return fmt.Sprintf("slow: %s took %v, over the bound of %v", r.Name, r.Elapsed.Duration().Round(time.Millisecond), bound)
 }
 
-func unexplainedTitle(v *view, r *probe.Result) string {
+func unexplainedTitle(g *groupedRound, r *probe.Result) string {
 	where := r.Name
 	if r.Vantage == probe.FromSandbox {
 		where += " inside the sandbox"
@@ -274,11 +274,11 @@ func unexplainedTitle(v *view, r *probe.Result) string {
 		return "cannot tell: " + where + " failed in an unknown way"
 	case r.Class == probe.TLSDateInvalid:
 		return "cannot tell: its certificate looks out of date, and nothing shows whether this host's clock is right"
-	case nameFailed(r):
+	case isNameFailure(r):
 		return "cannot tell: its name is not resolved, and nothing shows by whose fault"
-	case v.control() == nil:
+	case g.reachedControl() == nil:
 		return "cannot tell: " + where + " failed (" + r.Class.String() + "), and no control was reached"
-	case v.viaUnprovenProxy(r):
+	case g.isViaUnprovenProxy(r):
 		return "cannot tell: " + where + " failed (" + r.Class.String() + "), and no control was reached through its proxy"
 	}
 	return "cannot tell: " + where + " failed (" + r.Class.String() + ")"

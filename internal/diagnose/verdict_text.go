@@ -44,19 +44,19 @@ func (v Verdict) shows(role probe.Role) bool {
 func (v Verdict) Seen(from probe.Vantage) (string, bool) {
 	for _, r := range v.Evidence {
 		if r.Role == probe.OfService && r.Vantage == from {
-			return seen(r), true
+			return summary(r), true
 		}
 	}
 	return "", false
 }
 
-func seen(r probe.Result) string {
+func summary(r probe.Result) string {
 	took := r.Elapsed.Duration().Round(time.Millisecond)
 	switch {
 	case !r.OK() && r.Why != "":
-		return where(r) + r.Class.String() + " (" + r.Why + ")"
+		return phasePrefix(r) + r.Class.String() + " (" + r.Why + ")"
 	case !r.OK():
-		return where(r) + r.Class.String()
+		return phasePrefix(r) + r.Class.String()
 	case r.Status != 0:
 		return fmt.Sprintf("%d in %v", r.Status, took)
 	case len(r.Answers) > 0:
@@ -65,7 +65,7 @@ func seen(r probe.Result) string {
 	return fmt.Sprintf("ok in %v", took)
 }
 
-func where(r probe.Result) string {
+func phasePrefix(r probe.Result) string {
 	if r.Phase == probe.NoPhase {
 		return ""
 	}
