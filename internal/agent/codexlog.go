@@ -114,7 +114,7 @@ const (
 
 // CodexWarnings is the closed list of the warnings a run of codex can carry.
 func CodexWarnings() []string {
-	names := []string{execprobe.WarnLeftProcesses, otherCodexWarning, builtinProvider}
+	names := []string{probe.WarnLeftProcesses, otherCodexWarning, builtinProvider}
 	for _, w := range codexWarnings {
 		names = append(names, w.name)
 	}

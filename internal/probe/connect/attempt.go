@@ -303,7 +303,7 @@ func (l *Attempt) connectHTTP(ctx context.Context, conn net.Conn, via, u *url.UR
 	}
 	switch response.StatusCode {
 	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		l.Progress.Learn(func(f *probe.Facts) { f.Warnings = append(f.Warnings, "proxy_got_nowhere") })
+		l.Progress.Learn(func(f *probe.Facts) { f.Warnings = append(f.Warnings, probe.WarnProxyGotNowhere) })
 	}
 	return ProxyRefusal(doing, response)
 }

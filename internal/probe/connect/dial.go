@@ -159,18 +159,18 @@ func dialOne(ctx context.Context, addr netip.AddrPort) dialResult {
 // succeeded records the peer, and a warning if the other address family was tried and did not connect.
 func (d *dialer) succeeded(winner netip.AddrPort, failed []dialResult, started []netip.AddrPort) {
 	isOther := func(a netip.AddrPort) bool { return a.Addr().Is4() != winner.Addr().Is4() }
-	other := "ipv6"
+	failedWarning, slowWarning := probe.WarnIPv6Failed, probe.WarnIPv6Slow
 	if !winner.Addr().Is4() {
-		other = "ipv4"
+		failedWarning, slowWarning = probe.WarnIPv4Failed, probe.WarnIPv4Slow
 	}
 	d.progress.Learn(func(f *probe.Facts) {
 		f.Peer = winner.String()
 		switch {
 		case slices.ContainsFunc(failed, func(e dialResult) bool { return isOther(e.addr) }):
-			f.Warnings = append(f.Warnings, other+"_failed")
+			f.Warnings = append(f.Warnings, failedWarning)
 		case slices.ContainsFunc(started, isOther):
 			// It began earlier and had no answer yet. That is a black hole or a long round-trip time.
-			f.Warnings = append(f.Warnings, other+"_slow")
+			f.Warnings = append(f.Warnings, slowWarning)
 		}
 	})
 }
@@ -181,7 +181,7 @@ func (d *dialer) failed(failed []dialResult) error {
 	d.progress.Learn(func(f *probe.Facts) {
 		f.Peer = failed[0].addr.String()
 		if _, is := errors.AsType[*prohibitedError](failed[0].err); is {
-			f.Warnings = append(f.Warnings, "forbidden_on_the_way")
+			f.Warnings = append(f.Warnings, probe.WarnRejectedOnPath)
 		}
 	})
 	if len(failed) == 1 {

@@ -33,16 +33,6 @@ type Expect struct {
 	NXDomain bool     // the name must not exist: an answer means that NXDOMAIN is rewritten
 }
 
-// Warnings of a lookup.
-const (
-	warnNoAAAA      = "dns_no_aaaa"                 // the name has IPv4 addresses only
-	warnAFailed     = "dns_a_failed"                // the other family's addresses had to do
-	warnAAAAFailed  = "dns_aaaa_failed"             // likewise
-	warnFirstFailed = "dns_first_nameserver_failed" // works, but each lookup waits for a dead nameserver first
-	warnHostsFile   = "dns_hosts_file"              // no nameserver was asked: /etc/hosts has the name
-	warnNotAsked    = "dns_not_asked"               // no nameserver was asked, and /etc/hosts has it not: nsswitch.conf
-)
-
 // Probe queries every type at the same time.
 func (d Lookup) Probe(ctx context.Context) (probe.Facts, error) {
 	types, err := recordTypes(d.Types)
@@ -160,16 +150,16 @@ func (a outcomes) texts() []string {
 func (a outcomes) warnings(fine bool) []string {
 	var warnings []string
 	if slices.ContainsFunc(a, func(o outcome) bool { return o.conclusive() && o.failed > 0 }) {
-		warnings = append(warnings, warnFirstFailed)
+		warnings = append(warnings, probe.WarnFirstFailed)
 	}
 	if slices.ContainsFunc(a, func(o outcome) bool { return o.err == nil && o.server == "" }) {
-		warnings = append(warnings, warnHostsFile)
+		warnings = append(warnings, probe.WarnHostsFile)
 	}
 	if slices.ContainsFunc(a, func(o outcome) bool { return errors.Is(o.err, errNotQueried) }) {
-		warnings = append(warnings, warnNotAsked)
+		warnings = append(warnings, probe.WarnNotAsked)
 	}
 	if six, ok := a.ofType(dns.TypeAAAA); ok && len(a) > 1 && fine && isNoData(six.err) {
-		warnings = append(warnings, warnNoAAAA)
+		warnings = append(warnings, probe.WarnNoAAAA)
 	}
 	return warnings
 }

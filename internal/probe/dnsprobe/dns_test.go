@@ -151,7 +151,7 @@ func TestDNSNameserversInTurn(t *testing.T) {
 			if r.Class != test.class || r.Server != test.server.String() {
 				t.Errorf("got %v from %s, want %v from %v (%s)", r.Class, r.Server, test.class, test.server, r.Why)
 			}
-			if warned := len(r.Warnings) == 1 && r.Warnings[0] == warnFirstFailed; warned != test.warned {
+			if warned := len(r.Warnings) == 1 && r.Warnings[0] == probe.WarnFirstFailed; warned != test.warned {
 				t.Errorf("warnings = %q, want one: %v", r.Warnings, test.warned)
 			}
 		})

@@ -53,7 +53,7 @@ func LookupHost(ctx context.Context, nameservers []netip.AddrPort, host, family 
 	}
 	for _, o := range a {
 		if o.err != nil && !isNoData(o.err) {
-			trace.Warnings = append(trace.Warnings, map[uint16]string{dns.TypeA: warnAFailed, dns.TypeAAAA: warnAAAAFailed}[o.qtype])
+			trace.Warnings = append(trace.Warnings, map[uint16]string{dns.TypeA: probe.WarnAFailed, dns.TypeAAAA: probe.WarnAAAAFailed}[o.qtype])
 		}
 	}
 	addrs := a.addrs()

@@ -30,9 +30,9 @@ func TestLookup(t *testing.T) {
 		{"six.com", "any", []netip.AddrPort{good}, probe.OK, "2001:db8::80", Trace{good.String(), "NOERROR", nil}},
 		{"loop.com", "any", []netip.AddrPort{good}, probe.OK, "127.0.0.1", Trace{good.String(), "NOERROR", nil}},
 		{"halfservfail.com", "any", []netip.AddrPort{good}, probe.OK, "192.0.2.80",
-			Trace{good.String(), "NOERROR", []string{warnAAAAFailed}}},
+			Trace{good.String(), "NOERROR", []string{probe.WarnAAAAFailed}}},
 		{"ok.com", "ipv4", []netip.AddrPort{silent, good}, probe.OK, "192.0.2.80",
-			Trace{good.String(), "NOERROR", []string{warnFirstFailed}}},
+			Trace{good.String(), "NOERROR", []string{probe.WarnFirstFailed}}},
 
 		{"halfsilent.com", "any", []netip.AddrPort{good}, probe.DNSTimeout, "", Trace{good.String(), "", nil}},
 		{"four.com", "ipv6", []netip.AddrPort{good}, probe.DNSNoData, "", Trace{good.String(), "NOERROR", nil}},

@@ -11,9 +11,6 @@ import (
 	"netwatchd/internal/probe"
 )
 
-// WarnLeftProcesses warns that a command left processes behind, which were killed.
-const WarnLeftProcesses = "exec_left_processes"
-
 // Run is a prober that runs a command. Success is exit code 0 and, if Expect is set, that text in standard output.
 type Run struct {
 	Command []string
@@ -69,7 +66,7 @@ func ExecuteWithInput(ctx context.Context, c Process, input string) (ExitState, 
 	}
 	facts.Exit = new(e.Code)
 	if e.leftovers > 0 && !e.Stopped {
-		facts.Warnings = append(facts.Warnings, WarnLeftProcesses)
+		facts.Warnings = append(facts.Warnings, probe.WarnLeftProcesses)
 	}
 	return e, facts, nil
 }

@@ -116,8 +116,8 @@ func TestRunThatLeavesProcessesBehind(t *testing.T) {
 	t.Parallel()
 	const marker = "NETWATCHD_TEST_MARKER=left behind"
 	r := probetest.DoRun(t, Run{Command: probetest.Sh("sleep 100 & echo OK"), Env: []string{marker}, Expect: "OK"}, 20*time.Second)
-	if r.Class != probe.OK || !slices.Contains(r.Warnings, WarnLeftProcesses) {
-		t.Errorf("got %v %q with warnings %v, want ok with %s", r.Class, r.Why, r.Warnings, WarnLeftProcesses)
+	if r.Class != probe.OK || !slices.Contains(r.Warnings, probe.WarnLeftProcesses) {
+		t.Errorf("got %v %q with warnings %v, want ok with %s", r.Class, r.Why, r.Warnings, probe.WarnLeftProcesses)
 	}
 	probetest.Gone(t, marker)
 }
