@@ -3,12 +3,14 @@ package diagnose_test
 import (
 	"flag"
 	"fmt"
-	"netwatchd/internal/diagnose"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"unicode"
+
+	"netwatchd/internal/diagnose"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -37,8 +39,8 @@ func golden(t *testing.T, path, got string) {
 // docs/causes.md is made from the table, so that the manual cannot drift from it.
 func TestManual(t *testing.T) {
 	var b strings.Builder
-	b.WriteString("# Causes\n\nA verdict names one cause. They are listed in order of precedence: each may assume that none before " +
-		"it holds.\nThis page is generated from internal/diagnose (`go test ./internal/diagnose -update`).\n")
+	b.WriteString("# Causes\n\nA verdict names one cause. This page lists them in order of precedence: each assumes that none before " +
+		"it holds.\nIt is generated from internal/diagnose (`go test ./internal/diagnose -update`).\n")
 	for c := range diagnose.Causes() {
 		a := c.About()
 		fmt.Fprintf(&b, "\n## %s\n\n*%s.* %s %s", c, a.Title, a.Means, a.Advice)
@@ -54,7 +56,7 @@ func TestManual(t *testing.T) {
 			for _, hidden := range a.Hides {
 				names = append(names, "`"+hidden.String()+"`")
 			}
-			fmt.Fprintf(&b, " Explains, and so hides: %s.", strings.Join(names, ", "))
+			fmt.Fprintf(&b, " While it holds, it explains and hides: %s.", strings.Join(names, ", "))
 		}
 		b.WriteString("\n")
 	}
@@ -64,7 +66,7 @@ func TestManual(t *testing.T) {
 func TestEveryCauseIsDescribed(t *testing.T) {
 	for c := range diagnose.Causes() {
 		a := c.About()
-		if a.Title == "" || strings.HasSuffix(a.Title, ".") || a.Title[:1] != strings.ToLower(a.Title[:1]) && !strings.HasPrefix(a.Title, "IP") && !strings.HasPrefix(a.Title, "HTTP") {
+		if a.Title == "" || strings.HasSuffix(a.Title, ".") || !unicode.IsLower(rune(a.Title[0])) && !unicode.IsUpper(rune(a.Title[1])) {
 			t.Errorf("%v: title %q should read on after \"codex: \"", c, a.Title)
 		}
 		for what, text := range map[string]string{"means": a.Means, "advice": a.Advice} {
@@ -84,7 +86,7 @@ func TestHiding(t *testing.T) {
 			switch {
 			case hidden == c || hidden != diagnose.Inconclusive && hidden < c:
 				t.Errorf("%v hides %v, which comes before it", c, hidden)
-			case c >= diagnose.ResolverDegraded || c == diagnose.Inconclusive:
+			case c.Usable() || c == diagnose.Inconclusive:
 				t.Errorf("%v only degrades, but hides %v", c, hidden)
 			case hidden == diagnose.SandboxOpen && c != diagnose.SelfSandboxed:
 				t.Errorf("%v hides an open sandbox", c)

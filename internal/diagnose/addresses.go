@@ -2,11 +2,12 @@ package diagnose
 
 import (
 	"net/netip"
-	"netwatchd/internal/probe"
 	"slices"
+
+	"netwatchd/internal/probe"
 )
 
-// answers are the service's addresses as nameservers of that vantage gave them.
+// answers returns the service's addresses as nameservers of that vantage returned them.
 func (g *groupedRound) answers(from probe.Vantage) []netip.Addr {
 	var addrs []netip.Addr
 	collect := func(r *probe.Result) {
@@ -29,7 +30,7 @@ func (g *groupedRound) answers(from probe.Vantage) []netip.Addr {
 	return addrs
 }
 
-// configured is what a configured nameserver said of the service's name.
+// configuredAnswer returns the lookup of the service's name at a configured nameserver.
 func (g *groupedRound) configuredAnswer() *probe.Result {
 	if r := g.nameserver(probe.FromHost, probe.ResolverAsksService, isOK); r != nil {
 		return r
@@ -54,10 +55,10 @@ func allPrivate(all []netip.Addr) bool {
 	return !slices.ContainsFunc(all, func(a netip.Addr) bool { return !isLocalAddress(a) })
 }
 
-// nearby reports whether an address is of this host or its own networks.
+// isLocalAddress reports whether an address belongs to this host or its own networks.
 func isLocalAddress(a netip.Addr) bool {
 	return a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsUnspecified() || carrierNAT.Contains(a)
 }
 
-// carrierNAT shares one address among many customers (RFC 6598): private to the network, though not by Go's word.
+// carrierNAT is for providers that share one public address among customers (RFC 6598). It is private, but not to IsPrivate.
 var carrierNAT = netip.MustParsePrefix("100.64.0.0/10")

@@ -2,21 +2,78 @@ package diagnose
 
 import (
 	"net"
+
 	"netwatchd/internal/probe"
 )
 
-// resolverAdvice is empty if the cause's own says all there is to say.
+// Every piece of advice is in this file. Advice is what to do, in full sentences.
+
+// advice has the advice of each cause, for findings that have no more exact one.
+var advice = [...]string{
+	Starting:      "Wait for the first round to end.",
+	Suspended:     "Wait a moment: the network is coming back.",
+	SelfSandboxed: "Run this outside the sandbox, or run netwatchd status on the host to see what the daemon reports.",
+	LocalPolicy: "Find the rule that blocks it: nft list ruleset, IPAddressDeny= of the unit, the log of SELinux or " +
+		"AppArmor.",
+	HostOffline: "Check the cable, the Wi-Fi or the VPN, then the gateway: run ip route and ping the gateway.",
+	Proxy: "Check the proxy and its address in HTTPS_PROXY or ALL_PROXY, or remove it from the environment or the " +
+		"configuration.",
+	Resolver: "Check /etc/resolv.conf and try another nameserver: dig @1.1.1.1 NAME.",
+	Interception: "Open any http:// page in a browser and sign in to the network if it asks. If your company inspects " +
+		"TLS, install its CA.",
+	Clock:            "Set the clock: timedatectl set-ntp true. On WSL also run hwclock -s after a suspend.",
+	EdgeBlocked:      "Wait, send fewer requests, or use another IP address: turn the VPN off, or on.",
+	Upstream:         "Nothing to fix here: check the service's status page and wait, or switch to another service.",
+	UnexpectedAnswer: "Compare the answer with expect: of the probe, and update whichever is wrong.",
+	Stream: "Try from another network, to tell the network path from the service. Look for proxies and idle timeouts " +
+		"in between.",
+	Account: "Run codex login, or check the plan's usage page and wait until the limit is reset.",
+	Agent: "Run codex --version and codex doctor by hand, as the user shown in the evidence, and fix what they " +
+		"report.",
+	Sandbox:          "Nothing is broken outside: allow network access for this run or for the sandbox, if the task needs it.",
+	SandboxOpen:      "Stop untrusted runs, then check sandbox_mode and network_access in the agent's configuration.",
+	ResolverDegraded: "Replace or remove the nameserver in /etc/resolv.conf: every lookup that tries it first is slow.",
+	IPv6:             "Fix IPv6 or turn it off: programs that try it first wait for it.",
+	IPv4:             "Check the IPv4 route and NAT: programs that try IPv4 first wait for it.",
+	Degraded:         "Nothing yet. If it lasts, look for packet loss with mtr.",
+	Healthy:          "Nothing to do.",
+	Inconclusive: "Run netwatchd check for a full round. If controls or direct resolvers are never reached, configure " +
+		"others.",
+}
+
+// Advice that needs no evidence.
+const (
+	adviceConnectionsBlocked = "Sign in to the network if it asks for that, or ask its operator which proxy or VPN it " +
+		"requires, and what its rules for ports 80 and 443 are."
+	adviceNoNameserver = "Add a nameserver to /etc/resolv.conf: the file is missing, empty or unreadable."
+	adviceUnpublished  = "Check /etc/hosts, and search and ndots in /etc/resolv.conf: one of them gives programs another " +
+		"address."
+	adviceIssuer = "If your company inspects TLS, install its CA here and set its issuer in the configuration. If the " +
+		"issuer is a well-known one, update ca-certificates."
+	adviceUnexpectedOutput = "Read the output in the evidence: either the model answers differently, or the expected " +
+		"output is out of date."
+	adviceTLSBlocked = "Look for what blocks port 443 or drops large packets, as the tunnel of a VPN may: try ip link set " +
+		"dev NAME mtu 1280."
+	adviceSlowPath = "Check the link first (Wi-Fi, VPN, a busy uplink). If it cannot be faster, give the probe a longer " +
+		"timeout."
+	advicePathRejects    = "Ask whoever runs the firewall at the address in the evidence, or use another network."
+	advicePacketLoss     = "Check the link first (Wi-Fi, VPN, cable), then look for packet loss with mtr."
+	adviceRewritingNames = "Use a nameserver that does not rewrite NXDOMAIN: with this one, mistyped names seem to exist."
+	adviceClosedAsWanted = "Nothing is broken: allow network access for a run if its task needs it."
+)
+
+// resolverAdvice is empty if the advice of the cause fits.
 func resolverAdvice(r *probe.Result) string {
 	host, _, _ := net.SplitHostPort(r.Server)
 	switch {
 	case fromHostsFile(r):
-		return "Take the name out of /etc/hosts."
-	case hasWarning(r, "dns_not_asked"):
+		return "Remove the name from /etc/hosts."
+	case hasWarning(r, probe.WarnNotAsked):
 		return "Write \"hosts: files dns\" into /etc/nsswitch.conf."
 	case host == "127.0.0.53":
-		return "Start the stub on this host again: systemctl restart systemd-resolved; then resolvectl status."
+		return "Restart the stub resolver on this host: systemctl restart systemd-resolved; then run resolvectl status."
 	case host == "10.255.255.254":
-		return "It is WSL's DNS tunnel: wsl --shutdown from Windows, or dnsTunneling=false in .wslconfig."
+		return "This is WSL's DNS tunnel: run wsl --shutdown on Windows, or set dnsTunneling=false in .wslconfig."
 	}
 	return ""
 }
@@ -25,34 +82,36 @@ func strayAdvice(r *probe.Result) string {
 	if fromHostsFile(r) {
 		return resolverAdvice(r)
 	}
-	return "Ask another nameserver, or wait until this one has forgotten the address; after a VPN has ended, restart what it configured."
+	return "Use another nameserver, or wait until this one's cached address expires. If a VPN has just ended, restart what " +
+		"it configured."
 }
 
 func accountAdvice(r *probe.Result) string {
 	switch r.Class {
 	case probe.ExecUsageLimit:
-		return "Look at the plan's usage page: wait until the limit is lifted, or raise it."
+		return "Check the plan's usage page: wait until the limit is reset, or raise it."
 	case probe.ExecRateLimited:
-		return "Wait some minutes and run less at once."
+		return "Wait a few minutes and run less at the same time."
 	}
 	return "Run codex login as the user the agent runs as."
 }
 
 func agentAdvice(r *probe.Result) string {
 	if r.Vantage == probe.FromSandbox && r.Kind != probe.KindExec {
-		return "Run the sandbox's command of the configuration by hand: codex sandbox, its helper or bwrap may be missing."
+		return "Run the configured sandbox command by hand: codex sandbox, its helper or bwrap may be missing."
 	}
 	switch r.Class {
 	case probe.ExecNotFound:
-		return "Install it, or give its path in the configuration."
+		return "Install it, or set its path in the configuration."
 	case probe.ExecConfigInvalid:
-		return "Correct config.toml at the place the evidence names."
+		return "Correct config.toml at the place shown in the evidence."
 	case probe.ExecHomeUnwritable:
-		return "Make CODEX_HOME writable for the user the agent runs as; files left by root (sudo codex) are the usual reason."
+		return "Make CODEX_HOME writable for the user the agent runs as. Files left by root (sudo codex) are the usual " +
+			"reason."
 	case probe.ExecModelRejected:
 		return "Choose another model in config.toml."
 	case probe.ExecKilled:
-		return "Look for the out-of-memory killer in the journal, and at the limits of the unit."
+		return "Look for the out-of-memory killer in the journal, and check the limits of the unit."
 	}
-	return Agent.About().Advice
+	return advice[Agent]
 }

@@ -9,7 +9,7 @@ import (
 	"slices"
 )
 
-// Cause is whose fault it is: a closed list, in order of precedence: each may assume that none before it holds. The names
+// Cause is whose fault it is: a closed list, in order of precedence. Each may assume that none before it holds. The names
 // are a contract (the `cause` label, JSON, the store, alert rules).
 type Cause uint8
 
@@ -118,10 +118,3 @@ func (s *Severity) UnmarshalText(text []byte) error {
 	*s = Severity(i)
 	return nil
 }
-
-// Fault reports whether the cause says that something is wrong, as opposed to well, well enough, or not known.
-func (c Cause) Fault() bool { return c >= SelfSandboxed && c <= SandboxOpen }
-
-// OfNetwork reports whether the cause stands between this host and the service, so that whatever the agent itself
-// reports is explained by it.
-func (c Cause) OfNetwork() bool { return c >= SelfSandboxed && c <= UnexpectedAnswer }

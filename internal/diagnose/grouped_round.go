@@ -2,22 +2,23 @@ package diagnose
 
 import (
 	"cmp"
-	"netwatchd/internal/probe"
 	"slices"
+
+	"netwatchd/internal/probe"
 )
 
-// A view is a round as the rules look at it: grouped, and in an order that does not depend on who finished first.
+// A groupedRound is a round as the rules see it: grouped, and in an order that does not depend on which attempt ended first.
 type groupedRound struct {
 	Round
 	hostChecks  []*probe.Result // rung 0
 	controls    []*probe.Result
-	nameservers []*probe.Result // single nameservers, configured and direct
+	nameservers []*probe.Result // lookups at single nameservers, configured and direct
 	service     []*probe.Result // the service's probes, from the host
-	direct      []*probe.Result // the same past the system's resolver or proxy
+	direct      []*probe.Result // the same without the system's resolver and proxy
 	sandbox     []*probe.Result // the same inside the agent's sandbox
 
-	failing   []*probe.Result // of own, those nothing excuses
-	tolerated []*probe.Result // of own, those that failed while the same thing worked another way
+	failing   []*probe.Result // of service: failed, and not tolerated
+	tolerated []*probe.Result // of service: failed, while the same thing worked in another way
 }
 
 func group(round Round) *groupedRound {
@@ -60,7 +61,7 @@ func (g *groupedRound) groupOf(r *probe.Result) *[]*probe.Result {
 	return &g.service
 }
 
-// inOrder sorts by rung, then by everything two results could differ in that a verdict shows.
+// compareResults sorts by rung, then by everything that a verdict shows of a result.
 func compareResults(a, b *probe.Result) int {
 	return cmp.Or(
 		cmp.Compare(rung(a), rung(b)), cmp.Compare(a.Role, b.Role), cmp.Compare(a.Vantage, b.Vantage),
@@ -70,7 +71,7 @@ func compareResults(a, b *probe.Result) int {
 		slices.Compare(a.Answers, b.Answers))
 }
 
-// rung is the step of the ladder an attempt stands on.
+// rung returns the step of the ladder that an attempt belongs to.
 func rung(r *probe.Result) int {
 	switch {
 	case r.Role == probe.OfHost:
@@ -89,8 +90,8 @@ func rung(r *probe.Result) int {
 	return 0
 }
 
-// excuses reports whether r failed while the same thing worked another way in the same round: then it degrades the
-// service, but it does not take it away. What is unknown has no excuse.
+// tolerates reports whether r failed while the same thing worked in another way in the same round: then the service is
+// degraded, but not down. An unknown failure is never tolerated.
 func (g *groupedRound) tolerates(r *probe.Result) bool {
 	if isInexplicable(r) {
 		return false
@@ -105,26 +106,26 @@ func (g *groupedRound) tolerates(r *probe.Result) bool {
 
 func isSameProbe(r, other *probe.Result) bool { return r.Name == other.Name && r.Kind == other.Kind }
 
-// sameAttempt reports whether other, past the system's resolver and proxy, was made at the same addresses as r by the same
-// way after all: then it is one more attempt of the same kind.
+// isSameAttempt reports whether other, a direct probe, used the same addresses and network path as r after all: then it is one
+// more attempt of the same probe.
 func isSameAttempt(r, other *probe.Result) bool {
 	return isSameProbe(r, other) && r.Proxy == "" && r.Phase > probe.Resolve && r.Class.Layer() != "local" && overlaps(addresses(r), addresses(other))
 }
 
-// sameDoor reports whether r is a stream whose connection did not come about where other's did. Until both have connected
-// nobody on the way can tell them apart: it is luck that divides them, as where packets get lost.
+// isSameEndpoint reports whether r is a stream that failed to connect to the endpoint that other connected to. Until they are
+// connected nothing on the network path can tell them apart: chance decides, as with packet loss.
 func isSameEndpoint(r, other *probe.Result) bool {
 	return r.Kind == probe.KindStream && r.Phase == probe.Connect && r.Class.Layer() == "tcp" &&
 		other.Kind == probe.KindHTTP && authority(r) == authority(other)
 }
 
-// byName reports whether r is a lookup that failed for a name that was reached by other all the same: behind a proxy, or
-// with the name in /etc/hosts, nobody needs the nameserver. A wrong answer has no such excuse: it was asked for as such.
+// isUnneededLookup reports whether r is a failed lookup of a name that other reached all the same: behind a proxy, or with the
+// name in /etc/hosts, the nameserver is not needed. A wrong answer always counts, because the probe checks the answer itself.
 func isUnneededLookup(r, other *probe.Result) bool {
 	return r.Kind == probe.KindDNS && r.Class != probe.DNSWrongAnswer && other.Kind == probe.KindHTTP && hostOf(other) == r.Target
 }
 
-// otherFamily reports whether r failed to connect over one address family where other got through over the other one.
+// isOtherFamily reports whether r failed to connect over one address family where other succeeded over the other one.
 func isOtherFamily(r, other *probe.Result) bool {
 	return r.Kind == probe.KindHTTP && other.Kind == probe.KindHTTP && r.Phase == probe.Connect && r.Class != probe.LocalDenied &&
 		familyOf(r) != 0 && familyOf(other) != 0 && familyOf(r) != familyOf(other) && hostOf(r) == hostOf(other)
@@ -134,12 +135,12 @@ func (g *groupedRound) hostCheck(name string) *probe.Result {
 	return first(g.hostChecks, func(r *probe.Result) bool { return r.Name == name && r.Vantage == probe.FromHost })
 }
 
-// insideLook is what a look at the process inside the sandbox saw: its signals say whose sandbox it is.
+// sandboxCheck returns the host check made inside the sandbox: its signals tell whose sandbox it is.
 func (g *groupedRound) sandboxCheck() *probe.Result {
 	return first(g.hostChecks, func(r *probe.Result) bool { return r.Name == probe.CheckSandbox && r.Vantage == probe.FromSandbox })
 }
 
-// hostFault is the check of that name if it found a fault.
+// failedHostCheck returns the host check of that name if it found a fault.
 func (g *groupedRound) failedHostCheck(name string) *probe.Result {
 	if r := g.hostCheck(name); r != nil && !r.OK() && !isInexplicable(r) {
 		return r
@@ -147,15 +148,15 @@ func (g *groupedRound) failedHostCheck(name string) *probe.Result {
 	return nil
 }
 
-// control is a control that gave its known answer in this round; without one nothing pages.
+// reachedControl returns a control that gave its known answer in this round. Without one nothing pages.
 func (g *groupedRound) reachedControl() *probe.Result { return first(g.controls, isOK) }
 
-// asks is the first nameserver of that vantage and role for which is holds.
+// nameserver returns the first lookup of that vantage and role that matches.
 func (g *groupedRound) nameserver(from probe.Vantage, role probe.Role, match func(*probe.Result) bool) *probe.Result {
 	return first(g.nameservers, func(r *probe.Result) bool { return r.Vantage == from && r.Role == role && match(r) })
 }
 
-// fails is the lowest attempt at the service from the host that failed as is says.
+// failure returns the failed probe of the service on the lowest rung, from the host, that matches.
 func (g *groupedRound) failure(match func(*probe.Result) bool) *probe.Result {
 	return first(g.failing, match)
 }
@@ -164,11 +165,11 @@ func (g *groupedRound) failureOf(classes ...probe.Class) *probe.Result {
 	return g.failure(func(r *probe.Result) bool { return isNetworkProbe(r) && slices.Contains(classes, r.Class) })
 }
 
-// brokenWire is the lowest failure from the host that is not merely the agent's own.
+// firstNetworkFailure returns the failed network probe on the lowest rung: a run of the agent does not count.
 func (g *groupedRound) firstNetworkFailure() *probe.Result { return g.failure(isNetworkProbe) }
 
-// reached is an attempt from the host that shows that the service can be spoken to. A lookup alone shows it only where
-// nothing but lookups is tried: a cache answers on a host that is offline.
+// serviceReached returns an attempt from the host that shows that the service can be reached. A lookup shows it only if
+// nothing but lookups is configured: a cache answers on a host that is offline.
 func (g *groupedRound) serviceReached() *probe.Result {
 	if r := first(g.service, func(r *probe.Result) bool { return r.Kind != probe.KindDNS && isAnswered(r) }); r != nil {
 		return r
@@ -179,7 +180,7 @@ func (g *groupedRound) serviceReached() *probe.Result {
 	return first(g.service, isOK)
 }
 
-// fine is the attempt that shows best that the service is well from the host, if nothing on the wire fails.
+// bestSuccess returns the attempt that shows best that the service is healthy from the host, if no network probe fails.
 func (g *groupedRound) bestSuccess() *probe.Result {
 	if g.firstNetworkFailure() != nil {
 		return nil
@@ -192,14 +193,14 @@ func (g *groupedRound) bestSuccess() *probe.Result {
 	return nil
 }
 
-// nameResolved reports whether the service's name got an address on this host in this round.
+// isNameResolved reports whether the service's name resolved on this host in this round.
 func (g *groupedRound) isNameResolved() bool {
 	return slices.ContainsFunc(g.service, func(r *probe.Result) bool {
 		return r.Phase > probe.Resolve && isNetworkProbe(r) && r.Kind != probe.KindDNS || r.Kind == probe.KindDNS && r.OK()
 	})
 }
 
-// namesOfControls is an attempt that shows that other names than the service's resolve on this host.
+// resolvedControlName returns an attempt that shows that names other than the service's resolve on this host.
 func (g *groupedRound) resolvedControlName() *probe.Result {
 	if r := g.nameserver(probe.FromHost, probe.ResolverAsksControl, isOK); r != nil {
 		return r
@@ -209,13 +210,13 @@ func (g *groupedRound) resolvedControlName() *probe.Result {
 	})
 }
 
-// itself reports whether it is the service that answered r, not someone in its place: its certificate was verified, or
-// controls show that nobody answers for others.
+// isAuthenticated reports whether the service itself answered r: its certificate was verified, or a control shows that
+// nothing intercepts traffic.
 func (g *groupedRound) isAuthenticated(r *probe.Result) bool {
 	return g.reachedControl() != nil || isTLS(r)
 }
 
-// httpFine reports whether plain requests reach the service and are answered, as expected or not.
+// isHTTPWorking reports whether plain requests reach the service and are answered, as expected or not.
 func (g *groupedRound) isHTTPWorking() bool {
 	isHTTP := func(r *probe.Result) bool { return r.Kind == probe.KindHTTP }
 	return first(g.service, func(r *probe.Result) bool { return isHTTP(r) && isAnswered(r) }) != nil &&

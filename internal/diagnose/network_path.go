@@ -1,37 +1,39 @@
 package diagnose
 
 import (
-	"netwatchd/internal/probe"
 	"time"
+
+	"netwatchd/internal/probe"
 )
 
-// doubtful reports whether a failure that would be the service's own may as well be the way's.
+// isPathSuspect reports whether the network path may be to blame for a failure that looks like the service's.
 func (g *groupedRound) isPathSuspect(r *probe.Result) bool {
 	return g.sameTLSFailure(r) != nil || timedOutTooSoon(r) || isSilent(r) && g.lossyControl() != nil || g.isViaUnprovenProxy(r) || isRejectedOnPath(r)
 }
 
-// forbidden reports whether someone on the way said that it must not be gone.
-func isRejectedOnPath(r *probe.Result) bool { return hasWarning(r, "forbidden_on_the_way") }
+// isRejectedOnPath reports whether a firewall on the network path reported that it rejects the connection.
+func isRejectedOnPath(r *probe.Result) bool { return hasWarning(r, probe.WarnRejectedOnPath) }
 
-// sameWay is a control that was made through the same proxy as r, or without one as r, for which is holds.
+// controlViaSameProxy returns a control that matches and used the same proxy as r, or like r none.
 func (g *groupedRound) controlViaSameProxy(r *probe.Result, match func(*probe.Result) bool) *probe.Result {
 	return first(g.controls, func(c *probe.Result) bool { return c.Proxy == r.Proxy && match(c) })
 }
 
-// viaUnprovenProxy reports whether r went through a proxy that passed no such control on, and nobody vouches for who answered.
+// isViaUnprovenProxy reports whether r used a proxy that forwarded no comparable control, and no certificate proves who
+// answered.
 func (g *groupedRound) isViaUnprovenProxy(r *probe.Result) bool {
 	return r.Proxy != "" && g.forwardedControl(r) == nil && !(isTLS(r) && r.Phase > probe.Handshake)
 }
 
-// passedOn is a control that r's proxy passed on, by TLS if r was to be made by TLS: that takes a tunnel, a plain request
+// forwardedControl returns a control that r's proxy forwarded, by TLS if r uses TLS: that needs a tunnel, and a plain request
 // does not.
 func (g *groupedRound) forwardedControl(r *probe.Result) *probe.Result {
 	return g.controlViaSameProxy(r, func(c *probe.Result) bool { return c.OK() && (isTLS(c) || !isTLS(r)) })
 }
 
-// alike is a control that ends by TLS just as r did, if none gets further: then it is the way for TLS that is broken, not
-// the service. A tunnel that swallows large packets looks like that, since plain requests are small, and so does a
-// firewall that passes port 80 alone.
+// sameTLSFailure returns a control that failed over TLS as r did, if none got further: then TLS is broken on the network path,
+// and not the service. A tunnel that drops large packets looks like this, because plain requests are small, and so does a
+// firewall that allows only port 80.
 func (g *groupedRound) sameTLSFailure(r *probe.Result) *probe.Result {
 	layer := r.Class.Layer()
 	if !isTLS(r) || layer != "tcp" && layer != "tls" {
@@ -43,14 +45,14 @@ func (g *groupedRound) sameTLSFailure(r *probe.Result) *probe.Result {
 	return g.controlViaSameProxy(r, func(c *probe.Result) bool { return isTLS(c) && c.Class == r.Class })
 }
 
-// synAgain is when a SYN that got no answer is sent again (RFC 6298): a connection that stood only then has lost a packet.
+// synRetransmit is when an unanswered SYN is sent again (RFC 6298): a connection that took longer has lost a packet.
 const synRetransmit = time.Second
 
-// lossy is a control that was reached only at the second try, or was silent to one attempt and not to another in the same
-// moment, if it is not the only one with trouble while others are reached at once: then packets get lost on the way, and a
-// service that is silent for once may merely have drawn the lot.
+// lossyControl returns a control whose connection needed a second SYN, or that answered one attempt of the round and not
+// another. It returns one only if another control had trouble too while at least one was reached at once: then packets are
+// lost on the network path, and that alone may explain why the service did not answer.
 func (g *groupedRound) lossyControl() *probe.Result {
-	again := func(r *probe.Result) bool {
+	isLossy := func(r *probe.Result) bool {
 		if isSilent(r) {
 			return first(g.controls, func(c *probe.Result) bool { return c.OK() && isSamePeer(r, c) }) != nil
 		}
@@ -59,7 +61,7 @@ func (g *groupedRound) lossyControl() *probe.Result {
 	troubled, quick := 0, 0
 	for _, r := range g.controls {
 		switch {
-		case again(r), isSilent(r):
+		case isLossy(r), isSilent(r):
 			troubled++
 		case r.OK():
 			quick++
@@ -68,11 +70,11 @@ func (g *groupedRound) lossyControl() *probe.Result {
 	if troubled < 2 || quick == 0 {
 		return nil
 	}
-	return first(g.controls, again)
+	return first(g.controls, isLossy)
 }
 
-// hasty reports whether r was given up before an answer could be here: it waited for less than two of the round trips of
-// which connecting took one.
+// timedOutTooSoon reports whether r was given up before an answer could arrive: it waited for less than two round trips, of
+// which the TCP connect took one.
 func timedOutTooSoon(r *probe.Result) bool {
 	trip := r.Phases[probe.Connect]
 	return isSilent(r) && r.Phase > probe.Connect && trip > 0 && r.Phases[r.Phase] < 2*trip

@@ -2,12 +2,13 @@ package diagnose
 
 import (
 	"cmp"
-	"netwatchd/internal/probe"
 	"slices"
+
+	"netwatchd/internal/probe"
 )
 
-// Of judges a round. It names the first cause in order of precedence that the results show, and beside it what else they
-// show that this cause does not explain. It depends on nothing but the round, nor on the order of its results.
+// Of judges a round. It names the first cause, in order of precedence, that the results show, and lists beside it what else
+// they show that this cause does not explain. The verdict depends only on the round, and not on the order of its results.
 func Of(round Round) Verdict {
 	g := group(round)
 	var main *finding
@@ -23,7 +24,7 @@ func Of(round Round) Verdict {
 		f.cause = rule.cause
 		if main == nil && !f.aside {
 			main = f
-			// what was set aside before it may be hidden by it as well
+			// it may also hide what was set aside before it
 			also = slices.DeleteFunc(also, func(a Finding) bool { return slices.Contains(main.cause.About().Hides, a.Cause) })
 			continue
 		}
@@ -32,7 +33,7 @@ func Of(round Round) Verdict {
 	return g.verdict(main, also)
 }
 
-// beside reports whether cause c is worth a word beside main.
+// isSeparateFinding reports whether cause c is listed beside main.
 func isSeparateFinding(main *finding, c Cause, already []Finding) bool {
 	return c != Inconclusive && c != Healthy && c != main.cause && !slices.Contains(main.cause.About().Hides, c) &&
 		!slices.ContainsFunc(already, func(f Finding) bool { return f.Cause == c })
@@ -55,12 +56,12 @@ func (g *groupedRound) verdict(f *finding, also []Finding) Verdict {
 		also = []Finding{}
 	}
 	return Verdict{
-		Service: g.Service, Cause: f.cause, Severity: severity, Title: g.title(f), Advice: cmp.Or(f.advice, about.Advice),
+		Service: g.Service, Cause: f.cause, Severity: severity, Title: g.title(f), Note: f.note, Advice: cmp.Or(f.advice, about.Advice),
 		Also: also, Evidence: evidence(f), Blocked: g.blocked(f), Missing: g.missing(f),
 	}
 }
 
-// evidenceLimit is what a person reads before they stop: the decisive result, what it is held against, and some more.
+// evidenceLimit is how much a person reads: the decisive result, what it is compared with, and a few more.
 const evidenceLimit = 6
 
 func evidence(f *finding) []probe.Result {
@@ -73,10 +74,10 @@ func evidence(f *finding) []probe.Result {
 	return shown
 }
 
-// blocked are the service's probes above the failing rung that failed from the host: they never had a chance.
+// blocked returns the service's probes above the failing rung that failed from the host: they depend on it.
 func (g *groupedRound) blocked(f *finding) []string {
 	names := []string{}
-	if len(f.evidence) == 0 || f.cause >= Account {
+	if len(f.evidence) == 0 || f.cause.Owner() == OwnerAgent || f.cause.Usable() {
 		return names
 	}
 	decisive := f.evidence[0]
@@ -100,8 +101,8 @@ func failingRung(c Cause, decisive *probe.Result) int {
 	return rung(decisive)
 }
 
-// missing are the vantages and controls that would have told more. Where all is explained only those count that were
-// tried in vain.
+// missing returns the vantages and controls that would tell more. If the cause is known, only those count that were tried
+// without success.
 func (g *groupedRound) missing(f *finding) []string {
 	names := []string{}
 	note := func(name string, isMissing bool) {

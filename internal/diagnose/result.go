@@ -2,36 +2,37 @@ package diagnose
 
 import (
 	"net/netip"
-	"netwatchd/internal/probe"
 	"slices"
 	"strings"
+
+	"netwatchd/internal/probe"
 )
 
 func isOK(r *probe.Result) bool { return r.OK() }
 
-func hasWarning(r *probe.Result, of string) bool { return slices.Contains(r.Warnings, of) }
+func hasWarning(r *probe.Result, name string) bool { return slices.Contains(r.Warnings, name) }
 
 func succeededWithWarning(warning string) func(*probe.Result) bool {
 	return func(r *probe.Result) bool { return r.OK() && hasWarning(r, warning) }
 }
 
-// inexplicable reports whether nobody can say why r failed: its error is unknown, or the fault is ours, or this host has
-// run out of sockets or memory.
+// isInexplicable reports whether r's failure shows nothing about the network: its error is unknown, netwatchd is at fault, or
+// this host has run out of sockets or memory.
 func isInexplicable(r *probe.Result) bool {
 	return r.Class == probe.Unknown || r.Class == probe.Internal || r.Class == probe.LocalResources
 }
 
-// onWire reports whether r is a probe of the network alone, not a run of the agent.
+// isNetworkProbe reports whether r is a probe of the network alone, not a run of the agent.
 func isNetworkProbe(r *probe.Result) bool { return r.Kind != probe.KindExec }
 
-// nameFailed reports whether r ended for want of an address. The phase decides, not the class: DNS over TCP can be reset
-// as well, and that says nothing of the service.
+// isNameFailure reports whether r failed because it got no address. The phase decides, not the class: DNS over TCP can be
+// reset too, and that shows nothing about the service.
 func isNameFailure(r *probe.Result) bool {
 	return !r.OK() && (r.Kind == probe.KindDNS || isNetworkProbe(r) && r.Phase == probe.Resolve) && !isInexplicable(r) &&
 		r.Class.Layer() != "local" && r.Class.Layer() != "proxy" && r.Class.Layer() != "exec"
 }
 
-// answered reports whether r got an answer of the other side's application, the expected one or not.
+// isAnswered reports whether the application at the other end answered r, as expected or not.
 func isAnswered(r *probe.Result) bool {
 	switch r.Class {
 	case probe.OK, probe.HTTPUnexpectedStatus, probe.HTTPUnexpectedHeader, probe.HTTPUnexpectedBody, probe.HTTPServerError,
@@ -42,12 +43,12 @@ func isAnswered(r *probe.Result) bool {
 	return false
 }
 
-// someoneThere reports whether someone at the other end of r answered, be it a stranger. A nameserver's no is not counted:
-// a stub on this very host says SERVFAIL when it is offline.
-func isPeerReached(r *probe.Result) bool { return isAnswered(r) || isIntercepted(r) }
+// isPeerReached reports whether anyone at the other end of r answered, even an unexpected peer. A nameserver's negative
+// answer does not count: a stub resolver on this very host reports SERVFAIL when the host is offline.
+func isPeerReached(r *probe.Result) bool { return isAnswered(r) || isForeignAnswer(r) }
 
-// stranger reports whether someone answered r who is not who should have.
-func isIntercepted(r *probe.Result) bool {
+// isForeignAnswer reports whether r was answered by someone else than its target, or not as its target should answer.
+func isForeignAnswer(r *probe.Result) bool {
 	switch r.Class {
 	case probe.TLSAuthorityInvalid, probe.TLSNameInvalid, probe.TLSUnexpectedIssuer:
 		return true
@@ -59,20 +60,20 @@ func isSelfSigned(r *probe.Result) bool {
 	return r.TLS != nil && r.TLS.Issuer != "" && r.TLS.Issuer == r.TLS.Subject
 }
 
-// gone reports whether a nameserver answered that there is no such name, or that nobody who knows it can be asked. A
-// timeout is no answer, and a refusal is the nameserver's own policy.
+// nameGone reports whether a nameserver answered that the name does not exist, or that the nameservers responsible for it
+// fail. A timeout is no answer, and a refusal is the nameserver's own policy.
 func nameGone(r *probe.Result) bool {
 	return r.Class == probe.DNSNameNotResolved || r.Class == probe.DNSNoData || r.Class == probe.DNSServfail
 }
 
-// spoke reports whether the nameserver asked in r answered, be it with a no.
+// isNameserverAnswer reports whether the nameserver that r queried answered, even negatively.
 func isNameserverAnswer(r *probe.Result) bool {
 	return r.OK() || nameGone(r) || r.Class == probe.DNSRefused || r.Class == probe.DNSWrongAnswer
 }
 
 func isDenied(r *probe.Result) bool { return r.Class == probe.LocalDenied }
 
-// routeless reports whether r could not even be sent.
+// isUnroutable reports whether r could not even be sent.
 func isUnroutable(r *probe.Result) bool {
 	return isNetworkProbe(r) && (r.Class == probe.LocalNoRoute || r.Class == probe.LocalNoInterface)
 }
@@ -84,15 +85,15 @@ func isSilent(r *probe.Result) bool {
 
 func isProxyFailure(r *probe.Result) bool { return r.Class.Layer() == "proxy" }
 
-// secure reports whether r was to be made by TLS.
+// isTLS reports whether r's target is reached by TLS. It does not tell whether the handshake succeeded.
 func isTLS(r *probe.Result) bool {
 	return strings.HasPrefix(r.Target, "https://") || strings.HasPrefix(r.Target, "wss://")
 }
 
-// byHand reports whether r's addresses are from /etc/hosts.
-func fromHostsFile(r *probe.Result) bool { return hasWarning(r, "dns_hosts_file") }
+// fromHostsFile reports whether r's addresses are from /etc/hosts.
+func fromHostsFile(r *probe.Result) bool { return hasWarning(r, probe.WarnHostsFile) }
 
-// blockListed reports whether every answer is an address nobody else can have: 0.0.0.0, ::, or this host's own loopback.
+// isBlockListed reports whether every answer is an address that no server can have: 0.0.0.0, ::, or this host's loopback.
 func isBlockListed(r *probe.Result) bool {
 	return len(r.Answers) > 0 && !slices.ContainsFunc(r.Answers, func(text string) bool {
 		addr, err := netip.ParseAddr(text)
@@ -100,7 +101,7 @@ func isBlockListed(r *probe.Result) bool {
 	})
 }
 
-// familyOf is 4 or 6, or 0 if no address was spoken to.
+// familyOf returns the address family of r's peer: 4, 6, or 0 if it has none.
 func familyOf(r *probe.Result) int {
 	peer, err := netip.ParseAddrPort(r.Peer)
 	switch {
@@ -112,7 +113,7 @@ func familyOf(r *probe.Result) int {
 	return 6
 }
 
-// hostOf is the host of the URL r was made at.
+// hostOf returns the host of r's target.
 func hostOf(r *probe.Result) string {
 	host := authority(r)
 	if name, _, numbered := strings.Cut(host, ":"); numbered && !strings.HasPrefix(host, "[") {
@@ -121,7 +122,7 @@ func hostOf(r *probe.Result) string {
 	return host
 }
 
-// authority is the host, with its port where that is not the scheme's, of the URL r was made at.
+// authority returns the host of r's target, with its port if the URL has one.
 func authority(r *probe.Result) string {
 	_, rest, isURL := strings.Cut(r.Target, "://")
 	if !isURL {

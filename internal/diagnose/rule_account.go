@@ -12,7 +12,7 @@ func account(g *groupedRound) *finding {
 	}
 	r := g.failure(match)
 	if r == nil {
-		r = first(g.sandbox, match) // the account is the same in there, and the answer came from the service
+		r = first(g.sandbox, match) // the account is the same in the sandbox, and the answer came from the service
 	}
 	if r == nil {
 		return nil

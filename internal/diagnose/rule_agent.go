@@ -2,8 +2,8 @@ package diagnose
 
 import "netwatchd/internal/probe"
 
-// brokenAgent wants either a sign that needs no network, or everything else well: an agent that says "I cannot reach it"
-// is believed to be at fault only when the same host just did.
+// brokenAgent requires either a sign that needs no network, or that everything else is healthy: an agent that reports "I
+// cannot reach it" is blamed only if this host has just reached it.
 func brokenAgent(g *groupedRound) *finding {
 	r := g.failure(func(r *probe.Result) bool { return r.Kind == probe.KindExec && isInstallationFault(r.Class) })
 	if r == nil {
@@ -18,7 +18,7 @@ func brokenAgent(g *groupedRound) *finding {
 	return &finding{title: agentTitle(r), advice: agentAdvice(r), evidence: []*probe.Result{r, g.bestSuccess(), g.reachedControl()}}
 }
 
-// installation reports whether c is the installation's own fault, whatever the network does.
+// isInstallationFault reports whether c is a fault of the installation, whatever the network does.
 func isInstallationFault(c probe.Class) bool {
 	switch c {
 	case probe.ExecNotFound, probe.ExecStartFailed, probe.ExecConfigInvalid, probe.ExecHomeUnwritable, probe.ExecModelRejected,
@@ -28,16 +28,16 @@ func isInstallationFault(c probe.Class) bool {
 	return false
 }
 
-// lost reports whether a run of the agent failed for what may be a network's reason, if it were not for the others.
+// isAgentNetworkFailure reports whether a run of the agent failed in a way that the network may explain.
 func isAgentNetworkFailure(r *probe.Result) bool {
 	switch r.Class {
 	case probe.ExecNetwork, probe.ExecTimedOut, probe.ExecUnexpectedExit, probe.ExecHomeUnwritable, probe.ExecKilled:
 		return true
 	}
-	return !r.OK() && r.Class.Layer() != "exec" && !isInexplicable(r) && !isDenied(r) // the cause leaked into the agent's words
+	return !r.OK() && r.Class.Layer() != "exec" && !isInexplicable(r) && !isDenied(r) // the agent's own message names the cause
 }
 
-// cannotStart reports whether a twin never came to make its attempt: the sandbox itself could not be set up.
+// isNotStarted reports whether a sandbox probe never made its attempt, because the sandbox could not be set up.
 func isNotStarted(r *probe.Result) bool {
 	if r.Kind != probe.KindExec {
 		return r.Class.Layer() == "exec"

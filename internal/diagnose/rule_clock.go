@@ -1,14 +1,15 @@
 package diagnose
 
 import (
-	"netwatchd/internal/probe"
 	"slices"
 	"time"
+
+	"netwatchd/internal/probe"
 )
 
-// clockBound is how far the clock must be off before it is blamed for a certificate. Authorities date new certificates an
-// hour back for the sake of wrong clocks (Let's Encrypt does), and Date counts whole seconds: below an hour a certificate
-// that looks out of date is one.
+// clockBound is how wrong the clock must be to be blamed for a certificate. Certificate authorities backdate new certificates
+// by an hour to allow for wrong clocks (Let's Encrypt does), and Date counts whole seconds: with less than an hour of error, a
+// certificate that looks expired has expired.
 const clockBound = time.Hour
 
 func wrongClock(g *groupedRound) *finding {
@@ -21,7 +22,7 @@ func wrongClock(g *groupedRound) *finding {
 	return &finding{title: clockTitle(skew), evidence: []*probe.Result{r, dated, g.hostCheck("clock")}}
 }
 
-// misdated reports whether r's certificate is in date by the clocks of the others.
+// isClockToBlame reports whether r's certificate is valid by the clocks of the controls, though not by this host's.
 func (g *groupedRound) isClockToBlame(r *probe.Result) bool {
 	skew, known := g.clockSkew()
 	if !known || skew.Abs() < clockBound {
@@ -30,8 +31,8 @@ func (g *groupedRound) isClockToBlame(r *probe.Result) bool {
 	return r.TLS == nil || r.TLS.NotAfter.IsZero() || r.Start.Add(skew).Before(r.TLS.NotAfter)
 }
 
-// skew is how far the others' clocks are ahead of this host's, by the median of the controls' Date headers; one of them
-// may come from a cache.
+// clockSkew returns how far the controls' clocks are ahead of this host's. It is the median of their Date headers, because
+// one of them may come from a cache.
 func (g *groupedRound) clockSkew() (time.Duration, bool) {
 	var skews []time.Duration
 	for _, r := range g.controls {

@@ -2,22 +2,22 @@ package diagnose
 
 import (
 	"cmp"
+
 	"netwatchd/internal/probe"
 )
 
 func degraded(g *groupedRound) *finding {
 	for _, r := range g.tolerated {
-		again := func(other *probe.Result) bool {
+		isRepeat := func(other *probe.Result) bool {
 			return other.OK() && (isSameProbe(r, other) || isSameEndpoint(r, other))
 		}
-		if works := cmp.Or(first(g.service, again), first(g.direct, again)); works != nil {
-			return &finding{title: "not always reachable: of attempts at one moment some fail",
-				evidence: []*probe.Result{r, works, g.reachedControl()}}
+		if works := cmp.Or(first(g.service, isRepeat), first(g.direct, isRepeat)); works != nil {
+			return &finding{title: titleSometimes, evidence: []*probe.Result{r, works, g.reachedControl()}}
 		}
 	}
 	late := g.Expect.Late
 	if r := first(g.service, func(r *probe.Result) bool {
-		// a stream is held and a run takes its time: only single answers can be late
+		// a stream is held and a run takes long: only single answers can be late
 		return r.OK() && late > 0 && (r.Kind == probe.KindDNS || r.Kind == probe.KindHTTP) && r.Elapsed.Duration() > late
 	}); r != nil {
 		return &finding{title: lateTitle(r, late), evidence: []*probe.Result{r, g.reachedControl()}}

@@ -3,7 +3,7 @@ package diagnose
 import "netwatchd/internal/probe"
 
 func brokenFamily(family int) func(*groupedRound) *finding {
-	warning := map[int]string{4: "ipv4_failed", 6: "ipv6_failed"}[family]
+	warning := map[int]string{4: probe.WarnIPv4Failed, 6: probe.WarnIPv6Failed}[family]
 	return func(g *groupedRound) *finding {
 		if r := first(g.service, succeededWithWarning(warning)); r != nil {
 			return &finding{evidence: []*probe.Result{r, g.reachedControl()}}
@@ -18,9 +18,9 @@ func brokenFamily(family int) func(*groupedRound) *finding {
 	}
 }
 
-// lostFamily is the finding that no control answers over a family although this host has a route, while the other one
-// reaches both controls and the service. The service alone does not show it: its client goes on with the other family a
-// moment later, or never tries the one that comes second. One address is not enough: it may be filtered, or gone.
+// lostFamily finds that no control answers over one address family although this host has a route, while the other family
+// reaches both controls and the service. The service alone does not show it: its client continues with the other family a
+// moment later, or never tries the second. One address is not enough: it may be filtered, or gone.
 func lostFamily(g *groupedRound, family int) *finding {
 	var dead, alive []*probe.Result
 	for _, r := range g.controls {

@@ -1,8 +1,9 @@
 package diagnose
 
 import (
-	"netwatchd/internal/probe"
 	"slices"
+
+	"netwatchd/internal/probe"
 )
 
 func hostOffline(g *groupedRound) *finding {
@@ -11,7 +12,7 @@ func hostOffline(g *groupedRound) *finding {
 		return nil
 	}
 	if r := g.failure(isUnroutable); r != nil && r.Phase > probe.Resolve && g.reachedControl() != nil && g.missingFamily() == 0 {
-		return &finding{title: "this host has no route to the service, though it reaches others",
+		return &finding{title: titleNoRouteToService,
 			evidence: []*probe.Result{r, g.hostCheck(probe.CheckRoute), g.reachedControl()}}
 	}
 	if g.serviceReached() != nil || g.reachedControl() != nil {
@@ -31,9 +32,9 @@ func hostOffline(g *groupedRound) *finding {
 	return allConnectionsBlocked(g)
 }
 
-// nothingOutside is the finding that no one outside answers: no control, no public resolver, not the service. How they
-// fail does not matter, except that a proxy or a policy in between would be the nearer cause. Where only names were tried
-// at the controls it takes a public resolver's silence to tell being offline from having no resolver.
+// nothingOutside finds that nobody outside answers: no control, no public resolver, not the service. How they fail does
+// not matter, except that a proxy or a policy in between would be the nearer cause. If controls were tried by name only, a
+// public resolver must be silent too: otherwise being offline looks the same as having no resolver.
 func nothingOutside(g *groupedRound, broken *probe.Result) *finding {
 	silent := first(g.controls, not(isOK))
 	direct := g.nameserver(probe.Direct, probe.ResolverAsksControl, not(isOK))
@@ -53,12 +54,12 @@ func nothingOutside(g *groupedRound, broken *probe.Result) *finding {
 	if r := first(g.controls, func(r *probe.Result) bool { return r.Role == probe.ControlByAddress }); r != nil {
 		silent = r
 	}
-	return &finding{title: "this host is offline: nothing outside answers, neither controls nor public resolvers",
+	return &finding{title: titleNothingOutside,
 		evidence: []*probe.Result{silent, broken, direct, g.hostCheck(probe.CheckRoute)}}
 }
 
-// webClosed is the finding that the network lets lookups pass and no connection: of the controls, unrelated to each other
-// and to the service, all end as it does before anyone could speak. One control alone may be down by itself.
+// allConnectionsBlocked finds that DNS works but every outbound connection is blocked: all controls, unrelated to each other
+// and to the service, fail to connect just as it does. A single control may be down by itself.
 func allConnectionsBlocked(g *groupedRound) *finding {
 	r := g.failure(func(r *probe.Result) bool {
 		return isNetworkProbe(r) && r.Class.Layer() == "tcp" && r.Phase == probe.Connect
@@ -75,7 +76,7 @@ func allConnectionsBlocked(g *groupedRound) *finding {
 	if another == nil {
 		return nil
 	}
-	return &finding{title: "this network lets no connection out: unrelated sites fail alike, though names resolve",
+	return &finding{title: titleConnectionsBlocked,
 		evidence: []*probe.Result{one, another, r, g.hostCheck(probe.CheckRoute)},
-		advice:   "Sign in to the network if it wants that, or find out which proxy or VPN it wants: ask for its rules on ports 80 and 443."}
+		advice:   adviceConnectionsBlocked}
 }

@@ -3,43 +3,40 @@ package diagnose
 import (
 	"net/http"
 	"net/netip"
-	"netwatchd/internal/probe"
 	"slices"
-	"strconv"
+
+	"netwatchd/internal/probe"
 )
 
 func interception(g *groupedRound) *finding {
-	if r := first(g.controls, isIntercepted); r != nil && g.areControlsMostlyWrong() {
-		return &finding{title: "a captive portal or proxy answers in the place of others",
+	if r := first(g.controls, isForeignAnswer); r != nil && g.areControlsMostlyWrong() {
+		return &finding{title: titlePortal,
 			evidence: []*probe.Result{r, g.firstNetworkFailure(), g.serviceReached()}, aside: g.firstNetworkFailure() == nil}
 	}
 	if r := g.failure(func(r *probe.Result) bool { return isNetworkProbe(r) && isForeignCertificate(r) }); r != nil {
-		return &finding{title: issuerTitle(r), evidence: []*probe.Result{r, g.reachedControl()}, advice: "If your company inspects TLS, " +
-			"install its CA here and name its issuer in the configuration; if the issuer is a well-known one, update ca-certificates."}
+		return &finding{title: issuerTitle(r), advice: adviceIssuer, evidence: []*probe.Result{r, g.reachedControl()}}
 	}
 	if r := g.failure(isSignInRequest); r != nil {
-		return &finding{title: "someone on the way answers in its place: " + strconv.Itoa(r.Status) + " asks for a sign-in",
-			evidence: []*probe.Result{r, g.reachedControl()}}
+		return &finding{title: signInTitle(r), evidence: []*probe.Result{r, g.reachedControl()}}
 	}
 	if r, other := g.impersonated(); r != nil {
-		return &finding{title: "someone on the way answers TLS in the place of others: an unrelated site shows a wrong certificate as well",
-			evidence: []*probe.Result{r, other, g.reachedControl()}}
+		return &finding{title: titleTLSIntercepted, evidence: []*probe.Result{r, other, g.reachedControl()}}
 	}
 	if r, canary := rewrittenName(g); r != nil {
-		return &finding{title: resolverName(g, canary) + " invents addresses, and gave one for this name",
-			evidence: []*probe.Result{canary, r, g.reachedControl()}}
+		return &finding{title: rewrittenNameTitle(g, canary), evidence: []*probe.Result{canary, r, g.reachedControl()}}
 	}
 	return nil
 }
 
-// asksSignIn reports whether r met a network's or a proxy's own request for a sign-in. No server answers so about itself
-// (RFC 6585, 6; RFC 9110, 15.5.8), and no proxy is configured: that one has classes of its own.
+// isSignInRequest reports whether the network, or a proxy that is not configured here, answered r with a request for a
+// sign-in. No server sends these statuses about itself (RFC 6585, 6; RFC 9110, 15.5.8), and a configured proxy has classes
+// of its own.
 func isSignInRequest(r *probe.Result) bool {
 	return isNetworkProbe(r) && r.Class == probe.HTTPUnexpectedStatus &&
 		(r.Status == http.StatusNetworkAuthenticationRequired || r.Status == http.StatusProxyAuthRequired)
 }
 
-// impersonated is a request that met a wrong certificate, with a control that did so too, if no control met its own.
+// impersonated returns a request that got a wrong certificate, and a control that did too, unless any control got its own.
 func (g *groupedRound) impersonated() (r, control *probe.Result) {
 	wrong := func(r *probe.Result) bool {
 		return isTLS(r) && (r.Class == probe.TLSNameInvalid || r.Class == probe.TLSAuthorityInvalid || r.Class == probe.TLSUnexpectedIssuer)
@@ -53,31 +50,31 @@ func (g *groupedRound) impersonated() (r, control *probe.Result) {
 	return r, control
 }
 
-// controlsMostlyWrong reports whether more controls gave an answer that is not theirs than their own. One alone may have
-// changed, or have been taken over; a portal takes them all, or all but the one its makers thought of.
+// areControlsMostlyWrong reports whether more controls got an unexpected answer than the expected one. A single control may
+// have changed; a portal answers for all of them, or for all but the one that its makers let through.
 func (g *groupedRound) areControlsMostlyWrong() bool {
 	wrong, right := 0, 0
 	for _, r := range g.controls {
 		switch {
 		case r.OK():
 			right++
-		case isIntercepted(r):
+		case isForeignAnswer(r):
 			wrong++
 		}
 	}
 	return wrong > right
 }
 
-// strangeCertificate reports whether r met a certificate that someone else made for the service's name. Inspection always
-// signs with a CA of its own; a certificate that signed itself is what a server shows whose owner forgot to install one.
-// Where neither name is known it counts as someone else's: that wakes nobody.
+// isForeignCertificate reports whether r got a certificate that someone else issued for the service's name. TLS inspection
+// always signs with its own CA; a self-signed certificate is what a server presents if its owner forgot to install one. If
+// neither issuer nor subject is known, the certificate counts as foreign, because that pages nobody.
 func isForeignCertificate(r *probe.Result) bool {
 	return r.Class == probe.TLSUnexpectedIssuer || r.Class == probe.TLSAuthorityInvalid && !isSelfSigned(r)
 }
 
-// rewritten is a failure at an address that is the one every made-up name gets, with the lookup that shows it. A resolver
-// that rewrites NXDOMAIN is harmless for names that exist, so it takes the same address, or a stranger's answer where no
-// addresses are known.
+// rewrittenName returns a failure at the address that every made-up name gets, and the lookup that shows it. A resolver that
+// rewrites NXDOMAIN is harmless for names that exist, so the address must be the same, or if no addresses are known, the
+// answer must be someone else's.
 func rewrittenName(g *groupedRound) (failed, canary *probe.Result) {
 	canary = g.nameserver(probe.FromHost, probe.ResolverAsksCanary, func(r *probe.Result) bool { return r.Class == probe.DNSWrongAnswer })
 	failed = g.firstNetworkFailure()
@@ -90,7 +87,7 @@ func rewrittenName(g *groupedRound) (failed, canary *probe.Result) {
 		}
 		return failed, canary
 	}
-	if isIntercepted(failed) {
+	if isForeignAnswer(failed) {
 		return failed, canary
 	}
 	return nil, nil

@@ -1,19 +1,20 @@
 package diagnose
 
 import (
-	"netwatchd/internal/probe"
 	"slices"
+
+	"netwatchd/internal/probe"
 )
 
 func localPolicy(g *groupedRound) *finding {
-	open := g.hostCheck(probe.CheckSandbox)
+	sandbox := g.hostCheck(probe.CheckSandbox)
 	if r := g.failure(isDenied); r != nil {
-		return &finding{title: policyTitle(g, r), evidence: []*probe.Result{r, open, g.bestSuccess(), g.reachedControl()}}
+		return &finding{title: policyTitle(g, r), evidence: []*probe.Result{r, sandbox, g.bestSuccess(), g.reachedControl()}}
 	}
-	// The service fails some other way, and whatever it could be held against is refused by this host: the same rules
-	// that refuse the controls may well drop the service.
+	// The service fails in some other way, and this host blocks every control it could be compared with: the same rules
+	// may drop the service.
 	if r := first(g.controls, isDenied); r != nil && g.firstNetworkFailure() != nil && !slices.ContainsFunc(g.controls, not(isDenied)) {
-		return &finding{evidence: []*probe.Result{r, g.firstNetworkFailure(), open}}
+		return &finding{evidence: []*probe.Result{r, g.firstNetworkFailure(), sandbox}}
 	}
 	return nil
 }

@@ -3,26 +3,26 @@ package diagnose
 import "netwatchd/internal/probe"
 
 func brokenProxy(g *groupedRound) *finding {
-	past := first(g.direct, isOK)
+	direct := first(g.direct, isOK)
 	if r := g.failure(func(r *probe.Result) bool { return isProxyFailure(r) && g.directConfirmation(r) == nil }); r != nil {
-		return &finding{title: proxyTitle(g, r), evidence: []*probe.Result{r, past, g.controlViaSameProxy(r, isOK), g.reachedControl()}}
+		return &finding{title: proxyTitle(g, r), evidence: []*probe.Result{r, direct, g.controlViaSameProxy(r, isOK), g.reachedControl()}}
 	}
-	// It says that the connection stands, and whoever speaks at the other end is nobody's server.
+	// The proxy reports that the connection is established, but whoever answers the TLS handshake is not the server.
 	r := g.failure(func(r *probe.Result) bool { return r.Proxy != "" && isTLS(r) && r.Class.Layer() == "tls" })
 	if r == nil || g.forwardedControl(r) != nil {
 		return nil
 	}
-	if other := g.controlViaSameProxy(r, func(c *probe.Result) bool { return isTLS(c) && !c.OK() || isIntercepted(c) }); other != nil || past != nil {
-		return &finding{title: "the proxy " + r.Proxy + " takes connections and does not pass them on",
-			evidence: []*probe.Result{r, other, past, g.reachedControl()}}
+	if other := g.controlViaSameProxy(r, func(c *probe.Result) bool { return isTLS(c) && !c.OK() || isForeignAnswer(c) }); other != nil || direct != nil {
+		return &finding{title: notForwardedTitle(r),
+			evidence: []*probe.Result{r, other, direct, g.reachedControl()}}
 	}
 	return nil
 }
 
-// reported is a request past the proxy, if it shows that the proxy only reports what is so: it passes others on, and past
-// it the service is out of reach as well, while others are reached.
+// directConfirmation returns a request without the proxy that confirms what the proxy reported in r: the proxy forwards
+// other requests, and without it the service is unreachable too while other sites are reached.
 func (g *groupedRound) directConfirmation(r *probe.Result) *probe.Result {
-	if !hasWarning(r, "proxy_got_nowhere") || g.forwardedControl(r) == nil || g.directTLSControl() == nil {
+	if !hasWarning(r, probe.WarnProxyGotNowhere) || g.forwardedControl(r) == nil || g.directTLSControl() == nil {
 		return nil
 	}
 	return first(g.direct, func(p *probe.Result) bool {
@@ -30,7 +30,7 @@ func (g *groupedRound) directConfirmation(r *probe.Result) *probe.Result {
 	})
 }
 
-// directBySecure is a control that was reached by TLS and without a proxy.
+// directTLSControl returns a control that was reached by TLS and without a proxy.
 func (g *groupedRound) directTLSControl() *probe.Result {
 	return first(g.controls, func(c *probe.Result) bool { return c.OK() && c.Proxy == "" && isTLS(c) })
 }

@@ -3,8 +3,9 @@ package diagnose
 import (
 	"cmp"
 	"net/netip"
-	"netwatchd/internal/probe"
 	"slices"
+
+	"netwatchd/internal/probe"
 )
 
 func brokenResolver(g *groupedRound) *finding {
@@ -13,31 +14,31 @@ func brokenResolver(g *groupedRound) *finding {
 		return cmp.Or(noRouteToResolver(g), wrongAddress(g))
 	}
 	conf := g.failedHostCheck(probe.CheckResolvConf)
-	switch elsewhere := g.otherNameserver(r); {
+	switch other := g.otherNameserver(r); {
 	case conf != nil || r.Class == probe.DNSNoNameserver:
-		return &finding{title: "no nameserver is configured", evidence: []*probe.Result{cmp.Or(conf, r), r, elsewhere, g.reachedControl()},
-			advice: "Put a nameserver into /etc/resolv.conf: the file is missing, empty or unreadable."}
-	case elsewhere != nil:
-		return &finding{title: resolverTitle(g, r) + othersKnow(r), evidence: []*probe.Result{r, elsewhere, g.reachedControl()}, advice: resolverAdvice(r)}
+		return &finding{title: titleNoNameserver, advice: adviceNoNameserver,
+			evidence: []*probe.Result{cmp.Or(conf, r), r, other, g.reachedControl()}}
+	case other != nil:
+		return &finding{title: contrastTitle(g, r), advice: resolverAdvice(r), evidence: []*probe.Result{r, other, g.reachedControl()}}
 	case r.Class == probe.DNSWrongAnswer && isBlockListed(r) && g.nameserver(probe.Direct, probe.ResolverAsksService, isNameserverAnswer) == nil:
-		// nobody publishes 0.0.0.0 for a service: the answer itself is the sign of a block list
+		// nobody publishes 0.0.0.0 for a service: the answer itself shows a block list
 		return &finding{title: resolverTitle(g, r), evidence: []*probe.Result{r, g.reachedControl()}, advice: resolverAdvice(r)}
 	}
 	return deadResolver(g, r)
 }
 
-// noWayToResolver is the finding that this host reaches others, but has no route to its own nameserver.
+// noRouteToResolver finds that this host reaches other sites, but has no route to its own nameserver.
 func noRouteToResolver(g *groupedRound) *finding {
 	r := g.failure(func(r *probe.Result) bool { return isUnroutable(r) && r.Phase == probe.Resolve })
 	if r == nil || g.reachedControl() == nil {
 		return nil
 	}
-	return &finding{title: "this host has no route to " + resolverName(g, r), evidence: []*probe.Result{r,
-		g.nameserver(probe.Direct, probe.ResolverAsksService, isOK), g.reachedControl()}, advice: resolverAdvice(r)}
+	return &finding{title: noRouteToResolverTitle(g, r), advice: resolverAdvice(r),
+		evidence: []*probe.Result{r, g.nameserver(probe.Direct, probe.ResolverAsksService, isOK), g.reachedControl()}}
 }
 
-// elsewhere is a nameserver that resolves the service's name while r could not. One that gives the very answer that was
-// not wanted of r is no contrast.
+// otherNameserver returns a lookup at another nameserver that resolved the service's name while r could not. A nameserver
+// that returns the same wrong answer as r proves nothing.
 func (g *groupedRound) otherNameserver(r *probe.Result) *probe.Result {
 	match := func(other *probe.Result) bool {
 		another := other.Server != r.Server || r.Server == ""
@@ -50,7 +51,7 @@ func (g *groupedRound) otherNameserver(r *probe.Result) *probe.Result {
 	return g.nameserver(probe.FromHost, probe.ResolverAsksService, match)
 }
 
-// deadResolver is the finding that no name resolves here, not only the service's, although the world can be reached.
+// deadResolver finds that no name resolves on this host, not only the service's, although other sites can be reached.
 func deadResolver(g *groupedRound, r *probe.Result) *finding {
 	if g.resolvedControlName() != nil {
 		return nil
@@ -69,8 +70,8 @@ func deadResolver(g *groupedRound, r *probe.Result) *finding {
 	return &finding{title: resolverTitle(g, r), evidence: []*probe.Result{r, dead, contrast}, advice: resolverAdvice(r)}
 }
 
-// wrongAddress is the finding that the name resolves, but not to what others are told, and the connection fails as it
-// would then.
+// wrongAddress finds that the name resolves to another address than elsewhere, and that the connection fails as it would
+// for that reason.
 func wrongAddress(g *groupedRound) *finding {
 	if family := g.missingFamily(); family != 0 {
 		return &finding{title: familyTitle(g, family), evidence: []*probe.Result{g.firstNetworkFailure(), g.configuredAnswer(),
@@ -79,20 +80,20 @@ func wrongAddress(g *groupedRound) *finding {
 	if f := strayAddress(g); f != nil {
 		return f
 	}
-	// A CDN may give every resolver another address, but no address of its own shows a certificate for another name.
+	// A CDN may return a different address to every resolver, but none of its addresses presents a certificate for another name.
 	here, there := g.answers(probe.FromHost), g.answers(probe.Direct)
 	if r := g.failureOf(probe.TLSNameInvalid); r != nil && len(here) > 0 && len(there) > 0 && !overlaps(here, there) {
-		return &finding{title: resolverName(g, g.configuredAnswer()) + " gives an address that is not the service's", evidence: []*probe.Result{r,
+		return &finding{title: otherAddressTitle(g), evidence: []*probe.Result{r,
 			g.configuredAnswer(), g.nameserver(probe.Direct, probe.ResolverAsksService, isOK), g.reachedControl()}}
 	}
 	return unpublishedAddress(g)
 }
 
-// missesFamily is 4 or 6 if the configured nameservers withhold addresses of that family, public ones know some, and the
-// connection over the other one fails; else 0.
+// missingFamily returns 4 or 6 if the configured nameservers return no address of that family although public ones do, and
+// the connection over the other family fails; otherwise 0.
 //
-// To lack A is always a fault. To lack AAAA is not: networks without IPv6 filter it out. It is one only where IPv4 has
-// no route.
+// A missing A record is always a fault. A missing AAAA record is not, because networks without IPv6 filter it out: it is
+// a fault only if IPv4 has no route.
 func (g *groupedRound) missingFamily() int {
 	broken := g.failure(func(r *probe.Result) bool {
 		return isNetworkProbe(r) && r.Kind != probe.KindDNS && (r.Phase == probe.Connect || r.Class == probe.LocalNoRoute)
@@ -113,9 +114,9 @@ func (g *groupedRound) missingFamily() int {
 	return 0
 }
 
-// ledAstray is the finding that the connection that failed was not made to any of the addresses that nameservers give: the
-// hosts file or a search domain has the name lead elsewhere. Since a CDN may give another one each time it is asked, it takes
-// a certificate for another name as well, or an address that nobody publishes.
+// unpublishedAddress finds that the failed connection was not made to any address that nameservers return: the hosts file
+// or a search domain makes the name resolve to another address. Because a CDN may return a different address each time, a
+// certificate for another name is required too, or an address that nobody publishes.
 func unpublishedAddress(g *groupedRound) *finding {
 	r := g.failure(func(r *probe.Result) bool {
 		peer, err := netip.ParseAddrPort(r.Peer)
@@ -126,22 +127,21 @@ func unpublishedAddress(g *groupedRound) *finding {
 	if r == nil {
 		return nil
 	}
-	return &finding{title: "its name leads to " + r.Peer + " here, which no nameserver says",
+	return &finding{title: unpublishedAddressTitle(r), advice: adviceUnpublished,
 		evidence: []*probe.Result{r, g.nameserver(probe.FromHost, probe.ResolverAsksService, isOK),
-			g.nameserver(probe.Direct, probe.ResolverAsksService, isOK), g.reachedControl()},
-		advice: "Look at /etc/hosts, and at search and ndots in /etc/resolv.conf: they lead programs elsewhere."}
+			g.nameserver(probe.Direct, probe.ResolverAsksService, isOK), g.reachedControl()}}
 }
 
-// deny reports whether nameservers give the service addresses of addr's family, and not this one.
+// isUnpublished reports whether nameservers return addresses of addr's family for the service, but not addr.
 func (g *groupedRound) isUnpublished(addr netip.Addr) bool {
 	others := false
 	for _, r := range g.nameservers {
 		for _, text := range r.Answers {
-			given, err := netip.ParseAddr(text)
-			if r.Role != probe.ResolverAsksService || err != nil || given.Unmap().Is4() != addr.Is4() {
+			returned, err := netip.ParseAddr(text)
+			if r.Role != probe.ResolverAsksService || err != nil || returned.Unmap().Is4() != addr.Is4() {
 				continue
 			}
-			if given.Unmap() == addr {
+			if returned.Unmap() == addr {
 				return false
 			}
 			others = true
@@ -150,9 +150,9 @@ func (g *groupedRound) isUnpublished(addr netip.Addr) bool {
 	return others
 }
 
-// strayAddress is the finding that the service is not where this host is told to look for it: it fails there, and was
-// reached by the address others give; or the address is written in /etc/hosts and no nameserver gives it; or it is a
-// private one, as a VPN leaves it behind, while the world is given public ones.
+// strayAddress finds that the service is not at the address that this host uses. The connection fails there, and one of
+// these holds: the service was reached at the address that other resolvers return; or the address is in /etc/hosts and no
+// nameserver returns it; or it is a private address, as a VPN leaves it behind, while public resolvers return public ones.
 func strayAddress(g *groupedRound) *finding {
 	r := g.failure(func(r *probe.Result) bool {
 		return isNetworkProbe(r) && r.Proxy == "" && r.Phase > probe.Resolve && len(r.Answers) > 0 && r.Class.Layer() != "local"
@@ -165,12 +165,12 @@ func strayAddress(g *groupedRound) *finding {
 		there := addresses(other)
 		return other.OK() && len(there) > 0 && !overlaps(here, there)
 	}
-	past, told := first(g.direct, stray), g.nameserver(probe.Direct, probe.ResolverAsksService, stray)
-	if told == nil && fromHostsFile(r) {
-		told = g.nameserver(probe.FromHost, probe.ResolverAsksService, stray)
+	direct, lookup := first(g.direct, stray), g.nameserver(probe.Direct, probe.ResolverAsksService, stray)
+	if lookup == nil && fromHostsFile(r) {
+		lookup = g.nameserver(probe.FromHost, probe.ResolverAsksService, stray)
 	}
-	if past == nil && (told == nil || !fromHostsFile(r) && (!allPrivate(here) || allPrivate(addresses(told)))) {
+	if direct == nil && (lookup == nil || !fromHostsFile(r) && (!allPrivate(here) || allPrivate(addresses(lookup)))) {
 		return nil
 	}
-	return &finding{title: strayTitle(g, r), evidence: []*probe.Result{r, past, told, g.reachedControl()}, advice: strayAdvice(r)}
+	return &finding{title: strayTitle(g, r), evidence: []*probe.Result{r, direct, lookup, g.reachedControl()}, advice: strayAdvice(r)}
 }

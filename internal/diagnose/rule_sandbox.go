@@ -1,8 +1,9 @@
 package diagnose
 
 import (
-	"netwatchd/internal/probe"
 	"slices"
+
+	"netwatchd/internal/probe"
 )
 
 func closedSandbox(g *groupedRound) *finding {
@@ -13,17 +14,17 @@ func closedSandbox(g *groupedRound) *finding {
 	f := &finding{evidence: []*probe.Result{r, g.bestSuccess(), g.sandboxCheck(), g.counterpart(r), g.reachedControl()}, aside: g.bestSuccess() == nil}
 	switch run := r.Kind == probe.KindExec; {
 	case run && f.aside:
-		f.title = "the agent's run inside the sandbox is refused the network as well"
+		f.title = titleRunInSandboxToo
 	case run:
-		f.title = "the agent's run fails inside its sandbox only"
+		f.title = titleRunInSandbox
 	case f.aside:
-		f.title = "its sandbox refuses the network as well, though it should not"
+		f.title = titleSandboxToo
 	}
 	return f
 }
 
-// shutOut reports whether twin r failed because of the sandbox: the kernel said so, or the same attempt just succeeded
-// outside. What is closed as wanted counts only if the agent itself was run in there: then someone waits for its answer.
+// blockedBySandbox reports whether sandbox probe r failed because of the sandbox: the kernel denied it, or the same attempt
+// just succeeded outside. If the sandbox is closed as wanted, only a run of the agent counts: someone waits for its answer.
 func (g *groupedRound) blockedBySandbox(r *probe.Result) bool {
 	if r.OK() || isInexplicable(r) || isNotStarted(r) || g.isUnneededInSandbox(r) {
 		return false
@@ -34,15 +35,15 @@ func (g *groupedRound) blockedBySandbox(r *probe.Result) bool {
 	return g.Expect.Sandbox == WantOpen && (isDenied(r) || g.counterpart(r) != nil)
 }
 
-// otherwiseFine reports whether r is a lookup nobody needs in there: the same name was reached without it.
+// isUnneededInSandbox reports whether r does not matter, because the same probe succeeded, or the name was reached without it.
 func (g *groupedRound) isUnneededInSandbox(r *probe.Result) bool {
 	return slices.ContainsFunc(g.sandbox, func(other *probe.Result) bool {
 		return other.OK() && (isSameProbe(r, other) || isUnneededLookup(r, other))
 	})
 }
 
-// counterpart is the attempt from the host that succeeded where twin r did not: the same one if it was made, or else any
-// that shows that the service is fine.
+// counterpart returns the attempt from the host that succeeded where sandbox probe r did not: the same probe if the host
+// ran it, otherwise any that shows that the service is healthy.
 func (g *groupedRound) counterpart(r *probe.Result) *probe.Result {
 	same := func(other *probe.Result) bool { return isSameProbe(r, other) }
 	if first(g.service, same) == nil {

@@ -1,8 +1,9 @@
 package diagnose
 
 import (
-	"netwatchd/internal/probe"
 	"strings"
+
+	"netwatchd/internal/probe"
 )
 
 func openSandbox(g *groupedRound) *finding {
@@ -16,8 +17,9 @@ func openSandbox(g *groupedRound) *finding {
 	return &finding{evidence: []*probe.Result{r, g.bestSuccess(), g.sandboxCheck()}}
 }
 
-// through reports whether twin r got out of the sandbox. A refused connection shows nothing: an empty namespace refuses
-// as well. Neither does an answer of the sandbox's own proxy, unless a certificate proves that it passed the request on.
+// escapedSandbox reports whether sandbox probe r reached the network. A refused connection proves nothing: an empty
+// namespace refuses too. Nor does an answer of the sandbox's own proxy, unless a certificate proves that it forwarded the
+// request.
 func escapedSandbox(r *probe.Result) bool {
 	layer := r.Class.Layer()
 	switch {
@@ -26,7 +28,7 @@ func escapedSandbox(r *probe.Result) bool {
 	case r.Kind == probe.KindExec:
 		return r.Class == probe.ExecUsageLimit || r.Class == probe.ExecRateLimited || r.Class == probe.ExecOverloaded
 	case r.Kind == probe.KindDNS:
-		return isNameserverAnswer(r) // a nameserver's no has come through as well
+		return isNameserverAnswer(r) // a negative answer came from a nameserver too
 	case r.Proxy != "":
 		return layer == "http" && isAnswered(r) && strings.HasPrefix(r.Target, "https://")
 	}

@@ -12,8 +12,8 @@ func brokenStream(g *groupedRound) *finding {
 		case isInexplicable(r) || r.Phase <= probe.Resolve && r.Class != probe.ExecStreamCut:
 			return false
 		case isSilent(r) && g.lossyControl() != nil:
-			return false // see unexplainedWire
-		case r.Class == probe.ExecStreamCut: // the service began to answer the agent, and its answer was cut
+			return false // see unexplainedNetwork
+		case r.Class == probe.ExecStreamCut: // the service began to answer the agent, and its answer was disconnected
 			return g.bestSuccess() != nil && g.isNameResolved()
 		case r.Kind != probe.KindStream:
 			return false
@@ -24,5 +24,5 @@ func brokenStream(g *groupedRound) *finding {
 		return nil
 	}
 	works := first(g.service, func(r *probe.Result) bool { return r.Kind == probe.KindHTTP && r.OK() })
-	return &finding{title: "HTTP works, but the stream " + verb(r), evidence: []*probe.Result{r, works, control}}
+	return &finding{title: streamTitle(r), evidence: []*probe.Result{r, works, control}}
 }

@@ -6,16 +6,16 @@ func unexpectedAnswer(g *groupedRound) *finding {
 	r := g.failureOf(probe.HTTPUnexpectedStatus, probe.HTTPUnexpectedHeader, probe.HTTPUnexpectedBody, probe.HTTPUnauthorized,
 		probe.HTTPRedirected)
 	if r != nil && g.isAuthenticated(r) {
-		return &finding{title: "the service " + verb(r) + ", not as configured", evidence: []*probe.Result{r, g.reachedControl()}}
+		return &finding{title: unexpectedTitle(r), evidence: []*probe.Result{r, g.reachedControl()}}
 	}
-	// What brokenResolver did not put down to the resolver is what the world is told.
+	// A wrong answer that brokenResolver did not blame on the resolver is what every resolver returns.
 	if r = g.failureOf(probe.DNSWrongAnswer); r != nil {
-		return &finding{title: "its name resolves, but not as configured", evidence: []*probe.Result{r,
+		return &finding{title: titleUnexpectedName, evidence: []*probe.Result{r,
 			g.nameserver(probe.Direct, probe.ResolverAsksService, not(isOK)), g.reachedControl()}}
 	}
 	if r = g.failure(func(r *probe.Result) bool { return r.Class == probe.ExecUnexpectedOutput }); r != nil {
-		return &finding{title: "the agent's run ends well, but does not say what it should", evidence: []*probe.Result{r, g.bestSuccess()},
-			advice: "Read the output in the evidence: either the model answers in other words, or the expectation is out of date."}
+		return &finding{title: titleUnexpectedOutput, advice: adviceUnexpectedOutput,
+			evidence: []*probe.Result{r, g.bestSuccess()}}
 	}
 	return nil
 }

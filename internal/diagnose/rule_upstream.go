@@ -2,8 +2,8 @@ package diagnose
 
 import "netwatchd/internal/probe"
 
-// upstream is the one cause of the service that wakes people by default: it wants a control that was reached, and a name
-// that was resolved or that everyone agrees is gone.
+// upstream pages people by default. It therefore requires a control that was reached, and a name that resolved or that
+// every resolver reports as missing.
 func upstream(g *groupedRound) *finding {
 	control := g.reachedControl()
 	if control == nil {
@@ -16,15 +16,15 @@ func upstream(g *groupedRound) *finding {
 		return g.isServiceFault(r) && r.Phase > probe.Resolve && (isNetworkProbe(r) || g.isNameResolved())
 	})
 	if r != nil && g.isPathSuspect(r) {
-		return nil // see unexplainedWire
+		return nil // see unexplainedNetwork
 	}
 	if r != nil {
-		return &finding{title: "the service " + verb(r), evidence: []*probe.Result{r, control, g.configuredAnswer()}}
+		return &finding{title: serviceTitle(r), evidence: []*probe.Result{r, control, g.configuredAnswer()}}
 	}
 	if r = g.failure(func(r *probe.Result) bool { return g.directConfirmation(r) != nil }); r != nil {
-		past := g.directConfirmation(r)
-		return &finding{title: "the service " + verb(past) + "; the proxy does not reach it either",
-			evidence: []*probe.Result{past, r, g.forwardedControl(r), g.directTLSControl()}}
+		direct := g.directConfirmation(r)
+		return &finding{title: serviceBehindProxyTitle(direct),
+			evidence: []*probe.Result{direct, r, g.forwardedControl(r), g.directTLSControl()}}
 	}
 	r = g.failure(isNameFailure)
 	if r == nil || !nameGone(r) {
@@ -34,11 +34,10 @@ func upstream(g *groupedRound) *finding {
 	if direct == nil || g.resolvedControlName() == nil {
 		return nil
 	}
-	return &finding{title: goneTitle(r),
-		evidence: []*probe.Result{r, direct, g.resolvedControlName(), control}}
+	return &finding{title: nameGoneTitle(r), evidence: []*probe.Result{r, direct, g.resolvedControlName(), control}}
 }
 
-// serviceFault reports whether r ended in a way that is the service's own doing once the way to it is known to be good.
+// isServiceFault reports whether the service is to blame for how r ended, once the network path is known to work.
 func (g *groupedRound) isServiceFault(r *probe.Result) bool {
 	switch r.Class {
 	case probe.TCPRefused, probe.TCPTimedOut, probe.TCPReset, probe.TCPClosed, probe.TCPAddressUnreachable,
@@ -48,7 +47,7 @@ func (g *groupedRound) isServiceFault(r *probe.Result) bool {
 	case probe.TLSAuthorityInvalid:
 		return isNetworkProbe(r) && isSelfSigned(r)
 	case probe.TLSDateInvalid:
-		// without anyone's Date it may as well be this host's clock
+		// without any Date header, this host's clock may be wrong
 		_, known := g.clockSkew()
 		return isNetworkProbe(r) && known && !g.isClockToBlame(r)
 	case probe.ExecOverloaded:
@@ -57,8 +56,8 @@ func (g *groupedRound) isServiceFault(r *probe.Result) bool {
 	return false
 }
 
-// allAgreeGone is a public resolver's word that the service's name is gone, if that resolver works and no other one
-// knows the name.
+// agreedNameGone returns a public resolver's answer that the service's name does not exist, if that resolver works and no
+// other one knows the name.
 func (g *groupedRound) agreedNameGone() *probe.Result {
 	for _, r := range g.nameservers {
 		if r.Role == probe.ResolverAsksService && isNameserverAnswer(r) && !nameGone(r) {

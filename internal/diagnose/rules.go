@@ -2,26 +2,27 @@ package diagnose
 
 import "netwatchd/internal/probe"
 
-// A finding is a cause that shows in a round, with what shows it.
+// A finding is a cause found in a round, with the results that show it.
 type finding struct {
 	cause    Cause
-	title    string          // after "codex: "; empty: the cause's own
+	title    string          // to be read after "codex: "; empty: the cause's own
 	advice   string          // empty: the cause's own
 	evidence []*probe.Result // the decisive one first, then the contrast that proves it; nil ones are left out
-	aside    bool            // true, but not why the service fails: never the one cause
+	note     string          // a second, smaller sentence
+	aside    bool            // the finding is true, but not why the service fails: it is never the main cause
 }
 
-// A rule looks for one cause, and says nothing (nil) if it does not show.
+// A rule looks for one cause. It returns nil if the round does not show it.
 type rule struct {
 	cause Cause
 	find  func(*groupedRound) *finding
 }
 
-// rules in order of precedence: the first that speaks names the cause, and may assume that none before it does. What the
-// later ones find stands beside it, unless the cause hides it.
+// rules are in order of precedence. The first that matches names the cause, and may assume that none before it matches.
+// What later ones find is listed beside it, unless the cause hides it.
 //
-// Inconclusive stands in it three times. Each is a gate: what follows speaks of a world in which the rung below it is
-// well, so that a failure of the host can never be put down to the agent, nor one of the agent to the sandbox.
+// Inconclusive is in the list three times. Each is a gate: the rules after it apply only if the rung below is healthy, so
+// that a failure of the host is never blamed on the agent, nor a failure of the agent on the sandbox.
 var rules = []rule{
 	{SelfSandboxed, selfSandboxed},
 	{LocalPolicy, localPolicy},

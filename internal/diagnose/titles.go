@@ -4,17 +4,73 @@ import (
 	"cmp"
 	"fmt"
 	"net"
-	"netwatchd/internal/probe"
 	"strconv"
 	"strings"
 	"time"
+
+	"netwatchd/internal/humanize"
+	"netwatchd/internal/probe"
+)
+
+// Every title is in this file. A title is read after "codex: ", so it begins in lower case and has no full stop.
+
+// titles has the title of each cause, for verdicts that have no more exact one, for alerts and for the manual.
+var titles = [...]string{
+	Starting:         "not judged yet: the first round is still running",
+	Suspended:        "not judged: this host has just resumed from suspend",
+	SelfSandboxed:    "cannot tell from here: netwatchd itself runs in a sandbox without network",
+	LocalPolicy:      "a firewall or security policy on this host blocks the connection",
+	HostOffline:      "this host is offline",
+	Proxy:            "the configured proxy does not work",
+	Resolver:         "DNS does not work on this host",
+	Interception:     "traffic is intercepted: a captive portal, TLS inspection or a resolver that rewrites answers",
+	Clock:            "this host's clock is wrong, so certificates look expired or not yet valid",
+	EdgeBlocked:      "its CDN blocks this IP address",
+	Upstream:         "the service is down",
+	UnexpectedAnswer: "the service answers, but not as configured",
+	Stream:           "HTTP works, but streams do not",
+	Account:          "the agent's account is rejected",
+	Agent:            "the agent's installation is broken",
+	Sandbox:          "reachable from this host, but not from the agent's sandbox",
+	SandboxOpen:      "the agent's sandbox has network access, although it should be closed",
+	ResolverDegraded: "a nameserver fails, but names still resolve",
+	IPv6:             "IPv6 is broken, IPv4 works",
+	IPv4:             "IPv4 is broken, IPv6 works",
+	Degraded:         "slow, or not always reachable",
+	Healthy:          "reachable",
+	Inconclusive:     "cannot tell whose fault it is",
+}
+
+// Titles and notes that need no evidence.
+const (
+	titleNoRouteToService   = "this host has no route to the service, although it reaches other sites"
+	titleNothingOutside     = "this host is offline: neither the controls nor public resolvers answer"
+	titleConnectionsBlocked = "DNS works, but this network blocks every outbound connection"
+	titleNoNameserver       = "no nameserver is configured"
+	titlePortal             = "a captive portal or a proxy answers instead of the real sites"
+	titleTLSIntercepted     = "TLS is intercepted: an unrelated site also presents a wrong certificate"
+	titleUnexpectedName     = "its name resolves, but not as configured"
+	titleUnexpectedOutput   = "the agent's run succeeds, but its output is not the expected one"
+	titlePolicyForAgent     = "a security policy on this host blocks the agent's connections, but not those of other programs"
+	titleTLSBlocked         = "TLS to unrelated sites fails too, while plain HTTP works: the network path is at fault"
+	titlePathRejects        = "a firewall on the network path rejects the connection"
+	titlePacketLoss         = "packets are lost, on the network path to unrelated sites too"
+	titleNothingTried       = "cannot tell: nothing was tried from this host"
+	titleRunInSandbox       = "the agent's run fails only inside its sandbox"
+	titleRunInSandboxToo    = "the agent's run inside the sandbox is denied network access too"
+	titleSandboxToo         = "its sandbox is denied network access too, although it should be open"
+	titleFirstNameserver    = "the first nameserver fails, but names still resolve"
+	titleSometimes          = "not always reachable: some attempts of a round fail and others succeed"
+
+	noteClosedAsWanted = "the sandbox has no network, as configured"
+	noteClosed         = "the sandbox has no network"
 )
 
 func (g *groupedRound) title(f *finding) string {
-	return g.Service + ": " + cmp.Or(f.title, f.cause.About().Title)
+	return g.Service + ": " + cmp.Or(f.title, titles[f.cause])
 }
 
-// says tells how r ended, as a verb that follows its subject: "the service refuses connections".
+// verb tells how r ended, to be read after its subject: "the service refuses connections".
 func verb(r *probe.Result) string {
 	switch r.Class {
 	case probe.HTTPServerError:
@@ -25,9 +81,9 @@ func verb(r *probe.Result) string {
 		switch {
 		case r.TLS == nil || r.TLS.NotAfter.IsZero():
 		case r.TLS.NotAfter.After(r.Start):
-			return "shows a certificate that is not valid yet"
+			return "presents a certificate that is not valid yet"
 		default:
-			return "shows a certificate that is out of date since " + r.TLS.NotAfter.UTC().Format(time.DateOnly)
+			return "presents a certificate that expired on " + r.TLS.NotAfter.UTC().Format(time.DateOnly)
 		}
 	}
 	if words, known := verbs[r.Class]; known {
@@ -45,47 +101,57 @@ func withStatus(without, with string, status int) string {
 
 var verbs = map[probe.Class]string{
 	probe.DNSTimeout:            "does not answer",
-	probe.DNSUnreachable:        "cannot be reached",
-	probe.DNSNameNotResolved:    "says that the name does not exist",
-	probe.DNSNoData:             "knows no address for the name",
+	probe.DNSUnreachable:        "is unreachable",
+	probe.DNSNameNotResolved:    "reports that the name does not exist",
+	probe.DNSNoData:             "has no address for the name",
 	probe.DNSServfail:           "fails (SERVFAIL)",
 	probe.DNSRefused:            "refuses to answer",
-	probe.DNSFailed:             "answers what nobody can read",
-	probe.DNSWrongAnswer:        "gives a wrong answer",
+	probe.DNSFailed:             "returns malformed answers",
+	probe.DNSWrongAnswer:        "returns a wrong answer",
 	probe.TCPRefused:            "refuses connections",
 	probe.TCPTimedOut:           "does not answer",
 	probe.TCPReset:              "resets connections",
-	probe.TCPClosed:             "closes connections at once",
-	probe.TCPAddressUnreachable: "cannot be reached: the network says so",
-	probe.TLSAuthorityInvalid:   "shows a certificate it signed itself",
-	probe.TLSDateInvalid:        "shows a certificate that is out of date",
-	probe.TLSNameInvalid:        "shows a certificate for another name",
-	probe.TLSTimedOut:           "accepts connections and then says nothing",
-	probe.TLSClosed:             "ends connections during the TLS handshake",
-	probe.TLSProtocolError:      "does not speak TLS as it should",
-	probe.HTTPTimedOut:          "accepts requests and does not answer them",
-	probe.HTTPClosed:            "ends connections without an answer",
-	probe.HTTPProtocolError:     "does not speak HTTP as it should",
+	probe.TCPClosed:             "closes connections immediately",
+	probe.TCPAddressUnreachable: "is unreachable: a router reports that it cannot forward to it",
+	probe.TLSAuthorityInvalid:   "presents a self-signed certificate",
+	probe.TLSDateInvalid:        "presents a certificate that is expired or not valid yet",
+	probe.TLSNameInvalid:        "presents a certificate for another name",
+	probe.TLSTimedOut:           "accepts connections but does not answer the TLS handshake",
+	probe.TLSClosed:             "closes connections during the TLS handshake",
+	probe.TLSProtocolError:      "breaks the TLS protocol",
+	probe.HTTPTimedOut:          "accepts requests but does not answer them",
+	probe.HTTPClosed:            "closes connections without an answer",
+	probe.HTTPProtocolError:     "breaks the HTTP protocol",
 	probe.HTTPUnexpectedHeader:  "answers with other headers",
 	probe.HTTPUnexpectedBody:    "answers with another body",
 	probe.HTTPUnauthorized:      "answers 401",
-	probe.HTTPRedirected:        "redirects elsewhere",
-	probe.StreamUpgradeRefused:  "is refused",
-	probe.StreamCut:             "is cut",
-	probe.StreamIdleCut:         "is cut when it is idle",
+	probe.HTTPRedirected:        "redirects to another URL",
+	probe.StreamUpgradeRefused:  "upgrade is refused",
+	probe.StreamCut:             "is disconnected",
+	probe.StreamIdleCut:         "is disconnected when idle",
 	probe.StreamStalled:         "stalls",
-	probe.ExecOverloaded:        "turns the agent away: it is overloaded",
-	probe.ExecStreamCut:         "of the agent's answer is cut",
+	probe.ExecOverloaded:        "rejects the agent because it is overloaded",
+	probe.ExecStreamCut:         "of the agent's answer is disconnected",
 }
+
+func serviceTitle(r *probe.Result) string { return "the service " + verb(r) }
+
+func serviceBehindProxyTitle(direct *probe.Result) string {
+	return serviceTitle(direct) + "; the proxy cannot reach it either"
+}
+
+func unexpectedTitle(r *probe.Result) string { return serviceTitle(r) + ", not as configured" }
+
+func streamTitle(r *probe.Result) string { return "HTTP works, but the stream " + verb(r) }
 
 func policyTitle(g *groupedRound, r *probe.Result) string {
 	if r.Kind == probe.KindExec && g.bestSuccess() != nil {
-		return "this host's own security policy refuses the agent's connections, not those of others"
+		return titlePolicyForAgent
 	}
-	return LocalPolicy.About().Title
+	return titles[LocalPolicy]
 }
 
-// offlineTitle says what is missing; the look at the interfaces has said it better.
+// offlineTitle names what is missing. A failed check of the interfaces has named it more exactly.
 func offlineTitle(g *groupedRound, r *probe.Result) string {
 	missing, _, explained := strings.Cut(r.Why, ":")
 	route := g.hostCheck(probe.CheckRoute)
@@ -95,33 +161,34 @@ func offlineTitle(g *groupedRound, r *probe.Result) string {
 	case r.Class == probe.LocalNoInterface:
 		return "this host is offline: no network interface is up"
 	case r.Class == probe.LocalNoRoute && route != nil && route.OK() && r.Phase > probe.Resolve:
-		return "this host is offline: its router does not answer on this link"
+		return "this host is offline: its gateway does not answer on this link"
 	case r.Class == probe.LocalNoRoute:
 		return "this host is offline: there is no default route"
 	}
-	return HostOffline.About().Title
+	return titles[HostOffline]
 }
 
 func proxyTitle(g *groupedRound, r *probe.Result) string {
-	proxy := "the proxy"
-	if r.Proxy != "" {
-		proxy += " " + r.Proxy
-	}
+	proxy := strings.TrimSpace("the proxy " + r.Proxy)
 	switch r.Class {
 	case probe.ProxyRefused:
 		return proxy + " refuses connections"
 	case probe.ProxyUnreachable:
-		return proxy + " cannot be reached"
+		return proxy + " is unreachable"
 	case probe.ProxyAuthRequired:
-		return proxy + " wants credentials"
+		return proxy + " requires credentials"
 	}
 	if g.controlViaSameProxy(r, isOK) != nil {
-		return proxy + " does not pass the request on, though it does for others"
+		return proxy + " does not forward requests to the service, but forwards others"
 	}
-	return proxy + " does not pass the request on"
+	return proxy + " does not forward requests"
 }
 
-// resolverName names the nameserver r was asked of, or a configured one that failed as well.
+func notForwardedTitle(r *probe.Result) string {
+	return "the proxy " + r.Proxy + " accepts connections but does not forward them"
+}
+
+// resolverName names the nameserver that r queried, or else a configured one that failed too.
 func resolverName(g *groupedRound, r *probe.Result) string {
 	server := r.Server
 	if server == "" {
@@ -139,13 +206,13 @@ func resolverTitle(g *groupedRound, r *probe.Result) string {
 	words, known := verbs[r.Class]
 	switch {
 	case r.Class == probe.DNSWrongAnswer && len(r.Answers) > 0:
-		words = "answers " + r.Answers[0]
+		words = "returns " + r.Answers[0]
 	case r.Class == probe.DNSFailed && r.RCode != "":
 		words = "fails (" + r.RCode + ")"
 	case !known || r.Class.Layer() != "dns":
 		words = "does not work (" + r.Class.String() + ")"
-	case hasWarning(r, "dns_not_asked"):
-		return "no nameserver is asked for its name"
+	case hasWarning(r, probe.WarnNotAsked):
+		return "no nameserver is queried for its name"
 	}
 	if fromHostsFile(r) {
 		return "/etc/hosts " + words
@@ -153,59 +220,88 @@ func resolverTitle(g *groupedRound, r *probe.Result) string {
 	return resolverName(g, r) + " " + words
 }
 
-// strayTitle says who gave the address at which the service is not.
-func strayTitle(g *groupedRound, r *probe.Result) string {
-	who := resolverName(g, r)
-	if fromHostsFile(r) {
-		who = "/etc/hosts"
+// contrastTitle adds to resolverTitle that another nameserver has the name that r reports as missing.
+func contrastTitle(g *groupedRound, r *probe.Result) string {
+	if nameGone(r) {
+		return resolverTitle(g, r) + "; other resolvers resolve the name"
 	}
-	return who + " gives " + r.Answers[0] + " for its name, where the service is not; others give another address"
+	return resolverTitle(g, r)
 }
 
-func othersKnow(r *probe.Result) string {
-	if nameGone(r) {
-		return "; others know it"
+func degradedResolverTitle(g *groupedRound, r *probe.Result) string {
+	return resolverTitle(g, r) + ", but names still resolve"
+}
+
+func unneededResolverTitle(g *groupedRound, r *probe.Result) string {
+	return resolverTitle(g, r) + ", but the service is reached without it"
+}
+
+func noRouteToResolverTitle(g *groupedRound, r *probe.Result) string {
+	return "this host has no route to " + resolverName(g, r)
+}
+
+func rewritingResolverTitle(g *groupedRound, canary *probe.Result) string {
+	return resolverName(g, canary) + " returns addresses for names that do not exist"
+}
+
+func rewrittenNameTitle(g *groupedRound, canary *probe.Result) string {
+	return resolverName(g, canary) + " makes up addresses, and made one up for this name"
+}
+
+func otherAddressTitle(g *groupedRound) string {
+	return resolverName(g, g.configuredAnswer()) + " resolves the name to an address that is not the service's"
+}
+
+func unpublishedAddressTitle(r *probe.Result) string {
+	return "its name resolves to another address here: " + r.Peer + ", which no nameserver returns"
+}
+
+// strayTitle names who returned the address at which the service is not.
+func strayTitle(g *groupedRound, r *probe.Result) string {
+	source := resolverName(g, r)
+	if fromHostsFile(r) {
+		source = "/etc/hosts"
 	}
-	return ""
+	return source + " resolves the name to " + r.Answers[0] + ", which is not the service; other resolvers return a different address"
 }
 
 func familyTitle(g *groupedRound, family int) string {
-	return fmt.Sprintf("%s gives no IPv%d address, though there is one", resolverName(g, g.configuredAnswer()), family)
+	return fmt.Sprintf("%s returns no IPv%d address, although the name has one", resolverName(g, g.configuredAnswer()), family)
 }
 
 func issuerTitle(r *probe.Result) string {
 	if r.TLS == nil || r.TLS.Issuer == "" {
-		return "its certificate comes from an issuer that is not trusted here"
+		return "its certificate has an issuer that is not trusted here"
 	}
 	if r.Class == probe.TLSUnexpectedIssuer {
-		return fmt.Sprintf("its certificate is issued by %q, not by the expected issuer", r.TLS.Issuer)
+		return fmt.Sprintf("its certificate is issued by %q, which is not the expected issuer", r.TLS.Issuer)
 	}
 	return fmt.Sprintf("its certificate is issued by %q, which is not trusted here", r.TLS.Issuer)
 }
 
-func clockTitle(skew time.Duration) string {
-	direction := "behind" // the others are ahead
-	if skew < 0 {
-		direction = "ahead"
-	}
-	return fmt.Sprintf("this host's clock is %s %s, so certificates look out of date", inWords(skew.Abs()), direction)
+func signInTitle(r *probe.Result) string {
+	return "traffic is intercepted: the network asks for a sign-in (" + strconv.Itoa(r.Status) + ")"
 }
 
-func inWords(d time.Duration) string {
-	switch {
-	case d >= 48*time.Hour:
-		return fmt.Sprintf("%d days", int(d.Hours()/24))
-	case d >= 2*time.Hour:
-		return fmt.Sprintf("%d hours", int(d.Hours()))
+func clockTitle(skew time.Duration) string {
+	if skew < 0 { // the others are behind
+		return "this host's clock is " + humanize.Span(skew.Abs()) + " ahead, so valid certificates look expired"
 	}
-	return fmt.Sprintf("%d minutes", int(d.Minutes()))
+	return "this host's clock is " + humanize.Span(skew) + " behind, so valid certificates look not yet valid"
 }
 
 func edgeTitle(r *probe.Result) string {
 	if r.Class == probe.HTTPRateLimited {
-		return "its CDN limits the rate of requests from this address (429)"
+		return "its CDN rate-limits this IP address (429)"
 	}
-	return EdgeBlocked.About().Title + withStatus("", " with status", r.Status)
+	return titles[EdgeBlocked] + withStatus("", " with status", r.Status)
+}
+
+func nameGoneTitle(r *probe.Result) string {
+	if r.Class == probe.DNSServfail {
+		return "no resolver can resolve the service's name " + hostOf(r) + ", while other names resolve"
+	}
+	return "the service's name " + hostOf(r) + " does not exist, according to every resolver"
 }
 
 func accountTitle(r *probe.Result) string {
@@ -217,7 +313,7 @@ func accountTitle(r *probe.Result) string {
 	case probe.ExecRateLimited:
 		return "the account's rate limit is reached"
 	}
-	return "the account's token is refused"
+	return "the account's token is rejected"
 }
 
 func agentTitle(r *probe.Result) string {
@@ -226,7 +322,7 @@ func agentTitle(r *probe.Result) string {
 	}
 	switch r.Class {
 	case probe.ExecNotFound:
-		return "the agent is not installed, or not on the PATH"
+		return "the agent is not installed, or not in PATH"
 	case probe.ExecStartFailed:
 		return "the agent cannot be started"
 	case probe.ExecConfigInvalid:
@@ -234,52 +330,47 @@ func agentTitle(r *probe.Result) string {
 	case probe.ExecHomeUnwritable:
 		return "the agent cannot write its home directory"
 	case probe.ExecModelRejected:
-		return "the agent's configuration names a model the service rejects"
+		return "the agent's configuration names a model that the service rejects"
 	case probe.ExecKilled:
 		return "the agent's run was killed"
 	case probe.ExecTimedOut:
-		return "the agent's run does not end, while the service answers"
+		return "the agent's run does not end, although the service answers"
 	case probe.ExecUnexpectedExit:
-		return "the agent's run fails, while the service answers"
+		return "the agent's run fails, although the service answers"
 	}
-	return "the agent cannot reach the service, while this host can"
+	return "the agent cannot reach the service, but this host can"
 }
 
-func tripTitle(r *probe.Result) string {
-	return "connecting alone took " + r.Phases[probe.Connect].Duration().Round(100*time.Millisecond).String()
+func slowPathTitle(r *probe.Result) string {
+	return "the connection is too slow for the probe's timeout: the TCP connect alone took " +
+		humanize.Latency(r.Phases[probe.Connect].Duration())
 }
 
-func goneTitle(r *probe.Result) string {
-	if r.Class == probe.DNSServfail {
-		return "no resolver can resolve the service's name " + hostOf(r) + ", while all resolve others"
-	}
-	return "the service's name " + hostOf(r) + " is gone: every resolver says so"
-}
-
-func lateTitle(r *probe.Result, bound time.Duration) string {
-	return fmt.Sprintf("slow: %s took %v, over the bound of %v", r.Name, r.Elapsed.Duration().Round(time.Millisecond), bound)
+func lateTitle(r *probe.Result, limit time.Duration) string {
+	return fmt.Sprintf("slow: %s took %s, over the limit of %s", r.Name, humanize.Latency(r.Elapsed.Duration()), humanize.Latency(limit))
 }
 
 func unexplainedTitle(g *groupedRound, r *probe.Result) string {
-	where := r.Name
+	what := r.Name
 	if r.Vantage == probe.FromSandbox {
-		where += " inside the sandbox"
+		what += " inside the sandbox"
 	}
+	failed := "cannot tell: " + what + " failed (" + r.Class.String() + ")"
 	switch {
 	case r.Class == probe.LocalResources:
 		return "cannot tell: this host has run out of sockets or memory"
 	case r.Class == probe.Internal:
-		return "cannot tell: netwatchd itself failed at " + where
+		return "cannot tell: netwatchd itself failed to run " + what
 	case r.Class == probe.Unknown:
-		return "cannot tell: " + where + " failed in an unknown way"
+		return "cannot tell: " + what + " failed with an unknown error"
 	case r.Class == probe.TLSDateInvalid:
-		return "cannot tell: its certificate looks out of date, and nothing shows whether this host's clock is right"
+		return "cannot tell: its certificate looks expired or not valid yet, and nothing shows whether this host's clock is right"
 	case isNameFailure(r):
-		return "cannot tell: its name is not resolved, and nothing shows by whose fault"
+		return "cannot tell: its name does not resolve, and nothing shows whether the resolver or the service is at fault"
 	case g.reachedControl() == nil:
-		return "cannot tell: " + where + " failed (" + r.Class.String() + "), and no control was reached"
+		return failed + ", and no control was reached"
 	case g.isViaUnprovenProxy(r):
-		return "cannot tell: " + where + " failed (" + r.Class.String() + "), and no control was reached through its proxy"
+		return failed + ", and no control was reached through its proxy"
 	}
-	return "cannot tell: " + where + " failed (" + r.Class.String() + ")"
+	return failed
 }

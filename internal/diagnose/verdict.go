@@ -6,15 +6,15 @@ import (
 	"netwatchd/internal/probe"
 )
 
-// A Round is the attempts made together for one service, at one moment: its own, and those of the host, the resolvers and
-// the controls (see [probe.Role]). Only these are held against each other.
+// A Round is the attempts made together for one service: its own, and those of the host, the resolvers and the controls (see
+// [probe.Role]). Only attempts of one round are compared with each other.
 type Round struct {
 	Service string
 	Results []probe.Result
 	Expect  Expect
 }
 
-// Expect is what the configuration holds to be normal for a service.
+// Expect is what is normal for a service, by its configuration.
 type Expect struct {
 	Sandbox  Want          // whether the agent's sandbox should reach it
 	Late     time.Duration // an answer that took longer is late; zero: never
@@ -40,14 +40,15 @@ type Verdict struct {
 	Cause    Cause          `json:"cause"`
 	Severity Severity       `json:"severity"`
 	Title    string         `json:"title"`
+	Note     string         `json:"note,omitempty"` // a second, smaller sentence below the title, or empty
 	Advice   string         `json:"advice"`
 	Also     []Finding      `json:"also"`     // what else was found, most important first
 	Evidence []probe.Result `json:"evidence"` // the results that show the cause, the decisive one first
-	Blocked  []string       `json:"blocked"`  // probes above the failing rung, which failed or wait for it: blocked, not at fault
-	Missing  []string       `json:"missing"`  // vantages and controls that would have told more
+	Blocked  []string       `json:"blocked"`  // probes above the failing rung that failed: they depend on it, and are not at fault
+	Missing  []string       `json:"missing"`  // vantages and controls that would tell more
 }
 
-// A Finding is a cause found beside the main one.
+// A Finding is another cause found beside the main one.
 type Finding struct {
 	Cause Cause  `json:"cause"`
 	Title string `json:"title"`

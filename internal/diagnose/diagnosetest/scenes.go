@@ -1,4 +1,4 @@
-// Package diagnosetest holds rounds of results as people meet them, for the tests of every package that shows a verdict.
+// Package diagnosetest provides rounds of results as users meet them, for tests of packages that show a verdict.
 package diagnosetest
 
 import (
@@ -11,7 +11,7 @@ import (
 // A Scene is a round of results, and the verdict it must lead to.
 type Scene struct {
 	Name     string
-	Round    diagnose.Round // all results of the round, what passed included
+	Round    diagnose.Round // all results of the round, successes included
 	Cause    diagnose.Cause
 	Also     []diagnose.Cause
 	Decisive string // the class of the first piece of evidence
@@ -43,8 +43,8 @@ func Named(name string) Scene {
 	return all[i]
 }
 
-// scenes are the situations people meet, each with the one cause it must lead to. Read one as: in this world, what would
-// the person who is woken want to be told?
+// scenes are the situations that users meet, each with the one cause it must lead to: what would the person who is paged
+// want to read?
 var scenes = []Scene{
 	// Nothing wrong.
 	{Name: "nothing wrong", Cause: diagnose.Healthy, Decisive: "ok",
@@ -55,16 +55,16 @@ var scenes = []Scene{
 		world: Working + ` c*:tcp.timed_out a*:tcp.timed_out`},
 	{Name: "one control of three down", Cause: diagnose.Healthy, Decisive: "ok",
 		world: Working + ` c1:tcp.timed_out a1:tcp.timed_out`},
-	{Name: "one control of three changed its answer", Cause: diagnose.Healthy, Decisive: "ok",
+	{Name: "one control of three changes its answer", Cause: diagnose.Healthy, Decisive: "ok",
 		world: Working + ` c1:http.unexpected_status`},
 	{Name: "public resolvers blocked, as in many offices", Cause: diagnose.Healthy, Decisive: "ok",
 		world: Working + ` pub.*:dns.timeout`},
-	{Name: "portal for plain http, the service untouched", Cause: diagnose.Healthy, Decisive: "ok",
+	{Name: "captive portal for plain HTTP, service not affected", Cause: diagnose.Healthy, Decisive: "ok",
 		Also:  []diagnose.Cause{diagnose.Interception},
 		world: Working + ` c*:http.redirected a*:http.redirected`},
-	{Name: "clock a year ahead, nothing minds", Cause: diagnose.Healthy, Decisive: "ok",
+	{Name: "clock a year ahead, certificates still valid", Cause: diagnose.Healthy, Decisive: "ok",
 		world: Working + ` c*:ok(date=-8760h)`},
-	{Name: "only names are watched, all well", Cause: diagnose.Healthy, Decisive: "ok",
+	{Name: "only DNS is watched, healthy", Cause: diagnose.Healthy, Decisive: "ok",
 		world: `dns:ok(answers=1.2.3.4)`},
 
 	// This host.
@@ -76,7 +76,7 @@ var scenes = []Scene{
 		world: Working + Offline},
 	{Name: "gateway drops everything, controls by name only", Cause: diagnose.HostOffline, Decisive: "dns.timeout",
 		world: Working + Offline + ` -a*`},
-	{Name: "gateway drops everything, the stub says SERVFAIL", Cause: diagnose.HostOffline, Decisive: "tcp.timed_out",
+	{Name: "gateway drops everything, the stub resolver reports SERVFAIL", Cause: diagnose.HostOffline, Decisive: "tcp.timed_out",
 		world: Working + Offline + ` ns1.*:dns.servfail c*:dns.servfail dns:dns.servfail head:dns.servfail`},
 	{Name: "gateway drops everything, cached name", Cause: diagnose.HostOffline, Decisive: "tcp.timed_out",
 		world: Working + Offline + ` dns:ok ns1.svc:ok head:tcp.timed_out stream:tcp.timed_out`},
@@ -86,20 +86,20 @@ var scenes = []Scene{
 		world: Working + ` head:local.no_route stream:local.no_route exec:exec.network`},
 	{Name: "no route, but the service answers", Cause: diagnose.Healthy, Decisive: "ok",
 		world: Working + ` route:local.no_route`},
-	{Name: "the router is gone", Cause: diagnose.HostOffline, Decisive: "local.no_route",
+	{Name: "gateway does not answer ARP", Cause: diagnose.HostOffline, Decisive: "local.no_route",
 		world: Working + Offline + ` -link route:ok(signals=ipv4) *.ctl:dns.timeout dns:ok head:local.no_route
 			stream:local.no_route c*:local.no_route a*:local.no_route`},
-	{Name: "DHCP has not answered", Cause: diagnose.HostOffline, Decisive: "local.no_interface",
+	{Name: "no address from DHCP", Cause: diagnose.HostOffline, Decisive: "local.no_interface",
 		world: Working + Offline + ` link:local.no_interface(why=no.address.on.eth0:.has.DHCP.answered?)
 			route:local.no_route a*:local.no_route`},
-	{Name: "the network lets lookups pass and no connection", Cause: diagnose.HostOffline, Decisive: "tcp.refused",
+	{Name: "DNS works, every connection is blocked", Cause: diagnose.HostOffline, Decisive: "tcp.refused",
 		world: Working + ` c1:tcp.refused(target=http://alpha.example/) c2:tcp.refused(target=http://beta.example/)
 			c3:tcp.refused a*:tcp.refused a1:local.no_route head:tcp.refused stream:tcp.refused exec:exec.network`},
-	{Name: "controls fail otherwise than the service", Cause: diagnose.Inconclusive, Decisive: "tcp.refused",
+	{Name: "controls and service fail differently", Cause: diagnose.Inconclusive, Decisive: "tcp.refused",
 		world: Working + ` c1:tcp.timed_out(target=http://alpha.example/)
 			c2:tcp.timed_out(target=http://beta.example/) c3:tcp.timed_out a*:tcp.timed_out head:tcp.refused
 			stream:tcp.refused`},
-	{Name: "the one control there is is down as well", Cause: diagnose.Inconclusive, Decisive: "tcp.refused",
+	{Name: "the only control is down too", Cause: diagnose.Inconclusive, Decisive: "tcp.refused",
 		world: `c1:tcp.refused(target=http://alpha.example/) a1:tcp.refused(target=http://alpha.example/)
 			pub.ctl:ok pub.svc:ok dns:ok head:tcp.refused`},
 	{Name: "firewall refuses the service", Cause: diagnose.LocalPolicy, Decisive: "local.denied",
@@ -115,7 +115,7 @@ var scenes = []Scene{
 		world: Working + ` c*:local.denied a*:local.denied head:tcp.timed_out stream:tcp.timed_out`},
 	{Name: "firewall refuses the controls alone", Cause: diagnose.Healthy, Decisive: "ok",
 		world: Working + ` c*:local.denied a*:local.denied`},
-	{Name: "policy refuses the agent's process alone", Cause: diagnose.LocalPolicy, Decisive: "local.denied",
+	{Name: "firewall refuses only the agent's process", Cause: diagnose.LocalPolicy, Decisive: "local.denied",
 		world: Working + ` exec:local.denied`},
 	{Name: "self sandboxed", Cause: diagnose.SelfSandboxed, Decisive: "local.denied",
 		world: Working + Offline + ` sandbox:local.denied ns1.*:local.denied c*:local.denied a*:local.denied
@@ -131,9 +131,9 @@ var scenes = []Scene{
 	{Name: "proxy dead", Cause: diagnose.Proxy, Decisive: "proxy.refused",
 		world: Working + ` c*:proxy.refused a*:proxy.refused head:proxy.refused stream:proxy.refused
 			exec:exec.network`},
-	{Name: "proxy dead, the service reached past it", Cause: diagnose.Proxy, Decisive: "proxy.refused",
+	{Name: "proxy dead, the service reached without it", Cause: diagnose.Proxy, Decisive: "proxy.refused",
 		world: Working + ` head:proxy.refused(proxy=http://10.0.0.1:3128) stream:proxy.refused d.head:ok(status=405)`},
-	{Name: "proxy wants credentials", Cause: diagnose.Proxy, Decisive: "proxy.auth_required",
+	{Name: "proxy requires credentials", Cause: diagnose.Proxy, Decisive: "proxy.auth_required",
 		world: Working + ` head:proxy.auth_required stream:proxy.auth_required`},
 	{Name: "proxy is the only way out, and dead", Cause: diagnose.Proxy, Decisive: "proxy.unreachable",
 		world: Working + ` ns1.ctl:dns.name_not_resolved ns1.svc:dns.name_not_resolved pub.*:dns.timeout
@@ -141,37 +141,37 @@ var scenes = []Scene{
 	{Name: "proxy resolves, the office's resolver does not",
 		Cause: diagnose.ResolverDegraded, Decisive: "dns.name_not_resolved",
 		world: Working + ` ns1.ctl:dns.name_not_resolved ns1.svc:dns.name_not_resolved dns:dns.name_not_resolved`},
-	{Name: "proxy answers in the place of all", Cause: diagnose.Proxy, Decisive: "tls.closed",
+	{Name: "proxy answers for every site itself", Cause: diagnose.Proxy, Decisive: "tls.closed",
 		world: Working + ` c1:http.unexpected_status(proxy=http://10.0.0.1:3128)
 			c3:tls.closed(target=https://gamma.example/,proxy=http://10.0.0.1:3128)
 			head:tls.closed(proxy=http://10.0.0.1:3128) stream:tls.closed(proxy=http://10.0.0.1:3128)`},
-	{Name: "proxy answers in its place, the service reached past it", Cause: diagnose.Proxy, Decisive: "tls.closed",
+	{Name: "proxy answers for the service itself, which is reached without it", Cause: diagnose.Proxy, Decisive: "tls.closed",
 		world: Working + ` head:tls.closed(proxy=http://10.0.0.1:3128) stream:tls.closed(proxy=http://10.0.0.1:3128)
 			d.head:ok(status=405)`},
-	{Name: "proxy passes others on, the service ends the handshake", Cause: diagnose.Upstream, Decisive: "tls.closed",
+	{Name: "proxy forwards to others, the service closes the handshake", Cause: diagnose.Upstream, Decisive: "tls.closed",
 		world: Working + ` c3:ok(target=https://gamma.example/,proxy=http://10.0.0.1:3128)
 			head:tls.closed(proxy=http://10.0.0.1:3128) stream:tls.closed(proxy=http://10.0.0.1:3128)`},
-	{Name: "behind a proxy nobody vouches for", Cause: diagnose.Inconclusive, Decisive: "tls.closed",
+	{Name: "behind a proxy that forwarded no control", Cause: diagnose.Inconclusive, Decisive: "tls.closed",
 		world: Working + ` head:tls.closed(proxy=http://10.0.0.1:3128) stream:tls.closed(proxy=http://10.0.0.1:3128)`},
-	{Name: "503 through a proxy nobody vouches for, by its own certificate",
+	{Name: "503 with the service's own certificate, through a proxy that forwarded no control",
 		Cause: diagnose.Upstream, Decisive: "http.server_error",
 		world: Working + ` head:http.server_error(status=503,proxy=http://10.0.0.1:3128)`},
-	{Name: "the service is down, and the proxy says so", Cause: diagnose.Upstream, Decisive: "tcp.refused",
+	{Name: "the service is down, and the proxy reports it", Cause: diagnose.Upstream, Decisive: "tcp.refused",
 		world: Working + ` c3:ok(target=https://gamma.example/,proxy=http://10.0.0.1:3128)
 			a3:ok(target=https://gamma.example/)
 			head:proxy.failed(proxy=http://10.0.0.1:3128,warn=proxy_got_nowhere)
 			stream:proxy.failed(proxy=http://10.0.0.1:3128,warn=proxy_got_nowhere) d.head:tcp.refused`},
-	{Name: "the proxy forbids it, and the service is down as well", Cause: diagnose.Proxy, Decisive: "proxy.failed",
+	{Name: "the proxy forbids it, and the service is down too", Cause: diagnose.Proxy, Decisive: "proxy.failed",
 		world: Working + ` c3:ok(target=https://gamma.example/,proxy=http://10.0.0.1:3128)
 			a3:ok(target=https://gamma.example/) head:proxy.failed(proxy=http://10.0.0.1:3128)
 			stream:proxy.failed(proxy=http://10.0.0.1:3128) d.head:tcp.refused`},
-	{Name: "the proxy does not reach the service, and nothing gets past it by TLS",
+	{Name: "the proxy does not reach the service, and no TLS works without it",
 		Cause: diagnose.Proxy, Decisive: "proxy.failed",
 		world: Working + ` c3:ok(target=https://gamma.example/,proxy=http://10.0.0.1:3128)
 			a3:tcp.timed_out(target=https://gamma.example/)
 			head:proxy.failed(proxy=http://10.0.0.1:3128,warn=proxy_got_nowhere)
 			stream:proxy.failed(proxy=http://10.0.0.1:3128,warn=proxy_got_nowhere) d.head:tcp.timed_out`},
-	{Name: "proxy does not reach the service, though it does others", Cause: diagnose.Proxy, Decisive: "proxy.failed",
+	{Name: "proxy forwards to others, but not to the service", Cause: diagnose.Proxy, Decisive: "proxy.failed",
 		world: Working + ` c3:ok(target=https://gamma.example/,proxy=http://10.0.0.1:3128)
 			head:proxy.failed(proxy=http://10.0.0.1:3128) stream:proxy.failed(proxy=http://10.0.0.1:3128)`},
 
@@ -185,16 +185,16 @@ var scenes = []Scene{
 		world: Working + ` ns1.*:dns.timeout pub.*:dns.timeout c*:dns.timeout dns:dns.timeout head:dns.timeout`},
 	{Name: "UDP 53 blocked, TCP fine", Cause: diagnose.Resolver, Decisive: "dns.timeout",
 		world: Working + ` ns1.*:dns.timeout pub.*:dns.timeout c*:dns.timeout dns:dns.timeout head:dns.timeout`},
-	{Name: "TCP 53 blocked, truncated answers cannot be had", Cause: diagnose.Resolver, Decisive: "tcp.timed_out",
+	{Name: "TCP 53 blocked, truncated answers fail", Cause: diagnose.Resolver, Decisive: "tcp.timed_out",
 		world: Working + ` ns1.svc:tcp.timed_out@resolve dns:tcp.timed_out@resolve head:tcp.timed_out@resolve`},
-	{Name: "resolver says NXDOMAIN, a public one knows the name",
+	{Name: "resolver reports NXDOMAIN, a public one resolves the name",
 		Cause: diagnose.Resolver, Decisive: "dns.name_not_resolved",
 		world: Working + ` ns1.svc:dns.name_not_resolved dns:dns.name_not_resolved head:dns.name_not_resolved`},
-	{Name: "resolver says NXDOMAIN, no public one is reached",
+	{Name: "resolver reports NXDOMAIN, no public one is reached",
 		Cause: diagnose.Inconclusive, Decisive: "dns.name_not_resolved",
 		world: Working + ` pub.*:dns.timeout ns1.svc:dns.name_not_resolved dns:dns.name_not_resolved
 			head:dns.name_not_resolved`},
-	{Name: "resolver says NXDOMAIN, none other was asked",
+	{Name: "resolver reports NXDOMAIN, no other was queried",
 		Cause: diagnose.Inconclusive, Decisive: "dns.name_not_resolved",
 		world: Working + ` -pub.* -head -stream -exec ns1.svc:dns.name_not_resolved dns:dns.name_not_resolved`},
 	{Name: "SERVFAIL for everything", Cause: diagnose.Resolver, Decisive: "dns.servfail",
@@ -228,23 +228,23 @@ var scenes = []Scene{
 	{Name: "AAAA filtered, the service is down", Cause: diagnose.Upstream, Decisive: "tcp.refused",
 		world: Working + ` dns:ok(answers=104.18.32.47) ns1.svc:ok(answers=104.18.32.47) head:tcp.refused
 			stream:tcp.refused`},
-	{Name: "block page's address, another name's certificate",
+	{Name: "block page: wrong address, certificate for another name",
 		Cause: diagnose.Resolver, Decisive: "tls.cert.name_invalid",
 		world: Working + ` dns:ok(answers=10.9.9.9) ns1.svc:ok(answers=10.9.9.9) head:tls.cert.name_invalid`},
 	{Name: "first nameserver dead, second fine", Cause: diagnose.ResolverDegraded, Decisive: "dns.timeout",
 		world: Working + ` ns1.*:dns.timeout ns2.ctl:ok ns2.svc:ok dns:ok(warn=dns_first_nameserver_failed)`},
 	{Name: "first nameserver dead, seen by a warning only", Cause: diagnose.ResolverDegraded, Decisive: "ok",
 		world: bare + ` dns:ok(warn=dns_first_nameserver_failed)`},
-	{Name: "first nameserver says NXDOMAIN, nobody asks the second",
+	{Name: "first nameserver reports NXDOMAIN, the second is never queried",
 		Cause: diagnose.Resolver, Decisive: "dns.name_not_resolved",
 		world: Working + ` pub.*:dns.timeout ns1.svc:dns.name_not_resolved ns2.ctl:ok ns2.svc:ok
 			dns:dns.name_not_resolved(server=192.168.1.1:53) head:dns.name_not_resolved`},
-	{Name: "names fail, nothing to hold them against", Cause: diagnose.Inconclusive, Decisive: "dns.timeout",
+	{Name: "DNS fails, nothing to compare with", Cause: diagnose.Inconclusive, Decisive: "dns.timeout",
 		world: `dns:dns.timeout`},
 	{Name: "no route to the resolver alone", Cause: diagnose.Resolver, Decisive: "local.no_route",
 		world: Working + ` ns1.*:local.no_route c*:local.no_route@resolve dns:local.no_route(server=192.168.1.1:53)
 			head:local.no_route@resolve stream:local.no_route@resolve`},
-	{Name: "nsswitch.conf asks no nameserver", Cause: diagnose.Resolver, Decisive: "dns.name_not_resolved",
+	{Name: "nsswitch.conf has no dns", Cause: diagnose.Resolver, Decisive: "dns.name_not_resolved",
 		world: Working + ` dns:dns.name_not_resolved(warn=dns_not_asked) head:dns.name_not_resolved`},
 	{Name: "systemd's stub is down", Cause: diagnose.Resolver, Decisive: "dns.unreachable",
 		world: Working + ` -ns1.* c*:dns.unreachable dns:dns.unreachable(server=127.0.0.53:53)
@@ -252,52 +252,52 @@ var scenes = []Scene{
 	{Name: "WSL's tunnel is down", Cause: diagnose.Resolver, Decisive: "dns.timeout",
 		world: Working + ` -ns1.* c*:dns.timeout dns:dns.timeout(server=10.255.255.254:53)
 			head:dns.timeout(server=10.255.255.254:53)`},
-	{Name: "the resolver does not implement the question", Cause: diagnose.Resolver, Decisive: "dns.failed",
+	{Name: "the resolver answers NOTIMP", Cause: diagnose.Resolver, Decisive: "dns.failed",
 		world: Working + ` ns1.svc:dns.failed(rcode=NOTIMP) dns:dns.failed(server=192.168.1.1:53,rcode=NOTIMP)
 			head:dns.failed`},
 	{Name: "/etc/hosts blocks it", Cause: diagnose.Resolver, Decisive: "dns.wrong_answer",
 		world: Working + ` dns:dns.wrong_answer(answers=0.0.0.0,warn=dns_hosts_file) head:dns.wrong_answer@resolve`},
-	{Name: "/etc/hosts sends it to a dead address", Cause: diagnose.Resolver, Decisive: "tcp.timed_out",
+	{Name: "/etc/hosts has a dead address", Cause: diagnose.Resolver, Decisive: "tcp.timed_out",
 		world: Working + ` dns:ok(answers=203.0.113.7,warn=dns_hosts_file)
 			head:tcp.timed_out(answers=203.0.113.7,warn=dns_hosts_file)`},
-	{Name: "/etc/hosts has its right address, the service is down",
+	{Name: "/etc/hosts has the right address, the service is down",
 		Cause: diagnose.Upstream, Decisive: "tcp.timed_out",
 		world: Working + ` dns:ok(answers=104.18.32.47,warn=dns_hosts_file)
 			head:tcp.timed_out(answers=104.18.32.47,warn=dns_hosts_file)`},
 	{Name: "a VPN left a private address behind", Cause: diagnose.Resolver, Decisive: "tcp.timed_out",
 		world: Working + ` ns1.svc:ok(answers=10.1.2.3) dns:ok(answers=10.1.2.3) head:tcp.timed_out(answers=10.1.2.3)`},
-	{Name: "the service is private by everyone's word, and down", Cause: diagnose.Upstream, Decisive: "tcp.timed_out",
+	{Name: "every resolver returns a private address, the service is down", Cause: diagnose.Upstream, Decisive: "tcp.timed_out",
 		world: Working + ` *.svc:ok(answers=10.1.2.3) dns:ok(answers=10.1.2.3) head:tcp.timed_out(answers=10.1.2.3)`},
-	{Name: "the resolver gives a dead address, the public one's works",
+	{Name: "the resolver returns a dead address, a public one a working address",
 		Cause: diagnose.Resolver, Decisive: "tcp.timed_out",
 		world: Working + ` ns1.svc:ok(answers=198.51.100.9) dns:ok(answers=198.51.100.9)
 			head:tcp.timed_out(answers=198.51.100.9) d.head:ok(status=405,answers=104.18.32.47)`},
-	{Name: "another address than the public one's, both dead", Cause: diagnose.Upstream, Decisive: "tcp.timed_out",
+	{Name: "the resolver and a public one return different addresses, both dead", Cause: diagnose.Upstream, Decisive: "tcp.timed_out",
 		world: Working + ` ns1.svc:ok(answers=198.51.100.9) dns:ok(answers=198.51.100.9)
 			head:tcp.timed_out(answers=198.51.100.9) d.head:tcp.timed_out(answers=104.18.32.47)`},
 
-	// Someone in between.
+	// Interception.
 	{Name: "NXDOMAIN rewritten, the service reached", Cause: diagnose.ResolverDegraded, Decisive: "dns.wrong_answer",
 		world: Working + ` ns1.rnd:dns.wrong_answer(answers=10.9.9.9)`},
-	{Name: "NXDOMAIN rewritten, the service's name with it",
+	{Name: "NXDOMAIN rewritten, and the service's name too",
 		Cause: diagnose.Interception, Decisive: "dns.wrong_answer",
 		world: Working + ` -pub.* ns1.rnd:dns.wrong_answer(answers=10.9.9.9) ns1.svc:ok(answers=10.9.9.9)
 			dns:ok(answers=10.9.9.9) head:tcp.refused stream:tcp.refused`},
-	{Name: "NXDOMAIN rewritten, a stranger answers, no address known",
+	{Name: "NXDOMAIN rewritten, wrong certificate, no address known",
 		Cause: diagnose.Interception, Decisive: "dns.wrong_answer",
 		world: Working + ` -pub.* ns1.rnd:dns.wrong_answer ns1.svc:ok dns:ok head:tls.cert.name_invalid
 			stream:tls.cert.name_invalid`},
-	{Name: "NXDOMAIN rewritten, the service is down by itself",
+	{Name: "NXDOMAIN rewritten, the service is down independently",
 		Cause: diagnose.Upstream, Decisive: "http.server_error",
 		Also:  []diagnose.Cause{diagnose.ResolverDegraded},
 		world: Working + ` ns1.rnd:dns.wrong_answer(answers=10.9.9.9) head:http.server_error(status=503)`},
 	{Name: "a search domain answers for every name", Cause: diagnose.Resolver, Decisive: "tls.cert.name_invalid",
 		world: Working + ` head:tls.cert.name_invalid(peer=10.9.9.9:443)
 			stream:tls.cert.name_invalid(peer=10.9.9.9:443)`},
-	{Name: "certificate for another name, at the service's address",
+	{Name: "certificate for another name at the service's address",
 		Cause: diagnose.Upstream, Decisive: "tls.cert.name_invalid",
 		world: Working + ` head:tls.cert.name_invalid(peer=104.18.32.47:443)`},
-	{Name: "/etc/hosts sends the name home", Cause: diagnose.Resolver, Decisive: "tcp.refused",
+	{Name: "/etc/hosts has a loopback address", Cause: diagnose.Resolver, Decisive: "tcp.refused",
 		world: Working + ` head:tcp.refused(peer=127.0.0.1:443) stream:tcp.refused(peer=127.0.0.1:443)`},
 	{Name: "an address that was not among the answers refuses", Cause: diagnose.Upstream, Decisive: "tcp.refused",
 		world: Working + ` head:tcp.refused(peer=104.18.32.99:443)`},
@@ -320,22 +320,22 @@ var scenes = []Scene{
 	{Name: "interception by a CA this host trusts",
 		Cause: diagnose.Interception, Decisive: "tls.cert.unexpected_issuer",
 		world: Working + ` head:tls.cert.unexpected_issuer(issuer=Zscaler,subject=chatgpt.com)`},
-	{Name: "TLS alone leads to a portal", Cause: diagnose.Interception, Decisive: "tls.cert.name_invalid",
+	{Name: "captive portal for TLS only", Cause: diagnose.Interception, Decisive: "tls.cert.name_invalid",
 		world: Working + ` c3:tls.cert.name_invalid(target=https://gamma.example/)
 			a3:tls.cert.name_invalid(target=https://gamma.example/) head:tls.cert.name_invalid
 			stream:tls.cert.name_invalid`},
-	{Name: "TLS alone leads to a portal that signed itself",
+	{Name: "captive portal for TLS only, self-signed",
 		Cause: diagnose.Interception, Decisive: "tls.cert.authority_invalid",
 		world: Working + ` c3:tls.cert.authority_invalid(target=https://gamma.example/,issuer=portal,subject=portal)
 			a3:tls.cert.authority_invalid(target=https://gamma.example/,issuer=portal,subject=portal)
 			head:tls.cert.authority_invalid(issuer=portal,subject=portal)`},
-	{Name: "certificate for another name, a control shows its own",
+	{Name: "certificate for another name, a control presents its own",
 		Cause: diagnose.Upstream, Decisive: "tls.cert.name_invalid",
 		world: Working + ` c3:ok(target=https://gamma.example/)
 			a3:tls.cert.name_invalid(target=https://gamma.example/) head:tls.cert.name_invalid`},
-	{Name: "511 asks for a sign-in", Cause: diagnose.Interception, Decisive: "http.unexpected_status",
+	{Name: "511: sign-in required", Cause: diagnose.Interception, Decisive: "http.unexpected_status",
 		world: Working + ` head:http.unexpected_status(status=511)`},
-	{Name: "407 of a proxy nobody configured", Cause: diagnose.Interception, Decisive: "http.unexpected_status",
+	{Name: "407 from a proxy that is not configured", Cause: diagnose.Interception, Decisive: "http.unexpected_status",
 		world: Working + ` head:http.unexpected_status(status=407)`},
 	{Name: "clock a year ahead", Cause: diagnose.Clock, Decisive: "tls.cert.date_invalid",
 		world: Working + ` c*:ok(date=-8760h) head:tls.cert.date_invalid(expires=-2000h)
@@ -345,7 +345,7 @@ var scenes = []Scene{
 	{Name: "clock an hour and a half ahead, certificate expired last month",
 		Cause: diagnose.Upstream, Decisive: "tls.cert.date_invalid",
 		world: Working + ` c*:ok(date=-90m) head:tls.cert.date_invalid(expires=-720h)`},
-	{Name: "certificate out of date, nobody's clock known",
+	{Name: "certificate looks expired, no Date header known",
 		Cause: diagnose.Inconclusive, Decisive: "tls.cert.date_invalid",
 		world: Working + ` c*:ok head:tls.cert.date_invalid(expires=-1h)`},
 	{Name: "certificate not valid yet, clock right", Cause: diagnose.Upstream, Decisive: "tls.cert.date_invalid",
@@ -356,39 +356,39 @@ var scenes = []Scene{
 		world: Working + ` head:tls.cert.date_invalid(expires=-1h) stream:tls.cert.date_invalid exec:exec.network`},
 	{Name: "self-signed certificate", Cause: diagnose.Upstream, Decisive: "tls.cert.authority_invalid",
 		world: Working + ` head:tls.cert.authority_invalid(issuer=chatgpt.com,subject=chatgpt.com)`},
-	{Name: "large packets vanish", Cause: diagnose.Inconclusive, Decisive: "tls.timed_out",
+	{Name: "TLS times out to every site, plain HTTP works", Cause: diagnose.Inconclusive, Decisive: "tls.timed_out",
 		world: Working + ` c3:tls.timed_out(target=https://gamma.example/)
 			a3:tls.timed_out(target=https://gamma.example/) head:tls.timed_out stream:tls.timed_out`},
-	{Name: "packets get lost", Cause: diagnose.Inconclusive, Decisive: "tcp.timed_out",
+	{Name: "packet loss", Cause: diagnose.Inconclusive, Decisive: "tcp.timed_out",
 		world: Working + ` c1:ok(connect=1020ms) a2:tcp.timed_out head:tcp.timed_out`},
-	{Name: "packets get lost, in too short a time for a second try",
+	{Name: "packet loss, timeout too short for a second SYN",
 		Cause: diagnose.Inconclusive, Decisive: "tcp.timed_out",
 		world: Working + ` c1:ok(peer=192.0.2.81:80) a1:tcp.timed_out(peer=192.0.2.81:80) a2:tcp.timed_out
 			head:tcp.timed_out`},
-	{Name: "a control is silent to one attempt of two", Cause: diagnose.Upstream, Decisive: "tcp.timed_out",
+	{Name: "a control does not answer one attempt of two", Cause: diagnose.Upstream, Decisive: "tcp.timed_out",
 		world: Working + ` c1:ok(peer=192.0.2.81:80) a1:tcp.timed_out(peer=192.0.2.81:80) head:tcp.timed_out`},
-	{Name: "packets get lost, and a stream stalls", Cause: diagnose.Inconclusive, Decisive: "stream.stalled",
+	{Name: "packet loss, and a stream stalls", Cause: diagnose.Inconclusive, Decisive: "stream.stalled",
 		world: Working + ` c1:ok(connect=1020ms) a2:tcp.timed_out stream:stream.stalled`},
-	{Name: "packets get lost, and an upgrade is not answered",
+	{Name: "packet loss, and an upgrade is not answered",
 		Cause: diagnose.Inconclusive, Decisive: "http.timed_out",
 		world: Working + ` c1:ok(connect=1020ms) a2:tcp.timed_out stream:http.timed_out`},
-	{Name: "packets get lost, and a stream is cut when idle", Cause: diagnose.Stream, Decisive: "stream.idle_cut",
+	{Name: "packet loss, and a stream is disconnected when idle", Cause: diagnose.Stream, Decisive: "stream.idle_cut",
 		world: Working + ` c1:ok(connect=1020ms) a2:tcp.timed_out stream:stream.idle_cut`},
-	{Name: "packets get lost, and the service refuses", Cause: diagnose.Upstream, Decisive: "tcp.refused",
+	{Name: "packet loss, and the service refuses", Cause: diagnose.Upstream, Decisive: "tcp.refused",
 		world: Working + ` c1:ok(connect=1020ms) a2:tcp.timed_out head:tcp.refused`},
-	{Name: "a way so slow that the attempt's time is over", Cause: diagnose.Inconclusive, Decisive: "http.timed_out",
+	{Name: "connection too slow for the timeout", Cause: diagnose.Inconclusive, Decisive: "http.timed_out",
 		world: Working + ` c*:ok(connect=1200ms) head:http.timed_out(connect=1200ms,waited=1400ms)`},
-	{Name: "a slow way, and the service does not answer", Cause: diagnose.Upstream, Decisive: "http.timed_out",
+	{Name: "slow connection, and the service does not answer", Cause: diagnose.Upstream, Decisive: "http.timed_out",
 		world: Working + ` c*:ok(connect=900ms) head:http.timed_out(connect=900ms,waited=3s)`},
-	{Name: "one slow control, and the service is silent", Cause: diagnose.Upstream, Decisive: "tcp.timed_out",
+	{Name: "one slow control, and the service does not answer", Cause: diagnose.Upstream, Decisive: "tcp.timed_out",
 		world: Working + ` c1:ok(connect=1020ms) head:tcp.timed_out`},
-	{Name: "port 443 is blocked on the way", Cause: diagnose.Inconclusive, Decisive: "tcp.timed_out",
+	{Name: "port 443 is blocked on the network path", Cause: diagnose.Inconclusive, Decisive: "tcp.timed_out",
 		world: Working + ` c3:tcp.timed_out(target=https://gamma.example/)
 			a3:tcp.timed_out(target=https://gamma.example/) head:tcp.timed_out stream:tcp.timed_out`},
-	{Name: "the service is silent, a control by TLS is fine", Cause: diagnose.Upstream, Decisive: "tls.timed_out",
+	{Name: "the service does not answer, a control by TLS does", Cause: diagnose.Upstream, Decisive: "tls.timed_out",
 		world: Working + ` c3:ok(target=https://gamma.example/) a3:tls.timed_out(target=https://gamma.example/)
 			head:tls.timed_out`},
-	{Name: "the service is silent, a control by TLS is blocked otherwise",
+	{Name: "the service does not answer, a control by TLS refuses",
 		Cause: diagnose.Upstream, Decisive: "tls.timed_out",
 		world: Working + ` c3:tcp.refused(target=https://gamma.example/) a3:tcp.refused(target=https://gamma.example/)
 			head:tls.timed_out`},
@@ -396,16 +396,16 @@ var scenes = []Scene{
 		world: Working + ` head:tls.cert.name_invalid`},
 	{Name: "service refuses its port", Cause: diagnose.Upstream, Decisive: "tcp.refused",
 		world: Working + ` head:tcp.refused stream:tcp.refused exec:exec.network`},
-	{Name: "a firewall on the way rejects the service",
+	{Name: "a firewall on the network path rejects the service",
 		Cause: diagnose.Inconclusive, Decisive: "tcp.address_unreachable",
 		world: Working + ` head:tcp.address_unreachable(warn=forbidden_on_the_way)
 			stream:tcp.address_unreachable(warn=forbidden_on_the_way)`},
-	{Name: "a router on the way knows no route to the service",
+	{Name: "a router on the network path has no route to the service",
 		Cause: diagnose.Upstream, Decisive: "tcp.address_unreachable",
 		world: Working + ` head:tcp.address_unreachable stream:tcp.address_unreachable`},
 	{Name: "service drops SYN", Cause: diagnose.Upstream, Decisive: "tcp.timed_out",
 		world: Working + ` head:tcp.timed_out stream:tcp.timed_out exec:exec.network`},
-	{Name: "service accepts and says nothing", Cause: diagnose.Upstream, Decisive: "tls.timed_out",
+	{Name: "service accepts and does not answer", Cause: diagnose.Upstream, Decisive: "tls.timed_out",
 		world: Working + ` head:tls.timed_out stream:tls.timed_out exec:exec.timed_out`},
 	{Name: "service resets after ClientHello", Cause: diagnose.Upstream, Decisive: "tls.closed",
 		world: Working + ` head:tls.closed stream:tls.closed exec:exec.network`},
@@ -432,7 +432,7 @@ var scenes = []Scene{
 			stream:dns.name_not_resolved`},
 	{Name: "the service's DNS servers are dead", Cause: diagnose.Upstream, Decisive: "dns.servfail",
 		world: Working + ` *.svc:dns.servfail dns:dns.servfail head:dns.servfail`},
-	{Name: "queries for the service vanish everywhere", Cause: diagnose.Inconclusive, Decisive: "dns.timeout",
+	{Name: "queries for the service time out everywhere", Cause: diagnose.Inconclusive, Decisive: "dns.timeout",
 		world: Working + ` *.svc:dns.timeout dns:dns.timeout head:dns.timeout`},
 	{Name: "model overloaded, the edge fine", Cause: diagnose.Upstream, Decisive: "exec.overloaded",
 		world: Working + ` exec:exec.overloaded`},
@@ -451,16 +451,16 @@ var scenes = []Scene{
 		world: Working + ` head:http.unauthorized(status=401)`},
 	{Name: "403 of the application", Cause: diagnose.UnexpectedAnswer, Decisive: "http.unexpected_status",
 		world: Working + ` head:http.unexpected_status(status=403)`},
-	{Name: "200 over plain http, nothing to hold it against",
+	{Name: "200 over plain HTTP, nothing to compare with",
 		Cause: diagnose.Inconclusive, Decisive: "http.unexpected_status",
 		world: `plain:http.unexpected_status(status=200)`},
-	{Name: "200 over https, nothing to hold it against",
+	{Name: "200 over HTTPS, nothing to compare with",
 		Cause: diagnose.UnexpectedAnswer, Decisive: "http.unexpected_status",
 		world: `head:http.unexpected_status(status=200)`},
-	{Name: "everyone gives another address than configured",
+	{Name: "every resolver returns another address than configured",
 		Cause: diagnose.UnexpectedAnswer, Decisive: "dns.wrong_answer",
 		world: Working + ` *.svc:ok(answers=5.6.7.8) dns:dns.wrong_answer(answers=5.6.7.8)`},
-	{Name: "the agent answers in other words", Cause: diagnose.UnexpectedAnswer, Decisive: "exec.unexpected_output",
+	{Name: "the agent's output is unexpected", Cause: diagnose.UnexpectedAnswer, Decisive: "exec.unexpected_output",
 		world: Working + ` exec:exec.unexpected_output`},
 	{Name: "403 challenge of a CDN", Cause: diagnose.EdgeBlocked, Decisive: "http.edge_blocked",
 		world: Working + ` head:http.edge_blocked(status=403) stream:http.edge_blocked exec:exec.unexpected_exit`},
@@ -499,7 +499,7 @@ var scenes = []Scene{
 		world: Working + ` exec:exec.model_rejected`},
 	{Name: "agent alone cannot reach it", Cause: diagnose.Agent, Decisive: "exec.network",
 		world: Working + ` exec:exec.network`},
-	{Name: "agent alone has no name for it", Cause: diagnose.Agent, Decisive: "dns.name_not_resolved",
+	{Name: "agent alone cannot resolve the name", Cause: diagnose.Agent, Decisive: "dns.name_not_resolved",
 		world: Working + ` exec:dns.name_not_resolved`},
 	{Name: "agent cannot reach it, nothing else tried", Cause: diagnose.Inconclusive, Decisive: "exec.network",
 		world: `exec:exec.network`},
@@ -509,24 +509,24 @@ var scenes = []Scene{
 		world: Working + ` exec:exec.unauthorized`},
 	{Name: "usage limit", Cause: diagnose.Account, Decisive: "exec.usage_limit",
 		world: Working + ` exec:exec.usage_limit`},
-	{Name: "exec fails in an unknown way", Cause: diagnose.Inconclusive, Decisive: "unknown",
+	{Name: "exec fails with an unknown error", Cause: diagnose.Inconclusive, Decisive: "unknown",
 		world: Working + ` exec:unknown`},
 
 	// The sandbox.
 	{Name: "sandbox closed, wanted closed", Cause: diagnose.Healthy, Decisive: "ok", sandbox: diagnose.WantClosed,
 		world: Working + SandboxClosed},
-	{Name: "sandbox closed, nobody minds", Cause: diagnose.Healthy, Decisive: "ok",
+	{Name: "sandbox closed, any wanted", Cause: diagnose.Healthy, Decisive: "ok",
 		world: Working + SandboxClosed},
 	{Name: "sandbox closed, wanted open", Cause: diagnose.Sandbox, Decisive: "local.denied",
 		sandbox: diagnose.WantOpen,
 		world:   Working + SandboxClosed},
-	{Name: "sandbox closed, wanted closed, its signs seen", Cause: diagnose.Healthy, Decisive: "ok",
+	{Name: "sandbox closed, wanted closed, with its signals", Cause: diagnose.Healthy, Decisive: "ok",
 		sandbox: diagnose.WantClosed,
 		world:   Working + SandboxClosed + ` s.sandbox:local.denied(signals=socket_inet_eperm)`},
-	{Name: "sandbox closed, wanted open, its signs seen", Cause: diagnose.Sandbox, Decisive: "local.denied",
+	{Name: "sandbox closed, wanted open, with its signals", Cause: diagnose.Sandbox, Decisive: "local.denied",
 		sandbox: diagnose.WantOpen,
 		world:   Working + SandboxClosed + ` s.sandbox:local.denied(signals=socket_inet_eperm)`},
-	{Name: "sandbox open, wanted closed, no signs", Cause: diagnose.SandboxOpen, Decisive: "ok",
+	{Name: "sandbox open, wanted closed, no signals", Cause: diagnose.SandboxOpen, Decisive: "ok",
 		sandbox: diagnose.WantClosed,
 		world:   Working + ` s.sandbox:ok s.dns:ok s.head:ok`},
 	{Name: "sandbox open, wanted closed", Cause: diagnose.SandboxOpen, Decisive: "ok", sandbox: diagnose.WantClosed,
@@ -536,21 +536,21 @@ var scenes = []Scene{
 		world: Working + ` head:http.server_error s.head:http.server_error`},
 	{Name: "sandbox open, wanted open", Cause: diagnose.Healthy, Decisive: "ok", sandbox: diagnose.WantOpen,
 		world: Working + ` s.dns:ok s.head:ok`},
-	{Name: "sandbox lets names through, wanted closed", Cause: diagnose.SandboxOpen, Decisive: "ok",
+	{Name: "sandbox allows DNS only, wanted closed", Cause: diagnose.SandboxOpen, Decisive: "ok",
 		sandbox: diagnose.WantClosed,
 		world:   Working + ` s.dns:ok s.head:tcp.timed_out`},
 	{Name: "bwrap without network", Cause: diagnose.Sandbox, Decisive: "dns.unreachable", sandbox: diagnose.WantOpen,
 		world: Working + ` s.dns:dns.unreachable s.head:local.no_route`},
-	{Name: "bwrap without network, wanted so", Cause: diagnose.Healthy, Decisive: "ok", sandbox: diagnose.WantClosed,
+	{Name: "bwrap without network, wanted closed", Cause: diagnose.Healthy, Decisive: "ok", sandbox: diagnose.WantClosed,
 		world: Working + ` s.dns:dns.unreachable s.head:local.no_route`},
-	{Name: "seccomp says EPERM", Cause: diagnose.Sandbox, Decisive: "local.denied", sandbox: diagnose.WantOpen,
+	{Name: "seccomp returns EPERM", Cause: diagnose.Sandbox, Decisive: "local.denied", sandbox: diagnose.WantOpen,
 		world: Working + ` s.head:local.denied(why=operation.not.permitted)`},
-	{Name: "seccomp says EACCES", Cause: diagnose.Sandbox, Decisive: "local.denied", sandbox: diagnose.WantOpen,
+	{Name: "seccomp returns EACCES", Cause: diagnose.Sandbox, Decisive: "local.denied", sandbox: diagnose.WantOpen,
 		world: Working + ` s.head:local.denied(why=permission.denied)`},
-	{Name: "managed proxy answers plain http itself, wanted closed", Cause: diagnose.Healthy, Decisive: "ok",
+	{Name: "managed proxy answers plain HTTP itself, wanted closed", Cause: diagnose.Healthy, Decisive: "ok",
 		sandbox: diagnose.WantClosed,
 		world:   Working + ` plain:ok s.plain:http.unexpected_status(proxy=127.0.0.1:3128,status=403)`},
-	{Name: "managed proxy passes https on, wanted closed",
+	{Name: "managed proxy forwards HTTPS, wanted closed",
 		Cause: diagnose.SandboxOpen, Decisive: "http.unexpected_status",
 		sandbox: diagnose.WantClosed,
 		world:   Working + ` s.head:http.unexpected_status(proxy=127.0.0.1:3128,status=403)`},
@@ -560,16 +560,16 @@ var scenes = []Scene{
 	{Name: "managed proxy refuses, wanted open", Cause: diagnose.Sandbox, Decisive: "proxy.failed",
 		sandbox: diagnose.WantOpen,
 		world:   Working + ` s.head:proxy.failed(proxy=127.0.0.1:3128)`},
-	{Name: "twin cannot be started", Cause: diagnose.Agent, Decisive: "exec.start_failed",
+	{Name: "sandbox probe cannot be started", Cause: diagnose.Agent, Decisive: "exec.start_failed",
 		sandbox: diagnose.WantClosed,
 		world:   Working + ` s.dns:exec.start_failed s.head:exec.start_failed`},
-	{Name: "twin ends in an unknown way, wanted closed", Cause: diagnose.Inconclusive, Decisive: "unknown",
+	{Name: "sandbox probe fails with an unknown error, wanted closed", Cause: diagnose.Inconclusive, Decisive: "unknown",
 		sandbox: diagnose.WantClosed,
 		world:   Working + ` s.head:unknown`},
 	{Name: "nested exec fails in the sandbox, the host fine", Cause: diagnose.Sandbox, Decisive: "exec.network",
 		sandbox: diagnose.WantClosed,
 		world:   Working + SandboxClosed + ` s.exec:exec.network`},
-	{Name: "nested exec fails, its home is read-only in there",
+	{Name: "nested exec fails, its home is read-only in the sandbox",
 		Cause: diagnose.Sandbox, Decisive: "exec.home_unwritable",
 		world: Working + ` s.exec:exec.home_unwritable`},
 	{Name: "nested exec fails, the service down", Cause: diagnose.Upstream, Decisive: "tcp.refused",
@@ -580,7 +580,7 @@ var scenes = []Scene{
 		world: Working + ` head:tcp.refused s.exec:local.denied`},
 	{Name: "nested exec fails, and so does the host's", Cause: diagnose.Agent, Decisive: "exec.network",
 		world: Working + ` exec:exec.network s.exec:exec.network`},
-	{Name: "usage limit, met inside", Cause: diagnose.Account, Decisive: "exec.usage_limit",
+	{Name: "usage limit, reached inside the sandbox", Cause: diagnose.Account, Decisive: "exec.usage_limit",
 		world: Working + ` s.exec:exec.usage_limit`},
 	{Name: "service down and the sandbox denies, wanted open", Cause: diagnose.Upstream, Decisive: "tcp.refused",
 		Also: []diagnose.Cause{diagnose.Sandbox}, sandbox: diagnose.WantOpen,
@@ -604,7 +604,7 @@ var scenes = []Scene{
 		world: Working + ` head:ok(warn=ipv4_failed)`},
 	{Name: "30 % loss: one of two attempts", Cause: diagnose.Degraded, Decisive: "tcp.timed_out",
 		world: Working + ` head#2:tcp.timed_out`},
-	{Name: "30 % loss: the attempt past the resolver gets through",
+	{Name: "30 % loss: the direct attempt succeeds",
 		Cause: diagnose.Degraded, Decisive: "tcp.timed_out",
 		world: Working + ` head:tcp.timed_out(answers=104.18.32.47) d.head:ok(status=405,answers=104.18.32.47)`},
 	{Name: "300 ms delay, bound 250 ms", Cause: diagnose.Degraded, Decisive: "ok",
@@ -632,7 +632,7 @@ var scenes = []Scene{
 	// Nothing known.
 	{Name: "an unknown failure", Cause: diagnose.Inconclusive, Decisive: "unknown",
 		world: Working + ` head:unknown`},
-	{Name: "our own fault", Cause: diagnose.Inconclusive, Decisive: "internal",
+	{Name: "netwatchd's own fault", Cause: diagnose.Inconclusive, Decisive: "internal",
 		world: Working + ` head:internal`},
 	{Name: "nothing ran", Cause: diagnose.Inconclusive,
 		world: ``},
