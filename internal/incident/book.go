@@ -53,7 +53,7 @@ func (b *Book) Enter(v diagnose.Verdict, at time.Time) (*Incident, bool) {
 	case v.Cause.Fault():
 		i = b.open(v, at)
 		return i, true
-	case open && isUsable(v.Cause):
+	case open && v.Cause.Usable():
 		i.close(at)
 		return i, true
 	case open:
@@ -65,9 +65,6 @@ func (b *Book) Enter(v diagnose.Verdict, at time.Time) (*Incident, bool) {
 // truncate rounds t down to a millisecond, as it is stored: that is finer than any probe's schedule, and a time that
 // is read back compares equal.
 func truncate(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
-
-// isUsable reports whether the service can be used with cause c.
-func isUsable(c diagnose.Cause) bool { return c >= diagnose.ResolverDegraded && c <= diagnose.Healthy }
 
 // near reports whether a and b are within reopenWithin of each other. Either may be first: the clock may have been set
 // back.

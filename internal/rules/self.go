@@ -113,7 +113,7 @@ func (b *builder) fallingBehind() Rule {
 func ownHost() []string {
 	var causes []string
 	for c := range diagnose.Causes() {
-		if c <= diagnose.Clock { // Inconclusive, what is not ready, and what this host does
+		if c.Owner() == diagnose.OwnerHost && c.Fault() || c.Owner() == diagnose.OwnerNobody && !c.Usable() {
 			causes = append(causes, c.String())
 		}
 	}

@@ -86,11 +86,11 @@ func judgeInside(local watch.Sandboxed, host *watch.Status, age time.Duration, r
 // judgeHost decides whether the sandbox alone is at fault, by the host's own verdicts.
 func judgeHost(host *watch.Status) conclusion {
 	for _, s := range worstFirst(host.Services) {
-		if s.Cause.Fault() && s.Cause < diagnose.Sandbox {
+		if s.Cause.Fault() && s.Cause != diagnose.Sandbox && s.Cause != diagnose.SandboxOpen {
 			return conclusion{ladder.Failed, "Network access is denied here, and the host has a problem too: " + headline(s),
 				s.Advice + " After that, run this with network access."}
 		}
-		if ladder.MarkOf(s.Cause) == ladder.Partial && s.Cause < diagnose.ResolverDegraded || ladder.MarkOf(s.Cause) == ladder.Blocked {
+		if ladder.MarkOf(s.Cause) == ladder.Partial && !s.Cause.Usable() || ladder.MarkOf(s.Cause) == ladder.Blocked {
 			return conclusion{ladder.Partial, "Network access is denied here. The host has no clear verdict yet: " + headline(s),
 				"Run this with network access, or try again in a minute."}
 		}

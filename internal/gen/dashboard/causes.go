@@ -59,14 +59,14 @@ func color(c diagnose.Cause) string {
 		return "blue"
 	case c == diagnose.SandboxOpen, c.About().Severity == diagnose.Page:
 		return "red"
-	case c <= diagnose.Clock:
+	case c.Usable():
+		return "yellow"
+	case c.Owner() == diagnose.OwnerHost:
 		return "orange"
-	case c <= diagnose.Stream:
+	case c.Owner() == diagnose.OwnerService:
 		return "light-red"
-	case c.Fault():
-		return "purple"
 	}
-	return "yellow"
+	return "purple"
 }
 
 // unhealthy matches the causes that have a severity.
