@@ -107,7 +107,7 @@ func TestEvents(t *testing.T) {
 	first.wants("heartbeat")
 	moves(s.Events, "codex", diagnose.Upstream, diagnose.Upstream) // it stays: nothing to tell
 	moves(s.Events, "codex", diagnose.Upstream, diagnose.Resolver)
-	if v := first.wants("verdict"); v.data["was"] != "upstream" || v.data["cause"] != "resolver" || v.data["title"] != "codex: names do not resolve here" || v.id == "" {
+	if v := first.wants("verdict"); v.data["was"] != "upstream" || v.data["cause"] != "resolver" || v.data["title"] != "codex: DNS does not work on this host" || v.id == "" {
 		t.Errorf("verdict: %+v", v)
 	}
 	first.body.Close()

@@ -83,10 +83,10 @@ func TestPage(t *testing.T) {
 }
 
 func load(t *testing.T, h *house, b *tab) {
-	b.says("h1", "Unreachable from the sandbox only – as configured")
+	b.says("h1", "Reachable")
 	b.says(".do", "Nothing is broken")
 	b.says("#ladder", "405, as expected")
-	b.says("#incidents", "Names do not resolve here")
+	b.says("#incidents", "DNS does not work on this host")
 	b.says("#link", "live")
 	if n := value[int](b, `document.querySelectorAll(".plot canvas").length`); n != 4 {
 		t.Errorf("%d charts, want dns and head, on the host and in the sandbox", n)
@@ -202,7 +202,7 @@ func anIncident(t *testing.T, h *house, b *tab) {
 	b.says("#record", "upstream → healthy") // by itself
 	b.goTo("/incidents")
 	b.axe("the list of incidents")
-	b.do(chromedp.Click(`//a[text()="Someone answers in the place of others"]`))
+	b.do(chromedp.Click(`//a[starts-with(text(),"Traffic is intercepted")]`))
 	b.says("blockquote", "Hotel Wi-Fi.")
 }
 
@@ -273,7 +273,7 @@ func keyboard(t *testing.T, h *house, b *tab) {
 		}
 		stops = append(stops, at)
 	}
-	for _, want := range []string{"Now", "Incidents", "theme", "Evidence", "hour", "90 days", "Names do not resolve here", "metrics"} {
+	for _, want := range []string{"Now", "Incidents", "theme", "Evidence", "hour", "90 days", "DNS does not work on this host", "metrics"} {
 		if !strings.Contains("\n"+strings.Join(stops, "\n")+"\n", "\n"+want+"\n") {
 			t.Errorf("%q cannot be reached; stops: %q", want, stops)
 		}
@@ -299,7 +299,7 @@ func withoutScript(t *testing.T, h *house, b *tab) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"as configured", "Nothing is broken", "405, as expected", "Names do not resolve here", "dns", "The charts need JavaScript"} {
+	for _, want := range []string{"as configured", "Nothing is broken", "405, as expected", "DNS does not work on this host", "dns", "The charts need JavaScript"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("no %q in:\n%s", want, page)
 		}
