@@ -66,7 +66,8 @@ func TestManual(t *testing.T) {
 func TestEveryCauseIsDescribed(t *testing.T) {
 	for c := range diagnose.Causes() {
 		a := c.About()
-		if a.Title == "" || strings.HasSuffix(a.Title, ".") || !unicode.IsLower(rune(a.Title[0])) && !unicode.IsUpper(rune(a.Title[1])) {
+		if a.Title == "" || strings.HasSuffix(a.Title, ".") ||
+			!unicode.IsLower(rune(a.Title[0])) && !unicode.IsUpper(rune(a.Title[1])) {
 			t.Errorf("%v: title %q should read on after \"codex: \"", c, a.Title)
 		}
 		for what, text := range map[string]string{"means": a.Means, "advice": a.Advice} {
@@ -99,10 +100,13 @@ func TestHiding(t *testing.T) {
 
 func TestSeverities(t *testing.T) {
 	want := map[diagnose.Severity][]diagnose.Cause{
-		diagnose.None:   {diagnose.Starting, diagnose.Suspended, diagnose.Healthy},
-		diagnose.Info:   {diagnose.SelfSandboxed, diagnose.ResolverDegraded, diagnose.IPv6, diagnose.IPv4, diagnose.Degraded, diagnose.Inconclusive},
-		diagnose.Ticket: {diagnose.LocalPolicy, diagnose.HostOffline, diagnose.Proxy, diagnose.Resolver, diagnose.Interception, diagnose.Clock, diagnose.EdgeBlocked, diagnose.UnexpectedAnswer, diagnose.Account, diagnose.Agent, diagnose.Sandbox, diagnose.SandboxOpen},
-		diagnose.Page:   {diagnose.Upstream, diagnose.Stream},
+		diagnose.None: {diagnose.Starting, diagnose.Suspended, diagnose.Healthy},
+		diagnose.Info: {diagnose.SelfSandboxed, diagnose.ResolverDegraded, diagnose.IPv6, diagnose.IPv4,
+			diagnose.Degraded, diagnose.Inconclusive},
+		diagnose.Ticket: {diagnose.LocalPolicy, diagnose.HostOffline, diagnose.Proxy, diagnose.Resolver,
+			diagnose.Interception, diagnose.Clock, diagnose.EdgeBlocked, diagnose.UnexpectedAnswer, diagnose.Account, diagnose.Agent,
+			diagnose.Sandbox, diagnose.SandboxOpen},
+		diagnose.Page: {diagnose.Upstream, diagnose.Stream},
 	}
 	got := make(map[diagnose.Severity][]diagnose.Cause)
 	for c := range diagnose.Causes() {

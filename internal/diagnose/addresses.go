@@ -60,5 +60,6 @@ func isLocalAddress(a netip.Addr) bool {
 	return a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsUnspecified() || carrierNAT.Contains(a)
 }
 
-// carrierNAT is for providers that share one public address among customers (RFC 6598). It is private, but not to IsPrivate.
+// carrierNAT is for providers that share one public address among customers (RFC 6598). It is private, but not to
+// IsPrivate.
 var carrierNAT = netip.MustParsePrefix("100.64.0.0/10")

@@ -30,7 +30,8 @@ var advice = [...]string{
 	Account: "Run codex login, or check the plan's usage page and wait until the limit is reset.",
 	Agent: "Run codex --version and codex doctor by hand, as the user shown in the evidence, and fix what they " +
 		"report.",
-	Sandbox:          "Nothing is broken outside: allow network access for this run or for the sandbox, if the task needs it.",
+	Sandbox: "Nothing is broken outside: allow network access for this run or for the sandbox, " +
+		"if the task needs it.",
 	SandboxOpen:      "Stop untrusted runs, then check sandbox_mode and network_access in the agent's configuration.",
 	ResolverDegraded: "Replace or remove the nameserver in /etc/resolv.conf: every lookup that tries it first is slow.",
 	IPv6:             "Fix IPv6 or turn it off: programs that try it first wait for it.",
@@ -46,16 +47,16 @@ const (
 	adviceConnectionsBlocked = "Sign in to the network if it asks for that, or ask its operator which proxy or VPN it " +
 		"requires, and what its rules for ports 80 and 443 are."
 	adviceNoNameserver = "Add a nameserver to /etc/resolv.conf: the file is missing, empty or unreadable."
-	adviceUnpublished  = "Check /etc/hosts, and search and ndots in /etc/resolv.conf: one of them gives programs another " +
-		"address."
+	adviceUnpublished  = "Check /etc/hosts, and search and ndots in /etc/resolv.conf: one of them " +
+		"gives programs another address."
 	adviceIssuer = "If your company inspects TLS, install its CA here and set its issuer in the configuration. If the " +
 		"issuer is a well-known one, update ca-certificates."
 	adviceUnexpectedOutput = "Read the output in the evidence: either the model answers differently, or the expected " +
 		"output is out of date."
-	adviceTLSBlocked = "Look for what blocks port 443 or drops large packets, as the tunnel of a VPN may: try ip link set " +
-		"dev NAME mtu 1280."
-	adviceSlowPath = "Check the link first (Wi-Fi, VPN, a busy uplink). If it cannot be faster, give the probe a longer " +
-		"timeout."
+	adviceTLSBlocked = "Look for what blocks port 443 or drops large packets, as the tunnel of a VPN may: try " +
+		"ip link set dev NAME mtu 1280."
+	adviceSlowPath = "Check the link first (Wi-Fi, VPN, a busy uplink). If it cannot be faster, give the probe " +
+		"a longer timeout."
 	advicePathRejects    = "Ask whoever runs the firewall at the address in the evidence, or use another network."
 	advicePacketLoss     = "Check the link first (Wi-Fi, VPN, cable), then look for packet loss with mtr."
 	adviceRewritingNames = "Use a nameserver that does not rewrite NXDOMAIN: with this one, mistyped names seem to exist."
@@ -82,8 +83,8 @@ func strayAdvice(r *probe.Result) string {
 	if fromHostsFile(r) {
 		return resolverAdvice(r)
 	}
-	return "Use another nameserver, or wait until this one's cached address expires. If a VPN has just ended, restart what " +
-		"it configured."
+	return "Use another nameserver, or wait until this one's cached address expires. If a VPN has just ended, " +
+		"restart what it configured."
 }
 
 func accountAdvice(r *probe.Result) string {

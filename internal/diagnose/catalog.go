@@ -54,10 +54,10 @@ func (c Cause) OfNetwork() bool {
 	return c.Fault() && c.Owner() != OwnerAgent && c != Stream
 }
 
-// explainedByHost returns the causes that a fault of this host explains: from that cause on, all of this host and of the
-// service, because what cannot leave the host shows nothing about the service. An open sandbox is never among them: that
-// is a matter of security, not of reachability. Nor are the account and the agent's installation, which are named only on
-// signs that need no network.
+// explainedByHost returns the causes that a fault of this host explains: from that cause on, all of this host and of
+// the service, because what cannot leave the host shows nothing about the service. An open sandbox is never among
+// them: that is a matter of security, not of reachability. Nor are the account and the agent's installation, which
+// are named only on signs that need no network.
 func explainedByHost(from Cause) []Cause {
 	var hidden []Cause
 	for c := from; c <= Stream; c++ {
@@ -166,8 +166,9 @@ var catalog = [...]About{
 			"output, are not as configured. Services change: the configuration may be out of date.",
 		Owner:    OwnerService,
 		Severity: Ticket,
-		Hold:     15 * time.Minute, // a rolling deployment answers two ways while it lasts; expectations are fixed in working hours
-		Hides:    []Cause{Stream},
+		// a rolling deployment answers two ways while it lasts; expectations are fixed in working hours
+		Hold:  15 * time.Minute,
+		Hides: []Cause{Stream},
 	},
 	Stream: {
 		Means: "Plain requests are answered, but upgrades are refused, or held connections are dropped or stall. Typical " +

@@ -7,7 +7,8 @@ import (
 	"netwatchd/internal/probe"
 )
 
-// A groupedRound is a round as the rules see it: grouped, and in an order that does not depend on which attempt ended first.
+// A groupedRound is a round as the rules see it: grouped, and in an order that does not depend on which attempt ended
+// first.
 type groupedRound struct {
 	Round
 	hostChecks  []*probe.Result // rung 0
@@ -106,28 +107,32 @@ func (g *groupedRound) tolerates(r *probe.Result) bool {
 
 func isSameProbe(r, other *probe.Result) bool { return r.Name == other.Name && r.Kind == other.Kind }
 
-// isSameAttempt reports whether other, a direct probe, used the same addresses and network path as r after all: then it is one
-// more attempt of the same probe.
+// isSameAttempt reports whether other, a direct probe, used the same addresses and network path as r after all: then
+// it is one more attempt of the same probe.
 func isSameAttempt(r, other *probe.Result) bool {
-	return isSameProbe(r, other) && r.Proxy == "" && r.Phase > probe.Resolve && r.Class.Layer() != "local" && overlaps(addresses(r), addresses(other))
+	return isSameProbe(r, other) && r.Proxy == "" && r.Phase > probe.Resolve && r.Class.Layer() != "local" &&
+		overlaps(addresses(r), addresses(other))
 }
 
-// isSameEndpoint reports whether r is a stream that failed to connect to the endpoint that other connected to. Until they are
-// connected nothing on the network path can tell them apart: chance decides, as with packet loss.
+// isSameEndpoint reports whether r is a stream that failed to connect to the endpoint that other connected to. Until
+// they are connected nothing on the network path can tell them apart: chance decides, as with packet loss.
 func isSameEndpoint(r, other *probe.Result) bool {
 	return r.Kind == probe.KindStream && r.Phase == probe.Connect && r.Class.Layer() == "tcp" &&
 		other.Kind == probe.KindHTTP && authority(r) == authority(other)
 }
 
-// isUnneededLookup reports whether r is a failed lookup of a name that other reached all the same: behind a proxy, or with the
-// name in /etc/hosts, the nameserver is not needed. A wrong answer always counts, because the probe checks the answer itself.
+// isUnneededLookup reports whether r is a failed lookup of a name that other reached all the same: behind a proxy, or
+// with the name in /etc/hosts, the nameserver is not needed. A wrong answer always counts, because the probe checks
+// the answer itself.
 func isUnneededLookup(r, other *probe.Result) bool {
-	return r.Kind == probe.KindDNS && r.Class != probe.DNSWrongAnswer && other.Kind == probe.KindHTTP && hostOf(other) == r.Target
+	return r.Kind == probe.KindDNS && r.Class != probe.DNSWrongAnswer && other.Kind == probe.KindHTTP &&
+		hostOf(other) == r.Target
 }
 
 // isOtherFamily reports whether r failed to connect over one address family where other succeeded over the other one.
 func isOtherFamily(r, other *probe.Result) bool {
-	return r.Kind == probe.KindHTTP && other.Kind == probe.KindHTTP && r.Phase == probe.Connect && r.Class != probe.LocalDenied &&
+	return r.Kind == probe.KindHTTP && other.Kind == probe.KindHTTP && r.Phase == probe.Connect &&
+		r.Class != probe.LocalDenied &&
 		familyOf(r) != 0 && familyOf(other) != 0 && familyOf(r) != familyOf(other) && hostOf(r) == hostOf(other)
 }
 
@@ -168,8 +173,8 @@ func (g *groupedRound) failureOf(classes ...probe.Class) *probe.Result {
 // firstNetworkFailure returns the failed network probe on the lowest rung: a run of the agent does not count.
 func (g *groupedRound) firstNetworkFailure() *probe.Result { return g.failure(isNetworkProbe) }
 
-// serviceReached returns an attempt from the host that shows that the service can be reached. A lookup shows it only if
-// nothing but lookups is configured: a cache answers on a host that is offline.
+// serviceReached returns an attempt from the host that shows that the service can be reached. A lookup shows it only
+// if nothing but lookups is configured: a cache answers on a host that is offline.
 func (g *groupedRound) serviceReached() *probe.Result {
 	if r := first(g.service, func(r *probe.Result) bool { return r.Kind != probe.KindDNS && isAnswered(r) }); r != nil {
 		return r
@@ -180,7 +185,8 @@ func (g *groupedRound) serviceReached() *probe.Result {
 	return first(g.service, isOK)
 }
 
-// bestSuccess returns the attempt that shows best that the service is healthy from the host, if no network probe fails.
+// bestSuccess returns the attempt that shows best that the service is healthy from the host, if no network probe
+// fails.
 func (g *groupedRound) bestSuccess() *probe.Result {
 	if g.firstNetworkFailure() != nil {
 		return nil

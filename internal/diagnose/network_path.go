@@ -8,7 +8,8 @@ import (
 
 // isPathSuspect reports whether the network path may be to blame for a failure that looks like the service's.
 func (g *groupedRound) isPathSuspect(r *probe.Result) bool {
-	return g.sameTLSFailure(r) != nil || timedOutTooSoon(r) || isSilent(r) && g.lossyControl() != nil || g.isViaUnprovenProxy(r) || isRejectedOnPath(r)
+	return g.sameTLSFailure(r) != nil || timedOutTooSoon(r) || isSilent(r) && g.lossyControl() != nil ||
+		g.isViaUnprovenProxy(r) || isRejectedOnPath(r)
 }
 
 // isRejectedOnPath reports whether a firewall on the network path reported that it rejects the connection.
@@ -19,21 +20,21 @@ func (g *groupedRound) controlViaSameProxy(r *probe.Result, match func(*probe.Re
 	return first(g.controls, func(c *probe.Result) bool { return c.Proxy == r.Proxy && match(c) })
 }
 
-// isViaUnprovenProxy reports whether r used a proxy that forwarded no comparable control, and no certificate proves who
-// answered.
+// isViaUnprovenProxy reports whether r used a proxy that forwarded no comparable control, and no certificate proves
+// who answered.
 func (g *groupedRound) isViaUnprovenProxy(r *probe.Result) bool {
 	return r.Proxy != "" && g.forwardedControl(r) == nil && !(isTLS(r) && r.Phase > probe.Handshake)
 }
 
-// forwardedControl returns a control that r's proxy forwarded, by TLS if r uses TLS: that needs a tunnel, and a plain request
-// does not.
+// forwardedControl returns a control that r's proxy forwarded, by TLS if r uses TLS: that needs a tunnel, and a plain
+// request does not.
 func (g *groupedRound) forwardedControl(r *probe.Result) *probe.Result {
 	return g.controlViaSameProxy(r, func(c *probe.Result) bool { return c.OK() && (isTLS(c) || !isTLS(r)) })
 }
 
-// sameTLSFailure returns a control that failed over TLS as r did, if none got further: then TLS is broken on the network path,
-// and not the service. A tunnel that drops large packets looks like this, because plain requests are small, and so does a
-// firewall that allows only port 80.
+// sameTLSFailure returns a control that failed over TLS as r did, if none got further: then TLS is broken on the
+// network path, and not the service. A tunnel that drops large packets looks like this, because plain requests are
+// small, and so does a firewall that allows only port 80.
 func (g *groupedRound) sameTLSFailure(r *probe.Result) *probe.Result {
 	layer := r.Class.Layer()
 	if !isTLS(r) || layer != "tcp" && layer != "tls" {
@@ -48,9 +49,9 @@ func (g *groupedRound) sameTLSFailure(r *probe.Result) *probe.Result {
 // synRetransmit is when an unanswered SYN is sent again (RFC 6298): a connection that took longer has lost a packet.
 const synRetransmit = time.Second
 
-// lossyControl returns a control whose connection needed a second SYN, or that answered one attempt of the round and not
-// another. It returns one only if another control had trouble too while at least one was reached at once: then packets are
-// lost on the network path, and that alone may explain why the service did not answer.
+// lossyControl returns a control whose connection needed a second SYN, or that answered one attempt of the round and
+// not another. It returns one only if another control had trouble too while at least one was reached at once: then
+// packets are lost on the network path, and that alone may explain why the service did not answer.
 func (g *groupedRound) lossyControl() *probe.Result {
 	isLossy := func(r *probe.Result) bool {
 		if isSilent(r) {
@@ -73,8 +74,8 @@ func (g *groupedRound) lossyControl() *probe.Result {
 	return first(g.controls, isLossy)
 }
 
-// timedOutTooSoon reports whether r was given up before an answer could arrive: it waited for less than two round trips, of
-// which the TCP connect took one.
+// timedOutTooSoon reports whether r was given up before an answer could arrive: it waited for less than two round
+// trips, of which the TCP connect took one.
 func timedOutTooSoon(r *probe.Result) bool {
 	trip := r.Phases[probe.Connect]
 	return isSilent(r) && r.Phase > probe.Connect && trip > 0 && r.Phases[r.Phase] < 2*trip

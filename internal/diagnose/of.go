@@ -7,8 +7,9 @@ import (
 	"netwatchd/internal/probe"
 )
 
-// Of judges a round. It names the first cause, in order of precedence, that the results show, and lists beside it what else
-// they show that this cause does not explain. The verdict depends only on the round, and not on the order of its results.
+// Of judges a round. It names the first cause, in order of precedence, that the results show, and lists beside it
+// what else they show that this cause does not explain. The verdict depends only on the round, and not on the order
+// of its results.
 func Of(round Round) Verdict {
 	g := group(round)
 	var main *finding
@@ -42,8 +43,8 @@ func isSeparateFinding(main *finding, c Cause, already []Finding) bool {
 // NotReady is the verdict on a service that is not judged yet: [Starting] or [Suspended].
 func NotReady(service string, c Cause) Verdict {
 	about := c.About()
-	return Verdict{Service: service, Cause: c, Severity: about.Severity, Title: service + ": " + about.Title, Advice: about.Advice,
-		Also: []Finding{}, Evidence: []probe.Result{}, Blocked: []string{}, Missing: []string{}}
+	return Verdict{Service: service, Cause: c, Severity: about.Severity, Title: service + ": " + about.Title,
+		Advice: about.Advice, Also: []Finding{}, Evidence: []probe.Result{}, Blocked: []string{}, Missing: []string{}}
 }
 
 func (g *groupedRound) verdict(f *finding, also []Finding) Verdict {
@@ -56,8 +57,8 @@ func (g *groupedRound) verdict(f *finding, also []Finding) Verdict {
 		also = []Finding{}
 	}
 	return Verdict{
-		Service: g.Service, Cause: f.cause, Severity: severity, Title: g.title(f), Note: f.note, Advice: cmp.Or(f.advice, about.Advice),
-		Also: also, Evidence: evidence(f), Blocked: g.blocked(f), Missing: g.missing(f),
+		Service: g.Service, Cause: f.cause, Severity: severity, Title: g.title(f), Note: f.note,
+		Advice: cmp.Or(f.advice, about.Advice), Also: also, Evidence: evidence(f), Blocked: g.blocked(f), Missing: g.missing(f),
 	}
 }
 
@@ -101,8 +102,8 @@ func failingRung(c Cause, decisive *probe.Result) int {
 	return rung(decisive)
 }
 
-// missing returns the vantages and controls that would tell more. If the cause is known, only those count that were tried
-// without success.
+// missing returns the vantages and controls that would tell more. If the cause is known, only those count that were
+// tried without success.
 func (g *groupedRound) missing(f *finding) []string {
 	names := []string{}
 	note := func(name string, isMissing bool) {
@@ -118,7 +119,8 @@ func (g *groupedRound) missing(f *finding) []string {
 	note("direct", unsure && g.failure(isNameFailure) != nil)
 	_, dated := g.clockSkew()
 	note("date", unsure && g.failureOf(probe.TLSDateInvalid) != nil && !dated)
-	note("http", unsure && len(g.service) > 0 && !slices.ContainsFunc(g.service, func(r *probe.Result) bool { return r.Kind == probe.KindHTTP }))
+	note("http", unsure && len(g.service) > 0 &&
+		!slices.ContainsFunc(g.service, func(r *probe.Result) bool { return r.Kind == probe.KindHTTP }))
 	note("sandbox", len(g.sandbox) == 0 && g.Expect.Sandbox != WantAny && unsure)
 	return names
 }

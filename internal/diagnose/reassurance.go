@@ -6,8 +6,8 @@ import (
 	"netwatchd/internal/probe"
 )
 
-// Reassurance says in one sentence what is not the problem, so that nobody looks for it there. It is empty if the evidence
-// does not prove it.
+// Reassurance says in one sentence what is not the problem, so that nobody looks for it there. It is empty if the
+// evidence does not prove it.
 func (v Verdict) Reassurance() string {
 	switch owner := v.Cause.Owner(); {
 	case v.Cause == SelfSandboxed, v.Cause == Degraded:

@@ -16,8 +16,8 @@ func succeededWithWarning(warning string) func(*probe.Result) bool {
 	return func(r *probe.Result) bool { return r.OK() && hasWarning(r, warning) }
 }
 
-// isInexplicable reports whether r's failure shows nothing about the network: its error is unknown, netwatchd is at fault, or
-// this host has run out of sockets or memory.
+// isInexplicable reports whether r's failure shows nothing about the network: its error is unknown, netwatchd is at
+// fault, or this host has run out of sockets or memory.
 func isInexplicable(r *probe.Result) bool {
 	return r.Class == probe.Unknown || r.Class == probe.Internal || r.Class == probe.LocalResources
 }
@@ -25,8 +25,8 @@ func isInexplicable(r *probe.Result) bool {
 // isNetworkProbe reports whether r is a probe of the network alone, not a run of the agent.
 func isNetworkProbe(r *probe.Result) bool { return r.Kind != probe.KindExec }
 
-// isNameFailure reports whether r failed because it got no address. The phase decides, not the class: DNS over TCP can be
-// reset too, and that shows nothing about the service.
+// isNameFailure reports whether r failed because it got no address. The phase decides, not the class: DNS over TCP
+// can be reset too, and that shows nothing about the service.
 func isNameFailure(r *probe.Result) bool {
 	return !r.OK() && (r.Kind == probe.KindDNS || isNetworkProbe(r) && r.Phase == probe.Resolve) && !isInexplicable(r) &&
 		r.Class.Layer() != "local" && r.Class.Layer() != "proxy" && r.Class.Layer() != "exec"
@@ -35,16 +35,16 @@ func isNameFailure(r *probe.Result) bool {
 // isAnswered reports whether the application at the other end answered r, as expected or not.
 func isAnswered(r *probe.Result) bool {
 	switch r.Class {
-	case probe.OK, probe.HTTPUnexpectedStatus, probe.HTTPUnexpectedHeader, probe.HTTPUnexpectedBody, probe.HTTPServerError,
-		probe.HTTPRateLimited, probe.HTTPUnauthorized, probe.HTTPEdgeBlocked, probe.HTTPRedirected,
+	case probe.OK, probe.HTTPUnexpectedStatus, probe.HTTPUnexpectedHeader, probe.HTTPUnexpectedBody,
+		probe.HTTPServerError, probe.HTTPRateLimited, probe.HTTPUnauthorized, probe.HTTPEdgeBlocked, probe.HTTPRedirected,
 		probe.StreamUpgradeRefused, probe.StreamCut, probe.StreamIdleCut, probe.StreamStalled:
 		return true
 	}
 	return false
 }
 
-// isPeerReached reports whether anyone at the other end of r answered, even an unexpected peer. A nameserver's negative
-// answer does not count: a stub resolver on this very host reports SERVFAIL when the host is offline.
+// isPeerReached reports whether anyone at the other end of r answered, even an unexpected peer. A nameserver's
+// negative answer does not count: a stub resolver on this very host reports SERVFAIL when the host is offline.
 func isPeerReached(r *probe.Result) bool { return isAnswered(r) || isForeignAnswer(r) }
 
 // isForeignAnswer reports whether r was answered by someone else than its target, or not as its target should answer.
@@ -60,8 +60,8 @@ func isSelfSigned(r *probe.Result) bool {
 	return r.TLS != nil && r.TLS.Issuer != "" && r.TLS.Issuer == r.TLS.Subject
 }
 
-// nameGone reports whether a nameserver answered that the name does not exist, or that the nameservers responsible for it
-// fail. A timeout is no answer, and a refusal is the nameserver's own policy.
+// nameGone reports whether a nameserver answered that the name does not exist, or that the nameservers responsible
+// for it fail. A timeout is no answer, and a refusal is the nameserver's own policy.
 func nameGone(r *probe.Result) bool {
 	return r.Class == probe.DNSNameNotResolved || r.Class == probe.DNSNoData || r.Class == probe.DNSServfail
 }
@@ -93,7 +93,8 @@ func isTLS(r *probe.Result) bool {
 // fromHostsFile reports whether r's addresses are from /etc/hosts.
 func fromHostsFile(r *probe.Result) bool { return hasWarning(r, probe.WarnHostsFile) }
 
-// isBlockListed reports whether every answer is an address that no server can have: 0.0.0.0, ::, or this host's loopback.
+// isBlockListed reports whether every answer is an address that no server can have: 0.0.0.0, ::, or this host's
+// loopback.
 func isBlockListed(r *probe.Result) bool {
 	return len(r.Answers) > 0 && !slices.ContainsFunc(r.Answers, func(text string) bool {
 		addr, err := netip.ParseAddr(text)

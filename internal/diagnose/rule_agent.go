@@ -2,8 +2,8 @@ package diagnose
 
 import "netwatchd/internal/probe"
 
-// brokenAgent requires either a sign that needs no network, or that everything else is healthy: an agent that reports "I
-// cannot reach it" is blamed only if this host has just reached it.
+// brokenAgent requires either a sign that needs no network, or that everything else is healthy: an agent that reports
+// "I cannot reach it" is blamed only if this host has just reached it.
 func brokenAgent(g *groupedRound) *finding {
 	r := g.failure(func(r *probe.Result) bool { return r.Kind == probe.KindExec && isInstallationFault(r.Class) })
 	if r == nil {
@@ -15,14 +15,15 @@ func brokenAgent(g *groupedRound) *finding {
 	if r == nil {
 		return nil
 	}
-	return &finding{title: agentTitle(r), advice: agentAdvice(r), evidence: []*probe.Result{r, g.bestSuccess(), g.reachedControl()}}
+	return &finding{title: agentTitle(r), advice: agentAdvice(r),
+		evidence: []*probe.Result{r, g.bestSuccess(), g.reachedControl()}}
 }
 
 // isInstallationFault reports whether c is a fault of the installation, whatever the network does.
 func isInstallationFault(c probe.Class) bool {
 	switch c {
-	case probe.ExecNotFound, probe.ExecStartFailed, probe.ExecConfigInvalid, probe.ExecHomeUnwritable, probe.ExecModelRejected,
-		probe.ExecKilled:
+	case probe.ExecNotFound, probe.ExecStartFailed, probe.ExecConfigInvalid, probe.ExecHomeUnwritable,
+		probe.ExecModelRejected, probe.ExecKilled:
 		return true
 	}
 	return false
@@ -34,7 +35,8 @@ func isAgentNetworkFailure(r *probe.Result) bool {
 	case probe.ExecNetwork, probe.ExecTimedOut, probe.ExecUnexpectedExit, probe.ExecHomeUnwritable, probe.ExecKilled:
 		return true
 	}
-	return !r.OK() && r.Class.Layer() != "exec" && !isInexplicable(r) && !isDenied(r) // the agent's own message names the cause
+	// a class of the network: the agent's own message names the cause
+	return !r.OK() && r.Class.Layer() != "exec" && !isInexplicable(r) && !isDenied(r)
 }
 
 // isNotStarted reports whether a sandbox probe never made its attempt, because the sandbox could not be set up.

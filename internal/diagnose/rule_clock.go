@@ -7,9 +7,9 @@ import (
 	"netwatchd/internal/probe"
 )
 
-// clockBound is how wrong the clock must be to be blamed for a certificate. Certificate authorities backdate new certificates
-// by an hour to allow for wrong clocks (Let's Encrypt does), and Date counts whole seconds: with less than an hour of error, a
-// certificate that looks expired has expired.
+// clockBound is how wrong the clock must be to be blamed for a certificate. Certificate authorities backdate new
+// certificates by an hour to allow for wrong clocks (Let's Encrypt does), and Date counts whole seconds: with less
+// than an hour of error, a certificate that looks expired has expired.
 const clockBound = time.Hour
 
 func wrongClock(g *groupedRound) *finding {
@@ -31,8 +31,8 @@ func (g *groupedRound) isClockToBlame(r *probe.Result) bool {
 	return r.TLS == nil || r.TLS.NotAfter.IsZero() || r.Start.Add(skew).Before(r.TLS.NotAfter)
 }
 
-// clockSkew returns how far the controls' clocks are ahead of this host's. It is the median of their Date headers, because
-// one of them may come from a cache.
+// clockSkew returns how far the controls' clocks are ahead of this host's. It is the median of their Date headers,
+// because one of them may come from a cache.
 func (g *groupedRound) clockSkew() (time.Duration, bool) {
 	var skews []time.Duration
 	for _, r := range g.controls {

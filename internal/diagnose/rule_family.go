@@ -18,9 +18,9 @@ func brokenFamily(family int) func(*groupedRound) *finding {
 	}
 }
 
-// lostFamily finds that no control answers over one address family although this host has a route, while the other family
-// reaches both controls and the service. The service alone does not show it: its client continues with the other family a
-// moment later, or never tries the second. One address is not enough: it may be filtered, or gone.
+// lostFamily finds that no control answers over one address family although this host has a route, while the other
+// family reaches both controls and the service. The service alone does not show it: its client continues with the
+// other family a moment later, or never tries the second. One address is not enough: it may be filtered, or gone.
 func lostFamily(g *groupedRound, family int) *finding {
 	var dead, alive []*probe.Result
 	for _, r := range g.controls {

@@ -12,7 +12,8 @@ func healthy(g *groupedRound) *finding {
 		success = first(g.service, isOK)
 	}
 	closed := first(g.sandbox, not(isOK))
-	f := &finding{evidence: []*probe.Result{success, cmp.Or(closed, first(g.sandbox, isOK)), g.sandboxCheck(), g.reachedControl()}}
+	f := &finding{evidence: []*probe.Result{success, cmp.Or(closed, first(g.sandbox, isOK)), g.sandboxCheck(),
+		g.reachedControl()}}
 	switch {
 	case closed == nil || first(g.sandbox, escapedSandbox) != nil:
 	case g.Expect.Sandbox == WantClosed:

@@ -11,7 +11,8 @@ func hostOffline(g *groupedRound) *finding {
 	if broken == nil {
 		return nil
 	}
-	if r := g.failure(isUnroutable); r != nil && r.Phase > probe.Resolve && g.reachedControl() != nil && g.missingFamily() == 0 {
+	if r := g.failure(isUnroutable); r != nil && r.Phase > probe.Resolve && g.reachedControl() != nil &&
+		g.missingFamily() == 0 {
 		return &finding{title: titleNoRouteToService,
 			evidence: []*probe.Result{r, g.hostCheck(probe.CheckRoute), g.reachedControl()}}
 	}
@@ -24,7 +25,8 @@ func hostOffline(g *groupedRound) *finding {
 		}
 	}
 	if r := g.failure(isUnroutable); r != nil && g.missingFamily() == 0 {
-		return &finding{title: offlineTitle(g, r), evidence: []*probe.Result{r, g.hostCheck(probe.CheckRoute), first(g.controls, not(isOK))}}
+		return &finding{title: offlineTitle(g, r),
+			evidence: []*probe.Result{r, g.hostCheck(probe.CheckRoute), first(g.controls, not(isOK))}}
 	}
 	if f := nothingOutside(g, broken); f != nil {
 		return f
@@ -32,9 +34,9 @@ func hostOffline(g *groupedRound) *finding {
 	return allConnectionsBlocked(g)
 }
 
-// nothingOutside finds that nobody outside answers: no control, no public resolver, not the service. How they fail does
-// not matter, except that a proxy or a policy in between would be the nearer cause. If controls were tried by name only, a
-// public resolver must be silent too: otherwise being offline looks the same as having no resolver.
+// nothingOutside finds that nobody outside answers: no control, no public resolver, not the service. How they fail
+// does not matter, except that a proxy or a policy in between would be the nearer cause. If controls were tried by
+// name only, a public resolver must be silent too: otherwise being offline looks the same as having no resolver.
 func nothingOutside(g *groupedRound, broken *probe.Result) *finding {
 	silent := first(g.controls, not(isOK))
 	direct := g.nameserver(probe.Direct, probe.ResolverAsksControl, not(isOK))
@@ -58,8 +60,8 @@ func nothingOutside(g *groupedRound, broken *probe.Result) *finding {
 		evidence: []*probe.Result{silent, broken, direct, g.hostCheck(probe.CheckRoute)}}
 }
 
-// allConnectionsBlocked finds that DNS works but every outbound connection is blocked: all controls, unrelated to each other
-// and to the service, fail to connect just as it does. A single control may be down by itself.
+// allConnectionsBlocked finds that DNS works but every outbound connection is blocked: all controls, unrelated to
+// each other and to the service, fail to connect just as it does. A single control may be down by itself.
 func allConnectionsBlocked(g *groupedRound) *finding {
 	r := g.failure(func(r *probe.Result) bool {
 		return isNetworkProbe(r) && r.Class.Layer() == "tcp" && r.Phase == probe.Connect

@@ -2,14 +2,16 @@ package diagnose
 
 import "netwatchd/internal/probe"
 
-// unexplainedNetwork is the gate before the agent: as long as a request from this host fails for an unknown reason, what
-// depends on it is not judged.
+// unexplainedNetwork is the gate before the agent: as long as a request from this host fails for an unknown reason,
+// what depends on it is not judged.
 func unexplainedNetwork(g *groupedRound) *finding {
 	r := g.firstNetworkFailure()
 	if r == nil {
 		return nil
 	}
-	if other := g.failure(func(r *probe.Result) bool { return isNetworkProbe(r) && g.sameTLSFailure(r) != nil }); other != nil && g.reachedControl() != nil {
+	if other := g.failure(func(r *probe.Result) bool {
+		return isNetworkProbe(r) && g.sameTLSFailure(r) != nil
+	}); other != nil && g.reachedControl() != nil {
 		return &finding{title: titleTLSBlocked, advice: adviceTLSBlocked,
 			evidence: []*probe.Result{other, g.sameTLSFailure(other), g.reachedControl()}}
 	}
@@ -20,7 +22,8 @@ func unexplainedNetwork(g *groupedRound) *finding {
 		return &finding{title: titlePathRejects, advice: advicePathRejects, evidence: []*probe.Result{r, g.reachedControl()}}
 	}
 	if lossy := g.lossyControl(); lossy != nil && isSilent(r) {
-		return &finding{title: titlePacketLoss, advice: advicePacketLoss, evidence: []*probe.Result{r, lossy, g.reachedControl()}}
+		return &finding{title: titlePacketLoss, advice: advicePacketLoss,
+			evidence: []*probe.Result{r, lossy, g.reachedControl()}}
 	}
 	return unexplained(g, r)
 }
@@ -34,11 +37,13 @@ func unexplainedRun(g *groupedRound) *finding {
 }
 
 func unexplained(g *groupedRound, r *probe.Result) *finding {
-	return &finding{title: unexplainedTitle(g, r), evidence: []*probe.Result{r, g.reachedControl(), first(g.controls, not(isOK)),
-		g.nameserver(probe.Direct, probe.ResolverAsksService, func(*probe.Result) bool { return true })}}
+	return &finding{title: unexplainedTitle(g, r),
+		evidence: []*probe.Result{r, g.reachedControl(), first(g.controls, not(isOK)),
+			g.nameserver(probe.Direct, probe.ResolverAsksService, func(*probe.Result) bool { return true })}}
 }
 
-// tooLittleKnown is the gate before good news: something failed with an unknown error, or nothing was tried from the host.
+// tooLittleKnown is the gate before good news: something failed with an unknown error, or nothing was tried from the
+// host.
 func tooLittleKnown(g *groupedRound) *finding {
 	unknown := first(g.sandbox, isInexplicable)
 	if unknown == nil {

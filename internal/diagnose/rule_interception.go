@@ -28,15 +28,16 @@ func interception(g *groupedRound) *finding {
 	return nil
 }
 
-// isSignInRequest reports whether the network, or a proxy that is not configured here, answered r with a request for a
-// sign-in. No server sends these statuses about itself (RFC 6585, 6; RFC 9110, 15.5.8), and a configured proxy has classes
-// of its own.
+// isSignInRequest reports whether the network, or a proxy that is not configured here, answered r with a request for
+// a sign-in. No server sends these statuses about itself (RFC 6585, 6; RFC 9110, 15.5.8), and a configured proxy has
+// classes of its own.
 func isSignInRequest(r *probe.Result) bool {
 	return isNetworkProbe(r) && r.Class == probe.HTTPUnexpectedStatus &&
 		(r.Status == http.StatusNetworkAuthenticationRequired || r.Status == http.StatusProxyAuthRequired)
 }
 
-// impersonated returns a request that got a wrong certificate, and a control that did too, unless any control got its own.
+// impersonated returns a request that got a wrong certificate, and a control that did too, unless any control got its
+// own.
 func (g *groupedRound) impersonated() (r, control *probe.Result) {
 	wrong := func(r *probe.Result) bool {
 		return isTLS(r) && (r.Class == probe.TLSNameInvalid || r.Class == probe.TLSAuthorityInvalid || r.Class == probe.TLSUnexpectedIssuer)
@@ -50,8 +51,8 @@ func (g *groupedRound) impersonated() (r, control *probe.Result) {
 	return r, control
 }
 
-// areControlsMostlyWrong reports whether more controls got an unexpected answer than the expected one. A single control may
-// have changed; a portal answers for all of them, or for all but the one that its makers let through.
+// areControlsMostlyWrong reports whether more controls got an unexpected answer than the expected one. A single
+// control may have changed; a portal answers for all of them, or for all but the one that its makers let through.
 func (g *groupedRound) areControlsMostlyWrong() bool {
 	wrong, right := 0, 0
 	for _, r := range g.controls {
@@ -65,18 +66,19 @@ func (g *groupedRound) areControlsMostlyWrong() bool {
 	return wrong > right
 }
 
-// isForeignCertificate reports whether r got a certificate that someone else issued for the service's name. TLS inspection
-// always signs with its own CA; a self-signed certificate is what a server presents if its owner forgot to install one. If
-// neither issuer nor subject is known, the certificate counts as foreign, because that pages nobody.
+// isForeignCertificate reports whether r got a certificate that someone else issued for the service's name. TLS
+// inspection always signs with its own CA; a self-signed certificate is what a server presents if its owner forgot to
+// install one. If neither issuer nor subject is known, the certificate counts as foreign, because that pages nobody.
 func isForeignCertificate(r *probe.Result) bool {
 	return r.Class == probe.TLSUnexpectedIssuer || r.Class == probe.TLSAuthorityInvalid && !isSelfSigned(r)
 }
 
-// rewrittenName returns a failure at the address that every made-up name gets, and the lookup that shows it. A resolver that
-// rewrites NXDOMAIN is harmless for names that exist, so the address must be the same, or if no addresses are known, the
-// answer must be someone else's.
+// rewrittenName returns a failure at the address that every made-up name gets, and the lookup that shows it. A
+// resolver that rewrites NXDOMAIN is harmless for names that exist, so the address must be the same, or if no
+// addresses are known, the answer must be someone else's.
 func rewrittenName(g *groupedRound) (failed, canary *probe.Result) {
-	canary = g.nameserver(probe.FromHost, probe.ResolverAsksCanary, func(r *probe.Result) bool { return r.Class == probe.DNSWrongAnswer })
+	canary = g.nameserver(probe.FromHost, probe.ResolverAsksCanary,
+		func(r *probe.Result) bool { return r.Class == probe.DNSWrongAnswer })
 	failed = g.firstNetworkFailure()
 	if canary == nil || failed == nil || isNameFailure(failed) {
 		return nil, nil

@@ -13,7 +13,8 @@ func localPolicy(g *groupedRound) *finding {
 	}
 	// The service fails in some other way, and this host blocks every control it could be compared with: the same rules
 	// may drop the service.
-	if r := first(g.controls, isDenied); r != nil && g.firstNetworkFailure() != nil && !slices.ContainsFunc(g.controls, not(isDenied)) {
+	if r := first(g.controls, isDenied); r != nil && g.firstNetworkFailure() != nil &&
+		!slices.ContainsFunc(g.controls, not(isDenied)) {
 		return &finding{evidence: []*probe.Result{r, g.firstNetworkFailure(), sandbox}}
 	}
 	return nil

@@ -4,23 +4,27 @@ import "netwatchd/internal/probe"
 
 func brokenProxy(g *groupedRound) *finding {
 	direct := first(g.direct, isOK)
-	if r := g.failure(func(r *probe.Result) bool { return isProxyFailure(r) && g.directConfirmation(r) == nil }); r != nil {
-		return &finding{title: proxyTitle(g, r), evidence: []*probe.Result{r, direct, g.controlViaSameProxy(r, isOK), g.reachedControl()}}
+	if r := g.failure(func(r *probe.Result) bool {
+		return isProxyFailure(r) && g.directConfirmation(r) == nil
+	}); r != nil {
+		return &finding{title: proxyTitle(g, r),
+			evidence: []*probe.Result{r, direct, g.controlViaSameProxy(r, isOK), g.reachedControl()}}
 	}
 	// The proxy reports that the connection is established, but whoever answers the TLS handshake is not the server.
 	r := g.failure(func(r *probe.Result) bool { return r.Proxy != "" && isTLS(r) && r.Class.Layer() == "tls" })
 	if r == nil || g.forwardedControl(r) != nil {
 		return nil
 	}
-	if other := g.controlViaSameProxy(r, func(c *probe.Result) bool { return isTLS(c) && !c.OK() || isForeignAnswer(c) }); other != nil || direct != nil {
+	other := g.controlViaSameProxy(r, func(c *probe.Result) bool { return isTLS(c) && !c.OK() || isForeignAnswer(c) })
+	if other != nil || direct != nil {
 		return &finding{title: notForwardedTitle(r),
 			evidence: []*probe.Result{r, other, direct, g.reachedControl()}}
 	}
 	return nil
 }
 
-// directConfirmation returns a request without the proxy that confirms what the proxy reported in r: the proxy forwards
-// other requests, and without it the service is unreachable too while other sites are reached.
+// directConfirmation returns a request without the proxy that confirms what the proxy reported in r: the proxy
+// forwards other requests, and without it the service is unreachable too while other sites are reached.
 func (g *groupedRound) directConfirmation(r *probe.Result) *probe.Result {
 	if !hasWarning(r, probe.WarnProxyGotNowhere) || g.forwardedControl(r) == nil || g.directTLSControl() == nil {
 		return nil

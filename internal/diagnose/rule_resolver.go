@@ -19,10 +19,13 @@ func brokenResolver(g *groupedRound) *finding {
 		return &finding{title: titleNoNameserver, advice: adviceNoNameserver,
 			evidence: []*probe.Result{cmp.Or(conf, r), r, other, g.reachedControl()}}
 	case other != nil:
-		return &finding{title: contrastTitle(g, r), advice: resolverAdvice(r), evidence: []*probe.Result{r, other, g.reachedControl()}}
-	case r.Class == probe.DNSWrongAnswer && isBlockListed(r) && g.nameserver(probe.Direct, probe.ResolverAsksService, isNameserverAnswer) == nil:
+		return &finding{title: contrastTitle(g, r), advice: resolverAdvice(r),
+			evidence: []*probe.Result{r, other, g.reachedControl()}}
+	case r.Class == probe.DNSWrongAnswer && isBlockListed(r) &&
+		g.nameserver(probe.Direct, probe.ResolverAsksService, isNameserverAnswer) == nil:
 		// nobody publishes 0.0.0.0 for a service: the answer itself shows a block list
-		return &finding{title: resolverTitle(g, r), evidence: []*probe.Result{r, g.reachedControl()}, advice: resolverAdvice(r)}
+		return &finding{title: resolverTitle(g, r),
+			evidence: []*probe.Result{r, g.reachedControl()}, advice: resolverAdvice(r)}
 	}
 	return deadResolver(g, r)
 }
@@ -37,8 +40,8 @@ func noRouteToResolver(g *groupedRound) *finding {
 		evidence: []*probe.Result{r, g.nameserver(probe.Direct, probe.ResolverAsksService, isOK), g.reachedControl()}}
 }
 
-// otherNameserver returns a lookup at another nameserver that resolved the service's name while r could not. A nameserver
-// that returns the same wrong answer as r proves nothing.
+// otherNameserver returns a lookup at another nameserver that resolved the service's name while r could not. A
+// nameserver that returns the same wrong answer as r proves nothing.
 func (g *groupedRound) otherNameserver(r *probe.Result) *probe.Result {
 	match := func(other *probe.Result) bool {
 		another := other.Server != r.Server || r.Server == ""
@@ -70,17 +73,19 @@ func deadResolver(g *groupedRound, r *probe.Result) *finding {
 	return &finding{title: resolverTitle(g, r), evidence: []*probe.Result{r, dead, contrast}, advice: resolverAdvice(r)}
 }
 
-// wrongAddress finds that the name resolves to another address than elsewhere, and that the connection fails as it would
-// for that reason.
+// wrongAddress finds that the name resolves to another address than elsewhere, and that the connection fails as it
+// would for that reason.
 func wrongAddress(g *groupedRound) *finding {
 	if family := g.missingFamily(); family != 0 {
-		return &finding{title: familyTitle(g, family), evidence: []*probe.Result{g.firstNetworkFailure(), g.configuredAnswer(),
-			g.nameserver(probe.Direct, probe.ResolverAsksService, isOK), g.reachedControl()}}
+		return &finding{title: familyTitle(g, family),
+			evidence: []*probe.Result{g.firstNetworkFailure(), g.configuredAnswer(),
+				g.nameserver(probe.Direct, probe.ResolverAsksService, isOK), g.reachedControl()}}
 	}
 	if f := strayAddress(g); f != nil {
 		return f
 	}
-	// A CDN may return a different address to every resolver, but none of its addresses presents a certificate for another name.
+	// A CDN may return a different address to every resolver, but none of its addresses presents a certificate for
+	// another name.
 	here, there := g.answers(probe.FromHost), g.answers(probe.Direct)
 	if r := g.failureOf(probe.TLSNameInvalid); r != nil && len(here) > 0 && len(there) > 0 && !overlaps(here, there) {
 		return &finding{title: otherAddressTitle(g), evidence: []*probe.Result{r,
@@ -89,11 +94,11 @@ func wrongAddress(g *groupedRound) *finding {
 	return unpublishedAddress(g)
 }
 
-// missingFamily returns 4 or 6 if the configured nameservers return no address of that family although public ones do, and
-// the connection over the other family fails; otherwise 0.
+// missingFamily returns 4 or 6 if the configured nameservers return no address of that family although public ones
+// do, and the connection over the other family fails; otherwise 0.
 //
-// A missing A record is always a fault. A missing AAAA record is not, because networks without IPv6 filter it out: it is
-// a fault only if IPv4 has no route.
+// A missing A record is always a fault. A missing AAAA record is not, because networks without IPv6 filter it out: it
+// is a fault only if IPv4 has no route.
 func (g *groupedRound) missingFamily() int {
 	broken := g.failure(func(r *probe.Result) bool {
 		return isNetworkProbe(r) && r.Kind != probe.KindDNS && (r.Phase == probe.Connect || r.Class == probe.LocalNoRoute)
@@ -114,15 +119,16 @@ func (g *groupedRound) missingFamily() int {
 	return 0
 }
 
-// unpublishedAddress finds that the failed connection was not made to any address that nameservers return: the hosts file
-// or a search domain makes the name resolve to another address. Because a CDN may return a different address each time, a
-// certificate for another name is required too, or an address that nobody publishes.
+// unpublishedAddress finds that the failed connection was not made to any address that nameservers return: the hosts
+// file or a search domain makes the name resolve to another address. Because a CDN may return a different address
+// each time, a certificate for another name is required too, or an address that nobody publishes.
 func unpublishedAddress(g *groupedRound) *finding {
 	r := g.failure(func(r *probe.Result) bool {
 		peer, err := netip.ParseAddrPort(r.Peer)
 		addr := peer.Addr().Unmap()
 		unpublished := addr.IsLoopback() || addr.IsPrivate() || addr.IsUnspecified()
-		return err == nil && isNetworkProbe(r) && r.Proxy == "" && (r.Class == probe.TLSNameInvalid || unpublished) && g.isUnpublished(addr)
+		return err == nil && isNetworkProbe(r) && r.Proxy == "" && (r.Class == probe.TLSNameInvalid || unpublished) &&
+			g.isUnpublished(addr)
 	})
 	if r == nil {
 		return nil
@@ -150,12 +156,14 @@ func (g *groupedRound) isUnpublished(addr netip.Addr) bool {
 	return others
 }
 
-// strayAddress finds that the service is not at the address that this host uses. The connection fails there, and one of
-// these holds: the service was reached at the address that other resolvers return; or the address is in /etc/hosts and no
-// nameserver returns it; or it is a private address, as a VPN leaves it behind, while public resolvers return public ones.
+// strayAddress finds that the service is not at the address that this host uses. The connection fails there, and one
+// of these holds: the service was reached at the address that other resolvers return; or the address is in /etc/hosts
+// and no nameserver returns it; or it is a private address, as a VPN leaves it behind, while public resolvers return
+// public ones.
 func strayAddress(g *groupedRound) *finding {
 	r := g.failure(func(r *probe.Result) bool {
-		return isNetworkProbe(r) && r.Proxy == "" && r.Phase > probe.Resolve && len(r.Answers) > 0 && r.Class.Layer() != "local"
+		return isNetworkProbe(r) && r.Proxy == "" && r.Phase > probe.Resolve && len(r.Answers) > 0 &&
+			r.Class.Layer() != "local"
 	})
 	if r == nil || g.reachedControl() == nil {
 		return nil
@@ -172,5 +180,6 @@ func strayAddress(g *groupedRound) *finding {
 	if direct == nil && (lookup == nil || !fromHostsFile(r) && (!allPrivate(here) || allPrivate(addresses(lookup)))) {
 		return nil
 	}
-	return &finding{title: strayTitle(g, r), evidence: []*probe.Result{r, direct, lookup, g.reachedControl()}, advice: strayAdvice(r)}
+	return &finding{title: strayTitle(g, r),
+		evidence: []*probe.Result{r, direct, lookup, g.reachedControl()}, advice: strayAdvice(r)}
 }

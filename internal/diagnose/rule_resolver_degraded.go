@@ -2,8 +2,8 @@ package diagnose
 
 import "netwatchd/internal/probe"
 
-// degradedResolver also covers a resolver that rewrites NXDOMAIN while the service is reached: nothing fails, but the next
-// mistyped name will seem to exist, and an answer of this resolver no longer proves that a name does.
+// degradedResolver also covers a resolver that rewrites NXDOMAIN while the service is reached: nothing fails, but the
+// next mistyped name will seem to exist, and an answer of this resolver no longer proves that a name does.
 func degradedResolver(g *groupedRound) *finding {
 	if !g.isNameResolved() || g.failure(isNameFailure) != nil {
 		return nil
@@ -17,7 +17,8 @@ func degradedResolver(g *groupedRound) *finding {
 	if r := first(g.tolerated, func(r *probe.Result) bool { return isNameFailure(r) && r.Kind == probe.KindDNS }); r != nil {
 		return &finding{title: unneededResolverTitle(g, r), evidence: []*probe.Result{r, g.serviceReached()}}
 	}
-	canary := g.nameserver(probe.FromHost, probe.ResolverAsksCanary, func(r *probe.Result) bool { return r.Class == probe.DNSWrongAnswer })
+	canary := g.nameserver(probe.FromHost, probe.ResolverAsksCanary,
+		func(r *probe.Result) bool { return r.Class == probe.DNSWrongAnswer })
 	if canary != nil {
 		return &finding{title: rewritingResolverTitle(g, canary), advice: adviceRewritingNames,
 			evidence: []*probe.Result{canary, g.serviceReached()}}

@@ -18,8 +18,8 @@ func openSandbox(g *groupedRound) *finding {
 }
 
 // escapedSandbox reports whether sandbox probe r reached the network. A refused connection proves nothing: an empty
-// namespace refuses too. Nor does an answer of the sandbox's own proxy, unless a certificate proves that it forwarded the
-// request.
+// namespace refuses too. Nor does an answer of the sandbox's own proxy, unless a certificate proves that it forwarded
+// the request.
 func escapedSandbox(r *probe.Result) bool {
 	layer := r.Class.Layer()
 	switch {

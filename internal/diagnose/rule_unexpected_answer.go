@@ -3,8 +3,8 @@ package diagnose
 import "netwatchd/internal/probe"
 
 func unexpectedAnswer(g *groupedRound) *finding {
-	r := g.failureOf(probe.HTTPUnexpectedStatus, probe.HTTPUnexpectedHeader, probe.HTTPUnexpectedBody, probe.HTTPUnauthorized,
-		probe.HTTPRedirected)
+	r := g.failureOf(probe.HTTPUnexpectedStatus, probe.HTTPUnexpectedHeader, probe.HTTPUnexpectedBody,
+		probe.HTTPUnauthorized, probe.HTTPRedirected)
 	if r != nil && g.isAuthenticated(r) {
 		return &finding{title: unexpectedTitle(r), evidence: []*probe.Result{r, g.reachedControl()}}
 	}

@@ -56,8 +56,8 @@ func (g *groupedRound) isServiceFault(r *probe.Result) bool {
 	return false
 }
 
-// agreedNameGone returns a public resolver's answer that the service's name does not exist, if that resolver works and no
-// other one knows the name.
+// agreedNameGone returns a public resolver's answer that the service's name does not exist, if that resolver works
+// and no other one knows the name.
 func (g *groupedRound) agreedNameGone() *probe.Result {
 	for _, r := range g.nameservers {
 		if r.Role == probe.ResolverAsksService && isNameserverAnswer(r) && !nameGone(r) {
@@ -65,7 +65,8 @@ func (g *groupedRound) agreedNameGone() *probe.Result {
 		}
 	}
 	return g.nameserver(probe.Direct, probe.ResolverAsksService, func(r *probe.Result) bool {
-		works := g.nameserver(probe.Direct, probe.ResolverAsksControl, func(c *probe.Result) bool { return c.OK() && c.Server == r.Server })
+		works := g.nameserver(probe.Direct, probe.ResolverAsksControl,
+			func(c *probe.Result) bool { return c.OK() && c.Server == r.Server })
 		return nameGone(r) && works != nil
 	})
 }

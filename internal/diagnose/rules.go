@@ -18,11 +18,11 @@ type rule struct {
 	find  func(*groupedRound) *finding
 }
 
-// rules are in order of precedence. The first that matches names the cause, and may assume that none before it matches.
-// What later ones find is listed beside it, unless the cause hides it.
+// rules are in order of precedence. The first that matches names the cause, and may assume that none before it
+// matches. What later ones find is listed beside it, unless the cause hides it.
 //
-// Inconclusive is in the list three times. Each is a gate: the rules after it apply only if the rung below is healthy, so
-// that a failure of the host is never blamed on the agent, nor a failure of the agent on the sandbox.
+// Inconclusive is in the list three times. Each is a gate: the rules after it apply only if the rung below is
+// healthy, so that a failure of the host is never blamed on the agent, nor a failure of the agent on the sandbox.
 var rules = []rule{
 	{SelfSandboxed, selfSandboxed},
 	{LocalPolicy, localPolicy},

@@ -70,7 +70,8 @@ func TestOrderOfResultsDoesNotMatter(t *testing.T) {
 		want := diagnose.Of(round)
 		for range 20 {
 			round.Results = slices.Clone(round.Results)
-			rng.Shuffle(len(round.Results), func(i, j int) { round.Results[i], round.Results[j] = round.Results[j], round.Results[i] })
+			rng.Shuffle(len(round.Results),
+				func(i, j int) { round.Results[i], round.Results[j] = round.Results[j], round.Results[i] })
 			if diff := cmp.Diff(want, diagnose.Of(round)); diff != "" {
 				t.Fatalf("%s: another order, another verdict (-want +got):\n%s", s.Name, diff)
 			}
@@ -79,7 +80,9 @@ func TestOrderOfResultsDoesNotMatter(t *testing.T) {
 }
 
 func TestConfiguredSeverity(t *testing.T) {
-	round := diagnose.Round{Service: "codex", Results: diagnosetest.Results(diagnosetest.Working + ` exec:exec.not_found`), Expect: diagnose.Expect{Severity: map[diagnose.Cause]diagnose.Severity{diagnose.Agent: diagnose.Page}}}
+	round := diagnose.Round{Service: "codex",
+		Results: diagnosetest.Results(diagnosetest.Working + ` exec:exec.not_found`)}
+	round.Expect.Severity = map[diagnose.Cause]diagnose.Severity{diagnose.Agent: diagnose.Page}
 	if v := diagnose.Of(round); v.Severity != diagnose.Page {
 		t.Errorf("severity %v, want the configured %v", v.Severity, diagnose.Page)
 	}
@@ -107,9 +110,12 @@ func TestClosedSandboxIsANote(t *testing.T) {
 // The signs seen inside are part of what shows it.
 func TestSignsInsideAreEvidence(t *testing.T) {
 	for _, want := range []diagnose.Want{diagnose.WantOpen, diagnose.WantClosed} {
-		world := diagnosetest.Working + diagnosetest.SandboxClosed + ` s.sandbox:local.denied(signals=socket_inet_eperm|env_network_disabled)`
-		v := diagnose.Of(diagnose.Round{Service: "codex", Results: diagnosetest.Results(world), Expect: diagnose.Expect{Sandbox: want}})
-		if !slices.ContainsFunc(v.Evidence, func(r probe.Result) bool { return slices.Contains(r.Signals, "env_network_disabled") }) {
+		world := diagnosetest.Working + diagnosetest.SandboxClosed +
+			` s.sandbox:local.denied(signals=socket_inet_eperm|env_network_disabled)`
+		v := diagnose.Of(diagnose.Round{Service: "codex", Results: diagnosetest.Results(world),
+			Expect: diagnose.Expect{Sandbox: want}})
+		if !slices.ContainsFunc(v.Evidence,
+			func(r probe.Result) bool { return slices.Contains(r.Signals, "env_network_disabled") }) {
 			t.Errorf("wanted %v: no signs in the evidence of %q", want, v.Title)
 		}
 	}
@@ -117,7 +123,8 @@ func TestSignsInsideAreEvidence(t *testing.T) {
 
 func TestNotReady(t *testing.T) {
 	v := diagnose.NotReady("codex", diagnose.Starting)
-	if v.Cause != diagnose.Starting || v.Severity != diagnose.None || v.Title != "codex: not judged yet: the first round is still running" {
+	if v.Cause != diagnose.Starting || v.Severity != diagnose.None ||
+		v.Title != "codex: not judged yet: the first round is still running" {
 		t.Errorf("got %v %v %q", v.Cause, v.Severity, v.Title)
 	}
 }

@@ -51,7 +51,7 @@ const (
 	titleTLSIntercepted     = "TLS is intercepted: an unrelated site also presents a wrong certificate"
 	titleUnexpectedName     = "its name resolves, but not as configured"
 	titleUnexpectedOutput   = "the agent's run succeeds, but its output is not the expected one"
-	titlePolicyForAgent     = "a security policy on this host blocks the agent's connections, but not those of other programs"
+	titlePolicyForAgent     = "a security policy on this host blocks only the agent's connections"
 	titleTLSBlocked         = "TLS to unrelated sites fails too, while plain HTTP works: the network path is at fault"
 	titlePathRejects        = "a firewall on the network path rejects the connection"
 	titlePacketLoss         = "packets are lost, on the network path to unrelated sites too"
@@ -192,7 +192,8 @@ func notForwardedTitle(r *probe.Result) string {
 func resolverName(g *groupedRound, r *probe.Result) string {
 	server := r.Server
 	if server == "" {
-		if other := first(g.nameservers, func(r *probe.Result) bool { return r.Vantage == probe.FromHost && !r.OK() }); other != nil {
+		if other := first(g.nameservers,
+			func(r *probe.Result) bool { return r.Vantage == probe.FromHost && !r.OK() }); other != nil {
 			server = other.Server
 		}
 	}
@@ -262,11 +263,13 @@ func strayTitle(g *groupedRound, r *probe.Result) string {
 	if fromHostsFile(r) {
 		source = "/etc/hosts"
 	}
-	return source + " resolves the name to " + r.Answers[0] + ", which is not the service; other resolvers return a different address"
+	return source + " resolves the name to " + r.Answers[0] + ", which is not the service; " +
+		"other resolvers return a different address"
 }
 
 func familyTitle(g *groupedRound, family int) string {
-	return fmt.Sprintf("%s returns no IPv%d address, although the name has one", resolverName(g, g.configuredAnswer()), family)
+	return fmt.Sprintf("%s returns no IPv%d address, although the name has one", resolverName(g, g.configuredAnswer()),
+		family)
 }
 
 func issuerTitle(r *probe.Result) string {
@@ -347,7 +350,8 @@ func slowPathTitle(r *probe.Result) string {
 }
 
 func lateTitle(r *probe.Result, limit time.Duration) string {
-	return fmt.Sprintf("slow: %s took %s, over the limit of %s", r.Name, humanize.Latency(r.Elapsed.Duration()), humanize.Latency(limit))
+	return fmt.Sprintf("slow: %s took %s, over the limit of %s", r.Name, humanize.Latency(r.Elapsed.Duration()),
+		humanize.Latency(limit))
 }
 
 func unexplainedTitle(g *groupedRound, r *probe.Result) string {
@@ -364,7 +368,8 @@ func unexplainedTitle(g *groupedRound, r *probe.Result) string {
 	case r.Class == probe.Unknown:
 		return "cannot tell: " + what + " failed with an unknown error"
 	case r.Class == probe.TLSDateInvalid:
-		return "cannot tell: its certificate looks expired or not valid yet, and nothing shows whether this host's clock is right"
+		return "cannot tell: its certificate looks expired or not valid yet, and nothing shows whether this host's " +
+			"clock is right"
 	case isNameFailure(r):
 		return "cannot tell: its name does not resolve, and nothing shows whether the resolver or the service is at fault"
 	case g.reachedControl() == nil:

@@ -6,8 +6,8 @@ import (
 	"netwatchd/internal/probe"
 )
 
-// A Round is the attempts made together for one service: its own, and those of the host, the resolvers and the controls (see
-// [probe.Role]). Only attempts of one round are compared with each other.
+// A Round is the attempts made together for one service: its own, and those of the host, the resolvers and the
+// controls (see [probe.Role]). Only attempts of one round are compared with each other.
 type Round struct {
 	Service string
 	Results []probe.Result
@@ -44,7 +44,7 @@ type Verdict struct {
 	Advice   string         `json:"advice"`
 	Also     []Finding      `json:"also"`     // what else was found, most important first
 	Evidence []probe.Result `json:"evidence"` // the results that show the cause, the decisive one first
-	Blocked  []string       `json:"blocked"`  // probes above the failing rung that failed: they depend on it, and are not at fault
+	Blocked  []string       `json:"blocked"`  // failed probes above the failing rung: they depend on it
 	Missing  []string       `json:"missing"`  // vantages and controls that would tell more
 }
 

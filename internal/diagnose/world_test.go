@@ -12,10 +12,10 @@ import (
 	"netwatchd/internal/probe"
 )
 
-// The world is everything the rules look at, as the product of what each part of it can be. All of it is walked, and
-// what must always hold is asked of every round in it.
+// The world is every combination of the states of each part that the rules use. The tests walk all of it and check in
+// every round what must always hold.
 
-// aspect is one part of the world, in each of its states.
+// An aspect is one part of the world, in each of its states.
 type aspect [][]probe.Result
 
 func states(t testing.TB, worlds ...string) aspect {
@@ -26,9 +26,9 @@ func states(t testing.TB, worlds ...string) aspect {
 	return a
 }
 
-// everyEnd is an attempt called who in every class, in the phase that class is usual in, and in the phase where an
-// address is looked up for those classes that can end there as well; and once not made at all.
-func everyEnd(t testing.TB, who string) aspect {
+// everyClass is the attempt who in every class, in the usual phase of the class, and also in the phase that resolves
+// the name if the class can end there; and once not made at all.
+func everyClass(t testing.TB, who string) aspect {
 	a := aspect{nil}
 	for class := range probe.Classes() {
 		a = append(a, diagnosetest.Results(who+":"+class.String()))
@@ -39,7 +39,7 @@ func everyEnd(t testing.TB, who string) aspect {
 	return a
 }
 
-// rounds yields every combination of the aspects, under every wish for the sandbox. The round is reused.
+// rounds yields every combination of the aspects, with every wanted state of the sandbox. The round is reused.
 func rounds(wants []diagnose.Want, aspects ...aspect) iter.Seq[diagnose.Round] {
 	return func(yield func(diagnose.Round) bool) {
 		round := diagnose.Round{Service: "codex", Results: make([]probe.Result, 0, 32)}
@@ -71,7 +71,7 @@ func rounds(wants []diagnose.Want, aspects ...aspect) iter.Seq[diagnose.Round] {
 func hostWorld(t testing.TB) iter.Seq[diagnose.Round] {
 	return rounds([]diagnose.Want{diagnose.WantAny},
 		states(t, ``, `link:local.no_interface`),
-		everyEnd(t, "head"),
+		everyClass(t, "head"),
 		states(t, // the service's name
 			``,
 			`dns:ok ns1.ctl:ok ns1.svc:ok`,
@@ -99,20 +99,22 @@ func hostWorld(t testing.TB) iter.Seq[diagnose.Round] {
 
 func sandboxWorld(t testing.TB) iter.Seq[diagnose.Round] {
 	return rounds([]diagnose.Want{diagnose.WantAny, diagnose.WantClosed, diagnose.WantOpen},
-		everyEnd(t, "head"),
+		everyClass(t, "head"),
 		states(t, ``, `c1:ok(date=0s) a1:ok`, `sandbox:local.denied c1:ok a1:ok`),
 		states(t, ``, `exec:ok`, `exec:exec.network`, `exec:exec.not_found`),
-		states(t, ``, `s.head:ok`, `s.head:local.denied`, `s.head:local.no_route`, `s.head:tcp.timed_out`, `s.head:http.server_error`,
+		states(t, ``, `s.head:ok`, `s.head:local.denied`, `s.head:local.no_route`, `s.head:tcp.timed_out`,
+			`s.head:http.server_error`,
 			`s.head:exec.start_failed`, `s.head:unknown`, `s.head:proxy.failed(proxy=127.0.0.1:3128)`),
-		states(t, ``, `s.exec:ok`, `s.exec:exec.network`, `s.exec:local.denied`, `s.exec:exec.usage_limit`, `s.exec:exec.not_found`))
+		states(t, ``, `s.exec:ok`, `s.exec:exec.network`, `s.exec:local.denied`, `s.exec:exec.usage_limit`,
+			`s.exec:exec.not_found`))
 }
 
-// wayWorld is about what lies between: where the name leads, whom the request goes through, how long the way is, and
-// what the same request meets past all that.
-func wayWorld(t testing.TB) iter.Seq[diagnose.Round] {
+// pathWorld is about the network path: which address the name resolves to, the proxy, the latency, and what a direct
+// probe gets.
+func pathWorld(t testing.TB) iter.Seq[diagnose.Round] {
 	const there, elsewhere = "104.18.32.47", "198.51.100.9"
 	return rounds([]diagnose.Want{diagnose.WantAny},
-		everyEnd(t, "head"),
+		everyClass(t, "head"),
 		states(t, ``, `route:ok dns:ok ns1.ctl:ok ns1.svc:ok(answers=`+there+`) pub.ctl:ok pub.svc:ok(answers=`+there+`)`,
 			`dns:ok ns1.ctl:ok ns1.svc:ok(answers=`+elsewhere+`) pub.ctl:ok pub.svc:ok(answers=`+there+`)`,
 			`dns:ok ns1.ctl:ok ns1.svc:ok(answers=10.1.2.3) pub.ctl:ok pub.svc:ok(answers=`+there+`)`,
@@ -128,7 +130,7 @@ func wayWorld(t testing.TB) iter.Seq[diagnose.Round] {
 			`c1:local.no_route@resolve a1:ok(target=http://alpha.example/)`))
 }
 
-// ways are how the request itself is made, in every round of the part.
+// ways changes how the request itself is made, in every round of the part.
 func ways(part iter.Seq[diagnose.Round]) iter.Seq[diagnose.Round] {
 	changes := []func(*probe.Result){
 		func(*probe.Result) {},
@@ -158,11 +160,11 @@ func ways(part iter.Seq[diagnose.Round]) iter.Seq[diagnose.Round] {
 	}
 }
 
-func onTheWay(t testing.TB) iter.Seq[diagnose.Round] { return ways(wayWorld(t)) }
+func onNetworkPath(t testing.TB) iter.Seq[diagnose.Round] { return ways(pathWorld(t)) }
 
 func world(t testing.TB) iter.Seq[diagnose.Round] {
 	return func(yield func(diagnose.Round) bool) {
-		for _, part := range []iter.Seq[diagnose.Round]{hostWorld(t), sandboxWorld(t), onTheWay(t)} {
+		for _, part := range []iter.Seq[diagnose.Round]{hostWorld(t), sandboxWorld(t), onNetworkPath(t)} {
 			for round := range part {
 				if !yield(round) {
 					return
@@ -172,11 +174,11 @@ func world(t testing.TB) iter.Seq[diagnose.Round] {
 	}
 }
 
-// What follows asks rounds plainly, without the judge's own helpers: a mistake there must not hide itself here.
+// The helpers below do not use those of the package: a mistake there must not hide here.
 
-func has(round diagnose.Round, is func(*probe.Result) bool) bool {
+func has(round diagnose.Round, match func(*probe.Result) bool) bool {
 	for i := range round.Results { // by pointer: a result is large, and the world is walked in seconds
-		if is(&round.Results[i]) {
+		if match(&round.Results[i]) {
 			return true
 		}
 	}
@@ -185,7 +187,7 @@ func has(round diagnose.Round, is func(*probe.Result) bool) bool {
 
 func ofHost(r *probe.Result) bool { return r.Role == probe.OfService && r.Vantage == probe.FromHost }
 
-func controlReached(round diagnose.Round) bool {
+func hasReachedControl(round diagnose.Round) bool {
 	return has(round, func(r *probe.Result) bool {
 		return (r.Role == probe.ControlByName || r.Role == probe.ControlByAddress) && r.OK()
 	})
@@ -197,51 +199,50 @@ func resolved(round diagnose.Round) bool {
 	})
 }
 
-func everyoneSaysGone(round diagnose.Round) bool {
-	asked := func(from probe.Vantage, role probe.Role, class probe.Class) bool {
+func everyResolverReportsGone(round diagnose.Round) bool {
+	answered := func(from probe.Vantage, role probe.Role, class probe.Class) bool {
 		return has(round, func(r *probe.Result) bool { return r.Vantage == from && r.Role == role && r.Class == class })
 	}
-	return asked(probe.Direct, probe.ResolverAsksService, probe.DNSNameNotResolved) &&
-		asked(probe.Direct, probe.ResolverAsksControl, probe.OK) &&
-		!asked(probe.FromHost, probe.ResolverAsksService, probe.OK) &&
-		(asked(probe.FromHost, probe.ResolverAsksControl, probe.OK) || has(round, func(r *probe.Result) bool {
+	return answered(probe.Direct, probe.ResolverAsksService, probe.DNSNameNotResolved) &&
+		answered(probe.Direct, probe.ResolverAsksControl, probe.OK) &&
+		!answered(probe.FromHost, probe.ResolverAsksService, probe.OK) &&
+		(answered(probe.FromHost, probe.ResolverAsksControl, probe.OK) || has(round, func(r *probe.Result) bool {
 			return r.Role == probe.ControlByName && (r.OK() || r.Phase > probe.Resolve)
 		}))
 }
 
-// requestFails reports whether a request from the host fails, an agent's run not counted, and no other one shows that it
-// works another way.
-func requestFails(round diagnose.Round) bool {
+// hasFailedRequest reports whether a request from the host fails (a run of the agent does not count) and no direct one
+// succeeded at the same addresses.
+func hasFailedRequest(round diagnose.Round) bool {
 	return has(round, func(r *probe.Result) bool {
 		again := has(round, func(other *probe.Result) bool {
-			return ofServicePast(other) && other.OK() && len(r.Answers) > 0 && slices.Equal(r.Answers, other.Answers)
+			return isDirect(other) && other.OK() && len(r.Answers) > 0 && slices.Equal(r.Answers, other.Answers)
 		})
 		return ofHost(r) && r.Kind == probe.KindHTTP && !r.OK() && !again
 	})
 }
 
-func ofServicePast(r *probe.Result) bool {
+func isDirect(r *probe.Result) bool {
 	return r.Role == probe.OfService && r.Vantage == probe.Direct
 }
 
-func serviceAnswers(round diagnose.Round) bool {
+func hasServiceAnswer(round diagnose.Round) bool {
 	return has(round, func(r *probe.Result) bool {
 		return ofHost(r) && r.Kind == probe.KindHTTP && r.Phase == probe.Response && r.OK()
 	})
 }
 
-func withoutTwins(round diagnose.Round) diagnose.Round {
-	round.Results = slices.DeleteFunc(slices.Clone(round.Results), func(r probe.Result) bool { return r.Vantage == probe.FromSandbox })
+func withoutSandbox(round diagnose.Round) diagnose.Round {
+	round.Results = slices.DeleteFunc(slices.Clone(round.Results),
+		func(r probe.Result) bool { return r.Vantage == probe.FromSandbox })
 	return round
 }
 
-func twins(round diagnose.Round, is func(*probe.Result) bool) bool {
-	return has(round, func(r *probe.Result) bool { return r.Vantage == probe.FromSandbox && is(r) })
+func inSandbox(round diagnose.Round, match func(*probe.Result) bool) bool {
+	return has(round, func(r *probe.Result) bool { return r.Vantage == probe.FromSandbox && match(r) })
 }
 
-func ofHostOrService(c diagnose.Cause) bool {
-	return c >= diagnose.SelfSandboxed && c <= diagnose.Stream
-}
+func ofHostOrService(c diagnose.Cause) bool { return c.Fault() && c.Owner() != diagnose.OwnerAgent }
 
 func shown(round diagnose.Round) string {
 	var b strings.Builder
@@ -251,7 +252,7 @@ func shown(round diagnose.Round) string {
 	return b.String()
 }
 
-// A law holds in every round. broken is a judge that makes the mistake the law is there for: the walk must catch it.
+// A law holds in every round. broken is a judge that makes the mistake that the law is for: the walk must catch it.
 type law struct {
 	name   string
 	holds  func(diagnose.Round, diagnose.Verdict) bool
@@ -270,8 +271,8 @@ func tampered(misread func(r *probe.Result)) func(diagnose.Round) diagnose.Verdi
 	}
 }
 
-// misspoken is a judge that misstates its verdict.
-func misspoken(misstate func(*diagnose.Verdict)) func(diagnose.Round) diagnose.Verdict {
+// misstated is a judge that misstates its verdict.
+func misstated(misstate func(*diagnose.Verdict)) func(diagnose.Round) diagnose.Verdict {
 	return func(round diagnose.Round) diagnose.Verdict {
 		v := diagnose.Of(round)
 		misstate(&v)
@@ -283,7 +284,7 @@ var laws = []law{
 	{
 		"nothing pages unless a control was reached",
 		func(round diagnose.Round, v diagnose.Verdict) bool {
-			return v.Severity != diagnose.Page || controlReached(round)
+			return v.Severity != diagnose.Page || hasReachedControl(round)
 		},
 		func(round diagnose.Round) diagnose.Verdict {
 			round.Results = append(slices.Clone(round.Results), probe.Result{
@@ -293,9 +294,9 @@ var laws = []law{
 		hostWorld,
 	},
 	{
-		"nothing pages unless the name was resolved, or everyone says it is gone",
+		"nothing pages unless the name was resolved, or every resolver reports that it does not exist",
 		func(round diagnose.Round, v diagnose.Verdict) bool {
-			return v.Severity != diagnose.Page || resolved(round) || everyoneSaysGone(round)
+			return v.Severity != diagnose.Page || resolved(round) || everyResolverReportsGone(round)
 		},
 		tampered(func(r *probe.Result) { // goes by the class and forgets the phase
 			if r.Kind == probe.KindHTTP && r.Phase == probe.Resolve {
@@ -305,49 +306,52 @@ var laws = []law{
 		hostWorld,
 	},
 	{
-		"nothing pages that was reached past this host's resolver and proxy in the same moment",
+		"nothing pages that was reached without this host's resolver and proxy in the same round",
 		func(round diagnose.Round, v diagnose.Verdict) bool {
-			past := has(round, func(r *probe.Result) bool {
-				return ofServicePast(r) && r.OK() && len(r.Answers) > 0
+			direct := has(round, func(r *probe.Result) bool {
+				return isDirect(r) && r.OK() && len(r.Answers) > 0
 			})
 			pinned := has(round, func(r *probe.Result) bool {
 				return ofHost(r) && r.Kind == probe.KindHTTP && r.Phase > probe.Resolve && len(r.Answers) > 0
 			})
-			return v.Severity != diagnose.Page || !past || !pinned
+			return v.Severity != diagnose.Page || !direct || !pinned
 		},
 		func(round diagnose.Round) diagnose.Verdict {
-			round.Results = slices.DeleteFunc(slices.Clone(round.Results), func(r probe.Result) bool { return ofServicePast(&r) })
+			round.Results = slices.DeleteFunc(slices.Clone(round.Results),
+				func(r probe.Result) bool { return isDirect(&r) })
 			return diagnose.Of(round)
 		},
-		onTheWay,
+		onNetworkPath,
 	},
 	{
-		"nothing pages through a proxy that passed no control on, unless a certificate vouches for who answered",
+		"nothing pages through a proxy that forwarded no control, unless a certificate proves who answered",
 		func(round diagnose.Round, v diagnose.Verdict) bool {
 			unproven := has(round, func(r *probe.Result) bool {
-				return ofHost(r) && r.Kind == probe.KindHTTP && r.Proxy != "" && !r.OK() && r.Phase <= probe.Handshake && r.Phase > probe.Resolve
+				return ofHost(r) && r.Kind == probe.KindHTTP && r.Proxy != "" && !r.OK() && r.Phase <= probe.Handshake &&
+					r.Phase > probe.Resolve
 			})
 			proven := has(round, func(r *probe.Result) bool { return r.Role == probe.ControlByName && r.Proxy != "" && r.OK() })
 			return v.Severity != diagnose.Page || !unproven || proven
 		},
 		tampered(func(r *probe.Result) { r.Proxy = "" }),
-		onTheWay,
+		onNetworkPath,
 	},
 	{
-		"nothing pages that was given up before an answer could be there",
+		"nothing pages that was given up before an answer could arrive",
 		func(round diagnose.Round, v diagnose.Verdict) bool {
 			return v.Severity != diagnose.Page || !has(round, func(r *probe.Result) bool {
-				return ofHost(r) && r.Class == probe.HTTPTimedOut && r.Phases[probe.Connect] > 0 && r.Phases[r.Phase] < 2*r.Phases[probe.Connect]
+				return ofHost(r) && r.Class == probe.HTTPTimedOut && r.Phases[probe.Connect] > 0 &&
+					r.Phases[r.Phase] < 2*r.Phases[probe.Connect]
 			})
 		},
 		tampered(func(r *probe.Result) { r.Phases[probe.Connect] = 0 }),
-		onTheWay,
+		onNetworkPath,
 	},
 	{
-		"what was seen in the sandbox is never put down to the host or the service",
+		"what was seen in the sandbox is never blamed on the host or the service",
 		func(round diagnose.Round, v diagnose.Verdict) bool {
-			return !twins(round, func(*probe.Result) bool { return true }) || !ofHostOrService(v.Cause) ||
-				diagnose.Of(withoutTwins(round)).Cause == v.Cause
+			return !inSandbox(round, func(*probe.Result) bool { return true }) || !ofHostOrService(v.Cause) ||
+				diagnose.Of(withoutSandbox(round)).Cause == v.Cause
 		},
 		tampered(func(r *probe.Result) {
 			if r.Vantage == probe.FromSandbox {
@@ -357,9 +361,9 @@ var laws = []law{
 		sandboxWorld,
 	},
 	{
-		"a failure of the host is never put down to the sandbox",
+		"a failure of the host is never blamed on the sandbox",
 		func(round diagnose.Round, v diagnose.Verdict) bool {
-			return !requestFails(round) || v.Cause != diagnose.Sandbox && v.Cause != diagnose.SandboxOpen
+			return !hasFailedRequest(round) || v.Cause != diagnose.Sandbox && v.Cause != diagnose.SandboxOpen
 		},
 		func(round diagnose.Round) diagnose.Verdict {
 			round.Results = slices.Clone(round.Results)
@@ -373,9 +377,9 @@ var laws = []law{
 		sandboxWorld,
 	},
 	{
-		"a failure of the host is never put down to the agent",
+		"a failure of the host is never blamed on the agent",
 		func(round diagnose.Round, v diagnose.Verdict) bool {
-			return !requestFails(round) || v.Cause != diagnose.Agent && v.Cause != diagnose.Account
+			return !hasFailedRequest(round) || v.Cause != diagnose.Agent && v.Cause != diagnose.Account
 		},
 		tampered(func(r *probe.Result) {
 			if r.Kind == probe.KindHTTP && ofHost(r) {
@@ -387,9 +391,10 @@ var laws = []law{
 	{
 		"what only degrades hides nothing that pages",
 		func(_ diagnose.Round, v diagnose.Verdict) bool {
-			return v.Cause < diagnose.ResolverDegraded || !slices.ContainsFunc(v.Also, func(f diagnose.Finding) bool { return f.Cause.About().Severity == diagnose.Page })
+			return !v.Cause.Usable() ||
+				!slices.ContainsFunc(v.Also, func(f diagnose.Finding) bool { return f.Cause.About().Severity == diagnose.Page })
 		},
-		misspoken(func(v *diagnose.Verdict) {
+		misstated(func(v *diagnose.Verdict) {
 			if v.Cause == diagnose.Upstream {
 				v.Cause, v.Also = diagnose.Degraded, []diagnose.Finding{{Cause: diagnose.Upstream}}
 			}
@@ -399,7 +404,7 @@ var laws = []law{
 	{
 		"what only degrades is never named while a request fails",
 		func(round diagnose.Round, v diagnose.Verdict) bool {
-			return v.Cause < diagnose.ResolverDegraded || !requestFails(round)
+			return !v.Cause.Usable() || !hasFailedRequest(round)
 		},
 		tampered(func(r *probe.Result) {
 			if r.Class == probe.HTTPServerError {
@@ -425,9 +430,10 @@ var laws = []law{
 	{
 		"nothing is healthy that was not tried from the host",
 		func(round diagnose.Round, v diagnose.Verdict) bool {
-			return v.Cause < diagnose.ResolverDegraded || has(round, func(r *probe.Result) bool { return (ofHost(r) || ofServicePast(r)) && r.OK() })
+			return !v.Cause.Usable() ||
+				has(round, func(r *probe.Result) bool { return (ofHost(r) || isDirect(r)) && r.OK() })
 		},
-		misspoken(func(v *diagnose.Verdict) {
+		misstated(func(v *diagnose.Verdict) {
 			if len(v.Evidence) == 0 {
 				v.Cause = diagnose.Healthy
 			}
@@ -437,10 +443,11 @@ var laws = []law{
 	{
 		"a closed sandbox that is wanted closed is healthy",
 		func(round diagnose.Round, v diagnose.Verdict) bool {
-			closed := twins(round, func(r *probe.Result) bool { return r.Kind == probe.KindHTTP && r.Class == probe.LocalDenied }) &&
-				!twins(round, func(r *probe.Result) bool { return r.Kind == probe.KindExec })
-			well := !has(round, func(r *probe.Result) bool { return ofHost(r) && !r.OK() }) && serviceAnswers(round)
-			return !closed || !well || round.Expect.Sandbox != diagnose.WantClosed || v.Cause == diagnose.Healthy || v.Cause == diagnose.SelfSandboxed
+			closed := inSandbox(round, func(r *probe.Result) bool { return r.Kind == probe.KindHTTP && r.Class == probe.LocalDenied }) &&
+				!inSandbox(round, func(r *probe.Result) bool { return r.Kind == probe.KindExec })
+			well := !has(round, func(r *probe.Result) bool { return ofHost(r) && !r.OK() }) && hasServiceAnswer(round)
+			return !closed || !well || round.Expect.Sandbox != diagnose.WantClosed || v.Cause == diagnose.Healthy ||
+				v.Cause == diagnose.SelfSandboxed
 		},
 		func(round diagnose.Round) diagnose.Verdict {
 			round.Expect.Sandbox = diagnose.WantOpen
@@ -449,13 +456,14 @@ var laws = []law{
 		sandboxWorld,
 	},
 	{
-		"an open sandbox that should be closed is always told, unless netwatchd is in one itself",
+		"an open sandbox that should be closed is always reported, unless netwatchd is in one itself",
 		func(round diagnose.Round, v diagnose.Verdict) bool {
-			return round.Expect.Sandbox != diagnose.WantClosed || v.Cause == diagnose.SandboxOpen || v.Cause == diagnose.SelfSandboxed ||
-				!twins(round, func(r *probe.Result) bool { return r.OK() }) ||
+			return round.Expect.Sandbox != diagnose.WantClosed || v.Cause == diagnose.SandboxOpen ||
+				v.Cause == diagnose.SelfSandboxed ||
+				!inSandbox(round, func(r *probe.Result) bool { return r.OK() }) ||
 				slices.ContainsFunc(v.Also, func(f diagnose.Finding) bool { return f.Cause == diagnose.SandboxOpen })
 		},
-		misspoken(func(v *diagnose.Verdict) { v.Also = nil }),
+		misstated(func(v *diagnose.Verdict) { v.Also = nil }),
 		sandboxWorld,
 	},
 	{
@@ -464,7 +472,7 @@ var laws = []law{
 			noRoute := has(round, func(r *probe.Result) bool {
 				return ofHost(r) && (r.Class == probe.LocalNoRoute || r.Class == probe.LocalNoInterface)
 			})
-			return v.Cause != diagnose.HostOffline || noRoute || !serviceAnswers(round) && !controlReached(round)
+			return v.Cause != diagnose.HostOffline || noRoute || !hasServiceAnswer(round) && !hasReachedControl(round)
 		},
 		tampered(func(r *probe.Result) {
 			if r.Role == probe.ControlByName || r.Role == probe.ControlByAddress {
@@ -474,7 +482,7 @@ var laws = []law{
 		hostWorld,
 	},
 	{
-		"nothing else is said when netwatchd is sandboxed itself, and that is never said otherwise",
+		"if netwatchd itself is sandboxed, that is the only finding; otherwise it is never a finding",
 		func(round diagnose.Round, v diagnose.Verdict) bool {
 			self := has(round, func(r *probe.Result) bool {
 				return r.Role == probe.OfHost && r.Name == "sandbox" && r.Class == probe.LocalDenied
@@ -494,12 +502,13 @@ var laws = []law{
 			if len(v.Evidence) == 0 {
 				return v.Cause == diagnose.Inconclusive && !has(round, ofHost)
 			}
-			bad := v.Cause >= diagnose.SelfSandboxed && v.Cause <= diagnose.Sandbox
-			return len(v.Evidence) <= 6 && (!bad || !v.Evidence[0].OK()) && !slices.ContainsFunc(v.Evidence, func(e probe.Result) bool {
-				return !has(round, func(r *probe.Result) bool { return r.Spec == e.Spec && r.Class == e.Class })
-			})
+			bad := v.Cause.Fault() && v.Cause != diagnose.SandboxOpen
+			return len(v.Evidence) <= 6 && (!bad || !v.Evidence[0].OK()) &&
+				!slices.ContainsFunc(v.Evidence, func(e probe.Result) bool {
+					return !has(round, func(r *probe.Result) bool { return r.Spec == e.Spec && r.Class == e.Class })
+				})
 		},
-		misspoken(func(v *diagnose.Verdict) { slices.Reverse(v.Evidence) }),
+		misstated(func(v *diagnose.Verdict) { slices.Reverse(v.Evidence) }),
 		hostWorld,
 	},
 	{
@@ -510,11 +519,11 @@ var laws = []law{
 					v.Evidence[0].Role == probe.OfService && v.Evidence[0].Name == name
 			})
 		},
-		misspoken(func(v *diagnose.Verdict) { v.Blocked = []string{"head"} }),
+		misstated(func(v *diagnose.Verdict) { v.Blocked = []string{"head"} }),
 		hostWorld,
 	},
 	{
-		"who cannot tell says what is missing, or shows what nobody can explain",
+		"an inconclusive verdict names what is missing, or shows an inexplicable failure",
 		func(_ diagnose.Round, v diagnose.Verdict) bool {
 			if v.Cause != diagnose.Inconclusive || len(v.Missing) > 0 {
 				return true
@@ -529,29 +538,31 @@ var laws = []law{
 			layer := v.Evidence[0].Class.Layer() // no request ends in one of these: a prober that says so is at fault
 			return v.Evidence[0].Kind == probe.KindHTTP && (layer == "stream" || layer == "exec")
 		},
-		misspoken(func(v *diagnose.Verdict) { v.Missing = nil }),
+		misstated(func(v *diagnose.Verdict) { v.Missing = nil }),
 		hostWorld,
 	},
 	{
-		"beside the cause stand other causes, each once, and none it explains",
+		"other causes are listed once each, and none that the main cause explains",
 		func(_ diagnose.Round, v diagnose.Verdict) bool {
 			for i, f := range v.Also {
-				if f.Cause == v.Cause || f.Cause == diagnose.Healthy || f.Cause == diagnose.Inconclusive || slices.Contains(v.Cause.About().Hides, f.Cause) ||
+				if f.Cause == v.Cause || f.Cause == diagnose.Healthy || f.Cause == diagnose.Inconclusive ||
+					slices.Contains(v.Cause.About().Hides, f.Cause) ||
 					slices.ContainsFunc(v.Also[:i], func(other diagnose.Finding) bool { return other.Cause == f.Cause }) {
 					return false
 				}
 			}
 			return true
 		},
-		misspoken(func(v *diagnose.Verdict) { v.Also = append(v.Also, diagnose.Finding{Cause: v.Cause}) }),
+		misstated(func(v *diagnose.Verdict) { v.Also = append(v.Also, diagnose.Finding{Cause: v.Cause}) }),
 		hostWorld,
 	},
 	{
-		"a verdict is put in words: the service, what is the matter, what to do",
+		"a verdict names the service, what is wrong, and what to do",
 		func(round diagnose.Round, v diagnose.Verdict) bool {
-			return strings.HasPrefix(v.Title, round.Service+": ") && !strings.HasSuffix(v.Title, ".") && strings.HasSuffix(v.Advice, ".")
+			return strings.HasPrefix(v.Title, round.Service+": ") && !strings.HasSuffix(v.Title, ".") &&
+				strings.HasSuffix(v.Advice, ".")
 		},
-		misspoken(func(v *diagnose.Verdict) { v.Advice = "" }),
+		misstated(func(v *diagnose.Verdict) { v.Advice = "" }),
 		hostWorld,
 	},
 }
@@ -566,14 +577,15 @@ func TestWorld(t *testing.T) {
 		for _, law := range laws {
 			if !broken[law.name] && !law.holds(round, v) {
 				broken[law.name] = true
-				t.Errorf("%s: but\n%s  wanted %d: %v, %q, also %v, missing %v", law.name, shown(round), round.Expect.Sandbox, v.Cause, v.Title, v.Also, v.Missing)
+				t.Errorf("%s: but\n%s  wanted %d: %v, %q, also %v, missing %v", law.name, shown(round), round.Expect.Sandbox,
+					v.Cause, v.Title, v.Also, v.Missing)
 			}
 		}
 	}
 	t.Logf("%d rounds: %v", walked, causes)
 }
 
-// Every law catches the mistake it is there for.
+// Every law catches the mistake that it is for.
 func TestLawsCanFail(t *testing.T) {
 	for _, law := range laws {
 		t.Run(law.name, func(t *testing.T) {

@@ -1,14 +1,14 @@
 package probe
 
-// Warnings are oddities that did not block the attempt (see [Facts.Warnings]). The names are a contract: they are in JSON,
-// in the store and in the label of a metric. Those of the agents' own output are listed with the agents.
+// Warnings are oddities that did not block the attempt (see [Facts.Warnings]). The names are a contract: they are in
+// JSON, in the store and in the label of a metric. Those of the agents' own output are listed with the agents.
 const (
 	WarnNoAAAA          = "dns_no_aaaa"                 // the name has IPv4 addresses only
 	WarnAFailed         = "dns_a_failed"                // the lookup of IPv4 addresses failed; IPv6 addresses were used
 	WarnAAAAFailed      = "dns_aaaa_failed"             // the lookup of IPv6 addresses failed; IPv4 addresses were used
 	WarnFirstFailed     = "dns_first_nameserver_failed" // it works, but each lookup waits for a dead nameserver first
 	WarnHostsFile       = "dns_hosts_file"              // no nameserver was queried: the name is in /etc/hosts
-	WarnNotAsked        = "dns_not_asked"               // no nameserver was queried, nor is the name in /etc/hosts: nsswitch.conf
+	WarnNotAsked        = "dns_not_asked"               // no nameserver was queried, because of nsswitch.conf
 	WarnIPv4Failed      = "ipv4_failed"                 // connecting over IPv4 failed, and over IPv6 succeeded
 	WarnIPv6Failed      = "ipv6_failed"                 // connecting over IPv6 failed, and over IPv4 succeeded
 	WarnIPv4Slow        = "ipv4_slow"                   // connecting over IPv4 took so long that IPv6 was used

@@ -41,8 +41,8 @@ const SandboxClosed = ` s.dns:local.denied@resolve s.head:local.denied@resolve(w
 // start is when every attempt of a scene began.
 var start = time.Date(2026, 2, 20, 2, 22, 45, 0, time.UTC)
 
-// Results returns the results that words describe (see [Working]), in the order in which words first name them. It panics
-// if words are malformed.
+// Results returns the results that words describe (see [Working]), in the order in which words first name them. It
+// panics if words are malformed.
 func Results(words string) []probe.Result {
 	var order []string
 	results := make(map[string]probe.Result)
@@ -129,7 +129,8 @@ func spec(who string) probe.Spec {
 		if prefix == "pub" {
 			s.Vantage = probe.Direct
 		}
-		s.Role = map[string]probe.Role{"ctl": probe.ResolverAsksControl, "svc": probe.ResolverAsksService, "rnd": probe.ResolverAsksCanary}[rest]
+		s.Role = map[string]probe.Role{"ctl": probe.ResolverAsksControl, "svc": probe.ResolverAsksService,
+			"rnd": probe.ResolverAsksCanary}[rest]
 		return s
 	}
 	s.Name = who

@@ -28,7 +28,8 @@ func Scenes() []Scene {
 	all := slices.Clone(scenes)
 	for i := range all {
 		s := &all[i]
-		s.Round = diagnose.Round{Service: "codex", Results: Results(s.world), Expect: diagnose.Expect{Sandbox: s.sandbox, Late: Late}}
+		s.Round = diagnose.Round{Service: "codex", Results: Results(s.world),
+			Expect: diagnose.Expect{Sandbox: s.sandbox, Late: Late}}
 	}
 	return all
 }
@@ -43,8 +44,8 @@ func Named(name string) Scene {
 	return all[i]
 }
 
-// scenes are the situations that users meet, each with the one cause it must lead to: what would the person who is paged
-// want to read?
+// scenes are the situations that users meet, each with the one cause it must lead to: what would the person who is
+// paged want to read?
 var scenes = []Scene{
 	// Nothing wrong.
 	{Name: "nothing wrong", Cause: diagnose.Healthy, Decisive: "ok",
@@ -76,8 +77,9 @@ var scenes = []Scene{
 		world: Working + Offline},
 	{Name: "gateway drops everything, controls by name only", Cause: diagnose.HostOffline, Decisive: "dns.timeout",
 		world: Working + Offline + ` -a*`},
-	{Name: "gateway drops everything, the stub resolver reports SERVFAIL", Cause: diagnose.HostOffline, Decisive: "tcp.timed_out",
-		world: Working + Offline + ` ns1.*:dns.servfail c*:dns.servfail dns:dns.servfail head:dns.servfail`},
+	{Name: "gateway drops everything, the stub resolver reports SERVFAIL", Cause: diagnose.HostOffline,
+		Decisive: "tcp.timed_out",
+		world:    Working + Offline + ` ns1.*:dns.servfail c*:dns.servfail dns:dns.servfail head:dns.servfail`},
 	{Name: "gateway drops everything, cached name", Cause: diagnose.HostOffline, Decisive: "tcp.timed_out",
 		world: Working + Offline + ` dns:ok ns1.svc:ok head:tcp.timed_out stream:tcp.timed_out`},
 	{Name: "offline, without any host check", Cause: diagnose.HostOffline, Decisive: "tcp.timed_out",
@@ -145,7 +147,8 @@ var scenes = []Scene{
 		world: Working + ` c1:http.unexpected_status(proxy=http://10.0.0.1:3128)
 			c3:tls.closed(target=https://gamma.example/,proxy=http://10.0.0.1:3128)
 			head:tls.closed(proxy=http://10.0.0.1:3128) stream:tls.closed(proxy=http://10.0.0.1:3128)`},
-	{Name: "proxy answers for the service itself, which is reached without it", Cause: diagnose.Proxy, Decisive: "tls.closed",
+	{Name: "proxy answers for the service itself, which is reached without it", Cause: diagnose.Proxy,
+		Decisive: "tls.closed",
 		world: Working + ` head:tls.closed(proxy=http://10.0.0.1:3128) stream:tls.closed(proxy=http://10.0.0.1:3128)
 			d.head:ok(status=405)`},
 	{Name: "proxy forwards to others, the service closes the handshake", Cause: diagnose.Upstream, Decisive: "tls.closed",
@@ -266,13 +269,15 @@ var scenes = []Scene{
 			head:tcp.timed_out(answers=104.18.32.47,warn=dns_hosts_file)`},
 	{Name: "a VPN left a private address behind", Cause: diagnose.Resolver, Decisive: "tcp.timed_out",
 		world: Working + ` ns1.svc:ok(answers=10.1.2.3) dns:ok(answers=10.1.2.3) head:tcp.timed_out(answers=10.1.2.3)`},
-	{Name: "every resolver returns a private address, the service is down", Cause: diagnose.Upstream, Decisive: "tcp.timed_out",
-		world: Working + ` *.svc:ok(answers=10.1.2.3) dns:ok(answers=10.1.2.3) head:tcp.timed_out(answers=10.1.2.3)`},
+	{Name: "every resolver returns a private address, the service is down", Cause: diagnose.Upstream,
+		Decisive: "tcp.timed_out",
+		world:    Working + ` *.svc:ok(answers=10.1.2.3) dns:ok(answers=10.1.2.3) head:tcp.timed_out(answers=10.1.2.3)`},
 	{Name: "the resolver returns a dead address, a public one a working address",
 		Cause: diagnose.Resolver, Decisive: "tcp.timed_out",
 		world: Working + ` ns1.svc:ok(answers=198.51.100.9) dns:ok(answers=198.51.100.9)
 			head:tcp.timed_out(answers=198.51.100.9) d.head:ok(status=405,answers=104.18.32.47)`},
-	{Name: "the resolver and a public one return different addresses, both dead", Cause: diagnose.Upstream, Decisive: "tcp.timed_out",
+	{Name: "the resolver and a public one return different addresses, both dead", Cause: diagnose.Upstream,
+		Decisive: "tcp.timed_out",
 		world: Working + ` ns1.svc:ok(answers=198.51.100.9) dns:ok(answers=198.51.100.9)
 			head:tcp.timed_out(answers=198.51.100.9) d.head:tcp.timed_out(answers=104.18.32.47)`},
 
