@@ -305,16 +305,23 @@ func (p *printer) latest(s *Scene) {
 		if !i.IsOpen() {
 			m, until = p.mark(ladder.OK), *i.Closed
 		}
-		lasted := ", lasted "
-		if i.IsOpen() {
-			lasted = ", ongoing for "
+		when := i.Opened.In(p.Now.Location()).Format("Jan 02 15:04") + ", "
+		switch {
+		case p.width() < twoColumns:
+		case i.IsOpen():
+			when += "ongoing for "
+		default:
+			when += "lasted "
 		}
-		when := i.Opened.In(p.Now.Location()).Format("Jan 02 15:04") + lasted + humanize.Span(until.Sub(i.Opened))
+		when += humanize.Span(until.Sub(i.Opened))
 		if i.Recurrences > 0 {
 			when += ", recurred " + humanize.Count(i.Recurrences, "time")
 		}
 		id := p.truncate(i.ID, p.width()/3)
-		causes := p.truncate(strings.Join(chain(i), " > "), max(p.width()-cellWidth(id)-cellWidth(when)-8, 0))
+		causes := ""
+		if room := p.width() - cellWidth(id) - cellWidth(when) - 8; room > 0 {
+			causes = p.truncate(strings.Join(chain(i), " > "), room)
+		}
 		p.line(segment{plain, "  "}, m, segment{plain, " " + id}, segment{faint, "  " + when}, segment{plain, "  " + causes})
 	}
 	if s.More > 0 {
