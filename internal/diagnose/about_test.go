@@ -116,3 +116,26 @@ func TestSeverities(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+func TestOwners(t *testing.T) {
+	want := map[diagnose.Owner][]diagnose.Cause{
+		diagnose.OwnerNobody: {diagnose.Starting, diagnose.Suspended, diagnose.Degraded, diagnose.Healthy,
+			diagnose.Inconclusive},
+		diagnose.OwnerHost: {diagnose.SelfSandboxed, diagnose.LocalPolicy, diagnose.HostOffline, diagnose.Proxy,
+			diagnose.Resolver, diagnose.Interception, diagnose.Clock, diagnose.ResolverDegraded, diagnose.IPv6,
+			diagnose.IPv4},
+		diagnose.OwnerService: {diagnose.EdgeBlocked, diagnose.Upstream, diagnose.UnexpectedAnswer, diagnose.Stream},
+		diagnose.OwnerAgent:   {diagnose.Account, diagnose.Agent, diagnose.Sandbox, diagnose.SandboxOpen},
+	}
+	usable := []diagnose.Cause{diagnose.ResolverDegraded, diagnose.IPv6, diagnose.IPv4, diagnose.Degraded, diagnose.Healthy}
+	got := make(map[diagnose.Owner][]diagnose.Cause)
+	for c := range diagnose.Causes() {
+		got[c.Owner()] = append(got[c.Owner()], c)
+		if c.Usable() != slices.Contains(usable, c) {
+			t.Errorf("%v: usable is %v", c, c.Usable())
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("owners (-want +got):\n%s", diff)
+	}
+}

@@ -535,7 +535,7 @@ var laws = []law{
 			case probe.Unknown, probe.Internal, probe.LocalResources:
 				return true
 			}
-			layer := v.Evidence[0].Class.Layer() // no request ends in one of these: a prober that says so is at fault
+			layer := v.Evidence[0].Class.Layer() // no request ends in one of these: the prober is at fault
 			return v.Evidence[0].Kind == probe.KindHTTP && (layer == "stream" || layer == "exec")
 		},
 		misstated(func(v *diagnose.Verdict) { v.Missing = nil }),
