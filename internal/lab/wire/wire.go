@@ -5,6 +5,7 @@
 package wire
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -122,8 +123,7 @@ func (w *Wire) copy(from, to *os.File) {
 // isDown reports whether err says that the interface went down. The socket reports it once, and works when the
 // interface is up again.
 func isDown(err error) bool {
-	failed, ok := err.(*os.PathError)
-	return ok && failed.Err == unix.ENETDOWN
+	return errors.Is(err, unix.ENETDOWN)
 }
 
 func (w *Wire) lost(share float64) bool {
