@@ -107,15 +107,15 @@ func TestVerdictMoves(t *testing.T) {
 	d := s.Daemon("--config.file=" + s.Config())
 	d.AwaitReady()
 	for _, step := range []struct {
-		bend  func()
-		cause string
+		inject func()
+		cause  string
 	}{
 		{s.StopDNS, "resolver"},
 		{s.StartDNS, "healthy"},
 		{func() { s.ServiceAnswers(503) }, "upstream"},
 		{func() { s.ServiceAnswers(405, "Allow: POST") }, "healthy"},
 	} {
-		step.bend()
+		step.inject()
 		d.Await(patience, func() error {
 			if got := cause(t, get(t, "/api/v1/status")); got != step.cause {
 				return fmt.Errorf("cause %q, want %q", got, step.cause)

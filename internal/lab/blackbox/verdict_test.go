@@ -30,11 +30,11 @@ const patience = 10 * time.Second
 
 func TestVerdict(t *testing.T) {
 	tests := []struct {
-		scene string
-		bend  func(*stack.Stack)
-		cause string
-		class string // of the decisive evidence; empty: there is none
-		exit  int
+		scene  string
+		inject func(*stack.Stack)
+		cause  string
+		class  string // of the decisive evidence; empty: there is none
+		exit   int
 	}{
 		{"all is well", func(*stack.Stack) {}, "healthy", "", 0},
 
@@ -80,7 +80,7 @@ func TestVerdict(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.scene, func(t *testing.T) {
 			s := stack.Start(t)
-			tt.bend(s)
+			tt.inject(s)
 			exit := s.Run("check", "--config.file="+s.Config(), "--json")
 			if exit.Code != tt.exit || exit.Elapsed > patience {
 				t.Errorf("check exits %d after %v, want %d within %v", exit.Code, exit.Elapsed, tt.exit, patience)

@@ -25,7 +25,7 @@ var update = flag.Bool("update", false, "write the generated parts of docs/alert
 // The end of docs/alerting.md is generated from the cases and the shipped files. The measurements after it are
 // written, not compared.
 const (
-	shippedTimes = "## Who is told what\n"
+	shippedTimes = "## Who is notified of what\n"
 	measured     = "\n## Measured\n"
 )
 
