@@ -28,8 +28,8 @@ func marks(rungs []Rung, side func(Rung) Step) []Mark {
 func host(r Rung) Step    { return r.Host }
 func sandbox(r Rung) Step { return r.Sandbox }
 
-// TestEverySingleAttempt walks every attempt there can be: one that succeeds leaves no mark of failure, one that fails
-// leaves exactly one on its own side, and none on the other.
+// TestEverySingleAttempt tries every possible attempt: a success marks no rung as failed, a failure marks exactly one on its
+// own side and none on the other.
 func TestEverySingleAttempt(t *testing.T) {
 	for kind := probe.KindHost; kind <= probe.KindExec; kind++ {
 		for role := probe.OfService; role <= probe.ControlByAddress; role++ {
@@ -47,7 +47,7 @@ func TestEverySingleAttempt(t *testing.T) {
 func checkSingle(t *testing.T, r probe.Result) {
 	t.Helper()
 	s := watch.ServiceStatus{Results: []probe.Result{r}}
-	s.Cause = diagnose.Sandbox // minds the sandbox: nothing is forgiven
+	s.Cause = diagnose.Sandbox // the sandbox counts as a fault
 	ladder := Of(s)
 	own, other := host, sandbox
 	if r.Vantage == probe.FromSandbox {
@@ -59,10 +59,10 @@ func checkSingle(t *testing.T, r probe.Result) {
 			failures++
 		}
 	}
-	past := r.Vantage == probe.Direct && r.Role != probe.OfHost       // the system, as nothing here is used
-	kindless := r.Role == probe.OfService && r.Kind == probe.KindHost // no prober is that
+	direct := r.Vantage == probe.Direct && r.Role != probe.OfHost     // the service is not used this way
+	kindless := r.Role == probe.OfService && r.Kind == probe.KindHost // no such prober exists
 	want := 1
-	if r.OK() || past || kindless {
+	if r.OK() || direct || kindless {
 		want = 0
 	}
 	if failures != want {
@@ -109,7 +109,7 @@ func TestTheLowestFailureBlocksTheRest(t *testing.T) {
 	}
 }
 
-func TestAClosedSandboxIsNoFailureUnlessTheVerdictMinds(t *testing.T) {
+func TestClosedSandboxIsNoFailure(t *testing.T) {
 	s := watch.ServiceStatus{Results: []probe.Result{
 		attempt(probe.KindHTTP, probe.OfService, probe.FromHost, probe.Response, probe.OK),
 		attempt(probe.KindHTTP, probe.OfService, probe.FromSandbox, probe.Resolve, probe.LocalDenied),
@@ -121,11 +121,11 @@ func TestAClosedSandboxIsNoFailureUnlessTheVerdictMinds(t *testing.T) {
 		}
 	}
 	if !HasSandbox(Of(s)) {
-		t.Error("the sandbox was seen")
+		t.Error("the sandbox was tested")
 	}
 }
 
-func TestADeniedNetworkBlocksWhatWasNotTriedToo(t *testing.T) {
+func TestDeniedNetworkBlocksAllRungs(t *testing.T) {
 	s := watch.ServiceStatus{Results: []probe.Result{
 		attempt(probe.KindHTTP, probe.OfService, probe.FromHost, probe.Response, probe.OK),
 		attempt(probe.KindHost, probe.OfHost, probe.FromSandbox, probe.NoPhase, probe.LocalDenied),
@@ -138,7 +138,7 @@ func TestADeniedNetworkBlocksWhatWasNotTriedToo(t *testing.T) {
 	}
 }
 
-func TestWhatWasLookedAtIsNamedInOneOrder(t *testing.T) {
+func TestHostChecksAreSorted(t *testing.T) {
 	var looks []probe.Result
 	for _, name := range []string{probe.CheckRoute, probe.CheckSandbox, probe.CheckResolvConf, probe.CheckLink} {
 		r := attempt(probe.KindHost, probe.OfHost, probe.FromHost, probe.NoPhase, probe.OK)
@@ -153,7 +153,7 @@ func TestWhatWasLookedAtIsNamedInOneOrder(t *testing.T) {
 	}
 }
 
-func TestEvidenceStandsInForARound(t *testing.T) {
+func TestEvidenceReplacesRound(t *testing.T) {
 	var s watch.ServiceStatus
 	s.Evidence = []probe.Result{attempt(probe.KindExec, probe.OfService, probe.FromHost, probe.Executing, probe.ExecUsageLimit)}
 	if got := Of(s)[Agent].Host; got.Mark != Failed || got.Words != "usage limit" {
@@ -162,7 +162,7 @@ func TestEvidenceStandsInForARound(t *testing.T) {
 }
 
 // A namespace without routes denies nothing: attempts fail in other ways, and only the host shows that it is the sandbox.
-func TestASandboxWithoutRoutesIsClosed(t *testing.T) {
+func TestSandboxWithoutRoutesIsClosed(t *testing.T) {
 	s := watch.ServiceStatus{Results: []probe.Result{
 		attempt(probe.KindHTTP, probe.OfService, probe.FromHost, probe.Response, probe.OK),
 		attempt(probe.KindHTTP, probe.OfService, probe.FromSandbox, probe.Resolve, probe.DNSUnreachable),

@@ -35,7 +35,7 @@ func check(s ...watch.ServiceStatus) func(*bytes.Buffer, Options) error {
 	return func(b *bytes.Buffer, o Options) error { return Check(b, status(s...), o) }
 }
 
-func stands(s ...watch.ServiceStatus) func(*bytes.Buffer, Options) error {
+func statusOf(s ...watch.ServiceStatus) func(*bytes.Buffer, Options) error {
 	return func(b *bytes.Buffer, o Options) error {
 		o.Now = noon.Add(4 * time.Second)
 		return Status(b, status(s...), o)
@@ -48,7 +48,7 @@ func inside(local watch.Sandboxed, host *watch.Status, age time.Duration, err er
 	}
 }
 
-// insideWithProxy is a sandbox whose own proxy is the only way out.
+// insideWithProxy is a sandbox with network access only through its own proxy.
 func insideWithProxy(r probe.Result) func(*bytes.Buffer, Options) error {
 	r.Proxy = "http://127.0.0.1:39389"
 	local := status(watch.ServiceStatus{Verdict: diagnose.Verdict{Service: "codex"}, Results: []probe.Result{r}})
@@ -58,7 +58,7 @@ func insideWithProxy(r probe.Result) func(*bytes.Buffer, Options) error {
 	}
 }
 
-func examined(all ...doctor.Finding) func(*bytes.Buffer, Options) error {
+func doctorOf(all ...doctor.Finding) func(*bytes.Buffer, Options) error {
 	return func(b *bytes.Buffer, o Options) error { return Doctor(b, doctor.Report{Findings: all}, o) }
 }
 
@@ -66,7 +66,7 @@ func result(r probe.Result) func(*bytes.Buffer, Options) error {
 	return func(b *bytes.Buffer, o Options) error { return Result(b, r, o) }
 }
 
-// top is a screen of so many lines with an hour of a probe that was well, then slow, then away, then half well, then down.
+// top is a screen of height lines, with an hour of a probe that was fast, slow, not run, half failing and down.
 func top(s watch.ServiceStatus, height int) func(*bytes.Buffer, Options) error {
 	scene := &Scene{Status: status(s), From: "http://127.0.0.1:19405", Service: s.Service, More: 7}
 	for _, r := range s.Results {
@@ -123,8 +123,8 @@ var denied = watch.Sandboxed{Denied: true, Signals: []string{
 func scenes() []scene {
 	renamed := diagnosedAs("registry", "nothing wrong")
 	return []scene{
-		{"doctor-well", examined(wellInstalled...)},
-		{"doctor-faults", examined(badlyInstalled...)},
+		{"doctor-well", doctorOf(wellInstalled...)},
+		{"doctor-faults", doctorOf(badlyInstalled...)},
 		{"check-healthy", check(healthy())},
 		{"check-healthy-verbose", verbose(check(healthyClosed()))},
 		{"check-healthy-closed", check(healthyClosed())},
@@ -144,9 +144,9 @@ func scenes() []scene {
 			s.Notes = []string{"no codex on the PATH: exec and sandbox are not tried"}
 			return Check(b, s, o)
 		}},
-		{"status-upstream", stands(upstream())},
-		{"status-healthy", stands(healthyClosed())},
-		{"status-many", stands(many(40)...)},
+		{"status-upstream", statusOf(upstream())},
+		{"status-healthy", statusOf(healthyClosed())},
+		{"status-many", statusOf(many(40)...)},
 		{"top-upstream", top(upstream(), 24)},
 		{"top-sandbox", top(sandboxed(), 24)},
 		{"top-closed", top(healthyClosed(), 24)},

@@ -26,8 +26,8 @@ type listener struct {
 	body  io.Closer
 }
 
-// heard is one event.
-type heard struct {
+// received is one event.
+type received struct {
 	event, id string
 	data      map[string]any
 }
@@ -55,7 +55,7 @@ func listen(t *testing.T, base, lastID string) *listener {
 }
 
 // next returns the next event, false at the end of the stream.
-func (l *listener) next() (h heard, ok bool) {
+func (l *listener) next() (h received, ok bool) {
 	l.t.Helper()
 	for l.lines.Scan() {
 		name, value, _ := strings.Cut(l.lines.Text(), ": ")
@@ -78,14 +78,14 @@ func (l *listener) next() (h heard, ok bool) {
 }
 
 // wants returns the next event; a heartbeat may come before any other.
-func (l *listener) wants(event string) heard {
+func (l *listener) wants(event string) received {
 	l.t.Helper()
 	h, ok := l.next()
 	for ok && h.event == "heartbeat" && event != "heartbeat" {
 		h, ok = l.next()
 	}
 	if !ok || h.event != event {
-		l.t.Fatalf("heard %+v, %v; want %s", h, ok, event)
+		l.t.Fatalf("got %+v, %v; want %s", h, ok, event)
 	}
 	return h
 }
@@ -112,7 +112,7 @@ func TestEvents(t *testing.T) {
 	}
 	first.body.Close()
 
-	// Away for a while, and told of what was missed.
+	// A client that reconnects gets what it missed.
 	moves(s.Events, "codex", diagnose.Resolver, diagnose.Healthy)
 	back := listen(t, base, snapshot.id)
 	for _, want := range []string{"resolver", "healthy"} {
@@ -122,7 +122,7 @@ func TestEvents(t *testing.T) {
 	}
 	back.wants("heartbeat")
 
-	// What is not remembered, or is of another run, is no place to go on from.
+	// An id that is forgotten, or from another process, cannot be resumed.
 	for range remembered {
 		moves(s.Events, "shop", diagnose.Healthy, diagnose.Stream)
 	}
@@ -131,7 +131,7 @@ func TestEvents(t *testing.T) {
 	}
 }
 
-// What change before a snapshot was taken is not told after it.
+// A change that is in the snapshot is not sent again.
 func TestEventsInOrder(t *testing.T) {
 	s := newTestServer(t)
 	change := &moving{source: s.Source.(*source), events: s.Events}
@@ -145,7 +145,7 @@ func TestEventsInOrder(t *testing.T) {
 	}
 }
 
-// moving is a source whose verdict moves just before it answers.
+// moving is a source whose verdict changes just before it responds.
 type moving struct {
 	*source
 	events *Events
@@ -158,8 +158,8 @@ func (m *moving) Status(context.Context) (*watch.Status, error) {
 	return &status, nil
 }
 
-// A stream outlives the deadlines of answers that end.
-func TestEventsGoOn(t *testing.T) {
+// A stream outlives the deadlines of other responses.
+func TestEventsOutliveDeadlines(t *testing.T) {
 	s := newTestServer(t)
 	server := httptest.NewUnstartedServer(s.Handler())
 	const deadline = time.Second
@@ -182,7 +182,7 @@ func (e *Events) count() int {
 	return len(e.clients)
 }
 
-// empty waits until nobody listens any more.
+// empty waits until no client is left.
 func empty(t *testing.T, e *Events) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); e.count() > 0; time.Sleep(5 * time.Millisecond) {
@@ -192,8 +192,8 @@ func empty(t *testing.T, e *Events) {
 	}
 }
 
-// A client that does not listen is dropped, and whoever tells does not wait for it.
-func TestDeafClientsAreDropped(t *testing.T) {
+// A client that does not read is disconnected, and the observer does not wait for it.
+func TestSlowClientsAreDisconnected(t *testing.T) {
 	s := newTestServer(t)
 	base := at(t, s)
 	conn, err := net.Dial("tcp", strings.TrimPrefix(base, "http://"))
@@ -208,7 +208,7 @@ func TestDeafClientsAreDropped(t *testing.T) {
 	long := diagnose.Verdict{Service: "codex", Cause: diagnose.Upstream, Title: strings.Repeat("x", 64<<10)}
 	for n := 0; s.Events.count() > 1; n++ {
 		if n > 10_000 {
-			t.Fatal("the deaf one is still there")
+			t.Fatal("the slow client is still connected")
 		}
 		s.Events.Judged(watch.ServiceStatus{Verdict: long}, diagnose.Healthy)
 		attentive.wants("verdict")
@@ -235,7 +235,7 @@ func TestEventsAreBounded(t *testing.T) {
 	listen(t, base, "").wants("snapshot")
 }
 
-// The server's end is the stream's, and nothing of it is left.
+// A stream ends with the server and leaves no goroutine behind.
 func TestEventsEndWithTheServer(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	s := newTestServer(t)
@@ -251,7 +251,7 @@ func TestEventsEndWithTheServer(t *testing.T) {
 	l.wants("heartbeat")
 	stop()
 	if _, ok := l.next(); ok {
-		t.Error("it goes on")
+		t.Error("the stream continues")
 	}
 	if err := <-done; err != nil {
 		t.Error(err)

@@ -14,8 +14,8 @@ import (
 	"netwatchd/internal/probe"
 )
 
-// described is as much of the openAPI as is compared with the program; that real answers are as it says is tested from
-// outside.
+// described is the part of the document that is compared with the program. The laboratory compares it with the responses
+// of a real daemon.
 func described(t *testing.T) (d struct {
 	Paths      map[string]map[string]any
 	Components struct {
@@ -29,12 +29,12 @@ func described(t *testing.T) (d struct {
 	return d
 }
 
-// pages are for people, and are described by what they show.
+// pages are for people and not part of the API.
 var pages = []string{"GET /{$}", "GET /services/{service}", "GET /incidents", "GET /incidents/{id}", "GET /incidents/{id}/{file}"}
 
-// What is served is described, and what is described is served.
+// Every route is described, and every described path is served.
 func TestEveryRouteIsDescribed(t *testing.T) {
-	var served, told []string
+	var served, documented []string
 	for pattern := range newTestServer(t).routes() {
 		if !slices.Contains(pages, pattern) {
 			served = append(served, strings.Replace(pattern, "{picture}", "{service}.svg", 1))
@@ -42,17 +42,17 @@ func TestEveryRouteIsDescribed(t *testing.T) {
 	}
 	for path, methods := range described(t).Paths {
 		for method := range methods {
-			told = append(told, strings.ToUpper(method)+" "+path)
+			documented = append(documented, strings.ToUpper(method)+" "+path)
 		}
 	}
 	slices.Sort(served)
-	slices.Sort(told)
-	if diff := cmp.Diff(served, told); diff != "" {
+	slices.Sort(documented)
+	if diff := cmp.Diff(served, documented); diff != "" {
 		t.Errorf("(-served +described):\n%s", diff)
 	}
 }
 
-// The closed lists are the program's own.
+// Enumerations match the program.
 func TestListsAreDescribed(t *testing.T) {
 	schemas := described(t).Components.Schemas
 	known := map[string][]string{

@@ -36,7 +36,7 @@ func TestThePage(t *testing.T) {
 	}
 }
 
-// Nothing but files of our own is loaded, nothing is inline, and a browser may keep what it has loaded.
+// Pages load only files of this server, nothing is inline, and files may be cached for ever.
 func TestAssets(t *testing.T) {
 	base := at(t, newTestServer(t))
 	page := get(t, http.DefaultClient, base+"/")
@@ -58,14 +58,14 @@ func TestAssets(t *testing.T) {
 	}
 }
 
-// hostile is what a server or an address may say to do harm. Names of services and probes cannot: the configuration allows
-// letters and digits only.
+// hostile is text that a server may send to attack the reader. Names of services and probes are safe: the configuration
+// allows only letters and digits.
 var hostile = []string{
 	"<script>alert(1)</script>", `"><img src=x onerror=alert(1)>`, "\x1b[2J\x1b]0;owned\x07", "{{.Version}}", "javascript:alert(1)",
 	"\u202egnp.exe", "\x00\xff\xfe", "'; DROP TABLE incidents; --", "]]>", "token=Pl4nt3dS3cret99", strings.Repeat("A", 1<<20),
 }
 
-func TestHostileWords(t *testing.T) {
+func TestHostileText(t *testing.T) {
 	for i, text := range hostile {
 		r := attempt("codex", "head", probe.KindHTTP, probe.FromHost, probe.Response, probe.HTTPUnexpectedHeader, text)
 		r.Server, r.Peer, r.RequestID, r.Target = text, text, text, text
@@ -91,7 +91,7 @@ func TestHostileWords(t *testing.T) {
 	}
 }
 
-// Hundreds of services and thousands of probes make a page that can be read, and searched.
+// With hundreds of services and thousands of probes the page stays short and can be searched.
 func TestManyServices(t *testing.T) {
 	s := newTestServer(t)
 	status := &watch.Status{At: time.Now()}
@@ -136,8 +136,8 @@ func TestManyServices(t *testing.T) {
 	}
 }
 
-// That a sandbox is closed looks like a failure only where it is one.
-func TestASandboxIsClosedUnlessTheVerdictMinds(t *testing.T) {
+// A closed sandbox looks like a failure only if the verdict counts it as a fault.
+func TestClosedSandboxIsNoFailure(t *testing.T) {
 	s := newTestServer(t)
 	s.History = new(memory)
 	base := at(t, s)
@@ -154,7 +154,7 @@ func TestASandboxIsClosedUnlessTheVerdictMinds(t *testing.T) {
 	}
 }
 
-func TestAStoreThatCannotBeWrittenIsALine(t *testing.T) {
+func TestStoreFailureIsShown(t *testing.T) {
 	s := newTestServer(t)
 	s.History = &memory{fault: "store: database or disk is full; free space on its disk"}
 	base := at(t, s)

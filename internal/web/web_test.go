@@ -128,7 +128,7 @@ func TestEveryPath(t *testing.T) {
 	}
 }
 
-func TestTroubleIsSaid(t *testing.T) {
+func TestFailuresAreReported(t *testing.T) {
 	s := newTestServer(t)
 	s.Source, s.Ready = &source{err: watch.ErrStopped}, make(chan struct{})
 	s.Reload = func(context.Context) error {
@@ -153,7 +153,7 @@ func TestTroubleIsSaid(t *testing.T) {
 	}
 }
 
-func TestAStuckWatcherIsNotHealthy(t *testing.T) {
+func TestStuckWatcherIsNotHealthy(t *testing.T) {
 	s := newTestServer(t)
 	s.Source = &source{stuck: true}
 	start := time.Now()
@@ -215,7 +215,7 @@ func TestResultsAreFiltered(t *testing.T) {
 	}
 }
 
-// Whoever follows next sees everything once, in order.
+// Following next returns everything once, in order.
 func TestPages(t *testing.T) {
 	base := at(t, newTestServer(t))
 	var names []string
@@ -241,7 +241,7 @@ func TestPages(t *testing.T) {
 func TestEmptyListsAreLists(t *testing.T) {
 	got := get(t, http.DefaultClient, at(t, newTestServer(t))+"/api/v1/status")
 	if strings.Contains(got.body, "null") {
-		t.Errorf("a null that jq would stop at:\n%s", got.body)
+		t.Errorf("null instead of an empty list, on which jq fails:\n%s", got.body)
 	}
 	var s watch.Status
 	if err := json.Unmarshal([]byte(got.body), &s); err != nil || len(s.Services) != 2 {
@@ -249,7 +249,7 @@ func TestEmptyListsAreLists(t *testing.T) {
 	}
 }
 
-func TestPagesOfOthersAreKeptOut(t *testing.T) {
+func TestOtherSitesAreRejected(t *testing.T) {
 	s := newTestServer(t)
 	reloads := 0
 	s.Reload = func(context.Context) error { reloads++; return nil }
@@ -288,7 +288,7 @@ func TestPagesOfOthersAreKeptOut(t *testing.T) {
 	}
 }
 
-func TestProfilingOnlyWhenAskedFor(t *testing.T) {
+func TestProfilingIsOptIn(t *testing.T) {
 	s := newTestServer(t)
 	s.Profiling = true
 	if got := get(t, http.DefaultClient, at(t, s)+"/debug/pprof/cmdline"); got.status != 200 {

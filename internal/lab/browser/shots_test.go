@@ -34,7 +34,7 @@ func TestScreenshots(t *testing.T) {
 	b.goTo("/")
 	// So that it looks like a page that was just opened.
 	err := parts.Eventually(2*time.Minute, func() error {
-		if since := value[string](b, `document.querySelector(".since").innerText`); !strings.Contains(since, "for 1 min") {
+		if since := value[string](b, `document.querySelector(".since").innerText`); !strings.Contains(since, "(1 min") {
 			return errors.New(since)
 		}
 		return nil
@@ -54,7 +54,7 @@ func TestScreenshots(t *testing.T) {
 	h.Config(agent.wanting("open"))
 	h.daemon.Signal(syscall.SIGHUP)
 	b.says("#verdict .whose", "sandbox")
-	b.says(".since", "for 1")
+	b.says(".since", "(1")
 	b.shoot("sandbox", 1280, 900)
 	h.Config(agent.wanting("closed"))
 	h.daemon.Signal(syscall.SIGHUP)
@@ -62,7 +62,7 @@ func TestScreenshots(t *testing.T) {
 
 	h.CloseService()
 	b.says("#verdict .whose", "upstream")
-	b.says(".since", "for 1")
+	b.says(".since", "(1")
 	b.shoot("outage", 1280, 900)
 	b.size(390, 844)
 	b.goTo("/")
