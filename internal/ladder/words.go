@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"netwatchd/internal/diagnose"
 	"netwatchd/internal/humanize"
 	"netwatchd/internal/probe"
 )
@@ -220,6 +221,18 @@ func hostOf(address string) string {
 }
 
 func isEmpty(s string) bool { return s == "" }
+
+// Aside is what stands in small type below the title of a verdict: its note, and what is not the problem. It is empty for
+// a healthy service without a note.
+func Aside(v diagnose.Verdict) string {
+	if v.Note == "" {
+		if v.Cause == diagnose.Healthy {
+			return ""
+		}
+		return v.Reassurance()
+	}
+	return strings.TrimSpace(strings.ToUpper(v.Note[:1]) + v.Note[1:] + ". " + v.Reassurance())
+}
 
 // MissingText describes an entry of a verdict's Missing.
 func MissingText(name string) string {

@@ -76,6 +76,7 @@ func (p *printer) standing(status *watch.Status, s watch.ServiceStatus, aged boo
 	if aged {
 		p.since(status, s)
 	}
+	p.aside(s)
 	quiet := s.Cause == diagnose.Healthy && !p.Verbose
 	switch {
 	case quiet:
@@ -111,6 +112,17 @@ func (p *printer) headline(s watch.ServiceStatus) {
 	}
 }
 
+// aside writes what stands in small type below the title.
+func (p *printer) aside(s watch.ServiceStatus) {
+	text := ladder.Aside(s.Verdict)
+	if text == "" {
+		return
+	}
+	for _, line := range wrap(p.sanitize(text, textLimit), p.width()-2) {
+		p.line(segment{faint, "  " + line})
+	}
+}
+
 // headline is the service and the title of its verdict.
 func headline(s watch.ServiceStatus) string {
 	return s.Service + ": " + titleOnly(s)
@@ -124,7 +136,7 @@ func colorOf(c diagnose.Cause) color {
 func (p *printer) summary(s watch.ServiceStatus, rungs []ladder.Rung) {
 	host := p.truncate(answer(s), p.width()/2)
 	segments := []segment{{faint, pad("  host", labelWidth)}, {plain, host}}
-	if inside, ok := highest(rungs); ok {
+	if inside, ok := highest(rungs); ok && s.Note == "" { // the note already says it
 		segments = append(segments, segment{faint, "      sandbox  "},
 			segment{plain, p.truncate(inside, p.width()-labelWidth-cellWidth(host)-15)})
 	}

@@ -163,7 +163,7 @@ func (p *printer) menu(s *Scene, all []watch.ServiceStatus, chosen, rows int) {
 
 // inFull is the verdict on one service with its ladder and what to do; without the ladder if it does not fit.
 func (p *printer) inFull(status *watch.Status, s watch.ServiceStatus, room int) []string {
-	verdict := p.part(func(p *printer) { p.headline(s); p.since(status, s); p.blank() })
+	verdict := p.part(func(p *printer) { p.headline(s); p.since(status, s); p.aside(s); p.blank() })
 	all := ladder.Of(s)
 	rungs := p.part(func(p *printer) { p.ladder(all); p.blank() })
 	quiet := s.Cause == diagnose.Healthy && !ladder.HasSandbox(all)

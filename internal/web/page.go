@@ -40,6 +40,7 @@ var functions = template.FuncMap{
 	"level":     func(c diagnose.Cause) string { return ladder.LevelOf(c).String() },
 	"where":     ladder.Where,
 	"cause":     causeText,
+	"aside":     ladder.Aside,
 	"missing":   ladder.MissingText,
 	"sanitize":  sanitize,
 	"lines":     sanitizeLines,
