@@ -84,6 +84,7 @@ func TestPage(t *testing.T) {
 
 func load(t *testing.T, h *house, b *tab) {
 	b.says("h1", "Reachable")
+	b.says(".aside", "The sandbox has no network, as configured.")
 	b.says(".do", "Nothing is broken")
 	b.says("#ladder", "405, as expected")
 	b.says("#incidents", "DNS does not work on this host")
