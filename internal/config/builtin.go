@@ -31,9 +31,9 @@ func defaultProbe(name string, kind probe.Kind, d Defaults) Probe {
 	case probe.KindDNS:
 		b.Types = bothFamilies
 	case probe.KindHTTP:
-		b.Method, b.Family, b.Proxy, b.Expect.Status = "GET", AnyFamily, "environment", success
+		b.Method, b.Family, b.Proxy, b.Expect.Status = "GET", anyFamily, "environment", success
 	case probe.KindStream:
-		b.Family, b.Proxy = AnyFamily, "environment"
+		b.Family, b.Proxy = anyFamily, "environment"
 		b.Hold, b.Interval = time.Minute, 5*time.Minute
 		b.Timeout = b.Hold + d.Timeout
 	}

@@ -161,9 +161,9 @@ type TLS struct {
 type Family string
 
 const (
-	AnyFamily Family = "any"
-	IPv4      Family = "ipv4"
-	IPv6      Family = "ipv6"
+	anyFamily Family = "any"
+	ipv4      Family = "ipv4"
+	ipv6      Family = "ipv6"
 )
 
 // Codex is how the codex preset is run.

@@ -133,7 +133,7 @@ func (d *decoder) stream(n *strictyaml.Node, f strictyaml.Fields, b *Probe) {
 func (d *decoder) transport(n *strictyaml.Node, f strictyaml.Fields, b *Probe, secure string) {
 	decodeServers(f, "nameservers", &b.Nameservers)
 	family := string(b.Family)
-	f.Text("family", &family, strictyaml.OneOf(string(AnyFamily), string(IPv4), string(IPv6)))
+	f.Text("family", &family, strictyaml.OneOf(string(anyFamily), string(ipv4), string(ipv6)))
 	b.Family = Family(family)
 	d.proxy(n, f, b)
 	at, ok := f.Has("tls")

@@ -12,8 +12,8 @@ import (
 	"netwatchd/internal/resolvconf"
 )
 
-// Service is the service name in the results of host checks.
-const Service = "host"
+// service is the service name in the results of host checks.
+const service = "host"
 
 // timeout limits a host check. The kernel answers in microseconds, and with thousands of interfaces in tens of
 // milliseconds. A host that needs a whole second has other problems.
@@ -35,7 +35,7 @@ func Probes(resolv resolvconf.Snapshot) []*probe.Probe {
 
 func check(name, target string, p probe.Prober) *probe.Probe {
 	return &probe.Probe{
-		Spec: probe.Spec{Service: Service, Name: name, Kind: probe.KindHost, Target: target, Vantage: probe.FromHost,
+		Spec: probe.Spec{Service: service, Name: name, Kind: probe.KindHost, Target: target, Vantage: probe.FromHost,
 			Role: probe.OfHost, Timeout: timeout},
 		Prober: p,
 	}

@@ -157,7 +157,7 @@ func codexOf(t *testing.T, version string) string {
 func TestProbes(t *testing.T) {
 	var names []string
 	for _, p := range Probes(resolvconf.Read("/etc/resolv.conf")) {
-		if p.Service != Service || p.Kind != probe.KindHost || p.Role != probe.OfHost || p.Timeout == 0 || p.Target == "" {
+		if p.Service != service || p.Kind != probe.KindHost || p.Role != probe.OfHost || p.Timeout == 0 || p.Target == "" {
 			t.Errorf("%+v", p.Spec)
 		}
 		names = append(names, p.Name)

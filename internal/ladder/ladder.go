@@ -289,7 +289,7 @@ func (l *rungResults) internet() Step {
 	case ok > 0:
 		s.Mark = Partial
 	default:
-		s.Words += ": " + Short(l.failed[0].Class)
+		s.Words += ": " + short(l.failed[0].Class)
 	}
 	return s
 }

@@ -13,8 +13,8 @@ import (
 	"netwatchd/internal/probe"
 )
 
-// Short is c without its layer, for where the rung already names the layer: "refused" for tcp.refused.
-func Short(c probe.Class) string {
+// short is c without its layer, for where the rung already names the layer: "refused" for tcp.refused.
+func short(c probe.Class) string {
 	switch c {
 	case probe.LocalDenied:
 		return "denied"
@@ -79,7 +79,7 @@ func hostCheckName(name string) string {
 // failedText describes the failure of a rung.
 func failedText(rung int, l *rungResults) string {
 	first := ofService(l.failed)
-	short := Short(first.Class)
+	short := short(first.Class)
 	switch rung {
 	case Host:
 		if first.Vantage == probe.FromSandbox {
@@ -110,13 +110,13 @@ func failedText(rung int, l *rungResults) string {
 func partialText(rung int, l *rungResults) string {
 	all := len(l.ok) + len(l.failed)
 	if rung != Resolver {
-		return outOf(len(l.ok), all, "attempt") + " succeeded: " + Short(l.failed[0].Class)
+		return outOf(len(l.ok), all, "attempt") + " succeeded: " + short(l.failed[0].Class)
 	}
 	bad := servers(l.failed)
 	if len(bad) == 0 {
-		return Short(l.failed[0].Class)
+		return short(l.failed[0].Class)
 	}
-	return bad[0] + ": " + Short(l.failed[0].Class) + more(len(bad)-1)
+	return bad[0] + ": " + short(l.failed[0].Class) + more(len(bad)-1)
 }
 
 func more(n int) string {

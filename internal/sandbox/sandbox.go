@@ -116,7 +116,7 @@ func (t *Batch) command(ctx context.Context, limit time.Duration) (c execprobe.P
 			return c, "", probe.Failf(probe.Internal, "finding the netwatchd executable, to run it in the sandbox: %w", err)
 		}
 	}
-	attempts, err := MarshalProbes(withTimeout(t.Probes, limit))
+	attempts, err := marshalProbes(withTimeout(t.Probes, limit))
 	if err != nil {
 		return c, "", probe.Fail(probe.Internal, err)
 	}
@@ -209,8 +209,8 @@ type wireRequest struct {
 	*httpprobe.Request
 }
 
-// MarshalProbes encodes lookups, requests and host checks on one line, for another netwatchd process.
-func MarshalProbes(probes []*probe.Probe) ([]byte, error) {
+// marshalProbes encodes lookups, requests and host checks on one line, for another netwatchd process.
+func marshalProbes(probes []*probe.Probe) ([]byte, error) {
 	all := make([]wireProbe, len(probes))
 	for i, p := range probes {
 		all[i] = wireProbe{Spec: p.Spec, Timeout: probe.InSeconds(p.Timeout)}
@@ -232,7 +232,7 @@ func MarshalProbes(probes []*probe.Probe) ([]byte, error) {
 	return bytes.TrimSpace(text.Bytes()), err
 }
 
-// UnmarshalProbes decodes what MarshalProbes encodes. The prober look makes the host checks.
+// UnmarshalProbes decodes what marshalProbes encodes. The prober look makes the host checks.
 func UnmarshalProbes(text []byte, look probe.Prober) ([]*probe.Probe, error) {
 	var all []wireProbe
 	if err := json.Unmarshal(text, &all); err != nil {

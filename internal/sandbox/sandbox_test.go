@@ -135,7 +135,7 @@ func TestProbesAreHandedOn(t *testing.T) {
 				Body: regexp.MustCompile("^<a>&$"), Options: connect.Options{CAFile: "/ca.pem", Issuer: "WE1", ServerName: "x", Family: "ipv6",
 					Nameservers: servers, Proxy: "none", Address: netip.MustParseAddr("192.0.2.1")}}},
 	}
-	text, err := MarshalProbes(probes)
+	text, err := marshalProbes(probes)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +155,7 @@ func TestProbesAreHandedOn(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", want.Name, diff)
 		}
 	}
-	if _, err := MarshalProbes([]*probe.Probe{{Spec: probe.Spec{Name: "exec", Kind: probe.KindExec}, Prober: execprobe.Run{}}}); err == nil {
+	if _, err := marshalProbes([]*probe.Probe{{Spec: probe.Spec{Name: "exec", Kind: probe.KindExec}, Prober: execprobe.Run{}}}); err == nil {
 		t.Error("a run of the agent was handed on")
 	}
 	for _, bad := range []string{"", "{}", `[{"kind":"http"}]`, `[{"kind":"stream"}]`, `[{"kind":"http","http":{}}]`,

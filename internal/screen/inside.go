@@ -15,9 +15,9 @@ import (
 	"netwatchd/internal/watch"
 )
 
-// StaleAfter is the age from which the daemon's status is ignored: it is written every 15 s, so four writes were
+// staleAfter is the age from which the daemon's status is ignored: it is written every 15 s, so four writes were
 // missed.
-const StaleAfter = time.Minute
+const staleAfter = time.Minute
 
 // Inside writes what is known inside a sandbox: what is denied here, what the daemon on the host reported and how long
 // ago, and the conclusion. Host is nil if the daemon's status could not be read; readErr says why.
@@ -76,7 +76,7 @@ func judgeInside(local watch.Sandboxed, host *watch.Status, age time.Duration, r
 	case host == nil || readErr != nil:
 		return conclusion{ladder.Partial, "Network access is denied here. The state of the service cannot be seen from inside.",
 			"Run this with network access, or start netwatchd on the host: its status can be read from here."}
-	case age > StaleAfter:
+	case age > staleAfter:
 		return conclusion{ladder.Partial, "Network access is denied here. The host's status is too old to say more.",
 			"Run this with network access. On the host, check why the daemon stopped: systemctl status netwatchd."}
 	}
@@ -150,7 +150,7 @@ func (p *printer) host(host *watch.Status, age time.Duration, readErr error) {
 		p.labelled("host", plain, "no status from the host: "+readErr.Error())
 	case host == nil:
 		p.labelled("host", plain, "no status from the host")
-	case age > StaleAfter:
+	case age > staleAfter:
 		p.labelled("host", amber, fmt.Sprintf("last status %s ago: the daemon has stopped", humanize.Span(age)))
 	default:
 		for i, s := range host.Services[:min(len(host.Services), inFull)] {

@@ -12,7 +12,7 @@ import (
 )
 
 // ErrInUse means that another netwatchd writes to the store.
-var ErrInUse = errors.New("another netwatchd is using this store: stop it, or set a different storage.path")
+var errInUse = errors.New("another netwatchd is using this store: stop it, or set a different storage.path")
 
 // lockFile is locked by the netwatchd that writes to the store: two would each take the other's incidents for their
 // own. It is not the database file, because flock(2) would interfere with SQLite's own locks where both are the same,
@@ -28,7 +28,7 @@ func lock(dir string) (*os.File, error) {
 	}
 	if errors.Is(syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB), syscall.EWOULDBLOCK) {
 		defer f.Close()
-		return nil, fmt.Errorf("store: %s: %w%s", dir, ErrInUse, owner(f))
+		return nil, fmt.Errorf("store: %s: %w%s", dir, errInUse, owner(f))
 	}
 	if err := f.Truncate(0); err == nil {
 		_, _ = fmt.Fprintln(f, os.Getpid()) // for the other process's error message; a full disk has no room for it

@@ -22,14 +22,14 @@ import (
 const File = "netwatchd.db"
 
 var (
-	// ErrNewer means that a newer netwatchd wrote the store. Nothing in it is changed.
-	ErrNewer = errors.New("the store was written by a newer netwatchd: run that version, or set a different storage.path")
-	// ErrForeign means that the file was not written by netwatchd.
-	ErrForeign = errors.New("this file is not a netwatchd store: set storage.path to a directory of its own")
-	// ErrNoStore means that there is no store yet.
-	ErrNoStore = errors.New("there is no store yet: 'netwatchd run' creates it")
-	// ErrRemoved means that the file was removed or replaced while it was open.
-	ErrRemoved = errors.New("the store was removed while it was in use")
+	// errNewer means that a newer netwatchd wrote the store. Nothing in it is changed.
+	errNewer = errors.New("the store was written by a newer netwatchd: run that version, or set a different storage.path")
+	// errForeign means that the file was not written by netwatchd.
+	errForeign = errors.New("this file is not a netwatchd store: set storage.path to a directory of its own")
+	// errNoStore means that there is no store yet.
+	errNoStore = errors.New("there is no store yet: 'netwatchd run' creates it")
+	// errRemoved means that the file was removed or replaced while it was open.
+	errRemoved = errors.New("the store was removed while it was in use")
 )
 
 // A Store is an open database. It is safe for concurrent use. Other processes may read it and write notes at the same
@@ -91,7 +91,7 @@ func OpenToRead(dir string) (*Store, error) {
 	f, err := os.Open(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("store: %s: %w", path, ErrNoStore)
+		return nil, fmt.Errorf("store: %s: %w", path, errNoStore)
 	case err != nil:
 		return nil, fmt.Errorf("store: %w; run this as the daemon's user", err)
 	}
@@ -164,10 +164,10 @@ func (s *Store) Close() error {
 // Path returns the path of the database file.
 func (s *Store) Path() string { return s.path }
 
-// checkFile returns [ErrRemoved] unless the open file is still the one at its path.
+// checkFile returns errRemoved unless the open file is still the one at its path.
 func (s *Store) checkFile() error {
 	if now, err := os.Stat(s.path); err != nil || !os.SameFile(now, s.self) {
-		return fmt.Errorf("store: %s: %w", s.path, ErrRemoved)
+		return fmt.Errorf("store: %s: %w", s.path, errRemoved)
 	}
 	return nil
 }
@@ -189,7 +189,7 @@ func checkHeader(f io.Reader) error {
 	case n == 0 && errors.Is(err, io.EOF):
 		return nil
 	case err != nil || string(head[:len(magic)]) != magic:
-		return ErrForeign
+		return errForeign
 	}
 	version, owner := binary.BigEndian.Uint32(head[versionAt:]), binary.BigEndian.Uint32(head[applicationAt:])
 	return checkVersion(int(version), int(owner))
@@ -200,9 +200,9 @@ func checkHeader(f io.Reader) error {
 func checkVersion(version, owner int) error {
 	switch {
 	case owner != application && (owner != 0 || version != 0):
-		return ErrForeign
+		return errForeign
 	case version > len(migrations):
-		return fmt.Errorf("%w (store version %d; this program supports up to %d)", ErrNewer, version, len(migrations))
+		return fmt.Errorf("%w (store version %d; this program supports up to %d)", errNewer, version, len(migrations))
 	}
 	return nil
 }
@@ -224,7 +224,7 @@ func (s *Store) checkCurrent() error {
 	case err != nil:
 		return err
 	case version == 0:
-		return ErrNoStore
+		return errNoStore
 	case version < len(migrations):
 		return fmt.Errorf("the store has the older version %d: 'netwatchd run' migrates it to %d", version, len(migrations))
 	}
@@ -249,7 +249,7 @@ func (s *Store) migrate(ctx context.Context) error {
 				if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&tables); err != nil {
 					return err
 				} else if tables > 0 {
-					return ErrForeign
+					return errForeign
 				}
 			}
 			mark := fmt.Sprintf(";PRAGMA application_id=%d;PRAGMA user_version=%d", application, version+1)

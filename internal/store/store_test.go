@@ -183,13 +183,13 @@ func TestRefused(t *testing.T) {
 		plant func(t *testing.T, path string)
 		want  error
 	}{
-		"a newer version":   {newer, ErrNewer},
-		"another program's": {foreign, ErrForeign},
+		"a newer version":   {newer, errNewer},
+		"another program's": {foreign, errForeign},
 		"a text": {func(t *testing.T, path string) {
 			if err := os.WriteFile(path, []byte(strings.Repeat("dear diary ", 100)), 0o600); err != nil {
 				t.Fatal(err)
 			}
-		}, ErrForeign},
+		}, errForeign},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), File)
@@ -207,7 +207,7 @@ func TestRefused(t *testing.T) {
 			}
 		})
 	}
-	if _, err := OpenToRead(t.TempDir()); !errors.Is(err, ErrNoStore) {
+	if _, err := OpenToRead(t.TempDir()); !errors.Is(err, errNoStore) {
 		t.Errorf("no store: %v", err)
 	}
 	if _, err := Open(filepath.Join(os.DevNull, "store")); err == nil || !strings.Contains(err.Error(), "storage.path") {
@@ -230,8 +230,8 @@ func TestNewerInTheLog(t *testing.T) {
 		t.Skip("needs a log that was not checkpointed")
 	}
 	s.lock.Close() // like a kill
-	if _, err := Open(dir); !errors.Is(err, ErrNewer) {
-		t.Errorf("Open: %v, want %v", err, ErrNewer)
+	if _, err := Open(dir); !errors.Is(err, errNewer) {
+		t.Errorf("Open: %v, want %v", err, errNewer)
 	}
 }
 
@@ -267,7 +267,7 @@ func TestOpenedByMany(t *testing.T) {
 			case err == nil:
 				won.Add(1)
 				t.Cleanup(func() { s.Close() })
-			case !errors.Is(err, ErrInUse):
+			case !errors.Is(err, errInUse):
 				t.Error(err)
 			}
 		})
@@ -289,8 +289,8 @@ func TestRemoved(t *testing.T) {
 	if err := os.Remove(s.Path()); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Write(t.Context(), &Batch{}); !errors.Is(err, ErrRemoved) {
-		t.Errorf("Write: %v, want %v", err, ErrRemoved)
+	if err := s.Write(t.Context(), &Batch{}); !errors.Is(err, errRemoved) {
+		t.Errorf("Write: %v, want %v", err, errRemoved)
 	}
 }
 

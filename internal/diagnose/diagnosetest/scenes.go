@@ -20,8 +20,8 @@ type Scene struct {
 	sandbox diagnose.Want
 }
 
-// Late is the bound of every scene: an answer that took longer is late.
-const Late = 250 * time.Millisecond
+// late is the bound of every scene: an answer that took longer is late.
+const late = 250 * time.Millisecond
 
 // Scenes returns every scene. Nothing in it is shared with what an earlier call returned.
 func Scenes() []Scene {
@@ -29,7 +29,7 @@ func Scenes() []Scene {
 	for i := range all {
 		s := &all[i]
 		s.Round = diagnose.Round{Service: "codex", Results: Results(s.world),
-			Expect: diagnose.Expect{Sandbox: s.sandbox, Late: Late}}
+			Expect: diagnose.Expect{Sandbox: s.sandbox, Late: late}}
 	}
 	return all
 }

@@ -61,12 +61,12 @@ type Panel struct {
 type View uint8
 
 const (
-	Stat     View = iota // a large value with a colored background
-	Timeline             // states over time, a bar for each series
-	Lines
-	Stacked
-	Bars // the latest value of each series
-	Table
+	stat     View = iota // a large value with a colored background
+	timeline             // states over time, a bar for each series
+	lines
+	stacked
+	bars // the latest value of each series
+	table
 )
 
 // A Query is a PromQL expression and the legend of its series.
@@ -76,7 +76,7 @@ type Query struct {
 }
 
 // Instant reports whether the view shows only the latest value.
-func (v View) Instant() bool { return v == Stat || v == Bars || v == Table }
+func (v View) Instant() bool { return v == stat || v == bars || v == table }
 
 // A Step is the color of values from From on. The first From is ignored.
 type Step struct {

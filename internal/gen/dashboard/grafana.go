@@ -274,14 +274,14 @@ func (p Panel) model(at place) gridPanel {
 	}
 }
 
-var types = [...]string{Stat: "stat", Timeline: "state-timeline", Lines: "timeseries", Stacked: "timeseries", Bars: "bargauge", Table: "table"}
+var types = [...]string{stat: "stat", timeline: "state-timeline", lines: "timeseries", stacked: "timeseries", bars: "bargauge", table: "table"}
 
 func (p Panel) targets() []target {
 	var all []target
 	for i, q := range p.Queries {
 		t := target{RefID: string(rune('A' + i)), Datasource: prometheus, Expr: q.Expr, LegendFormat: q.Legend,
 			Instant: p.View.Instant(), Range: !p.View.Instant()}
-		if p.View == Table {
+		if p.View == table {
 			t.Format = "table"
 		}
 		all = append(all, t)
@@ -292,13 +292,13 @@ func (p Panel) targets() []target {
 func (p Panel) defaults() field {
 	f := field{Unit: p.Unit, NoValue: p.Empty, Color: paint{Mode: "thresholds"}, Mappings: mappings(p.Words), Thresholds: steps(p.Scale)}
 	switch p.View {
-	case Lines, Stacked:
+	case lines, stacked:
 		f.Color.Mode = "palette-classic-by-name" // a class has the same color on every dashboard
 		f.Min = new(0)
 		f.Custom = p.lines()
-	case Timeline:
+	case timeline:
 		f.Custom = map[string]any{"fillOpacity": 80, "lineWidth": 0}
-	case Bars:
+	case bars:
 		f.Min = new(0)
 	}
 	return f
@@ -307,7 +307,7 @@ func (p Panel) defaults() field {
 func (p Panel) lines() map[string]any {
 	custom := map[string]any{"drawStyle": "line", "lineInterpolation": "stepAfter", "lineWidth": 1, "fillOpacity": 0,
 		"showPoints": "never", "spanNulls": false}
-	if p.View == Stacked {
+	if p.View == stacked {
 		custom["fillOpacity"] = 40
 		custom["stacking"] = map[string]any{"mode": "normal", "group": "A"}
 	}
@@ -385,7 +385,7 @@ func (c Column) properties() []property {
 
 // transformations merge the queries of a table into one line for each set of labels.
 func (p Panel) transformations() []transformation {
-	if p.View != Table {
+	if p.View != table {
 		return nil
 	}
 	excluded, index := make(map[string]bool), make(map[string]int)
@@ -404,17 +404,17 @@ func (p Panel) transformations() []transformation {
 func (p Panel) options() any {
 	latest := map[string]any{"calcs": []string{"lastNotNull"}, "fields": "", "values": false}
 	switch p.View {
-	case Stat:
+	case stat:
 		text := "value"
 		if strings.Contains(p.Queries[0].Legend, "{{") {
 			text = "value_and_name"
 		}
 		return map[string]any{"reduceOptions": latest, "colorMode": "background", "graphMode": "none", "textMode": text}
-	case Bars:
+	case bars:
 		return map[string]any{"reduceOptions": latest, "orientation": "horizontal", "displayMode": "basic", "showUnfilled": true}
-	case Timeline:
+	case timeline:
 		return map[string]any{"mergeValues": true, "showValue": "auto", "rowHeight": 0.9, "legend": map[string]any{"showLegend": false}}
-	case Table:
+	case table:
 		return map[string]any{"showHeader": true, "cellHeight": "sm"}
 	}
 	return map[string]any{

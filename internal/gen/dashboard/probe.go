@@ -29,7 +29,7 @@ func probeTable() Panel {
 		aims  = "netwatchd_probe_info{" + chosenProbe + "}"
 	)
 	return Panel{
-		Title: "Probes", Width: 24, Unit: "none", View: Table,
+		Title: "Probes", Width: 24, Unit: "none", View: table,
 		Description: "Target and expectation of each probe, and the share of the shown time in which its latest attempt succeeded: at most " +
 			"a hundred, the worst first. Nameservers, controls and the host have no configured target.",
 		Queries: []Query{{Expr: "bottomk(100,\n  " + share + " * " + probe + " group_left (target, interval, expectation) " + aims + "\n  or " + probe + " " + share + "\n)"}},
@@ -44,7 +44,7 @@ func probeTable() Panel {
 
 func success() Panel {
 	return Panel{
-		Title: "Success", Width: 24, Unit: "none", View: Timeline,
+		Title: "Success", Width: 24, Unit: "none", View: timeline,
 		Description: "Whether the latest attempt of each probe saw exactly what it expected. At most thirty probes, failing " +
 			"ones first.",
 		Queries: []Query{{"bottomk(30, min by (instance, service, probe, vantage) (netwatchd_probe_success{" + chosenProbe + "}))",
@@ -55,7 +55,7 @@ func success() Panel {
 
 func failures() Panel {
 	return Panel{
-		Title: "Failures by class", Width: 16, Unit: "cps", View: Stacked,
+		Title: "Failures by class", Width: 16, Unit: "cps", View: stacked,
 		Description: "Failed attempts per second, by class. They include attempts denied in a sandbox if that vantage is " +
 			"selected. A class is counted from its second failure on.",
 		Queries: []Query{{"sum by (vantage, class) (rate(netwatchd_probe_failures_total{" + chosenProbe + "}[$__rate_interval]))", "{{class}} from {{vantage}}"}},
@@ -65,7 +65,7 @@ func failures() Panel {
 
 func attempts() Panel {
 	return Panel{
-		Title: "Attempts", Width: 8, Unit: "cps", View: Stacked,
+		Title: "Attempts", Width: 8, Unit: "cps", View: stacked,
 		Description: "Attempts per second, by result. Confirming rounds show as bumps.",
 		Queries:     []Query{{"sum by (result) (rate(netwatchd_probe_runs_total{" + chosenProbe + "}[$__rate_interval]))", "{{result}}"}},
 	}
@@ -74,7 +74,7 @@ func attempts() Panel {
 func quantiles() Panel {
 	const histogram = "netwatchd_probe_run_duration_seconds"
 	return Panel{
-		Title: "Attempt duration", Width: 8, Unit: "s", View: Lines,
+		Title: "Attempt duration", Width: 8, Unit: "s", View: lines,
 		Description: "Percentiles over all selected attempts, including failed ones: a timeout counts with the time it took.",
 		Queries: []Query{{quantile("0.5", histogram, chosenProbe), "median"},
 			{quantile("0.9", histogram, chosenProbe), "p90"}, {quantile("0.99", histogram, chosenProbe), "p99"}},
@@ -83,7 +83,7 @@ func quantiles() Panel {
 
 func latest() Panel {
 	return Panel{
-		Title: "Slowest probes", Width: 8, Unit: "s", View: Lines,
+		Title: "Slowest probes", Width: 8, Unit: "s", View: lines,
 		Description: "Duration of the latest attempts: the ten slowest at each point in time.",
 		Queries:     []Query{{"topk(10, max by (service, probe, vantage) (netwatchd_probe_duration_seconds{" + chosenProbe + "}))", "{{service}}/{{probe}} from {{vantage}}"}},
 	}
@@ -91,7 +91,7 @@ func latest() Panel {
 
 func phasesOfProbe() Panel {
 	return Panel{
-		Title: "Latest attempts by phase", Width: 8, Unit: "s", View: Stacked,
+		Title: "Latest attempts by phase", Width: 8, Unit: "s", View: stacked,
 		Description: "Average duration of each phase of the latest attempts, including the failed phase.",
 		Queries:     []Query{{"avg by (phase) (netwatchd_probe_phase_duration_seconds{" + chosenProbe + "})", "{{phase}}"}},
 	}
