@@ -27,8 +27,8 @@ const (
 
 // The ways a run reaches the service.
 const (
-	IsolatedProvider = "isolated" // a provider entry of ours, with retries off
-	BuiltinProvider  = "builtin"  // codex's own, with its retries: one run may send thirty requests where one would do
+	isolatedProvider = "isolated" // a provider entry of ours, with retries off
+	builtinProviderName  = "builtin"  // codex's own, with its retries: one run may send thirty requests where one would do
 )
 
 // Codex is a prober that has the agent answer one short prompt. It costs tokens.
@@ -63,10 +63,10 @@ type Codex struct {
 func (c Codex) Probe(ctx context.Context) (probe.Facts, error) {
 	facts, err := c.attempt(ctx)
 	ran := facts.Exit != nil
-	if c.Provider == BuiltinProvider || ctx.Err() != nil || !ran || !isRefusalOfProvider(err) {
+	if c.Provider == builtinProviderName || ctx.Err() != nil || !ran || !isRefusalOfProvider(err) {
 		return facts, err
 	}
-	c.Provider = BuiltinProvider
+	c.Provider = builtinProviderName
 	facts, err = c.attempt(ctx)
 	facts.Warnings = append(facts.Warnings, builtinProvider)
 	return facts, err
@@ -262,7 +262,7 @@ const (
 // the same address and, by requires_openai_auth, the same credentials; an API key in CODEX_API_KEY among them.
 func (c Codex) provider(withKey bool) (flags, env []string) {
 	base := c.BaseURL
-	if c.Provider == BuiltinProvider {
+	if c.Provider == builtinProviderName {
 		if base == "" {
 			return nil, nil
 		}

@@ -139,7 +139,7 @@ func TestCodexLive(t *testing.T) {
 				t.Errorf("%v: one run asked %d times", behaviour, n)
 			}
 			for _, warning := range r.Warnings {
-				if !slices.Contains(CodexWarnings(), warning) {
+				if !slices.Contains(codexWarningNames(), warning) {
 					t.Errorf("%v: warning %q is not on the list", behaviour, warning)
 				}
 			}

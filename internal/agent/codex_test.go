@@ -63,7 +63,7 @@ func TestCodexCommand(t *testing.T) {
 	if provider, _ = last(c); !strings.Contains(provider, `base_url="https://api.openai.com/v1"`) {
 		t.Errorf("with a key: the provider is %s", provider)
 	}
-	c.Provider = BuiltinProvider
+	c.Provider = builtinProviderName
 	if provider, _ = last(c); provider != "include_permissions_instructions=false" {
 		t.Errorf("built in: the provider is %s", provider)
 	}
@@ -221,7 +221,7 @@ func TestCodexVersion(t *testing.T) {
 func TestSandboxCommand(t *testing.T) {
 	older, newer := []string{"codex", "sandbox", "linux", "--"}, []string{"codex", "sandbox", "--"}
 	for v, want := range map[Version][]string{{0, 104, 0}: older, {0, 133, 0}: older, {0, 134, 0}: newer, {0, 169, 0}: newer, {1, 0, 0}: newer} {
-		if diff := cmp.Diff(want, SandboxCommand(v)); diff != "" {
+		if diff := cmp.Diff(want, sandboxCommand(v)); diff != "" {
 			t.Errorf("%v: -want +got:\n%s", v, diff)
 		}
 	}

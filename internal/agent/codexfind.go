@@ -134,7 +134,7 @@ func readVersion(e execprobe.ExitState) (Version, error) {
 var sandboxWithoutSystem = Version{0, 134, 0}
 
 // SandboxCommand is how that version runs a command in its sandbox: put the command after it.
-func SandboxCommand(v Version) []string {
+func sandboxCommand(v Version) []string {
 	if v.Compare(sandboxWithoutSystem) < 0 {
 		return []string{"codex", "sandbox", "linux", "--"}
 	}

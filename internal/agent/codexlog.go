@@ -113,7 +113,7 @@ const (
 )
 
 // CodexWarnings is the closed list of the warnings a run of codex can carry.
-func CodexWarnings() []string {
+func codexWarningNames() []string {
 	names := []string{probe.WarnLeftProcesses, otherCodexWarning, builtinProvider}
 	for _, w := range codexWarnings {
 		names = append(names, w.name)

@@ -181,7 +181,7 @@ func TestRecordedSuccess(t *testing.T) {
 			t.Errorf("%s %s: tokens %v, its turn was %s", r.version, r.name, facts.Tokens, turn)
 		}
 		for _, w := range facts.Warnings {
-			if !slices.Contains(CodexWarnings(), w) {
+			if !slices.Contains(codexWarningNames(), w) {
 				t.Errorf("%s %s: warning %s is not on the list", r.version, r.name, w)
 			}
 		}

@@ -59,7 +59,7 @@ func ReadSandboxSettings(home string) SandboxSettings {
 // only, and 0.104.0 always cuts the network, although it runs the agent's commands on the host's network, without a filter,
 // once network_access is set (measured). The network is then that of any other process.
 func AgentSandbox(v Version, s SandboxSettings) []string {
-	command := SandboxCommand(v)
+	command := sandboxCommand(v)
 	switch old := v.Compare(sandboxWithoutSystem) < 0; {
 	case old && s.Open():
 		return []string{"env"}
