@@ -27,6 +27,7 @@ import (
 	"netwatchd/internal/host"
 	"netwatchd/internal/ledger"
 	"netwatchd/internal/metrics"
+	"netwatchd/internal/panics"
 	"netwatchd/internal/plan"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/probe/dnsprobe"
@@ -191,12 +192,18 @@ func (s *service) reload(ctx context.Context) error {
 	defer s.reloading.Unlock()
 	notifyReloading()
 	defer func() { _, _ = daemon.SdNotify(false, daemon.SdNotifyReady) }()
-	c, err := s.load()
+	var c *config.Config
+	var next *plan.Plan
+	err := panics.Run(panics.Reload, func() (err error) { // it also reads the agent's files
+		if c, err = s.load(); err == nil {
+			next = plan.Of(c)
+		}
+		return err
+	})
 	if err == nil {
 		err = needsRestart(s.conf, c)
 	}
 	if err == nil {
-		next := plan.Of(c)
 		if err = s.watcher.Reload(ctx, next.Plan); err == nil {
 			s.plan.Store(next)
 			s.conf = c
@@ -219,7 +226,14 @@ func (s *service) keep() time.Duration { return s.plan.Load().Keep() }
 
 // takeSnapshot takes a snapshot for an incident record.
 func (s *service) takeSnapshot(ctx context.Context) any {
-	return snapshot.Take(ctx, s.plan.Load().Agent())
+	var taken any
+	if err := panics.Run(panics.Snapshot, func() error {
+		taken = snapshot.Take(ctx, s.plan.Load().Agent())
+		return nil
+	}); err != nil {
+		s.log.Error("cannot take a snapshot for an incident: please report this", "error", err)
+	}
+	return taken
 }
 
 func names(c *config.Config) []string {

@@ -39,11 +39,11 @@ var layers = [][]string{
 	{"internal/probe/connect", "internal/probe/execprobe"},
 	{"internal/probe/dnsprobe", "internal/probe/probetest"},
 	{"internal/probe"},
-	{"internal/arrows", "internal/humanize", "internal/redact", "internal/resolvconf", "internal/strictyaml"},
+	{"internal/arrows", "internal/humanize", "internal/panics", "internal/redact", "internal/resolvconf", "internal/strictyaml"},
 }
 
 // pure are the packages that do no I/O and so depend on nothing but the standard library and each other.
-var pure = []string{"internal/diagnose", "internal/probe", "internal/redact", "internal/humanize"}
+var pure = []string{"internal/diagnose", "internal/probe", "internal/redact", "internal/humanize", "internal/panics"}
 
 // A pkg is what `go list -json` prints of a package.
 type pkg struct {

@@ -18,6 +18,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	"netwatchd/internal/ledger"
+	"netwatchd/internal/panics"
 	"netwatchd/internal/watch"
 )
 
@@ -77,7 +78,8 @@ func NewExporter(e *Exporter, build Build, codex func() Codex) (*Exporter, *Coun
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "netwatchd_store_errors_total", Help: "How often the store could not be opened or written to.",
 		}, e.storeErrors),
-		codexInfo{codex},
+		panicCounts{},
+		codexInfo{codex, e.Log},
 	)
 	e.registry.MustRegister(e.Extra...)
 	return e, e.counters
@@ -94,13 +96,35 @@ var codexDesc = prometheus.NewDesc("netwatchd_codex_info",
 	"Version of the installed codex and how its sandbox is configured; absent if codex was not found.", []string{"version", "path", "sandbox_mode"}, nil)
 
 // codexInfo is read at each scrape, because the agent may be upgraded while the daemon runs.
-type codexInfo struct{ find func() Codex }
+type codexInfo struct {
+	find func() Codex
+	log  *slog.Logger
+}
 
 func (codexInfo) Describe(out chan<- *prometheus.Desc) { out <- codexDesc }
 
+// Collect implements prometheus.Collector. The agent's files are not ours: a panic in reading them must not fail the scrape.
 func (c codexInfo) Collect(out chan<- prometheus.Metric) {
-	if found := c.find(); found != (Codex{}) {
+	var found Codex
+	if err := panics.Run(panics.Scrape, func() error { found = c.find(); return nil }); err != nil {
+		c.log.Error("cannot describe the agent: please report this", "error", err)
+	}
+	if found != (Codex{}) {
 		out <- prometheus.MustNewConstMetric(codexDesc, prometheus.GaugeValue, 1, found.Version, found.Path, found.SandboxMode)
+	}
+}
+
+var panicsDesc = prometheus.NewDesc("netwatchd_panics_total",
+	"Panics that were recovered, by the part of the daemon. Each is a bug: please report it.", []string{"where"}, nil)
+
+// panicCounts exports the panics of the process.
+type panicCounts struct{}
+
+func (panicCounts) Describe(out chan<- *prometheus.Desc) { out <- panicsDesc }
+
+func (panicCounts) Collect(out chan<- prometheus.Metric) {
+	for _, p := range panics.All() {
+		out <- prometheus.MustNewConstMetric(panicsDesc, prometheus.CounterValue, float64(panics.Count(p)), p.String())
 	}
 }
 

@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"sync/atomic"
 	"time"
 
+	"netwatchd/internal/panics"
 	"netwatchd/internal/redact"
 )
 
@@ -95,10 +95,11 @@ func (p *Probe) guarded(ctx context.Context) (Facts, error) {
 // else.
 func Guard(attempt func() (Facts, error)) (facts Facts, err error) {
 	defer func() {
-		if v := recover(); v != nil {
-			err = Fail(Internal, fmt.Errorf("the prober panicked: %v\n%s", v, debug.Stack()))
+		if p, ok := errors.AsType[*panics.Error](err); ok {
+			err = Fail(Internal, fmt.Errorf("the prober panicked: %v\n%s", p.Value, p.Stack))
 		}
 	}()
+	defer panics.Recover(panics.Probe, &err)
 	return attempt()
 }
 

@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"time"
+
+	"netwatchd/internal/panics"
 )
 
 // A sender implements a protocol.
@@ -39,7 +41,8 @@ func (r *receiver) deliver(ctx context.Context, closing <-chan struct{}) {
 			}
 			return
 		}
-		if err := r.attempt(ctx, due); err != nil {
+		due, err := r.attemptSafely(ctx, due)
+		if err != nil {
 			if !sleep(ctx, pause.next(r.sender.wait())) {
 				return
 			}
@@ -50,11 +53,30 @@ func (r *receiver) deliver(ctx context.Context, closing <-chan struct{}) {
 	}
 }
 
+// attemptSafely is attempt, and sets aside the entry that makes it panic. To find that one it sends them singly. It
+// returns the entries that are done, unless there is an error.
+func (r *receiver) attemptSafely(ctx context.Context, due []entry) ([]entry, error) {
+	for {
+		err := panics.Run(panics.Push, func() error { return r.attempt(ctx, due) })
+		crash, ok := errors.AsType[*panics.Error](err)
+		switch {
+		case !ok:
+			return due, err
+		case len(due) > 1:
+			due = due[:1]
+		default:
+			r.log.Error("sending an entry of the queue panicked: please report this", "panic", crash.Value, "stack", string(crash.Stack))
+			r.spool.setAside(due[0], err)
+			return due, nil
+		}
+	}
+}
+
 // attempt sends entries. It returns an error if they must be sent again.
 func (r *receiver) attempt(ctx context.Context, due []entry) error {
-	snapshots, samples := r.read(due)
-	if samples == 0 {
-		return nil
+	snapshots, samples, err := r.read(due)
+	if samples == 0 || err != nil {
+		return err
 	}
 	taken, err := r.sender.send(ctx, snapshots)
 	if ctx.Err() != nil && err != nil {
@@ -92,25 +114,29 @@ func (r *receiver) logTransition(err error) {
 	}
 }
 
-// read reads entries. An entry that cannot be read is lost; a power cut can leave one.
-func (r *receiver) read(due []entry) (snapshots []snapshot, samples int) {
+// read reads entries. A damaged one is set aside; a power cut can leave one. It returns an error if entries could not
+// be read now but may be later.
+func (r *receiver) read(due []entry) (snapshots []snapshot, samples int, err error) {
 	for _, e := range due {
 		body, err := r.spool.read(e)
 		if errors.Is(err, fs.ErrNotExist) { // dropped in the meantime, and counted
 			continue
 		}
-		var m snapshot
+		if isShortage(err) {
+			r.log.Warn("cannot read the push queue", "error", err)
+			return nil, 0, err
+		}
+		m := snapshot{at: e.at}
 		if err == nil {
-			m.families, err = unpack(body)
+			m.families, err = decode(e, body)
 		}
 		if err != nil {
-			r.spool.onLoss(e.samples, "the queue file is corrupt")
+			r.spool.setAside(e, err)
 			continue
 		}
-		m.at = e.at
 		snapshots, samples = append(snapshots, m), samples+e.samples
 	}
-	return snapshots, samples
+	return snapshots, samples, nil
 }
 
 // A backoff yields growing pauses with up to half of each chosen at random, so that two hundred hosts do not call a

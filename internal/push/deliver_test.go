@@ -203,7 +203,7 @@ func TestFullQueueKeepsTheNewest(t *testing.T) {
 		l := new(fakeReceiver)
 		l.answer = func(int) (bool, bool) { return false, time.Since(l.began) < 10*time.Minute }
 		r := pushing(t, t.TempDir(), l)
-		r.spool.limit = 100 // a handful of these
+		r.spool.limit = int64(100 + 4*sealLength) // a handful of these
 		run(t, r, 11*time.Minute+time.Second)
 		if r.count(dropped) == 0 || r.count(dropped)+r.count(sent) != 24 {
 			t.Errorf("%v dropped, %v sent, want 24 in all", r.count(dropped), r.count(sent))

@@ -2,9 +2,7 @@ package push
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"io"
 	"iter"
 
 	"github.com/klauspost/compress/snappy"
@@ -88,22 +86,38 @@ func parts(f *dto.MetricFamily) iter.Seq[*dto.MetricFamily] {
 	}
 }
 
-// unpack decodes the body of an entry.
+const (
+	// textLimit bounds the text of an entry: five thousand samples with long labels take 2 MB.
+	textLimit = 32 << 20
+	// expansionLimit is how much longer than its body a text can be. Two octets of snappy copy at most 11, three copy at
+	// most 64 (https://github.com/google/snappy/blob/main/format_description.txt).
+	expansionLimit = 64
+)
+
+// unpack decodes the body of an entry. It allocates no more than the length of the body justifies: six octets can
+// claim 4 GB.
 func unpack(body []byte) ([]*dto.MetricFamily, error) {
+	size, err := snappy.DecodedLen(body)
+	switch {
+	case err != nil:
+		return nil, err
+	case size > textLimit || size > expansionLimit*len(body):
+		return nil, fmt.Errorf("%d octets claim to hold %d", len(body), size)
+	}
 	text, err := snappy.Decode(nil, body)
 	if err != nil {
 		return nil, err
 	}
+	limited := protodelim.UnmarshalOptions{MaxSize: int64(len(text))}
 	var families []*dto.MetricFamily
-	for r := bytes.NewReader(text); ; {
+	for r := bytes.NewReader(text); r.Len() > 0; {
 		f := new(dto.MetricFamily)
-		if err := protodelim.UnmarshalFrom(r, f); errors.Is(err, io.EOF) {
-			return families, nil
-		} else if err != nil {
+		if err := limited.UnmarshalFrom(r, f); err != nil {
 			return nil, err
 		}
 		families = append(families, f)
 	}
+	return families, nil
 }
 
 func samplesOf(f *dto.MetricFamily) int {

@@ -14,8 +14,8 @@ const (
 
 // pushMetrics are the metrics about pushing itself.
 type pushMetrics struct {
-	samples, attempts *prometheus.CounterVec
-	last              *prometheus.GaugeVec
+	samples, attempts, damaged *prometheus.CounterVec
+	last                       *prometheus.GaugeVec
 }
 
 func newPushMetrics() *pushMetrics {
@@ -24,6 +24,8 @@ func newPushMetrics() *pushMetrics {
 			Name: "netwatchd_push_samples_total", Help: "Samples that left the queue: sent, rejected by the receiver, or dropped by the queue."}, []string{"receiver", "result"}),
 		attempts: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "netwatchd_push_attempts_total", Help: "Requests sent to the receiver, by result."}, []string{"receiver", "result"}),
+		damaged: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "netwatchd_push_damaged_entries_total", Help: "Damaged entries of the queue that were set aside instead of being sent."}, []string{"receiver"}),
 		last: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "netwatchd_push_last_success_timestamp_seconds", Help: "When the receiver last accepted a request; 0 if never."}, []string{"receiver"}),
 	}
@@ -37,6 +39,7 @@ func (c *pushMetrics) initialize(receiver string) {
 	for _, result := range []string{success, failure} {
 		c.attempts.WithLabelValues(receiver, result)
 	}
+	c.damaged.WithLabelValues(receiver)
 	c.last.WithLabelValues(receiver)
 }
 
@@ -45,6 +48,7 @@ var queueDesc = prometheus.NewDesc("netwatchd_push_queue_bytes", "Size of the qu
 func (c *pushMetrics) describe(out chan<- *prometheus.Desc) {
 	c.samples.Describe(out)
 	c.attempts.Describe(out)
+	c.damaged.Describe(out)
 	c.last.Describe(out)
 	out <- queueDesc
 }
@@ -52,6 +56,7 @@ func (c *pushMetrics) describe(out chan<- *prometheus.Desc) {
 func (c *pushMetrics) collect(out chan<- prometheus.Metric) {
 	c.samples.Collect(out)
 	c.attempts.Collect(out)
+	c.damaged.Collect(out)
 	c.last.Collect(out)
 }
 

@@ -90,16 +90,21 @@ func (s *otlp) send(ctx context.Context, snapshots []snapshot) (int, error) {
 
 func (s *otlp) encode(snapshots []snapshot) (samples int, body []byte, err error) {
 	scope := &metricspb.ScopeMetrics{Scope: &commonpb.InstrumentationScope{Name: "netwatchd"}}
-	byName := make(map[string]*metricspb.Metric)
+	type key struct { // an upgrade between two snapshots may have changed a type
+		name string
+		kind dto.MetricType
+	}
+	byKey := make(map[key]*metricspb.Metric)
 	for _, m := range snapshots {
 		for _, f := range m.families {
 			samples += samplesOf(f)
-			metric := byName[f.GetName()]
+			k := key{f.GetName(), f.GetType()}
+			metric := byKey[k]
 			if metric == nil {
 				if metric = s.metric(f); metric == nil {
 					continue
 				}
-				byName[f.GetName()] = metric
+				byKey[k] = metric
 				scope.Metrics = append(scope.Metrics, metric)
 			}
 			for _, p := range f.Metric {
@@ -144,6 +149,9 @@ const cumulative = metricspb.AggregationTemporality_AGGREGATION_TEMPORALITY_CUMU
 
 // point adds p with the timestamp at, in nanoseconds.
 func (s *otlp) point(to *metricspb.Metric, p *dto.Metric, at uint64) {
+	if !hasValue(to, p) {
+		return
+	}
 	attributes := slices.Clone(s.extra)
 	for _, l := range p.Label {
 		attributes = append(attributes, attribute(l.GetName(), l.GetValue()))
@@ -159,6 +167,22 @@ func (s *otlp) point(to *metricspb.Metric, p *dto.Metric, at uint64) {
 	case *metricspb.Metric_Summary:
 		data.Summary.DataPoints = append(data.Summary.DataPoints, summaryPoint(p.GetSummary(), attributes, at))
 	}
+}
+
+// hasValue reports whether p has the value of to's type. Without it a histogram or summary would be nil, and a counter
+// or gauge would read 0.
+func hasValue(to *metricspb.Metric, p *dto.Metric) bool {
+	switch to.Data.(type) {
+	case *metricspb.Metric_Sum:
+		return p.Counter != nil
+	case *metricspb.Metric_Gauge:
+		return p.Gauge != nil || p.Untyped != nil
+	case *metricspb.Metric_Histogram:
+		return p.Histogram != nil
+	case *metricspb.Metric_Summary:
+		return p.Summary != nil
+	}
+	return false
 }
 
 func startTime(m interface{ GetCreatedTimestamp() *timestamppb.Timestamp }) uint64 {

@@ -97,6 +97,10 @@ func newReceiver(conf config.Receiver, s sender, o Options, c *pushMetrics) *rec
 	r.spool = newSpool(filepath.Join(o.Dir, conf.Name), conf.Queue, func(samples int, why string) {
 		c.samples.WithLabelValues(conf.Name, dropped).Add(float64(samples))
 		log.Warn("dropped samples", "samples", samples, "because", why)
+	}, func(samples int, file string, why error) {
+		c.samples.WithLabelValues(conf.Name, dropped).Add(float64(samples))
+		c.damaged.WithLabelValues(conf.Name).Inc()
+		log.Error("set aside a damaged entry of the push queue", "samples", samples, "file", file, "error", why)
 	})
 	c.initialize(conf.Name)
 	return r

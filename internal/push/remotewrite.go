@@ -94,7 +94,9 @@ func (w *remoteWrite) knownProtocol() string {
 	if w.known == "" {
 		if info, err := os.Stat(w.protocolFile); err == nil {
 			text, _ := os.ReadFile(w.protocolFile) // if unreadable, the protocol is unknown
-			w.known, w.knownSince = strings.TrimSpace(string(text)), info.ModTime()
+			if known := strings.TrimSpace(string(text)); known == config.RemoteWrite1 || known == config.RemoteWrite2 {
+				w.known, w.knownSince = known, info.ModTime()
+			}
 		}
 	}
 	if w.known == config.RemoteWrite1 && w.now().Sub(w.knownSince) > offerAgain {

@@ -20,6 +20,8 @@ type spool struct {
 	dir    string
 	limit  int64 // in bytes
 	onLoss func(samples int, why string)
+	// onDamage is called for each entry that was set aside.
+	onDamage func(samples int, file string, why error)
 
 	mu      sync.Mutex
 	entries []entry // oldest first
@@ -36,13 +38,15 @@ type entry struct {
 	samples  int
 	size     int64
 	body     []byte // set only if the entry is not on disk
+	unsealed bool   // written by an earlier version, without a checksum
 }
 
-// nameFormat is the file name of an entry. It holds all that must be known of it without reading it.
+// nameFormat is the file name of an entry, before its suffix. It holds all that must be known of the entry without
+// reading it.
 const nameFormat = "%016x-%d-%d" // sequence, time, samples
 
-func newSpool(dir string, limit int64, onLoss func(int, string)) *spool {
-	return &spool{dir: dir, limit: limit, onLoss: onLoss, changed: make(chan struct{}, 1)}
+func newSpool(dir string, limit int64, onLoss func(int, string), onDamage func(int, string, error)) *spool {
+	return &spool{dir: dir, limit: limit, onLoss: onLoss, onDamage: onDamage, changed: make(chan struct{}, 1)}
 }
 
 // open restores the queue that the previous daemon left. If it fails, the queue is kept in memory.
@@ -76,22 +80,29 @@ func (s *spool) open() error {
 	return nil
 }
 
-// restore adds a file of the queue, or removes a partly written one.
+// restore adds a file of the queue, removes a partly written one, and sets aside what cannot be an entry.
 func (s *spool) restore(f fs.DirEntry) {
-	var e entry
-	if n, err := fmt.Sscanf(f.Name(), nameFormat, &e.sequence, &e.at, &e.samples); err != nil || n != 3 || e.name() != f.Name() {
-		if filepath.Ext(f.Name()) == unfinished {
-			_ = os.Remove(filepath.Join(s.dir, f.Name())) // if it stays, it does no harm
+	e, valid := parseName(f.Name())
+	switch {
+	case valid && f.Type().IsRegular():
+		if info, err := f.Info(); err == nil {
+			e.size = info.Size()
+			s.entries, s.size = append(s.entries, e), s.size+e.size
 		}
-		return
-	}
-	if info, err := f.Info(); err == nil {
-		e.size = info.Size()
-		s.entries, s.size = append(s.entries, e), s.size+e.size
+	case filepath.Ext(f.Name()) == unfinished:
+		_ = os.Remove(filepath.Join(s.dir, f.Name())) // if it stays, it does no harm
+	case ownName.MatchString(f.Name()):
+		s.moveAside(0, f.Name(), errors.New("its name is not one of an entry"))
 	}
 }
 
-func (e *entry) name() string { return fmt.Sprintf(nameFormat, e.sequence, e.at, e.samples) }
+func (e entry) name() string {
+	name := fmt.Sprintf(nameFormat, e.sequence, e.at, e.samples)
+	if e.unsealed {
+		return name
+	}
+	return name + sealedSuffix
+}
 
 // unfinished is the suffix of files that are being written.
 const unfinished = ".new"
@@ -108,7 +119,7 @@ func (s *spool) close() {
 func (s *spool) put(at time.Time, samples int, body []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e := entry{sequence: s.next, at: at.UnixMilli(), samples: samples, size: int64(len(body))}
+	e := entry{sequence: s.next, at: at.UnixMilli(), samples: samples, size: int64(sealLength + len(body))}
 	s.next++
 	if s.write(e, body) != nil {
 		e.body = body // the disk is full, but the receiver may still accept it
@@ -125,7 +136,7 @@ func (s *spool) write(e entry, body []byte) error {
 		return errInMemory
 	}
 	path := filepath.Join(s.dir, e.name())
-	err := os.WriteFile(path+unfinished, body, 0o600)
+	err := os.WriteFile(path+unfinished, seal(e.name(), body), 0o600)
 	if err == nil {
 		err = os.Rename(path+unfinished, path)
 	}
@@ -190,12 +201,64 @@ func (s *spool) oldest(samples int) []entry {
 	return slices.Clone(s.entries[:n])
 }
 
-// read returns the body of an entry. A caller that cannot decode it must still call done.
+// read returns the body of an entry.
 func (s *spool) read(e entry) ([]byte, error) {
 	if e.body != nil {
 		return e.body, nil
 	}
-	return os.ReadFile(filepath.Join(s.dir, e.name()))
+	f, err := os.Open(filepath.Join(s.dir, e.name()))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := readBounded(f)
+	if err != nil || e.unsealed {
+		return b, err
+	}
+	return unseal(e.name(), b)
+}
+
+// setAside takes a damaged entry out of the queue and moves its file to a directory below the queue's, for whoever
+// wants to know what happened to it.
+func (s *spool) setAside(e entry, why error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := slices.IndexFunc(s.entries, func(o entry) bool { return o.sequence == e.sequence && o.unsealed == e.unsealed })
+	if i < 0 {
+		return // dropped in the meantime, and counted
+	}
+	s.size -= s.entries[i].size
+	s.entries = slices.Delete(s.entries, i, i+1)
+	if e.body != nil {
+		s.onDamage(e.samples, "", why)
+		return
+	}
+	s.moveAside(e.samples, e.name(), why)
+}
+
+const (
+	// damagedDir is the directory in which damaged entries are kept.
+	damagedDir = "damaged"
+	// damagedKept bounds it: an entry has a few hundred kilobytes, and some tell as much as all.
+	damagedKept = 32
+)
+
+func (s *spool) moveAside(samples int, name string, why error) {
+	dir := filepath.Join(s.dir, damagedDir)
+	err := os.Mkdir(dir, 0o700)
+	if err == nil || errors.Is(err, fs.ErrExist) {
+		err = os.Rename(filepath.Join(s.dir, name), filepath.Join(dir, name))
+	}
+	if err != nil { // it is out of the queue; after a restart it is found again
+		s.onDamage(samples, filepath.Join(s.dir, name), errors.Join(why, err))
+		return
+	}
+	if files, err := os.ReadDir(dir); err == nil && len(files) > damagedKept { // sorted by name: the oldest first
+		for _, f := range files[:len(files)-damagedKept] {
+			_ = os.RemoveAll(filepath.Join(dir, f.Name())) // if it stays, the next one to come removes it
+		}
+	}
+	s.onDamage(samples, filepath.Join(dir, name), why)
 }
 
 // done removes the entries up to and including e. Some of them may have been dropped in the meantime.

@@ -16,9 +16,13 @@ type losses []string
 
 func (l *losses) lost(samples int, why string) { *l = append(*l, fmt.Sprint(samples, ": ", why)) }
 
+func (l *losses) damaged(samples int, file string, why error) {
+	*l = append(*l, fmt.Sprint(samples, ": damaged ", filepath.Base(file), ": ", why))
+}
+
 func opened(t *testing.T, dir string, limit int64, l *losses) *spool {
 	t.Helper()
-	s := newSpool(dir, limit, l.lost)
+	s := newSpool(dir, limit, l.lost, l.damaged)
 	if err := s.open(); err != nil {
 		t.Fatal(err)
 	}
@@ -73,14 +77,15 @@ func TestQueueSurvivesAKill(t *testing.T) {
 func TestFullQueueDropsTheOldest(t *testing.T) {
 	dir := t.TempDir()
 	var l losses
-	s := opened(t, dir, 100, &l)
+	const size = int64(30 + sealLength)
+	s := opened(t, dir, 3*size+10, &l)
 	for i := range 5 {
 		s.put(time.UnixMilli(int64(i)), 10+i, []byte(strings.Repeat("x", 30)))
 	}
 	if diff := cmp.Diff(losses{"10: the queue is full", "11: the queue is full"}, l); diff != "" {
 		t.Errorf("losses (-want +got):\n%s", diff)
 	}
-	if got := s.oldest(1000); len(got) != 3 || got[0].at != 2 || s.bytes() != 90 {
+	if got := s.oldest(1000); len(got) != 3 || got[0].at != 2 || s.bytes() != 3*size {
 		t.Errorf("left are %+v, %d bytes", got, s.bytes())
 	}
 	if files, _ := os.ReadDir(dir); len(files) != 3 {
@@ -88,7 +93,7 @@ func TestFullQueueDropsTheOldest(t *testing.T) {
 	}
 	s.close()
 	l = nil
-	s = opened(t, dir, 40, &l) // a smaller queue is wanted after a restart
+	s = opened(t, dir, size+10, &l) // a smaller queue is wanted after a restart
 	if len(l) != 1 || l[0] != "25: the queue is full" || len(s.oldest(1000)) != 1 {
 		t.Errorf("lost %q, left %d", l, len(s.oldest(1000)))
 	}
@@ -97,7 +102,8 @@ func TestFullQueueDropsTheOldest(t *testing.T) {
 // done must not remove other entries when those it names were dropped while they were sent.
 func TestDoneAfterDropped(t *testing.T) {
 	var l losses
-	s := opened(t, t.TempDir(), 100, &l)
+	const size = int64(30 + sealLength)
+	s := opened(t, t.TempDir(), 3*size+10, &l)
 	for i := range 3 {
 		s.put(time.UnixMilli(int64(i)), 1, []byte(strings.Repeat("x", 30)))
 	}
@@ -106,7 +112,7 @@ func TestDoneAfterDropped(t *testing.T) {
 		s.put(time.UnixMilli(int64(10+i)), 1, []byte(strings.Repeat("y", 30)))
 	}
 	s.done(sending[1])
-	if got := s.oldest(10); len(got) != 3 || got[0].at != 10 || s.bytes() != 90 {
+	if got := s.oldest(10); len(got) != 3 || got[0].at != 10 || s.bytes() != 3*size {
 		t.Errorf("left are %+v, %d bytes", got, s.bytes())
 	}
 }
@@ -118,7 +124,7 @@ func TestQueueInMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	var l losses
-	s := newSpool(filepath.Join(file, "central"), 1<<30, l.lost)
+	s := newSpool(filepath.Join(file, "central"), 1<<30, l.lost, l.damaged)
 	if s.open() == nil {
 		t.Fatal("a directory was made in a file")
 	}
@@ -138,7 +144,7 @@ func TestQueueIsLocked(t *testing.T) {
 	dir := t.TempDir()
 	var l losses
 	opened(t, dir, 100, &l)
-	second := newSpool(dir, 100, l.lost)
+	second := newSpool(dir, 100, l.lost, l.damaged)
 	if err := second.open(); err == nil || !strings.Contains(err.Error(), "in use by another daemon") {
 		t.Errorf("got %v", err)
 	}

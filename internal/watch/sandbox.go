@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"netwatchd/internal/panics"
 	"netwatchd/internal/probe"
 )
 
@@ -38,7 +39,12 @@ func (w *Watcher) startSandbox(rd *round) {
 	run, limit, interval := s.SandboxProbes.Run, w.sandboxLimit(rd), s.SandboxProbes.Interval
 	w.running++
 	w.goroutines.running.Go(func() {
-		results, ok := run(w.ctx, limit)
+		var results []probe.Result
+		ok := true
+		_ = panics.Run(panics.Sandbox, func() error { // counted; the round goes on without these results
+			results, ok = run(w.ctx, limit)
+			return nil
+		})
 		if !ok {
 			return // the watcher is stopping
 		}

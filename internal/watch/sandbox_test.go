@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"netwatchd/internal/diagnose"
+	"netwatchd/internal/panics"
 	"netwatchd/internal/probe"
 )
 
@@ -245,5 +246,24 @@ func TestOutlastsRound(t *testing.T) {
 		if got := outlastsRound(inside, results); got != test.want {
 			t.Errorf("%v inside, %v outside: got %v, want %v", test.inside, test.outside, got, test.want)
 		}
+	}
+}
+
+// What comes out of a sandbox is foreign: a panic in reading it is counted, and the daemon goes on.
+func TestPanicInTheSandboxProbes(t *testing.T) {
+	world := newWorld()
+	s := world.ladder()
+	runs := 0
+	s.SandboxProbes = &SandboxProbes{Interval: sandboxEvery, Run: func(context.Context, time.Duration) ([]probe.Result, bool) {
+		runs++
+		panic("index out of range")
+	}}
+	before := panics.Count(panics.Sandbox)
+	watching(t, world.plan(s), Options{}, func(t *testing.T, w *Watcher) {
+		time.Sleep(3 * sandboxEvery)
+		wantCause(t, w, diagnose.Healthy)
+	})
+	if n := panics.Count(panics.Sandbox) - before; runs < 2 || n != uint64(runs) {
+		t.Errorf("%d runs, %d panics counted", runs, n)
 	}
 }

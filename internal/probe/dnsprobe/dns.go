@@ -97,10 +97,13 @@ func queryTypes(ctx context.Context, servers []netip.AddrPort, name string, type
 	a := make(outcomes, len(types))
 	one := func(i int) {
 		q := question{name, types[i]}
-		r, err := queryEach(ctx, servers, q)
-		if err == nil {
-			err = r.emptyError(q)
-		}
+		var r reply
+		_, err := probe.Guard(func() (_ probe.Facts, err error) { // the runner guards only its own goroutine
+			if r, err = queryEach(ctx, servers, q); err == nil {
+				err = r.emptyError(q)
+			}
+			return probe.Facts{}, err
+		})
 		a[i] = outcome{r, types[i], err}
 	}
 	if len(types) == 1 {

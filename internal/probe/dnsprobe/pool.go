@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/net/ipv4"
 
+	"netwatchd/internal/panics"
 	"netwatchd/internal/probe"
 )
 
@@ -275,7 +276,10 @@ func (l *sharedSocket) read(ls *Pool) {
 			return
 		}
 		for _, m := range batch[:max(n, 0)] {
-			l.receive(ls, m.Buffers[0][:m.N])
+			_ = panics.Run(panics.Probe, func() error { // counted; the query times out
+				l.receive(ls, m.Buffers[0][:m.N])
+				return nil
+			})
 		}
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
@@ -314,7 +318,11 @@ func (l *sharedSocket) receive(ls *Pool, msg []byte) {
 		return
 	}
 	ls.working.Go(func() {
-		r, err := overTCP(ls.ctx, l.server, q.deadline, q.query, q.question.qtype)
+		var r reply
+		_, err := probe.Guard(func() (_ probe.Facts, err error) {
+			r, err = overTCP(ls.ctx, l.server, q.deadline, q.query, q.question.qtype)
+			return probe.Facts{}, err
+		})
 		ls.settle(q, l.name, r, err)
 	})
 }

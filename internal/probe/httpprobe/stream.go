@@ -14,6 +14,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"netwatchd/internal/panics"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/probe/connect"
 )
@@ -121,7 +122,7 @@ func (s *Stream) hold(ctx context.Context, l *connect.Attempt, conn *websocket.C
 	alive, gone := context.WithCancel(ctx) // Ping does not notice that the connection has ended
 	reader.Go(func() {
 		defer gone()
-		ended <- readOn(ctx, conn)
+		ended <- panics.Run(panics.Probe, func() error { return readOn(ctx, conn) })
 	})
 	defer reader.Wait()
 	defer conn.CloseNow()
