@@ -12,36 +12,36 @@ import (
 	"netwatchd/internal/watch"
 )
 
-// An Agent is a service's run of its agent, to be made by hand.
+// An Agent is the exec probe of a service, for a caller that runs it outside the schedule.
 type Agent struct {
 	Service watch.Service
 	Host    *probe.Probe
-	Inside  *probe.Probe // the same inside the agent's sandbox; nil: there is none
+	Inside  *probe.Probe // the same run inside the agent's sandbox; nil if the service has no sandbox
 	Want    diagnose.Want
 }
 
-// Agents are those of every service that has one.
+// Agents returns the agent of every service that has an exec probe.
 func (p *Plan) Agents() []Agent {
 	var all []Agent
 	for i, s := range p.config.Services {
-		at := slices.IndexFunc(s.Probes, func(p config.Probe) bool { return p.Kind == probe.KindExec })
-		if at < 0 {
+		first := slices.IndexFunc(s.Probes, func(p config.Probe) bool { return p.Kind == probe.KindExec })
+		if first < 0 {
 			continue
 		}
-		run := s.Probes[at]
-		a := Agent{Service: p.Services[i], Host: made(p.config, s, run, 0)}
+		run := s.Probes[first]
+		a := Agent{Service: p.Services[i], Host: newProbe(p.config, s, run, 0)}
 		if s.Sandbox != nil {
 			spec := a.Host.Spec
 			spec.Vantage = probe.FromSandbox
 			a.Want = s.Sandbox.Want
-			a.Inside = &probe.Probe{Spec: spec, Prober: wrappedRun{wrapperOf(p.config, s), command(p.config, run)}}
+			a.Inside = &probe.Probe{Spec: spec, Prober: wrappedRun{wrapperOf(p.config, s), execProber(p.config, run)}}
 		}
 		all = append(all, a)
 	}
 	return all
 }
 
-// wrappedRun makes a run of the agent in its sandbox.
+// wrappedRun runs the agent in its sandbox.
 type wrappedRun struct {
 	wrapper
 	run probe.Prober

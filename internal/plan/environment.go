@@ -20,28 +20,28 @@ import (
 	"netwatchd/internal/watch"
 )
 
-// environment returns the probes that every round has, for any service: of this host, each of its nameservers, the
-// controls. resolv.conf is read once per call: not earlier, because a VPN rewrites it, and not twice, because the
-// versions could differ.
+// environment returns the probes of every round, whatever the service: this host, each of its nameservers, the
+// controls. Each call reads resolv.conf once: not earlier, because a VPN rewrites it, and not twice, because the file
+// could change in between.
 func environment(c *config.Config) func() watch.Environment {
 	canary := newCanary()
 	return func() watch.Environment {
 		resolv := resolvconf.Read(c.Resolvers.Files...)
 		servers := distinct(resolv.Nameservers)
 		all := host.Probes(resolv)
-		all = append(all, askEach(c, servers, controlName(c), probe.ResolverAsksControl, probe.FromHost)...)
-		all = append(all, askEach(c, c.Resolvers.Direct, controlName(c), probe.ResolverAsksControl, probe.Direct)...)
-		all = append(all, askEach(c, servers, canary.name(), probe.ResolverAsksCanary, probe.FromHost)...)
+		all = append(all, queryEach(c, servers, controlName(c), probe.ResolverAsksControl, probe.FromHost)...)
+		all = append(all, queryEach(c, c.Resolvers.Direct, controlName(c), probe.ResolverAsksControl, probe.Direct)...)
+		all = append(all, queryEach(c, servers, canary.name(), probe.ResolverAsksCanary, probe.FromHost)...)
 		for _, control := range c.Controls {
-			all = append(all, controls(c, control)...)
+			all = append(all, controlProbes(c, control)...)
 		}
 		return watch.Environment{Probes: all, Nameservers: servers}
 	}
 }
 
-// configured returns the nameservers of the resolv.conf files, each once. A file that cannot be read has none; a host
-// check reports it.
-func configured(c *config.Config) []netip.AddrPort {
+// configuredNameservers returns the nameservers of the resolv.conf files, each once. An unreadable file counts as
+// empty: a host check reports it.
+func configuredNameservers(c *config.Config) []netip.AddrPort {
 	return distinct(resolvconf.Read(c.Resolvers.Files...).Nameservers)
 }
 
@@ -50,7 +50,7 @@ func distinct(servers []netip.AddrPort) []netip.AddrPort {
 	return slices.Compact(servers)
 }
 
-// controlName is a name that exists as long as the internet does.
+// controlName returns the name of the first control that is not an address; it is empty if all are addresses.
 func controlName(c *config.Config) string {
 	for _, control := range c.Controls {
 		if _, err := netip.ParseAddr(control.URL.Hostname()); err != nil {
@@ -60,8 +60,8 @@ func controlName(c *config.Config) string {
 	return ""
 }
 
-// askEach asks every server by itself for name.
-func askEach(c *config.Config, servers []netip.AddrPort, name string, role probe.Role, from probe.Vantage) []*probe.Probe {
+// queryEach returns a probe for each server that queries only that server for name.
+func queryEach(c *config.Config, servers []netip.AddrPort, name string, role probe.Role, from probe.Vantage) []*probe.Probe {
 	if name == "" {
 		return nil
 	}
@@ -81,7 +81,7 @@ func askEach(c *config.Config, servers []netip.AddrPort, name string, role probe
 	return all
 }
 
-// serverName is a nameserver as people write it: its usual port goes without saying.
+// serverName returns the address of a nameserver, without the port if it is 53.
 func serverName(server netip.AddrPort) string {
 	if server.Port() == 53 {
 		return server.Addr().String()
@@ -89,7 +89,7 @@ func serverName(server netip.AddrPort) string {
 	return server.String()
 }
 
-func controls(c *config.Config, control config.Control) []*probe.Probe {
+func controlProbes(c *config.Config, control config.Control) []*probe.Probe {
 	byName := probe.ControlByName
 	if _, err := netip.ParseAddr(control.URL.Hostname()); err == nil {
 		byName = probe.ControlByAddress
@@ -114,15 +114,15 @@ func controlProbe(c *config.Config, control config.Control, name string, role pr
 	}
 }
 
-// canaryAge is how long a random name is kept: asked anew in every round it would be a new, uncacheable question to
-// the .com servers each time; kept, the resolver's own cache answers it.
+// canaryAge is how long a random name is reused. A new name in every round would cause a query to the .com servers
+// each time; a reused name is answered from the resolver's cache.
 const canaryAge = 10 * time.Minute
 
-// A canary is a name that must not exist: where it does, NXDOMAIN is being rewritten.
+// A canary is a random name that does not exist. A resolver that returns an address for it rewrites NXDOMAIN.
 type canary struct {
-	mu   sync.Mutex
-	made time.Time
-	last string
+	mu      sync.Mutex
+	created time.Time
+	current string
 }
 
 func newCanary() *canary { return new(canary) }
@@ -130,52 +130,52 @@ func newCanary() *canary { return new(canary) }
 func (c *canary) name() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.last == "" || time.Since(c.made) > canaryAge {
-		c.made, c.last = time.Now(), fmt.Sprintf("netwatchd-%s.com", strings.ToLower(rand.Text()[:16]))
+	if c.current == "" || time.Since(c.created) > canaryAge {
+		c.created, c.current = time.Now(), fmt.Sprintf("netwatchd-%s.com", strings.ToLower(rand.Text()[:16]))
 	}
-	return c.last
+	return c.current
 }
 
-// around is what is asked about a service's names in its rounds.
-type around struct {
+// nameserverProbes builds the probes that query nameservers for a service's name in its rounds.
+type nameserverProbes struct {
 	config  *config.Config
 	service string
-	names   []string
-	servers []netip.AddrPort // the service's own; empty: those of resolv.conf
+	names   []string         // at most one
+	servers []netip.AddrPort // configured for the service's probes; empty: those of resolv.conf
 }
 
-func aroundService(c *config.Config, s config.Service) around {
-	a := around{config: c, service: s.Name}
+func newNameserverProbes(c *config.Config, s config.Service) nameserverProbes {
+	n := nameserverProbes{config: c, service: s.Name}
 	for _, p := range s.Probes {
-		if name := hostOf(p); name != "" && p.Kind != probe.KindExec && !slices.Contains(a.names, name) {
-			a.names = append(a.names, name)
+		if name := hostOf(p); name != "" && p.Kind != probe.KindExec && !slices.Contains(n.names, name) {
+			n.names = append(n.names, name)
 		}
 		for _, server := range p.Nameservers {
-			if !slices.Contains(a.servers, server) {
-				a.servers = append(a.servers, server)
+			if !slices.Contains(n.servers, server) {
+				n.servers = append(n.servers, server)
 			}
 		}
 	}
-	a.names = a.names[:min(len(a.names), 1)] // the ladder's first name stands for the service
-	return a
+	n.names = n.names[:min(len(n.names), 1)] // the first name stands for the service
+	return n
 }
 
-// probes query the service's own nameservers, or those of resolv.conf if it has none.
-func (a around) probes(resolvConf []netip.AddrPort) []*probe.Probe {
+// probes returns the probes that query the service's own nameservers, or those of resolv.conf if it has none.
+func (n nameserverProbes) probes(resolvConf []netip.AddrPort) []*probe.Probe {
 	var all []*probe.Probe
-	servers := a.servers
+	servers := n.servers
 	if len(servers) == 0 {
 		servers = resolvConf
 	} else {
-		all = askEach(a.config, servers, controlName(a.config), probe.ResolverAsksControl, probe.FromHost)
+		all = queryEach(n.config, servers, controlName(n.config), probe.ResolverAsksControl, probe.FromHost)
 	}
-	for _, name := range a.names {
-		all = append(all, askEach(a.config, servers, name, probe.ResolverAsksService, probe.FromHost)...)
-		all = append(all, askEach(a.config, a.config.Resolvers.Direct, name, probe.ResolverAsksService, probe.Direct)...)
+	for _, name := range n.names {
+		all = append(all, queryEach(n.config, servers, name, probe.ResolverAsksService, probe.FromHost)...)
+		all = append(all, queryEach(n.config, n.config.Resolvers.Direct, name, probe.ResolverAsksService, probe.Direct)...)
 	}
 	for _, p := range all {
 		if p.Role == probe.ResolverAsksService {
-			p.Name = strings.TrimSuffix(p.Name, "service") + a.service
+			p.Name = strings.TrimSuffix(p.Name, "service") + n.service
 		}
 	}
 	return all

@@ -1,4 +1,4 @@
-// Package plan turns a configuration into the probes that carry it out.
+// Package plan turns a configuration into probes.
 package plan
 
 import (
@@ -21,18 +21,18 @@ import (
 	"netwatchd/internal/watch"
 )
 
-// A Plan is what to watch, and what there is to say of each probe.
+// A Plan is what to watch, with a description of each probe.
 type Plan struct {
 	watch.Plan
-	about  map[ledger.Key]metrics.Info
+	info   map[ledger.Key]metrics.Info
 	config *config.Config
 }
 
-// Of returns the plan of a configuration. If nobody named a service and there is no codex here, what takes one is
-// left out, and a note says so.
+// Of returns the plan of a configuration. Without a configuration file and without codex on this host, it leaves out
+// the exec and sandbox probes and adds a note that says so.
 func Of(c *config.Config) *Plan {
 	c, notes := withoutAgent(c)
-	p := &Plan{about: make(map[ledger.Key]metrics.Info), config: c}
+	p := &Plan{info: make(map[ledger.Key]metrics.Info), config: c}
 	p.Environment, p.Notes = environment(c), notes
 	p.Services = make([]watch.Service, len(c.Services))
 	for i, s := range c.Services {
@@ -42,8 +42,8 @@ func Of(c *config.Config) *Plan {
 	return p
 }
 
-// HostOnly returns the plan for a process that is denied the network: only the sandbox check runs, and every service
-// gets a verdict.
+// HostOnly returns the plan for a process without network access: only the sandbox check runs, and every service gets
+// a verdict from it.
 func (p *Plan) HostOnly() watch.Plan {
 	hostOnly := watch.Plan{Notes: p.Notes, Environment: func() watch.Environment {
 		return watch.Environment{Probes: host.Probes(resolvconf.Snapshot{})[:1]}
@@ -54,25 +54,25 @@ func (p *Plan) HostOnly() watch.Plan {
 	return hostOnly
 }
 
-// Info describes one of the service's own probes.
+// Info describes the configured probe with key k, whatever its vantage. It reports false for any other key.
 func (p *Plan) Info(k ledger.Key) (metrics.Info, bool) {
 	k.Vantage = probe.FromHost
-	info, ok := p.about[k]
+	info, ok := p.info[k]
 	return info, ok
 }
 
-// Watches reports whether k is still probed: a probe of a service, a host check, or a probe of the environment, whose
-// nameservers come and go.
+// Watches reports whether k is still probed: as a configured probe, a host check, or a probe of the environment. Any
+// key of the environment counts, because its nameservers change at run time.
 func (p *Plan) Watches(k ledger.Key) bool {
-	_, own := p.Info(k)
+	_, configured := p.Info(k)
 	hostCheck := k.Kind == probe.KindHost && slices.ContainsFunc(p.Services, func(s watch.Service) bool { return s.Name == k.Service })
-	return own || hostCheck || config.Reserved(k.Service)
+	return configured || hostCheck || config.Reserved(k.Service)
 }
 
-// Keep is how long history is kept.
+// Keep returns how long history is kept.
 func (p *Plan) Keep() time.Duration { return p.config.Storage.Keep }
 
-// Agent says which agent a snapshot looks at.
+// Agent returns the options for a snapshot of the configured agent.
 func (p *Plan) Agent() snapshot.Options {
 	for _, s := range p.config.Services {
 		for _, c := range s.Probes {
@@ -84,7 +84,7 @@ func (p *Plan) Agent() snapshot.Options {
 	return snapshot.Options{}
 }
 
-// Codex is the agent that the configuration runs; zero if it runs none, or none is there.
+// Codex describes the codex that the configuration runs. It is zero if none is configured or found.
 func (p *Plan) Codex(ctx context.Context) metrics.Codex {
 	for _, s := range p.config.Services {
 		for _, c := range s.Probes {
@@ -101,20 +101,20 @@ func installed(ctx context.Context, path string, sandbox *config.Sandbox) metric
 	if err != nil {
 		return metrics.Codex{}
 	}
-	about := metrics.Codex{Path: found, Version: "unknown", SandboxMode: "none"}
+	codex := metrics.Codex{Path: found, Version: "unknown", SandboxMode: "none"}
 	if version, err := agent.CodexVersion(ctx, found); err == nil {
-		about.Version = version.String()
+		codex.Version = version.String()
 	}
 	if sandbox != nil {
-		about.SandboxMode = sandbox.Want.String()
+		codex.SandboxMode = sandbox.Want.String()
 	}
-	return about
+	return codex
 }
 
 func (p *Plan) describe(s config.Service) {
 	for _, c := range s.Probes {
 		key := ledger.Key{Service: s.Name, Probe: c.Name, Kind: c.Kind, Vantage: probe.FromHost}
-		p.about[key] = metrics.Info{Target: target(c), Interval: c.Interval.String(), Expectation: c.Expect.String()}
+		p.info[key] = metrics.Info{Target: target(c), Interval: c.Interval.String(), Expectation: c.Expect.String()}
 	}
 }
 
@@ -128,36 +128,37 @@ func service(c *config.Config, s config.Service) watch.Service {
 	for i, p := range s.Probes {
 		planned.Tasks[i] = task(c, s, p)
 	}
-	if hasLadder(c, s) {
-		planned.Every = every(c, s)
+	if hasFullRounds(c, s) {
+		planned.Every = roundInterval(c, s)
 	}
-	if around := aroundService(c, s); len(around.names) > 0 {
-		planned.NameserverProbes = around.probes
+	if n := newNameserverProbes(c, s); len(n.names) > 0 {
+		planned.NameserverProbes = n.probes
 	}
-	planned.DirectProbes = past(c, s)
-	if planned.SandboxProbes = twin(c, s); planned.SandboxProbes != nil {
+	planned.DirectProbes = directProbes(c, s)
+	if planned.SandboxProbes = sandboxProbes(c, s); planned.SandboxProbes != nil {
 		planned.Expect.Sandbox = s.Sandbox.Want
 	}
 	return planned
 }
 
-// A few services are each looked at in full rounds. Beyond that only those with an agent, a stream or a sandbox are: a
-// thousand names that are merely looked up would otherwise ask every resolver and control about each of them, all day.
+// Up to fullRoundServices, every service gets full rounds. Above that, only services with an agent, a stream or a
+// sandbox do: with a thousand names to look up, each would otherwise probe every resolver and control, all day. A
+// service with more than fullRoundProbes probes never gets full rounds.
 const (
-	fewServices = 16
-	fewProbes   = 16
+	fullRoundServices = 16
+	fullRoundProbes   = 16
 )
 
-func hasLadder(c *config.Config, s config.Service) bool {
-	if len(s.Probes) > fewProbes {
+func hasFullRounds(c *config.Config, s config.Service) bool {
+	if len(s.Probes) > fullRoundProbes {
 		return false
 	}
-	deep := func(p config.Probe) bool { return p.Kind == probe.KindStream || p.Kind == probe.KindExec }
-	return len(c.Services) <= fewServices || s.Sandbox != nil || slices.ContainsFunc(s.Probes, deep)
+	long := func(p config.Probe) bool { return p.Kind == probe.KindStream || p.Kind == probe.KindExec }
+	return len(c.Services) <= fullRoundServices || s.Sandbox != nil || slices.ContainsFunc(s.Probes, long)
 }
 
-// every is how often the service is looked at in full: as often as the most frequent of its cheap probes.
-func every(c *config.Config, s config.Service) time.Duration {
+// roundInterval returns how often the service gets a full round: as often as its most frequent cheap probe runs.
+func roundInterval(c *config.Config, s config.Service) time.Duration {
 	var shortest time.Duration
 	for _, p := range s.Probes {
 		if cheap := p.Kind == probe.KindDNS || p.Kind == probe.KindHTTP; cheap && (shortest == 0 || p.Interval < shortest) {
@@ -168,18 +169,18 @@ func every(c *config.Config, s config.Service) time.Duration {
 }
 
 func task(c *config.Config, s config.Service, p config.Probe) watch.Task {
-	long := made(c, s, p, p.Hold)
+	long := newProbe(c, s, p, p.Hold)
 	t := watch.Task{Probe: long, RoundProbe: long, Interval: p.Interval}
 	switch {
 	case p.Kind == probe.KindExec:
 		t.RoundProbe, t.Costly, t.Daily = nil, p.Preset != "", p.Budget.RunsPerDay
 	case p.Kind == probe.KindStream && p.Hold > 0:
-		t.RoundProbe = made(c, s, p, 0)
+		t.RoundProbe = newProbe(c, s, p, 0)
 	}
 	return t
 }
 
-func made(c *config.Config, s config.Service, p config.Probe, hold time.Duration) *probe.Probe {
+func newProbe(c *config.Config, s config.Service, p config.Probe, hold time.Duration) *probe.Probe {
 	return &probe.Probe{
 		Spec: probe.Spec{
 			Service: s.Name, Name: p.Name, Kind: p.Kind, Target: target(p),
@@ -189,10 +190,10 @@ func made(c *config.Config, s config.Service, p config.Probe, hold time.Duration
 	}
 }
 
-// past are the service's requests as the world makes them, by public nameservers and without a proxy.
-func past(c *config.Config, s config.Service) []*probe.Probe {
+// directProbes returns the service's HTTP probes with public nameservers and without a proxy.
+func directProbes(c *config.Config, s config.Service) []*probe.Probe {
 	var all []*probe.Probe
-	if len(c.Resolvers.Direct) == 0 || len(s.Probes) > fewProbes {
+	if len(c.Resolvers.Direct) == 0 || len(s.Probes) > fullRoundProbes {
 		return nil
 	}
 	for _, p := range s.Probes {
@@ -200,9 +201,9 @@ func past(c *config.Config, s config.Service) []*probe.Probe {
 			continue
 		}
 		p.Nameservers, p.Proxy = c.Resolvers.Direct, "none"
-		one := made(c, s, p, 0)
-		one.Vantage = probe.Direct
-		all = append(all, one)
+		direct := newProbe(c, s, p, 0)
+		direct.Vantage = probe.Direct
+		all = append(all, direct)
 	}
 	return all
 }
@@ -212,7 +213,7 @@ func target(p config.Probe) string {
 		return cmp.Or(p.Preset, firstOf(p.Command))
 	}
 	if p.URL != nil {
-		return redact.String(p.URL.String()) // it may have a key among its parameters
+		return redact.String(p.URL.String()) // the query may contain a key
 	}
 	return p.Target
 }
@@ -224,7 +225,7 @@ func firstOf(list []string) string {
 	return list[0]
 }
 
-// hostOf is the name a probe depends on, as a resolver would be asked for it; empty for an address.
+// hostOf returns the name that a probe has to resolve; it is empty for an address.
 func hostOf(p config.Probe) string {
 	name := p.Target
 	if p.URL != nil {

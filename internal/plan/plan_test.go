@@ -36,7 +36,7 @@ func TestTheBuiltinPlan(t *testing.T) {
 	}
 	s := p.Services[0]
 	if s.Every != 30*time.Second {
-		t.Errorf("looked at in full every %v, want as often as its cheap probes", s.Every)
+		t.Errorf("a full round every %v, want as often as its cheap probes run", s.Every)
 	}
 	for i, task := range s.Tasks {
 		configured := c.Services[0].Probes[i]
@@ -44,7 +44,7 @@ func TestTheBuiltinPlan(t *testing.T) {
 			t.Errorf("%s: costly %v, in rounds %v, %d a day", task.Name, task.Costly, task.RoundProbe != nil, task.Daily)
 		}
 		if task.Kind == probe.KindStream && task.RoundProbe.Timeout != configured.Timeout-configured.Hold {
-			t.Errorf("%s: its short form takes %v, want the timeout without the hold", task.Name, task.RoundProbe.Timeout)
+			t.Errorf("%s: in a round it has %v, want the timeout without the hold", task.Name, task.RoundProbe.Timeout)
 		}
 		key := ledger.Key{Service: s.Name, Probe: task.Name, Kind: task.Kind, Vantage: probe.FromSandbox}
 		info, known := p.Info(key)
@@ -52,21 +52,21 @@ func TestTheBuiltinPlan(t *testing.T) {
 			t.Errorf("%s: described as %+v", task.Name, info)
 		}
 		if !p.Watches(key) {
-			t.Errorf("%s is not known", task.Name)
+			t.Errorf("%s is not watched", task.Name)
 		}
 	}
 	for service, want := range map[string]bool{"resolvers": true, "controls": true, "host": true, "gone": false} {
 		if got := p.Watches(ledger.Key{Service: service, Probe: "x"}); got != want {
-			t.Errorf("a probe of %s: known %v, want %v", service, got, want)
+			t.Errorf("a probe of %s: watched %v, want %v", service, got, want)
 		}
 	}
 }
 
-func TestOnlyAFewServicesAreLookedAtInFull(t *testing.T) {
+func TestFullRoundsForAFewServicesOnly(t *testing.T) {
 	for _, tt := range []struct {
 		services, probes int
 		want             bool
-	}{{fewServices, 1, true}, {fewServices + 1, 1, false}, {1, fewProbes, true}, {1, fewProbes + 1, false}} {
+	}{{fullRoundServices, 1, true}, {fullRoundServices + 1, 1, false}, {1, fullRoundProbes, true}, {1, fullRoundProbes + 1, false}} {
 		var b strings.Builder
 		b.WriteString("services:\n")
 		for s := range tt.services {
@@ -76,7 +76,7 @@ func TestOnlyAFewServicesAreLookedAtInFull(t *testing.T) {
 			}
 		}
 		if got := planned(t, b.String()).Services[0].Every > 0; got != tt.want {
-			t.Errorf("%d services of %d probes: in full %v, want %v", tt.services, tt.probes, got, tt.want)
+			t.Errorf("%d services of %d probes: full rounds %v, want %v", tt.services, tt.probes, got, tt.want)
 		}
 	}
 }

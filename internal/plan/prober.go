@@ -13,7 +13,7 @@ import (
 	"netwatchd/internal/probe/httpprobe"
 )
 
-// Prober returns what makes the attempts of p. A stream is held for hold.
+// Prober returns the prober of p. A stream is kept open for hold.
 func Prober(c *config.Config, p config.Probe, hold time.Duration) probe.Prober {
 	switch p.Kind {
 	case probe.KindDNS:
@@ -24,10 +24,10 @@ func Prober(c *config.Config, p config.Probe, hold time.Duration) probe.Prober {
 	case probe.KindStream:
 		return &httpprobe.Stream{
 			URL: p.URL, Status: p.Expect.Status,
-			Hold: hold, Timeout: p.Timeout - p.Hold, Options: reach(c, p),
+			Hold: hold, Timeout: p.Timeout - p.Hold, Options: connectOptions(c, p),
 		}
 	case probe.KindExec:
-		return command(c, p)
+		return execProber(c, p)
 	default:
 		return request(c, p)
 	}
@@ -37,21 +37,21 @@ func request(c *config.Config, p config.Probe) *httpprobe.Request {
 	return &httpprobe.Request{
 		URL: p.URL, Method: p.Method,
 		Status: p.Expect.Status, Headers: tokens(p.Expect.Headers), Body: p.Expect.Body,
-		Options: reach(c, p),
+		Options: connectOptions(c, p),
 	}
 }
 
-func reach(c *config.Config, p config.Probe) connect.Options {
+func connectOptions(c *config.Config, p config.Probe) connect.Options {
 	return connect.Options{
 		CAFile: p.TLS.CAFile, Issuer: p.TLS.Issuer, ServerName: p.TLS.Name,
 		Family: string(p.Family), Proxy: p.Proxy, Nameservers: nameservers(c, p),
 	}
 }
 
-// nameservers are those asked instead of the system's; none where the system's own way is wanted.
+// nameservers returns the nameservers to query instead of using the system resolver; none means the system resolver.
 func nameservers(c *config.Config, p config.Probe) []netip.AddrPort {
 	if len(p.Nameservers) == 0 && !c.Resolvers.System {
-		return configured(c)
+		return configuredNameservers(c)
 	}
 	return p.Nameservers
 }
@@ -64,7 +64,7 @@ func tokens(headers []config.Header) []httpprobe.HeaderToken {
 	return all
 }
 
-func command(c *config.Config, p config.Probe) probe.Prober {
+func execProber(c *config.Config, p config.Probe) probe.Prober {
 	if p.Preset == "" {
 		return &execprobe.Run{Command: p.Command, Expect: p.Expect.Output}
 	}

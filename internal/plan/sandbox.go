@@ -14,47 +14,48 @@ import (
 	"netwatchd/internal/watch"
 )
 
-// twin makes the service's lookups and requests inside the agent's sandbox, after a look at what is denied there.
-func twin(c *config.Config, s config.Service) *watch.SandboxProbes {
+// sandboxProbes returns the service's dns and http probes for the agent's sandbox, after a host check of what the
+// sandbox denies. It returns nil without a sandbox or without these probes.
+func sandboxProbes(c *config.Config, s config.Service) *watch.SandboxProbes {
 	if s.Sandbox == nil {
 		return nil
 	}
-	look := &probe.Probe{
+	hostCheck := &probe.Probe{
 		Spec:   probe.Spec{Service: s.Name, Name: probe.CheckSandbox, Kind: probe.KindHost, Target: "the sandbox", Role: probe.OfHost},
 		Prober: host.Sandbox{},
 	}
-	probes := []*probe.Probe{look}
+	probes := []*probe.Probe{hostCheck}
 	for _, p := range s.Probes {
-		if cheap := p.Kind == probe.KindDNS || p.Kind == probe.KindHTTP; cheap && len(probes) <= fewProbes {
-			probes = append(probes, made(c, s, p, 0))
+		if cheap := p.Kind == probe.KindDNS || p.Kind == probe.KindHTTP; cheap && len(probes) <= fullRoundProbes {
+			probes = append(probes, newProbe(c, s, p, 0))
 		}
 	}
 	if len(probes) == 1 {
 		return nil
 	}
 	w := wrapperOf(c, s)
-	t := &sandbox.Batch{Service: s.Name, Wrap: w.command, Env: w.env(), Dir: w.dir(), Timeout: s.Sandbox.Timeout, Probes: probes}
-	return &watch.SandboxProbes{Interval: s.Sandbox.Interval, Run: t.Run}
+	b := &sandbox.Batch{Service: s.Name, Wrap: w.command, Env: w.env(), Dir: w.dir(), Timeout: s.Sandbox.Timeout, Probes: probes}
+	return &watch.SandboxProbes{Interval: s.Sandbox.Interval, Run: b.Run}
 }
 
-// A wrapper is how a service's sandbox is started.
+// A wrapper starts a service's sandbox.
 type wrapper struct {
-	given []string // empty: as the installed codex wants it
-	codex string   // its path; empty: on the PATH
-	home  string   // the user's CODEX_HOME; empty: the usual one
-	state string
+	configured []string // sandbox.command; empty: the sandbox command of the installed codex
+	codex      string   // path of the executable; empty: found on the PATH
+	home       string   // the user's CODEX_HOME; empty: codex's default
+	state      string   // netwatchd's storage directory
 }
 
 func wrapperOf(c *config.Config, s config.Service) wrapper {
-	w := wrapper{given: s.Sandbox.Command, state: c.Storage.Path}
-	if p, ok := agentOf(s); ok {
+	w := wrapper{configured: s.Sandbox.Command, state: c.Storage.Path}
+	if p, ok := codexProbe(s); ok {
 		w.codex, w.home = p.Codex.Path, p.Codex.Home
 	}
 	return w
 }
 
-// env has the sandbox set up as the user has configured it: by the user's CODEX_HOME, not the one of our own that the
-// agent's runs have.
+// env makes codex set up the sandbox as the user has configured it: with the user's CODEX_HOME, not with the separate
+// one in which netwatchd runs the agent.
 func (w wrapper) env() []string {
 	if w.home == "" {
 		return nil
@@ -62,8 +63,8 @@ func (w wrapper) env() []string {
 	return []string{"CODEX_HOME=" + w.home}
 }
 
-// agentOf is the service's run of codex, if it has one.
-func agentOf(s config.Service) (config.Probe, bool) {
+// codexProbe returns the service's exec probe with preset codex. It reports false if there is none.
+func codexProbe(s config.Service) (config.Probe, bool) {
 	i := slices.IndexFunc(s.Probes, func(p config.Probe) bool { return p.Preset == "codex" })
 	if i < 0 {
 		return config.Probe{}, false
@@ -71,17 +72,17 @@ func agentOf(s config.Service) (config.Probe, bool) {
 	return s.Probes[i], true
 }
 
-// command is what runs the rest of its arguments in the sandbox. It is asked for each time: codex is upgraded while we run,
-// and its command has changed between versions.
+// command returns the start of a command line that runs the rest of it in the sandbox. It is computed for every start:
+// codex may be upgraded while netwatchd runs, and its sandbox command has changed between versions.
 func (w wrapper) command(ctx context.Context) ([]string, error) {
-	if len(w.given) > 0 && w.given[0] != "codex" {
-		return w.given, nil
+	if len(w.configured) > 0 && w.configured[0] != "codex" {
+		return w.configured, nil
 	}
 	path, err := agent.FindCodex(w.codex)
 	if err != nil {
 		return nil, err
 	}
-	command := w.given
+	command := w.configured
 	if len(command) == 0 {
 		version, err := agent.CodexVersion(ctx, path)
 		if err != nil {
@@ -95,45 +96,45 @@ func (w wrapper) command(ctx context.Context) ([]string, error) {
 	return command, nil
 }
 
-// dir is an empty directory to start the sandbox in: codex reads a configuration from where it is started, and may make
-// that place writable inside.
+// dir returns an empty directory to start the sandbox in: codex reads a configuration from its working directory, and
+// may make that directory writable inside.
 func (w wrapper) dir() string {
 	dir := filepath.Join(w.state, "codex-empty")
-	if os.MkdirAll(dir, 0o700) != nil { // someone else's configuration: a check by hand
+	if os.MkdirAll(dir, 0o700) != nil { // a check by a user who cannot write the daemon's storage
 		return os.TempDir()
 	}
 	return dir
 }
 
-// withoutAgent is c without what takes an agent, if there is none and nobody named what to watch: a host without codex is
-// no host with a broken one.
+// withoutAgent returns c without the exec and sandbox probes if c is the built-in configuration and this user has no
+// agent: an agent that was never installed is not a fault.
 func withoutAgent(c *config.Config) (_ *config.Config, notes []string) {
 	if !c.Assumed {
 		return c, nil
 	}
-	why := noAgent()
+	why := whyNoAgent()
 	if why == "" {
 		return c, nil
 	}
-	less := *c
-	less.Services = slices.Clone(c.Services)
-	for i := range less.Services {
-		s := &less.Services[i]
+	reduced := *c
+	reduced.Services = slices.Clone(c.Services)
+	for i := range reduced.Services {
+		s := &reduced.Services[i]
 		s.Sandbox = nil
 		s.Probes = slices.DeleteFunc(slices.Clone(s.Probes), func(p config.Probe) bool { return p.Kind == probe.KindExec })
 	}
-	return &less, []string{why + ": exec and sandbox are not tried"}
+	return &reduced, []string{why + ": agent runs and the agent's sandbox are not monitored"}
 }
 
-// noAgent says why there is no agent for this user; empty: there is one.
-func noAgent() string {
+// whyNoAgent returns why this user has no agent; it is empty if there is one.
+func whyNoAgent() string {
 	if _, err := agent.FindCodex(""); err != nil {
-		return "no codex on the PATH"
+		return "codex was not found on the PATH"
 	}
-	// A system service's user: nobody can have signed in as it, or configured its sandbox.
+	// The user of a system service: nobody can have signed in or configured a sandbox as this user.
 	home, err := os.UserHomeDir()
 	if os.Getenv("CODEX_HOME") == "" && (err != nil || home == "/") {
-		return "this user has no home directory for codex"
+		return "this user has no home directory, so no codex configuration"
 	}
 	return ""
 }

@@ -16,7 +16,8 @@ import (
 	"netwatchd/internal/probe"
 )
 
-// fakeCodex puts a codex of that version on the PATH, alone, and returns where.
+// fakeCodex makes a codex of that version the only program on the PATH and returns its path. Without a version, the
+// PATH has no program.
 func fakeCodex(t *testing.T, version string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -73,17 +74,17 @@ services:
 func TestWithoutCodex(t *testing.T) {
 	fakeCodex(t, "")
 	p := Of(builtin(t))
-	if want := []string{"no codex on the PATH: exec and sandbox are not tried"}; !slices.Equal(p.Notes, want) {
+	if want := []string{"codex was not found on the PATH: agent runs and the agent's sandbox are not monitored"}; !slices.Equal(p.Notes, want) {
 		t.Errorf("notes: got %q, want %q", p.Notes, want)
 	}
 	if p.Services[0].SandboxProbes != nil || has(p, "exec") || !has(p, "head") || p.Services[0].Expect.Sandbox != diagnose.WantAny {
-		t.Errorf("got %+v, want neither twin nor exec, and the rest", p.Services[0])
+		t.Errorf("got %+v, want all but the exec and sandbox probes", p.Services[0])
 	}
 
-	// Who names them wants them: that they are missing is then a fault.
+	// A configuration file that names them wants them: a missing codex is then a fault.
 	p = Of(load(t, named))
 	if p.Services[0].SandboxProbes == nil || !has(p, "exec") || len(p.Notes) > 0 {
-		t.Fatalf("got %+v and notes %q, want the twin and exec that were named", p.Services[0], p.Notes)
+		t.Fatalf("got %+v and notes %q, want the exec and sandbox probes that were named", p.Services[0], p.Notes)
 	}
 	results, ok := p.Services[0].SandboxProbes.Run(t.Context(), 0)
 	if !ok || len(results) != 1 || results[0].Class != probe.ExecNotFound {
@@ -101,11 +102,11 @@ func TestASystemUserHasNoAgent(t *testing.T) {
 	t.Setenv("HOME", "/")
 	t.Setenv("CODEX_HOME", "")
 	if p := Of(builtin(t)); p.Services[0].SandboxProbes != nil || len(p.Notes) != 1 {
-		t.Errorf("notes %q, want one, and no twin", p.Notes)
+		t.Errorf("notes %q, want one, and no sandbox probes", p.Notes)
 	}
 }
 
-func TestTwin(t *testing.T) {
+func TestSandboxProbes(t *testing.T) {
 	fakeCodex(t, "0.169.0")
 	p := Of(builtin(t))
 	s := p.Services[0]
@@ -116,18 +117,18 @@ func TestTwin(t *testing.T) {
 		t.Errorf("the named service: got %+v", s)
 	}
 	if !p.Watches(ledger.Key{Service: "codex", Probe: probe.CheckSandbox, Kind: probe.KindHost, Vantage: probe.FromSandbox}) {
-		t.Error("a reload would forget what the look inside saw")
+		t.Error("a reload would forget the host check made inside the sandbox")
 	}
 	without := load(t, "services: [{name: codex, probes: [{name: exec, kind: exec, preset: codex}], sandbox: {want: open}}]")
 	if s := Of(without).Services[0]; s.SandboxProbes != nil || s.Expect.Sandbox != diagnose.WantAny {
-		t.Errorf("nothing can be made inside, but there is a twin: %+v", s)
+		t.Errorf("no probe can run inside, but there are sandbox probes: %+v", s)
 	}
 }
 
 func TestSandboxCommand(t *testing.T) {
 	for _, test := range []struct {
-		version     string
-		given, want []string
+		version          string
+		configured, want []string
 	}{
 		{"0.104.0", nil, []string{"CODEX", "sandbox", "linux", "--"}},
 		{"0.169.0", nil, []string{"CODEX", "sandbox", "--"}},
@@ -136,14 +137,14 @@ func TestSandboxCommand(t *testing.T) {
 		{"", []string{"env"}, []string{"env"}},
 	} {
 		path := fakeCodex(t, test.version)
-		got, err := wrapper{given: test.given}.command(context.Background())
+		got, err := wrapper{configured: test.configured}.command(context.Background())
 		for i := range test.want {
 			if test.want[i] == "CODEX" {
 				test.want[i] = path
 			}
 		}
 		if diff := cmp.Diff(test.want, got); diff != "" || err != nil {
-			t.Errorf("codex %s, given %v: %v (-want +got):\n%s", test.version, test.given, err, diff)
+			t.Errorf("codex %s, configured %v: %v (-want +got):\n%s", test.version, test.configured, err, diff)
 		}
 	}
 }

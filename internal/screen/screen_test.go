@@ -141,7 +141,7 @@ func scenes() []scene {
 		{"check-none", check()},
 		{"check-no-codex", func(b *bytes.Buffer, o Options) error {
 			s := status(healthy())
-			s.Notes = []string{"no codex on the PATH: exec and sandbox are not tried"}
+			s.Notes = []string{"codex was not found on the PATH: agent runs and the agent's sandbox are not monitored"}
 			return Check(b, s, o)
 		}},
 		{"status-upstream", statusOf(upstream())},
