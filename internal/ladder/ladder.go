@@ -32,7 +32,7 @@ const (
 	NotTested Mark = iota
 	OK
 	Partial // some attempts failed, others succeeded
-	Closed  // the sandbox blocks it, which is no fault
+	Closed  // the sandbox blocks it, as configured
 	Blocked // a lower rung fails
 	Failed
 )
@@ -131,7 +131,7 @@ func closeSandbox(sandbox, host []Step) {
 // rungResults are the results that belong to one rung.
 type rungResults struct {
 	ok, failed []probe.Result
-	direct     []probe.Result // nameservers that answered when the system resolver was bypassed
+	direct     []probe.Result // direct resolvers that resolved the service's name
 	blockedBy  int            // the rung below at which an attempt for this one ended; zero: none
 }
 
@@ -197,7 +197,7 @@ func assign(all *[rungs]rungResults, r probe.Result) {
 	case r.Role == probe.OfHost:
 		all[Host].add(r)
 	case r.Vantage == probe.Direct:
-		if r.OK() && r.Kind == probe.KindDNS { // the service itself is never used this way
+		if r.OK() && r.Role == probe.ResolverAsksService { // the agent itself never bypasses the system resolver
 			all[Resolver].direct = append(all[Resolver].direct, r)
 		}
 	case r.Role == probe.ControlByName, r.Role == probe.ControlByAddress:
@@ -272,7 +272,7 @@ func (l *rungResults) step(rung int) Step {
 }
 
 // decisive reports whether the failures decide the rung although other attempts succeeded: the service's own name that
-// does not resolve is a failure, no matter how many reference names resolve.
+// does not resolve is a failure, no matter how many other names resolve.
 func (l *rungResults) decisive(rung int) bool {
 	if rung == Host {
 		return true
@@ -282,7 +282,7 @@ func (l *rungResults) decisive(rung int) bool {
 
 func (l *rungResults) internet() Step {
 	ok, all := len(l.ok), len(l.ok)+len(l.failed)
-	s := Step{Mark: Failed, Words: outOf(ok, all, "reference site") + " reachable", Took: took(Internet, l.ok)}
+	s := Step{Mark: Failed, Words: outOf(ok, all, "control") + " reachable", Took: took(Internet, l.ok)}
 	switch {
 	case enoughControls(ok, all):
 		s.Mark = OK

@@ -109,6 +109,21 @@ func TestTheLowestFailureBlocksTheRest(t *testing.T) {
 	}
 }
 
+// A direct resolver that answers for a control only has not resolved the service's name.
+func TestOnlyADirectResolverThatResolvesTheNameIsNamed(t *testing.T) {
+	failed := attempt(probe.KindDNS, probe.OfService, probe.FromHost, probe.Resolve, probe.DNSNameNotResolved)
+	for role, want := range map[probe.Role]string{
+		probe.ResolverAsksControl: "name not resolved", probe.ResolverAsksService: "name not resolved; 1.1.1.1 answers",
+	} {
+		direct := attempt(probe.KindDNS, role, probe.Direct, probe.Resolve, probe.OK)
+		direct.Server = "1.1.1.1:53"
+		s := watch.ServiceStatus{Results: []probe.Result{failed, direct}}
+		if got := Of(s)[Resolver].Host.Words; got != want {
+			t.Errorf("%v answered: got %q, want %q", role, got, want)
+		}
+	}
+}
+
 func TestClosedSandboxIsNoFailure(t *testing.T) {
 	s := watch.ServiceStatus{Results: []probe.Result{
 		attempt(probe.KindHTTP, probe.OfService, probe.FromHost, probe.Response, probe.OK),

@@ -13,15 +13,44 @@ import (
 	"netwatchd/internal/probe"
 )
 
-// short is c without its layer, for where the rung already names the layer: "refused" for tcp.refused.
+// shortTexts describes the classes whose names do not say enough without their layer. The rung does not always name the
+// layer: a failing proxy is on the edge's rung.
+var shortTexts = map[probe.Class]string{
+	probe.Unknown:             "unknown error",
+	probe.Internal:            "netwatchd's own error",
+	probe.LocalResources:      "out of sockets or memory",
+	probe.DNSTimeout:          "no answer",
+	probe.DNSServfail:         "SERVFAIL",
+	probe.DNSFailed:           "malformed answer",
+	probe.TCPReset:            "connection reset",
+	probe.TCPClosed:           "connection closed",
+	probe.TLSAuthorityInvalid: "certificate not trusted",
+	probe.TLSDateInvalid:      "certificate expired or not yet valid",
+	probe.TLSNameInvalid:      "certificate for another name",
+	probe.TLSUnexpectedIssuer: "certificate from an unexpected issuer",
+	probe.TLSTimedOut:         "TLS handshake timed out",
+	probe.TLSClosed:           "closed during the TLS handshake",
+	probe.TLSProtocolError:    "TLS protocol error",
+	probe.ProxyRefused:        "proxy refused the connection",
+	probe.ProxyUnreachable:    "proxy unreachable",
+	probe.ProxyAuthRequired:   "proxy requires credentials",
+	probe.ProxyFailed:         "not forwarded by the proxy",
+	probe.HTTPClosed:          "closed without an answer",
+	probe.HTTPProtocolError:   "HTTP protocol error",
+	probe.HTTPEdgeBlocked:     "blocked by the CDN",
+	probe.StreamCut:           "disconnected",
+	probe.StreamIdleCut:       "disconnected when idle",
+	probe.ExecConfigInvalid:   "invalid configuration",
+	probe.ExecHomeUnwritable:  "home not writable",
+	probe.ExecNotLoggedIn:     "signed out",
+	probe.ExecNetwork:         "cannot reach its service",
+	probe.ExecStreamCut:       "answer disconnected",
+}
+
+// short describes c on a rung: by default the name of the class without its layer, "refused" for tcp.refused.
 func short(c probe.Class) string {
-	switch c {
-	case probe.LocalDenied:
-		return "denied"
-	case probe.DNSTimeout:
-		return "no answer"
-	case probe.ExecNetwork:
-		return "cannot reach its service"
+	if text, ok := shortTexts[c]; ok {
+		return text
 	}
 	_, after, layered := strings.Cut(c.String(), ".")
 	if !layered {
@@ -54,7 +83,7 @@ func passedText(rung int, ok []probe.Result) string {
 	return "run succeeded"
 }
 
-// hostChecks names the checks of the host in a fixed order; the sandbox check is left out where others were made.
+// hostChecks names the checks of the host in a fixed order; it leaves out the sandbox check if there are others.
 func hostChecks(rs []probe.Result) []string {
 	var names []string
 	for _, r := range rs {
@@ -96,7 +125,7 @@ func failedText(rung int, l *rungResults) string {
 		return short
 	case Edge:
 		if peer := hostOf(first.Peer); peer != "" {
-			return short + " by " + peer
+			return short + " at " + peer
 		}
 		return short
 	case Application:
@@ -110,7 +139,7 @@ func failedText(rung int, l *rungResults) string {
 func partialText(rung int, l *rungResults) string {
 	all := len(l.ok) + len(l.failed)
 	if rung != Resolver {
-		return outOf(len(l.ok), all, "attempt") + " succeeded: " + short(l.failed[0].Class)
+		return outOf(len(l.failed), all, "attempt") + " failed: " + short(l.failed[0].Class)
 	}
 	bad := servers(l.failed)
 	if len(bad) == 0 {
@@ -222,8 +251,8 @@ func hostOf(address string) string {
 
 func isEmpty(s string) bool { return s == "" }
 
-// Aside is what stands in small type below the title of a verdict: its note, and what is not the problem. It is empty for
-// a healthy service without a note.
+// Aside returns the small type below the title of a verdict: its note, and what is not the problem. It is empty for a
+// healthy service without a note.
 func Aside(v diagnose.Verdict) string {
 	if v.Note == "" {
 		if v.Cause == diagnose.Healthy {
@@ -240,7 +269,7 @@ func MissingText(name string) string {
 	case "host":
 		return "a result from this host"
 	case "controls":
-		return "a reference site that answers"
+		return "a control that answers"
 	case "direct":
 		return "a direct resolver that answers"
 	case "time":

@@ -222,7 +222,7 @@ func (p *printer) evidence(all []probe.Result) {
 	before := ""
 	for i, r := range shown {
 		why := p.sanitize(outcome(r), textLimit)
-		if why == before && why != "" {
+		if !r.OK() && why == before && why != "" {
 			why = "same error"
 		} else {
 			before = why

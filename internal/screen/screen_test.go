@@ -321,3 +321,16 @@ func TestOptionsFor(t *testing.T) {
 		}
 	}
 }
+
+// Attempts that succeeded equally fast have no error in common.
+func TestOnlyFailuresHaveTheSameError(t *testing.T) {
+	fast := probe.Result{Class: probe.OK, Elapsed: 0.084}
+	failed := probe.Result{Class: probe.TCPRefused, Why: "connection refused"}
+	for r, want := range map[*probe.Result]bool{&fast: false, &failed: true} {
+		p := &printer{Options: Options{Width: 80}}
+		p.evidence([]probe.Result{*r, *r})
+		if got := strings.Contains(p.String(), "same error"); got != want {
+			t.Errorf("%v twice: same error printed %v, want %v:\n%s", r.Class, got, want, p.String())
+		}
+	}
+}
