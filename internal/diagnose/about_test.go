@@ -39,8 +39,8 @@ func golden(t *testing.T, path, got string) {
 // docs/causes.md is made from the table, so that the manual cannot drift from it.
 func TestManual(t *testing.T) {
 	var b strings.Builder
-	b.WriteString("# Causes\n\nA verdict names one cause. This page lists them in order of precedence: each assumes that none before " +
-		"it holds.\nIt is generated from internal/diagnose (`go test ./internal/diagnose -update`).\n")
+	b.WriteString("# Causes\n\nThis page lists the causes in order of precedence: a verdict " +
+		"names the first one that holds.\nIt is generated from internal/diagnose (`go test ./internal/diagnose -update`).\n")
 	for c := range diagnose.Causes() {
 		a := c.About()
 		fmt.Fprintf(&b, "\n## %s\n\n*%s.* %s %s", c, a.Title, a.Means, a.Advice)

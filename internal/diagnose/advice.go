@@ -13,8 +13,8 @@ var advice = [...]string{
 	Starting:      "Wait for the first round to end.",
 	Suspended:     "Wait a moment: the network is coming back.",
 	SelfSandboxed: "Run this outside the sandbox, or run netwatchd status on the host to see what the daemon reports.",
-	LocalPolicy: "Find the rule that blocks it: nft list ruleset, IPAddressDeny= of the unit, the log of SELinux or " +
-		"AppArmor.",
+	LocalPolicy: "Find the rule that blocks the connection: check nft list ruleset, IPAddressDeny= of the unit, and the " +
+		"log of SELinux or AppArmor.",
 	HostOffline: "Check the cable, the Wi-Fi or the VPN, then the gateway: run ip route and ping the gateway.",
 	Proxy: "Check the proxy and its address in HTTPS_PROXY or ALL_PROXY, or remove it from the environment or the " +
 		"configuration.",
@@ -24,9 +24,9 @@ var advice = [...]string{
 	Clock:            "Set the clock: timedatectl set-ntp true. On WSL also run hwclock -s after a suspend.",
 	EdgeBlocked:      "Wait, send fewer requests, or use another IP address: turn the VPN off, or on.",
 	Upstream:         "Nothing to fix here: check the service's status page and wait, or switch to another service.",
-	UnexpectedAnswer: "Compare the answer with expect: of the probe, and update whichever is wrong.",
-	Stream: "Try from another network, to tell the network path from the service. Look for proxies and idle timeouts " +
-		"in between.",
+	UnexpectedAnswer: "Compare the answer with the probe's expect:. If the service has changed, update expect:.",
+	Stream: "Try from another network. If the stream works there, look for a proxy or an idle timeout on this " +
+		"network path.",
 	Account: "Run codex login, or check the plan's usage page and wait until the limit is reset.",
 	Agent: "Run codex --version and codex doctor by hand, as the user shown in the evidence, and fix what they " +
 		"report.",
@@ -38,8 +38,8 @@ var advice = [...]string{
 	IPv4:             "Check the IPv4 route and NAT: programs that try IPv4 first wait for it.",
 	Degraded:         "Nothing yet. If it lasts, look for packet loss with mtr.",
 	Healthy:          "Nothing to do.",
-	Inconclusive: "Run netwatchd check for a full round. If controls or direct resolvers are never reached, configure " +
-		"others.",
+	Inconclusive: "Run netwatchd check -v and read the error of each failed attempt. If controls or direct resolvers " +
+		"are never reached, configure others.",
 }
 
 // Advice that needs no evidence.
@@ -47,16 +47,16 @@ const (
 	adviceConnectionsBlocked = "Sign in to the network if it asks for that, or ask its operator which proxy or VPN it " +
 		"requires, and what its rules for ports 80 and 443 are."
 	adviceNoNameserver = "Add a nameserver to /etc/resolv.conf: the file is missing, empty or unreadable."
-	adviceUnpublished  = "Check /etc/hosts, and search and ndots in /etc/resolv.conf: one of them " +
-		"gives programs another address."
+	adviceUnpublished  = "Check /etc/hosts, and the options search and ndots in /etc/resolv.conf: one of them " +
+		"makes programs use another address."
 	adviceIssuer = "If your company inspects TLS, install its CA here and set its issuer in the configuration. If the " +
 		"issuer is a well-known one, update ca-certificates."
 	adviceUnexpectedOutput = "Read the output in the evidence: either the model answers differently, or the expected " +
 		"output is out of date."
-	adviceTLSBlocked = "Look for what blocks port 443 or drops large packets, as the tunnel of a VPN may: try " +
+	adviceTLSBlocked = "Look for what blocks port 443 or drops large packets, for example a VPN tunnel: try " +
 		"ip link set dev NAME mtu 1280."
-	adviceSlowPath = "Check the link first (Wi-Fi, VPN, a busy uplink). If it cannot be faster, give the probe " +
-		"a longer timeout."
+	adviceSlowPath = "Check the link first (Wi-Fi, VPN, a busy uplink). If it cannot be made faster, give the " +
+		"probe a longer timeout."
 	advicePathRejects    = "Ask whoever runs the firewall at the address in the evidence, or use another network."
 	advicePacketLoss     = "Check the link first (Wi-Fi, VPN, cable), then look for packet loss with mtr."
 	adviceRewritingNames = "Use a nameserver that does not rewrite NXDOMAIN: with this one, mistyped names seem to exist."
@@ -70,7 +70,7 @@ func resolverAdvice(r *probe.Result) string {
 	case fromHostsFile(r):
 		return "Remove the name from /etc/hosts."
 	case hasWarning(r, probe.WarnNotAsked):
-		return "Write \"hosts: files dns\" into /etc/nsswitch.conf."
+		return "Set \"hosts: files dns\" in /etc/nsswitch.conf."
 	case host == "127.0.0.53":
 		return "Restart the stub resolver on this host: systemctl restart systemd-resolved; then run resolvectl status."
 	case host == "10.255.255.254":
@@ -92,7 +92,7 @@ func accountAdvice(r *probe.Result) string {
 	case probe.ExecUsageLimit:
 		return "Check the plan's usage page: wait until the limit is reset, or raise it."
 	case probe.ExecRateLimited:
-		return "Wait a few minutes and run less at the same time."
+		return "Wait a few minutes and run fewer agents at the same time."
 	}
 	return "Run codex login as the user the agent runs as."
 }
@@ -103,9 +103,9 @@ func agentAdvice(r *probe.Result) string {
 	}
 	switch r.Class {
 	case probe.ExecNotFound:
-		return "Install it, or set its path in the configuration."
+		return "Install the agent, or set its path in the configuration."
 	case probe.ExecConfigInvalid:
-		return "Correct config.toml at the place shown in the evidence."
+		return "Fix config.toml at the location shown in the evidence."
 	case probe.ExecHomeUnwritable:
 		return "Make CODEX_HOME writable for the user the agent runs as. Files left by root (sudo codex) are the usual " +
 			"reason."

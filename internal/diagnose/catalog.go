@@ -81,14 +81,14 @@ var catalog = [...]About{
 	},
 	Suspended: {
 		Means: "The host was suspended a moment ago. Its network, clock and DNS come back one by one, so failures in " +
-			"these seconds count against nobody.",
+			"these seconds are not judged.",
 	},
 	SelfSandboxed: {
 		Means: "The kernel refuses netwatchd a socket, or only a sandbox's own proxy is reachable. Failures here show " +
 			"nothing about the service, so nothing else is judged.",
 		Owner:    OwnerHost,
 		Severity: Info,
-		Hold:     0, // a fact about this very process: it can neither flap nor heal while it runs
+		Hold:     0, // a fact about this process: it cannot change while the process runs
 		Hides:    everythingAfter(SelfSandboxed),
 	},
 	LocalPolicy: {
@@ -127,8 +127,7 @@ var catalog = [...]About{
 	},
 	Interception: {
 		Means: "Controls return answers that are not theirs, the service's certificate has an untrusted or unexpected " +
-			"issuer, or its name resolves to the address that every made-up name gets: a captive portal, TLS inspection " +
-			"or a resolver that rewrites answers.",
+			"issuer, or the service's name resolves to the address that made-up names get too.",
 		Owner:    OwnerHost,
 		Severity: Ticket,
 		Hold:     2 * time.Minute, // signing in to a captive portal takes a person about a minute
@@ -139,7 +138,7 @@ var catalog = [...]About{
 			"controls, and this host's clock differs from those by an hour or more.",
 		Owner:    OwnerHost,
 		Severity: Ticket,
-		// timesyncd asks again within 32 s of coming back and has set the clock after a few answers
+		// timesyncd queries again within 32 s of coming back and has set the clock after a few answers
 		Hold:  3 * time.Minute,
 		Hides: []Cause{Upstream, UnexpectedAnswer, Stream, Degraded, Inconclusive},
 	},
@@ -166,7 +165,7 @@ var catalog = [...]About{
 			"output, are not as configured. Services change: the configuration may be out of date.",
 		Owner:    OwnerService,
 		Severity: Ticket,
-		// a rolling deployment answers two ways while it lasts; expectations are fixed in working hours
+		// a rolling deployment returns old and new answers while it lasts; expectations are updated in working hours
 		Hold:  15 * time.Minute,
 		Hides: []Cause{Stream},
 	},
@@ -198,8 +197,8 @@ var catalog = [...]About{
 			"wants it reachable there, or a run of the agent failed inside the sandbox.",
 		Owner:    OwnerAgent,
 		Severity: Ticket,
-		// The probe is repeated before this is named at all. Shorter than the hold of any page, because where the host is
-		// fine this alert silences pages.
+		// The probe is repeated before this is named at all. It is shorter than the hold of any page, because this
+		// alert silences pages if the host is healthy.
 		Hold: 2 * time.Minute,
 	},
 	SandboxOpen: {
@@ -207,7 +206,7 @@ var catalog = [...]About{
 			"sandbox closed.",
 		Owner:    OwnerAgent,
 		Severity: Ticket,
-		Hold:     0, // a success is no accident of the network, and each minute open counts
+		Hold:     0, // a success is never an accident of the network, and every minute counts
 	},
 	ResolverDegraded: {
 		Means: "Some of the configured nameservers fail, or return addresses for names that do not exist, but the " +

@@ -25,7 +25,7 @@ var titles = [...]string{
 	Resolver:         "DNS does not work on this host",
 	Interception:     "traffic is intercepted: a captive portal, TLS inspection or a resolver that rewrites answers",
 	Clock:            "this host's clock is wrong, so certificates look expired or not yet valid",
-	EdgeBlocked:      "its CDN blocks this IP address",
+	EdgeBlocked:      "the service's CDN blocks this IP address",
 	Upstream:         "the service is down",
 	UnexpectedAnswer: "the service answers, but not as configured",
 	Stream:           "HTTP works, but streams do not",
@@ -49,7 +49,7 @@ const (
 	titleNoNameserver       = "no nameserver is configured"
 	titlePortal             = "a captive portal or a proxy answers instead of the real sites"
 	titleTLSIntercepted     = "TLS is intercepted: an unrelated site also presents a wrong certificate"
-	titleUnexpectedName     = "its name resolves, but not as configured"
+	titleUnexpectedName     = "the service's name resolves, but not as configured"
 	titleUnexpectedOutput   = "the agent's run succeeds, but its output is not the expected one"
 	titlePolicyForAgent     = "a security policy on this host blocks only the agent's connections"
 	titleTLSBlocked         = "TLS to unrelated sites fails too, while plain HTTP works: the network path is at fault"
@@ -58,7 +58,7 @@ const (
 	titleNothingTried       = "cannot tell: nothing was tried from this host"
 	titleRunInSandbox       = "the agent's run fails only inside its sandbox"
 	titleRunInSandboxToo    = "the agent's run inside the sandbox is denied network access too"
-	titleSandboxToo         = "its sandbox is denied network access too, although it should be open"
+	titleSandboxToo         = "the agent's sandbox is denied network access too, although it should be open"
 	titleFirstNameserver    = "the first nameserver fails, but names still resolve"
 	titleSometimes          = "not always reachable: some attempts of a round fail and others succeed"
 
@@ -70,13 +70,13 @@ func (g *groupedRound) title(f *finding) string {
 	return g.Service + ": " + cmp.Or(f.title, titles[f.cause])
 }
 
-// verb tells how r ended, to be read after its subject: "the service refuses connections".
+// verb says how r ended, to be read after its subject: "the service refuses connections".
 func verb(r *probe.Result) string {
 	switch r.Class {
 	case probe.HTTPServerError:
 		return withStatus("fails with a server error", "fails with status", r.Status)
 	case probe.HTTPUnexpectedStatus:
-		return withStatus("answers with another status", "answers", r.Status)
+		return withStatus("answers with an unexpected status", "answers", r.Status)
 	case probe.TLSDateInvalid:
 		switch {
 		case r.TLS == nil || r.TLS.NotAfter.IsZero():
@@ -122,8 +122,8 @@ var verbs = map[probe.Class]string{
 	probe.HTTPTimedOut:          "accepts requests but does not answer them",
 	probe.HTTPClosed:            "closes connections without an answer",
 	probe.HTTPProtocolError:     "breaks the HTTP protocol",
-	probe.HTTPUnexpectedHeader:  "answers with other headers",
-	probe.HTTPUnexpectedBody:    "answers with another body",
+	probe.HTTPUnexpectedHeader:  "answers with unexpected headers",
+	probe.HTTPUnexpectedBody:    "answers with an unexpected body",
 	probe.HTTPUnauthorized:      "answers 401",
 	probe.HTTPRedirected:        "redirects to another URL",
 	probe.StreamUpgradeRefused:  "upgrade is refused",
@@ -140,7 +140,12 @@ func serviceBehindProxyTitle(direct *probe.Result) string {
 	return serviceTitle(direct) + "; the proxy cannot reach it either"
 }
 
-func unexpectedTitle(r *probe.Result) string { return serviceTitle(r) + ", not as configured" }
+func unexpectedTitle(r *probe.Result) string {
+	if r.Class == probe.HTTPUnexpectedHeader || r.Class == probe.HTTPUnexpectedBody {
+		return serviceTitle(r)
+	}
+	return serviceTitle(r) + ", not as configured"
+}
 
 func streamTitle(r *probe.Result) string { return "HTTP works, but the stream " + verb(r) }
 
@@ -211,9 +216,9 @@ func resolverTitle(g *groupedRound, r *probe.Result) string {
 	case r.Class == probe.DNSFailed && r.RCode != "":
 		words = "fails (" + r.RCode + ")"
 	case !known || r.Class.Layer() != "dns":
-		words = "does not work (" + r.Class.String() + ")"
+		words = "does not work: " + r.Class.String()
 	case hasWarning(r, probe.WarnNotAsked):
-		return "no nameserver is queried for its name"
+		return "this host queries no nameserver for the service's name"
 	}
 	if fromHostsFile(r) {
 		return "/etc/hosts " + words
@@ -246,7 +251,7 @@ func rewritingResolverTitle(g *groupedRound, canary *probe.Result) string {
 }
 
 func rewrittenNameTitle(g *groupedRound, canary *probe.Result) string {
-	return resolverName(g, canary) + " makes up addresses, and made one up for this name"
+	return resolverName(g, canary) + " returns made-up addresses, including one for the service's name"
 }
 
 func otherAddressTitle(g *groupedRound) string {
@@ -254,10 +259,10 @@ func otherAddressTitle(g *groupedRound) string {
 }
 
 func unpublishedAddressTitle(r *probe.Result) string {
-	return "its name resolves to another address here: " + r.Peer + ", which no nameserver returns"
+	return "the service's name resolves here to " + r.Peer + ", which no nameserver returns"
 }
 
-// strayTitle names who returned the address at which the service is not.
+// strayTitle names the source of an address that is not the service's.
 func strayTitle(g *groupedRound, r *probe.Result) string {
 	source := resolverName(g, r)
 	if fromHostsFile(r) {
@@ -274,12 +279,12 @@ func familyTitle(g *groupedRound, family int) string {
 
 func issuerTitle(r *probe.Result) string {
 	if r.TLS == nil || r.TLS.Issuer == "" {
-		return "its certificate has an issuer that is not trusted here"
+		return "the service's certificate has an issuer that is not trusted here"
 	}
 	if r.Class == probe.TLSUnexpectedIssuer {
-		return fmt.Sprintf("its certificate is issued by %q, which is not the expected issuer", r.TLS.Issuer)
+		return fmt.Sprintf("the service's certificate is issued by %q, which is not the expected issuer", r.TLS.Issuer)
 	}
-	return fmt.Sprintf("its certificate is issued by %q, which is not trusted here", r.TLS.Issuer)
+	return fmt.Sprintf("the service's certificate is issued by %q, which is not trusted here", r.TLS.Issuer)
 }
 
 func signInTitle(r *probe.Result) string {
@@ -295,7 +300,7 @@ func clockTitle(skew time.Duration) string {
 
 func edgeTitle(r *probe.Result) string {
 	if r.Class == probe.HTTPRateLimited {
-		return "its CDN rate-limits this IP address (429)"
+		return "the service's CDN rate-limits this IP address (429)"
 	}
 	return titles[EdgeBlocked] + withStatus("", " with status", r.Status)
 }
@@ -325,7 +330,7 @@ func agentTitle(r *probe.Result) string {
 	}
 	switch r.Class {
 	case probe.ExecNotFound:
-		return "the agent is not installed, or not in PATH"
+		return "the agent is not installed, or not on the PATH"
 	case probe.ExecStartFailed:
 		return "the agent cannot be started"
 	case probe.ExecConfigInvalid:
@@ -337,7 +342,7 @@ func agentTitle(r *probe.Result) string {
 	case probe.ExecKilled:
 		return "the agent's run was killed"
 	case probe.ExecTimedOut:
-		return "the agent's run does not end, although the service answers"
+		return "the agent's run timed out, although the service answers"
 	case probe.ExecUnexpectedExit:
 		return "the agent's run fails, although the service answers"
 	}
@@ -368,14 +373,15 @@ func unexplainedTitle(g *groupedRound, r *probe.Result) string {
 	case r.Class == probe.Unknown:
 		return "cannot tell: " + what + " failed with an unknown error"
 	case r.Class == probe.TLSDateInvalid:
-		return "cannot tell: its certificate looks expired or not valid yet, and nothing shows whether this host's " +
-			"clock is right"
+		return "cannot tell: the service's certificate looks expired or not valid yet, and nothing shows whether this " +
+			"host's clock is right"
 	case isNameFailure(r):
-		return "cannot tell: its name does not resolve, and nothing shows whether the resolver or the service is at fault"
+		return "cannot tell: the service's name does not resolve, and nothing shows whether the resolver or the service " +
+			"is at fault"
 	case g.reachedControl() == nil:
 		return failed + ", and no control was reached"
 	case g.isViaUnprovenProxy(r):
-		return failed + ", and no control was reached through its proxy"
+		return failed + ", and no control was reached through the same proxy"
 	}
 	return failed
 }
