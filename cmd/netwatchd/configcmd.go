@@ -28,6 +28,9 @@ func (a *app) configCommand() *cobra.Command {
 				if err := c.Secrets(); err != nil {
 					return err
 				}
+				for _, warning := range c.Warnings() {
+					fmt.Fprintf(a.errs, "warning: %s\n", warning)
+				}
 				probes := 0
 				for _, s := range c.Services {
 					probes += len(s.Probes)

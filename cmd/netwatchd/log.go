@@ -14,18 +14,24 @@ import (
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/ledger"
 	"netwatchd/internal/probe"
+	"netwatchd/internal/redact"
 	"netwatchd/internal/watch"
 )
 
-// newLogger writes text on a terminal and JSON everywhere else, unless the configuration sets a format.
+// newLogger writes text on a terminal and JSON everywhere else, unless the configuration sets a format. Secrets are
+// removed from everything it writes.
 func newLogger(c config.Log, w io.Writer) *slog.Logger {
+	return slog.New(redact.Handler(logHandler(c, w)))
+}
+
+func logHandler(c config.Log, w io.Writer) slog.Handler {
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(c.Level)) // validated with the configuration
 	if c.Format == "text" || c.Format == "auto" && isTerminal(w) {
 		o := &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: !isTerminal(w)}
-		return slog.New(tint.NewTextHandler(w, o))
+		return tint.NewTextHandler(w, o)
 	}
-	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level}))
+	return slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level})
 }
 
 func isTerminal(w io.Writer) bool {

@@ -9,6 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"netwatchd/internal/config"
+	"netwatchd/internal/redact"
+	"netwatchd/internal/strictyaml"
 )
 
 // Exit codes. Scripts rely on them, and so does an agent that runs `netwatchd check`.
@@ -61,9 +63,18 @@ func execute(ctx context.Context, args []string, in io.Reader, out, errs io.Writ
 		exit = &exitError{exitUsage, err}
 	}
 	if exit.err != nil {
-		fmt.Fprintf(errs, "netwatchd: %v\n", exit.err)
+		fmt.Fprintf(errs, "netwatchd: %s\n", messageOf(exit.err))
 	}
 	return exit.code
+}
+
+// messageOf returns err as text without secrets. An error in the configuration has none: it says where a secret
+// belongs, which looks like one.
+func messageOf(err error) string {
+	if _, ok := errors.AsType[*strictyaml.Error](err); ok {
+		return err.Error()
+	}
+	return redact.String(err.Error())
 }
 
 func (a *app) rootCommand() *cobra.Command {
@@ -94,4 +105,10 @@ usage or configuration error.`,
 }
 
 // load reads the configuration file and applies flags and environment variables.
-func (a *app) load() (*config.Config, error) { return config.Load("", a.overrides) }
+func (a *app) load() (*config.Config, error) {
+	c, err := config.Load("", a.overrides)
+	if err == nil {
+		redact.Know("configuration", c.PlainSecrets()...)
+	}
+	return c, err
+}

@@ -51,13 +51,18 @@ func decodeStatuses(n *strictyaml.Node) []int {
 }
 
 // decodeHeaders reads a mapping of names to values, sorted by name. Viper is not used because it lower-cases keys.
-func decodeHeaders(n *strictyaml.Node) []Header {
-	f := n.Mapping("names to values")
+func decodeHeaders(n *strictyaml.Node) []Header { return headersOf(n.Mapping("names to values")) }
+
+func checkHeaderName(name string, at *strictyaml.Node) {
+	if !httpguts.ValidHeaderFieldName(name) {
+		at.Errorf("is not a valid header name: use letters, digits and hyphens")
+	}
+}
+
+func headersOf(f strictyaml.Fields) []Header {
 	var headers []Header
 	for name, at := range f {
-		if !httpguts.ValidHeaderFieldName(name) {
-			at.Errorf("is not a valid header name: use letters, digits and hyphens")
-		}
+		checkHeaderName(name, at)
 		h := Header{Name: name}
 		strictyaml.Fields{name: at}.Text(name, &h.Value, func(s string) error {
 			if !httpguts.ValidHeaderFieldValue(s) {

@@ -64,7 +64,7 @@ func (d *decoder) receiver(n *strictyaml.Node, extraKeys []string) Receiver {
 		r.Labels = decodeLabels(at, r.Labels)
 	}
 	if at, ok := f.Has("headers"); ok {
-		r.Headers = decodeReceiverHeaders(at)
+		d.receiverHeaders(at, &r)
 	}
 	d.credentials(n, f, &r.Credentials)
 	if at, ok := f.Has("tls"); ok {
@@ -101,9 +101,11 @@ func decodeLabels(n *strictyaml.Node, defaults []Label) []Label {
 	return labels
 }
 
-// decodeReceiverHeaders reads headers, except for secrets and those that the protocol sets.
-func decodeReceiverHeaders(n *strictyaml.Node) []Header {
-	for name, at := range n.Mapping("names to values") {
+// receiverHeaders reads headers, except for those that have a key of their own and those that the protocol sets. The
+// value of a header is text, or the file or environment variable that holds it.
+func (d *decoder) receiverHeaders(n *strictyaml.Node, r *Receiver) {
+	headers := n.Mapping("names to values")
+	for name, at := range headers {
 		switch lower := strings.ToLower(name); {
 		case lower == "authorization":
 			at.Errorf("must not hold a secret: use basic_auth, bearer_token_file or bearer_token_env")
@@ -111,8 +113,18 @@ func decodeReceiverHeaders(n *strictyaml.Node) []Header {
 			strings.HasPrefix(lower, "content-"), strings.HasPrefix(lower, "x-prometheus-remote-"):
 			at.Errorf("is set by the protocol: remove it")
 		}
+		if at.IsMapping() {
+			h := KeyHeader{Name: name}
+			if d.secret(at.Object("file", "env"), "file", "env", &h.Credentials) != 1 {
+				at.Errorf("needs either a file or an environment variable: write {file: /path} or {env: NAME}")
+			}
+			r.KeyHeaders = append(r.KeyHeaders, h)
+			delete(headers, name)
+			checkHeaderName(name, at)
+		}
 	}
-	return decodeHeaders(n)
+	slices.SortFunc(r.KeyHeaders, func(a, b KeyHeader) int { return strings.Compare(a.Name, b.Name) })
+	r.Headers = headersOf(headers)
 }
 
 func (d *decoder) credentials(n *strictyaml.Node, f strictyaml.Fields, c *Credentials) {

@@ -27,9 +27,16 @@ type Receiver struct {
 	Protocol    string        // remote write: AnyProtocol, RemoteWrite2 or RemoteWrite1
 	Labels      []Label       // added to every series without a label of that name; sorted by name
 	Headers     []Header
+	KeyHeaders  []KeyHeader // headers that hold a secret
 	Credentials Credentials
 	CAFile      string // PEM; empty: the system's
 	Queue       int64  // limit of the queue in bytes
+}
+
+// A KeyHeader is a header whose value is a secret.
+type KeyHeader struct {
+	Name string
+	Credentials
 }
 
 // A Label is added to a series.
@@ -74,9 +81,14 @@ func (c Credentials) Secret() (string, error) {
 func (c *Config) Secrets() error {
 	var faults []strictyaml.Fault
 	for _, r := range slices.Concat(c.Push.RemoteWrite, c.Push.OTLP) {
+		path := "push: " + strictyaml.Quote(r.Name)
 		if _, err := r.Credentials.Secret(); err != nil {
-			path := "push: " + strictyaml.Quote(r.Name)
 			faults = append(faults, strictyaml.Fault{File: c.Path, Path: path, Message: err.Error()})
+		}
+		for _, h := range r.KeyHeaders {
+			if _, err := h.Secret(); err != nil {
+				faults = append(faults, strictyaml.Fault{File: c.Path, Path: path + ": headers." + h.Name, Message: err.Error()})
+			}
 		}
 	}
 	if len(faults) > 0 {

@@ -60,7 +60,7 @@ const receivers = `
 push:
   remote_write:
     - {name: a, url: "https://a.example/w?x=1", interval: 1m, timeout: 2s, protocol: "1.0", labels: {instance: "", Site: Ulm, team: "1"},
-       headers: {X-Scope-OrgID: "7"}, basic_auth: {username: u, password_file: /etc/netwatchd/push.password}, queue: {size: 3GiB}}
+       headers: {X-Scope-OrgID: "7", X-Api-Key: {env: PUSH_TOKEN}, X-Other-Key: {file: /etc/netwatchd/push.password}}, basic_auth: {username: u, password_file: /etc/netwatchd/push.password}, queue: {size: 3GiB}}
     - {name: b, url: "http://b.example/w", bearer_token_env: PUSH_TOKEN, queue: {size: 1500KiB}}
   otlp:
     - {name: c, url: "http://c.example/v1/metrics", bearer_token_file: /etc/netwatchd/push.password}
@@ -119,6 +119,8 @@ func TestSecretsThatCannotBeRead(t *testing.T) {
 	err := c.Secrets()
 	for _, want := range []string{
 		`push: "a": cannot read /etc/netwatchd/push.password: no such file: check the path`,
+		`push: "a": headers.X-Api-Key: environment variable PUSH_TOKEN is not set: set it for the netwatchd process`,
+		`push: "a": headers.X-Other-Key: cannot read /etc/netwatchd/push.password: no such file: check the path`,
 		`push: "b": environment variable PUSH_TOKEN is not set: set it for the netwatchd process`,
 		`push: "c": cannot read /etc/netwatchd/push.password: no such file: check the path`,
 	} {

@@ -11,18 +11,50 @@ import (
 
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/probe"
+	"netwatchd/internal/redact"
 	"netwatchd/internal/strictyaml"
 )
 
-// Show writes the complete configuration, including every default, as YAML that loads to the same configuration. It
-// contains no secret: of a proxy that was read from a file, only the file name is shown.
+// Show writes the complete configuration, including every default, as YAML. If it has no secret, the YAML loads to the
+// same configuration. In place of a secret stands [redact.Mark]; of one that was read from a file, the file's name.
 func (c *Config) Show(w io.Writer) error {
+	var document yaml.Node
+	if err := document.Encode(c.shown()); err != nil {
+		return err
+	}
+	redactNode("", &document)
 	e := yaml.NewEncoder(w)
 	e.SetIndent(2)
-	if err := e.Encode(c.shown()); err != nil {
+	if err := e.Encode(&document); err != nil {
 		return err
 	}
 	return e.Close()
+}
+
+// redactNode removes secrets from every text of a node. Each new key of the configuration passes here.
+func redactNode(key string, n *yaml.Node) {
+	switch n.Kind {
+	case yaml.MappingNode:
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			redactNode(n.Content[i].Value, n.Content[i+1])
+		}
+	case yaml.SequenceNode:
+		texts := make([]string, len(n.Content))
+		for i, item := range n.Content {
+			texts[i] = item.Value
+		}
+		clean, _ := redact.Args(texts)
+		for i, item := range n.Content {
+			if item.Kind == yaml.ScalarNode && clean[i] != item.Value {
+				item.SetString(clean[i])
+			}
+			redactNode(key, item)
+		}
+	case yaml.ScalarNode:
+		if clean := redact.Named(key, n.Value); n.Tag == "!!str" && clean != n.Value {
+			n.SetString(clean)
+		}
+	}
 }
 
 // shown is a mapping with its keys in order.
@@ -175,6 +207,9 @@ func (r Receiver) shown(remoteWrite bool) shown {
 	}
 	for _, h := range r.Headers {
 		headers = append(headers, entry{h.Name, h.Value})
+	}
+	for _, h := range r.KeyHeaders {
+		headers = append(headers, entry{h.Name, shown{}.addIf(h.File != "", "file", h.File).addIf(h.Variable != "", "env", h.Variable)})
 	}
 	c := r.Credentials
 	basic := shown{{"username", c.Username}}.

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"compress/gzip"
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"net/http"
@@ -20,6 +21,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"netwatchd/internal/config"
+	"netwatchd/internal/redact"
 )
 
 // otlp sends by the OpenTelemetry protocol, as protobuf over HTTP
@@ -74,7 +76,7 @@ func (s *otlp) send(ctx context.Context, snapshots []snapshot) (int, error) {
 	var text bytes.Buffer
 	_, _ = text.ReadFrom(answer.Body) // reads from memory: cannot fail
 	if answer.StatusCode != http.StatusOK {
-		return 0, s.transport.classify(fmt.Errorf("the response is %s: %.200s", answer.Status, text.Bytes()))
+		return 0, s.transport.classify(fmt.Errorf("the response is %s: %s", answer.Status, redact.Quote(text.String(), quoteLimit)))
 	}
 	var reply collectorpb.ExportMetricsServiceResponse
 	if err := proto.Unmarshal(text.Bytes(), &reply); err != nil {
@@ -83,7 +85,7 @@ func (s *otlp) send(ctx context.Context, snapshots []snapshot) (int, error) {
 	if part := reply.PartialSuccess; part.GetRejectedDataPoints() > 0 {
 		// A histogram point counts as many samples, and the response does not tell which points were rejected: this
 		// is an estimate.
-		return max(0, samples-int(part.RejectedDataPoints)), &permanentError{answer.StatusCode, fmt.Errorf("%s", part.GetErrorMessage())}
+		return max(0, samples-int(part.RejectedDataPoints)), &permanentError{answer.StatusCode, errors.New(redact.Quote(part.GetErrorMessage(), quoteLimit))}
 	}
 	return samples, nil
 }

@@ -176,3 +176,19 @@ func TestLargeFamilies(t *testing.T) {
 		t.Errorf("entries (-want +got):\n%s", diff)
 	}
 }
+
+// An upgrade between two snapshots may have changed the type of a metric. Each type is sent as a metric of its own.
+func TestATypeThatChanged(t *testing.T) {
+	gauge := up(noon)[0]
+	histogram := snapshot{gauge.at + 1000, []*dto.MetricFamily{{Name: gauge.families[0].Name, Type: dto.MetricType_HISTOGRAM.Enum(),
+		Metric: []*dto.Metric{{Histogram: &dto.Histogram{SampleCount: new(uint64(1)), SampleSum: new(2.0)}}}}}}
+	empty := snapshot{gauge.at + 2000, []*dto.MetricFamily{
+		{Name: new("h"), Type: dto.MetricType_HISTOGRAM.Enum(), Metric: []*dto.Metric{{}}},
+		{Name: new("s"), Type: dto.MetricType_SUMMARY.Enum(), Metric: []*dto.Metric{{}}},
+		{Name: new("c"), Type: dto.MetricType_COUNTER.Enum(), Metric: []*dto.Metric{{}}},
+	}}
+	samples, _, err := new(otlp).encode([]snapshot{gauge, histogram, empty})
+	if err != nil || samples == 0 {
+		t.Errorf("%d samples, %v", samples, err)
+	}
+}

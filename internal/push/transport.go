@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"netwatchd/internal/config"
+	"netwatchd/internal/redact"
 )
 
 // A transport sends requests to one receiver, with credentials and headers, and keeps the outcome of the latest one.
@@ -69,6 +70,12 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err := t.authorize(r); err != nil {
 		return nil, err
 	}
+	return t.answer(r)
+}
+
+// answer makes the request. A server may repeat the request, or anything else, in what it calls an error: secrets are
+// removed before any text of the response is shortened or quoted.
+func (t *transport) answer(r *http.Request) (*http.Response, error) {
 	answer, err := t.base.RoundTrip(r)
 	if err != nil {
 		return nil, err
@@ -78,23 +85,42 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the response: %w", err)
 	}
+	if answer.StatusCode/100 != 2 {
+		answer.Status, body = redact.Quote(answer.Status, quoteLimit), []byte(redact.Quote(string(body), quoteLimit))
+	}
 	answer.Body = io.NopCloser(bytes.NewReader(body))
 	t.status, t.retryAfter = answer.StatusCode, t.parseRetryAfter(answer.Header.Get("Retry-After"))
 	return answer, nil
 }
 
-// authorize reads the credentials for each request, because they may be rotated.
+// quoteLimit bounds what is quoted of a response.
+const quoteLimit = 200
+
+// authorize reads the credentials for each request, because they may be rotated, and makes them known as secrets before
+// they are sent.
 func (t *transport) authorize(r *http.Request) error {
 	c := t.conf.Credentials
 	secret, err := c.Secret()
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
+	}
+	secrets := []string{secret}
+	switch {
 	case c.Username != "":
 		r.SetBasicAuth(c.Username, secret)
+		secrets = append(secrets, c.Username+":"+secret)
 	case secret != "":
 		r.Header.Set("Authorization", "Bearer "+secret)
 	}
+	for _, h := range t.conf.KeyHeaders {
+		key, err := h.Secret()
+		if err != nil {
+			return err
+		}
+		r.Header.Set(h.Name, key)
+		secrets = append(secrets, key)
+	}
+	redact.Know("push "+t.conf.Name, secrets...)
 	return nil
 }
 

@@ -2,7 +2,6 @@ package redact
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"net/url"
 	"os"
 	"slices"
@@ -92,17 +91,12 @@ func secretsOf(environment []string) (all []string) {
 		}
 	}
 	all = slices.DeleteFunc(all, func(secret string) bool { return len(secret) < ownLength })
-	for _, secret := range slices.Clone(all) {
-		quoted, _ := json.Marshal(secret) // a string never fails
-		all = append(all, strings.Trim(string(quoted), `"`), url.QueryEscape(secret), url.PathEscape(secret))
-	}
-	slices.SortFunc(all, func(a, b string) int { return len(b) - len(a) }) // one may be a part of another
-	return slices.Compact(all)
+	return formsOf(all)
 }
 
 func withoutOwn(text string) string {
 	for _, secret := range own() {
 		text = strings.ReplaceAll(text, secret, Mark)
 	}
-	return text
+	return withoutKnown(text)
 }

@@ -65,6 +65,9 @@ func (n *Node) IsEmptyList() bool {
 // Value is a scalar as written in the file; empty for a list or a mapping.
 func (n *Node) Value() string { return n.yaml.Value }
 
+// IsMapping reports whether n is a mapping.
+func (n *Node) IsMapping() bool { return n.yaml.Kind == yaml.MappingNode }
+
 // String is the path to n: `services[0].probes[1] "head": interval`. Only the innermost name is shown.
 func (n *Node) String() string {
 	var b strings.Builder
