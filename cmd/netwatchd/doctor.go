@@ -20,7 +20,7 @@ doctor changes nothing and costs no tokens.
 
 Run it as the user whose agent is watched.
 
-Exit code: 0 no fault, 1 a fault, 2 a check could not be completed, 3 usage or
+Exit code: 0 no fault, 1 a fault, 2 a check is inconclusive, 3 usage or
 configuration error.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -81,7 +81,7 @@ func (a *app) noteCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "note ID TEXT",
 		Short:   "Add a note to an incident",
-		Long:    "Add a note to an incident. It appears in the incident record. The daemon may keep running.\n\n" + idHelp,
+		Long:    "Add a note to an incident. It appears in the full report of the incident. The daemon may keep running.\n\n" + idHelp,
 		Example: `  netwatchd incidents note latest "the VPN was reconnecting"`,
 		Args:    cobra.MinimumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -108,11 +108,11 @@ func (a *app) explainCommand() *cobra.Command {
 	var bundle string
 	cmd := &cobra.Command{
 		Use:   "explain ID",
-		Short: "Print the record of an incident",
-		Long: `Print the record of an incident: scope, runtime, the agent's configuration
-without secrets, symptom, verdict and evidence, timeline, backtest, and what
-to do. The output is Markdown or JSON; --bundle writes both to one file for a
-bug report.
+		Short: "Print the full report of an incident",
+		Long: `Print the full report of an incident: scope, runtime, the agent's
+configuration without secrets, symptom, verdict and evidence, timeline,
+backtest, and what to do. The output is Markdown or JSON; --bundle writes both
+to one file for a bug report.
 
 ` + idHelp,
 		Example: `  netwatchd explain latest
@@ -139,7 +139,7 @@ bug report.
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print the record as JSON")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the report as JSON")
 	cmd.Flags().StringVar(&bundle, "bundle", "",
 		"write Markdown, JSON and version to this new tar.gz `file`; - means standard output")
 	return cmd

@@ -119,7 +119,7 @@ type attemptFlags struct {
 }
 
 func (f *attemptFlags) bind(fs *pflag.FlagSet) {
-	fs.DurationVar(&f.p.Timeout, "timeout", 5*time.Second, "time limit of the attempt, without --hold")
+	fs.DurationVar(&f.p.Timeout, "timeout", 5*time.Second, "time limit of the attempt, not counting --hold")
 	fs.StringSliceVar(&f.nameservers, "nameserver", nil,
 		"query the nameserver at this `ip:port` instead of the system's; may be repeated")
 	fs.StringSliceVar(&f.p.Types, "type", []string{"A", "AAAA"}, "dns: record `types` to query")

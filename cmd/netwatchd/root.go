@@ -88,8 +88,8 @@ agent's own sandbox.
 Without a configuration it watches OpenAI Codex. "netwatchd check" checks
 once; "netwatchd run" monitors continuously.
 
-Exit codes of check, probe and status: 0 healthy, 1 fault, 2 inconclusive, 3
-usage or configuration error.`,
+Exit codes of check and status: 0 healthy, 1 fault, 2 inconclusive, 3 usage or
+configuration error.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,

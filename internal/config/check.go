@@ -27,7 +27,7 @@ const nameLimit = 64
 func checkName(s string) error {
 	switch {
 	case s == "":
-		return errors.New("is empty: write a name, it becomes a metric label")
+		return errors.New("is empty: write a name (it becomes a metric label)")
 	case len(s) > nameLimit:
 		return fmt.Errorf("is %d characters long: use at most %d", len(s), nameLimit)
 	case !nameShape.MatchString(s):

@@ -207,7 +207,7 @@ func checkPlainCommand(n *strictyaml.Node, f strictyaml.Fields, b *Probe) {
 	}
 	for _, key := range []string{"codex", "prompt"} {
 		if at, ok := f.Has(key); ok {
-			at.Errorf("applies only to preset codex: set preset: codex, or remove the key")
+			at.Errorf("applies only to the codex preset: add preset: codex, or remove the key")
 		}
 	}
 }

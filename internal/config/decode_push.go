@@ -40,7 +40,7 @@ func (d *decoder) receivers(n *strictyaml.Node, taken map[string]int, extraKeys 
 	n.Named(func(item *strictyaml.Node) string {
 		r := d.receiver(item, extraKeys)
 		if line, dup := taken[r.Name]; dup && r.Name != "" {
-			item.Errorf("duplicate name, first on line %d: choose another, it names the queue directory", line)
+			item.Errorf("duplicate name, first on line %d: choose another (it names the queue directory)", line)
 		}
 		all, lines[r.Name] = append(all, r), item.Line()
 		return r.Name

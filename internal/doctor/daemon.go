@@ -145,12 +145,14 @@ func (e *examination) running(context.Context) []Finding {
 			"it has another configuration, or it is starting", e.other.pid, account(e.other.uid), a.address),
 			run("netwatchd doctor --config.file=FILE # the daemon's configuration"))
 	case a.free:
-		start := "netwatchd run"
+		start, address := "netwatchd run", "no listen address is configured"
+		if a.address != "" {
+			address = "nothing listens at " + a.address
+		}
 		if e.own.load == "loaded" {
 			start = e.own.command("start")
 		}
-		return one(check, Fault, "not running; "+cmp.Or(a.address, "no listen address is configured, so none")+" is free",
-			run(start))
+		return one(check, Fault, "not running; "+address, run(start))
 	}
 	return one(check, Fault, fmt.Sprintf("%s is in use by another program (%s)%s", a.address, a.failure, e.windowsHint()),
 		write(e.configFile(), fmt.Sprintf("web: {listen: [%q]}", e.nextPort())))

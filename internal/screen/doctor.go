@@ -36,7 +36,7 @@ func (p *printer) finding(f doctor.Finding, width int) {
 	m, check := p.mark(outcomeMarks[f.Outcome]), f.Check
 	message := p.sanitize(f.Message, textLimit)
 	if f.Outcome == doctor.Unknown {
-		message = "not checked: " + message
+		message = "inconclusive: " + message
 	}
 	indent := width + 4
 	for i, words := range wrap(message, p.width()-indent) {
@@ -50,7 +50,7 @@ func (p *printer) finding(f doctor.Finding, width int) {
 	}
 }
 
-// change is meant to be copied: it is neither wrapped nor shortened.
+// change writes a change neither wrapped nor shortened, so that it can be copied.
 func (p *printer) change(c doctor.Change) {
 	where := "run:"
 	if c.File != "" {
@@ -72,7 +72,7 @@ func summed(count map[doctor.Outcome]int) (ladder.Mark, string) {
 		outcome    doctor.Outcome
 		noun, rest string
 	}{
-		{doctor.Fault, "problem", ""}, {doctor.Unknown, "check", " could not run"}, {doctor.Advice, "suggestion", ""},
+		{doctor.Fault, "problem", ""}, {doctor.Unknown, "check", " inconclusive"}, {doctor.Advice, "suggestion", ""},
 	} {
 		if n := count[part.outcome]; n > 0 {
 			parts = append(parts, humanize.Count(n, part.noun)+part.rest)

@@ -52,7 +52,7 @@ list:
 file.yaml:6: list[1] "second": count: is the text "three": write a whole number from 1 to 10
 file.yaml:7: list[2] "first": duplicate name, first on line 5: choose another
 file.yaml:7: list[2] "first": on: is the text "yes": write true or false
-file.yaml:8: list[3]: has no name: add one, it becomes a metric label
+file.yaml:8: list[3]: has no name: add one (it becomes a metric label)
 file.yaml:8: list[3].count: is 30: write a whole number from 1 to 10`
 	if diff := cmp.Diff(want, (&Error{faults}).Error()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -88,7 +88,7 @@ func (f Fields) Duration(key string, d *time.Duration, atLeast time.Duration) bo
 	case err != nil:
 		n.Errorf("%v", err)
 	case read < 0:
-		n.Errorf("%s is negative: write a duration, like 30s", n.yaml.Value)
+		n.Errorf("%s is negative: write a positive duration, like 30s", n.yaml.Value)
 	case read < atLeast:
 		n.Errorf("%s is too short: write at least %s", n.yaml.Value, FormatDuration(atLeast))
 	default:

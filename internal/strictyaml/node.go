@@ -198,7 +198,7 @@ func (n *Node) merge(f Fields, value *yaml.Node, depth int) {
 			n.merge(f, one, depth+1)
 		}
 	default:
-		n.Errorf("merges %s: a merge key (<<) needs the anchor of a mapping", describe(value))
+		n.Errorf("merges %s: give the merge key (<<) the alias of a mapping", describe(value))
 	}
 }
 
@@ -240,7 +240,7 @@ func (n *Node) ReadName(f Fields, check func(string) error) string {
 	if _, ok := f["name"]; ok {
 		f.Text("name", &n.name, check)
 	} else if f != nil {
-		n.Errorf("has no name: add one, it becomes a metric label")
+		n.Errorf("has no name: add one (it becomes a metric label)")
 	}
 	return n.name
 }
