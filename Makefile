@@ -101,10 +101,7 @@ bench: build ## run micro-benchmarks, then ten thousand DNS probes a second on o
 	@go test -run '^$$' -bench . -benchmem $$(go list ./... | grep -v /hack/)
 	@go run ./internal/lab/bench -netwatchd bin/netwatchd $(BENCHFLAGS)
 
-lint: $(cache)/bin/golangci-lint ## gofmt, go vet, go fix, golangci-lint (builds it first: some minutes)
-	@unformatted=$$(git ls-files -co --exclude-standard '*.go' | xargs gofmt -l); \
-	  [ -z "$$unformatted" ] || { echo "gofmt -w these: $$unformatted"; exit 1; }
-	@go vet ./...
+lint: $(cache)/bin/golangci-lint ## go fix and golangci-lint, which also runs gofmt and go vet (builds it first: some minutes)
 	@go fix -diff ./...
 	@$(cache)/bin/golangci-lint run ./...
 

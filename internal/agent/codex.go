@@ -27,8 +27,8 @@ const (
 
 // The ways a run reaches the service.
 const (
-	isolatedProvider = "isolated" // a provider entry of ours, with retries off
-	builtinProviderName  = "builtin"  // codex's own, with its retries: one run may send thirty requests where one would do
+	isolatedProvider    = "isolated" // a provider entry of ours, with retries off
+	builtinProviderName = "builtin"  // codex's own, with its retries: one run may send thirty requests where one would do
 )
 
 // Codex is a prober that has the agent answer one short prompt. It costs tokens.
