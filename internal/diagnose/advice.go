@@ -57,8 +57,10 @@ const (
 		"ip link set dev NAME mtu 1280."
 	adviceSlowPath = "Check the link first (Wi-Fi, VPN, a busy uplink). If it cannot be made faster, give the " +
 		"probe a longer timeout."
-	advicePathRejects    = "Ask whoever runs the firewall at the address in the evidence, or use another network."
-	advicePacketLoss     = "Check the link first (Wi-Fi, VPN, cable), then look for packet loss with mtr."
+	advicePathRejects = "Ask whoever runs the firewall at the address in the evidence, or use another network."
+	advicePacketLoss  = "Check the link first (Wi-Fi, VPN, cable), then look for packet loss with mtr."
+	adviceShortage    = "Find what holds the descriptors or the memory (ss -s, lsof -p PID, free -m) and end it, or " +
+		"raise LimitNOFILE= or MemoryMax= of the unit."
 	adviceRewritingNames = "Use a nameserver that does not rewrite NXDOMAIN: with this one, mistyped names seem to exist."
 	adviceClosedAsWanted = "Nothing is broken: allow network access for a run if its task needs it."
 )

@@ -18,6 +18,10 @@ type groupedRound struct {
 	direct      []*probe.Result // the same without the system's resolver and proxy
 	sandbox     []*probe.Result // the same inside the agent's sandbox
 
+	// noEvidence holds what could not be tried, and comparisons that failed with an unknown error. They show nothing,
+	// so they are in no other group: no rule sees them but the gates to Inconclusive.
+	noEvidence []*probe.Result
+
 	failing   []*probe.Result // of service: failed, and not tolerated
 	tolerated []*probe.Result // of service: failed, while the same thing worked in another way
 }
@@ -29,7 +33,8 @@ func group(round Round) *groupedRound {
 		group := g.groupOf(r)
 		*group = append(*group, r)
 	}
-	for _, group := range [][]*probe.Result{g.hostChecks, g.controls, g.nameservers, g.service, g.direct, g.sandbox} {
+	for _, group := range [][]*probe.Result{g.hostChecks, g.controls, g.nameservers, g.service, g.direct, g.sandbox,
+		g.noEvidence} {
 		if len(group) > 1 {
 			slices.SortFunc(group, compareResults)
 		}
@@ -50,7 +55,9 @@ func (g *groupedRound) groupOf(r *probe.Result) *[]*probe.Result {
 	switch {
 	case r.Role == probe.OfHost:
 		return &g.hostChecks
-	case r.Role == probe.ControlByName || r.Role == probe.ControlByAddress:
+	case isUntried(r), isInexplicable(r) && r.Role != probe.OfService:
+		return &g.noEvidence
+	case isControl(r):
 		return &g.controls
 	case r.Role != probe.OfService:
 		return &g.nameservers
@@ -77,7 +84,7 @@ func rung(r *probe.Result) int {
 	switch {
 	case r.Role == probe.OfHost:
 		return 0
-	case r.Role == probe.ControlByName || r.Role == probe.ControlByAddress:
+	case isControl(r):
 		return 2
 	case r.Role != probe.OfService || r.Kind == probe.KindDNS:
 		return 1
@@ -156,6 +163,11 @@ func (g *groupedRound) failedHostCheck(name string) *probe.Result {
 // reachedControl returns a control that gave its known answer in this round. Without one nothing pages.
 func (g *groupedRound) reachedControl() *probe.Result { return first(g.controls, isOK) }
 
+// hasControls reports whether controls were part of the round, tried or not.
+func (g *groupedRound) hasControls() bool {
+	return len(g.controls) > 0 || first(g.noEvidence, isControl) != nil
+}
+
 // nameserver returns the first lookup of that vantage and role that matches.
 func (g *groupedRound) nameserver(from probe.Vantage, role probe.Role, match func(*probe.Result) bool) *probe.Result {
 	return first(g.nameservers, func(r *probe.Result) bool { return r.Vantage == from && r.Role == role && match(r) })
@@ -168,6 +180,18 @@ func (g *groupedRound) failure(match func(*probe.Result) bool) *probe.Result {
 
 func (g *groupedRound) failureOf(classes ...probe.Class) *probe.Result {
 	return g.failure(func(r *probe.Result) bool { return isNetworkProbe(r) && slices.Contains(classes, r.Class) })
+}
+
+// untriedProbe returns a probe of the service that could not be tried from the host and matches.
+func (g *groupedRound) untriedProbe(match func(*probe.Result) bool) *probe.Result {
+	return first(g.noEvidence, func(r *probe.Result) bool {
+		return r.Role == probe.OfService && r.Vantage == probe.FromHost && match(r)
+	})
+}
+
+// shortage returns an attempt for which this host had no descriptors, sockets or memory left.
+func (g *groupedRound) shortage() *probe.Result {
+	return first(g.noEvidence, func(r *probe.Result) bool { return r.Class == probe.LocalResources })
 }
 
 // firstNetworkFailure returns the failed network probe on the lowest rung: a run of the agent does not count.
@@ -186,9 +210,9 @@ func (g *groupedRound) serviceReached() *probe.Result {
 }
 
 // bestSuccess returns the attempt that shows best that the service is healthy from the host, if no network probe
-// fails.
+// fails or is left untried.
 func (g *groupedRound) bestSuccess() *probe.Result {
-	if g.firstNetworkFailure() != nil {
+	if g.firstNetworkFailure() != nil || g.untriedProbe(isNetworkProbe) != nil {
 		return nil
 	}
 	for _, kind := range []probe.Kind{probe.KindHTTP, probe.KindStream, probe.KindDNS} {

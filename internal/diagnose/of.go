@@ -112,15 +112,16 @@ func (g *groupedRound) missing(f *finding) []string {
 		}
 	}
 	unsure := f.cause == Inconclusive
-	note("host", f.cause == SelfSandboxed || len(g.service) == 0)
+	note("host", f.cause == SelfSandboxed || len(g.service) == 0 && g.untriedProbe(isNetworkProbe) == nil)
 	unproven := unsure && g.failure(g.isViaUnprovenProxy) != nil
-	note("controls", unproven || g.reachedControl() == nil && (unsure || len(g.controls) > 0))
+	note("controls", unproven || g.reachedControl() == nil && (unsure || g.hasControls()))
 	note("time", unsure && g.failure(timedOutTooSoon) != nil)
 	note("direct", unsure && g.failure(isNameFailure) != nil)
 	_, dated := g.clockSkew()
 	note("date", unsure && g.failureOf(probe.TLSDateInvalid) != nil && !dated)
-	note("http", unsure && len(g.service) > 0 &&
-		!slices.ContainsFunc(g.service, func(r *probe.Result) bool { return r.Kind == probe.KindHTTP }))
+	isHTTP := func(r *probe.Result) bool { return r.Kind == probe.KindHTTP }
+	note("http", unsure && len(g.service) > 0 && g.untriedProbe(isHTTP) == nil &&
+		!slices.ContainsFunc(g.service, isHTTP))
 	note("sandbox", len(g.sandbox) == 0 && g.Expect.Sandbox != WantAny && unsure)
 	return names
 }

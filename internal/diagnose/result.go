@@ -16,11 +16,15 @@ func succeededWithWarning(warning string) func(*probe.Result) bool {
 	return func(r *probe.Result) bool { return r.OK() && hasWarning(r, warning) }
 }
 
-// isInexplicable reports whether r's failure shows nothing about the network: its error is unknown, netwatchd is at
-// fault, or this host has run out of sockets or memory.
-func isInexplicable(r *probe.Result) bool {
-	return r.Class == probe.Unknown || r.Class == probe.Internal || r.Class == probe.LocalResources
+// isUntried reports whether r was never tried: this host has run out of descriptors, sockets or memory, or netwatchd
+// is at fault.
+func isUntried(r *probe.Result) bool {
+	return r.Class == probe.Internal || r.Class == probe.LocalResources
 }
+
+// isInexplicable reports whether r's failure shows nothing about the network: its error is unknown, or r was never
+// tried.
+func isInexplicable(r *probe.Result) bool { return r.Class == probe.Unknown || isUntried(r) }
 
 // isNetworkProbe reports whether r is a probe of the network alone, not a run of the agent.
 func isNetworkProbe(r *probe.Result) bool { return r.Kind != probe.KindExec }
@@ -69,6 +73,10 @@ func nameGone(r *probe.Result) bool {
 // isNameserverAnswer reports whether the nameserver that r queried answered, even negatively.
 func isNameserverAnswer(r *probe.Result) bool {
 	return r.OK() || nameGone(r) || r.Class == probe.DNSRefused || r.Class == probe.DNSWrongAnswer
+}
+
+func isControl(r *probe.Result) bool {
+	return r.Role == probe.ControlByName || r.Role == probe.ControlByAddress
 }
 
 func isDenied(r *probe.Result) bool { return r.Class == probe.LocalDenied }

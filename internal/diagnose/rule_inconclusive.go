@@ -1,11 +1,18 @@
 package diagnose
 
-import "netwatchd/internal/probe"
+import (
+	"slices"
+
+	"netwatchd/internal/probe"
+)
 
 // unexplainedNetwork is the gate before the agent: as long as a request from this host fails for an unknown reason,
 // what depends on it is not judged.
 func unexplainedNetwork(g *groupedRound) *finding {
 	r := g.firstNetworkFailure()
+	if r == nil {
+		r = g.untriedProbe(isNetworkProbe)
+	}
 	if r == nil {
 		return nil
 	}
@@ -30,16 +37,27 @@ func unexplainedNetwork(g *groupedRound) *finding {
 
 // unexplainedRun is the gate before the sandbox.
 func unexplainedRun(g *groupedRound) *finding {
-	if len(g.failing) == 0 {
+	r := g.failure(func(*probe.Result) bool { return true })
+	if r == nil {
+		r = g.untriedProbe(not(isNetworkProbe))
+	}
+	if r == nil {
 		return nil
 	}
-	return unexplained(g, g.failing[0])
+	return unexplained(g, r)
 }
 
+// unexplained reports r. If this host has run out of descriptors, sockets or memory, it reports that instead: then the
+// attempts that would tell more are missing.
 func unexplained(g *groupedRound, r *probe.Result) *finding {
-	return &finding{title: unexplainedTitle(g, r),
+	f := &finding{title: unexplainedTitle(g, r),
 		evidence: []*probe.Result{r, g.reachedControl(), first(g.controls, not(isOK)),
 			g.nameserver(probe.Direct, probe.ResolverAsksService, func(*probe.Result) bool { return true })}}
+	if untried := g.shortage(); untried != nil {
+		f.title, f.advice = titleShortage, adviceShortage
+		f.evidence = slices.Insert(f.evidence, 0, untried)
+	}
+	return f
 }
 
 // tooLittleKnown is the gate before good news: something failed with an unknown error, or nothing was tried from the
@@ -48,6 +66,11 @@ func tooLittleKnown(g *groupedRound) *finding {
 	unknown := first(g.sandbox, isInexplicable)
 	if unknown == nil {
 		unknown = first(g.direct, isInexplicable)
+	}
+	if unknown == nil {
+		unknown = first(g.noEvidence, func(r *probe.Result) bool {
+			return r.Role == probe.OfService && (r.Vantage == probe.FromSandbox || r.Vantage == probe.Direct)
+		})
 	}
 	if unknown == nil {
 		unknown = first(g.tolerated, isInexplicable)

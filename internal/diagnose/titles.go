@@ -55,6 +55,7 @@ const (
 	titleTLSBlocked         = "TLS to unrelated sites fails too, while plain HTTP works: the network path is at fault"
 	titlePathRejects        = "a firewall on the network path rejects the connection"
 	titlePacketLoss         = "packets are lost, on the network path to unrelated sites too"
+	titleShortage           = "cannot tell: this host has run out of descriptors, sockets or memory"
 	titleNothingTried       = "cannot tell: nothing was tried from this host"
 	titleRunInSandbox       = "the agent's run fails only inside its sandbox"
 	titleRunInSandboxToo    = "the agent's run inside the sandbox is denied network access too"
@@ -366,8 +367,6 @@ func unexplainedTitle(g *groupedRound, r *probe.Result) string {
 	}
 	failed := "cannot tell: " + what + " failed (" + r.Class.String() + ")"
 	switch {
-	case r.Class == probe.LocalResources:
-		return "cannot tell: this host has run out of sockets or memory"
 	case r.Class == probe.Internal:
 		return "cannot tell: netwatchd itself failed to run " + what
 	case r.Class == probe.Unknown:

@@ -130,6 +130,39 @@ func pathWorld(t testing.TB) iter.Seq[diagnose.Round] {
 			`c1:local.no_route@resolve a1:ok(target=http://alpha.example/)`))
 }
 
+// shortageWorld is a host on which some attempts could not be made: in every part of the round all, some or none.
+func shortageWorld(t testing.TB) iter.Seq[diagnose.Round] {
+	return rounds([]diagnose.Want{diagnose.WantClosed},
+		states(t, ``, `link:local.no_interface`, `link:local.resources route:local.resources`),
+		states(t, ``, `head:ok`, `head:local.resources`, `head:internal`, `head:local.resources@resolve`, `head:unknown`,
+			`head:tcp.timed_out`, `head:dns.timeout`, `head:http.server_error`, `head:local.no_route`,
+			`head:tls.cert.authority_invalid`, `head:local.denied`),
+		states(t, // the service's name
+			``,
+			`dns:ok ns1.ctl:ok ns1.svc:ok`,
+			`dns:local.resources ns1.ctl:local.resources ns1.svc:local.resources`,
+			`dns:dns.timeout ns1.ctl:local.resources ns1.svc:local.resources`,
+			`dns:dns.name_not_resolved ns1.ctl:ok ns1.svc:dns.name_not_resolved`),
+		states(t, // controls
+			``,
+			`c1:ok(date=0s) c2:ok a1:ok`,
+			`c1:local.resources c2:local.resources a1:local.resources a2:internal`,
+			`c1:unknown a1:unknown`,
+			`c1:tcp.timed_out a1:local.resources`,
+			`c1:ok a1:local.resources`,
+			`c1:http.redirected c2:local.resources`,
+			`c1:local.denied a1:local.resources`),
+		states(t, // public resolvers
+			``,
+			`pub.ctl:ok pub.svc:ok(answers=104.18.32.47)`,
+			`pub.ctl:local.resources pub.svc:local.resources`,
+			`pub.ctl:ok pub.svc:dns.name_not_resolved`,
+			`pub.ctl:local.resources pub.svc:dns.name_not_resolved`),
+		states(t, // what builds on it
+			``, `stream:local.resources`, `stream:stream.cut`, `exec:exec.network`, `exec:local.resources`),
+		states(t, ``, `s.head:ok`, `s.head:local.denied`, `s.head:local.resources`, `d.head:local.resources`))
+}
+
 // ways changes how the request itself is made, in every round of the part.
 func ways(part iter.Seq[diagnose.Round]) iter.Seq[diagnose.Round] {
 	changes := []func(*probe.Result){
@@ -164,7 +197,7 @@ func onNetworkPath(t testing.TB) iter.Seq[diagnose.Round] { return ways(pathWorl
 
 func world(t testing.TB) iter.Seq[diagnose.Round] {
 	return func(yield func(diagnose.Round) bool) {
-		for _, part := range []iter.Seq[diagnose.Round]{hostWorld(t), sandboxWorld(t), onNetworkPath(t)} {
+		for _, part := range []iter.Seq[diagnose.Round]{hostWorld(t), sandboxWorld(t), onNetworkPath(t), shortageWorld(t)} {
 			for round := range part {
 				if !yield(round) {
 					return
@@ -235,6 +268,17 @@ func hasServiceAnswer(round diagnose.Round) bool {
 func withoutSandbox(round diagnose.Round) diagnose.Round {
 	round.Results = slices.DeleteFunc(slices.Clone(round.Results),
 		func(r probe.Result) bool { return r.Vantage == probe.FromSandbox })
+	return round
+}
+
+// wasTried reports whether r was tried at all.
+func wasTried(r *probe.Result) bool {
+	return r.Class != probe.LocalResources && r.Class != probe.Internal
+}
+
+func withoutUntried(round diagnose.Round) diagnose.Round {
+	round.Results = slices.DeleteFunc(slices.Clone(round.Results),
+		func(r probe.Result) bool { return !wasTried(&r) })
 	return round
 }
 
@@ -426,6 +470,71 @@ var laws = []law{
 			}
 		}),
 		hostWorld,
+	},
+	{
+		"what could not be tried is no evidence: without it, the same fault is found",
+		func(round diagnose.Round, v diagnose.Verdict) bool {
+			if !v.Cause.Fault() || !has(round, func(r *probe.Result) bool { return !wasTried(r) }) {
+				return true
+			}
+			return diagnose.Of(withoutUntried(round)).Cause == v.Cause &&
+				!slices.ContainsFunc(v.Evidence, func(r probe.Result) bool { return r.Role != probe.OfHost && !wasTried(&r) })
+		},
+		tampered(func(r *probe.Result) { // takes it for an attempt that nobody answered
+			if !wasTried(r) {
+				r.Class = probe.TCPTimedOut
+			}
+		}),
+		shortageWorld,
+	},
+	{
+		"what could not be tried never makes a fault of the controls or the resolvers visible or invisible",
+		func(round diagnose.Round, v diagnose.Verdict) bool {
+			compared := func(r *probe.Result) bool { return r.Role != probe.OfService && r.Role != probe.OfHost }
+			if !has(round, func(r *probe.Result) bool { return compared(r) && !wasTried(r) }) {
+				return true
+			}
+			tried := round
+			tried.Results = slices.DeleteFunc(slices.Clone(round.Results),
+				func(r probe.Result) bool { return compared(&r) && !wasTried(&r) })
+			return diagnose.Of(tried).Cause == v.Cause
+		},
+		tampered(func(r *probe.Result) { // takes a control that could not be tried for a working one
+			if r.Role == probe.ControlByAddress && !wasTried(r) {
+				r.Class = probe.OK
+			}
+		}),
+		shortageWorld,
+	},
+	{
+		"nothing is healthy while a probe of the service could not be tried from the host",
+		func(round diagnose.Round, v diagnose.Verdict) bool {
+			return !v.Cause.Usable() || !has(round, func(r *probe.Result) bool { return ofHost(r) && !wasTried(r) })
+		},
+		tampered(func(r *probe.Result) {
+			if !wasTried(r) {
+				r.Class = probe.OK
+			}
+		}),
+		shortageWorld,
+	},
+	{
+		"an unknown error of all controls does not show that the host is offline",
+		func(round diagnose.Round, v diagnose.Verdict) bool {
+			all := !has(round, func(r *probe.Result) bool {
+				return (r.Role == probe.ControlByName || r.Role == probe.ControlByAddress) && r.Class != probe.Unknown
+			})
+			sign := has(round, func(r *probe.Result) bool {
+				return r.Class == probe.LocalNoRoute || r.Class == probe.LocalNoInterface
+			})
+			return v.Cause != diagnose.HostOffline || !all || sign
+		},
+		tampered(func(r *probe.Result) {
+			if r.Class == probe.Unknown {
+				r.Class = probe.TCPTimedOut
+			}
+		}),
+		shortageWorld,
 	},
 	{
 		"nothing is healthy that was not tried from the host",
