@@ -4,6 +4,7 @@ package connect
 
 import (
 	"bufio"
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -64,10 +65,6 @@ type Response struct {
 	Proxied bool   // over plain HTTP by a proxy, which may have made it up
 }
 
-// bodyLimit bounds how much of a body is read: a challenge page identifies itself within its first few kilobytes, and a
-// health check's answer is shorter still.
-const bodyLimit = 64 << 10
-
 // QuoteLimit bounds a quoted body: enough to recognize a page or an error message.
 const QuoteLimit = 200
 
@@ -107,9 +104,13 @@ func (l *Attempt) readResponse(r *http.Request, response *http.Response) {
 		body := response.Body
 		l.KeepOpen = context.AfterFunc(r.Context(), func() { body.Close() })
 	} else {
-		l.Response.Content, l.Response.ReadErr = io.ReadAll(io.LimitReader(response.Body, bodyLimit))
+		var err error
+		l.Response.Content, err = io.ReadAll(io.LimitReader(response.Body, probe.BodyLimit))
+		if err != nil {
+			l.Response.ReadErr = l.transportError("reading the body", err)
+		}
 		response.Body.Close()
-		response.Body = io.NopCloser(strings.NewReader(string(l.Response.Content)))
+		response.Body = io.NopCloser(bytes.NewReader(l.Response.Content))
 	}
 	l.Progress.Learn(func(f *probe.Facts) {
 		f.Status = response.StatusCode
@@ -118,11 +119,16 @@ func (l *Attempt) readResponse(r *http.Request, response *http.Response) {
 	})
 }
 
-// requestError classifies the errors that net/http reports as text only. After the handshake they are about what it read.
 func (l *Attempt) requestError(err error) error {
 	var peer string
 	l.Progress.Learn(func(f *probe.Facts) { peer = f.Peer })
-	said := probe.During("request to "+peer, err)
+	return l.transportError("request to "+peer, err)
+}
+
+// transportError classifies the errors that net/http reports as text only, from the request to the end of the body. After
+// the handshake they are about what it read.
+func (l *Attempt) transportError(doing string, err error) error {
+	said := probe.During(doing, err)
 	if probe.Classify(l.Progress.phase(), err) != probe.Unknown {
 		return said
 	}
@@ -162,7 +168,9 @@ func (l *Attempt) open(ctx context.Context, u *url.URL) error {
 	// proxy have done their part by now.
 	l.Response.Proxied = u.Scheme == "http" && via != nil && !isSOCKS(via)
 	stands := func(context.Context, string, string) (net.Conn, error) { return conn, nil }
-	t := &http.Transport{DialContext: stands, DialTLSContext: stands, ForceAttemptHTTP2: true, DisableCompression: true}
+	t := &http.Transport{DialContext: stands, DialTLSContext: stands, ForceAttemptHTTP2: true, DisableCompression: true,
+		MaxResponseHeaderBytes: probe.HeaderLimit,
+		HTTP2:                  &http.HTTP2Config{MaxReceiveBufferPerStream: probe.BodyLimit, MaxReceiveBufferPerConnection: probe.BodyLimit}}
 	if l.Response.Proxied {
 		// The connection to it exists already; only its name and credentials are needed here.
 		t.Proxy = http.ProxyURL(&url.URL{Scheme: "http", Host: via.Host, User: via.User})
@@ -297,7 +305,7 @@ func (l *Attempt) connectHTTP(ctx context.Context, conn net.Conn, via, u *url.UR
 		return probe.Fail(probe.ProxyFailed, probe.During(doing, err))
 	}
 	// The buffered reader cannot swallow data of the tunnel: a TLS server sends nothing before the client does.
-	response, err := http.ReadResponse(bufio.NewReader(io.LimitReader(conn, bodyLimit)), r)
+	response, err := http.ReadResponse(bufio.NewReader(io.LimitReader(conn, probe.HeaderLimit)), r)
 	if err != nil {
 		return probe.Fail(probe.ProxyFailed, probe.During(doing, err))
 	}

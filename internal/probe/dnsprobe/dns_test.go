@@ -54,6 +54,8 @@ var dnsTests = []struct {
 	{queryEach: "formerr.com", class: probe.DNSFailed, rcode: "FORMERR"},
 	{queryEach: "badvers.com", class: probe.DNSFailed, rcode: "BADVERS"},
 	{queryEach: "malformed.com", class: probe.DNSFailed, why: "malformed"},
+	{queryEach: "flood.com", class: probe.DNSFailed, why: "the answer has 4000 records, more than 512"},
+	{queryEach: "flood.com", types: "TXT", class: probe.DNSFailed, why: "the answer has 4000 records, more than 512"},
 	{queryEach: "garbage.com", class: probe.DNSFailed, why: "none of the 2 datagrams"},
 	{queryEach: "silent.com", class: probe.DNSTimeout, why: "no answer"},
 	{queryEach: "a..b", class: probe.DNSFailed, why: "not a domain name"},

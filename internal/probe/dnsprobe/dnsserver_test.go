@@ -80,6 +80,18 @@ func behave(w dns.ResponseWriter, q *dns.Msg) {
 				m.Answer = append(m.Answer, records(name, qtype, "192.0.2.80", "")...)
 			}
 		}
+	case "flood": // as many records as 64 KiB can hold
+		if _, udp := w.RemoteAddr().(*net.UDPAddr); udp {
+			m.Truncated = true
+			break
+		}
+		m.Compress = true
+		for range 4000 {
+			if qtype == dns.TypeTXT {
+				m.Answer = append(m.Answer, record(name+` 60 IN TXT ""`))
+			}
+			m.Answer = append(m.Answer, records(name, qtype, "192.0.2.80", "")...)
+		}
 	case "garbage":
 		w.Write([]byte("HTTP/1.0 400 Bad Request\r\n\r\n"))
 		return

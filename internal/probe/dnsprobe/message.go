@@ -135,6 +135,9 @@ func readReply(msg []byte, qtype uint16) (reply, error) {
 	if err := p.SkipAllQuestions(); err != nil {
 		return reply{}, errMalformed
 	}
+	if n := recordCount(msg); n > probe.DNSRecordLimit {
+		return reply{}, probe.Failf(probe.DNSFailed, "the answer has %d records, more than %d", n, probe.DNSRecordLimit)
+	}
 	if r.truncated { // what is missing comes over TCP
 		return r, nil
 	}
@@ -150,6 +153,16 @@ func readReply(msg []byte, qtype uint16) (reply, error) {
 		r.readOPT(&p)
 	}
 	return r, nil
+}
+
+// recordCount returns how many records a message claims to have, in all sections (RFC 1035, 4.1.1). Parsing stops with an
+// error where the message ends, so that a false count costs nothing.
+func recordCount(msg []byte) int {
+	n := 0
+	for section := 6; section < header; section += 2 {
+		n += int(binary.BigEndian.Uint16(msg[section:]))
+	}
+	return n
 }
 
 func readAddresses(p *dnsmessage.Parser, qtype dnsmessage.Type) ([]netip.Addr, error) {

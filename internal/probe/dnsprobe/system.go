@@ -335,7 +335,7 @@ func (l *resolverTap) outcomes(name string, families []uint16, addrs []netip.Add
 func ofFamily(addrs []netip.Addr, qtype uint16) []netip.Addr {
 	var picked []netip.Addr
 	for _, addr := range addrs {
-		if addr = addr.Unmap(); addr.Is4() == (qtype == dns.TypeA) {
+		if addr = addr.Unmap(); addr.Is4() == (qtype == dns.TypeA) && len(picked) < probe.DNSRecordLimit {
 			picked = append(picked, addr)
 		}
 	}

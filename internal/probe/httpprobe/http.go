@@ -81,7 +81,7 @@ func (h *Request) judge(a connect.Response) error {
 	}
 	switch {
 	case a.ReadErr != nil:
-		return probe.During("reading the answer's body", a.ReadErr)
+		return a.ReadErr
 	case h.Body != nil && !h.Body.Match(a.Content):
 		return probe.Failf(probe.HTTPUnexpectedBody, "the body does not match /%s/", h.Body)
 	}

@@ -122,7 +122,7 @@ func (s *Stream) hold(ctx context.Context, l *connect.Attempt, conn *websocket.C
 	alive, gone := context.WithCancel(ctx) // Ping does not notice that the connection has ended
 	reader.Go(func() {
 		defer gone()
-		ended <- panics.Run(panics.Probe, func() error { return readOn(ctx, conn) })
+		ended <- panics.Run(panics.Probe, func() error { return discard(ctx, conn) })
 	})
 	defer reader.Wait()
 	defer conn.CloseNow()
@@ -130,6 +130,9 @@ func (s *Stream) hold(ctx context.Context, l *connect.Attempt, conn *websocket.C
 	defer hold.Stop()
 	select {
 	case err := <-ended:
+		if errors.Is(err, errFlood) {
+			return err
+		}
 		return s.idleDropped(err, l.Progress.Spent())
 	case <-ctx.Done():
 		return errHoldTooLong
@@ -140,21 +143,37 @@ func (s *Stream) hold(ctx context.Context, l *connect.Attempt, conn *websocket.C
 		return s.checkAlive("a ping", err)
 	}
 	conn.CloseNow()
-	return s.checkAlive("a ping", errors.Join(err, <-ended)) // the second says how the connection ended
+	end := <-ended // says how the connection ended
+	if errors.Is(end, errFlood) {
+		return end
+	}
+	return s.checkAlive("a ping", errors.Join(err, end))
 }
 
-// readOn reads until the connection ends: without a reader, no pong arrives and the end goes unnoticed.
-func readOn(ctx context.Context, conn *websocket.Conn) error {
-	for {
+// errFlood ends a hold in which the server does not stop sending.
+var errFlood = probe.Failf(probe.HTTPProtocolError, "the server sent more than %d MiB on a connection that should be idle",
+	probe.HeldStreamLimit>>20)
+
+// discard reads until the connection ends: without a reader, no pong arrives and the end goes unnoticed. The library's
+// limit of 32 KiB per message would end the connection, and look like the network's fault.
+func discard(ctx context.Context, conn *websocket.Conn) error {
+	conn.SetReadLimit(-1)
+	for left := int64(probe.HeldStreamLimit); left > 0; {
 		_, message, err := conn.Reader(ctx)
 		if err != nil {
 			return err
 		}
-		if _, err := io.Copy(io.Discard, message); err != nil {
+		n, err := io.Copy(io.Discard, io.LimitReader(message, left))
+		if err != nil {
 			return err
 		}
+		left -= n + frameCost
 	}
+	return errFlood
 }
+
+// frameCost counts for each message, because reading one costs time however short it is.
+const frameCost = 1 << 10
 
 // holdRefused keeps the connection of a refused upgrade idle and then makes another request on it. A server may close an idle
 // connection with a FIN, which is a warning. A reset or silence comes from something on the network path.

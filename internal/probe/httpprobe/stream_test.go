@@ -28,7 +28,7 @@ func granting(script func(r *http.Request, c *websocket.Conn)) http.HandlerFunc 
 	}
 }
 
-func readsOn(r *http.Request, c *websocket.Conn) { readOn(r.Context(), c) }
+func readsOn(r *http.Request, c *websocket.Conn) { discard(r.Context(), c) }
 
 func TestStreamGranted(t *testing.T) {
 	ca := probetest.NewAuthority(t, "Test Root")
