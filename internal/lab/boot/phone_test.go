@@ -16,7 +16,7 @@ import (
 	"netwatchd/internal/lab/prom"
 )
 
-var phone = flag.Bool("phone", false, "play the README's way to a page on the phone, as slowly as in life: ten minutes")
+var phone = flag.Bool("phone", false, "run the README's commands for alerts on a phone, in real time: ten minutes")
 
 // The README's commands, on a Debian with its own Prometheus and Alertmanager, lead from an outage to a message at
 // ntfy.sh.
@@ -52,7 +52,7 @@ func TestPhone(t *testing.T) {
 
 // readme are the README's three commands, run as root with a package built elsewhere.
 func (m *machine) readme() string {
-	_, text, _ := strings.Cut(read(m.t, "../../../README.md"), "\n## To a page on the phone\n")
+	_, text, _ := strings.Cut(read(m.t, "../../../README.md"), "\n## Alerts on your phone\n")
 	text, _, _ = strings.Cut(text, "\n## ")
 	var commands []string
 	for line := range strings.Lines(text) {

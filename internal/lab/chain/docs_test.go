@@ -107,7 +107,7 @@ func whoIsNotified(t *testing.T) string {
 			seen := every + timeout + 2*time.Second + s.scrape + s.evaluation
 			end := model.Duration(seen + time.Duration(rule.KeepFiringFor) + route.interval).String()
 			if d.NoRecovery {
-				end = "hours: it is rarely tried"
+				end = "hours: it is probed rarely"
 			}
 			fmt.Fprintf(&b, "| %s | %s | [%s](runbooks/%[3]s.md) | %v | %v | %v | %s |\n", d.Name(), to.Receiver, to.Alert,
 				model.Duration(every), rule.For, model.Duration(seen+time.Duration(rule.For)+route.wait), end)
