@@ -87,6 +87,7 @@ func (c Codex) attempt(ctx context.Context) (probe.Facts, error) {
 		return facts, err
 	}
 	log := readCodexLog(e.Stdout, e.Stderr)
+	log.configFiles = codexConfigFiles(lastValue(env, "CODEX_HOME"))
 	log.fill(&facts)
 	return facts, log.verdict(ctx, e, execprobe.FirstNonBlank(c.Expect, codexExpect))
 }
@@ -240,7 +241,7 @@ func readSignIn(e execprobe.ExitState) (withKey bool, err error) {
 	if e.Code == 0 {
 		return strings.Contains(e.Stdout+e.Stderr, "API key"), nil
 	}
-	err = readCodexLog("", e.Stderr).neverSpoke(e.Code)
+	err = readCodexLog("", e.Stderr).neverStarted(e.Code)
 	switch class, _ := probe.KnownClass(err); class {
 	case probe.ExecNotLoggedIn:
 		return false, probe.Failf(probe.ExecNotLoggedIn, "nobody is signed in: run `codex login` as this user, or set CODEX_API_KEY")

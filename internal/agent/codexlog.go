@@ -13,18 +13,20 @@ import (
 	"netwatchd/internal/probe/execprobe"
 )
 
-// A codexLog is what one run of `codex exec --json` said. Only the turn's own end counts: runs that succeed carry events
-// and items of type "error" and ERROR lines on standard error, too (measured with codex 0.104.0 and 0.169.0).
+// A codexLog is the output of one run of `codex exec --json`. Only the end of the turn counts: successful runs, too,
+// have events and items of type "error" and ERROR lines on standard error (measured with codex 0.104.0 and 0.169.0).
 type codexLog struct {
-	spoke     bool // at least one event was read
-	completed bool
-	failed    bool
-	failure   string   // why the turn failed; may be empty even then
-	answer    string   // the agent's last message
-	troubles  []string // what events and items of type "error" said, in order
-	tokens    *probe.TokensSpent
-	warnings  []string
-	stderr    string
+	started     bool // at least one event was read
+	completed   bool
+	failed      bool
+	failure     string   // why the turn failed; may be empty even then
+	answer      string   // the agent's last message
+	errors      []string // messages of events of type "error", in order: retries, and the last one of the turn
+	notes       []string // messages of items of type "error", in order
+	tokens      *probe.TokensSpent
+	warnings    []string
+	stderr      string
+	configFiles []string // where codex took its settings from
 }
 
 // codexEvent is one line of standard output.
@@ -46,12 +48,12 @@ type codexEvent struct {
 	} `json:"usage"`
 }
 
-// typographic is what newer versions write where 0.104 has an ASCII apostrophe.
+// typographic replaces the apostrophe of newer versions by the ASCII one of 0.104.
 var typographic = strings.NewReplacer("\u2019", "'")
 
 func readCodexLog(stdout, stderr string) *codexLog {
 	stderr = typographic.Replace(execprobe.Escapes.ReplaceAllString(stderr, ""))
-	l := &codexLog{stderr: strings.Replace(stderr, "Reading additional input from stdin...", "", 1)} // said in every run
+	l := &codexLog{stderr: strings.Replace(stderr, "Reading additional input from stdin...", "", 1)} // in every run
 	for line := range strings.Lines(typographic.Replace(stdout)) {
 		var event codexEvent
 		if json.Unmarshal([]byte(line), &event) == nil && event.Type != "" {
@@ -65,32 +67,32 @@ func readCodexLog(stdout, stderr string) *codexLog {
 }
 
 func (l *codexLog) note(event codexEvent) {
-	l.spoke = true
+	l.started = true
 	switch event.Type {
 	case "turn.completed":
 		l.completed = true
-		l.tokens = &probe.TokensSpent{Input: event.Usage.Input, CachedInput: event.Usage.CachedInput, Output: event.Usage.Output}
+		u := event.Usage
+		l.tokens = &probe.TokensSpent{Input: u.Input, CachedInput: u.CachedInput, Output: u.Output}
 	case "turn.failed":
 		l.failed, l.failure = true, event.Error.Message
 	case "error":
-		l.trouble(event.Message, "")
+		l.errors = append(l.errors, event.Message)
+		l.warn(event.Message, "")
 	case "item.completed":
 		switch event.Item.Type {
 		case "agent_message":
 			l.answer = event.Item.Text
 		case "error":
-			l.trouble(event.Item.Message, "codex_other")
+			l.notes = append(l.notes, event.Item.Message)
+			l.warn(event.Item.Message, otherCodexWarning)
 		}
 	}
 }
 
-func (l *codexLog) trouble(message, otherwise string) {
-	l.troubles = append(l.troubles, message)
-	l.warn(message, otherwise)
-}
+type codexWarning struct{ name, words string }
 
-// codexWarnings are the oddities that do not block a run, each with the words that betray it.
-var codexWarnings = []struct{ name, words string }{
+// codexWarnings are faults that do not fail a run, each with the words that show it.
+var codexWarnings = []codexWarning{
 	{"codex_reconnecting", "Reconnecting... "},
 	{"codex_arg0_cleanup", "failed to clean up stale arg0 temp dirs"}, // files of another user, from one `sudo codex`
 	{"codex_path_update", "could not update PATH"},                    // CODEX_HOME is not writable, or under $TMPDIR
@@ -105,13 +107,13 @@ var codexWarnings = []struct{ name, words string }{
 	{"codex_code_mode", "Code Mode is unavailable"},
 }
 
-// Warnings that are seen by other means than words.
+// Warnings that no words show.
 const (
-	otherCodexWarning = "codex_other"            // an item of type "error" nobody has named yet
-	builtinProvider   = "codex_builtin_provider" // our own provider entry was refused and the agent's own worked or failed instead
+	otherCodexWarning = "codex_other"            // an item of type "error" that is not in the list
+	builtinProvider   = "codex_builtin_provider" // our own provider entry was refused, and codex's own was used instead
 )
 
-// CodexWarnings is the closed list of the warnings a run of codex can carry.
+// codexWarningNames is the closed list of the warnings of a run of codex.
 func codexWarningNames() []string {
 	names := []string{probe.WarnLeftProcesses, otherCodexWarning, builtinProvider}
 	for _, w := range codexWarnings {
@@ -121,7 +123,7 @@ func codexWarningNames() []string {
 	return slices.Compact(names)
 }
 
-// warn notes the warning that text betrays, once per run: six retries of one fault are one oddity.
+// warn adds the warning that text shows, or else otherwise. Six retries of one fault are one warning.
 func (l *codexLog) warn(text, otherwise string) {
 	name := otherwise
 	for _, w := range codexWarnings {
@@ -135,25 +137,31 @@ func (l *codexLog) warn(text, otherwise string) {
 	}
 }
 
-// fill adds what the log says to the facts of its run.
+// fill adds the log to the facts of its run.
 func (l *codexLog) fill(facts *probe.Facts) {
+	if l.failed {
+		facts.Status = httpStatus(l.failure)
+	}
 	facts.Output = execprobe.Quote(l.answer)
 	facts.Tokens = l.tokens
 	facts.Warnings = append(facts.Warnings, l.warnings...)
 	facts.Signals = l.signals()
 }
 
-// causes are the words of the operating system and of the TLS library that slip through codex's own, which are the same
-// for a missing name, a refused port, a bad certificate and the sandbox. They are let slip by WebSocket attempts only.
-var causes = regexp.MustCompile(`[A-Z][a-z]+(?: [a-z]+)* \(os error \d+\)|failed to lookup address information: [A-Z][a-z ]+|` +
-	`invalid peer certificate: \w+(?: \w+)*|request timed out`)
+// causes are the words of the operating system and of the TLS library. Codex's own words are the same for a missing
+// name, a refused port, a bad certificate and the sandbox; only its WebSocket attempts quote the cause.
+var causes = anyOf(
+	`[A-Z][a-z]+(?: [a-z]+)* \(os error \d+\)`,
+	`failed to lookup address information: [A-Z][a-z ]+`,
+	`invalid peer certificate: \w+(?: \w+)*`,
+	`request timed out`)
 
-// signalOf shortens a cause to one of few words, so that signals can be told apart by programs.
-var signalOf = regexp.MustCompile(`os error \d+|failed to lookup address|invalid peer certificate|request timed out`)
+// signalOf shortens a cause to one of a few words that programs can compare.
+var signalOf = anyOf(`os error \d+`, `failed to lookup address`, `invalid peer certificate`, `request timed out`)
 
-// cause is the first cause that slipped through, or empty.
+// cause returns the first cause that codex quotes, or nothing.
 func (l *codexLog) cause() string {
-	for _, text := range append(slices.Clone(l.troubles), l.failure) {
+	for _, text := range slices.Concat(l.errors, l.notes, []string{l.failure}) {
 		if isTransport.MatchString(text) {
 			if cause := causes.FindString(text); cause != "" {
 				return cause
@@ -163,8 +171,8 @@ func (l *codexLog) cause() string {
 	return ""
 }
 
-// signals are what the judge may hold against other attempts' results: "os error 1" is the sandbox's or a local
-// firewall's no, however codex words it.
+// signals are for comparison with the results of other attempts: "os error 1" is a refusal by the sandbox or by a
+// local firewall, whatever codex's words are.
 func (l *codexLog) signals() []string {
 	var signals []string
 	if s := signalOf.FindString(l.cause()); s != "" {
@@ -176,8 +184,8 @@ func (l *codexLog) signals() []string {
 	return signals
 }
 
-// verdict says how the run ended; nil is a run that completed its turn with the wanted words in the agent's answer.
-// Exit code 0 alone proves nothing: 0.104 exits 0 after SIGINT, and after an empty answer.
+// verdict returns how the run ended: nil if it completed its turn and the agent's answer contains want. Exit code 0
+// alone proves nothing: 0.104 exits 0 after SIGINT, and after an empty answer.
 func (l *codexLog) verdict(ctx context.Context, e execprobe.ExitState, want string) error {
 	switch {
 	case e.Stopped && errors.Is(ctx.Err(), context.DeadlineExceeded):
@@ -192,38 +200,63 @@ func (l *codexLog) verdict(ctx context.Context, e execprobe.ExitState, want stri
 		return nil
 	case l.completed && e.Code == 0:
 		return probe.Failf(probe.ExecUnexpectedOutput, "%q is not in the answer: %s", want, execprobe.Quote(l.answer))
-	case !l.spoke:
-		return l.neverSpoke(e.Code)
-	case len(l.troubles) > 0 && !l.completed:
-		return l.turnFailed(unwrapRetry(l.troubles[len(l.troubles)-1]))
+	case !l.started:
+		return l.neverStarted(e.Code)
+	case len(l.errors) > 0 && !l.completed:
+		return l.turnFailed(unwrapRetry(l.errors[len(l.errors)-1]))
 	}
-	return probe.Failf(probe.ExecUnexpectedExit, "exit code %d before the end of the turn: %s", e.Code, l.lastWords())
+	return probe.Failf(probe.ExecUnexpectedExit, "exit code %d before the end of the turn: %s", e.Code, l.lastError())
 }
 
-// timedOut looks behind the deadline: since 0.155 codex retries some failures for ever, and a timeout hides the reason
-// it was reached.
+// timedOut returns the reason behind the deadline, if codex has reported one: since 0.155 it retries some failures for
+// ever. Nothing else is quoted. Standard error holds lines about the model list and about MCP servers, which fail in
+// healthy runs, too.
 func (l *codexLog) timedOut() error {
-	if len(l.troubles) > 0 {
-		last := l.troubles[len(l.troubles)-1]
-		if reason := unwrapRetry(last); reason != last {
-			if class, ok := classOfFailure(reason); ok {
-				return probe.Failf(class, "still trying when its time was over: %w", l.words(last))
-			}
+	if len(l.errors) == 0 {
+		return probe.Failf(probe.ExecTimedOut,
+			"no answer before the deadline; codex reported no error and was terminated")
+	}
+	last := l.errors[len(l.errors)-1]
+	if reason := unwrapRetry(last); reason != last {
+		if class, known := classOfFailure(reason); known {
+			return probe.Failf(class, "still retrying at the deadline: %w", l.words(last))
 		}
 	}
-	return probe.Failf(probe.ExecTimedOut, "no answer when its time was over, and codex was ended: %s", l.lastWords())
+	return probe.Failf(probe.ExecTimedOut, "no answer before the deadline; codex was terminated after: %s",
+		execprobe.Quote(last))
 }
 
-func (l *codexLog) lastWords() string {
-	if len(l.troubles) > 0 {
-		return execprobe.Quote(l.troubles[len(l.troubles)-1])
+// stderrError matches the lines of standard error that end a run. Lines of the log, which begin with a time, do not.
+var stderrError = regexp.MustCompile(`(?m)^(?:Error|ERROR|error): .*$|^thread '.*' panicked at .*$`)
+
+// lastError returns codex's last words about the end of a run: never a line that healthy runs have, too.
+func (l *codexLog) lastError() string {
+	if len(l.errors) > 0 {
+		return execprobe.Quote(l.errors[len(l.errors)-1])
 	}
-	return execprobe.FirstNonBlank(execprobe.LastLine(l.stderr), "it said nothing about why")
+	if lines := stderrError.FindAllString(l.stderr, -1); lines != nil {
+		return execprobe.Quote(lines[len(lines)-1])
+	}
+	for _, line := range slices.Backward(strings.Split(l.stderr, "\n")) {
+		if strings.TrimSpace(line) != "" && !isNoise(line) {
+			return execprobe.Quote(line)
+		}
+	}
+	return "it reported no reason"
+}
+
+var logLine = regexp.MustCompile(`^\s*\d{4}-\d\d-\d\dT\S+\s+(?:ERROR|WARN|INFO|DEBUG|TRACE)\b`)
+
+// isNoise reports whether a line of standard error is part of healthy runs.
+func isNoise(line string) bool {
+	return logLine.MatchString(line) || slices.ContainsFunc(codexWarnings, func(w codexWarning) bool {
+		return strings.Contains(line, w.words)
+	})
 }
 
 var retry = regexp.MustCompile(`(?s)^Reconnecting\.\.\. (?:\d+/\d+|waiting for network) \((.*)\)$`)
 
-// unwrapRetry is the reason inside the announcement of a retry, or the message itself.
+// unwrapRetry returns the reason inside the announcement of a retry, or the message itself.
 func unwrapRetry(message string) string {
 	if m := retry.FindStringSubmatch(message); m != nil {
 		return m[1]
@@ -233,13 +266,16 @@ func unwrapRetry(message string) string {
 
 func (l *codexLog) turnFailed(message string) error {
 	class, _ := classOfFailure(message)
-	if strings.TrimSpace(message) == "" {
-		message = "the turn failed without a word of why"
+	switch {
+	case strings.TrimSpace(message) == "":
+		message = "the turn failed with an empty message, as after status 400 without a body"
+	case strings.HasPrefix(message, "workspace routing discovery"):
+		message += " (codex asks the service first where the workspace is: GET /backend-api/wham/accounts/check)"
 	}
 	return probe.Fail(class, l.words(message))
 }
 
-// words are a message with the cause that slipped through earlier.
+// words returns message with the cause that codex has quoted earlier.
 func (l *codexLog) words(message string) error {
 	cause := l.cause()
 	if cause == "" || strings.Contains(message, cause) {

@@ -23,7 +23,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite golden files")
 
-// leftOut says which recordings are not runs of `codex exec --json`, and so not replayed.
+// leftOut lists the recordings that are not runs of `codex exec --json`: they are not replayed.
 var leftOut = []struct {
 	name *regexp.Regexp
 	why  string
@@ -47,10 +47,10 @@ func isLeftOut(name string) bool {
 
 // A recording is one run of a real codex, with its placeholders for paths and identities.
 type recording struct {
-	version, name          string
-	stdout, stderr         string
-	exit                   int // negative: the signal that ended it
-	toldToEnd, interrupted bool
+	version, name           string
+	stdout, stderr          string
+	exit                    int // negative: the signal that ended it
+	terminated, interrupted bool
 }
 
 func recordings(t *testing.T) []recording {
@@ -69,7 +69,7 @@ func recordings(t *testing.T) []recording {
 		all = append(all, recording{
 			version: filepath.Base(filepath.Dir(dir)), name: filepath.Base(dir), exit: exit,
 			stdout: content(t, dir, "stdout"), stderr: content(t, dir, "stderr"),
-			toldToEnd:   strings.Contains(cmd, "sent SIGTERM"),
+			terminated:  strings.Contains(cmd, "sent SIGTERM"),
 			interrupted: strings.HasPrefix(filepath.Base(dir), "signal-"),
 		})
 	}
@@ -85,15 +85,15 @@ func content(t *testing.T, dir, name string) string {
 	return string(b)
 }
 
-// replay reads the recording as the prober would have: a run told to end because it had not ended by itself is one whose
-// time was over; the recordings of signals are runs somebody else ended.
+// replay reads the recording as the prober would have. A run that the recorder had to terminate is one that reached its
+// deadline; the recordings named after signals are runs that something else terminated.
 func (r recording) replay() (probe.Facts, error) {
 	e := execprobe.ExitState{Code: r.exit, Stdout: r.stdout, Stderr: r.stderr}
 	ctx := context.Context(context.Background())
 	if r.exit < 0 {
 		e.Code, e.Signal = -1, syscall.Signal(-r.exit)
 	}
-	if r.toldToEnd && !r.interrupted {
+	if r.terminated && !r.interrupted {
 		e.Stopped, ctx = true, overdue{ctx}
 	}
 	var facts probe.Facts
@@ -139,10 +139,10 @@ func TestRecordings(t *testing.T) {
 	}
 }
 
-// TestRecordingsAreAllReplayed: whoever adds a reason to leave recordings out must have some.
+// TestRecordingsAreAllReplayed: each reason to leave recordings out must apply to some.
 func TestRecordingsAreAllReplayed(t *testing.T) {
 	all := recordings(t)
-	if len(all) < 280 {
+	if len(all) < 330 {
 		t.Errorf("only %d recordings are there", len(all))
 	}
 	for _, l := range leftOut {
@@ -159,8 +159,8 @@ func TestRecordingsAreAllReplayed(t *testing.T) {
 	}
 }
 
-// TestRecordedSuccess holds the classifier against what the recordings' index knows: a run is a success only if its turn
-// was completed.
+// TestRecordedSuccess compares the classes with the index of the recordings: a run is a success only if its turn was
+// completed.
 func TestRecordedSuccess(t *testing.T) {
 	index := make(map[string]string) // version/case -> how its turn ended
 	for line := range strings.Lines(content(t, "testdata/codex", "INDEX.tsv")) {
@@ -217,8 +217,166 @@ func TestSignInFromRecordings(t *testing.T) {
 	}
 }
 
-// TestCauseThatSlipsThrough: versions from 0.142 name the sandbox's refusal in one line of many, and never in the last.
-func TestCauseThatSlipsThrough(t *testing.T) {
+// TestFailureMessages holds messages of codex that no recording has: from its error tables, and as services word them.
+func TestFailureMessages(t *testing.T) {
+	tests := []struct {
+		message string
+		class   probe.Class
+		status  int
+	}{
+		// the account
+		{"Your workspace is out of credits. Ask your workspace owner to refill.", probe.ExecUsageLimit, 0},
+		{"You hit your spend cap set in your workspace.", probe.ExecUsageLimit, 0},
+		{"You've hit your usage limit for gpt-x. Switch to another model now,", probe.ExecUsageLimit, 0},
+		{"To use Codex with your ChatGPT plan, upgrade to Plus: https://u.", probe.ExecUsageLimit, 0},
+		{"Your access token could not be refreshed. Please log out.", probe.ExecUnauthorized, 0},
+		{"workspace routing discovery unauthorized (401)", probe.ExecUnauthorized, 0},
+		{`unexpected status 402 Payment Required: {"error":{"code":402}}, url: u`, probe.ExecUsageLimit, 402},
+		{`unexpected status 402 Payment Required: {"detail":{"code":"deactivated_workspace"}}`, probe.ExecUnauthorized, 402},
+		{`unexpected status 403 Forbidden: {"error":{"code":"insufficient_quota"}}, url: u`, probe.ExecUsageLimit, 403},
+		{"unexpected status 403 Forbidden: You have insufficient permissions., url: u", probe.ExecUnauthorized, 403},
+		{"unexpected status 403 Forbidden: Denied, url: u, auth error code: unsupported_country_region_territory",
+			probe.HTTPEdgeBlocked, 403},
+		// the words after the cut are the service's, unless they are codex's
+		{cutPrefix + "Rate limit reached for gpt-5.1 in organization org-A.", probe.ExecRateLimited, 0},
+		{cutPrefix + "You exceeded your current quota, please check your plan.", probe.ExecUsageLimit, 0},
+		{cutPrefix + "The model `gpt-nope` does not exist.", probe.ExecModelRejected, 0},
+		{cutPrefix + "This request was flagged for possible risk.", probe.ExecUnexpectedOutput, 0},
+		{cutPrefix + "Something went wrong on our side.", probe.ExecOverloaded, 0},
+		{cutPrefix + "response.failed event received", probe.ExecOverloaded, 0},
+		{cutPrefix + "websocket closed by server before response.completed", probe.ExecStreamCut, 0},
+		{cutPrefix + "WebSocket protocol error: Connection reset", probe.ExecStreamCut, 0},
+		{cutPrefix + "idle timeout waiting for websocket", probe.ExecStreamCut, 0},
+		{cutPrefix + "IO error: Connection reset by peer (os error 104)", probe.ExecNetwork, 0},
+		{cutPrefix + "Incomplete response returned, reason: max_output_tokens", probe.ExecUnexpectedOutput, 0},
+		// a 400 is a rejected model only if it says so
+		{`{"error":{"code":"model_not_found"}}`, probe.ExecModelRejected, 400},
+		{`{"error":{"code":"unknown_parameter","message":"Unknown 'model'."}}`, probe.HTTPUnexpectedStatus, 400},
+		{`{"detail":"Unsupported parameter: store"}`, probe.HTTPUnexpectedStatus, 400},
+		{`{"error":{"code":"invalid_prompt"}}`, probe.ExecUnexpectedOutput, 400},
+		{"<html><title>400 Bad Request: no model here is supported</title></html>", probe.HTTPUnexpectedStatus, 400},
+		{"", probe.HTTPUnexpectedStatus, 400},
+		{"The requested model 'gpt-nope' does not exist.", probe.ExecModelRejected, 0},
+		// faults of the service that only the agent's own request sees
+		{"unexpected status 403 Forbidden: Unknown error, url: u", probe.HTTPEdgeBlocked, 403},
+		{"unexpected status 403 Forbidden: Country, region, or territory not supported", probe.HTTPEdgeBlocked, 403},
+		{`unexpected status 404 Not Found: {"detail":"Not Found"}, url: https://h/models`, probe.HTTPUnexpectedStatus, 404},
+		{`unexpected status 404 Not Found: The model 'gpt-nope' does not exist, url: u`, probe.ExecModelRejected, 404},
+		{"unexpected status 413 Payload Too Large: Too large for model, url: u", probe.HTTPUnexpectedStatus, 413},
+		{"unexpected status 426 Upgrade Required: update codex, url: u", probe.HTTPUnexpectedStatus, 426},
+		{"unexpected status 451 Unavailable For Legal Reasons: x, url: u", probe.HTTPEdgeBlocked, 451},
+		{"unexpected status 407 Proxy Authentication Required: x, url: u", probe.ProxyAuthRequired, 407},
+		{"unexpected status 530 <unknown status code>: error code: 1016, url: u", probe.ExecOverloaded, 530},
+		{"Policy-restricted capacity is unavailable. Please try again later.", probe.ExecOverloaded, 0},
+		{"Error while reading the server response: error decoding response body", probe.ExecStreamCut, 0},
+		// never a guess
+		{"a sentence of a version that nobody has seen", probe.Unknown, 0},
+	}
+	for _, test := range tests {
+		if got, _ := classOfFailure(test.message); got != test.class {
+			t.Errorf("%q: got %v, want %v", test.message, got, test.class)
+		}
+		if got := httpStatus(test.message); got != test.status {
+			t.Errorf("%q: got status %d, want %d", test.message, got, test.status)
+		}
+	}
+}
+
+// TestReasonsAgree compares the class of each message in recorded sessions with the reason code that codex wrote beside
+// it. Codex prints the message alone; since 0.155 its session files have both.
+func TestReasonsAgree(t *testing.T) {
+	n := 0
+	for line := range strings.Lines(content(t, "testdata/codex", "reasons.tsv")) {
+		f := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
+		message, err := strconv.Unquote(f[2])
+		if err != nil {
+			continue // the head of the table
+		}
+		message = typographic.Replace(message)
+		got, known := classOfFailure(message)
+		if !known {
+			t.Errorf("%s %s: no class for %q", f[0], f[1], message)
+		}
+		if want, named := reasonClasses[f[1]]; named && got != want {
+			t.Errorf("%s %s: got %v for %q, want %v", f[0], f[1], got, message, want)
+		}
+		if m := regexp.MustCompile(`"http_status_code":(\d+)`).FindStringSubmatch(f[1]); m != nil {
+			if status := strconv.Itoa(httpStatus(message)); status != m[1] {
+				t.Errorf("%s %s: got status %s from %q", f[0], f[1], status, message)
+			}
+		}
+		n++
+	}
+	if n < 14 {
+		t.Errorf("only %d messages are there", n)
+	}
+}
+
+// TestConfigErrorNamesItsFile uses messages of the real programs, for files with that fault.
+func TestConfigErrorNamesItsFile(t *testing.T) {
+	home := t.TempDir()
+	file := filepath.Join(home, "config.toml")
+	const config = `model = "gpt"
+model_provider = "nope"
+
+[mcp_servers.slow]
+command = "sleep"
+
+[features]
+network = "x"
+[profiles.fast]
+approval_policy = "untrusted"
+`
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tests := map[string]string{
+		"Error: Model provider `nope` not found\n": file + ":2: Error: Model provider `nope` not found",
+		"Error: Fatal error: required MCP servers failed to initialize: slow: timed out\n": file +
+			":4: required MCP servers failed to initialize: slow: timed out",
+		"Error loading config.toml: invalid type: integer `5`, expected a string\nin `features.network`\n": file +
+			":8: Error loading config.toml: invalid type: integer `5`, expected a string in `features.network`",
+		"Error: approval_policy = \"untrusted\" is no longer supported; remove this setting\n": file +
+			":10: Error: approval_policy = \"untrusted\" is no longer supported; remove this setting",
+		// set on the command line
+		"Error: legacy `profile = \"x\"` is no longer supported\n": "Error: legacy `profile = \"x\"` is no longer supported",
+		"Error loading config.toml:\n" + file + ":1:5: unclosed\n": "Error loading config.toml: " + file + ":1:5: unclosed",
+	}
+	for stderr, want := range tests {
+		l := readCodexLog("", stderr)
+		l.configFiles = codexConfigFiles(home)
+		err := l.verdict(t.Context(), execprobe.ExitState{Code: 1}, "OK")
+		if got := probe.Classify(probe.Executing, err); got != probe.ExecConfigInvalid || err.Error() != want {
+			t.Errorf("got %v %q, want %q", got, err, want)
+		}
+	}
+	if err := syscall.Mkfifo(filepath.Join(home, "fifo"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if line := lineOfSetting(filepath.Join(home, "fifo"), "model"); line != 0 {
+		t.Errorf("a FIFO has the setting in line %d", line)
+	}
+}
+
+// TestTimeoutQuotesNothingUnrelated: a healthy run writes such lines, too.
+func TestTimeoutQuotesNothingUnrelated(t *testing.T) {
+	const stdout = `{"type":"thread.started","thread_id":"x"}
+{"type":"item.completed","item":{"type":"error","message":"ignoring 1 unrecognized configuration setting"}}
+{"type":"turn.started"}
+`
+	const stderr = "2026-11-27T17:17:01.9Z ERROR rmcp::transport::worker: worker quit\n"
+	l := readCodexLog(stdout, stderr)
+	err := l.verdict(overdue{t.Context()}, execprobe.ExitState{Stopped: true}, "OK")
+	if want := "no answer before the deadline; codex reported no error and was terminated"; err.Error() != want {
+		t.Errorf("got %q, want %q", err, want)
+	}
+	if err := l.verdict(t.Context(), execprobe.ExitState{Code: 1}, "OK"); strings.Contains(err.Error(), "rmcp") {
+		t.Errorf("got %q", err)
+	}
+}
+
+// TestQuotedCause: versions from 0.142 name the sandbox's refusal in one line of many, and never in the last.
+func TestQuotedCause(t *testing.T) {
 	const stdout = `{"type":"thread.started","thread_id":"x"}
 {"type":"turn.started"}
 {"type":"error","message":"Reconnecting... 2/5 (stream disconnected before completion: Operation not permitted (os error 1))"}
@@ -241,7 +399,7 @@ func TestCauseThatSlipsThrough(t *testing.T) {
 	}
 }
 
-// FuzzCodexLog: whatever codex prints, what is said about it is short and printable, and a success has an answer.
+// FuzzCodexLog: whatever codex prints, the result is short and printable, and a success has an answer.
 func FuzzCodexLog(f *testing.F) {
 	for _, name := range []string{"ok-json", "http-403html-json", "tool-wsw-json", "cfg-broken-toml-json"} {
 		for _, version := range []string{"0.104.0", "0.169.0"} {
