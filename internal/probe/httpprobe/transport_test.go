@@ -33,7 +33,6 @@ func resetsAfter(text string) func(net.Conn) {
 
 // Whatever ends the transport of a body has a class of layer http: an unknown error pages nobody.
 func TestBrokenBody(t *testing.T) {
-	t.Parallel()
 	for _, tt := range []struct {
 		name   string
 		script func(net.Conn)
@@ -105,7 +104,6 @@ func beginsHTTP2(then func(f *http2.Framer, stream uint32)) func(*tls.Conn, net.
 }
 
 func TestBrokenBodyOverTLS(t *testing.T) {
-	t.Parallel()
 	ca := probetest.NewAuthority(t, "Test Root")
 	cert := ca.Issue(t, nil)
 	goAway := func(last uint32) func(f *http2.Framer, stream uint32) {
