@@ -35,20 +35,22 @@ type Facts struct {
 	Phase  Phase  `json:"phase"`  // the last phase entered
 	Phases Phases `json:"phases"` // how long each phase took, the last one included
 
-	Server    string       `json:"server,omitempty"`     // the nameserver queried, "host:port"
-	RCode     string       `json:"rcode,omitempty"`      // its answer's response code, as in RFC 8914's registry: "NXDOMAIN"
-	Answers   []string     `json:"answers,omitempty"`    // the addresses or records it gave
-	Peer      string       `json:"peer,omitempty"`       // the remote address, "ip:port"
-	Proxy     string       `json:"proxy,omitempty"`      // the proxy in between, without its credentials
-	Status    int          `json:"status,omitempty"`     // the HTTP status
-	TLS       *TLS         `json:"tls,omitempty"`        // the session and its certificate, verified or not
-	RequestID string       `json:"request_id,omitempty"` // x-request-id or cf-ray, for the operator of the service
-	Date      time.Time    `json:"date,omitzero"`        // the answer's Date header: the server's clock
-	Signals   []string     `json:"signals,omitempty"`    // of a host check, or in a command's output: "os error 1"
-	Exit      *int         `json:"exit,omitempty"`       // a command's exit code; -1 for a signal
-	Output    string       `json:"output,omitempty"`     // what a command or a server printed, shortened
-	Tokens    *TokensSpent `json:"tokens,omitempty"`     // what an agent's run cost
-	Warnings  []string     `json:"warnings,omitempty"`   // what was odd but did not fail the attempt, from a closed list of names
+	Server    string    `json:"server,omitempty"`     // the nameserver queried, "host:port"
+	RCode     string    `json:"rcode,omitempty"`      // its answer's response code, as in RFC 8914's registry: "NXDOMAIN"
+	Answers   []string  `json:"answers,omitempty"`    // the addresses or records it gave
+	Peer      string    `json:"peer,omitempty"`       // the remote address, "ip:port"
+	Proxy     string    `json:"proxy,omitempty"`      // the proxy in between, without its credentials
+	Status    int       `json:"status,omitempty"`     // the HTTP status
+	TLS       *TLS      `json:"tls,omitempty"`        // the session and its certificate, verified or not
+	RequestID string    `json:"request_id,omitempty"` // x-request-id or cf-ray, for the operator of the service
+	Date      time.Time `json:"date,omitzero"`        // the answer's Date header: the server's clock
+	Signals   []string  `json:"signals,omitempty"`    // of a host check, or in a command's output: "os error 1"
+	Exit      *int      `json:"exit,omitempty"`       // a command's exit code; -1 for a signal
+	Output    string    `json:"output,omitempty"`     // what a command or a server printed, shortened
+	// LeftProcesses names the processes that outlived a command and were killed: "sleep (pid 4711)".
+	LeftProcesses []string     `json:"left_processes,omitempty"`
+	Tokens        *TokensSpent `json:"tokens,omitempty"`   // what an agent's run cost
+	Warnings      []string     `json:"warnings,omitempty"` // what was odd but did not fail the attempt, from a closed list of names
 }
 
 // TLS describes a session and the server's certificate.

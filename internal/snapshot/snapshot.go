@@ -4,21 +4,20 @@
 package snapshot
 
 import (
-	"bytes"
 	"context"
-	"io"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"netwatchd/internal/host"
+	"netwatchd/internal/probe/execprobe"
 	"netwatchd/internal/redact"
 )
 
@@ -133,32 +132,22 @@ const (
 	outputLimit = 64 << 10
 )
 
-// run runs a program without input. After the timeout it kills the whole process group.
+// run runs a program without input and returns its standard output. After the timeout, all of its processes are killed.
+// Without env, the program gets the part of our environment that commands get.
 func run(ctx context.Context, env []string, path string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, runTimeout)
 	defer cancel()
-	var out bytes.Buffer
-	cmd := exec.CommandContext(ctx, path, args...)
-	cmd.Stdout = &limited{&out, outputLimit}
-	cmd.Dir, cmd.Env = "/", env
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	cmd.WaitDelay = time.Second
-	err := cmd.Run()
-	return out.String(), err
-}
-
-// limited accepts everything and keeps the beginning.
-type limited struct {
-	w    io.Writer
-	left int
-}
-
-func (l *limited) Write(p []byte) (int, error) {
-	keep := min(len(p), l.left)
-	l.left -= keep
-	_, err := l.w.Write(p[:keep])
-	return len(p), err
+	if env == nil {
+		env = execprobe.Environment(nil)
+	}
+	e, err := execprobe.Process{Argv: append([]string{path}, args...), Env: env, Dir: "/"}.Run(ctx)
+	if err == nil {
+		err = e.Interrupted(ctx)
+	}
+	if err == nil && e.Code != 0 {
+		err = fmt.Errorf("exit status %d", e.Code)
+	}
+	return e.Stdout[:min(len(e.Stdout), outputLimit)], err
 }
 
 func codexHome(o Options) string {

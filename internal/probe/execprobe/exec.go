@@ -4,6 +4,7 @@ package execprobe
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -65,11 +66,18 @@ func ExecuteWithInput(ctx context.Context, c Process, input string) (ExitState, 
 		return e, facts, err
 	}
 	facts.Exit = new(e.Code)
-	if e.leftovers > 0 && !e.Stopped {
+	// A run that was stopped could not end its processes itself, but those that left its group would have stayed.
+	if slices.ContainsFunc(e.left, func(s stray) bool { return s.escaped || !e.Stopped }) {
 		facts.Warnings = append(facts.Warnings, probe.WarnLeftProcesses)
+		for _, s := range e.left[:min(len(e.left), leftNamed)] {
+			facts.LeftProcesses = append(facts.LeftProcesses, s.String())
+		}
 	}
 	return e, facts, nil
 }
+
+// leftNamed bounds how many processes a result names: a fork bomb leaves thousands.
+const leftNamed = 10
 
 // Interrupted returns the error of a run that was stopped or killed, or nil if it ended by itself.
 func (e ExitState) Interrupted(ctx context.Context) error {

@@ -3,6 +3,7 @@ package execprobe
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io"
 	"os"
 	"os/exec"
@@ -10,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -217,3 +219,81 @@ func TestSaid(t *testing.T) {
 }
 
 func itoa(n int) string { return strconv.Itoa(n) }
+
+// A process that leaves the group and the session of its command, as daemons do, does not escape.
+func TestRunThatLeavesItsSession(t *testing.T) {
+	if _, err := exec.LookPath("setsid"); err != nil {
+		t.Skip("needs setsid: apt-get install util-linux")
+	}
+	tests := map[string]struct {
+		script  string
+		timeout time.Duration
+		class   probe.Class
+		name    string
+	}{
+		"setsid":                       {"setsid sleep 100 >/dev/null 2>&1 </dev/null & sleep 0.1; echo OK", 20 * time.Second, probe.OK, "sleep"},
+		"setsid, forked twice":         {"(setsid sh -c 'sleep 100 & sleep 100 & exit' >/dev/null 2>&1 &); sleep 0.1; echo OK", 20 * time.Second, probe.OK, "sleep"},
+		"setsid and no environment":    {"env -i setsid sleep 100 >/dev/null 2>&1 & sleep 0.1; echo OK", 20 * time.Second, probe.OK, "sleep"},
+		"a group of its own":           {"set -m; sleep 100 >/dev/null 2>&1 & echo OK", 20 * time.Second, probe.OK, "sleep"},
+		"setsid, then ran out of time": {"setsid sleep 100 >/dev/null 2>&1 & sleep 100", time.Second, probe.ExecTimedOut, "sleep"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			before := ourChildren()
+			marker := "NETWATCHD_TEST_MARKER=" + filepath.Base(t.TempDir()) + name
+			r := probetest.DoRun(t, Run{Command: probetest.Sh(test.script), Env: []string{marker}}, test.timeout)
+			if r.Class != test.class || !slices.Contains(r.Warnings, probe.WarnLeftProcesses) {
+				t.Errorf("got %v %q with warnings %v, want %v with %s", r.Class, r.Why, r.Warnings, test.class, probe.WarnLeftProcesses)
+			}
+			if !slices.ContainsFunc(r.LeftProcesses, func(p string) bool { return strings.HasPrefix(p, test.name+" (pid ") }) {
+				t.Errorf("named %q, want %s", r.LeftProcesses, test.name)
+			}
+			probetest.Gone(t, marker)
+			for until := time.Now().Add(2 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+				if left := slices.DeleteFunc(ourChildren(), func(c string) bool { return slices.Contains(before, c) }); len(left) == 0 {
+					break
+				} else if time.Now().After(until) {
+					t.Fatalf("left as children of this process: %q", left)
+				}
+			}
+		})
+	}
+}
+
+// ourChildren lists the children of this process, zombies included.
+func ourChildren() []string {
+	var all []string
+	for _, p := range processes() {
+		if p.parent == os.Getpid() {
+			all = append(all, p.name+" "+itoa(p.pid))
+		}
+	}
+	return all
+}
+
+// Runs end strays while other commands run, some of them started by other code: each gets its own exit code.
+func TestOtherCommandsAreLeftAlone(t *testing.T) {
+	var all sync.WaitGroup
+	for i := range 40 {
+		all.Go(func() {
+			r := probetest.DoRun(t, Run{Command: probetest.Sh("setsid sleep 100 >/dev/null 2>&1 & exit 3")}, 20*time.Second)
+			if r.Class != probe.ExecUnexpectedExit || *r.Exit != 3 {
+				t.Errorf("a run: got %v %q", r.Class, r.Why)
+			}
+		})
+		all.Go(func() {
+			code := 1 + i%7
+			err := exec.Command("sh", "-c", "sleep 0.0"+itoa(i)+"; exit "+itoa(code)).Run()
+			if exited, ok := errors.AsType[*exec.ExitError](err); !ok || exited.ExitCode() != code {
+				t.Errorf("another command: got %v, want exit code %d", err, code)
+			}
+		})
+		all.Go(func() { // a command whose child outlives a run beside it
+			r := probetest.DoRun(t, Run{Command: probetest.Sh("setsid sh -c 'sleep 0.3; echo done' & wait"), Expect: "done"}, 20*time.Second)
+			if r.Class != probe.OK {
+				t.Errorf("a run with a session of its own: got %v %q", r.Class, r.Why)
+			}
+		})
+	}
+	all.Wait()
+}

@@ -1,18 +1,15 @@
 package execprobe
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -45,12 +42,12 @@ type ExitState struct {
 	Code           int // -1 after a signal
 	Signal         syscall.Signal
 	Stopped        bool // it was terminated because ctx ended
-	leftovers      int  // processes of its group that outlived it and were killed
+	left           []stray
 	Stdout, Stderr string
 }
 
 // Run starts the command in a new process group and waits for it. When ctx ends, the group gets SIGTERM and two seconds
-// later SIGKILL; no process of it outlives the call. Standard input is /dev/null: codex 0.142 and later first read it to its
+// later SIGKILL; no process of it outlives the call, not even one in a session of its own. Standard input is /dev/null: codex 0.142 and later first read it to its
 // end.
 //
 // An error means that the command could not be started; a failing exit code is not an error.
@@ -82,13 +79,14 @@ func (c Process) runWith(ctx context.Context, input string) (ExitState, error) {
 		}
 		return nil
 	}
-	if err := cmd.Start(); ctx.Err() != nil && err != nil {
+	started, err := start(cmd)
+	if ctx.Err() != nil && err != nil {
 		return ExitState{Code: -1}, ctx.Err()
 	} else if err != nil {
 		return ExitState{Code: -1}, c.startError(err)
 	}
 	waited := cmd.Wait()
-	e := ExitState{Code: cmd.ProcessState.ExitCode(), Stopped: stopped.Load(), leftovers: killGroup(cmd.Process.Pid),
+	e := ExitState{Code: cmd.ProcessState.ExitCode(), Stopped: stopped.Load(), left: started.end(),
 		Stdout: stdout.String(), Stderr: stderr.String()}
 	if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() {
 		e.Signal = status.Signal()
@@ -114,42 +112,11 @@ func (c Process) startError(err error) error {
 			return probe.Failf(probe.ExecStartFailed, "%w: the interpreter in its first line is missing", err)
 		}
 		return probe.Failf(probe.ExecNotFound, "%w: install it, or correct the path", err)
-	case errors.Is(err, syscall.EAGAIN), errors.Is(err, syscall.ENOMEM), errors.Is(err, syscall.EMFILE):
+	case errors.Is(err, syscall.EAGAIN), errors.Is(err, syscall.ENOMEM), errors.Is(err, syscall.EMFILE),
+		errors.Is(err, syscall.ENFILE):
 		return probe.Fail(probe.LocalResources, err)
 	}
 	return probe.Failf(probe.ExecStartFailed, "%w: is it an executable for this architecture, and may this user run it?", err)
-}
-
-// killGroup kills the rest of a process group and returns how many processes that were. The group's number cannot have been
-// reused yet: it is a process id, and the kernel reuses those only after a full cycle.
-func killGroup(pgid int) int {
-	if syscall.Kill(-pgid, 0) != nil {
-		return 0
-	}
-	left := countProcesses(pgid)
-	if left > 0 {
-		syscall.Kill(-pgid, syscall.SIGKILL)
-	}
-	return left
-}
-
-// countProcesses counts the processes of a group that still run. kill(2) with signal 0 also finds zombies, and in a container
-// there may be no parent that reaps them.
-func countProcesses(pgid int) int {
-	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
-	n := 0
-	for _, path := range stats {
-		stat, err := os.ReadFile(path)
-		if err != nil {
-			continue
-		}
-		// pid (name) state ppid pgrp …: the name may hold spaces and brackets.
-		fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-		if len(fields) > 2 && fields[0] != "Z" && fields[0] != "X" && fields[2] == strconv.Itoa(pgid) {
-			n++
-		}
-	}
-	return n
 }
 
 // boundedBuffer keeps the beginning and the end of what is written to it.
