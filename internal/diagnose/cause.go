@@ -9,11 +9,11 @@ import (
 	"slices"
 )
 
-// Cause is whose fault it is: a closed list, in order of precedence. Each may assume that none before it holds. The
-// names are a contract (the `cause` label, JSON, the store, alert rules).
+// Cause is whose fault it is: a closed list, in order of precedence: each cause is named only if none before it holds.
+// The names are a contract (the `cause` label, JSON, the store, alert rules).
 type Cause uint8
 
-// The zero Cause is Inconclusive: forgetting must never look like health.
+// The zero Cause is Inconclusive: a forgotten assignment must never look healthy.
 const (
 	Inconclusive Cause = iota
 

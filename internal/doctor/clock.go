@@ -25,9 +25,9 @@ var enableNTP = []Change{
 func (e *examination) clock(context.Context) []Finding {
 	const check = "clock"
 	if s := e.answer.status; s != nil {
-		for _, standing := range s.Services {
-			if standing.Cause == diagnose.Clock {
-				return one(check, Fault, standing.Title, run("timedatectl set-ntp true"))
+		for _, service := range s.Services {
+			if service.Cause == diagnose.Clock {
+				return one(check, Fault, service.Title, run("timedatectl set-ntp true"))
 			}
 		}
 	}
@@ -36,18 +36,18 @@ func (e *examination) clock(context.Context) []Finding {
 		return one(check, Fault, message,
 			append([]Change{run("sudo hwclock -s")}, enableNTP...)...)
 	}
-	synchronised, err := e.Synchronised()
+	synchronized, err := e.Synchronized()
 	switch {
 	case err != nil:
 		return one(check, Unknown, err.Error())
-	case synchronised:
-		return one(check, OK, "synchronised")
+	case synchronized:
+		return one(check, OK, "synchronized")
 	case e.wsl.WSL:
-		return one(check, Advice, "agrees with the hardware clock, but nothing synchronises it: "+
+		return one(check, Advice, "agrees with the hardware clock, but nothing synchronizes it: "+
 			"it can be hours off after Windows sleeps",
 			enableNTP...)
 	}
-	return one(check, Unknown, "nothing synchronises the clock, so it may be wrong", run("timedatectl set-ntp true"))
+	return one(check, Unknown, "nothing synchronizes the clock, so it may be wrong", run("timedatectl set-ntp true"))
 }
 
 // behindHardware returns how far the system clock is behind the hardware clock. It reports false outside WSL, where

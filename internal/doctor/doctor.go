@@ -86,8 +86,8 @@ type Host struct {
 	// Run runs a program and returns its output. It fails if the program cannot be started or does not exit with 0.
 	Run    func(ctx context.Context, argv ...string) (string, error)
 	Client *http.Client
-	// Synchronised reports whether the kernel considers its clock synchronised.
-	Synchronised func() (bool, error)
+	// Synchronized reports whether the kernel considers its clock synchronized.
+	Synchronized func() (bool, error)
 	Now          func() time.Time
 	Denied       bool // this process is denied the network
 }
@@ -102,7 +102,7 @@ func Here() Host {
 		// An empty Transport uses no proxy: the daemon is on this host.
 		Client:       &http.Client{Timeout: localTimeout, Transport: &http.Transport{}},
 		Run:          runProgram,
-		Synchronised: synchronised,
+		Synchronized: synchronized,
 		Denied:       host.DetectSandbox().Denied,
 	}
 }
@@ -116,7 +116,7 @@ func runProgram(ctx context.Context, argv ...string) (string, error) {
 	return string(out), err
 }
 
-func synchronised() (bool, error) {
+func synchronized() (bool, error) {
 	state, err := unix.Adjtimex(&unix.Timex{}) // a query: Modes of zero changes nothing
 	return state != unix.TIME_ERROR, err
 }

@@ -79,7 +79,7 @@ func on(t *testing.T, root fs.FS, p programs) *examination {
 	return &examination{wsl: host.WSLIn(root), own: unit{name: "netwatchd.service"}, Installation: Installation{
 		Config: c, Version: "1.4.0", Plan: &plan.Plan{},
 		Host: Host{Root: root, Run: p.run, Now: func() time.Time { return noon }, Client: http.DefaultClient,
-			Synchronised: func() (bool, error) { return true, nil }},
+			Synchronized: func() (bool, error) { return true, nil }},
 	}}
 }
 
@@ -174,25 +174,25 @@ func TestWSL(t *testing.T) {
 }
 
 func TestClock(t *testing.T) {
-	unsynchronised := func() (bool, error) { return false, nil }
+	unsynchronized := func() (bool, error) { return false, nil }
 	slept := wsl(fstest.MapFS{"sys/class/rtc/rtc0/since_epoch": file(fmt.Sprint(noon.Add(3 * time.Hour).Unix()))})
 	for _, tt := range []struct {
 		name         string
 		root         fs.FS
-		synchronised func() (bool, error)
+		synchronized func() (bool, error)
 		want         Outcome
 		says         string
 	}{
-		{"synchronised", fstest.MapFS{}, nil, OK, ""},
-		{"not synchronised", fstest.MapFS{}, unsynchronised, Unknown, ""},
-		{"not synchronised, under WSL", wsl(nil), unsynchronised, Advice, ""},
+		{"synchronized", fstest.MapFS{}, nil, OK, ""},
+		{"not synchronized", fstest.MapFS{}, unsynchronized, Unknown, ""},
+		{"not synchronized, under WSL", wsl(nil), unsynchronized, Advice, ""},
 		{"Windows slept", slept, nil, Fault, "3h0m0s off the hardware clock"},
 		{"hardware that keeps local time", fstest.MapFS{"sys/class/rtc/rtc0/since_epoch": file(fmt.Sprint(noon.Add(time.Hour).Unix()))}, nil, OK, ""},
 		{"the kernel refuses", fstest.MapFS{}, func() (bool, error) { return false, errors.New("not permitted") }, Unknown, "not permitted"},
 	} {
 		e := on(t, tt.root, nil)
-		if tt.synchronised != nil {
-			e.Synchronised = tt.synchronised
+		if tt.synchronized != nil {
+			e.Synchronized = tt.synchronized
 		}
 		if got := e.clock(t.Context())[0]; got.Outcome != tt.want || !strings.Contains(got.Message, tt.says) {
 			t.Errorf("%s: %v, %s; want %v, %q", tt.name, got.Outcome, got.Message, tt.want, tt.says)

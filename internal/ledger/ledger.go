@@ -34,7 +34,7 @@ func (k Key) Compare(other Key) int {
 type Record struct {
 	Key
 	Latest      probe.Result
-	Interval    time.Duration // between planned attempts; zero: on suspicion only
+	Interval    time.Duration // between planned attempts; zero: in confirming rounds only
 	LastSuccess time.Time
 	Succeeded   uint64
 	Failed      uint64
@@ -63,7 +63,8 @@ func New() *Ledger {
 	return &Ledger{records: make(map[Key]*Record), warnings: make(map[string]uint64)}
 }
 
-// Add counts a result. Interval is how often such attempts are planned; zero if they are made on suspicion only.
+// Add counts a result. Interval is how often such attempts are planned; zero if they are made in confirming rounds
+// only.
 func (l *Ledger) Add(r probe.Result, interval time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

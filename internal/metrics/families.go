@@ -34,7 +34,7 @@ const (
 
 // families are the metrics computed at each scrape.
 var families = []family{
-	{name: "netwatchd_probe_success", kind: gauge, help: "Whether the latest attempt saw exactly what it expected.",
+	{name: "netwatchd_probe_success", kind: gauge, help: "1 if the latest attempt saw exactly what it expected, 0 if not.",
 		perProbe: func(p *series, out *samples) {
 			if p.fresh {
 				out.add(p.labels, boolToFloat(p.Latest.OK()))
@@ -96,7 +96,7 @@ var families = []family{
 			})
 		}},
 	{name: "netwatchd_verdict_since_timestamp_seconds", kind: gauge, labels: []string{"service", "cause"},
-		help: "Since when the service has had its current cause.",
+		help: "When the service's verdict changed to its current cause.",
 		global: func(sc *scrape, out *samples) {
 			sc.eachService(func(s *watch.ServiceStatus) { out.add(causeLabels(s, s.Cause), unix(s.Since)) })
 		}},
@@ -116,7 +116,7 @@ var families = []family{
 		}},
 
 	{name: "netwatchd_sandboxed", kind: gauge, labels: []string{"signal"},
-		help: "1 for every signal that this process runs in a sandbox, 0 for signals not seen.", global: signals},
+		help: "1 for each sandbox signal found by netwatchd in its own process, 0 for the others.", global: signals},
 	{name: "netwatchd_codex_tokens_total", kind: counter, labels: []string{"type"}, help: "Tokens spent by runs of the agent.",
 		global: func(sc *scrape, out *samples) {
 			out.add(labelPairs("type", "input"), float64(sc.Tokens.Input))

@@ -10,8 +10,8 @@ import (
 	"netwatchd/internal/diagnose"
 )
 
-// names are the names of the alerts. They are a contract with routes, silences and runbooks. They say Codex for every
-// service; the label service tells which one it is.
+// names are the names of the alerts. They are a contract with routes, silences and runbooks. They contain "Codex" for
+// every service; the label service names the service.
 var names = map[diagnose.Cause]string{
 	diagnose.SelfSandboxed:    "NetwatchdSandboxed",
 	diagnose.LocalPolicy:      "CodexLocalPolicy",
@@ -35,7 +35,7 @@ var names = map[diagnose.Cause]string{
 	diagnose.Inconclusive:     "CodexInconclusive",
 }
 
-// Name is the alert for c; empty for a cause without one.
+// Name returns the name of the alert for c; it is empty for a cause without an alert.
 func Name(c diagnose.Cause) string { return names[c] }
 
 // keepFiring covers gaps that are no recovery: a failed scrape or two, or a restarted daemon without a verdict yet.
@@ -46,8 +46,8 @@ const keepFiring = 2 * time.Minute
 // perService joins the series of one service on one host.
 const perService = "on (job, instance, service)"
 
-// causes are the alerts on findings, not on the one cause of the verdict. Each finding is one that no other explains,
-// so each deserves its own alert, and a small one never hides a large one.
+// causes returns the alerts. They fire on findings, not on the one cause of the verdict: a finding that another one
+// explains is not among them, so each one left needs an alert of its own, and a minor one never hides a major one.
 func (b *builder) causes() []Rule {
 	all := []Rule{b.verdict()}
 	for c := range diagnose.Causes() {
@@ -79,9 +79,9 @@ func (b *builder) cause(c diagnose.Cause, of selection) Rule {
 	return b.alert(names[c], of.severity, r, summary(c.About().Title), c.About().Means, evidence, c.About().Advice)
 }
 
-// sandbox is two rules, because the alert silences pages of its host, and may do so only if the host is healthy: then
-// a page can only be about the same attempts. Next to a fault of the host or of the service it is a finding like any
-// other, and the page for that fault must get through.
+// sandbox returns two rules. The first silences pages of its host, which is right only if the host is healthy: then a
+// page can only be about the same attempts. The second fires beside a fault of the host or of the service and silences
+// nothing, because the page for that fault must get through.
 func (b *builder) sandbox(of selection) []Rule {
 	about := diagnose.Sandbox.About()
 	var unhealthy []string
@@ -111,8 +111,8 @@ const hostLabel = "host"
 // verdictName is the alert that inhibitions have as their source.
 const verdictName = "NetwatchdVerdict"
 
-// verdict fires at once and notifies nobody. The source of an inhibition must fire before its target, and most causes
-// are held longer than the causes they explain.
+// verdict returns an alert that fires at once and notifies nobody. The source of an inhibition must fire before its
+// target, but most causes have a longer hold than the causes they explain.
 func (b *builder) verdict() Rule {
 	var hiding []string
 	for c := range diagnose.Causes() {

@@ -64,8 +64,8 @@ func short(d time.Duration) string {
 	return Duration(d).String()
 }
 
-// objective are the alerts on how fast the error budget is spent. An outage that lasts fires the alert of its own
-// cause first; these are for outages that come and go, each too short for its hold.
+// objective returns the alerts on how fast the error budget is spent. A long outage fires the alert of its cause
+// first; these alerts are for outages that come and go, each shorter than the hold of its cause.
 func (b *builder) objective() []Rule {
 	var all []Rule
 	for _, of := range b.severities(failing, diagnose.Page) {
@@ -85,7 +85,7 @@ func (b *builder) objective() []Rule {
 
 func (b *builder) burn(severity diagnose.Severity, pace, expr string, hold time.Duration, meaning string) Rule {
 	r := Rule{Expr: expr, For: Duration(hold), KeepFiringFor: Duration(keepFiring),
-		// With the cause, whatever silences the outage silences its cost too.
+		// With this label, what silences the outage also silences this alert.
 		Labels: map[string]string{"burn": pace, "cause": failing.String()}}
 	return b.alert("CodexErrorBudgetBurn", severity, r,
 		"{{ $labels.service }} fails too often: "+meaning+" ({{ $labels.instance }})",

@@ -22,7 +22,7 @@ func Check(w io.Writer, s *watch.Status, o Options) error {
 	return p.to(w)
 }
 
-// remarks writes the problems of netwatchd itself, and what it does not watch although one would expect it to.
+// remarks writes the problems of netwatchd itself, and notes on what it does not monitor.
 func (p *printer) remarks(s *watch.Status) {
 	for i, trouble := range s.Trouble {
 		p.labelled(first(i, "warning:"), amber, trouble)
@@ -46,11 +46,11 @@ func (p *printer) services(s *watch.Status, aged bool) {
 			p.blank()
 		}
 	}
-	for i, standing := range full {
+	for i, service := range full {
 		if i > 0 {
 			p.blank()
 		}
-		p.standing(s, standing, aged)
+		p.service(s, service, aged)
 	}
 	if len(s.Services) == 0 {
 		p.heading(ladder.Partial, noService)
@@ -59,7 +59,7 @@ func (p *printer) services(s *watch.Status, aged bool) {
 
 const noService = "no service is configured: add one to the configuration"
 
-// withFault is the services to look at, the worst first.
+// withFault returns the services with a fault or an inconclusive verdict, the worst first.
 func withFault(all []watch.ServiceStatus) []watch.ServiceStatus {
 	var some []watch.ServiceStatus
 	for _, s := range worstFirst(all) {
@@ -70,7 +70,7 @@ func withFault(all []watch.ServiceStatus) []watch.ServiceStatus {
 	return some
 }
 
-func (p *printer) standing(status *watch.Status, s watch.ServiceStatus, aged bool) {
+func (p *printer) service(status *watch.Status, s watch.ServiceStatus, aged bool) {
 	rungs := ladder.Of(s)
 	p.headline(s)
 	if aged {
@@ -112,7 +112,7 @@ func (p *printer) headline(s watch.ServiceStatus) {
 	}
 }
 
-// aside writes what stands in small type below the title.
+// aside writes the small type below the title.
 func (p *printer) aside(s watch.ServiceStatus) {
 	text := ladder.Aside(s.Verdict)
 	if text == "" {
@@ -123,7 +123,7 @@ func (p *printer) aside(s watch.ServiceStatus) {
 	}
 }
 
-// headline is the service and the title of its verdict.
+// headline returns the service and the title of its verdict.
 func headline(s watch.ServiceStatus) string {
 	return s.Service + ": " + titleOnly(s)
 }
@@ -145,7 +145,7 @@ func (p *printer) summary(s watch.ServiceStatus, rungs []ladder.Rung) {
 	}
 }
 
-// answer is what the service answered: to an http probe if there is one.
+// answer returns what the service answered, to an http probe if there is one.
 func answer(s watch.ServiceStatus) string {
 	var best *probe.Result
 	for i, r := range s.Results {
@@ -163,7 +163,7 @@ func answer(s watch.ServiceStatus) string {
 	return best.Name + " in " + humanize.Latency(best.Elapsed.Duration())
 }
 
-// highest is the highest rung tested in the sandbox.
+// highest describes the highest rung tested in the sandbox. It reports false if none was.
 func highest(rungs []ladder.Rung) (string, bool) {
 	var words string
 	for i, r := range rungs {
@@ -260,7 +260,7 @@ func (p *printer) evidenceLine(label string, r probe.Result, c evidenceColumns, 
 	}
 }
 
-// outcome is the error message, or what a good answer showed.
+// outcome returns the error message, or the facts and the latency of a success.
 func outcome(r probe.Result) string {
 	if r.OK() {
 		return strings.TrimSpace(facts(r) + " " + humanize.Latency(r.Elapsed.Duration()))
@@ -275,7 +275,7 @@ func classColor(r probe.Result) color {
 	return red
 }
 
-// facts is what a good answer showed.
+// facts returns the decisive facts of a success.
 func facts(r probe.Result) string {
 	switch {
 	case r.Status > 0:

@@ -41,7 +41,7 @@ type Service struct {
 	// SandboxProbes repeat the service's probes inside the agent's sandbox. Nil: there is none.
 	SandboxProbes *SandboxProbes
 
-	// Every is the interval of full rounds while nothing fails. Zero: rounds are made on suspicion only.
+	// Every is the interval of full rounds while nothing fails. Zero: confirming rounds only.
 	Every        time.Duration
 	Expect       diagnose.Expect
 	Confirmation Confirmation

@@ -39,8 +39,8 @@ func (w *Watcher) adopt(plan Plan) {
 	}
 }
 
-// shortest returns the shortest interval of full rounds, which is that of the environment probes. Zero: on suspicion
-// only.
+// shortest returns the shortest interval of full rounds, which is that of the environment probes. Zero: in confirming
+// rounds only.
 func shortest(services []Service) time.Duration {
 	var shortest time.Duration
 	for _, s := range services {

@@ -44,8 +44,8 @@ const sampleSize = 16
 const confirmRepeats = 3
 
 // roundProbes returns the service's own probes for a round: all of them, or, of a large service, those that failed
-// last and some of the others in turn. The round form of a long probe runs on suspicion only, and as long as it fails
-// itself.
+// last and some of the others in turn. The round form of a long probe runs in confirming rounds only, and while it
+// fails itself.
 func (s *service) roundProbes(confirming bool) []*probe.Probe {
 	var failing, passing []*probe.Probe
 	for _, t := range s.Tasks {

@@ -9,11 +9,11 @@ import (
 	"netwatchd/internal/probe"
 )
 
-// An Observer is told everything that happens, in order, on the watcher's own goroutine. Its methods must return at
+// An Observer is notified of everything that happens, in order, on the watcher's goroutine. Its methods must return at
 // once.
 type Observer interface {
 	// Attempted is called for every attempt. Interval is how often such attempts are planned; zero if they are made
-	// on suspicion only.
+	// in confirming rounds only.
 	Attempted(r probe.Result, interval time.Duration)
 	// Started is called for every planned start, with its delay and the number of starts that were missed.
 	Started(late time.Duration, missed int)

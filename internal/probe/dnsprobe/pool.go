@@ -21,10 +21,9 @@ import (
 	"netwatchd/internal/probe"
 )
 
-// A Pool makes thousands of lookups at named nameservers. All queries in flight to one nameserver share a socket, and answers
-// are read in batches. A lookup has no goroutine, timer or socket of its own: together they cost three times the rest. at named nameservers by the thousand. All questions that are in flight to one nameserver share a
-// socket, and what comes back is read many datagrams at a time: an attempt so made has no goroutine, no timer and no
-// socket of its own, which together cost three times what is left.
+// A Pool makes thousands of lookups at named nameservers. All queries in flight to one nameserver share a socket, and
+// answers are read in batches. A lookup has no goroutine, timer or socket of its own: together they would cost three
+// times what the rest costs.
 type Pool struct {
 	ctx     context.Context
 	working sync.WaitGroup
@@ -40,8 +39,9 @@ func NewPool(ctx context.Context) *Pool {
 // Wait waits until all sockets are closed, soon after the context has ended.
 func (ls *Pool) Wait() { ls.working.Wait() }
 
-// Start starts p's attempt if it is a lookup at one named nameserver, and reports whether it is. It calls done once, from
-// another goroutine, with the result; never after the context has ended, because a cancelled attempt has no result.
+// Start starts p's attempt if it is a lookup at one named nameserver, and reports whether it is. It calls done once,
+// from another goroutine, with the result; never after the context has ended, because a cancelled attempt has no
+// result.
 func (ls *Pool) Start(p *probe.Probe, done func(probe.Result)) bool {
 	d, ok := p.Prober.(*Lookup)
 	if !ok || len(d.Nameservers) != 1 {
@@ -92,8 +92,8 @@ func (q *pendingQuery) nextEvent() time.Time {
 	return q.retryAt
 }
 
-// send sends a query. An immediate error is also reported from another goroutine, because the caller may be the one that
-// handles results.
+// send sends a query. An immediate error is also reported from another goroutine, because the caller may be the one
+// that handles results.
 func (ls *Pool) send(q *pendingQuery, server netip.AddrPort) {
 	s := scratches.Get().(*scratch)
 	query, err := packQuery(s.query[:], q.question)
@@ -161,25 +161,25 @@ func (ls *Pool) end(q *pendingQuery, o outcome) {
 }
 
 const (
-	// socketLifetime is how long a socket takes new queries. An attempt every few seconds always gets a new socket, with the
-	// current port, source address and route: an old socket would measure yesterday's network.
+	// socketLifetime is how long a socket takes new queries. An attempt every few seconds always gets a new socket, with
+	// the current port, source address and route: an old socket would measure yesterday's network.
 	socketLifetime = time.Second
 
 	// maxIDs is how many of the 65,536 ids one socket uses, each once. Half of them stay free: a random id is free at the
 	// second try on average, and an off-path attacker cannot guess one.
 	maxIDs = 1 << 15
 
-	// readBuffer holds the answers of a quarter of a second at ten thousand queries a second: as long as the reader may be
-	// descheduled. The kernel counts some 800 bytes for each.
+	// readBuffer holds the answers of a quarter of a second at ten thousand queries a second: as long as the reader may
+	// be descheduled. The kernel counts some 800 bytes for each.
 	readBuffer = 2 << 20
 
-	// maxBatch is how many datagrams one call reads: the queries of one slot at ten thousand a second. A socket begins with
-	// minBatch, because there may be thousands of nameservers with one query each.
+	// maxBatch is how many datagrams one call reads: the queries of one slot at ten thousand a second. A socket begins
+	// with minBatch, because there may be thousands of nameservers with one query each.
 	minBatch, maxBatch = 2, 64
 )
 
-// A sharedSocket is a socket connected to one nameserver: the kernel picks a random port, drops datagrams of other senders
-// and reports a refused port.
+// A sharedSocket is a socket connected to one nameserver: the kernel picks a random port, drops datagrams of other
+// senders and reports a refused port.
 type sharedSocket struct {
 	conn   *net.UDPConn
 	server netip.AddrPort
@@ -224,8 +224,8 @@ func (l *sharedSocket) wakeAt(at time.Time) {
 	l.conn.SetReadDeadline(at)
 }
 
-// send sends query for q. If write returns the error of an earlier query, the kernel has sent nothing: the earlier queries
-// fail and the write is repeated.
+// send sends query for q. If write returns the error of an earlier query, the kernel has sent nothing: the earlier
+// queries fail and the write is repeated.
 func (l *sharedSocket) send(ls *Pool, q *pendingQuery, query []byte) error {
 	_, err := l.conn.Write(query)
 	if errno, ok := errors.AsType[syscall.Errno](err); ok && isICMPErrno(errno) {

@@ -19,12 +19,12 @@ import (
 	"netwatchd/internal/probe/connect"
 )
 
-// Stream requests a WebSocket upgrade and holds the connection idle: many middleboxes let a request pass and drop connections
-// that live longer.
+// Stream requests a WebSocket upgrade and holds the connection idle: many middleboxes let a request pass and drop
+// connections that live longer.
 //
 // Without credentials, the service may answer with one of Status instead of upgrading. Then the upgrade reached its
-// application: that is a success with the warning `stream_not_upgraded`, and the connection is held all the same. After the
-// hold, the connection must still be there and answer.
+// application: that is a success with the warning `stream_not_upgraded`, and the connection is still held. After the
+// hold, the connection must still be open and answer.
 type Stream struct {
 	URL    *url.URL // ws, wss
 	Status []int    // answers that show that the upgrade reached the application; empty: refusalStatuses
@@ -35,9 +35,9 @@ type Stream struct {
 	connect.Options
 }
 
-// refusalStatuses are an application's likely answers to an upgrade without a sign-in. Codex 0.169 falls back to plain HTTP
-// at once after a 426, and after five attempts after the others. Which one the real service sends was never measured, so
-// all of them count: missing a middlebox that answers 400 is better than paging everyone.
+// refusalStatuses are an application's likely answers to an upgrade without a sign-in. Codex 0.169 falls back to plain
+// HTTP at once after a 426, and after five attempts after the others. Which one the real service sends was never
+// measured, so all of them count: missing a middlebox that answers 400 is better than paging everyone.
 var refusalStatuses = []int{
 	http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound,
 	http.StatusMethodNotAllowed, http.StatusUpgradeRequired,
@@ -51,36 +51,36 @@ func (s *Stream) Probe(ctx context.Context) (probe.Facts, error) {
 		return probe.Facts{}, probe.Failf(probe.Internal, "%s is not a WebSocket URL: use ws:// or wss://", s.URL.Redacted())
 	}
 	// HTTP/1.1 only: Codex does not upgrade over HTTP/2 (RFC 8441), and proxies do not support it.
-	l := &connect.Attempt{Options: s.Options, Progress: new(connect.Progress), Origin: &secure, Protocols: []string{"http/1.1"}}
-	defer l.Close()
-	err := s.stream(ctx, l, &secure)
-	return l.Progress.End(), err
+	attempt := &connect.Attempt{Options: s.Options, Progress: new(connect.Progress), Origin: &secure, Protocols: []string{"http/1.1"}}
+	defer attempt.Close()
+	err := s.stream(ctx, attempt, &secure)
+	return attempt.Progress.End(), err
 }
 
-func (s *Stream) stream(ctx context.Context, l *connect.Attempt, u *url.URL) error {
+func (s *Stream) stream(ctx context.Context, attempt *connect.Attempt, u *url.URL) error {
 	last := time.Now().Add(s.Hold + s.Timeout) // of everything, the hold included
 	ctx, cancel := s.bounded(ctx, last)
 	defer cancel()
 	upgrade, done := s.bounded(ctx, time.Now().Add(s.Timeout))
 	defer done()
 	conn, _, err := websocket.Dial(upgrade, u.String(), &websocket.DialOptions{
-		HTTPClient: &http.Client{Transport: l, CheckRedirect: followNone},
+		HTTPClient: &http.Client{Transport: attempt, CheckRedirect: followNone},
 	})
 	switch {
 	case err == nil:
-		l.KeepOpen()
-		return s.hold(ctx, l, conn)
-	case l.Response.Response == nil:
+		attempt.KeepOpen()
+		return s.hold(ctx, attempt, conn)
+	case attempt.Response.Response == nil:
 		return unwrapURLError(err)
-	case l.Response.StatusCode == http.StatusSwitchingProtocols:
+	case attempt.Response.StatusCode == http.StatusSwitchingProtocols:
 		return probe.Failf(probe.StreamUpgradeRefused, "got 101, but not a WebSocket's: %w", err)
 	}
-	if err := s.judge(l.Response); err != nil {
-		quoteBody(l, err)
+	if err := s.judge(attempt.Response); err != nil {
+		quoteBody(attempt, err)
 		return err
 	}
-	l.Progress.Warn("stream_not_upgraded")
-	return s.holdRefused(ctx, l, u)
+	attempt.Progress.Warn("stream_not_upgraded")
+	return s.holdRefused(ctx, attempt, u)
 }
 
 func (s *Stream) bounded(ctx context.Context, last time.Time) (context.Context, context.CancelFunc) {
@@ -90,8 +90,8 @@ func (s *Stream) bounded(ctx context.Context, last time.Time) (context.Context, 
 	return context.WithDeadline(ctx, last)
 }
 
-// judge returns nil if the upgrade reached the application. A CDN's refusal, a rate limit and a server error keep their
-// classes; anything else is a refused upgrade.
+// judge returns nil if the upgrade reached the application. A CDN's refusal, a rate limit and a server error keep
+// their classes; anything else is a refused upgrade.
 func (s *Stream) judge(a connect.Response) error {
 	if slices.Contains(s.Status, a.StatusCode) {
 		return nil
@@ -115,8 +115,8 @@ var errHoldTooLong = probe.Fail(probe.Internal, errors.New("the deadline passed 
 	"set it to more than hold and timeout together"))
 
 // hold keeps a WebSocket idle and then sends a ping.
-func (s *Stream) hold(ctx context.Context, l *connect.Attempt, conn *websocket.Conn) error {
-	l.Progress.Enter(probe.Streaming)
+func (s *Stream) hold(ctx context.Context, attempt *connect.Attempt, conn *websocket.Conn) error {
+	attempt.Progress.Enter(probe.Streaming)
 	ended := make(chan error, 1)
 	var reader sync.WaitGroup
 	alive, gone := context.WithCancel(ctx) // Ping does not notice that the connection has ended
@@ -133,7 +133,7 @@ func (s *Stream) hold(ctx context.Context, l *connect.Attempt, conn *websocket.C
 		if errors.Is(err, errFlood) {
 			return err
 		}
-		return s.idleDropped(err, l.Progress.Spent())
+		return s.idleDropped(err, attempt.Progress.Spent())
 	case <-ctx.Done():
 		return errHoldTooLong
 	case <-hold.C:
@@ -175,14 +175,14 @@ func discard(ctx context.Context, conn *websocket.Conn) error {
 // frameCost counts for each message, because reading one costs time however short it is.
 const frameCost = 1 << 10
 
-// holdRefused keeps the connection of a refused upgrade idle and then makes another request on it. A server may close an idle
-// connection with a FIN, which is a warning. A reset or silence comes from something on the network path.
-func (s *Stream) holdRefused(ctx context.Context, l *connect.Attempt, u *url.URL) error {
+// holdRefused keeps the connection of a refused upgrade idle and then makes another request on it. A server may close
+// an idle connection with a FIN, which is a warning. A reset or silence comes from something on the network path.
+func (s *Stream) holdRefused(ctx context.Context, attempt *connect.Attempt, u *url.URL) error {
 	if s.Hold == 0 {
 		return nil
 	}
-	l.Progress.Enter(probe.Streaming)
-	conn := l.Conns[len(l.Conns)-1]
+	attempt.Progress.Enter(probe.Streaming)
+	conn := attempt.Conns[len(attempt.Conns)-1]
 	changed := make(chan struct{}, 1)
 	conn.SetStateHook(func(*http.ClientConn) {
 		select {
@@ -194,7 +194,7 @@ func (s *Stream) holdRefused(ctx context.Context, l *connect.Attempt, u *url.URL
 	defer hold.Stop()
 	for held := false; !held; {
 		if err := conn.Err(); err != nil {
-			return s.idleClosed(l, err)
+			return s.idleClosed(attempt, err)
 		}
 		select {
 		case <-changed:
@@ -220,11 +220,11 @@ func (s *Stream) secondRequest(ctx context.Context, conn *http.ClientConn, u *ur
 	return s.checkAlive("a request", err)
 }
 
-func (s *Stream) idleClosed(l *connect.Attempt, err error) error {
+func (s *Stream) idleClosed(attempt *connect.Attempt, err error) error {
 	if _, reset := errors.AsType[syscall.Errno](err); reset {
-		return s.idleDropped(err, l.Progress.Spent())
+		return s.idleDropped(err, attempt.Progress.Spent())
 	}
-	l.Progress.Warn("stream_closed_idle")
+	attempt.Progress.Warn("stream_closed_idle")
 	return nil
 }
 
@@ -233,17 +233,17 @@ func (s *Stream) idleDropped(err error, idle time.Duration) error {
 }
 
 // checkAlive judges the result of the first message after the hold.
-func (s *Stream) checkAlive(with string, err error) error {
+func (s *Stream) checkAlive(message string, err error) error {
 	if err == nil {
 		return nil
 	}
-	said := probe.During(fmt.Sprintf("%s after %s idle", with, s.Hold), err)
+	wrapped := probe.During(fmt.Sprintf("%s after %s idle", message, s.Hold), err)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
-		return probe.Fail(probe.StreamStalled, said)
+		return probe.Fail(probe.StreamStalled, wrapped)
 	case s.Hold > 0 && errors.Is(err, syscall.ECONNRESET):
 		// A firewall that has forgotten the connection resets it at the first packet: it was dropped while idle.
-		return probe.Fail(probe.StreamIdleCut, said)
+		return probe.Fail(probe.StreamIdleCut, wrapped)
 	}
-	return probe.Fail(probe.StreamCut, said)
+	return probe.Fail(probe.StreamCut, wrapped)
 }

@@ -13,7 +13,7 @@
   function showColours() {
     const button = byId("theme");
     button.hidden = false;
-    button.setAttribute("aria-label", "Dark colours");
+    button.setAttribute("aria-label", "Dark colors");
     button.setAttribute("aria-pressed", String(isDark()));
     charts.redraw();
   }
