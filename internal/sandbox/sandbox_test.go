@@ -20,7 +20,7 @@ import (
 	"netwatchd/internal/redact"
 )
 
-func twinOf(command ...string) *Batch {
+func newBatch(command ...string) *Batch {
 	return &Batch{
 		Service: "codex", Timeout: 10 * time.Second, Dir: "/", Program: "/netwatchd",
 		Wrap: func(context.Context) ([]string, error) { return command, nil },
@@ -31,14 +31,14 @@ func twinOf(command ...string) *Batch {
 	}
 }
 
-const heardFromInside = `[{"probe":"x","class":"local.denied","why":"","phase":"","phases":{},"signals":["socket_inet_eperm"]},` +
+const resultsFromInside = `[{"probe":"x","class":"local.denied","why":"","phase":"","phases":{},"signals":["socket_inet_eperm"]},` +
 	`{"probe":"y","class":"local.denied","why":"denied","phase":"resolve","phases":{"resolve":0.001}}]`
 
 func TestTwin(t *testing.T) {
 	t.Parallel()
-	// A wrapper may speak before and after, and end as it likes: what counts is what was heard from inside.
-	twin := twinOf("sh", "-c", "echo warning: hello; echo '"+heardFromInside+"'; echo bye; exit 3")
-	results, ok := twin.Run(t.Context(), 0)
+	// A wrapper may print before and after, and exit with any status: only the results from inside count.
+	batch := newBatch("sh", "-c", "echo warning: hello; echo '"+resultsFromInside+"'; echo bye; exit 3")
+	results, ok := batch.Run(t.Context(), 0)
 	if !ok || len(results) != 2 {
 		t.Fatalf("got %v %v, want two results", results, ok)
 	}
@@ -76,11 +76,11 @@ func TestTwinThatCannotBeStarted(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			twin := twinOf(test.Process...)
+			batch := newBatch(test.Process...)
 			if test.class == probe.ExecTimedOut {
-				twin.Timeout = 300 * time.Millisecond
+				batch.Timeout = 300 * time.Millisecond
 			}
-			results, ok := twin.Run(t.Context(), 0)
+			results, ok := batch.Run(t.Context(), 0)
 			if !ok || len(results) != 1 {
 				t.Fatalf("got %v %v, want one result, for the lookup", results, ok)
 			}
@@ -95,10 +95,10 @@ func TestTwinThatCannotBeStarted(t *testing.T) {
 func TestTwinCutShortIsNoNews(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
-	twin := twinOf("sh", "-c", "sleep 100")
-	wrap := twin.Wrap
-	twin.Wrap = func(ctx context.Context) ([]string, error) { cancel(); return wrap(ctx) }
-	if results, ok := twin.Run(ctx, 0); ok {
+	batch := newBatch("sh", "-c", "sleep 100")
+	wrap := batch.Wrap
+	batch.Wrap = func(ctx context.Context) ([]string, error) { cancel(); return wrap(ctx) }
+	if results, ok := batch.Run(ctx, 0); ok {
 		t.Errorf("a run that was cancelled has results: %v", results)
 	}
 }
@@ -106,17 +106,17 @@ func TestTwinCutShortIsNoNews(t *testing.T) {
 // Other users can read arguments in the process list: a proxy's password or a key in a URL is passed on standard input.
 func TestSecretsAreNotInTheArguments(t *testing.T) {
 	t.Parallel()
-	twin := twinOf("sh", "-c", `case "$*" in *secret*) exit 1;; esac; grep -q secret && echo '`+heardFromInside+`'`, "sh")
+	batch := newBatch("sh", "-c", `case "$*" in *secret*) exit 1;; esac; grep -q secret && echo '`+resultsFromInside+`'`, "sh")
 	for url, proxy := range map[string]string{
 		"https://chatgpt.com/":                "http://user:secret@10.0.0.1:3128",
 		"https://chatgpt.com/?api_key=secret": "none",
 	} {
 		target := probetest.MustURL(t, url)
-		twin.Probes[1] = &probe.Probe{
+		batch.Probes[1] = &probe.Probe{
 			Spec:   probe.Spec{Service: "codex", Name: "head", Kind: probe.KindHTTP, Target: redact.String(url)},
 			Prober: &httpprobe.Request{URL: target, Options: connect.Options{Proxy: proxy}},
 		}
-		if results, ok := twin.Run(t.Context(), 0); !ok || len(results) != 2 {
+		if results, ok := batch.Run(t.Context(), 0); !ok || len(results) != 2 {
 			t.Errorf("%s by %s: got %v %v: the secret was in the arguments, or not passed at all", url, proxy, results, ok)
 		}
 	}

@@ -239,16 +239,16 @@ func byLevel(services []watch.ServiceStatus) []watch.ServiceStatus {
 	})
 }
 
-func (s *Server) serviceView(r *http.Request, standing watch.ServiceStatus, at time.Time) *shown {
-	rungs := ladder.Of(standing)
-	v := &shown{ServiceStatus: standing, At: at, Path: servicePath(standing.Service), Rungs: rungs,
+func (s *Server) serviceView(r *http.Request, service watch.ServiceStatus, at time.Time) *shown {
+	rungs := ladder.Of(service)
+	v := &shown{ServiceStatus: service, At: at, Path: servicePath(service.Service), Rungs: rungs,
 		Sandbox: ladder.HasSandbox(rungs), Search: search(r, "probe")}
-	v.Tracks, v.Probes = s.tracks(standing, v.Search)
+	v.Tracks, v.Probes = s.tracks(service, v.Search)
 	span, err := spanOf(r.FormValue("range"))
 	if err != nil {
 		span = spans[0]
 	}
-	v.Past = s.past(r.Context(), standing.Service, span, at)
+	v.Past = s.past(r.Context(), service.Service, span, at)
 	if v.Past != nil && len(v.Past.Incidents) > 0 && v.Past.Incidents[0].IsOpen() {
 		v.Record = v.Past.Incidents[0].Path()
 	}

@@ -287,7 +287,7 @@ func connectError(addr netip.AddrPort, err error, w *tcpInspector) error {
 	case errno == syscall.EHOSTUNREACH && neighborFailed(addr.Addr()):
 		return because(probe.LocalNoRoute, "the next hop, probably the router, does not answer on this link")
 	}
-	if o, heard := w.icmpError(); heard && o.from != addr.Addr() && !isLocal(o.from) {
+	if o, received := w.icmpError(); received && o.from != addr.Addr() && !isLocal(o.from) {
 		if o.prohibited {
 			return probe.Fail(probe.TCPAddressUnreachable, &prohibitedError{probe.Reword(fmt.Sprintf("%s (a firewall on the network path, %s, rejects the connection)", said, o.from), err)})
 		}

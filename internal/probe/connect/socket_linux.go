@@ -84,7 +84,7 @@ type icmpError struct {
 }
 
 // icmpError returns the ICMP error that the socket received, if any.
-func (w *tcpInspector) icmpError() (o icmpError, heard bool) {
+func (w *tcpInspector) icmpError() (o icmpError, received bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !w.open {
@@ -100,7 +100,7 @@ func (w *tcpInspector) icmpError() (o icmpError, heard bool) {
 		return o, false
 	}
 	for _, m := range messages {
-		if o, heard = parseICMPError(m.Data); heard {
+		if o, received = parseICMPError(m.Data); received {
 			return o, true
 		}
 	}

@@ -344,14 +344,14 @@ func ofFamily(addrs []netip.Addr, qtype uint16) []netip.Addr {
 
 // outcome returns the end of the query as observed. found and lookupErr are the resolver's own result.
 func (l *resolverTap) outcome(q question, found bool, lookupErr error) outcome {
-	heard := l.exchangesFor(q, found)
-	if len(heard) == 0 {
+	exchanges := l.exchangesFor(q, found)
+	if len(exchanges) == 0 {
 		return outcome{qtype: q.qtype, err: notQueriedError(q, lookupErr)}
 	}
-	last := heard[len(heard)-1]
+	last := exchanges[len(exchanges)-1]
 	o := outcome{reply: last.reply, qtype: q.qtype, err: l.errorOf(q, last)}
 	o.failed = 0
-	for _, x := range heard[:len(heard)-1] {
+	for _, x := range exchanges[:len(exchanges)-1] {
 		if l.errorOf(q, x) != nil && x.server != last.server {
 			o.failed++
 		}
