@@ -99,6 +99,17 @@ func accountAdvice(r *probe.Result) string {
 	return "Run codex login as the user the agent runs as."
 }
 
+// Advice for an agent that is installed and gets no answer, or one that other requests do not get. `codex doctor` would
+// report nothing new.
+const (
+	adviceUnexpectedForAgent = "Wait and run the agent again. If it lasts, check the service's status page, update the " +
+		"agent, and check the model and the base URL in its configuration."
+	adviceAgentNetwork = "Compare the proxy and CA settings of the agent (its environment and .env file) with those of " +
+		"this host. If they are the same, the service may fail only the agent's requests: check its status page."
+	adviceAgentTimeout = "Wait and run the agent again: the service may be slow to answer the agent's requests. If it " +
+		"lasts, check the service's status page, then the proxy in the agent's environment."
+)
+
 func agentAdvice(r *probe.Result) string {
 	if r.Vantage == probe.FromSandbox && r.Kind != probe.KindExec {
 		return "Run the configured sandbox command by hand: codex sandbox, its helper or bwrap may be missing."
@@ -107,14 +118,19 @@ func agentAdvice(r *probe.Result) string {
 	case probe.ExecNotFound:
 		return "Install the agent, or set its path in the configuration."
 	case probe.ExecConfigInvalid:
-		return "Fix config.toml at the location shown in the evidence."
+		return "Fix the setting at the location shown in the evidence."
 	case probe.ExecHomeUnwritable:
 		return "Make CODEX_HOME writable for the user the agent runs as. Files left by root (sudo codex) are the usual " +
 			"reason."
 	case probe.ExecModelRejected:
 		return "Choose another model in config.toml."
+	case probe.ExecTimedOut:
+		return adviceAgentTimeout
 	case probe.ExecKilled:
 		return "Look for the out-of-memory killer in the journal, and check the limits of the unit."
+	}
+	if isAgentRequestFailure(r) {
+		return adviceAgentNetwork
 	}
 	return advice[Agent]
 }

@@ -10,6 +10,10 @@ import (
 // evidence does not prove it.
 func (v Verdict) Reassurance() string {
 	switch owner := v.Cause.Owner(); {
+	case v.Cause == Agent && isAgentRequestFailure(&v.Evidence[0]):
+		if v.hasSuccess(probe.OfService) {
+			return "The service answers other requests from this host."
+		}
 	case v.Cause == SelfSandboxed, v.Cause == Degraded:
 		return ""
 	case v.Cause == Healthy || owner == OwnerAgent:

@@ -10,7 +10,9 @@ func brokenAgent(g *groupedRound) *finding {
 		r = first(g.sandbox, isNotStarted)
 	}
 	if r == nil && g.bestSuccess() != nil {
-		r = g.failure(func(r *probe.Result) bool { return r.Kind == probe.KindExec && isAgentNetworkFailure(r) })
+		r = g.failure(func(r *probe.Result) bool {
+			return r.Kind == probe.KindExec && isAgentNetworkFailure(r) && !isAnswerToAgent(r)
+		})
 	}
 	if r == nil {
 		return nil
@@ -46,4 +48,26 @@ func isNotStarted(r *probe.Result) bool {
 	}
 	return r.Class == probe.ExecNotFound || r.Class == probe.ExecStartFailed || r.Class == probe.ExecConfigInvalid ||
 		r.Class == probe.ExecModelRejected
+}
+
+// isAgentRequestFailure reports whether a run of the agent started and got no answer. The installation is probably fine:
+// its settings for the network, or the service's treatment of its requests, are not.
+func isAgentRequestFailure(r *probe.Result) bool {
+	return r.Kind == probe.KindExec &&
+		(r.Class == probe.ExecNetwork || r.Class == probe.ExecTimedOut || r.Class.Layer() != "exec")
+}
+
+// isAnswerToAgent reports whether a run of the agent ended with an answer of the service or its edge: see edgeBlocked
+// and unexpectedAnswer.
+func isAnswerToAgent(r *probe.Result) bool {
+	return r.Kind == probe.KindExec && (r.Class == probe.HTTPEdgeBlocked || r.Class == probe.HTTPUnexpectedStatus)
+}
+
+// agentAnswer returns a run of the agent that got such an answer, if this host's other requests are answered as
+// expected. The agent's request differs from them: it has a body and an account, and edges and services judge both.
+func (g *groupedRound) agentAnswer(class probe.Class) *probe.Result {
+	if g.bestSuccess() == nil {
+		return nil
+	}
+	return g.failure(func(r *probe.Result) bool { return isAnswerToAgent(r) && r.Class == class })
 }

@@ -4,6 +4,11 @@ import "netwatchd/internal/probe"
 
 func edgeBlocked(g *groupedRound) *finding {
 	r := g.failureOf(probe.HTTPEdgeBlocked, probe.HTTPRateLimited)
+	if r == nil {
+		if r = g.agentAnswer(probe.HTTPEdgeBlocked); r != nil {
+			return &finding{title: titleEdgeBlocksAgent, evidence: []*probe.Result{r, g.bestSuccess(), g.reachedControl()}}
+		}
+	}
 	if r == nil || !g.isAuthenticated(r) {
 		return nil
 	}

@@ -8,6 +8,10 @@ func unexpectedAnswer(g *groupedRound) *finding {
 	if r != nil && g.isAuthenticated(r) {
 		return &finding{title: unexpectedTitle(r), evidence: []*probe.Result{r, g.reachedControl()}}
 	}
+	if r = g.agentAnswer(probe.HTTPUnexpectedStatus); r != nil {
+		return &finding{title: unexpectedForAgentTitle(r), advice: adviceUnexpectedForAgent,
+			evidence: []*probe.Result{r, g.bestSuccess(), g.reachedControl()}}
+	}
 	// A wrong answer that brokenResolver did not blame on the resolver is what every resolver returns.
 	if r = g.failureOf(probe.DNSWrongAnswer); r != nil {
 		return &finding{title: titleUnexpectedName, evidence: []*probe.Result{r,

@@ -51,6 +51,7 @@ const (
 	titleTLSIntercepted     = "TLS is intercepted: an unrelated site also presents a wrong certificate"
 	titleUnexpectedName     = "the service's name resolves, but not as configured"
 	titleUnexpectedOutput   = "the agent's run succeeds, but its output is not the expected one"
+	titleEdgeBlocksAgent    = "the service's CDN blocks the agent's requests, but answers other requests from this host"
 	titlePolicyForAgent     = "a security policy on this host blocks only the agent's connections"
 	titleTLSBlocked         = "TLS to unrelated sites fails too, while plain HTTP works: the network path is at fault"
 	titlePathRejects        = "a firewall on the network path rejects the connection"
@@ -323,6 +324,11 @@ func accountTitle(r *probe.Result) string {
 		return "the account's rate limit is reached"
 	}
 	return "the account's token is rejected"
+}
+
+func unexpectedForAgentTitle(r *probe.Result) string {
+	return "the service answers the agent's request " + withStatus("with an error", "with status", r.Status) +
+		", and other requests as expected"
 }
 
 func agentTitle(r *probe.Result) string {
