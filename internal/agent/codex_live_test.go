@@ -135,7 +135,7 @@ func TestCodexLive(t *testing.T) {
 			}
 			if n := len(servers[behaviour].Turns()); n == 0 {
 				t.Errorf("%v: the service was not asked", behaviour)
-			} else if n > 1 && !slices.Contains(r.Warnings, builtinProvider) {
+			} else if n > 1 && !slices.Contains(r.Warnings, warnBuiltinProvider) {
 				t.Errorf("%v: one run asked %d times", behaviour, n)
 			}
 			for _, warning := range r.Warnings {
@@ -403,8 +403,8 @@ func TestCodexLiveFallback(t *testing.T) {
 		picky := &refuseOnce{Server: s}
 		front := httptestServer(t, picky)
 		r := probetest.DoRun(t, withKey(t, path, front+"/backend-api/codex"), 30*time.Second)
-		if !r.OK() || !slices.Contains(r.Warnings, builtinProvider) {
-			t.Errorf("got %v %q with %v, want ok with %s", r.Class, r.Why, r.Warnings, builtinProvider)
+		if !r.OK() || !slices.Contains(r.Warnings, warnBuiltinProvider) {
+			t.Errorf("got %v %q with %v, want ok with %s", r.Class, r.Why, r.Warnings, warnBuiltinProvider)
 		}
 	})
 }

@@ -1,15 +1,19 @@
 package agent
 
 import (
+	"cmp"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
+	"netwatchd/internal/lab/responses"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/probe/probetest"
 )
@@ -33,6 +37,13 @@ func TestCodexCommand(t *testing.T) {
 	path := filepath.Join(dir, "codex")
 	fakeCodex(t, path, "")
 	c := Codex{Path: path, Home: filepath.Join(dir, "user"), StateDir: filepath.Join(dir, "state"), Model: "gpt-5.5"}
+
+	if err := os.Mkdir(c.Home, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := responses.SignIn(c.Home); err != nil {
+		t.Fatal(err)
+	}
 
 	last := func(c Codex) (provider string, env []string) {
 		t.Helper()
@@ -63,7 +74,7 @@ func TestCodexCommand(t *testing.T) {
 	if provider, _ = last(c); !strings.Contains(provider, `base_url="https://api.openai.com/v1"`) {
 		t.Errorf("with a key: the provider is %s", provider)
 	}
-	c.Provider = builtinProviderName
+	c.Provider = builtinProvider
 	if provider, _ = last(c); provider != "include_permissions_instructions=false" {
 		t.Errorf("built in: the provider is %s", provider)
 	}
@@ -200,14 +211,14 @@ func TestCodexVersion(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "codex")
 	fakeCodex(t, path, "")
-	if v, err := CodexVersion(t.Context(), path); err != nil || v != (Version{0, 150, 1}) {
+	if v, err := CodexVersion(t.Context(), path); err != nil || v != (Version{0, 150, 1, ""}) {
 		t.Errorf("got %v, %v", v, err)
 	}
 	// An update is another file.
 	if err := os.WriteFile(path, []byte("#!/bin/sh\necho codex-cli 0.151.0-alpha.3\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if v, err := CodexVersion(t.Context(), path); err != nil || v != (Version{0, 151, 0}) {
+	if v, err := CodexVersion(t.Context(), path); err != nil || v != (Version{0, 151, 0, "alpha.3"}) {
 		t.Errorf("after an update: got %v, %v", v, err)
 	}
 	if err := os.WriteFile(path, []byte("#!/bin/sh\necho I am something else\n"), 0o755); err != nil {
@@ -218,10 +229,103 @@ func TestCodexVersion(t *testing.T) {
 	}
 }
 
+// A program that hangs is stopped, and not started again for every question.
+func TestCodexVersionThatHangs(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "codex")
+	if err := os.WriteFile(path, []byte("#!/bin/sh\nexec sleep 60\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	_, err := CodexVersion(t.Context(), path)
+	if err == nil || !strings.Contains(err.Error(), path+" --version") || time.Since(start) > 2*versionTimeout {
+		t.Errorf("got %v after %v", err, time.Since(start))
+	}
+	start = time.Now()
+	if _, again := CodexVersion(t.Context(), path); again == nil || again.Error() != err.Error() || time.Since(start) > versionTimeout/2 {
+		t.Errorf("asked again: got %v after %v", again, time.Since(start))
+	}
+}
+
+func TestVersions(t *testing.T) {
+	ordered := []string{"0.99.9", "0.171.0", "0.172.0-alpha", "0.172.0-alpha.3", "0.172.0-alpha.10", "0.172.0-alpha.x", "0.172.0-beta", "0.172.0", "1.0.0"}
+	for i, a := range ordered {
+		v := parseVersion(t, "codex-cli "+a+"\n")
+		if v.String() != a {
+			t.Errorf("%s became %v", a, v)
+		}
+		for j, b := range ordered {
+			if got, want := v.Compare(parseVersion(t, b)), cmp.Compare(i, j); got != want {
+				t.Errorf("%s compared with %s: got %d, want %d", a, b, got, want)
+			}
+		}
+	}
+}
+
+// TestFindCodexOffThePath: a systemd service does not have a shell's PATH.
+func TestFindCodexOffThePath(t *testing.T) {
+	const native = "@openai/codex-linux-x64/vendor/x86_64-unknown-linux-musl/bin/codex"
+	if runtime.GOARCH != "amd64" {
+		t.Skip("needs amd64: the layouts name it")
+	}
+	for name, test := range map[string]struct {
+		programs []string // below HOME
+		files    map[string]string
+		want     string
+	}{
+		"nvm, the newest": {[]string{".nvm/versions/node/v9.1.0/bin/codex", ".nvm/versions/node/v22.1.0/bin/codex"}, nil,
+			".nvm/versions/node/v22.1.0/bin/codex"},
+		"volta, not the shim": {[]string{".volta/bin/codex", ".volta/tools/image/packages/@openai/codex/bin/codex"}, nil,
+			".volta/tools/image/packages/@openai/codex/bin/codex"},
+		"bun": {[]string{".bun/bin/codex"}, nil, ".bun/bin/codex"},
+		"mise, not the shim": {[]string{".local/share/mise/shims/codex", ".local/share/mise/installs/npm-openai-codex/0.169.0/bin/codex"}, nil,
+			".local/share/mise/installs/npm-openai-codex/0.169.0/bin/codex"},
+		"mise, a shim":  {[]string{".local/share/mise/shims/codex"}, nil, ".local/share/mise/shims/codex"},
+		"brew":          {[]string{".linuxbrew/bin/codex"}, nil, ".linuxbrew/bin/codex"},
+		"npm's prefix":  {[]string{"my/npm/bin/codex"}, map[string]string{".npmrc": "registry=x\nprefix = ~/my/npm\n"}, "my/npm/bin/codex"},
+		"pnpm's script": {[]string{".local/share/pnpm/codex"}, nil, ".local/share/pnpm/codex"},
+		"pnpm, the program": {[]string{".local/share/pnpm/codex", ".local/share/pnpm/global/5/node_modules/@openai/codex/bin/codex.js",
+			".local/share/pnpm/global/5/node_modules/" + native}, nil, ".local/share/pnpm/global/5/node_modules/" + native},
+	} {
+		t.Run(name, func(t *testing.T) {
+			home := t.TempDir()
+			t.Setenv("HOME", home)
+			t.Setenv("PATH", t.TempDir())
+			for _, variable := range []string{"NVM_DIR", "VOLTA_HOME", "BUN_INSTALL", "MISE_DATA_DIR", "PNPM_HOME", "NPM_CONFIG_PREFIX", "npm_config_prefix"} {
+				t.Setenv(variable, "")
+			}
+			for _, program := range test.programs {
+				fakeCodex(t, filepath.Join(home, program), "")
+			}
+			for name, text := range test.files {
+				if err := os.WriteFile(filepath.Join(home, name), []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got, err := FindCodex(""); err != nil || got != filepath.Join(home, test.want) {
+				t.Errorf("got %q, %v, want %q", got, err, test.want)
+			}
+		})
+	}
+}
+
+// A named pipe in the place of auth.json would block codex until the timeout.
+func TestSignInThatIsAPipe(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "codex")
+	fakeCodex(t, path, "")
+	if err := unix.Mkfifo(filepath.Join(dir, "auth.json"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := probetest.DoRun(t, Codex{Path: path, Home: dir, StateDir: filepath.Join(dir, "state")}, 0)
+	if r.Class != probe.ExecConfigInvalid || !strings.Contains(r.Why, "auth.json is a named pipe") {
+		t.Errorf("got %v %q", r.Class, r.Why)
+	}
+}
+
 func TestSandboxCommand(t *testing.T) {
 	older, newer := []string{"codex", "sandbox", "linux", "--"}, []string{"codex", "sandbox", "--"}
-	for v, want := range map[Version][]string{{0, 104, 0}: older, {0, 133, 0}: older, {0, 134, 0}: newer, {0, 169, 0}: newer, {1, 0, 0}: newer} {
-		if diff := cmp.Diff(want, sandboxCommand(v)); diff != "" {
+	for v, want := range map[Version][]string{{0, 104, 0, ""}: older, {0, 133, 0, ""}: older, {0, 134, 0, ""}: newer, {0, 169, 0, ""}: newer, {1, 0, 0, ""}: newer} {
+		if diff := gocmp.Diff(want, sandboxCommand(v)); diff != "" {
 			t.Errorf("%v: -want +got:\n%s", v, diff)
 		}
 	}

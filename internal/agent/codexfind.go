@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,9 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"runtime"
-	"strconv"
 	"sync"
 	"time"
 
@@ -19,15 +16,21 @@ import (
 	"netwatchd/internal/probe/execprobe"
 )
 
-// FindCodex returns the codex executable at path, or on the PATH if path is empty. Where that is npm's launcher, the native
-// program behind it is returned: the launcher needs node on the PATH, exits 0 when it is told to end, and leaves the native
-// program running when it is killed (measured with 0.104.0 and 0.169.0).
+// FindCodex returns the codex executable at path. If path is empty, it looks on the PATH and then where the package managers
+// of Node install programs, because a systemd service does not have a shell's PATH. If it finds npm's launcher, it returns
+// the native program behind it: the launcher needs node on the PATH, exits 0 on SIGTERM, and leaves the native program
+// running when it is killed (measured with 0.104.0 and 0.169.0).
 func FindCodex(path string) (string, error) {
 	found, err := exec.LookPath(execprobe.FirstNonBlank(path, "codex"))
+	if err != nil && path == "" {
+		if elsewhere := installedElsewhere("codex", "@openai/codex"); elsewhere != "" {
+			found, err = elsewhere, nil
+		}
+	}
 	switch {
 	case err != nil && path == "":
-		return "", probe.Failf(probe.ExecNotFound, "codex is not on the PATH: install it with `npm install -g @openai/codex`, "+
-			"or set the probe's codex.path (PATH is %q)", os.Getenv("PATH"))
+		return "", probe.Failf(probe.ExecNotFound, "codex is not on the PATH, nor in a directory of npm, nvm, volta, bun, mise, pnpm "+
+			"or brew: install it with `npm install -g @openai/codex`, or set the probe's codex.path (PATH is %q)", os.Getenv("PATH"))
 	case errors.Is(err, fs.ErrPermission):
 		return "", probe.Failf(probe.ExecStartFailed, "%w: this user may not run it", err)
 	case err != nil:
@@ -46,8 +49,8 @@ func FindCodex(path string) (string, error) {
 	return found, nil
 }
 
-// nativeCodex is the native program that belongs to npm's package in dir, or empty. The package for the platform lies
-// where node would look for it: in a node_modules directory on the way up.
+// nativeCodex returns the native program that belongs to npm's package in dir, or "". The package for the platform is where
+// node would look for it: in a node_modules directory of dir or of a directory above it.
 func nativeCodex(dir string) string {
 	platform, triple := "codex-linux-x64", "x86_64-unknown-linux-musl"
 	if runtime.GOARCH == "arm64" {
@@ -58,7 +61,7 @@ func nativeCodex(dir string) string {
 		vendors = append(vendors, filepath.Join(up, "node_modules", "@openai", platform, "vendor"))
 	}
 	for _, vendor := range vendors {
-		for _, bin := range []string{"bin", "codex"} { // the former since 0.133 at the latest
+		for _, bin := range []string{"bin", "codex"} { // "bin" since 0.133 at the latest
 			native, err := exec.LookPath(filepath.Join(vendor, triple, bin, "codex"))
 			if err == nil {
 				return native
@@ -68,18 +71,17 @@ func nativeCodex(dir string) string {
 	return ""
 }
 
-// Version is a version of codex.
-type Version struct{ Major, Minor, Patch int }
+// versionTimeout is short: codex answers in 15 ms, and a scrape may wait for it.
+const versionTimeout = 3 * time.Second
 
-func (v Version) String() string { return fmt.Sprintf("%d.%d.%d", v.Major, v.Minor, v.Patch) }
+// versionRetry is how long a failure is remembered. A program that hangs must not be started for every scrape.
+const versionRetry = 10 * time.Minute
 
-// Compare orders versions, as cmp.Compare does.
-func (v Version) Compare(w Version) int {
-	return cmp.Or(cmp.Compare(v.Major, w.Major), cmp.Compare(v.Minor, w.Minor), cmp.Compare(v.Patch, w.Patch))
-}
-
-// versions remembers what the executables said; a file that has changed is asked anew.
-var versions sync.Map // executable -> Version
+// versions remembers the answers of executables. It asks one at a time.
+var versions = struct {
+	sync.Mutex
+	of map[executable]answer
+}{of: make(map[executable]answer)}
 
 type executable struct {
 	path     string
@@ -87,51 +89,57 @@ type executable struct {
 	size     int64
 }
 
-var versionWords = regexp.MustCompile(`\b(\d+)\.(\d+)\.(\d+)`)
+type answer struct {
+	Version
+	err error
+	at  time.Time
+}
 
-// CodexVersion asks the executable at path, as FindCodex returns it, for its version. The answer is remembered until the
-// file changes.
+// CodexVersion asks the executable at path, as FindCodex returns it, for its version. The answer is remembered until the file
+// changes, a failure for ten minutes.
 func CodexVersion(ctx context.Context, path string) (Version, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return Version{}, probe.Failf(probe.ExecNotFound, "%w: install codex, or correct the probe's codex.path", err)
 	}
 	key := executable{path, info.ModTime(), info.Size()}
-	if v, ok := versions.Load(key); ok {
-		return v.(Version), nil
+	versions.Lock()
+	defer versions.Unlock()
+	if a, ok := versions.of[key]; ok && (a.err == nil || time.Since(a.at) < versionRetry) {
+		return a.Version, a.err
 	}
-	ctx, cancel := context.WithTimeout(ctx, helpTimeout)
+	v, err := askVersion(ctx, path)
+	if ctx.Err() == nil { // otherwise the caller gave up, not codex
+		versions.of[key] = answer{v, err, time.Now()}
+	}
+	return v, err
+}
+
+func askVersion(ctx context.Context, path string) (Version, error) {
+	ctx, cancel := context.WithTimeout(ctx, versionTimeout)
 	defer cancel()
 	e, err := execprobe.Process{Argv: []string{path, "--version"}, Env: execprobe.Environment(nil)}.Run(ctx)
 	if err == nil {
 		err = e.Interrupted(ctx)
 	}
 	if err != nil {
-		return Version{}, fmt.Errorf("codex --version: %w", err)
+		return Version{}, fmt.Errorf("%s --version: %w", path, err)
 	}
-	v, err := readVersion(e)
-	if err == nil {
-		versions.Store(key, v)
-	}
-	return v, err
+	return readVersion(e)
 }
 
 func readVersion(e execprobe.ExitState) (Version, error) {
-	m := versionWords.FindStringSubmatch(e.Stdout)
-	if e.Code != 0 || m == nil {
-		return Version{}, probe.Failf(probe.ExecUnexpectedOutput, "codex --version ended with exit code %d and said %q: is it codex at all?",
+	v, ok := findVersion(e.Stdout)
+	if e.Code != 0 || !ok {
+		return Version{}, probe.Failf(probe.ExecUnexpectedOutput, "codex --version exited with code %d and printed %q: check that it is codex",
 			e.Code, execprobe.Quote(execprobe.FirstNonBlank(e.Stdout, e.Stderr)))
-	}
-	var v Version
-	for i, n := range []*int{&v.Major, &v.Minor, &v.Patch} {
-		*n, _ = strconv.Atoi(m[i+1])
 	}
 	return v, nil
 }
 
-// sandboxWithoutSystem is the first version whose `codex sandbox` is not told the operating system. Newer ones take the
-// word for the command to run, older ones insist on it (asked 0.104.0, 0.130.0, 0.133.0; 0.134.0, 0.135.0, 0.169.0).
-var sandboxWithoutSystem = Version{0, 134, 0}
+// sandboxWithoutSystem is the first version whose `codex sandbox` takes no operating system. Newer ones take "linux" as the
+// command to run, older ones require it (tried: 0.104.0, 0.130.0, 0.133.0; 0.134.0, 0.135.0, 0.169.0).
+var sandboxWithoutSystem = Version{Minor: 134}
 
 // SandboxCommand is how that version runs a command in its sandbox: put the command after it.
 func sandboxCommand(v Version) []string {

@@ -109,13 +109,13 @@ var codexWarnings = []codexWarning{
 
 // Warnings that no words show.
 const (
-	otherCodexWarning = "codex_other"            // an item of type "error" that is not in the list
-	builtinProvider   = "codex_builtin_provider" // our own provider entry was refused, and codex's own was used instead
+	otherCodexWarning   = "codex_other"            // an item of type "error" that is not in the list
+	warnBuiltinProvider = "codex_builtin_provider" // our own provider entry was refused, and codex's own was used instead
 )
 
 // codexWarningNames is the closed list of the warnings of a run of codex.
 func codexWarningNames() []string {
-	names := []string{probe.WarnLeftProcesses, otherCodexWarning, builtinProvider}
+	names := []string{probe.WarnLeftProcesses, otherCodexWarning, warnBuiltinProvider}
 	for _, w := range codexWarnings {
 		names = append(names, w.name)
 	}

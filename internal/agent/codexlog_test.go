@@ -197,22 +197,21 @@ func TestSignInFromRecordings(t *testing.T) {
 	tests := map[string]struct {
 		ExitState execprobe.ExitState
 		class     probe.Class
-		withKey   bool
 	}{
-		"nobody, 0.104":   {status("0.104.0", "cfg-login-status-not-logged-in"), probe.ExecNotLoggedIn, false},
-		"nobody, 0.169":   {status("0.169.0", "cfg-login-status-not-logged-in"), probe.ExecNotLoggedIn, false},
-		"ChatGPT":         {status("0.169.0", "chatgpt-login-status"), probe.OK, false},
-		"a key, 0.104":    {execprobe.ExitState{Stderr: "Logged in using an API key - sk-abcde***hijkl\n"}, probe.OK, true},
-		"a key, 0.169":    {execprobe.ExitState{Stderr: "API key configured - sk-abcde***hijkl\nAuthentication is checked when you send a request.\n"}, probe.OK, true},
-		"broken":          {execprobe.ExitState{Code: 1, Stderr: "Error loading configuration: config.toml:1:5: unclosed table\n"}, probe.ExecConfigInvalid, false},
-		"not understood":  {execprobe.ExitState{Code: 2, Stderr: "error: unrecognized subcommand 'status'\n"}, probe.OK, false},
-		"npm's, no node":  {execprobe.ExitState{Code: 127, Stderr: "/usr/bin/env: ‘node’: No such file or directory\n"}, probe.ExecNotFound, false},
-		"npm's, no codex": {execprobe.ExitState{Code: 1, Stderr: "Error: Missing optional dependency @openai/codex-linux-x64.\n"}, probe.ExecNotFound, false},
+		"nobody, 0.104":   {status("0.104.0", "cfg-login-status-not-logged-in"), probe.ExecNotLoggedIn},
+		"nobody, 0.169":   {status("0.169.0", "cfg-login-status-not-logged-in"), probe.ExecNotLoggedIn},
+		"ChatGPT":         {status("0.169.0", "chatgpt-login-status"), probe.OK},
+		"a key, 0.104":    {execprobe.ExitState{Stderr: "Logged in using an API key - sk-abcde***hijkl\n"}, probe.OK},
+		"a key, 0.169":    {execprobe.ExitState{Stderr: "API key configured - sk-abcde***hijkl\nAuthentication is checked when you send a request.\n"}, probe.OK},
+		"broken":          {execprobe.ExitState{Code: 1, Stderr: "Error loading configuration: config.toml:1:5: unclosed table\n"}, probe.ExecConfigInvalid},
+		"not understood":  {execprobe.ExitState{Code: 2, Stderr: "error: unrecognized subcommand 'status'\n"}, probe.OK},
+		"npm's, no node":  {execprobe.ExitState{Code: 127, Stderr: "/usr/bin/env: ‘node’: No such file or directory\n"}, probe.ExecNotFound},
+		"npm's, no codex": {execprobe.ExitState{Code: 1, Stderr: "Error: Missing optional dependency @openai/codex-linux-x64.\n"}, probe.ExecNotFound},
 	}
 	for name, test := range tests {
-		withKey, err := readSignIn(test.ExitState)
-		if got := probe.Classify(probe.Executing, err); got != test.class || withKey != test.withKey {
-			t.Errorf("%s: got %v, key %v (%v), want %v, key %v", name, got, withKey, err, test.class, test.withKey)
+		err := readSignIn(test.ExitState)
+		if got := probe.Classify(probe.Executing, err); got != test.class {
+			t.Errorf("%s: got %v (%v), want %v", name, got, err, test.class)
 		}
 	}
 }

@@ -47,12 +47,12 @@ func TestAgentSandbox(t *testing.T) {
 		settings SandboxSettings
 		want     []string
 	}{
-		{Version{0, 104, 0}, SandboxSettings{}, []string{"codex", "sandbox", "linux", "--"}},
-		{Version{0, 104, 0}, SandboxSettings{"workspace-write", false}, []string{"codex", "sandbox", "linux", "--"}},
-		{Version{0, 104, 0}, SandboxSettings{"", true}, []string{"env"}},
-		{Version{0, 169, 0}, SandboxSettings{}, []string{"codex", "sandbox", "--"}},
-		{Version{0, 169, 0}, SandboxSettings{"read-only", true}, []string{"codex", "sandbox", "-c", `sandbox_mode="read-only"`, "--"}},
-		{Version{0, 169, 0}, SandboxSettings{"", true}, []string{"codex", "sandbox", "-c", `sandbox_mode="workspace-write"`,
+		{Version{0, 104, 0, ""}, SandboxSettings{}, []string{"codex", "sandbox", "linux", "--"}},
+		{Version{0, 104, 0, ""}, SandboxSettings{"workspace-write", false}, []string{"codex", "sandbox", "linux", "--"}},
+		{Version{0, 104, 0, ""}, SandboxSettings{"", true}, []string{"env"}},
+		{Version{0, 169, 0, ""}, SandboxSettings{}, []string{"codex", "sandbox", "--"}},
+		{Version{0, 169, 0, ""}, SandboxSettings{"read-only", true}, []string{"codex", "sandbox", "-c", `sandbox_mode="read-only"`, "--"}},
+		{Version{0, 169, 0, ""}, SandboxSettings{"", true}, []string{"codex", "sandbox", "-c", `sandbox_mode="workspace-write"`,
 			"-c", "sandbox_workspace_write.network_access=true", "--"}},
 	} {
 		if got := AgentSandbox(test.version, test.settings); !slices.Equal(got, test.want) {

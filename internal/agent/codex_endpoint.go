@@ -1,0 +1,421 @@
+package agent
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/net/http/httpproxy"
+
+	"netwatchd/internal/redact"
+)
+
+// Mode is which credentials an agent sends.
+type Mode string
+
+const (
+	SignedOut           Mode = "signed out"
+	ChatGPT             Mode = "ChatGPT sign-in"
+	APIKey              Mode = "API key"
+	ProviderCredentials Mode = "credentials of the provider"
+)
+
+// Endpoint is where an agent sends its requests, and which file or variable decided it. It holds no secret in its exported
+// fields.
+type Endpoint struct {
+	BaseURL     *url.URL // without credentials and parameters; nil: not known
+	Source      string   // the file or variable that decided; empty: the default
+	Key         string   // the key in that file; empty: the whole file
+	Mode        Mode
+	KnownAnswer bool // a HEAD of BaseURL/responses gets 405 with Allow: POST
+
+	Proxy  string // the proxy that a file of the agent sets; "none"; empty: that of the environment
+	CAFile string // PEM, trusted in addition to the system's roots
+	Model  string // the one in the user's files; empty: the agent's default
+	Notes  []string
+
+	provider string         // the provider's name in the configuration
+	entry    map[string]any // the provider's own table, or nil
+	builtin  bool           // codex brings the provider along
+	override string         // replaces the address of codex's own provider; it may have credentials
+	env      []string       // name=value that codex reads from its .env
+	pass     []string       // variables that the provider's table names
+}
+
+// Origin names the file or variable that decided, and the key in it.
+func (e Endpoint) Origin() string {
+	switch {
+	case e.Source == "":
+		return "the default"
+	case e.Key == "":
+		return e.Source
+	}
+	return e.Source + ", " + e.Key
+}
+
+// Listener returns the loopback address and port that the base URL points to, or "" if it points elsewhere.
+func (e Endpoint) Listener() string {
+	if e.BaseURL == nil {
+		return ""
+	}
+	host := e.BaseURL.Hostname()
+	if addr, err := netip.ParseAddr(host); host != "localhost" && (err != nil || !addr.IsLoopback()) {
+		return ""
+	}
+	port := cmp.Or(e.BaseURL.Port(), map[string]string{"http": "80", "https": "443"}[e.BaseURL.Scheme])
+	return net.JoinHostPort(host, port)
+}
+
+// NothingListens is what is wrong if a connection to Listener is refused.
+func (e Endpoint) NothingListens() string {
+	return fmt.Sprintf("the base URL %s (%s) points to %s, where nothing listens: start the local proxy or server, "+
+		"or remove the base URL", e.BaseURL, e.Origin(), e.Listener())
+}
+
+// Where the API is, by the kind of sign-in.
+const (
+	chatGPTBaseURL = "https://chatgpt.com/backend-api/codex"
+	apiBaseURL     = "https://api.openai.com/v1"
+)
+
+// What codex reads has changed between versions (each measured by its requests).
+var (
+	readsBaseURLSetting    = Version{Minor: 116} // openai_base_url in config.toml; 0.113.0 does not
+	ignoresBaseURLVariable = Version{Minor: 121} // OPENAI_BASE_URL; 0.118.0 reads it
+	refusesProfile         = Version{Minor: 136} // profile = "…" in config.toml; 0.130.0 accepts it
+	readsCAVariable        = Version{Minor: 116} // CODEX_CA_CERTIFICATE; 0.113.0 does not
+)
+
+// codexSetup is what decides where codex sends its requests.
+type codexSetup struct {
+	home    string   // CODEX_HOME; empty: there is none
+	auth    string   // auth.json
+	system  string   // /etc/codex
+	env     []string // what codex is started with
+	version Version  // zero: unknown, taken as the newest
+}
+
+const codexSystem = "/etc/codex"
+
+// Endpoint returns where a codex of this version, run by this user, sends its requests. It reads files and the environment,
+// and sends nothing. Path, Provider and BaseURL do not matter.
+func (c Codex) Endpoint(version Version) Endpoint {
+	setup := codexSetup{system: codexSystem, env: slices.Concat(os.Environ(), c.Env), version: version}
+	if home, err := c.usersHome(); err == nil {
+		setup.home, setup.auth = home, c.authFile(home)
+	}
+	return setup.endpoint()
+}
+
+// endpoint follows codex: the profile, then managed_config.toml, the user's config.toml and the system's decide the
+// provider. A provider of the user's has its own address. Codex's own has that of the sign-in's kind, unless a setting or
+// variable replaces it. All of this was measured with 0.104.0 and 0.169.0, by a proxy that logged what was requested.
+func (s codexSetup) endpoint() Endpoint {
+	e := Endpoint{}
+	e.env = s.dotenv(&e)
+	c := s.configuration(&e)
+	s.signIn(&e)
+
+	id, source := c.text("model_provider")
+	e.Model, _ = c.text("model")
+	e.provider = cmp.Or(id, "openai")
+	switch base, known := s.localServer(e, e.provider); {
+	case known:
+		e.Mode, e.builtin, e.entry = ProviderCredentials, true, map[string]any{"base_url": base}
+		e.set(base, source, fmt.Sprintf("model_provider = %q", id))
+	case e.provider == "openai":
+		s.ownProvider(&e, c)
+	default:
+		s.userProvider(&e, c, source)
+	}
+	if e.BaseURL != nil {
+		e.KnownAnswer = e.BaseURL.String() == chatGPTBaseURL
+		s.proxy(&e)
+	}
+	if file := lastValue(s.env, "CODEX_CA_CERTIFICATE"); file != "" && s.since(readsCAVariable) {
+		e.CAFile = file
+	}
+	return e
+}
+
+// since reports whether the version is v or later.
+func (s codexSetup) since(v Version) bool { return s.version == Version{} || s.version.Compare(v) >= 0 }
+
+// variable returns what codex sees: its .env replaces the environment (measured with 0.104.0).
+func (s codexSetup) variable(e Endpoint, name string) (value, source string) {
+	if value := lastValue(e.env, name); value != "" {
+		return value, short(filepath.Join(s.home, ".env"))
+	}
+	return lastValue(s.env, name), ""
+}
+
+func (s codexSetup) dotenv(e *Endpoint) []string {
+	if s.home == "" {
+		return nil
+	}
+	path := filepath.Join(s.home, ".env")
+	entries, err := readDotenv(path)
+	e.note(path, err)
+	return entries
+}
+
+func (e *Endpoint) note(path string, err error) {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		e.Notes = append(e.Notes, fmt.Sprintf("%s %v", short(path), err))
+	}
+}
+
+// set takes base as the address. A base URL that is none is noted, and left unknown.
+func (e *Endpoint) set(base, source, key string) {
+	e.Source, e.Key = source, key
+	u, err := url.Parse(strings.TrimRight(strings.TrimSpace(base), "/"))
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
+		e.BaseURL = nil
+		e.Notes = append(e.Notes, fmt.Sprintf("%s: the base URL is not an http or https URL", e.Origin()))
+		return
+	}
+	// Parameters and credentials may be secrets. Probes do not need them.
+	e.BaseURL = &url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}
+}
+
+// signIn finds the kind of sign-in.
+func (s codexSetup) signIn(e *Endpoint) {
+	if strings.TrimSpace(lastValue(s.env, "CODEX_API_KEY")) != "" {
+		e.Mode, e.Source = APIKey, "CODEX_API_KEY"
+		return
+	}
+	e.Mode = SignedOut
+	if s.auth == "" {
+		return
+	}
+	text, err := readUserFile(s.auth)
+	if err != nil {
+		e.note(s.auth, err)
+		return
+	}
+	var file struct {
+		Mode   string          `json:"auth_mode"`
+		Key    string          `json:"OPENAI_API_KEY"`
+		Tokens json.RawMessage `json:"tokens"`
+	}
+	if json.Unmarshal(text, &file) != nil {
+		e.note(s.auth, errors.New("is not valid JSON: sign in again with `codex login`"))
+		return
+	}
+	hasTokens := len(file.Tokens) > 0 && string(file.Tokens) != "null"
+	mode := strings.ToLower(file.Mode)
+	switch {
+	case mode == "apikey", mode == "" && file.Key != "":
+		e.Mode = APIKey
+	case strings.HasPrefix(mode, "chatgpt"), hasTokens:
+		e.Mode = ChatGPT
+	default:
+		return
+	}
+	e.Source = short(s.auth)
+}
+
+// modeBase is the address that the sign-in's kind selects. Without a sign-in it is that of a ChatGPT sign-in: a sign-in may
+// be in a keyring, and most have that one.
+func (e Endpoint) modeBase() string {
+	if e.Mode == APIKey {
+		return apiBaseURL
+	}
+	return chatGPTBaseURL
+}
+
+func (s codexSetup) ownProvider(e *Endpoint, c configuration) {
+	base, source := c.text("openai_base_url")
+	if base != "" && s.since(readsBaseURLSetting) {
+		e.override = base
+		e.set(base, source, "openai_base_url")
+		return
+	}
+	base, source = s.variable(*e, "OPENAI_BASE_URL")
+	if base != "" && !s.since(ignoresBaseURLVariable) {
+		e.override = base
+		if source == "" {
+			e.set(base, "OPENAI_BASE_URL", "")
+		} else {
+			e.set(base, source, "OPENAI_BASE_URL")
+		}
+		return
+	}
+	e.set(e.modeBase(), e.Source, e.Key)
+}
+
+// localServer is the address of a provider that codex brings along for a model on this host.
+func (s codexSetup) localServer(e Endpoint, id string) (base string, known bool) {
+	port, known := map[string]string{"ollama": "11434", "lmstudio": "1234"}[id]
+	if !known {
+		return "", false
+	}
+	return cmp.Or(lastValue(s.env, "CODEX_OSS_BASE_URL"),
+		"http://localhost:"+cmp.Or(lastValue(s.env, "CODEX_OSS_PORT"), port)+"/v1"), true
+}
+
+func (s codexSetup) userProvider(e *Endpoint, c configuration, source string) {
+	key := "model_providers." + e.provider
+	table, _ := c.get("model_providers", e.provider)
+	entry, ok := table.(map[string]any)
+	if !ok {
+		e.Source, e.Key = source, fmt.Sprintf("model_provider = %q", e.provider)
+		e.Notes = append(e.Notes, fmt.Sprintf("%s: the address of this provider is not known, so only runs of codex test it",
+			e.Origin()))
+		return
+	}
+	e.entry = entry
+	e.pass = namedVariables(entry)
+	if needsSignIn, _ := entry["requires_openai_auth"].(bool); !needsSignIn {
+		if base, _ := entry["base_url"].(string); base != "" { // without one it has the address, and so the sign-in, of codex's own
+			e.Mode = ProviderCredentials
+		}
+	}
+	if name, _ := entry["env_key"].(string); name != "" {
+		if value, _ := s.variable(*e, name); value == "" {
+			e.Notes = append(e.Notes, fmt.Sprintf("%s is not set here: %s, %s.env_key needs it", name, source, key))
+		}
+	}
+	if base, source := c.text("model_providers", e.provider, "base_url"); base != "" {
+		e.set(base, source, key+".base_url")
+		return
+	}
+	e.set(e.modeBase(), cmp.Or(e.Source, source), e.Key)
+}
+
+// namedVariables are the variables whose values a provider's table sends.
+func namedVariables(entry map[string]any) []string {
+	var names []string
+	if name, _ := entry["env_key"].(string); name != "" {
+		names = append(names, name)
+	}
+	headers, _ := entry["env_http_headers"].(map[string]any)
+	for _, name := range headers {
+		if name, ok := name.(string); ok && name != "" {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// proxy is set if codex's .env sets one: the environment's is that of the probes anyway.
+func (s codexSetup) proxy(e *Endpoint) {
+	names := []string{"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"}
+	get := func(name string) string {
+		value, _ := s.variable(*e, name)
+		lower, _ := s.variable(*e, strings.ToLower(name))
+		return cmp.Or(value, lower)
+	}
+	if !slices.ContainsFunc(names, func(name string) bool {
+		return lastValue(e.env, name) != "" || lastValue(e.env, strings.ToLower(name)) != ""
+	}) {
+		return
+	}
+	all := get("ALL_PROXY")
+	c := httpproxy.Config{HTTPProxy: cmp.Or(get("HTTP_PROXY"), all), HTTPSProxy: cmp.Or(get("HTTPS_PROXY"), all), NoProxy: get("NO_PROXY")}
+	for _, proxy := range []string{c.HTTPProxy, c.HTTPSProxy} {
+		if _, err := url.Parse(proxy); err != nil { // the error quotes the URL; httpproxy would ignore it
+			e.note(filepath.Join(s.home, ".env"), errors.New("sets a proxy that is not a URL"))
+			return
+		}
+	}
+	e.Proxy = "none"
+	if via, err := c.ProxyFunc()(e.BaseURL); err == nil && via != nil {
+		e.Proxy = via.String()
+	}
+}
+
+// A configuration is codex's files, the one that wins first.
+type configuration []layer
+
+type layer struct {
+	source string
+	keys   map[string]any
+}
+
+// configuration reads the files: managed_config.toml wins over the user's config.toml, that one over the system's, and a
+// profile over all of them.
+func (s codexSetup) configuration(e *Endpoint) configuration {
+	var c configuration
+	for _, path := range []string{
+		filepath.Join(s.system, "managed_config.toml"), filepath.Join(s.home, "config.toml"), filepath.Join(s.system, "config.toml"),
+	} {
+		if !filepath.IsAbs(path) {
+			continue // no home
+		}
+		text, err := readUserFile(path)
+		keys := map[string]any{}
+		if err == nil {
+			err = decodeTOML(text, &keys)
+		}
+		e.note(path, err)
+		if err == nil {
+			c = append(c, layer{short(path), keys})
+		}
+	}
+	name, source := c.text("profile")
+	if name == "" {
+		return c
+	}
+	if s.since(refusesProfile) {
+		e.Notes = append(e.Notes, fmt.Sprintf("%s: codex no longer accepts profile = %q: remove it, and start codex with --profile",
+			source, redact.String(name)))
+		return c
+	}
+	table, source := c.get("profiles", name)
+	if keys, ok := table.(map[string]any); ok {
+		selected := map[string]any{"model": keys["model"], "model_provider": keys["model_provider"]}
+		c = slices.Insert(c, 0, layer{source + ", profiles." + name, selected})
+	}
+	return c
+}
+
+// get returns the value at the keys and the file it is from. Tables of several files are merged.
+func (c configuration) get(keys ...string) (value any, source string) {
+	for _, l := range c {
+		var v any = l.keys
+		for _, key := range keys {
+			table, _ := v.(map[string]any)
+			v = table[key]
+		}
+		switch {
+		case v == nil:
+		case value == nil:
+			value, source = v, l.source
+		default:
+			value = merged(value, v)
+		}
+	}
+	return value, source
+}
+
+// merged adds to a what only b has.
+func merged(a, b any) any {
+	upper, isTable := a.(map[string]any)
+	lower, both := b.(map[string]any)
+	if !isTable || !both {
+		return a
+	}
+	all := maps.Clone(lower)
+	for key, value := range upper {
+		all[key] = merged(value, lower[key])
+	}
+	return all
+}
+
+func (c configuration) text(keys ...string) (text, source string) {
+	value, source := c.get(keys...)
+	text, _ = value.(string)
+	return strings.TrimSpace(text), source
+}

@@ -1,0 +1,138 @@
+package agent
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+	"golang.org/x/sys/unix"
+)
+
+// fileLimit is more than anyone writes into a configuration file by hand.
+const fileLimit = 1 << 20
+
+// readUserFile reads a file of the user's agent. It never blocks: opening a named pipe would otherwise wait for a writer
+// for ever. Its errors name the problem without the path and without any content.
+func readUserFile(path string) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, describeOpenError(path, err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, errors.New("cannot be read")
+	}
+	if !info.Mode().IsRegular() {
+		return nil, errors.New("is " + kindOfFile(info.Mode()) + ", not a regular file")
+	}
+	text, err := io.ReadAll(io.LimitReader(f, fileLimit+1))
+	switch {
+	case err != nil:
+		return nil, errors.New("cannot be read")
+	case len(text) > fileLimit:
+		return nil, fmt.Errorf("is larger than %d KiB", fileLimit>>10)
+	}
+	return text, nil
+}
+
+func describeOpenError(path string, err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fs.ErrNotExist
+	case errors.Is(err, unix.ENXIO): // a socket
+		return errors.New("is a socket, not a regular file")
+	case !errors.Is(err, fs.ErrPermission):
+		return errors.New("cannot be opened")
+	}
+	var stat unix.Stat_t
+	if unix.Stat(path, &stat) == nil && int(stat.Uid) != os.Geteuid() {
+		return fmt.Errorf("belongs to uid %d, and uid %d may not read it", stat.Uid, os.Geteuid())
+	}
+	return fmt.Errorf("is not readable for uid %d", os.Geteuid())
+}
+
+func kindOfFile(mode fs.FileMode) string {
+	switch {
+	case mode.IsDir():
+		return "a directory"
+	case mode&fs.ModeNamedPipe != 0:
+		return "a named pipe"
+	case mode&fs.ModeSocket != 0:
+		return "a socket"
+	}
+	return "a device"
+}
+
+// decodeTOML decodes text into v. The file is the user's: a bug of the decoder must not end the daemon (version 2.2.4
+// panicked at a table named like a key that is not in v).
+func decodeTOML(text []byte, v any) (err error) {
+	defer func() {
+		if recover() != nil {
+			err = errors.New("cannot be decoded as TOML")
+		}
+	}()
+	err = toml.Unmarshal(text, v)
+	if decode, ok := errors.AsType[*toml.DecodeError](err); ok {
+		line, column := decode.Position()
+		return fmt.Errorf("is not valid TOML at line %d, column %d", line, column) // the error quotes what stands there
+	} else if err != nil {
+		return errors.New("is not valid TOML")
+	}
+	return nil
+}
+
+// readDotenv reads an .env file as codex does: name=value lines, an optional `export`, quotes, comments. Names that begin
+// with CODEX_ are left out, because codex does not take them from there (measured with 0.104.0: it ignores
+// CODEX_API_KEY).
+func readDotenv(path string) (entries []string, err error) {
+	text, err := readUserFile(path)
+	if err != nil {
+		return nil, err
+	}
+	for line := range strings.Lines(string(bytes.TrimPrefix(text, []byte("\ufeff")))) {
+		line = strings.TrimSpace(line)
+		line = strings.TrimSpace(strings.TrimPrefix(line, "export "))
+		name, value, ok := strings.Cut(line, "=")
+		name = strings.TrimSpace(name)
+		if !ok || name == "" || strings.HasPrefix(name, "#") || strings.HasPrefix(strings.ToUpper(name), "CODEX_") ||
+			strings.ContainsAny(name, " \t\x00") || strings.ContainsRune(value, 0) {
+			continue
+		}
+		entries = append(entries, name+"="+dotenvValue(strings.TrimSpace(value)))
+	}
+	return entries, nil
+}
+
+func dotenvValue(value string) string {
+	if value == "" {
+		return ""
+	}
+	if quote := value[0]; quote == '"' || quote == '\'' {
+		if end := strings.IndexByte(value[1:], quote); end >= 0 {
+			return value[1 : 1+end]
+		}
+	}
+	if at := strings.Index(value, " #"); at >= 0 {
+		value = strings.TrimSpace(value[:at])
+	}
+	return value
+}
+
+// short returns path with the home directory abbreviated, as people write it.
+func short(path string) string {
+	home, err := os.UserHomeDir()
+	if err != nil || home == "/" || home == "" {
+		return path
+	}
+	if rest, ok := strings.CutPrefix(path, filepath.Clean(home)+"/"); ok {
+		return "~/" + rest
+	}
+	return path
+}
