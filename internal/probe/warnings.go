@@ -15,5 +15,6 @@ const (
 	WarnIPv6Slow        = "ipv6_slow"                   // connecting over IPv6 took so long that IPv4 was used
 	WarnRejectedOnPath  = "forbidden_on_the_way"        // a firewall on the network path rejected the connection by ICMP
 	WarnProxyGotNowhere = "proxy_got_nowhere"           // the proxy reported that it could not reach the target
+	WarnBaseURL         = "base_url_refused"            // the agent's base URL is on this host, and nothing listens there
 	WarnLeftProcesses   = "exec_left_processes"         // the command ended and left processes behind; they were killed
 )

@@ -30,6 +30,7 @@ import (
 // Options selects how a server is reached and which certificate it must present. The zero value does what a browser would.
 type Options struct {
 	CAFile     string // PEM, read at each attempt, because files are rotated; empty: the system's roots
+	ExtraCA    string // PEM, read like CAFile; trusted in addition to CAFile or to the system's roots
 	Issuer     string // case-insensitive part of an issuer's name that must be in the chain; empty: any
 	ServerName string // sent and verified instead of the URL's host
 

@@ -28,16 +28,25 @@ func (r *Options) verifier() (*verifier, error) {
 	if s.now == nil {
 		s.now = time.Now
 	}
-	if r.CAFile == "" {
-		return s, nil
-	}
-	pem, err := os.ReadFile(r.CAFile)
-	if err != nil {
-		return nil, probe.Failf(probe.Internal, "reading the CA file: %w: correct tls.ca_file or make it readable", err)
-	}
-	s.roots = x509.NewCertPool()
-	if !s.roots.AppendCertsFromPEM(pem) {
-		return nil, probe.Failf(probe.Internal, "%s holds no certificate: tls.ca_file must be PEM", r.CAFile)
+	for _, file := range []string{r.CAFile, r.ExtraCA} {
+		if file == "" {
+			continue
+		}
+		pem, err := os.ReadFile(file)
+		if err != nil {
+			return nil, probe.Failf(probe.Internal, "reading the CA file: %w: correct tls.ca_file or make it readable", err)
+		}
+		if s.roots == nil {
+			s.roots = x509.NewCertPool()
+			if r.CAFile == "" {
+				if s.roots, err = x509.SystemCertPool(); err != nil {
+					return nil, probe.Failf(probe.Internal, "reading the system's CA certificates: %w", err)
+				}
+			}
+		}
+		if !s.roots.AppendCertsFromPEM(pem) {
+			return nil, probe.Failf(probe.Internal, "%s holds no certificate: a CA file must be PEM", file)
+		}
 	}
 	return s, nil
 }

@@ -19,6 +19,7 @@ type Request struct {
 	URL             *url.URL `json:"-"` // a process that passes a Request on writes it as text
 	Method          string   // empty: GET
 	Status          []int
+	AnyStatus       bool // instead of Status: any answer of an application, also a refusal
 	Headers         []HeaderToken
 	Body            *regexp.Regexp // must match in the first 64 KiB
 	FollowRedirects bool           // judge the last answer; otherwise a redirect is the answer
@@ -71,7 +72,11 @@ func quoteBody(l *connect.Attempt, err error) {
 }
 
 func (h *Request) judge(a connect.Response) error {
-	if !isExpected(h.Status, a.StatusCode) {
+	if h.AnyStatus {
+		if err := notAnApplication(a); err != nil {
+			return err
+		}
+	} else if !isExpected(h.Status, a.StatusCode) {
 		return statusError(a, h.Status)
 	}
 	for _, want := range h.Headers {

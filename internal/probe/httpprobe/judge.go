@@ -48,9 +48,30 @@ func statusError(a connect.Response, want []int) error {
 	return probe.Failf(probe.HTTPUnexpectedStatus, "%s", said)
 }
 
+// notAnApplication returns nil if an application answered, whatever its answer. A CDN, a proxy or a login page is none, an
+// application that is down sends a 5xx, and one that limits requests answers nothing else.
+func notAnApplication(a connect.Response) error {
+	if a.StatusCode/100 == 2 {
+		return nil
+	}
+	err := statusError(a, []int{})
+	switch probe.Classify(probe.Response, err) {
+	case probe.HTTPUnauthorized:
+		return nil
+	case probe.HTTPUnexpectedStatus:
+		if a.StatusCode != http.StatusNetworkAuthenticationRequired && a.StatusCode != http.StatusProxyAuthRequired {
+			return nil
+		}
+	}
+	return err
+}
+
 func formatStatuses(status []int) string {
-	if len(status) == 0 {
+	switch {
+	case status == nil:
 		return "2xx"
+	case len(status) == 0:
+		return "any answer of the application"
 	}
 	var each []string
 	for _, s := range status {

@@ -30,6 +30,8 @@ type Stream struct {
 	Status []int    // answers that show that the upgrade reached the application; empty: refusalStatuses
 	Hold   time.Duration
 
+	AnyStatus bool // instead of Status: any answer of an application
+
 	// Timeout bounds everything but the hold; zero is no bound. A Spec's Timeout must be at least Timeout plus Hold.
 	Timeout time.Duration
 	connect.Options
@@ -93,6 +95,9 @@ func (s *Stream) bounded(ctx context.Context, last time.Time) (context.Context, 
 // judge returns nil if the upgrade reached the application. A CDN's refusal, a rate limit and a server error keep
 // their classes; anything else is a refused upgrade.
 func (s *Stream) judge(a connect.Response) error {
+	if s.AnyStatus {
+		return notAnApplication(a)
+	}
 	if slices.Contains(s.Status, a.StatusCode) {
 		return nil
 	}
