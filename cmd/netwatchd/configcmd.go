@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"netwatchd/internal/humanize"
+	"netwatchd/internal/plan"
 )
 
 func (a *app) configCommand() *cobra.Command {
@@ -49,7 +50,8 @@ func (a *app) configCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return c.Show(a.out)
+				derived, _ := plan.Derive(c)
+				return derived.Show(a.out)
 			},
 		},
 	)

@@ -156,6 +156,7 @@ func (s *service) serve(ctx context.Context, page func(context.Context) error) e
 
 	ctx, stop := context.WithCancel(ctx)
 	rest.Go(func() { s.reloadOnHangup(ctx) })
+	rest.Go(func() { s.followAgent(ctx) })
 	rest.Go(func() { s.notifySystemd(ctx) })
 	rest.Go(func() { s.pusher.Run(ctx, s.exporter.Families) })
 	err := page(ctx)
@@ -219,6 +220,42 @@ func (s *service) reload(ctx context.Context) error {
 	s.log.Info("reloaded", "configuration", c.Origin(), "services", len(c.Services))
 	s.logNotes()
 	return nil
+}
+
+// replanEvery is how soon a changed file of the agent is noticed. Reading them takes a millisecond.
+const replanEvery = 30 * time.Second
+
+// followAgent plans again when codex is installed, or when one of its files sends its requests elsewhere.
+func (s *service) followAgent(ctx context.Context) {
+	tick := time.NewTicker(replanEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			s.replan(ctx)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (s *service) replan(ctx context.Context) {
+	s.reloading.Lock()
+	defer s.reloading.Unlock()
+	next := plan.Of(s.conf)
+	if next.Same(s.plan.Load()) {
+		return
+	}
+	if err := s.watcher.Reload(ctx, next.Plan); err != nil {
+		if ctx.Err() == nil {
+			s.log.Error("the agent's changed files were not applied", "error", err)
+		}
+		return
+	}
+	s.plan.Store(next)
+	s.ledger.Keep(next.Watches)
+	s.log.Info("the agent or its files changed", "endpoints", next.Endpoints())
+	s.logNotes()
 }
 
 // keep returns how long history is kept.

@@ -39,10 +39,11 @@ type Endpoint struct {
 	Mode        Mode
 	KnownAnswer bool // a HEAD of BaseURL/responses gets 405 with Allow: POST
 
-	Proxy  string // the proxy that a file of the agent sets; "none"; empty: that of the environment
-	CAFile string // PEM, trusted in addition to the system's roots
-	Model  string // the one in the user's files; empty: the agent's default
-	Notes  []string
+	Proxy       string // the proxy that a file of the agent sets; "none"; empty: that of the environment
+	ProxySource string // that file
+	CAFile      string // PEM, trusted in addition to the system's roots
+	Model       string // the one in the user's files; empty: the agent's default
+	Notes       []string
 
 	provider string         // the provider's name in the configuration
 	entry    map[string]any // the provider's own table, or nil
@@ -78,8 +79,7 @@ func (e Endpoint) Listener() string {
 
 // NothingListens is what is wrong if a connection to Listener is refused.
 func (e Endpoint) NothingListens() string {
-	return fmt.Sprintf("the base URL %s (%s) points to %s, where nothing listens: start the local proxy or server, "+
-		"or remove the base URL", e.BaseURL, e.Origin(), e.Listener())
+	return fmt.Sprintf("the base URL %s (%s) points to %s, where nothing listens", e.BaseURL, e.Origin(), e.Listener())
 }
 
 // Where the API is, by the kind of sign-in.
@@ -330,7 +330,7 @@ func (s codexSetup) proxy(e *Endpoint) {
 			return
 		}
 	}
-	e.Proxy = "none"
+	e.Proxy, e.ProxySource = "none", short(filepath.Join(s.home, ".env"))
 	if via, err := c.ProxyFunc()(e.BaseURL); err == nil && via != nil {
 		e.Proxy = via.String()
 	}

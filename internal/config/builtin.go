@@ -44,7 +44,7 @@ func defaultProbe(name string, kind probe.Kind, d Defaults) Probe {
 func (b *Probe) codexDefaults() {
 	b.Interval, b.Timeout, b.Budget.RunsPerDay = time.Hour, 90*time.Second, 24
 	b.Prompt, b.Expect.Output = "Reply with the two letters OK and nothing else", "OK"
-	b.Codex = Codex{Provider: "isolated", BaseURL: "https://chatgpt.com/backend-api/codex"}
+	b.Codex.Provider = "isolated"
 }
 
 // Builtin returns the configuration used without a file. It watches Codex.

@@ -73,6 +73,7 @@ type Control struct {
 
 // A Service is what the user depends on: one endpoint and a ladder of probes of it.
 type Service struct {
+	Derived  string // what was derived from the files of its agent, and from which; empty: nothing
 	Name     string
 	Probes   []Probe
 	Sandbox  *Sandbox
@@ -89,6 +90,7 @@ type Moves struct {
 
 // A Probe is one configured probe.
 type Probe struct {
+	Refused     string // what a refused connection means, for people; empty: nothing in particular
 	Name        string
 	Kind        probe.Kind
 	Target      string   // dns: the name to look up
@@ -117,6 +119,7 @@ type Probe struct {
 // Expect is the answer that counts as success. Empty fields are not checked.
 type Expect struct {
 	Status  []int
+	Any     bool // any status that an application answers with; Status is empty then
 	Headers []Header
 	Body    *regexp.Regexp
 	Answers []string // dns: exactly these, in any order
@@ -126,6 +129,9 @@ type Expect struct {
 // String is a summary: "status 405, Allow: POST".
 func (e Expect) String() string {
 	var all []string
+	if e.Any {
+		all = append(all, "any answer of the application")
+	}
 	if len(e.Status) > 0 {
 		all = append(all, "status "+strings.Trim(strings.ReplaceAll(fmt.Sprint(e.Status), " ", ","), "[]"))
 	}
@@ -153,6 +159,7 @@ type Header struct{ Name, Value string }
 // TLS is which certificates are trusted.
 type TLS struct {
 	CAFile string // PEM; empty: the system's
+	Extra  string // PEM, trusted in addition; empty: none
 	Issuer string // expected part of the issuer's name; empty: any
 	Name   string // verified instead of the URL's host
 }
@@ -172,7 +179,7 @@ type Codex struct {
 	Home     string // CODEX_HOME, whose sign-in is used; empty: ~/.codex
 	Model    string // empty: the agent's default
 	Provider string // "isolated": a provider entry of ours with retries off; "builtin": the agent's own
-	BaseURL  string // of the isolated provider
+	BaseURL  string // empty: the one that this user's codex would use
 }
 
 // Budget limits runs that cost money.

@@ -20,7 +20,11 @@ func decodeExpectHTTP(f strictyaml.Fields, status []int) Expect {
 	}
 	x := at.Object("status", "headers", "body")
 	if at, ok := x.Has("status"); ok {
-		e.Status = decodeStatuses(at)
+		if e.Any = at.Value() == "any"; e.Any {
+			e.Status = nil
+		} else {
+			e.Status = decodeStatuses(at)
+		}
 	}
 	if at, ok := x.Has("headers"); ok {
 		e.Headers = decodeHeaders(at)

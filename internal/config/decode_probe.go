@@ -140,8 +140,9 @@ func (d *decoder) transport(n *strictyaml.Node, f strictyaml.Fields, b *Probe, s
 	if !ok {
 		return
 	}
-	t := at.Object("ca_file", "issuer", "name")
+	t := at.Object("ca_file", "extra_ca_file", "issuer", "name")
 	d.path(t, "ca_file", &b.TLS.CAFile, checkCAFile)
+	d.path(t, "extra_ca_file", &b.TLS.Extra, checkCAFile)
 	t.Text("issuer", &b.TLS.Issuer, nil)
 	t.Text("name", &b.TLS.Name, func(s string) error {
 		if s == "" {
@@ -223,6 +224,9 @@ func (d *decoder) codex(n *strictyaml.Node, c *Codex) {
 	f.Text("model", &c.Model, nil)
 	f.Text("provider", &c.Provider, strictyaml.OneOf("isolated", "builtin"))
 	f.Text("base_url", &c.BaseURL, func(s string) error {
+		if s == "" {
+			return nil
+		}
 		_, err := parseURL(s, "https", "http")
 		return err
 	})

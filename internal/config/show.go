@@ -3,8 +3,10 @@ package config
 import (
 	"io"
 	"net/netip"
+	"net/url"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -23,6 +25,11 @@ func (c *Config) Show(w io.Writer) error {
 		return err
 	}
 	redactNode("", &document)
+	for _, n := range document.Content {
+		if n.Value == "services" {
+			n.HeadComment = c.derived()
+		}
+	}
 	e := yaml.NewEncoder(w)
 	e.SetIndent(2)
 	if err := e.Encode(&document); err != nil {
@@ -102,6 +109,17 @@ func (c *Config) shown() shown {
 	}
 }
 
+// derived says what was derived from the files of agents: the probes below follow it.
+func (c *Config) derived() string {
+	var lines []string
+	for _, s := range c.Services {
+		for line := range strings.Lines(s.Derived) {
+			lines = append(lines, s.Name+": "+strings.TrimSpace(line))
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
 func showTimes(interval, timeout time.Duration) shown {
 	return shown{{"interval", strictyaml.FormatDuration(interval)}, {"timeout", strictyaml.FormatDuration(timeout)}}
 }
@@ -128,6 +146,7 @@ func (e Expect) shown() shown {
 		headers = append(headers, entry{h.Name, h.Value})
 	}
 	return shown{}.
+		addIf(e.Any, "status", "any").
 		addIf(len(e.Status) > 0, "status", e.Status).
 		addIf(len(headers) > 0, "headers", headers).
 		addIf(e.Body != nil, "body", pattern(e.Body)).
@@ -156,6 +175,16 @@ func (s Service) shown() shown {
 		{"moves", shown{{"results", s.Moves.Results}, {"of", s.Moves.Of}}}}...)
 }
 
+// withoutCredentials returns a proxy as it may be shown. One from a file of an agent may have a password.
+func withoutCredentials(proxy string) string {
+	u, err := url.Parse(proxy)
+	if err != nil || u.User == nil {
+		return proxy
+	}
+	u.User = nil
+	return u.String()
+}
+
 func (s Sandbox) shown() shown {
 	return append(shown{{"command", notNil(s.Command)}, {"want", wantNames[s.Want]}}, showTimes(s.Interval, s.Timeout)...)
 }
@@ -178,9 +207,9 @@ func (p Probe) shown() shown {
 
 func (p Probe) shownTransport() shown {
 	return shown{{"expect", p.Expect.shown()},
-		{"tls", shown{{"ca_file", p.TLS.CAFile}, {"issuer", p.TLS.Issuer}, {"name", p.TLS.Name}}},
+		{"tls", shown{{"ca_file", p.TLS.CAFile}, {"extra_ca_file", p.TLS.Extra}, {"issuer", p.TLS.Issuer}, {"name", p.TLS.Name}}},
 		{"family", string(p.Family)}, {"nameservers", showAll(p.Nameservers, netip.AddrPort.String)}}.
-		addIf(p.ProxyFile == "", "proxy", p.Proxy).
+		addIf(p.ProxyFile == "", "proxy", withoutCredentials(p.Proxy)).
 		addIf(p.ProxyFile != "", "proxy_file", p.ProxyFile)
 }
 

@@ -46,6 +46,8 @@ var advice = [...]string{
 const (
 	adviceConnectionsBlocked = "Sign in to the network if it asks for that, or ask its operator which proxy or VPN it " +
 		"requires, and what its rules for ports 80 and 443 are."
+	adviceBaseURL = "Start the local proxy or server that the base URL points to, or remove the base URL from the agent's " +
+		"configuration."
 	adviceNoNameserver = "Add a nameserver to /etc/resolv.conf: the file is missing, empty or unreadable."
 	adviceUnpublished  = "Check /etc/hosts, and the options search and ndots in /etc/resolv.conf: one of them " +
 		"makes programs use another address."

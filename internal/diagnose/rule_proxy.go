@@ -7,6 +7,9 @@ func brokenProxy(g *groupedRound) *finding {
 	if r := g.failure(func(r *probe.Result) bool {
 		return isProxyFailure(r) && g.directConfirmation(r) == nil
 	}); r != nil {
+		if hasWarning(r, probe.WarnBaseURL) {
+			return &finding{title: r.Why, advice: adviceBaseURL, evidence: []*probe.Result{r, g.reachedControl()}}
+		}
 		return &finding{title: proxyTitle(g, r),
 			evidence: []*probe.Result{r, direct, g.controlViaSameProxy(r, isOK), g.reachedControl()}}
 	}

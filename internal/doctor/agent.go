@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"net"
 	"path"
 	"slices"
 	"time"
@@ -47,10 +48,41 @@ func (e *examination) codex(ctx context.Context) []Finding {
 		return one(check, Fault, err.Error(), run("npm install -g @openai/codex"))
 	}
 	all := one(check, OK, fmt.Sprintf("%s, %s", version, found))
+	endpoint := agent.Codex{Home: codex.Home, StateDir: e.Config.Storage.Path}.Endpoint(version)
+	all = append(all, e.endpoint(ctx, endpoint, codex)...)
+	if endpoint.Mode == agent.ProviderCredentials {
+		return append(all, newFinding("sign-in", OK, "not needed: the provider has its own credentials"))
+	}
 	if err := agent.SignedIn(ctx, found, codex.Home); err != nil {
 		return append(all, newFinding("sign-in", Fault, err.Error(), run("codex login")))
 	}
 	return append(all, newFinding("sign-in", OK, "this user is signed in"))
+}
+
+// endpoint reports where the agent sends its requests and what decided it, files that cannot be read, and a base URL on this
+// host where nothing listens.
+func (e *examination) endpoint(ctx context.Context, endpoint agent.Endpoint, codex config.Codex) []Finding {
+	const check = "endpoint"
+	var all []Finding
+	for _, note := range endpoint.Notes {
+		all = append(all, newFinding(check, Advice, note))
+	}
+	switch {
+	case codex.BaseURL != "":
+		return append(all, newFinding(check, OK, "runs go to the base_url in "+e.Config.Origin()))
+	case endpoint.BaseURL == nil:
+		return append(all, newFinding(check, Note, "not known, because of "+endpoint.Origin()))
+	}
+	if address := endpoint.Listener(); address != "" {
+		dialer := net.Dialer{Timeout: time.Second}
+		if conn, err := dialer.DialContext(ctx, "tcp", address); err == nil {
+			conn.Close()
+		} else {
+			return append(all, newFinding(check, Fault, endpoint.NothingListens()))
+		}
+	}
+	return append(all, newFinding(check, OK, fmt.Sprintf("requests go to %s (%s), because of %s",
+		endpoint.BaseURL, endpoint.Mode, endpoint.Origin())))
 }
 
 // sandbox starts the agent's sandbox in the same way as the daemon.

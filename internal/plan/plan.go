@@ -4,7 +4,6 @@ package plan
 import (
 	"cmp"
 	"context"
-	"net/netip"
 	"slices"
 	"time"
 
@@ -31,7 +30,7 @@ type Plan struct {
 // Of returns the plan of a configuration. Without a configuration file and without codex on this host, it leaves out
 // the exec and sandbox probes and adds a note that says so.
 func Of(c *config.Config) *Plan {
-	c, notes := withoutAgent(c)
+	c, notes := Derive(c)
 	p := &Plan{info: make(map[ledger.Key]metrics.Info), config: c}
 	p.Environment, p.Notes = environment(c), notes
 	p.Services = make([]watch.Service, len(c.Services))
@@ -177,6 +176,9 @@ func task(c *config.Config, s config.Service, p config.Probe) watch.Task {
 	case p.Kind == probe.KindStream && p.Hold > 0:
 		t.RoundProbe = newProbe(c, s, p, 0)
 	}
+	if p.Refused != "" {
+		t.Probe, t.RoundProbe = onLocalServer(t.Probe, p.Refused), onLocalServer(t.RoundProbe, p.Refused)
+	}
 	return t
 }
 
@@ -231,7 +233,7 @@ func hostOf(p config.Probe) string {
 	if p.URL != nil {
 		name = p.URL.Hostname()
 	}
-	if _, err := netip.ParseAddr(name); err == nil {
+	if !needsDNS(name) {
 		return ""
 	}
 	return name

@@ -23,7 +23,7 @@ func Prober(c *config.Config, p config.Probe, hold time.Duration) probe.Prober {
 		}
 	case probe.KindStream:
 		return &httpprobe.Stream{
-			URL: p.URL, Status: p.Expect.Status,
+			URL: p.URL, Status: p.Expect.Status, AnyStatus: p.Expect.Any,
 			Hold: hold, Timeout: p.Timeout - p.Hold, Options: connectOptions(c, p),
 		}
 	case probe.KindExec:
@@ -36,14 +36,14 @@ func Prober(c *config.Config, p config.Probe, hold time.Duration) probe.Prober {
 func request(c *config.Config, p config.Probe) *httpprobe.Request {
 	return &httpprobe.Request{
 		URL: p.URL, Method: p.Method,
-		Status: p.Expect.Status, Headers: tokens(p.Expect.Headers), Body: p.Expect.Body,
+		Status: p.Expect.Status, AnyStatus: p.Expect.Any, Headers: tokens(p.Expect.Headers), Body: p.Expect.Body,
 		Options: connectOptions(c, p),
 	}
 }
 
 func connectOptions(c *config.Config, p config.Probe) connect.Options {
 	return connect.Options{
-		CAFile: p.TLS.CAFile, Issuer: p.TLS.Issuer, ServerName: p.TLS.Name,
+		CAFile: p.TLS.CAFile, ExtraCA: p.TLS.Extra, Issuer: p.TLS.Issuer, ServerName: p.TLS.Name,
 		Family: string(p.Family), Proxy: p.Proxy, Nameservers: nameservers(c, p),
 	}
 }

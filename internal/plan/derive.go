@@ -1,0 +1,153 @@
+package plan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"reflect"
+	"slices"
+	"strings"
+
+	"netwatchd/internal/agent"
+	"netwatchd/internal/config"
+	"netwatchd/internal/probe"
+	"netwatchd/internal/redact"
+)
+
+// Derive returns c with what depends on the installed agent and its files, and notes on what is left out or cannot be
+// read. If no file lists services, the built-in one is pointed at the endpoint that the agent really uses.
+func Derive(c *config.Config) (*config.Config, []string) {
+	derived, notes := withoutAgent(c)
+	if derived == c {
+		shallow := *c
+		derived = &shallow
+		derived.Services = slices.Clone(c.Services)
+	}
+	for i := range derived.Services {
+		s := &derived.Services[i]
+		run, ok := codexProbe(c.Services[i])
+		if !ok || run.Codex.BaseURL != "" { // an address that someone configured wins
+			continue
+		}
+		e := endpoint(c, run)
+		s.Derived = describeEndpoint(e)
+		notes = append(notes, e.Notes...)
+		if c.Assumed {
+			*s = pointAt(*s, e)
+		}
+	}
+	return derived, notes
+}
+
+// endpoint returns the endpoint of the agent that run starts.
+func endpoint(c *config.Config, run config.Probe) agent.Endpoint {
+	var version agent.Version
+	if path, err := agent.FindCodex(run.Codex.Path); err == nil {
+		version, _ = agent.CodexVersion(context.Background(), path) // unknown: taken as the newest
+	}
+	return agent.Codex{Home: run.Codex.Home, StateDir: c.Storage.Path}.Endpoint(version)
+}
+
+// describeEndpoint returns one line per fact, without secrets.
+func describeEndpoint(e agent.Endpoint) string {
+	lines := []string{"requests go to an address that is not known, because of " + e.Origin()}
+	if e.BaseURL != nil {
+		lines[0] = fmt.Sprintf("requests go to %s (%s), because of %s", e.BaseURL, e.Mode, e.Origin())
+	}
+	switch {
+	case e.Proxy == "none":
+		lines = append(lines, "without a proxy, because of "+e.ProxySource)
+	case e.Proxy != "":
+		lines = append(lines, "by the proxy "+redact.String(e.Proxy)+", because of "+e.ProxySource)
+	}
+	if e.CAFile != "" {
+		lines = append(lines, "trusting also "+e.CAFile+", because of CODEX_CA_CERTIFICATE")
+	}
+	return strings.Join(lines, "\n")
+}
+
+// pointAt returns s with its probes pointed at e. If the address is not known, only the run remains.
+func pointAt(s config.Service, e agent.Endpoint) config.Service {
+	probes := s.Probes
+	s.Probes = nil
+	for _, p := range probes {
+		if p.Kind != probe.KindExec && !pointProbeAt(&p, e) {
+			continue
+		}
+		s.Probes = append(s.Probes, p)
+	}
+	return s
+}
+
+func pointProbeAt(p *config.Probe, e agent.Endpoint) bool {
+	if e.BaseURL == nil {
+		return false
+	}
+	name := e.BaseURL.Hostname()
+	if p.Kind == probe.KindDNS {
+		p.Target = name
+		return needsDNS(name)
+	}
+	target := e.BaseURL.JoinPath("responses")
+	if p.Kind == probe.KindStream {
+		target.Scheme = map[string]string{"http": "ws", "https": "wss"}[target.Scheme]
+	}
+	p.URL = target
+	if !e.KnownAnswer {
+		p.Expect = config.Expect{Any: true}
+	}
+	if e.Proxy != "" {
+		p.Proxy = e.Proxy
+	}
+	if target.Scheme == "https" || target.Scheme == "wss" {
+		p.TLS.Extra = e.CAFile
+	}
+	if e.Listener() != "" {
+		p.Refused = e.NothingListens()
+	}
+	return true
+}
+
+// needsDNS reports whether a resolver is asked for name: not for an address, nor for this host (RFC 6761, 6.3).
+func needsDNS(name string) bool {
+	_, err := netip.ParseAddr(name)
+	return err != nil && name != "" && name != "localhost" && !strings.HasSuffix(name, ".localhost")
+}
+
+// Same reports whether p watches the same as q, with the same notes.
+func (p *Plan) Same(q *Plan) bool {
+	return slices.Equal(p.Notes, q.Notes) && reflect.DeepEqual(p.config.Services, q.config.Services)
+}
+
+// Endpoints describes what was derived for each service, without secrets.
+func (p *Plan) Endpoints() []string {
+	var all []string
+	for _, s := range p.config.Services {
+		if s.Derived != "" {
+			all = append(all, s.Name+": "+strings.ReplaceAll(s.Derived, "\n", ", "))
+		}
+	}
+	return all
+}
+
+// A localServer is a probe of a base URL on the loopback address. If nothing listens there, it says so: the service itself
+// may be well.
+type localServer struct {
+	probe.Prober
+	refused string
+}
+
+func onLocalServer(p *probe.Probe, refused string) *probe.Probe {
+	return &probe.Probe{Spec: p.Spec, Prober: localServer{p.Prober, refused}}
+}
+
+// Probe implements [probe.Prober].
+func (l localServer) Probe(ctx context.Context) (probe.Facts, error) {
+	facts, err := l.Prober.Probe(ctx)
+	if err != nil && probe.Classify(facts.Phase, err) == probe.TCPRefused {
+		facts.Warnings = append(facts.Warnings, probe.WarnBaseURL)
+		return facts, probe.Fail(probe.ProxyRefused, errors.New(l.refused))
+	}
+	return facts, err
+}

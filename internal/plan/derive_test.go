@@ -1,0 +1,167 @@
+package plan
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"netwatchd/internal/config"
+	"netwatchd/internal/diagnose"
+	"netwatchd/internal/probe"
+)
+
+// codexHome writes the files of a user's CODEX_HOME and selects it.
+func codexHome(t *testing.T, files map[string]string) string {
+	t.Helper()
+	fakeCodex(t, "0.169.0")
+	home := t.TempDir()
+	t.Setenv("CODEX_HOME", home)
+	t.Setenv("CODEX_API_KEY", "")
+	t.Setenv("CODEX_CA_CERTIFICATE", "")
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(home, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return home
+}
+
+func targets(p *Plan) []string {
+	var all []string
+	for _, task := range p.Services[0].Tasks {
+		all = append(all, task.Name+" "+task.Target)
+	}
+	return all
+}
+
+const apiKey = `{"OPENAI_API_KEY":"sk-secret"}`
+
+// Without configuration, the probes follow the sign-in and the configuration of codex.
+func TestTheBuiltinServiceFollowsCodex(t *testing.T) {
+	provider := func(base string) string {
+		return "model_provider = 'mine'\n[model_providers.mine]\nname = 'm'\nbase_url = '" + base + "'\n"
+	}
+	for name, test := range map[string]struct {
+		files map[string]string
+		want  []string
+		known bool
+	}{
+		"nobody is signed in": {nil, []string{"dns chatgpt.com", "head https://chatgpt.com/backend-api/codex/responses",
+			"stream wss://chatgpt.com/backend-api/codex/responses", "exec codex"}, true},
+		"an API key": {map[string]string{"auth.json": apiKey}, []string{"dns api.openai.com",
+			"head https://api.openai.com/v1/responses", "stream wss://api.openai.com/v1/responses", "exec codex"}, false},
+		"a provider": {map[string]string{"config.toml": provider("http://llm.corp.test:8080/v1")}, []string{"dns llm.corp.test",
+			"head http://llm.corp.test:8080/v1/responses", "stream ws://llm.corp.test:8080/v1/responses", "exec codex"}, false},
+		"a provider with secrets in its URL": {map[string]string{"config.toml": provider("https://u:sk-secret@llm.test/v1?key=sk-secret")},
+			[]string{"dns llm.test", "head https://llm.test/v1/responses", "stream wss://llm.test/v1/responses", "exec codex"}, false},
+		"this host": {map[string]string{"config.toml": provider("http://localhost:4000/v1")},
+			[]string{"head http://localhost:4000/v1/responses", "stream ws://localhost:4000/v1/responses", "exec codex"}, false},
+		"an unknown provider": {map[string]string{"config.toml": "model_provider = 'bedrock'\n"}, []string{"exec codex"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			codexHome(t, test.files)
+			c := builtin(t)
+			p := Of(c)
+			if got := targets(p); !slices.Equal(got, test.want) {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+			for _, b := range p.config.Services[0].Probes {
+				if b.Kind == probe.KindHTTP && b.Expect.Any == test.known {
+					t.Errorf("%s expects %v", b.Name, b.Expect)
+				}
+			}
+			derived, _ := Derive(c)
+			var shown strings.Builder
+			if err := derived.Show(&shown); err != nil {
+				t.Fatal(err)
+			}
+			if strings.Contains(shown.String(), "sk-secret") || !strings.Contains(shown.String(), "# codex: requests go to ") {
+				t.Errorf("shown:\n%s", &shown)
+			}
+			// What is shown loads to the same probes, now as written.
+			path := filepath.Join(t.TempDir(), "config.yaml")
+			if err := os.WriteFile(path, []byte(shown.String()), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			again, err := config.Load(path, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := targets(Of(again)); !slices.Equal(got, test.want) {
+				t.Errorf("loaded again: got %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+func TestAProxyAndAnAuthorityOfCodex(t *testing.T) {
+	codexHome(t, map[string]string{"auth.json": apiKey, ".env": "HTTPS_PROXY=http://u:sk-secret@p.test:3128\n"})
+	t.Setenv("CODEX_CA_CERTIFICATE", "/etc/corp.pem")
+	p := Of(builtin(t))
+	for _, b := range p.config.Services[0].Probes {
+		if b.Kind == probe.KindHTTP && (b.Proxy != "http://u:sk-secret@p.test:3128" || b.TLS.Extra != "/etc/corp.pem" || b.TLS.CAFile != "") {
+			t.Errorf("%s: proxy %s, %+v", b.Name, b.Proxy, b.TLS)
+		}
+	}
+	derived := strings.Join(p.Endpoints(), "\n")
+	for _, want := range []string{"https://api.openai.com/v1 (API key), because of ", "auth.json", ".env", "/etc/corp.pem"} {
+		if !strings.Contains(derived, want) || strings.Contains(derived, "sk-secret") {
+			t.Errorf("%q is not in %q", want, derived)
+		}
+	}
+}
+
+func TestAConfiguredAddressWins(t *testing.T) {
+	codexHome(t, map[string]string{"auth.json": apiKey})
+	p := planned(t, named)
+	if got := targets(p)[0]; got != "dns chatgpt.com" {
+		t.Errorf("got %s, want the target in the file", got)
+	}
+	if len(p.Endpoints()) != 1 || !strings.Contains(p.Endpoints()[0], "https://api.openai.com/v1") {
+		t.Errorf("the run: got %q, want what is derived", p.Endpoints())
+	}
+	p = planned(t, strings.ReplaceAll(named, "preset: codex}", "preset: codex, codex: {base_url: 'https://llm.test/v1'}}"))
+	if len(p.Endpoints()) != 0 {
+		t.Errorf("with an address in the file: got %q", p.Endpoints())
+	}
+}
+
+func TestAChangedFileChangesThePlan(t *testing.T) {
+	home := codexHome(t, nil)
+	c := builtin(t)
+	first := Of(c)
+	if !Of(c).Same(first) {
+		t.Error("nothing changed, but the plan is another")
+	}
+	if err := os.WriteFile(filepath.Join(home, "auth.json"), []byte(apiKey), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if second := Of(c); second.Same(first) || targets(second)[0] != "dns api.openai.com" {
+		t.Errorf("signed in: got %q", targets(second))
+	}
+}
+
+// A base URL of a local proxy that has ended: the service itself may be well, so nobody is paged for it.
+func TestAStaleBaseURL(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	l.Close()
+	home := codexHome(t, map[string]string{"config.toml": "openai_base_url = 'http://" + address + "/v1'\n"})
+	p := Of(builtin(t))
+	r, _ := probe.Do(t.Context(), p.Services[0].Tasks[0].Probe)
+	want := "the base URL http://" + address + "/v1 (" + filepath.Join(home, "config.toml") + ", openai_base_url) points to " + address +
+		", where nothing listens"
+	if r.Class != probe.ProxyRefused || r.Why != want {
+		t.Errorf("got %v %q, want %q", r.Class, r.Why, want)
+	}
+	v := diagnose.Of(diagnose.Round{Service: "codex", Results: []probe.Result{r}})
+	if v.Cause != diagnose.Proxy || v.Title != "codex: "+want || !strings.Contains(v.Advice, "remove the base URL") {
+		t.Errorf("got %v %q, %q", v.Cause, v.Title, v.Advice)
+	}
+}
