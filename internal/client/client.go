@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"syscall"
 	"time"
 
 	"netwatchd/internal/incident"
@@ -58,17 +59,61 @@ func (c *Client) Address() string { return c.base.String() }
 // Status returns the daemon's current status.
 func (c *Client) Status(ctx context.Context) (*watch.Status, error) {
 	var s watch.Status
-	return &s, c.get(ctx, &s, "api/v1/status", nil)
+	if err := c.get(ctx, &s, "api/v1/status", nil); err != nil {
+		return nil, err
+	}
+	if s.Version == "" {
+		return nil, c.notOurs()
+	}
+	return &s, nil
 }
 
-// Incidents returns up to limit incidents, the latest first, and their total number.
-func (c *Client) Incidents(ctx context.Context, limit int) (latest []*incident.Incident, total int, err error) {
-	var answer struct {
-		Incidents []*incident.Incident `json:"incidents"`
-		Total     int                  `json:"total"`
+// pageSize is what the API returns at most in one response.
+const pageSize = 10000
+
+// Incidents returns the matching incidents, the latest first, and the total number that match. A limit of 0 means all.
+func (c *Client) Incidents(ctx context.Context, f incident.Filter) (found []*incident.Incident, total int, err error) {
+	query := url.Values{"service": f.Services}
+	if f.OpenOnly {
+		query.Set("open", "true")
 	}
-	err = c.get(ctx, &answer, "api/v1/incidents", url.Values{"limit": {strconv.Itoa(limit)}})
-	return answer.Incidents, answer.Total, err
+	for {
+		limit := pageSize
+		if f.Limit > 0 {
+			limit = min(f.Limit-len(found), pageSize)
+		}
+		query.Set("limit", strconv.Itoa(limit))
+		query.Set("offset", strconv.Itoa(f.Offset+len(found)))
+		var answer struct {
+			Incidents []*incident.Incident `json:"incidents"`
+			Total     int                  `json:"total"`
+		}
+		if err := c.get(ctx, &answer, "api/v1/incidents", query); err != nil {
+			return nil, 0, err
+		}
+		found = append(found, answer.Incidents...)
+		if len(answer.Incidents) == 0 || len(found) == f.Limit || f.Offset+len(found) >= answer.Total {
+			return found, answer.Total, nil
+		}
+	}
+}
+
+// Record returns the record of an incident in both formats, or [incident.ErrNotFound].
+func (c *Client) Record(ctx context.Context, id string) (markdown string, asJSON []byte, err error) {
+	path := "api/v1/incidents/" + url.PathEscape(id)
+	if asJSON, err = c.read(ctx, path, nil); err != nil {
+		return "", nil, notFound(err, id)
+	}
+	text, err := c.read(ctx, path, url.Values{"format": {"markdown"}})
+	return string(text), asJSON, notFound(err, id)
+}
+
+// notFound turns the daemon's response about an unknown ID into the error of the store.
+func notFound(err error, id string) error {
+	if status, ok := errors.AsType[*responseError](err); ok && status.code == http.StatusNotFound {
+		return fmt.Errorf("%q: %w", id, incident.ErrNotFound)
+	}
+	return err
 }
 
 // Results returns the latest results of the service's probes, a thousand at most.
@@ -106,33 +151,56 @@ func (c *Client) LastHour(ctx context.Context, service string) (all []Series, to
 }
 
 func (c *Client) get(ctx context.Context, into any, path string, query url.Values) error {
+	body, err := c.read(ctx, path, query)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(body, into); err != nil {
+		return c.notOurs()
+	}
+	return nil
+}
+
+// notOurs means that a response is not one of netwatchd, or one of a version too new to read.
+func (c *Client) notOurs() error {
+	return fmt.Errorf("%s does not respond like netwatchd: is another program listening there?", c.base)
+}
+
+func (c *Client) read(ctx context.Context, path string, query url.Values) ([]byte, error) {
 	at := c.base.JoinPath(path)
 	at.RawQuery = query.Encode()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, at.String(), nil)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if c.user != "" {
 		request.SetBasicAuth(c.user, c.password)
 	}
 	response, err := c.http.Do(request)
 	if err != nil {
-		return explained(err)
+		return nil, explained(err)
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return statusError(response)
+		return nil, c.statusError(response)
 	}
-	if err := json.NewDecoder(io.LimitReader(response.Body, answerLimit)).Decode(into); err != nil {
-		return fmt.Errorf("%s does not respond like netwatchd: %w", c.base, err)
+	body, err := io.ReadAll(io.LimitReader(response.Body, answerLimit))
+	if err != nil {
+		return nil, errors.New("the connection was closed in the middle of the response")
 	}
-	return nil
+	return body, nil
 }
 
-// explained removes what the caller knows, the method and the address, and adds a hint.
+// explained removes what the caller knows (the method, the address) and the names of Go's functions, and adds a hint.
 func explained(err error) error {
 	if urlErr, ok := errors.AsType[*url.Error](err); ok {
+		if urlErr.Timeout() {
+			return fmt.Errorf("no response within %v", requestTimeout)
+		}
 		err = urlErr.Err
+	}
+	if errno, ok := errors.AsType[syscall.Errno](err); ok {
+		return errno
 	}
 	return withHint(err)
 }
@@ -140,7 +208,15 @@ func explained(err error) error {
 // errUnauthorized means that the daemon requires a user, or a different one.
 var errUnauthorized = errors.New("it requires a user and a password: set --user, and NETWATCHD_PASSWORD in the environment")
 
-func statusError(response *http.Response) error {
+// A responseError is a response of the daemon other than 200.
+type responseError struct {
+	code int
+	text string
+}
+
+func (e *responseError) Error() string { return e.text }
+
+func (c *Client) statusError(response *http.Response) error {
 	if response.StatusCode == http.StatusUnauthorized {
 		return errUnauthorized
 	}
@@ -148,8 +224,11 @@ func statusError(response *http.Response) error {
 		Error struct{ Message string }
 	}
 	_ = json.NewDecoder(io.LimitReader(response.Body, 64<<10)).Decode(&fault)
-	if fault.Error.Message == "" {
-		return fmt.Errorf("it responds with %s", response.Status)
+	switch {
+	case fault.Error.Message != "":
+		return &responseError{response.StatusCode, fault.Error.Message}
+	case response.StatusCode == http.StatusNotFound: // netwatchd answers JSON below /api, whatever the path
+		return c.notOurs()
 	}
-	return errors.New(fault.Error.Message)
+	return &responseError{response.StatusCode, "it responds with " + response.Status}
 }

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
@@ -9,9 +10,11 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
+	"netwatchd/internal/incident"
 	"netwatchd/internal/watch"
 )
 
@@ -25,11 +28,28 @@ func daemon(w http.ResponseWriter, r *http.Request) {
 	case "/api/v1/status":
 		_ = json.NewEncoder(w).Encode(watch.Status{Version: "1.4.0"})
 	case "/api/v1/incidents":
-		fmt.Fprint(w, `{"incidents":[{"id":"20261123-codex-1"}],"total":7}`)
+		page(w, r)
+	case "/api/v1/incidents/20261123-codex-1":
+		fmt.Fprint(w, cmp.Or(r.URL.Query().Get("format"), "json"))
+	case "/api/v1/incidents/20261123-codex-9":
+		w.WriteHeader(http.StatusNotFound)
+		fmt.Fprint(w, `{"error":{"code":"not_found","message":"no such incident: 20261123-codex-9"}}`)
 	default:
 		w.WriteHeader(http.StatusServiceUnavailable)
 		fmt.Fprint(w, `{"error":{"code":"unavailable","message":"there is no history"}}`)
 	}
+}
+
+// page responds with a page of the incidents, three at most.
+func page(w http.ResponseWriter, r *http.Request) {
+	const total = 7
+	limit, _ := strconv.Atoi(r.URL.Query().Get("limit"))
+	offset, _ := strconv.Atoi(r.URL.Query().Get("offset"))
+	all := []*incident.Incident{}
+	for n := offset; n < min(offset+min(limit, 3), total); n++ {
+		all = append(all, &incident.Incident{ID: fmt.Sprintf("20261123-codex-%d", total-n), Service: "codex"})
+	}
+	_ = json.NewEncoder(w).Encode(map[string]any{"incidents": all, "total": total})
 }
 
 // webConfig writes a web configuration of s and its certificate, and returns its path.
@@ -94,11 +114,55 @@ func TestClient(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if latest, total, err := c.Incidents(t.Context(), 1); err != nil || len(latest) != 1 || total != 7 {
-		t.Errorf("incidents %v of %d, %v", latest, total, err)
+	for limit, want := range map[int]int{1: 1, 3: 3, 5: 5, 7: 7, 50: 7, 0: 7} {
+		found, total, err := c.Incidents(t.Context(), incident.Filter{Limit: limit})
+		last := fmt.Sprintf("20261123-codex-%d", 8-want)
+		if err != nil || len(found) != want || total != 7 || found[want-1].ID != last {
+			t.Errorf("limit %d: incidents %v of %d, %v", limit, found, total, err)
+		}
+	}
+	markdown, asJSON, err := c.Record(t.Context(), "20261123-codex-1")
+	if err != nil || markdown != "markdown" || string(asJSON) != "json" {
+		t.Errorf("record %q, %q, %v", markdown, asJSON, err)
+	}
+	if _, _, err := c.Record(t.Context(), "20261123-codex-9"); !errors.Is(err, incident.ErrNotFound) {
+		t.Errorf("got %v, want %v", err, incident.ErrNotFound)
 	}
 	if _, _, err := c.LastHour(t.Context(), "codex"); err == nil || err.Error() != "there is no history" {
 		t.Errorf("got %v, want the daemon's message", err)
+	}
+}
+
+// Errors are for people: no name of a Go function, no method, no address that the caller knows.
+func TestErrorsInPlainWords(t *testing.T) {
+	serve := func(f http.HandlerFunc) string {
+		s := httptest.NewServer(f)
+		t.Cleanup(s.Close)
+		return s.URL
+	}
+	dies := serve(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "1000")
+		w.(http.Flusher).Flush()
+		panic(http.ErrAbortHandler)
+	})
+	page := serve(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") })
+	other := serve(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "{}") })
+	absent := serve(http.NotFound)
+	const foreign = " does not respond like netwatchd: is another program listening there?"
+	for url, want := range map[string]string{
+		"http://127.0.0.1:1": "connection refused",
+		dies:                 "the connection was closed in the middle of the response",
+		page:                 page + foreign,
+		other:                other + foreign,
+		absent:               absent + foreign,
+	} {
+		c, err := New(Options{URL: url})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Status(t.Context()); err == nil || err.Error() != want {
+			t.Errorf("%s: got %v, want %s", url, err, want)
+		}
 	}
 }
 
