@@ -70,7 +70,10 @@ func TestSuggest(t *testing.T) {
 	for word, want := range map[string]string{
 		"intervall": `did you mean "interval"?`,
 		"Interval":  `did you mean "interval"?`,
+		"intevral":  `did you mean "interval"?`,
 		"nothing":   "use one of interval, timeout",
+		"in":        "use one of interval, timeout",
+		"inter":     "use one of interval, timeout",
 	} {
 		if got := suggest(word, []string{"interval", "timeout"}); got != want {
 			t.Errorf("%s: got %s, want %s", word, got, want)
