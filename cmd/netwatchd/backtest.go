@@ -31,7 +31,6 @@ reaches the model and costs nothing.
 
 Exit code: 0 if every run on the host gave the expected output, regardless of
 the sandbox; 1 if one did not; 3 for a usage or configuration error.`,
-		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return b.run(cmd.Context()) },
 	}
 	f := cmd.Flags()

@@ -32,7 +32,6 @@ Inside an agent's sandbox, report what the sandbox denies and what the daemon
 on the host last saw.
 
 Exit code: 0 healthy, 1 fault, 2 inconclusive, 3 usage or configuration error.`,
-		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := a.load()
 			if err != nil {

@@ -13,14 +13,11 @@ func (a *app) configCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "config",
 		Short: "Validate or print the configuration",
-		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(
 		&cobra.Command{
 			Use:   "check",
 			Short: "Validate the configuration and report every error with its location",
-			Args:  cobra.NoArgs,
 			RunE: func(*cobra.Command, []string) error {
 				c, err := a.load()
 				if err != nil {
@@ -44,7 +41,6 @@ func (a *app) configCommand() *cobra.Command {
 		&cobra.Command{
 			Use:   "show",
 			Short: "Print the effective configuration with all defaults, secrets redacted",
-			Args:  cobra.NoArgs,
 			RunE: func(*cobra.Command, []string) error {
 				c, err := a.load()
 				if err != nil {

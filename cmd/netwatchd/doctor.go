@@ -22,7 +22,6 @@ Run it as the user whose agent is watched.
 
 Exit code: 0 no fault, 1 a fault, 2 a check is inconclusive, 3 usage or
 configuration error.`,
-		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := a.load()
 			if err != nil {

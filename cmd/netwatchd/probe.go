@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -20,6 +21,7 @@ import (
 	"netwatchd/internal/host"
 	"netwatchd/internal/plan"
 	"netwatchd/internal/probe"
+	"netwatchd/internal/probe/dnsprobe"
 	"netwatchd/internal/sandbox"
 	"netwatchd/internal/screen"
 )
@@ -43,9 +45,9 @@ Exit code: 0 the result is as expected, 1 it is not, 3 usage error.`,
     --method HEAD --expect.status 405 --expect.header Allow=POST`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if cmd.Flags().Changed("batch") {
-				return cobra.NoArgs(cmd, args)
+				return checkCount(cmd, args, nil)
 			}
-			return cobra.ExactArgs(2)(cmd, args)
+			return checkArgs(cmd, args)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -145,6 +147,8 @@ func (f *attemptFlags) probe(kind, target string) (*probe.Probe, error) {
 		func() error { return setTarget(&p, target) },
 		func() error { return setNameservers(&p, f.nameservers) },
 		func() error { return setHeaders(&p, f.headers) },
+		func() error { return checkAttempt(&p) },
+		func() error { return config.CheckProbe(p) },
 	} {
 		if err := step(); err != nil {
 			return nil, err
@@ -185,6 +189,32 @@ func setNameservers(p *config.Probe, texts []string) error {
 			return fmt.Errorf("--nameserver %q: use an address and a port, for example 1.1.1.1:53", text)
 		}
 		p.Nameservers = append(p.Nameservers, server)
+	}
+	return nil
+}
+
+func checkAttempt(p *config.Probe) error {
+	for _, name := range p.Types {
+		if _, err := dnsprobe.RecordType(name); err != nil {
+			return fmt.Errorf("--type: %w", err)
+		}
+	}
+	if p.Timeout-p.Hold <= 0 {
+		return fmt.Errorf("--timeout %v: must be longer than 0s", p.Timeout-p.Hold)
+	}
+	if p.Hold < 0 {
+		return fmt.Errorf("--hold %v: must not be negative", p.Hold)
+	}
+	for _, status := range p.Expect.Status {
+		if status < 100 || status > 599 {
+			return fmt.Errorf("--expect.status %d: must be from 100 to 599", status)
+		}
+	}
+	if p.Proxy == "environment" || p.Proxy == "none" {
+		return nil
+	}
+	if proxy, err := url.Parse(p.Proxy); err != nil || proxy.Host == "" { // the URL may hold a password: do not repeat it
+		return errors.New("--proxy: use environment, none or a URL, for example http://proxy.example:3128")
 	}
 	return nil
 }

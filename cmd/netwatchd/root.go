@@ -92,15 +92,17 @@ Exit codes of check and status: 0 healthy, 1 fault, 2 inconclusive, 3 usage or
 configuration error.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Version:       versionLine(),
 	}
+	root.SetVersionTemplate("{{.Version}}\n")
+	root.Flags().Bool("version", false, "print the version and build information") // without cobra's shorthand -v
 	a.overrides = config.BindFlags(root.PersistentFlags())
 	root.AddCommand(
 		a.runCommand(), a.checkCommand(), a.probeCommand(), a.statusCommand(), a.backtestCommand(),
 		a.topCommand(), a.incidentsCommand(), a.explainCommand(), a.storeCommand(),
-		a.configCommand(), a.rulesCommand(), a.doctorCommand(), versionCommand(a.out),
+		a.configCommand(), a.rulesCommand(), a.doctorCommand(), versionCommand(a.out), manCommand(a.out),
 	)
+	a.inPlainWords(root)
 	return root
 }
 

@@ -23,8 +23,10 @@ whose cause explains another alert silences it. With --fleet, print the rules
 that compare many hosts; load them in addition to the others.
 
     netwatchd rules > /etc/prometheus/netwatchd.rules.yml && promtool check rules /etc/prometheus/netwatchd.rules.yml`,
-		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
+			if inhibit && fleet {
+				return errors.New("--inhibit and --fleet are both set: keep one")
+			}
 			if percent <= 0 || percent >= 100 {
 				return errors.New("--objective must be between 0 and 100 (a percentage of the time, for example 99.5)")
 			}
@@ -53,6 +55,5 @@ that compare many hosts; load them in addition to the others.
 	cmd.Flags().Float64Var(&percent, "objective", percent, "availability objective in `percent` of the time")
 	cmd.Flags().BoolVar(&inhibit, "inhibit", false, "print inhibit_rules for Alertmanager")
 	cmd.Flags().BoolVar(&fleet, "fleet", false, "print the rules that compare many hosts")
-	cmd.MarkFlagsMutuallyExclusive("inhibit", "fleet")
 	return cmd
 }

@@ -33,11 +33,12 @@ func versionCommand(out io.Writer) *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the version and build information",
-		Args:  cobra.NoArgs,
-		Run: func(*cobra.Command, []string) {
-			b := build()
-			fmt.Fprintf(out, "netwatchd %s (revision %s, %s, %s/%s)\n",
-				b.Version, b.Revision, b.GoVersion, runtime.GOOS, runtime.GOARCH)
-		},
+		Run:   func(*cobra.Command, []string) { fmt.Fprintln(out, versionLine()) },
 	}
+}
+
+func versionLine() string {
+	b := build()
+	return fmt.Sprintf("netwatchd %s (revision %s, %s, %s/%s)",
+		b.Version, b.Revision, b.GoVersion, runtime.GOOS, runtime.GOARCH)
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -88,6 +89,24 @@ func (o *Overrides) source(flag string) string {
 		return variable(flag)
 	}
 	return ""
+}
+
+// Given reports whether a flag or its variable overrides the file.
+func (o *Overrides) Given(flag string) bool { return o.source(flag) != "" }
+
+// CheckProbe checks those settings of a probe that the command line and the file have in common, by the names of the
+// flags.
+func CheckProbe(p Probe) error {
+	if err := strictyaml.OneOf(string(anyFamily), string(ipv4), string(ipv6))(string(p.Family)); err != nil {
+		return fmt.Errorf("--family: %w", err)
+	}
+	if p.TLS.CAFile == "" {
+		return nil
+	}
+	if err := checkCAFile(p.TLS.CAFile); err != nil {
+		return fmt.Errorf("--tls.ca-file: %w", err)
+	}
+	return nil
 }
 
 // apply applies the overrides to c and returns their faults.

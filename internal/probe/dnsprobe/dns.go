@@ -60,16 +60,23 @@ func recordTypes(names []string) ([]uint16, error) {
 	}
 	types := make([]uint16, len(names))
 	for i, name := range names {
-		qtype, known := dns.StringToType[name]
-		if !known {
-			qtype, known = dns.StringToType[strings.ToUpper(name)]
+		var err error
+		if types[i], err = RecordType(name); err != nil {
+			return nil, err
 		}
-		if !known {
-			return nil, fmt.Errorf("unknown record type %q: use A, AAAA, CNAME, TXT or another of the DNS", name)
-		}
-		types[i] = qtype
 	}
 	return types, nil
+}
+
+// RecordType returns the number of the record type with that name, in upper or lower case.
+func RecordType(name string) (uint16, error) {
+	if number, known := dns.StringToType[name]; known {
+		return number, nil
+	}
+	if number, known := dns.StringToType[strings.ToUpper(name)]; known {
+		return number, nil
+	}
+	return 0, fmt.Errorf("unknown record type %q: use A, AAAA, CNAME, TXT or another of the DNS", name)
 }
 
 // An outcome is the end of the query for one type: err is nil if the reply holds a record.
