@@ -57,6 +57,19 @@ func TestPackages(t *testing.T) {
 			t.Errorf("(-deb +rpm):\n%s", diff)
 		}
 	})
+	t.Run("have a completion that zsh loads", func(t *testing.T) {
+		contents := output(t, "dpkg-deb", "dpkg-deb", "--contents", find(t, dir, "*.deb"))
+		if want := " ./usr/share/zsh/vendor-completions/_netwatchd\n"; !strings.Contains(contents, want) {
+			t.Errorf("no%s", want)
+		}
+		root := t.TempDir()
+		output(t, "dpkg-deb", "dpkg-deb", "--extract", find(t, dir, "*.deb"), root)
+		loads := "fpath=(" + root + "/usr/share/zsh/vendor-completions $fpath); " +
+			"autoload -U compinit; compinit -u -D; print $_comps[netwatchd]"
+		if out := output(t, "zsh", "zsh", "-f", "-c", loads); out != "_netwatchd\n" {
+			t.Errorf("zsh completes netwatchd with %q", out)
+		}
+	})
 	t.Run("run from the archive", func(t *testing.T) {
 		root := t.TempDir()
 		output(t, "tar", "tar", "-xzf", find(t, dir, "*.tar.gz"), "-C", root)

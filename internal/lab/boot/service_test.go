@@ -46,7 +46,7 @@ func TestPackage(t *testing.T) {
 		}
 		return nil
 	})
-	m.must("bash", "-c", "test -s /usr/share/man/man1/netwatchd-check.1.gz && . /usr/share/bash-completion/completions/netwatchd")
+	m.must("bash", "-c", "test -s /usr/share/man/man1/netwatchd-check.1.gz && test -s /usr/share/zsh/vendor-completions/_netwatchd && . /usr/share/bash-completion/completions/netwatchd")
 
 	edited := "# edited\n" + read(t, m.path("/etc/netwatchd/config.yaml"))
 	m.write("/etc/netwatchd/config.yaml", edited)
