@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"netwatchd/internal/client"
 	"netwatchd/internal/incident"
 	"netwatchd/internal/record"
 	"netwatchd/internal/screen"
@@ -20,16 +21,19 @@ import (
 func (a *app) incidentsCommand() *cobra.Command {
 	var asJSON bool
 	var f incident.Filter
+	var remote client.Options
 	cmd := &cobra.Command{
 		Use:   "incidents",
 		Short: "List incidents, newest first",
-		Long: `List incidents from the store, newest first. The daemon does not have to run.
+		Long: `List incidents, newest first, from the running daemon or, if none runs, from
+its store.
 
-Exit code: 0 listed, 1 the store cannot be read, 3 usage or configuration
-error.`,
-		Args: cobra.NoArgs,
+Exit code: 0 listed, 1 neither can be read, 3 usage or configuration error.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withStore(func(s *store.Store) error {
+			return a.withSource(cmd.Context(), &remote, func(s source, services []string) error {
+				if err := checkServices(cmd.Context(), s, f.Services, services); err != nil {
+					return err
+				}
 				found, total, err := s.Incidents(cmd.Context(), f)
 				if err != nil {
 					return err
@@ -50,6 +54,7 @@ error.`,
 	cmd.Flags().StringSliceVar(&f.Services, "service", nil, "list only incidents of this `service`; may be repeated")
 	cmd.Flags().BoolVar(&f.OpenOnly, "open", false, "list only open incidents")
 	cmd.Flags().IntVar(&f.Limit, "limit", 50, "maximum `number` of incidents to list; 0 means all")
+	bindRemote(cmd, &remote)
 	cmd.AddCommand(a.noteCommand())
 	return cmd
 }
@@ -79,22 +84,25 @@ func listOf(all []*incident.Incident) incidentList {
 
 func (a *app) noteCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:     "note ID TEXT",
+		Use:     "note ID TEXT...",
 		Short:   "Add a note to an incident",
 		Long:    "Add a note to an incident. It appears in the full report of the incident. The daemon may keep running.\n\n" + idHelp,
 		Example: `  netwatchd incidents note latest "the VPN was reconnecting"`,
-		Args:    cobra.MinimumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			text := strings.TrimSpace(strings.Join(args[1:], " "))
 			if text == "" || len(text) > noteLimit {
 				return fmt.Errorf("TEXT has %d bytes: it must have between 1 and %d", len(text), noteLimit)
 			}
-			return a.withStore(func(s *store.Store) error {
+			return a.withStore(cmd.Context(), func(s *store.Store) error {
 				id, err := resolveID(cmd.Context(), s, args[0])
 				if err != nil {
 					return err
 				}
-				return s.Note(cmd.Context(), id, text, time.Now())
+				if err := s.Note(cmd.Context(), id, text, time.Now()); err != nil {
+					return err
+				}
+				fmt.Fprintf(a.out, "note added to %s\n", id)
+				return nil
 			})
 		},
 	}
@@ -106,6 +114,7 @@ const noteLimit = 4000
 func (a *app) explainCommand() *cobra.Command {
 	var asJSON bool
 	var bundle string
+	var remote client.Options
 	cmd := &cobra.Command{
 		Use:   "explain ID",
 		Short: "Print the full report of an incident",
@@ -117,24 +126,23 @@ to one file for a bug report.
 ` + idHelp,
 		Example: `  netwatchd explain latest
   netwatchd explain 20261123-codex-1 --bundle incident.tar.gz`,
-		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withStore(func(s *store.Store) error {
-				r, err := recordOf(cmd.Context(), s, args[0])
+			return a.withSource(cmd.Context(), &remote, func(s source, _ []string) error {
+				id, err := resolveID(cmd.Context(), s, args[0])
+				if err != nil {
+					return err
+				}
+				markdown, text, err := s.Record(cmd.Context(), id)
 				switch {
 				case err != nil:
 					return err
 				case bundle != "":
-					return a.bundle(bundle, r)
+					return a.bundle(bundle, record.Bundle{ID: id, Markdown: markdown, JSON: text})
 				case asJSON:
-					text, err := r.JSON()
-					if err != nil {
-						return err
-					}
 					_, err = a.out.Write(text)
 					return err
 				}
-				_, err = io.WriteString(a.out, r.Markdown())
+				_, err = io.WriteString(a.out, markdown)
 				return err
 			})
 		},
@@ -142,25 +150,14 @@ to one file for a bug report.
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the report as JSON")
 	cmd.Flags().StringVar(&bundle, "bundle", "",
 		"write Markdown, JSON and version to this new tar.gz `file`; - means standard output")
+	bindRemote(cmd, &remote)
 	return cmd
-}
-
-func recordOf(ctx context.Context, s *store.Store, name string) (*record.Record, error) {
-	id, err := resolveID(ctx, s, name)
-	if err != nil {
-		return nil, err
-	}
-	detail, err := s.Detail(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	return record.Of(detail), nil
 }
 
 const idHelp = `ID is an incident ID from "netwatchd incidents", or "latest".`
 
 // resolveID turns "latest" into the ID of the newest incident and returns any other name as it is.
-func resolveID(ctx context.Context, s *store.Store, name string) (string, error) {
+func resolveID(ctx context.Context, s incidentLister, name string) (string, error) {
 	if name != "latest" {
 		return name, nil
 	}
@@ -169,17 +166,17 @@ func resolveID(ctx context.Context, s *store.Store, name string) (string, error)
 		return "", err
 	}
 	if len(found) == 0 {
-		return "", errors.New("the store has no incidents")
+		return "", errors.New("there are no incidents")
 	}
 	return found[0].ID, nil
 }
 
-func (a *app) bundle(path string, r *record.Record) (err error) {
+func (a *app) bundle(path string, r record.Bundle) (err error) {
 	b := build()
 	text := fmt.Sprintf("netwatchd %s (revision %s, %s)\n", b.Version, b.Revision, b.GoVersion)
-	more := map[string]string{"version.txt": text}
+	r.More = map[string]string{"version.txt": text}
 	if path == "-" {
-		return r.Bundle(a.out, more, time.Now())
+		return r.Write(a.out, time.Now())
 	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
@@ -189,24 +186,9 @@ func (a *app) bundle(path string, r *record.Record) (err error) {
 		err = errors.Join(err, f.Close())
 		if err != nil {
 			os.Remove(path)
+			return
 		}
+		fmt.Fprintf(a.out, "report of %s written to %s%s\n", r.ID, path, sizeOf(path))
 	}()
-	return r.Bundle(f, more, time.Now())
-}
-
-// withStore opens the configured store for reading and calls f. An error from then on is not a usage error.
-func (a *app) withStore(f func(*store.Store) error) error {
-	c, err := a.load()
-	if err != nil {
-		return err
-	}
-	s, err := store.OpenToRead(c.Storage.Path)
-	if err != nil {
-		return failed(err)
-	}
-	defer s.Close()
-	if err := f(s); err != nil {
-		return failed(err)
-	}
-	return nil
+	return r.Write(f, time.Now())
 }

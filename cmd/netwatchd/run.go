@@ -22,6 +22,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"netwatchd/internal/client"
 	"netwatchd/internal/config"
 	"netwatchd/internal/history"
 	"netwatchd/internal/host"
@@ -45,7 +46,6 @@ func (a *app) runCommand() *cobra.Command {
 		Long: `Run the monitoring daemon: probe on schedule, serve the status page, API and
 metrics, and keep the status file. SIGHUP and POST /-/reload reload the
 configuration.`,
-		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := a.load()
 			if err != nil {
@@ -70,6 +70,7 @@ type service struct {
 	history    *history.Recorder
 	pusher     *push.Pusher
 	exporter   *metrics.Exporter
+	storage    string // the absolute path of the store's directory
 
 	plan atomic.Pointer[plan.Plan]
 
@@ -92,6 +93,9 @@ func (a *app) run(ctx context.Context, c *config.Config) error {
 		return err
 	}
 	s := &service{log: newLogger(c.Log, a.errs), load: a.load, ledger: ledger.New(), conf: c}
+	if s.storage, err = filepath.Abs(c.Storage.Path); err != nil {
+		return err
+	}
 	s.plan.Store(plan.Of(c))
 	s.statusFile = statusfile.NewWriter(c.StatusFile, s, s.log)
 	s.history = history.New(history.Options{
@@ -121,7 +125,7 @@ func (a *app) run(ctx context.Context, c *config.Config) error {
 		Metrics: s.exporter, Version: build().Version, Log: s.log, Profiling: c.Web.Profiling,
 	}
 	s.log.Info("started", "version", build().Version, "configuration", c.Origin(), "services", len(c.Services),
-		"listen", addresses(listeners))
+		"listen", addresses(listeners), "page", a.announcePage(c.Web, listeners))
 	s.logNotes()
 	return s.serve(ctx, func(ctx context.Context) error {
 		return web.Serve(ctx, listeners, page, server.Handler(), s.log)
@@ -133,6 +137,19 @@ func (s *service) logNotes() {
 	for _, note := range s.plan.Load().Notes {
 		s.log.Info(note)
 	}
+}
+
+// announcePage returns the URL of the status page. It prints it first if a person started the daemon, whatever the
+// level of the log.
+func (a *app) announcePage(c config.Web, listeners []net.Listener) string {
+	if len(listeners) == 0 {
+		return ""
+	}
+	page := client.LocalOptions(listeners[0].Addr().String(), c.ConfigFile).URL + "/"
+	if isTerminal(a.errs) {
+		fmt.Fprintf(a.errs, "netwatchd: the status page is at %s\n", page)
+	}
+	return page
 }
 
 func addresses(listeners []net.Listener) []string {
@@ -300,14 +317,18 @@ func needsRestart(was, is *config.Config) error {
 	return nil
 }
 
-// Status returns the watcher's status and, if history cannot be written, says so in Trouble. The page, the exporter
-// and the status file read it.
+// Status returns the watcher's status, where the store is and, in Trouble, why history cannot be written. The page,
+// the exporter and the status file read it.
 func (s *service) Status(ctx context.Context) (*watch.Status, error) {
 	status, err := s.watcher.Status(ctx)
-	if fault := s.history.Fault(); err == nil && fault != "" {
+	if err != nil {
+		return nil, err
+	}
+	status.Storage = s.storage
+	if fault := s.history.Fault(); fault != "" {
 		status.Trouble = []string{"history cannot be written; probing continues: " + fault}
 	}
-	return status, err
+	return status, nil
 }
 
 func (s *service) info(k ledger.Key) (metrics.Info, bool) { return s.plan.Load().Info(k) }

@@ -58,7 +58,9 @@ func refused(ts *testscript.TestScript, neg bool, args []string) {
 	if lines := strings.Count(message, "\n"); lines < 1 || lines > 3 || len(message) > 500 {
 		ts.Fatalf("%d lines, %d bytes; want one to three lines:\n%s", lines, len(message), message)
 	}
-	for _, noise := range []string{"Usage:", "goroutine ", "panic"} {
+	for _, noise := range []string{
+		"Usage:", "goroutine ", "panic", "strconv", "arg(s)", "shorthand", "missing unit", "dial tcp",
+	} {
 		if strings.Contains(message, noise) {
 			ts.Fatalf("%q in a message for people:\n%s", noise, message)
 		}

@@ -1,15 +1,20 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"netwatchd/internal/client"
+	"netwatchd/internal/config"
 	"netwatchd/internal/screen"
 	"netwatchd/internal/statusfile"
+	"netwatchd/internal/watch"
 )
 
 func (a *app) statusCommand() *cobra.Command {
@@ -19,20 +24,19 @@ func (a *app) statusCommand() *cobra.Command {
 		Short: "Show the status reported by the running daemon",
 		Long: `Show the status reported by the running daemon. It is read from the daemon's
 status file, which every process on this host can read, also inside an agent's
-sandbox.
+sandbox. If there is none, the daemon at the configured listen address is
+asked.
 
 Exit code: 0 healthy, 1 fault, 2 inconclusive or no status, 3 usage or
 configuration error.`,
-		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := a.load()
 			if err != nil {
 				return err
 			}
 			status, _, err := statusfile.Latest(c.StatusFiles()...)
 			if errors.Is(err, fs.ErrNotExist) {
-				err = fmt.Errorf("%w: the daemon is not running; "+
-					"start it with 'netwatchd run', or check once with 'netwatchd check'", err)
+				status, err = a.statusOfDaemon(cmd.Context(), c, err)
 			}
 			if err != nil {
 				return &exitError{exitInconclusive, err}
@@ -54,4 +58,18 @@ configuration error.`,
 	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false,
 		"show every attempt of the latest round, not only the decisive ones")
 	return cmd
+}
+
+// statusOfDaemon asks the daemon, because its status file cannot be read for the reason noFile.
+func (a *app) statusOfDaemon(ctx context.Context, c *config.Config, noFile error) (*watch.Status, error) {
+	daemon, err := newClient(c, client.Options{URL: os.Getenv("NETWATCHD_URL")})
+	if err != nil {
+		return nil, err
+	}
+	status, err := daemon.Status(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("%w\nno daemon responds at %s: %w\n"+
+			"start it with 'netwatchd run', or check once with 'netwatchd check'", noFile, daemon.Address(), err)
+	}
+	return status, nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -12,23 +13,20 @@ func (a *app) storeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "store",
 		Short: "Back up or check the store",
-		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(
 		&cobra.Command{
-			Use:   "backup FILE",
-			Short: "Copy the store to a new file; the daemon may keep running",
-			Args:  cobra.ExactArgs(1),
+			Use:     "backup FILE",
+			Short:   "Copy the store to a new file; the daemon may keep running",
+			Example: "  netwatchd store backup netwatchd-backup.db",
 			RunE: func(cmd *cobra.Command, args []string) error {
-				c, err := a.load()
-				if err != nil {
-					return err
-				}
-				if err := store.Backup(cmd.Context(), c.Storage.Path, args[0]); err != nil {
-					return failed(err)
-				}
-				return nil
+				return a.withStorage(cmd.Context(), func(dir string) error {
+					if err := store.Backup(cmd.Context(), dir, args[0]); err != nil {
+						return err
+					}
+					fmt.Fprintf(a.out, "store of %s copied to %s%s\n", dir, args[0], sizeOf(args[0]))
+					return nil
+				})
 			},
 		},
 		a.storeCheckCommand(),
@@ -45,27 +43,24 @@ func (a *app) storeCheckCommand() *cobra.Command {
 
 Exit code: 0 no errors, 1 errors or the store cannot be read, 3 usage or
 configuration error.`,
-		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := a.load()
-			if err != nil {
-				return err
-			}
-			h, err := store.Check(cmd.Context(), c.Storage.Path)
-			if err != nil {
-				return failed(err)
-			}
-			if asJSON {
-				if err := printJSON(a.out, h); err != nil {
-					return failed(err)
+			return a.withStorage(cmd.Context(), func(dir string) error {
+				h, err := store.Check(cmd.Context(), dir)
+				if err != nil {
+					return err
 				}
-			} else {
-				a.printHealth(h)
-			}
-			if len(h.Faults) > 0 {
-				return done(exitFault)
-			}
-			return nil
+				if asJSON {
+					if err := printJSON(a.out, h); err != nil {
+						return err
+					}
+				} else {
+					a.printHealth(h)
+				}
+				if len(h.Faults) > 0 {
+					return done(exitFault)
+				}
+				return nil
+			})
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the result as JSON")
@@ -85,4 +80,13 @@ func (a *app) printHealth(h *store.Health) {
 	for _, c := range h.Counts {
 		fmt.Fprintf(a.out, "  %-10s %d\n", c.Table, c.Rows)
 	}
+}
+
+// sizeOf is the size of a file that was just written, for a message; empty if it is not a file.
+func sizeOf(path string) string {
+	info, err := os.Stat(path)
+	if err != nil || !info.Mode().IsRegular() {
+		return ""
+	}
+	return fmt.Sprintf(" (%d KB)", (info.Size()+1023)/1024)
 }

@@ -8,27 +8,30 @@ import (
 	"time"
 )
 
-// Bundle writes the record as a tar.gz to attach to a bug report: incident.md, incident.json, and the files of more,
-// by name.
-func (r *Record) Bundle(w io.Writer, more map[string]string, at time.Time) error {
-	asJSON, err := r.JSON()
-	if err != nil {
-		return err
-	}
+// A Bundle is the record of an incident to attach to a bug report.
+type Bundle struct {
+	ID       string
+	Markdown string
+	JSON     []byte
+	More     map[string]string // further files, by name
+}
+
+// Write writes the bundle as a tar.gz: incident.md, incident.json, and the further files.
+func (b Bundle) Write(w io.Writer, at time.Time) error {
 	zipped := gzip.NewWriter(w)
 	archive := tar.NewWriter(zipped)
 	files := []struct {
 		name    string
 		content []byte
-	}{{"incident.md", []byte(r.Markdown())}, {"incident.json", asJSON}}
-	for name, text := range more {
+	}{{"incident.md", []byte(b.Markdown)}, {"incident.json", b.JSON}}
+	for name, text := range b.More {
 		files = append(files, struct {
 			name    string
 			content []byte
 		}{name, []byte(text)})
 	}
 	for _, f := range files {
-		head := &tar.Header{Name: "netwatchd-" + r.ID + "/" + f.name, Mode: 0o644, Size: int64(len(f.content)),
+		head := &tar.Header{Name: "netwatchd-" + b.ID + "/" + f.name, Mode: 0o644, Size: int64(len(f.content)),
 			ModTime: at, Format: tar.FormatPAX}
 		if err := archive.WriteHeader(head); err != nil {
 			return fmt.Errorf("bundle: %w", err)

@@ -249,7 +249,12 @@ func TestHostile(t *testing.T) {
 func TestBundle(t *testing.T) {
 	var b bytes.Buffer
 	r := Of(scene())
-	if err := r.Bundle(&b, map[string]string{"version.txt": "1.4.0\n"}, noon); err != nil {
+	text, err := r.JSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	bundle := Bundle{ID: r.ID, Markdown: r.Markdown(), JSON: text, More: map[string]string{"version.txt": "1.4.0\n"}}
+	if err := bundle.Write(&b, noon); err != nil {
 		t.Fatal(err)
 	}
 	zipped, err := gzip.NewReader(&b)
@@ -269,7 +274,7 @@ func TestBundle(t *testing.T) {
 		files[head.Name] = string(content)
 	}
 	const dir = "netwatchd-20261123-codex-1/"
-	if len(files) != 3 || files[dir+"incident.md"] != r.Markdown() || files[dir+"version.txt"] != "1.4.0\n" || files[dir+"incident.json"] == "" {
+	if len(files) != 3 || files[dir+"incident.md"] != r.Markdown() || files[dir+"version.txt"] != "1.4.0\n" || files[dir+"incident.json"] != string(text) {
 		t.Errorf("files %v", files)
 	}
 }

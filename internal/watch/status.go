@@ -15,6 +15,7 @@ type Status struct {
 	Services  []ServiceStatus `json:"services"`
 	Notes     []string        `json:"notes,omitempty"`   // what a user may expect to be watched and is not, and why
 	Trouble   []string        `json:"trouble,omitempty"` // what is wrong with netwatchd itself, and what to do about it
+	Storage   string          `json:"storage,omitempty"` // the directory of the daemon's store; empty: there is none
 	// Outside is the status of the daemon on the host, added by a check that runs inside a sandbox.
 	Outside *Outside `json:"outside,omitempty"`
 }

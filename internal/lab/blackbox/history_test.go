@@ -317,11 +317,15 @@ func TestNewerStore(t *testing.T) {
 	if err := json.Unmarshal(get(t, "/api/v1/incidents"), &listed); err != nil || len(listed.Incidents) != 1 {
 		t.Errorf("/api/v1/incidents: %+v, %v; want the one in memory", listed, err)
 	}
-	if exit := s.Run("incidents", config); exit.Code != 1 || !strings.Contains(exit.Stderr, "newer netwatchd") {
-		t.Errorf("incidents: exit code %d, %s", exit.Code, exit.Stderr)
+	if exit := s.Run("incidents", config); exit.Code != 0 || !strings.Contains(exit.Stdout, listed.Incidents[0].ID) ||
+		!strings.Contains(exit.Stderr, "newer netwatchd") {
+		t.Errorf("incidents: exit code %d, %s%s; want the one in memory, and why there are no others", exit.Code, exit.Stdout, exit.Stderr)
 	}
 	d.Signal(syscall.SIGTERM)
 	d.Exit(5 * time.Second)
+	if exit := s.Run("incidents", config); exit.Code != 1 || !strings.Contains(exit.Stderr, "newer netwatchd") {
+		t.Errorf("incidents without the daemon: exit code %d, %s", exit.Code, exit.Stderr)
+	}
 	if after, err := os.ReadFile(path); err != nil || string(after) != string(text) {
 		t.Errorf("the store was changed: %v", err)
 	}
