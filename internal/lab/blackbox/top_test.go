@@ -263,7 +263,7 @@ func TestTopTerminals(t *testing.T) {
 		x.keys("q")
 		x.ended()
 	})
-	if exit := s.Run("top", config, "--url=localhost"); exit.Code != 3 || !strings.Contains(exit.Stderr, "it is like http://") {
+	if exit := s.Run("top", config, "--url=localhost"); exit.Code != 3 || !strings.Contains(exit.Stderr, "use one like http://") {
 		t.Errorf("a wrong address: exit code %d, %s", exit.Code, exit.Stderr)
 	}
 }
