@@ -12,11 +12,11 @@ import (
 
 // codexConfigFiles lists the files from which a codex with that CODEX_HOME takes its settings. The first ones win.
 func codexConfigFiles(home string) []string {
-	files := []string{"/etc/codex/requirements.toml", "/etc/codex/managed_config.toml"}
+	files := []string{filepath.Join(codexSystem, "requirements.toml"), filepath.Join(codexSystem, "managed_config.toml")}
 	if home != "" {
-		files = append(files, filepath.Join(home, "managed_config.toml"), filepath.Join(home, "config.toml"))
+		files = append(files, filepath.Join(home, "config.toml"))
 	}
-	return append(files, "/etc/codex/config.toml")
+	return append(files, filepath.Join(codexSystem, "config.toml"))
 }
 
 // settingNames find the setting that a message complains about. A message with a path has named its file already.
