@@ -98,7 +98,7 @@ func (a *app) noteCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if err := s.Note(cmd.Context(), id, text, time.Now()); err != nil {
+				if err := addNote(cmd.Context(), s, id, text); err != nil {
 					return err
 				}
 				fmt.Fprintf(a.out, "note added to %s\n", id)

@@ -124,6 +124,27 @@ func (a *app) withStorage(ctx context.Context, f func(dir string) error) error {
 	return notUsage(f(dir))
 }
 
+// storedWithin is how long an incident that the daemon already lists may be missing in its store: the daemon writes
+// every 100 ms, and a busy disk takes its time.
+const storedWithin = time.Second
+
+// addNote adds a note to an incident, also to one that the daemon is about to store.
+func addNote(ctx context.Context, s *store.Store, id, text string) error {
+	late, cancel := context.WithTimeout(ctx, storedWithin)
+	defer cancel()
+	for {
+		err := s.Note(ctx, id, text, time.Now())
+		if !errors.Is(err, incident.ErrNotFound) {
+			return err
+		}
+		select {
+		case <-time.After(storedWithin / 10):
+		case <-late.Done():
+			return err
+		}
+	}
+}
+
 // isLocal reports whether a URL is on loopback.
 func isLocal(text string) bool {
 	u, err := url.Parse(text)
