@@ -48,8 +48,9 @@ const (
 		"requires, and what its rules for ports 80 and 443 are."
 	adviceBaseURL = "Start the local proxy or server that the base URL points to, or remove the base URL from the agent's " +
 		"configuration."
-	adviceNoNameserver = "Add a nameserver to /etc/resolv.conf: the file is missing, empty or unreadable."
-	adviceUnpublished  = "Check /etc/hosts, and the options search and ndots in /etc/resolv.conf: one of them " +
+	adviceNoRouteToService = "Find the missing route: ip route get ADDRESS. A VPN that has ended may have removed it."
+	adviceNoNameserver     = "Add a nameserver to /etc/resolv.conf: the file is missing, empty or unreadable."
+	adviceUnpublished      = "Check /etc/hosts, and the options search and ndots in /etc/resolv.conf: one of them " +
 		"makes programs use another address."
 	adviceIssuer = "If your company inspects TLS, install its CA here and set its issuer in the configuration. If the " +
 		"issuer is a well-known one, update ca-certificates."

@@ -13,7 +13,7 @@ func hostOffline(g *groupedRound) *finding {
 	}
 	if r := g.failure(isUnroutable); r != nil && r.Phase > probe.Resolve && g.reachedControl() != nil &&
 		g.missingFamily() == 0 {
-		return &finding{title: titleNoRouteToService,
+		return &finding{title: titleNoRouteToService, advice: adviceNoRouteToService,
 			evidence: []*probe.Result{r, g.hostCheck(probe.CheckRoute), g.reachedControl()}}
 	}
 	if g.serviceReached() != nil || g.reachedControl() != nil {

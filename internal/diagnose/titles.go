@@ -217,6 +217,8 @@ func resolverTitle(g *groupedRound, r *probe.Result) string {
 		words = "returns " + r.Answers[0]
 	case r.Class == probe.DNSFailed && r.RCode != "":
 		words = "fails (" + r.RCode + ")"
+	case known && r.Class.Layer() == "tcp":
+		words += " over TCP"
 	case !known || r.Class.Layer() != "dns":
 		words = "does not work: " + r.Class.String()
 	case hasWarning(r, probe.WarnNotAsked):

@@ -13,7 +13,7 @@ import (
 
 // Working is a round in which everything works. Rounds are written as who:how, one word per attempt:
 //
-//	sandbox link route conf clock     the host itself
+//	sandbox link route conf           the host itself
 //	dns head stream exec              the service's probes, from the host
 //	s.head                            the same inside the sandbox; d.head is the direct one, without the proxy
 //	ns1.ctl ns1.svc ns1.rnd           a configured nameserver, queried for a control, the service, a random name
@@ -22,7 +22,7 @@ import (
 //
 // how is a class, with @phase where the class's usual phase does not fit, and (key=value,…) for facts. A later word
 // replaces an earlier one about the same attempt; a * matches the attempts named so far; -who removes one.
-const Working = `sandbox:ok link:ok route:ok(signals=ipv4|ipv6) conf:ok clock:ok
+const Working = `sandbox:ok link:ok route:ok(signals=ipv4|ipv6) conf:ok
 	ns1.ctl:ok ns1.svc:ok(answers=104.18.32.47|2606:4700::1) ns1.rnd:ok
 	pub.ctl:ok pub.svc:ok(answers=104.18.32.47|2606:4700::1)
 	c1:ok(date=0s) c2:ok(date=0s) c3:ok(date=0s) a1:ok a2:ok a3:ok
@@ -80,7 +80,7 @@ func matching(known []string, who string) []string {
 		return []string{who}
 	}
 	return slices.DeleteFunc(slices.Clone(known), func(one string) bool {
-		if len(who) == 2 && (len(one) != 2 || one[1] > '9') { // c* are the controls, not the clock
+		if len(who) == 2 && (len(one) != 2 || one[1] > '9') { // c* are the controls, not conf
 			return true
 		}
 		hit, _ := path.Match(who, one)
@@ -135,7 +135,7 @@ func spec(who string) probe.Spec {
 	}
 	s.Name = who
 	switch who {
-	case "sandbox", "link", "route", "conf", "clock":
+	case "sandbox", "link", "route", "conf":
 		s.Role, s.Kind = probe.OfHost, probe.KindHost
 		if who == "conf" {
 			s.Name = probe.CheckResolvConf
