@@ -75,7 +75,8 @@ func inURLText(text string) []string {
 }
 
 // minPlainSecret is the length from which a secret in the file is removed wherever it appears. A shorter one, like
-// ?key=open, is a word: removing it would tear holes into everything. Where it stands after its name, it is removed too.
+// ?key=open, is a word: removing it would tear holes into everything. Where it stands after its name, it is removed
+// too.
 const minPlainSecret = 8
 
 // PlainSecrets returns the secrets that stand in the configuration itself, so that they can be removed from what is

@@ -1,5 +1,5 @@
-// Package panics recovers panics of goroutines that handle data from outside, and counts them. One malformed input must
-// not end the monitoring of everything else; a panic that nobody notices is not fixed.
+// Package panics recovers panics of goroutines that handle data from outside, and counts them. One malformed input
+// must not end the monitoring of everything else; a panic that nobody notices is not fixed.
 package panics
 
 import (

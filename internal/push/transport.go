@@ -96,8 +96,8 @@ func (t *transport) answer(r *http.Request) (*http.Response, error) {
 // quoteLimit bounds what is quoted of a response.
 const quoteLimit = 200
 
-// authorize reads the credentials for each request, because they may be rotated, and makes them known as secrets before
-// they are sent.
+// authorize reads the credentials for each request, because they may be rotated, and makes them known as secrets
+// before they are sent.
 func (t *transport) authorize(r *http.Request) error {
 	c := t.conf.Credentials
 	secret, err := c.Secret()

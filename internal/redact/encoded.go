@@ -11,9 +11,27 @@ import (
 	"unicode/utf8"
 )
 
-// Secrets in another form: percent-encoded as in URLs, or in base64 as in headers, Kubernetes and much that is only logged. What
-// is decoded is looked at as plain text is; if there is a secret in it, all of it goes.
+// Secrets in another form: percent-encoded as in URLs, or in base64 as in headers, Kubernetes and much that is only
+// logged. What is decoded is looked at as plain text is; if there is a secret in it, all of it goes.
 var percentEncoded = lazily(`[^\s"'<>]*%[0-9A-Fa-f]{2}[^\s"'<>]*`)
+
+// withoutEncodedParts takes secrets out of each part of a percent-encoded URL, so that its other parts stay. It comes
+// first: once a piece of an encoded secret has been recognized, the rest would not be.
+func withoutEncodedParts(text string) string {
+	if !strings.Contains(text, "%") {
+		return text
+	}
+	return encodedPart().ReplaceAllStringFunc(text, func(part string) string {
+		for _, unescape := range []func(string) (string, error){url.PathUnescape, url.QueryUnescape} {
+			if decoded, err := unescape(part); err == nil && plain(decoded) != decoded {
+				return Mark
+			}
+		}
+		return part
+	})
+}
+
+var encodedPart = lazily(`[^\s"'<>&?=;/#]*%[0-9A-Fa-f]{2}[^\s"'<>&?=;/#]*`)
 
 func withoutEncoded(text string) string {
 	if strings.Contains(text, "%") {
@@ -31,7 +49,8 @@ func withoutEncoded(text string) string {
 // leastRun is the shortest run of base64 that is looked at: twelve bytes, less than any token.
 const leastRun = 16
 
-// withoutBase64 goes through text by hand: a regular expression would take three times as long as all the others together.
+// withoutBase64 goes through text by hand: a regular expression would take three times as long as all the others
+// together.
 func withoutBase64(text string) string {
 	var b strings.Builder
 	done, begin := 0, 0
@@ -71,12 +90,12 @@ func fromBase64(run string) (string, bool) {
 	})
 }
 
-// ownLength is the least of what is taken for a secret only since the environment has it by such a name: shorter ones are
-// words, and would tear holes into everything.
+// ownLength is the least of what is taken for a secret only since the environment has it by such a name: shorter
+// ones are words, and would tear holes into everything.
 const ownLength = 8
 
-// own are the secrets of this process's environment, as they are written: values that go by a secret's name, and passwords in
-// URLs, those of proxies above all. A program that fails likes to print what it was given.
+// own are the secrets of this process's environment, as they are written: values that go by a secret's name, and
+// passwords in URLs, those of proxies above all. A program that fails likes to print what it was given.
 var own = sync.OnceValue(func() []string { return secretsOf(os.Environ()) })
 
 func secretsOf(environment []string) (all []string) {

@@ -14,8 +14,8 @@ import (
 // knownLength is the shortest secret that is replaced because it is known. A shorter one is a part of too many words.
 const knownLength = 4
 
-// known are secrets that this process holds apart from its environment: those of its configuration, and those it sends.
-// They are the process's and not an instance's, because every text that is kept or shown passes [String].
+// known are secrets that this process holds apart from its environment: those of its configuration, and those it
+// sends. They are the process's and not an instance's, because every text that is kept or shown passes [String].
 var known struct {
 	mu       sync.Mutex
 	bySource map[string][2][]string // the current secrets of each source, and those before them
@@ -45,8 +45,8 @@ func Know(source string, secrets ...string) {
 	known.forms.Store(&all)
 }
 
-// formsOf returns secrets as they stand in text, in JSON, in URLs and in base64, the longest first: one may be a part of
-// another.
+// formsOf returns secrets as they stand in text, in JSON, in URLs and in base64, the longest first: one may be a
+// part of another.
 func formsOf(secrets []string) []string {
 	var all []string
 	for _, s := range secrets {
@@ -72,8 +72,8 @@ func withoutKnown(text string) string {
 	return text
 }
 
-// Parameter reports whether a URL's query parameter of this name is a secret.
-func Parameter(name string) bool {
+// isParameter reports whether a URL's query parameter of this name is a secret.
+func isParameter(name string) bool {
 	return Secret(name) || slices.Contains(parameters, strings.ToLower(name))
 }
 
@@ -92,7 +92,7 @@ func InURL(u *url.URL) (all []string) {
 		all = append(all, u.User.Username())
 	}
 	for name, values := range u.Query() {
-		if Parameter(name) {
+		if isParameter(name) {
 			all = append(all, values...)
 		}
 	}

@@ -65,10 +65,10 @@ func TestArgs(t *testing.T) {
 
 func TestInURL(t *testing.T) {
 	for text, want := range map[string][]string{
-		"https://h/p?x=1":                            nil,
+		"https://h/p?x=1": nil,
 		"https://h/p?sig=S&api_key=K&token=T&page=2": {"K", "S", "T"},
-		"https://u:p@h/":                             {"p"},
-		"https://token@h/":                           {"token"},
+		"https://u:p@h/":   {"p"},
+		"https://token@h/": {"token"},
 	} {
 		u, err := url.Parse(text)
 		if err != nil {

@@ -6,9 +6,9 @@ import (
 	"unicode/utf8"
 )
 
-// Line returns text from outside as one printable line of at most limit bytes, with "…" after it if some is missing. Control
-// characters and line breaks become spaces, so that an answer can neither move a terminal's cursor nor forge a log line.
-// Invisible characters go, those that change the direction of writing among them.
+// Line returns text from outside as one printable line of at most limit bytes, with "…" after it if some is missing.
+// Control characters and line breaks become spaces, so that an answer can neither move a terminal's cursor nor forge
+// a log line. Invisible characters go, those that change the direction of writing among them.
 func Line(text string, limit int) string {
 	text = strings.Map(func(r rune) rune {
 		if unicode.Is(unicode.Cf, r) {
@@ -29,6 +29,6 @@ func Line(text string, limit int) string {
 	return text[:cut] + "…"
 }
 
-// Quote returns text from outside as one line of at most limit bytes, without secrets: what fails often repeats what it was
-// given. Secrets are removed before the text is shortened, because half a secret is hard to recognize.
+// Quote returns text from outside as one line of at most limit bytes, without secrets: what fails often repeats what
+// it was given. Secrets are removed before the text is shortened, because half a secret is hard to recognize.
 func Quote(text string, limit int) string { return Line(String(text), limit) }

@@ -7,11 +7,11 @@ import (
 	"log/slog"
 )
 
-// Handler returns a handler that passes records on without secrets: every text among the attributes, every error, and the
-// message.
+// Handler returns a handler that passes records on without secrets: every text among the attributes, every error,
+// and the message.
 //
-// An error may repeat a URL with its key, or the response of a server that repeats the request. It is written in too many
-// places to be cleaned in each of them.
+// An error may repeat a URL with its key, or the response of a server that repeats the request. It is written in too
+// many places to be cleaned in each of them.
 func Handler(next slog.Handler) slog.Handler { return &handler{next} }
 
 type handler struct{ next slog.Handler }

@@ -28,18 +28,20 @@ func TestHandler(t *testing.T) {
 	const text = "GET https://h/?token=" + planted + ": refused"
 	unreachable := &url.Error{Op: "Post", URL: "https://h/w?token=" + planted, Err: errors.New("connection refused")}
 	for form, log := range map[string]func(*slog.Logger){
-		"message":      func(l *slog.Logger) { l.Info(text) },
-		"text":         func(l *slog.Logger) { l.Info("m", "a", text) },
-		"secret name":  func(l *slog.Logger) { l.Info("m", "api_key", planted) },
-		"error":        func(l *slog.Logger) { l.Info("m", "error", unreachable) },
-		"wrapped":      func(l *slog.Logger) { l.Info("m", "error", fmt.Errorf("pushing: %w", unreachable)) },
-		"joined":       func(l *slog.Logger) { l.Info("m", "error", errors.Join(errors.New("x"), unreachable)) },
-		"stringer":     func(l *slog.Logger) { l.Info("m", "a", stringer(text)) },
-		"log valuer":   func(l *slog.Logger) { l.Info("m", "a", later{text}) },
-		"list":         func(l *slog.Logger) { l.Info("m", "a", []string{"x", text}) },
-		"struct":       func(l *slog.Logger) { l.Info("m", "a", struct{ X string }{text}) },
-		"octets":       func(l *slog.Logger) { l.Info("m", "a", []byte(text)) },
-		"URL":          func(l *slog.Logger) { l.Info("m", "a", &url.URL{Scheme: "https", Host: "h", RawQuery: "sig=" + planted}) },
+		"message":     func(l *slog.Logger) { l.Info(text) },
+		"text":        func(l *slog.Logger) { l.Info("m", "a", text) },
+		"secret name": func(l *slog.Logger) { l.Info("m", "api_key", planted) },
+		"error":       func(l *slog.Logger) { l.Info("m", "error", unreachable) },
+		"wrapped":     func(l *slog.Logger) { l.Info("m", "error", fmt.Errorf("pushing: %w", unreachable)) },
+		"joined":      func(l *slog.Logger) { l.Info("m", "error", errors.Join(errors.New("x"), unreachable)) },
+		"stringer":    func(l *slog.Logger) { l.Info("m", "a", stringer(text)) },
+		"log valuer":  func(l *slog.Logger) { l.Info("m", "a", later{text}) },
+		"list":        func(l *slog.Logger) { l.Info("m", "a", []string{"x", text}) },
+		"struct":      func(l *slog.Logger) { l.Info("m", "a", struct{ X string }{text}) },
+		"octets":      func(l *slog.Logger) { l.Info("m", "a", []byte(text)) },
+		"URL": func(l *slog.Logger) {
+			l.Info("m", "a", &url.URL{Scheme: "https", Host: "h", RawQuery: "sig=" + planted})
+		},
 		"group":        func(l *slog.Logger) { l.Info("m", slog.Group("g", "a", text)) },
 		"with":         func(l *slog.Logger) { l.With("a", text).Info("m") },
 		"within group": func(l *slog.Logger) { l.WithGroup("g").With("a", text).Info("m", "b", text) },
