@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"netwatchd/internal/humanize"
+	"netwatchd/internal/outcome"
 	"netwatchd/internal/probe"
 )
 
@@ -72,71 +73,7 @@ func (g *groupedRound) title(f *finding) string {
 	return g.Service + ": " + cmp.Or(f.title, titles[f.cause])
 }
 
-// verb says how r ended, to be read after its subject: "the service refuses connections".
-func verb(r *probe.Result) string {
-	switch r.Class {
-	case probe.HTTPServerError:
-		return withStatus("fails with a server error", "fails with status", r.Status)
-	case probe.HTTPUnexpectedStatus:
-		return withStatus("answers with an unexpected status", "answers", r.Status)
-	case probe.TLSDateInvalid:
-		switch {
-		case r.TLS == nil || r.TLS.NotAfter.IsZero():
-		case r.TLS.NotAfter.After(r.Start):
-			return "presents a certificate that is not valid yet"
-		default:
-			return "presents a certificate that expired on " + r.TLS.NotAfter.UTC().Format(time.DateOnly)
-		}
-	}
-	if words, known := verbs[r.Class]; known {
-		return words
-	}
-	return "fails: " + r.Class.String()
-}
-
-func withStatus(without, with string, status int) string {
-	if status == 0 {
-		return without
-	}
-	return with + " " + strconv.Itoa(status)
-}
-
-var verbs = map[probe.Class]string{
-	probe.DNSTimeout:            "does not answer",
-	probe.DNSUnreachable:        "is unreachable",
-	probe.DNSNameNotResolved:    "reports that the name does not exist",
-	probe.DNSNoData:             "has no address for the name",
-	probe.DNSServfail:           "fails (SERVFAIL)",
-	probe.DNSRefused:            "refuses to answer",
-	probe.DNSFailed:             "returns malformed answers",
-	probe.DNSWrongAnswer:        "returns a wrong answer",
-	probe.TCPRefused:            "refuses connections",
-	probe.TCPTimedOut:           "does not answer",
-	probe.TCPReset:              "resets connections",
-	probe.TCPClosed:             "closes connections immediately",
-	probe.TCPAddressUnreachable: "is unreachable: a router reports that it cannot forward to it",
-	probe.TLSAuthorityInvalid:   "presents a self-signed certificate",
-	probe.TLSDateInvalid:        "presents a certificate that is expired or not valid yet",
-	probe.TLSNameInvalid:        "presents a certificate for another name",
-	probe.TLSTimedOut:           "accepts connections but does not answer the TLS handshake",
-	probe.TLSClosed:             "closes connections during the TLS handshake",
-	probe.TLSProtocolError:      "breaks the TLS protocol",
-	probe.HTTPTimedOut:          "accepts requests but does not answer them",
-	probe.HTTPClosed:            "closes connections without an answer",
-	probe.HTTPProtocolError:     "breaks the HTTP protocol",
-	probe.HTTPUnexpectedHeader:  "answers with unexpected headers",
-	probe.HTTPUnexpectedBody:    "answers with an unexpected body",
-	probe.HTTPUnauthorized:      "answers 401",
-	probe.HTTPRedirected:        "redirects to another URL",
-	probe.StreamUpgradeRefused:  "upgrade is refused",
-	probe.StreamCut:             "is disconnected",
-	probe.StreamIdleCut:         "is disconnected when idle",
-	probe.StreamStalled:         "stalls",
-	probe.ExecOverloaded:        "rejects the agent because it is overloaded",
-	probe.ExecStreamCut:         "of the agent's answer is disconnected",
-}
-
-func serviceTitle(r *probe.Result) string { return "the service " + verb(r) }
+func serviceTitle(r *probe.Result) string { return "the service " + outcome.Of(r) }
 
 func serviceBehindProxyTitle(direct *probe.Result) string {
 	return serviceTitle(direct) + "; the proxy cannot reach it either"
@@ -149,7 +86,7 @@ func unexpectedTitle(r *probe.Result) string {
 	return serviceTitle(r) + ", not as configured"
 }
 
-func streamTitle(r *probe.Result) string { return "HTTP works, but the stream " + verb(r) }
+func streamTitle(r *probe.Result) string { return "HTTP works, but the stream " + outcome.Of(r) }
 
 func policyTitle(g *groupedRound, r *probe.Result) string {
 	if r.Kind == probe.KindExec && g.bestSuccess() != nil {
@@ -211,7 +148,7 @@ func resolverName(g *groupedRound, r *probe.Result) string {
 }
 
 func resolverTitle(g *groupedRound, r *probe.Result) string {
-	words, known := verbs[r.Class]
+	words, known := outcome.OfClass(r.Class)
 	switch {
 	case r.Class == probe.DNSWrongAnswer && len(r.Answers) > 0:
 		words = "returns " + r.Answers[0]
@@ -306,7 +243,7 @@ func edgeTitle(r *probe.Result) string {
 	if r.Class == probe.HTTPRateLimited {
 		return "the service's CDN rate-limits this IP address (429)"
 	}
-	return titles[EdgeBlocked] + withStatus("", " with status", r.Status)
+	return titles[EdgeBlocked] + outcome.WithStatus("", " with status", r.Status)
 }
 
 func nameGoneTitle(r *probe.Result) string {
@@ -329,7 +266,7 @@ func accountTitle(r *probe.Result) string {
 }
 
 func unexpectedForAgentTitle(r *probe.Result) string {
-	return "the service answers the agent's request " + withStatus("with an error", "with status", r.Status) +
+	return "the service answers the agent's request " + outcome.WithStatus("with an error", "with status", r.Status) +
 		", and other requests as expected"
 }
 
