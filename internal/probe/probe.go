@@ -41,6 +41,7 @@ type Facts struct {
 	Peer      string    `json:"peer,omitempty"`       // the remote address, "ip:port"
 	Proxy     string    `json:"proxy,omitempty"`      // the proxy in between, without its credentials
 	Status    int       `json:"status,omitempty"`     // the HTTP status
+	Headers   []string  `json:"headers,omitempty"`    // those that the probe expects, as the server sent them: "Allow: POST"
 	TLS       *TLS      `json:"tls,omitempty"`        // the session and its certificate, verified or not
 	RequestID string    `json:"request_id,omitempty"` // x-request-id or cf-ray, for the operator of the service
 	Date      time.Time `json:"date,omitzero"`        // the answer's Date header: the server's clock

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"strings"
 
 	"netwatchd/internal/probe"
 	"netwatchd/internal/probe/connect"
@@ -37,6 +38,7 @@ func (h *Request) Probe(ctx context.Context) (probe.Facts, error) {
 	if err == nil {
 		err = h.judge(l.Response)
 		quoteBody(l, err)
+		h.quoteHeaders(l)
 	}
 	return l.Progress.End(), err
 }
@@ -68,6 +70,17 @@ func unwrapURLError(err error) error {
 func quoteBody(l *connect.Attempt, err error) {
 	if err != nil && len(l.Response.Content) > 0 {
 		l.Progress.Learn(func(f *probe.Facts) { f.Output = redact.Quote(string(l.Response.Content), connect.QuoteLimit) })
+	}
+}
+
+// quoteHeaders records the headers that the probe expects, as the server sent them: "Allow: POST" is evidence that this is
+// the service.
+func (h *Request) quoteHeaders(l *connect.Attempt) {
+	for _, want := range h.Headers {
+		if values := l.Response.Header.Values(want.Name); len(values) > 0 {
+			line := redact.Quote(want.Name+": "+strings.Join(values, ", "), connect.QuoteLimit)
+			l.Progress.Learn(func(f *probe.Facts) { f.Headers = append(f.Headers, line) })
+		}
 	}
 }
 

@@ -508,3 +508,27 @@ http {
     }
   }
 }`
+
+// The headers that a probe expects are kept as evidence, whether they are right or not; others are not.
+func TestHeadersAreKept(t *testing.T) {
+	for _, test := range []struct {
+		answer []string
+		want   []string
+	}{
+		{[]string{"Allow", "GET", "Allow", "POST", "Set-Cookie", "session=1"}, []string{"Allow: GET, POST"}},
+		{[]string{"Allow", "GET"}, []string{"Allow: GET"}},
+		{[]string{"X-Other", "1"}, nil},
+	} {
+		server := httptest.NewServer(probetest.Answering(405, "", test.answer...))
+		at, err := url.Parse(server.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := &Request{URL: at, Method: "HEAD", Status: []int{405}, Headers: []HeaderToken{{"Allow", "POST"}}}
+		facts, _ := p.Probe(t.Context())
+		server.Close()
+		if diff := cmp.Diff(test.want, facts.Headers); diff != "" {
+			t.Errorf("%v (-want +got):\n%s", test.answer, diff)
+		}
+	}
+}
