@@ -76,7 +76,11 @@ func (p *Plan) Agent() snapshot.Options {
 	for _, s := range p.config.Services {
 		for _, c := range s.Probes {
 			if c.Preset == "codex" {
-				return snapshot.Options{Agent: true, Path: c.Codex.Path, Home: c.Codex.Home, State: p.config.Storage.Path}
+				o := snapshot.Options{Agent: true, Path: c.Codex.Path, Home: c.Codex.Home, State: p.config.Storage.Path}
+				if s.Sandbox != nil {
+					o.Sandbox = wrapperOf(p.config, s).inside
+				}
+				return o
 			}
 		}
 	}

@@ -96,6 +96,12 @@ func (w wrapper) command(ctx context.Context) ([]string, error) {
 	return command, nil
 }
 
+// inside returns how to run a command in the sandbox: see [snapshot.Options].
+func (w wrapper) inside(ctx context.Context) (before, env []string, dir string, err error) {
+	before, err = w.command(ctx)
+	return before, w.env(), w.dir(), err
+}
+
 // dir returns an empty directory to start the sandbox in: codex reads a configuration from its working directory, and
 // may make that directory writable inside.
 func (w wrapper) dir() string {

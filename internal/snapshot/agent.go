@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/pelletier/go-toml/v2"
 
@@ -20,16 +21,37 @@ import (
 // An Agent describes the Codex CLI as installed and configured on this host.
 type Agent struct {
 	Program
-	Home          string   `json:"home"`
-	Configuration string   `json:"configuration,omitempty"` // TOML, without secrets
-	Fault         string   `json:"configuration_fault,omitempty"`
-	Features      []string `json:"features,omitempty"` // enabled features
-	SignIn        string   `json:"sign_in"`            // whether there is one, never its content
+	Home          string    `json:"home"`
+	Configuration string    `json:"configuration,omitempty"` // TOML, without secrets
+	Fault         string    `json:"configuration_fault,omitempty"`
+	Policy        *Policy   `json:"policy,omitempty"`   // nil: unknown
+	Projects      *Projects `json:"projects,omitempty"` // nil: none is configured
+	Features      []string  `json:"features,omitempty"` // enabled features
+	Flags         []Flag    `json:"flags,omitempty"`    // all features
+	SignIn        string    `json:"sign_in"`            // whether there is one, never its content
+}
+
+// Projects counts the configured projects by trust level. Their names are private.
+type Projects struct {
+	Trusted   int `json:"trusted"`
+	Untrusted int `json:"untrusted"`
+	Other     int `json:"other"`
+}
+
+// A Flag is a feature of the agent.
+type Flag struct {
+	Name  string `json:"name"`
+	Stage string `json:"stage"` // "stable", "experimental", "under development", …
+	On    bool   `json:"on"`
 }
 
 func describeAgent(ctx context.Context, o Options) *Agent {
 	a := &Agent{Program: Program{Name: "codex"}, Home: codexHome(o)}
-	a.Configuration, a.Fault = configuration(filepath.Join(a.Home, "config.toml"))
+	var user map[string]any
+	a.Configuration, user, a.Fault = configuration(filepath.Join(a.Home, "config.toml"))
+	if a.Fault == "" || a.Fault == noSuchFile {
+		a.Policy, a.Projects = readPolicy(systemDir, a.Home, user), countProjects(user)
+	}
 	a.SignIn = signIn(filepath.Join(a.Home, "auth.json"))
 	path, err := agent.FindCodex(o.Path)
 	if err != nil {
@@ -42,7 +64,12 @@ func describeAgent(ctx context.Context, o Options) *Agent {
 	} else {
 		a.Version = version.String()
 	}
-	a.Features = features(ctx, path, a.Home, o.State)
+	a.Flags = flags(ctx, path, a.Home, o.State)
+	for _, f := range a.Flags {
+		if f.On {
+			a.Features = append(a.Features, f.Name)
+		}
+	}
 	return a
 }
 
@@ -61,32 +88,55 @@ func signIn(path string) string {
 // configLimit limits how much of the file is read. No person writes a configuration of a megabyte.
 const configLimit = 256 << 10
 
-// configuration returns the file without secrets, or why it cannot be shown. It parses the file and writes it again,
-// because a secret does not always look like one: values of a tool's environment and of headers are never shown.
-func configuration(path string) (text, fault string) {
-	f, err := os.Open(path)
+// configuration returns the file without secrets and as it is, or why it cannot be shown. It parses the file and writes
+// it again, because a secret does not always look like one: values of a tool's environment and of headers are never
+// shown.
+func configuration(path string) (text string, raw map[string]any, fault string) {
+	shown, fault := readTOML(path)
+	if shown == nil {
+		return "", nil, fault
+	}
+	raw, _ = readTOML(path) // a second copy: hiding secrets changes the first
+	if projects, ok := shown["projects"].(map[string]any); ok {
+		shown["projects"] = fmt.Sprintf("%d, names omitted", len(projects))
+	}
+	clean, err := toml.Marshal(withoutSecrets("", shown, false))
+	if err != nil {
+		return "", raw, redact.String(err.Error())
+	}
+	return redact.String(string(clean)), raw, ""
+}
+
+const noSuchFile = "no such file"
+
+// readTOML reads a file. A library that parses what a user wrote must not take the daemon down: go-toml 2.2.4 panics at
+// some broken tables.
+func readTOML(path string) (all map[string]any, fault string) {
+	defer func() {
+		if recover() != nil {
+			all, fault = nil, "not valid TOML"
+		}
+	}()
+	// Without O_NONBLOCK a FIFO would block until somebody writes to it.
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", "no such file"
+		return nil, noSuchFile
 	} else if err != nil {
-		return "", redact.String(err.Error())
+		return nil, redact.String(err.Error())
 	}
 	defer f.Close()
-	raw, err := io.ReadAll(io.LimitReader(f, configLimit))
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, "not a regular file"
+	}
+	text, err := io.ReadAll(io.LimitReader(f, configLimit))
 	if err != nil {
-		return "", redact.String(err.Error())
+		return nil, redact.String(err.Error())
 	}
-	var all map[string]any
-	if err := toml.Unmarshal(raw, &all); err != nil {
-		return "", "not valid TOML: " + redact.String(err.Error())
+	all = make(map[string]any)
+	if err := toml.Unmarshal(text, &all); err != nil {
+		return nil, "not valid TOML: " + redact.String(err.Error())
 	}
-	if projects, ok := all["projects"].(map[string]any); ok {
-		all["projects"] = fmt.Sprintf("%d, names omitted", len(projects))
-	}
-	clean, err := toml.Marshal(withoutSecrets("", all, false))
-	if err != nil {
-		return "", redact.String(err.Error())
-	}
-	return redact.String(string(clean)), ""
+	return all, ""
 }
 
 // private lists the tables whose values are never shown.
@@ -118,9 +168,9 @@ func isSecretFlag(v any) bool {
 	return ok && strings.HasPrefix(flag, "-") && redact.Secret(strings.TrimLeft(flag, "-"))
 }
 
-// features returns the features that are enabled for the user. codex runs in a separate home with a link to the user's
+// flags returns the features of the agent as the user has them. codex runs in a separate home with a link to the user's
 // configuration, because every run leaves files in its home.
-func features(ctx context.Context, path, home, state string) []string {
+func flags(ctx context.Context, path, home, state string) []Flag {
 	if state == "" {
 		return nil
 	}
@@ -140,12 +190,14 @@ func features(ctx context.Context, path, home, state string) []string {
 	if err != nil {
 		return nil // older versions lack the command
 	}
-	var on []string
-	for line := range strings.Lines(out) {
-		if words := strings.Fields(line); len(words) >= 3 && words[len(words)-1] == "true" {
-			on = append(on, redact.String(words[0]))
+	var all []Flag
+	for line := range strings.Lines(out) { // name, stage of one or more words, true or false
+		if words := strings.Fields(line); len(words) >= 3 {
+			last := len(words) - 1
+			stage := redact.String(strings.Join(words[1:last], " "))
+			all = append(all, Flag{redact.String(words[0]), stage, words[last] == "true"})
 		}
 	}
-	slices.Sort(on)
-	return on
+	slices.SortFunc(all, func(a, b Flag) int { return strings.Compare(a.Name, b.Name) })
+	return all
 }

@@ -24,13 +24,22 @@ import (
 // A Snapshot describes this host at one point in time.
 type Snapshot struct {
 	At          time.Time     `json:"at"`
-	System      string        `json:"system"` // the distribution's name
+	LocalTime   string        `json:"local_time,omitempty"` // At by this host's clock, in RFC 3339 with its offset from UTC
+	Zone        string        `json:"zone,omitempty"`       // the abbreviation of its time zone
+	System      string        `json:"system"`               // the distribution's name
 	Kernel      string        `json:"kernel"`
 	Arch        string        `json:"arch"`
 	WSL         host.WSLFacts `json:"wsl"`
 	Programs    []Program     `json:"programs"`
 	Environment []Setting     `json:"environment"` // the daemon's variables that matter to an agent
 	Agent       *Agent        `json:"agent,omitempty"`
+	Sandbox     *Sandbox      `json:"sandbox,omitempty"`
+}
+
+// A Sandbox is what a command of the agent finds in its sandbox.
+type Sandbox struct {
+	Environment []Setting `json:"environment"`     // the variables that matter to an agent
+	Fault       string    `json:"fault,omitempty"` // why the environment is unknown
 }
 
 // A Program is the agent itself or a program that it may run.
@@ -53,11 +62,17 @@ type Options struct {
 	Path  string // of its executable; empty: on the PATH
 	Home  string // its CODEX_HOME; empty: $CODEX_HOME, or ~/.codex
 	State string // netwatchd's directory, for files that the agent must not write to its own home
+
+	// Sandbox returns how to run a command in the agent's sandbox: what to put before it, environment variables to add
+	// and the directory. Nil: the configuration has no sandbox.
+	Sandbox func(ctx context.Context) (before, env []string, dir string, err error)
 }
 
 // Take takes a snapshot. It starts programs and takes one or two seconds.
 func Take(ctx context.Context, o Options) *Snapshot {
-	s := &Snapshot{At: time.Now().UTC().Truncate(time.Second),
+	now := time.Now().Truncate(time.Second)
+	zone, _ := now.Zone()
+	s := &Snapshot{At: now.UTC(), LocalTime: now.Format(time.RFC3339), Zone: zone,
 		System: distribution(), Kernel: kernel(), Arch: runtime.GOARCH,
 		WSL: host.WSL(), Environment: environment(os.Environ())}
 	if o.Agent {
@@ -67,6 +82,25 @@ func Take(ctx context.Context, o Options) *Snapshot {
 	for _, name := range []string{"node", "python3"} {
 		s.Programs = append(s.Programs, describe(ctx, name))
 	}
+	if o.Sandbox != nil {
+		s.Sandbox = describeSandbox(ctx, o)
+	}
+	return s
+}
+
+// describeSandbox runs env(1) in the sandbox. Entries end with NUL: a value can have several lines.
+func describeSandbox(ctx context.Context, o Options) *Sandbox {
+	s := &Sandbox{Environment: []Setting{}}
+	before, env, dir, err := o.Sandbox(ctx)
+	var out string
+	if err == nil {
+		out, err = runIn(ctx, dir, execprobe.Environment(env), slices.Concat(before, []string{"env", "-0"})...)
+	}
+	if err != nil {
+		s.Fault = redact.String(err.Error())
+		return s
+	}
+	s.Environment = environment(strings.Split(out, "\x00"))
 	return s
 }
 
@@ -135,12 +169,16 @@ const (
 // run runs a program without input and returns its standard output. After the timeout, all of its processes are killed.
 // Without env, the program gets the part of our environment that commands get.
 func run(ctx context.Context, env []string, path string, args ...string) (string, error) {
+	return runIn(ctx, "/", env, slices.Concat([]string{path}, args)...)
+}
+
+func runIn(ctx context.Context, dir string, env []string, argv ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, runTimeout)
 	defer cancel()
 	if env == nil {
 		env = execprobe.Environment(nil)
 	}
-	e, err := execprobe.Process{Argv: append([]string{path}, args...), Env: env, Dir: "/"}.Run(ctx)
+	e, err := execprobe.Process{Argv: argv, Env: env, Dir: dir}.Run(ctx)
 	if err == nil {
 		err = e.Interrupted(ctx)
 	}

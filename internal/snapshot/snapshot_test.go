@@ -1,11 +1,17 @@
 package snapshot
 
 import (
+	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // planted is part of every secret and must not appear anywhere.
@@ -38,7 +44,7 @@ trust_level = "trusted"
 const fakeCodex = `#!/bin/sh
 case "$1" in
 --version) echo "codex-cli 0.169.0" ;;
-features) [ -n "$API_TOKEN" ] && exit 1; printf 'shell_tool  stable  true\nundo  stable  false\n' ;;
+features) [ -n "$API_TOKEN" ] && exit 1; printf 'shell_tool  stable  true\nundo  under development  false\n' ;;
 esac
 `
 
@@ -55,7 +61,10 @@ func TestTake(t *testing.T) {
 	t.Setenv("OPENAI_API_KEY", "sk-"+planted)
 	t.Setenv("API_TOKEN", planted)
 	t.Setenv("CODEX_SANDBOX_NETWORK_DISABLED", "1")
-	s := Take(t.Context(), Options{Agent: true, Path: filepath.Join(bin, "codex"), Home: home, State: t.TempDir()})
+	inside := func(context.Context) (before, env []string, dir string, err error) {
+		return []string{"env"}, []string{"CODEX_CI=1", "CODEX_TOKEN=" + planted}, t.TempDir(), nil
+	}
+	s := Take(t.Context(), Options{Agent: true, Path: filepath.Join(bin, "codex"), Home: home, State: t.TempDir(), Sandbox: inside})
 	text, err := json.MarshalIndent(s, "", " ")
 	if err != nil {
 		t.Fatal(err)
@@ -69,8 +78,20 @@ func TestTake(t *testing.T) {
 			t.Errorf("%s is not in the snapshot: %s", want, text)
 		}
 	}
-	if strings.Contains(string(text), "undo") {
-		t.Error("a feature that is off is in the snapshot")
+	if !slices.Contains(s.Sandbox.Environment, Setting{"CODEX_CI", "1"}) || s.Sandbox.Fault != "" {
+		t.Errorf("the sandbox has %+v", s.Sandbox)
+	}
+	if want := []Flag{{"shell_tool", "stable", true}, {"undo", "under development", false}}; !slices.Equal(s.Agent.Flags, want) {
+		t.Errorf("flags %v, want %v", s.Agent.Flags, want)
+	}
+	if p := s.Agent.Projects; p == nil || p.Trusted != 1 {
+		t.Errorf("projects %+v", p)
+	}
+	if at, err := time.Parse(time.RFC3339, s.LocalTime); err != nil || !at.Equal(s.At) || s.Zone == "" {
+		t.Errorf("local time %q, zone %q; want that of %v", s.LocalTime, s.Zone, s.At)
+	}
+	if slices.Contains(s.Agent.Features, "undo") {
+		t.Error("a feature that is off is among those that are on")
 	}
 }
 
@@ -86,7 +107,71 @@ func TestNotTOML(t *testing.T) {
 	if err := os.WriteFile(path, []byte("token = "+planted+"\n= ["), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if text, fault := configuration(path); text != "" || fault == "" || strings.Contains(fault, planted) {
+	if text, _, fault := configuration(path); text != "" || fault == "" || strings.Contains(fault, planted) {
 		t.Errorf("%q, %q: want an error that quotes nothing", text, fault)
+	}
+}
+
+// A file that blocks or is broken costs its own part of the snapshot only.
+func TestBadFiles(t *testing.T) {
+	home := t.TempDir()
+	path := filepath.Join(home, "config.toml")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a := describeAgent(t.Context(), Options{Home: home, Path: "/nonexistent/codex"})
+	if a.Fault != "not a regular file" || a.Policy != nil {
+		t.Errorf("a FIFO: %q, policy %+v", a.Fault, a.Policy)
+	}
+	os.Remove(path)
+	if err := os.WriteFile(path, []byte("[profile.work]\nmodel = \"x\"\n[profile.work]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a = describeAgent(t.Context(), Options{Home: home, Path: "/nonexistent/codex"})
+	if !strings.HasPrefix(a.Fault, "not valid TOML") || a.Policy != nil {
+		t.Errorf("a typing error: %q, policy %+v", a.Fault, a.Policy)
+	}
+}
+
+func TestPolicy(t *testing.T) {
+	const write, access = "sandbox_mode = 'workspace-write'\n", "[sandbox_workspace_write]\nnetwork_access = true\n"
+	network := []string{"[sandbox_workspace_write]", "network_access = true"}
+	both := append([]string{`sandbox_mode = "workspace-write"`}, network...)
+	const run = "-c sandbox_workspace_write.network_access=true"
+	for name, test := range map[string]struct {
+		system, user, managed string
+		want                  Policy // with files as "system", "user", "managed"
+	}{
+		"nothing is set": {want: Policy{Change: Change{"user", both, "codex -s workspace-write " + run}}},
+		"closed":         {user: write, want: Policy{Mode: "workspace-write", File: "user", Change: Change{"user", network, "codex " + run}}},
+		"open":           {user: write + access, want: Policy{Mode: "workspace-write", Network: true, File: "user"}},
+		"read-only ignores the network": {user: "sandbox_mode = 'read-only'\n" + access,
+			want: Policy{Mode: "read-only", File: "user", Change: Change{"user", both, "codex -s workspace-write " + run}}},
+		"no sandbox":            {user: "sandbox_mode = 'danger-full-access'", want: Policy{Mode: "danger-full-access", Network: true, File: "user"}},
+		"the system's, alone":   {system: access, want: Policy{Network: true, File: "system"}},
+		"the user's wins":       {system: access, user: "[sandbox_workspace_write]\nnetwork_access = false", want: Policy{File: "user", Change: Change{"user", both, "codex -s workspace-write " + run}}},
+		"the administrator's":   {user: write + access, managed: "[sandbox_workspace_write]\nnetwork_access = false", want: Policy{Mode: "workspace-write", File: "managed", Change: Change{"managed", network, "codex " + run}}},
+		"a profile of settings": {user: "profile = 'p'\n" + write + "[profiles.p]\nsandbox_mode = 'read-only'", want: Policy{Mode: "read-only", File: "user", Change: Change{"user", both, "codex -s workspace-write " + run}}},
+		"a permissions profile": {user: "default_permissions = 'p'\n[permissions.p.network]\nenabled = false",
+			want: Policy{Profile: "p", File: "user", Change: Change{"user", []string{"[permissions.p.network]", "enabled = true"}, ""}}},
+	} {
+		dir := t.TempDir()
+		files := map[string]string{filepath.Join(dir, "config.toml"): "system", filepath.Join(dir, "user", "config.toml"): "user",
+			filepath.Join(dir, "managed_config.toml"): "managed", "": ""}
+		texts := map[string]string{"system": test.system, "user": test.user, "managed": test.managed}
+		os.Mkdir(filepath.Join(dir, "user"), 0o700)
+		for path, layer := range files {
+			if texts[layer] != "" {
+				if err := os.WriteFile(path, []byte(texts[layer]), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		user, _ := readTOML(filepath.Join(dir, "user", "config.toml"))
+		got := readPolicy(dir, filepath.Join(dir, "user"), user)
+		got.File, got.Change.File = files[got.File], files[got.Change.File]
+		if diff := cmp.Diff(&test.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
 	}
 }
