@@ -29,8 +29,8 @@ type Options struct {
 	Keep    func() time.Duration // how long history is kept; called each time, because a reload may change it
 	Version string
 	Log     *slog.Logger
-	// Snapshot returns the state of this host that an agent's run depends on, for the record of a new incident; nil:
-	// no snapshots. It may take seconds.
+	// Snapshot returns the state of this host that an agent's run depends on, for the record of an incident that begins
+	// or closes; nil: no snapshots. It may take seconds.
 	Snapshot func(ctx context.Context) any
 }
 
@@ -41,13 +41,16 @@ type Recorder struct {
 	Options
 	errors       atomic.Uint64
 	wake         chan struct{} // there is something to write
-	needSnapshot chan struct{} // there are incidents without a snapshot
+	needSnapshot chan struct{} // there are incidents without a snapshot, or closed ones without one of their end
 
 	mu              sync.Mutex // held for microseconds only: the watcher waits for it
 	book            *incident.Book
 	dirty           map[*incident.Incident]bool
 	signatures      map[*incident.Incident]map[signature]bool // of the evidence already queued
 	withoutSnapshot []string                                  // IDs of incidents without a snapshot
+	withoutEnd      []string                                  // IDs of closed incidents without a snapshot of their end
+	loads, written  int                                       // batches taken from the queue; the number of the last one stored
+	stored          chan struct{}                             // closed when written changes
 	entries         []store.Entry
 	weight          int // of entries
 	lost            int // entries dropped because the store could not be written for too long
@@ -73,8 +76,8 @@ func New(o Options) *Recorder {
 		Options: o,
 		wake:    make(chan struct{}, 1), needSnapshot: make(chan struct{}, 1),
 		book: incident.NewBook(), dirty: make(map[*incident.Incident]bool),
-		signatures: make(map[*incident.Incident]map[signature]bool),
-		current:    make(map[ledger.Key]*rollup.Rollup), costs: make(map[string]watch.Costs),
+		signatures: make(map[*incident.Incident]map[signature]bool), stored: make(chan struct{}),
+		current: make(map[ledger.Key]*rollup.Rollup), costs: make(map[string]watch.Costs),
 		run:     incident.DaemonRun{Version: o.Version, Started: now, Seen: now},
 		started: now, currentMinute: now.Truncate(time.Minute),
 	}
@@ -144,6 +147,7 @@ func (rec *Recorder) Judged(now watch.ServiceStatus, was diagnose.Cause) {
 	if i != nil && i.IsOpen() && now.Cause.Fault() {
 		rec.addEvidence(i, now)
 	}
+	rec.endObservation(now)
 }
 
 func (rec *Recorder) markDirty(i *incident.Incident) {
@@ -153,7 +157,18 @@ func (rec *Recorder) markDirty(i *incident.Incident) {
 		rec.withoutSnapshot = append(rec.withoutSnapshot, i.ID)
 		signal(rec.needSnapshot)
 	}
+	if !i.IsOpen() {
+		rec.snapshotEnd(i)
+	}
 	signal(rec.wake)
+}
+
+// snapshotEnd has a snapshot taken of the host as it was when i ended.
+func (rec *Recorder) snapshotEnd(i *incident.Incident) {
+	if !slices.Contains(rec.withoutEnd, i.ID) {
+		rec.withoutEnd = append(rec.withoutEnd, i.ID)
+	}
+	signal(rec.needSnapshot)
 }
 
 // wholeRounds is how many verdicts of one incident are stored with all results of their rounds. Later ones, of a fault
@@ -181,6 +196,10 @@ type signature struct {
 	class   probe.Class
 }
 
+func signatureOf(r probe.Result) signature {
+	return signature{r.Role, r.Service, r.Name, r.Vantage, r.Server, r.Class}
+}
+
 func (s signature) String() string {
 	parts := []string{s.role.String(), s.service, s.name, s.vantage.String(), s.server, s.class.String()}
 	return strings.Join(parts, " ")
@@ -198,7 +217,7 @@ func (rec *Recorder) addEvidence(i *incident.Incident, now watch.ServiceStatus) 
 	}
 	for _, list := range [][]probe.Result{now.Evidence, now.Results} {
 		for _, r := range list {
-			s := signature{r.Role, r.Service, r.Name, r.Vantage, r.Server, r.Class}
+			s := signatureOf(r)
 			if r.OK() || signatures[s] || len(signatures) >= signatureLimit {
 				continue
 			}

@@ -52,7 +52,9 @@ func (rec *Recorder) Incidents(
 	return page(found, f), total, nil
 }
 
-func matches(f incident.Filter, i *incident.Incident) bool { return i.IsOpen() || !f.OpenOnly }
+func matches(f incident.Filter, i *incident.Incident) bool {
+	return (i.IsOpen() || !f.OpenOnly) && f.Kind.Has(i)
+}
 
 // inMemory returns the matching incidents that are in memory.
 func (rec *Recorder) inMemory(f incident.Filter) (found []*incident.Incident, total int, err error) {
@@ -133,12 +135,20 @@ func (rec *Recorder) addUnwritten(t *incident.Detail) {
 				t.Evidence = append(t.Evidence, e.Result)
 			}
 		case store.Attempt:
-			if e.Result.Service == t.Incident.Service && !e.Result.Start.Before(t.Incident.Opened) {
+			switch {
+			case e.Result.Service != t.Incident.Service || e.Result.Start.Before(t.Incident.Opened):
+			case e.Manual:
+				t.Manual = append(t.Manual, e.Result)
+			default:
 				t.Attempts = append(t.Attempts, e.Result)
 			}
 		case store.Snapshot:
 			if e.Incident == id && len(t.Snapshot) == 0 {
 				t.Snapshot, _ = json.Marshal(e.Body) // without JSON, the record reports that there is no snapshot
+			}
+		case store.EndSnapshot:
+			if e.Incident == id {
+				t.End, _ = json.Marshal(e.Body)
 			}
 		}
 	}

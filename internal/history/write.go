@@ -179,6 +179,7 @@ func (rec *Recorder) nextLoad() load {
 	}
 	l.Minutes, rec.minutes = rec.minutes, nil
 	l.Run = &rec.run
+	rec.loads++
 	return l
 }
 
@@ -227,6 +228,9 @@ func (rec *Recorder) write(ctx context.Context) {
 func (rec *Recorder) prune() {
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
+	rec.written = rec.loads
+	close(rec.stored)
+	rec.stored = make(chan struct{})
 	maps.DeleteFunc(rec.signatures, func(i *incident.Incident, _ map[signature]bool) bool {
 		return !i.IsOpen() && rec.book.Latest(i.Service) != i
 	})
@@ -276,29 +280,33 @@ func (rec *Recorder) restore(state *store.State) {
 	for _, i := range rec.book.Open() {
 		before[i.Service] = i.ID
 	}
+	observations := rec.book.Observations()
+	observed := make([]string, len(observations)) // their IDs
+	for n, i := range observations {
+		observed[n] = i.ID
+	}
 	// Incidents that are closed and were never written are no longer in the book; they need free numbers too.
 	for i := range rec.dirty {
-		if rec.book.Latest(i.Service) != i {
+		if !rec.book.Holds(i) {
 			rec.book.AssignID(i)
 		}
 	}
 	for _, i := range rec.book.Restore(state.Latest, state.Numbers) {
 		rec.dirty[i] = true
 	}
+	renamed := make(map[string]string)
 	for service, id := range before {
-		now := rec.book.Latest(service)
-		if now == nil || now.ID == id {
-			continue
-		}
-		for n, e := range rec.entries {
-			if owned, ok := e.(store.Owned); ok {
-				rec.entries[n] = owned.Reassign(id, now.ID)
-			}
+		if now := rec.book.Latest(service); now != nil {
+			renamed[id] = now.ID
 		}
 	}
+	for n, i := range observations {
+		renamed[observed[n]] = i.ID
+	}
+	rec.reassign(renamed)
 	maps.DeleteFunc(rec.dirty, func(i *incident.Incident, _ bool) bool {
 		now := rec.book.Latest(i.Service)
-		return now != nil && now != i && now.Opened.Equal(i.Opened) // it now continues the stored incident
+		return !i.Observation && now != nil && now != i && now.Opened.Equal(i.Opened) // it now continues the stored incident
 	})
 	for service, c := range state.Costs {
 		if _, known := rec.costs[service]; !known {
@@ -307,6 +315,20 @@ func (rec *Recorder) restore(state *store.State) {
 	}
 	for service, c := range rec.costs {
 		rec.enqueue(store.Costs{Service: service, Costs: c})
+	}
+}
+
+// reassign moves queued entries to the new IDs of their incidents. Each entry moves once: a new ID may be the old one of
+// another incident.
+func (rec *Recorder) reassign(renamed map[string]string) {
+	for n, e := range rec.entries {
+		owned, ok := e.(store.Owned)
+		if !ok {
+			continue
+		}
+		if to, ok := renamed[owned.Owner()]; ok {
+			rec.entries[n] = owned.Reassign(to)
+		}
 	}
 }
 
@@ -353,7 +375,7 @@ func (rec *Recorder) clockIsSteady(now time.Time) bool {
 	return passed >= minUptime && (now.Round(0).Sub(rec.started.Round(0))-passed).Abs() <= maxClockStep
 }
 
-// takeSnapshots takes a snapshot for each new incident. That takes seconds, so it does not run in the writing
+// takeSnapshots takes a snapshot for each incident that began or closed. That takes seconds, so it does not run in the writing
 // goroutine.
 func (rec *Recorder) takeSnapshots(ctx context.Context) {
 	for {
@@ -370,7 +392,10 @@ func (rec *Recorder) takeSnapshots(ctx context.Context) {
 		for _, id := range rec.withoutSnapshot {
 			rec.enqueue(store.Snapshot{Incident: id, Body: snapshot})
 		}
-		rec.withoutSnapshot = nil
+		for _, id := range rec.withoutEnd {
+			rec.enqueue(store.EndSnapshot{Incident: id, Body: snapshot})
+		}
+		rec.withoutSnapshot, rec.withoutEnd = nil, nil
 		rec.mu.Unlock()
 		sleep(ctx, time.Second) // when everything fails at once, one snapshot serves all
 	}

@@ -2,6 +2,7 @@ package incident
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"time"
 
@@ -20,17 +21,18 @@ const (
 	keepLast  = 80
 )
 
-// A Book holds the latest incident of each service. It is not safe for concurrent use.
+// A Book holds the latest incident and the latest observation of each service. It is not safe for concurrent use.
 type Book struct {
-	latest map[string]*Incident // by service
-	number map[day]int          // the highest number used
+	latest   map[string]*Incident // by service; faults only
+	observed map[string]*Incident // by service; observations only
+	number   map[day]int          // the highest number used
 }
 
 type day struct{ day, service string }
 
 // NewBook returns an empty book.
 func NewBook() *Book {
-	return &Book{latest: make(map[string]*Incident), number: make(map[day]int)}
+	return &Book{latest: make(map[string]*Incident), observed: make(map[string]*Incident), number: make(map[day]int)}
 }
 
 // Enter enters a service's verdict at a time. It returns the incident that the verdict belongs to, nil if there is
@@ -160,13 +162,19 @@ func (b *Book) Open() []*Incident {
 	return open
 }
 
-// Latest returns the latest incident of a service, open or closed; nil if none is known.
+// Latest returns the latest fault of a service, open or closed; nil if none is known.
 func (b *Book) Latest(service string) *Incident { return b.latest[service] }
 
-// Restore enters what an earlier run stored: its latest incident of each service, and the highest number used per day
-// and service. If an incident was opened before the store could be read, it continues the stored one if that is open
-// or was closed within reopenWithin; otherwise it gets a new ID. Restore returns the incidents that must be written
-// again.
+// Holds reports whether i is the latest fault or the latest observation of its service.
+func (b *Book) Holds(i *Incident) bool { return b.latest[i.Service] == i || b.observed[i.Service] == i }
+
+// Observations returns the latest observation of each service, in no particular order.
+func (b *Book) Observations() []*Incident { return slices.Collect(maps.Values(b.observed)) }
+
+// Restore enters what an earlier run stored: its latest incident and its latest observation of each service, and the
+// highest number used per day and service. If an incident was opened before the store could be read, it continues the
+// stored one if that is open or was closed within reopenWithin; otherwise it gets a new ID. Restore returns the
+// incidents that must be written again.
 func (b *Book) Restore(latest []*Incident, numbers map[string]int) []*Incident {
 	for id, n := range numbers {
 		if on, service, _, ok := ParseID(id + "-1"); ok {
@@ -174,7 +182,8 @@ func (b *Book) Restore(latest []*Incident, numbers map[string]int) []*Incident {
 			b.number[key] = max(b.number[key], n)
 		}
 	}
-	var changed []*Incident
+	latest, observed := split(latest)
+	changed := b.restoreObservations(observed, numbers)
 	for _, stored := range latest {
 		now := b.latest[stored.Service]
 		switch {
@@ -195,10 +204,45 @@ func (b *Book) Restore(latest []*Incident, numbers map[string]int) []*Incident {
 	}
 	for service, now := range b.latest {
 		if !slices.Contains(latest, now) && !slices.Contains(changed, now) {
-			if known[service] || now.Number <= numbers[now.Day+"-"+service[:min(len(service), idLimit)]] {
+			if known[service] || isTaken(now, numbers) {
 				b.AssignID(now)
 			}
 			changed = append(changed, now)
+		}
+	}
+	return changed
+}
+
+// split separates faults from observations.
+func split(all []*Incident) (faults, observations []*Incident) {
+	for _, i := range all {
+		if i.Observation {
+			observations = append(observations, i)
+		} else {
+			faults = append(faults, i)
+		}
+	}
+	return faults, observations
+}
+
+// isTaken reports whether a stored incident has the number of i.
+func isTaken(i *Incident, numbers map[string]int) bool {
+	return i.Number <= numbers[i.Day+"-"+i.Service[:min(len(i.Service), idLimit)]]
+}
+
+// restoreObservations enters the stored observations. One that was made before the store could be read stays by itself,
+// under a free ID. It returns those that must be written again.
+func (b *Book) restoreObservations(stored []*Incident, numbers map[string]int) (changed []*Incident) {
+	for _, now := range b.observed {
+		known := slices.ContainsFunc(stored, func(s *Incident) bool { return s.ID == now.ID && s.Opened.Equal(now.Opened) })
+		if !known && isTaken(now, numbers) {
+			b.AssignID(now)
+		}
+		changed = append(changed, now)
+	}
+	for _, s := range stored {
+		if b.observed[s.Service] == nil {
+			b.observed[s.Service] = s
 		}
 	}
 	return changed

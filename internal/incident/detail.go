@@ -16,20 +16,36 @@ var ErrNotFound = errors.New("no such incident: 'netwatchd incidents' lists them
 // A Filter selects incidents; its zero value selects all.
 type Filter struct {
 	Services []string
-	OpenOnly bool
+	OpenOnly bool // an observation is never open
+	Kind     Kind
 	Limit    int // zero: no limit
 	Offset   int
 }
+
+// Kind selects faults or observations.
+type Kind uint8
+
+// The values of Kind.
+const (
+	AnyKind Kind = iota
+	Faults
+	Observations
+)
+
+// Has reports whether i is of kind k.
+func (k Kind) Has(i *Incident) bool { return k == AnyKind || i.Observation == (k == Observations) }
 
 // Detail is everything that is stored about one incident.
 type Detail struct {
 	Incident *Incident
 	Verdicts []VerdictChange // those of the incident, and the one that closed it
 	Evidence []probe.Result  // the first result with each signature, in order of time
-	Attempts []probe.Result  // runs of the agent, from an hour before the incident to an hour after it
+	Attempts []probe.Result  // the daemon's runs of the agent, from an hour before the incident to an hour after it
+	Manual   []probe.Result  // runs of the agent that a person made with backtest, in the same span
 	Suspends []Suspend
-	Runs     []DaemonRun // those that overlap the incident
-	Snapshot json.RawMessage
+	Runs     []DaemonRun     // those that overlap the incident
+	Snapshot json.RawMessage // of this host when the incident began
+	End      json.RawMessage // of this host when it closed; the latest, if it recurred
 }
 
 // A VerdictChange is a new verdict of a service and the cause it replaced.

@@ -27,8 +27,13 @@ type Incident struct {
 	Recurrences  int               `json:"returns"`         // how often it recurred after it had been closed
 	CauseChanges int               `json:"moves"`           // how often the cause changed, more than Causes may show
 	Ended        string            `json:"ended,omitempty"` // why it was closed, unless the service recovered
-	Number       int               `json:"-"`               // the last part of the ID
-	Day          string            `json:"-"`               // its first
+
+	// Observation marks something that was seen and is not a fault, such as an agent's run that failed in a sandbox that
+	// is closed as configured. Opened is when it was first seen, Closed when it was last seen.
+	Observation bool `json:"observation,omitempty"`
+
+	Number int    `json:"-"` // the last part of the ID
+	Day    string `json:"-"` // its first
 }
 
 // A Span is a time during which one cause was the verdict.

@@ -242,8 +242,11 @@ func (s *Store) prune(ctx context.Context, now time.Time, keep time.Duration) er
 			return fmt.Errorf("store: %w", withHint(err))
 		}
 	}
-	if _, err := s.db.ExecContext(ctx, "DELETE FROM snapshots WHERE incident NOT IN (SELECT id FROM incidents)"); err != nil {
-		return fmt.Errorf("store: %w", withHint(err))
+	for _, table := range []string{"snapshots", "end_snapshots"} {
+		query := "DELETE FROM " + table + " WHERE incident NOT IN (SELECT id FROM incidents)"
+		if _, err := s.db.ExecContext(ctx, query); err != nil {
+			return fmt.Errorf("store: %w", withHint(err))
+		}
 	}
 	// Free pages are returned a few at a time: 4 MB an hour is more than is freed in an hour by default.
 	if err := s.rows(ctx, "PRAGMA incremental_vacuum(1000)", nil, func(*sql.Rows) error { return nil }); err != nil {

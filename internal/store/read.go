@@ -27,6 +27,13 @@ func (s *Store) Incidents(ctx context.Context, f incident.Filter) (found []*inci
 	if f.OpenOnly {
 		where += " AND closed IS NULL"
 	}
+	switch f.Kind {
+	case incident.AnyKind:
+	case incident.Faults:
+		where += " AND observation = 0"
+	case incident.Observations:
+		where += " AND observation = 1"
+	}
 	row := s.db.QueryRowContext(ctx, "SELECT count(*) FROM incidents WHERE "+where, args...)
 	if err := row.Scan(&total); err != nil {
 		return nil, 0, fmt.Errorf("store: %w", withHint(err))
@@ -103,7 +110,7 @@ func fromMillis(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
 
 // A State is what the daemon needs from earlier runs.
 type State struct {
-	Latest  []*incident.Incident // the latest incident of each service
+	Latest  []*incident.Incident // the latest fault and the latest observation of each service
 	Numbers map[string]int       // the highest incident number used, by "day-service"
 	Costs   map[string]watch.Costs
 }
@@ -114,7 +121,7 @@ func (s *Store) LoadState(ctx context.Context) (*State, error) {
 	var err error
 	// An open incident is the latest, whatever the clock showed when others were opened.
 	p.Latest, err = s.incidents(ctx, `WHERE id IN (SELECT id FROM (SELECT id, row_number() OVER
-		(PARTITION BY service ORDER BY closed IS NULL DESC, opened DESC, number DESC) AS place FROM incidents) WHERE place = 1)`, nil)
+		(PARTITION BY service, observation ORDER BY closed IS NULL DESC, opened DESC, number DESC) AS place FROM incidents) WHERE place = 1)`, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -175,27 +182,36 @@ func (s *Store) Detail(ctx context.Context, id string) (*incident.Detail, error)
 			return s.results(ctx, &d.Evidence, "SELECT body FROM evidence WHERE incident = ? ORDER BY at LIMIT ?",
 				i.ID, detailLimit)
 		},
-		func() error {
-			return s.results(ctx, &d.Attempts,
-				"SELECT body FROM attempts WHERE service = ? AND at BETWEEN ? AND ? ORDER BY id LIMIT ?",
-				i.Service, i.Opened.Add(-aftermath).UnixMilli(), until.UnixMilli(), detailLimit)
-		},
+		func() error { return s.readAttempts(ctx, d, until) },
 		func() error { return s.readSuspends(ctx, d, until) },
 		func() error { return s.readDaemonRuns(ctx, d, until) },
-		func() error {
-			row := s.db.QueryRowContext(ctx, "SELECT body FROM snapshots WHERE incident = ?", i.ID)
-			err := row.Scan((*[]byte)(&d.Snapshot))
-			if errors.Is(err, sql.ErrNoRows) {
-				return nil
-			}
-			return withHint(err)
-		},
+		func() error { return s.readSnapshot(ctx, &d.Snapshot, "snapshots", i.ID) },
+		func() error { return s.readSnapshot(ctx, &d.End, "end_snapshots", i.ID) },
 	} {
 		if err := read(); err != nil {
 			return nil, fmt.Errorf("store: incident %s: %w", id, err)
 		}
 	}
 	return d, nil
+}
+
+func (s *Store) readAttempts(ctx context.Context, d *incident.Detail, until time.Time) error {
+	const query = "SELECT body FROM attempts WHERE service = ? AND manual = ? AND at BETWEEN ? AND ? ORDER BY id LIMIT ?"
+	from := d.Incident.Opened.Add(-aftermath).UnixMilli()
+	err := s.results(ctx, &d.Attempts, query, d.Incident.Service, 0, from, until.UnixMilli(), detailLimit)
+	if err == nil {
+		err = s.results(ctx, &d.Manual, query, d.Incident.Service, 1, from, until.UnixMilli(), detailLimit)
+	}
+	return err
+}
+
+func (s *Store) readSnapshot(ctx context.Context, into *json.RawMessage, table, id string) error {
+	row := s.db.QueryRowContext(ctx, "SELECT body FROM "+table+" WHERE incident = ?", id)
+	err := row.Scan((*[]byte)(into))
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	return withHint(err)
 }
 
 func (s *Store) readVerdicts(ctx context.Context, d *incident.Detail) error {

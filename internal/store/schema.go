@@ -35,8 +35,13 @@ CREATE INDEX attempts_by_service ON attempts (service, at);
 CREATE TABLE suspends (id INTEGER PRIMARY KEY, at INTEGER NOT NULL, away INTEGER NOT NULL);
 CREATE TABLE runs (started INTEGER PRIMARY KEY, version TEXT NOT NULL, seen INTEGER NOT NULL, ended INTEGER);
 CREATE TABLE costs (service TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
+`, `
+ALTER TABLE incidents ADD COLUMN observation INTEGER NOT NULL DEFAULT 0; -- 1: not a fault
+ALTER TABLE attempts ADD COLUMN manual INTEGER NOT NULL DEFAULT 0; -- 1: a person made it with backtest
+-- The host when an incident closed; snapshots has it when the incident began.
+CREATE TABLE end_snapshots (incident TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
 `}
 
 // tables lists the tables whose rows Check counts.
-var tables = []string{"incidents", "notes", "snapshots", "evidence", "verdicts", "attempts", "suspends", "runs", "costs",
-	"series", "minutes", "hours", "details"}
+var tables = []string{"incidents", "notes", "snapshots", "end_snapshots", "evidence", "verdicts", "attempts",
+	"suspends", "runs", "costs", "series", "minutes", "hours", "details"}

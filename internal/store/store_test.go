@@ -137,7 +137,7 @@ func TestDetail(t *testing.T) {
 		Entries: []Entry{
 			VerdictChange{incident.VerdictChange{At: noon, Was: diagnose.Healthy, Incident: i.ID, Status: standing}}, VerdictChange{incident.VerdictChange{At: noon, Was: diagnose.Healthy, Incident: "", Status: standing}},
 			Evidence{i.ID, "head", result}, Evidence{i.ID, "head", result}, Evidence{"another", "head", result},
-			Attempt{result}, Suspend{incident.Suspend{At: noon.Add(time.Minute), Away: time.Hour}}, Snapshot{i.ID, map[string]string{"kernel": "6.6", "token": "Pl4nt3d"}},
+			Attempt{Result: result}, Attempt{Result: result, Manual: true}, EndSnapshot{i.ID, map[string]string{"token": "Pl4nt3d"}}, EndSnapshot{i.ID, map[string]string{"kernel": "6.7"}}, Suspend{incident.Suspend{At: noon.Add(time.Minute), Away: time.Hour}}, Snapshot{i.ID, map[string]string{"kernel": "6.6", "token": "Pl4nt3d"}},
 		},
 		Run: &incident.DaemonRun{Version: "1", Started: noon.Add(-time.Hour), Seen: noon.Add(time.Hour)},
 	})
@@ -145,12 +145,15 @@ func TestDetail(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := []int{len(detail.Verdicts), len(detail.Evidence), len(detail.Attempts), len(detail.Suspends), len(detail.Runs)}
-	if diff := cmp.Diff([]int{1, 1, 1, 1, 1}, got); diff != "" {
-		t.Errorf("verdicts, evidence, attempts, suspends, runs (-want +got):\n%s", diff)
+	got := []int{len(detail.Verdicts), len(detail.Evidence), len(detail.Attempts), len(detail.Manual), len(detail.Suspends), len(detail.Runs)}
+	if diff := cmp.Diff([]int{1, 1, 1, 1, 1, 1}, got); diff != "" {
+		t.Errorf("verdicts, evidence, attempts, manual runs, suspends, runs (-want +got):\n%s", diff)
 	}
-	if detail.Evidence[0].Target != "https://[secret]@chatgpt.com/" || strings.Contains(fmt.Sprint(detail, string(detail.Snapshot)), "Pl4nt3d") {
+	if detail.Evidence[0].Target != "https://[secret]@chatgpt.com/" || strings.Contains(fmt.Sprint(detail, string(detail.Snapshot), string(detail.End)), "Pl4nt3d") {
 		t.Errorf("a secret is in the store: %+v %s", detail, detail.Snapshot)
+	}
+	if want := `{"kernel":"6.7"}`; string(detail.End) != want {
+		t.Errorf("the end is %s, want the latest: %s", detail.End, want)
 	}
 	if raw, _ := os.ReadFile(s.Path() + "-wal"); strings.Contains(string(raw), "Pl4nt3d") {
 		t.Error("a secret is on the disk")
@@ -366,7 +369,7 @@ func TestDiskFull(t *testing.T) {
 	batch := &Batch{Incidents: []*incident.Incident{i}}
 	var err error
 	for n := 0; n < 1000 && err == nil; n++ {
-		batch.Entries = append(batch.Entries, Attempt{probe.Result{Why: strings.Repeat("w", 4000)}})
+		batch.Entries = append(batch.Entries, Attempt{Result: probe.Result{Why: strings.Repeat("w", 4000)}})
 		err = s.Write(t.Context(), batch)
 	}
 	if err == nil || !strings.Contains(err.Error(), "free space") {
@@ -389,7 +392,7 @@ func TestMaintain(t *testing.T) {
 	old.ID, old.Closed = "20261123-shop-1", &noon
 	write(t, s, Batch{Incidents: []*incident.Incident{open, old}, Entries: []Entry{
 		Evidence{open.ID, "a", probe.Result{Start: noon}}, Evidence{old.ID, "a", probe.Result{Start: noon}},
-		Attempt{probe.Result{Start: noon}}, Snapshot{old.ID, 1}, Suspend{incident.Suspend{At: noon}},
+		Attempt{Result: probe.Result{Start: noon}}, Snapshot{old.ID, 1}, Suspend{incident.Suspend{At: noon}},
 		VerdictChange{incident.VerdictChange{At: noon, Was: 0, Incident: old.ID, Status: watch.ServiceStatus{}}}, VerdictChange{incident.VerdictChange{At: noon, Was: 0, Incident: open.ID, Status: watch.ServiceStatus{}}},
 	}})
 	if err := s.Maintain(t.Context(), noon.Add(89*day), 90*day); err != nil {
@@ -438,4 +441,70 @@ func TestReadWhileWriting(t *testing.T) {
 	}
 	stop()
 	writer.Wait()
+}
+
+// blocked returns a backtest whose run inside the sandbox failed.
+func blocked(at time.Time) (incident.Backtest, *incident.Incident) {
+	run := probe.Result{Spec: probe.Spec{Service: "codex", Name: "exec", Kind: probe.KindExec, Vantage: probe.FromSandbox},
+		Start: at, Elapsed: 1, Class: probe.ExecNetwork}
+	b := incident.Backtest{Service: "codex", Want: "closed", Runs: []probe.Result{run},
+		Status: watch.ServiceStatus{Verdict: diagnose.Verdict{Service: "codex", Cause: diagnose.Sandbox}}}
+	from, to := b.Span()
+	return b, incident.NewBook().Observe(b.Verdict(), from, to)
+}
+
+// Faults and observations are stored side by side, and selected by kind.
+func TestKinds(t *testing.T) {
+	dir := t.TempDir()
+	s := opened(t, dir)
+	_, observed := blocked(noon.Add(time.Hour))
+	observed.ID, observed.Number = "20261123-codex-2", 2
+	write(t, s, Batch{Incidents: []*incident.Incident{codexDown(), observed}})
+	for kind, want := range map[incident.Kind]int{incident.AnyKind: 2, incident.Faults: 1, incident.Observations: 1} {
+		found, total, err := s.Incidents(t.Context(), incident.Filter{Kind: kind})
+		if err != nil || total != want || len(found) != want || !kind.Has(found[0]) {
+			t.Errorf("kind %d: %d of %d, %v; want %d", kind, len(found), total, err, want)
+		}
+	}
+	state, err := s.LoadState(t.Context())
+	if err != nil || len(state.Latest) != 2 {
+		t.Errorf("latest %v, %v; want the fault and the observation", state.Latest, err)
+	}
+	if h, err := Check(t.Context(), dir); err != nil || len(h.Faults) > 0 {
+		t.Errorf("%+v, %v; want no faults", h, err)
+	}
+}
+
+// A store of the first version is migrated, and loses nothing.
+func TestMigratesFirstVersion(t *testing.T) {
+	dir := t.TempDir()
+	db, err := sql.Open("sqlite", filepath.Join(dir, File))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const rows = `INSERT INTO incidents (id, service, day, number, opened, closed, body)
+			VALUES ('20261123-codex-1', 'codex', '20261123', 1, 1795435200000, 1795435260000, '{"title":"down"}');
+		INSERT INTO attempts (service, at, body) VALUES ('codex', 1795435200000, '{"class":"ok"}');`
+	mark := fmt.Sprintf(";PRAGMA application_id=%d;PRAGMA user_version=1", application)
+	if _, err := db.Exec(migrations[0] + mark + ";" + rows); err != nil {
+		t.Fatal(err)
+	}
+	db.Close()
+	if _, err := OpenToRead(dir); err == nil || !strings.Contains(err.Error(), "older version 1") {
+		t.Errorf("a command reads the old store: %v", err)
+	}
+	s := opened(t, dir)
+	_, observed := blocked(noon)
+	observed.ID = "20261123-codex-2"
+	write(t, s, Batch{Incidents: []*incident.Incident{observed}})
+	faults, _, err := s.Incidents(t.Context(), incident.Filter{Kind: incident.Faults})
+	if err != nil || len(faults) != 1 || faults[0].Title != "down" {
+		t.Errorf("faults %v, %v; want the old incident", faults, err)
+	}
+	if d, err := s.Detail(t.Context(), "20261123-codex-1"); err != nil || len(d.Attempts) != 1 || len(d.Manual) != 0 {
+		t.Errorf("detail %+v, %v; want the old run", d, err)
+	}
+	if h, err := Check(t.Context(), dir); err != nil || len(h.Faults) > 0 || h.Version != len(migrations) {
+		t.Errorf("%+v, %v; want no faults", h, err)
+	}
 }

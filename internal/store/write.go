@@ -85,10 +85,10 @@ func writeIncident(ctx context.Context, tx *sql.Tx, i *incident.Incident) error 
 	if i.Closed != nil {
 		closed = i.Closed.UnixMilli()
 	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO incidents (id, service, day, number, opened, closed, body)
-		VALUES (?, ?, ?, ?, ?, ?, ?)
+	_, err = tx.ExecContext(ctx, `INSERT INTO incidents (id, service, day, number, opened, closed, observation, body)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (id) DO UPDATE SET closed = excluded.closed, body = excluded.body WHERE opened = excluded.opened`,
-		i.ID, i.Service, i.Day, i.Number, i.Opened.UnixMilli(), closed, body)
+		i.ID, i.Service, i.Day, i.Number, i.Opened.UnixMilli(), closed, i.Observation, body)
 	return err
 }
 
@@ -143,15 +143,18 @@ func (e Evidence) write(ctx context.Context, tx *sql.Tx) error {
 }
 
 // An Attempt is a run of an agent, or another attempt that is rare enough to be stored whole.
-type Attempt struct{ Result probe.Result }
+type Attempt struct {
+	Result probe.Result
+	Manual bool // a person made it with backtest
+}
 
 func (a Attempt) write(ctx context.Context, tx *sql.Tx) error {
 	body, err := encode(a.Result)
 	if err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, "INSERT INTO attempts (service, at, body) VALUES (?, ?, ?)",
-		a.Result.Service, a.Result.Start.UnixMilli(), body)
+	_, err = tx.ExecContext(ctx, "INSERT INTO attempts (service, at, manual, body) VALUES (?, ?, ?, ?)",
+		a.Result.Service, a.Result.Start.UnixMilli(), a.Manual, body)
 	return err
 }
 
@@ -184,6 +187,19 @@ func (c Costs) write(ctx context.Context, tx *sql.Tx) error {
 type Snapshot struct {
 	Incident string
 	Body     any
+}
+
+// An EndSnapshot is the state of this host when an incident closed. Of several, the latest is kept.
+type EndSnapshot Snapshot
+
+func (s EndSnapshot) write(ctx context.Context, tx *sql.Tx) error {
+	body, err := encode(s.Body)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `INSERT INTO end_snapshots (incident, body) VALUES (?, ?)
+		ON CONFLICT (incident) DO UPDATE SET body = excluded.body`, s.Incident, body)
+	return err
 }
 
 func (s Snapshot) write(ctx context.Context, tx *sql.Tx) error {
@@ -226,30 +242,30 @@ func IsFull(err error) bool {
 // An Owned entry belongs to an incident, whose ID may change before the entry is written.
 type Owned interface {
 	Entry
-	// Reassign returns the entry, moved to the incident to if it belonged to from.
-	Reassign(from, to string) Entry
+	Owner() string // the incident's ID; empty: none
+	Reassign(to string) Entry
 }
 
-// Reassign implements [Owned].
-func (v VerdictChange) Reassign(from, to string) Entry {
-	if v.Incident == from {
-		v.Incident = to
-	}
-	return v
-}
+// Owner implements [Owned].
+func (v VerdictChange) Owner() string { return v.Incident }
 
 // Reassign implements [Owned].
-func (e Evidence) Reassign(from, to string) Entry {
-	if e.Incident == from {
-		e.Incident = to
-	}
-	return e
-}
+func (v VerdictChange) Reassign(to string) Entry { v.Incident = to; return v }
+
+// Owner implements [Owned].
+func (e Evidence) Owner() string { return e.Incident }
 
 // Reassign implements [Owned].
-func (s Snapshot) Reassign(from, to string) Entry {
-	if s.Incident == from {
-		s.Incident = to
-	}
-	return s
-}
+func (e Evidence) Reassign(to string) Entry { e.Incident = to; return e }
+
+// Owner implements [Owned].
+func (s Snapshot) Owner() string { return s.Incident }
+
+// Reassign implements [Owned].
+func (s Snapshot) Reassign(to string) Entry { s.Incident = to; return s }
+
+// Owner implements [Owned].
+func (s EndSnapshot) Owner() string { return s.Incident }
+
+// Reassign implements [Owned].
+func (s EndSnapshot) Reassign(to string) Entry { s.Incident = to; return s }
