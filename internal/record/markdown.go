@@ -8,6 +8,7 @@ import (
 	"netwatchd/internal/humanize"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/redact"
+	"netwatchd/internal/snapshot"
 )
 
 // A page is Markdown being written. Text from outside is written in code spans or blocks, where it is neither markup
@@ -17,20 +18,25 @@ type page struct{ strings.Builder }
 // Markdown returns the record for people.
 func (r *Record) Markdown() string {
 	p := new(page)
-	if r.Closed == nil {
-		p.line("# Incident %s: %s", code(r.ID), code(r.Verdict.Title))
+	switch {
+	case r.Observation:
+		p.line("# Observation %s: %s", code(r.ID), code(r.Verdict.Title))
 		p.line("")
-	} else {
+		p.line("This is not a fault: the network works as configured.")
+	case r.Closed == nil:
+		p.line("# Incident %s: %s", code(r.ID), code(r.Verdict.Title))
+	default:
 		p.line("# Incident %s: %s", code(r.ID), r.outcome())
 		p.line("")
 		p.line("The verdict was: %s", code(r.Verdict.Title))
-		p.line("")
 	}
+	p.line("")
 	p.line("**%v** (%v), %s.", r.Verdict.Cause, r.Severity, r.span())
 	for n, write := range []struct {
 		title string
 		body  func(*page)
 	}{
+		{"What to do", r.writeTodo},
 		{"Scope", r.writeScope},
 		{"Runtime", r.writeRuntime},
 		{"The agent's configuration", r.writeConfiguration},
@@ -40,7 +46,7 @@ func (r *Record) Markdown() string {
 		{"Timeline", r.writeTransitions},
 		{"Backtest", r.writeBacktest},
 		{"Non-blocking warnings", r.writeWarnings},
-		{"What to do", r.writeTodo},
+		{"What changed when it ended", r.writeChanges},
 	} {
 		p.line("")
 		p.line("## %d. %s", n+1, write.title)
@@ -67,6 +73,14 @@ func (r *Record) span() string {
 	if r.Closed == nil {
 		return "since " + stamp(r.Opened) + ", ongoing"
 	}
+	if r.Observation {
+		words := fmt.Sprintf("seen %s, from %s to %s",
+			humanize.Count(r.Recurrences+1, "time"), stamp(r.Opened), stamp(*r.Closed))
+		if r.Ended != "" {
+			words += "; ended because " + r.Ended
+		}
+		return words
+	}
 	lasted := humanize.Span(r.Closed.Sub(r.Opened))
 	words := fmt.Sprintf("%s to %s, lasted %s", stamp(r.Opened), stamp(*r.Closed), lasted)
 	if r.Ended != "" {
@@ -84,7 +98,13 @@ func (r *Record) writeScope(p *page) {
 	}
 	p.line("- Vantages: %s", strings.Join(r.Scope.Vantages, ", "))
 	p.line("- Time: %s", r.span())
-	if r.Recurrences > 0 {
+	if r.Scope.RecordedAt != "" {
+		p.line("- Recorded at: %s (%s), local time", code(r.Scope.RecordedAt), code(r.Scope.Zone))
+	}
+	if r.Scope.Workspace != "" {
+		p.line("- Workspace: %s", code(r.Scope.Workspace))
+	}
+	if r.Recurrences > 0 && !r.Observation {
 		p.line("- Recurred: %s", humanize.Count(r.Recurrences, "time"))
 	}
 	for _, v := range r.Scope.Versions {
@@ -121,6 +141,17 @@ func (r *Record) writeRuntime(p *page) {
 	for _, e := range s.Environment {
 		p.line("- environment: %s", code(e.Name+"="+e.Value))
 	}
+	switch {
+	case s.Sandbox == nil:
+	case s.Sandbox.Fault != "":
+		p.line("- environment in the sandbox: %s", code(s.Sandbox.Fault))
+	case len(s.Sandbox.Environment) == 0:
+		p.line("- environment in the sandbox: no relevant variables are set")
+	default:
+		for _, e := range s.Sandbox.Environment {
+			p.line("- environment in the sandbox: %s", code(e.Name+"="+e.Value))
+		}
+	}
 }
 
 func (r *Record) writeConfiguration(p *page) {
@@ -134,18 +165,58 @@ func (r *Record) writeConfiguration(p *page) {
 		p.line("")
 		p.block("toml", s.Agent.Configuration)
 	}
+	if r.Runtime == nil || r.Runtime.Agent == nil {
+		return
+	}
+	a := r.Runtime.Agent
+	p.line("")
+	if a.Policy == nil {
+		p.line("- Effective policy: unknown")
+	} else {
+		p.line("- Effective policy: %s", policyText(a.Policy))
+	}
+	if n := a.Projects; n != nil {
+		p.line("- Projects: %d trusted, %d untrusted, %d other", n.Trusted, n.Untrusted, n.Other)
+	}
 }
 
+func policyText(policy *snapshot.Policy) string {
+	words := "network access denied"
+	if policy.Network {
+		words = "network access allowed"
+	}
+	if policy.Mode != "" {
+		words += ", sandbox mode " + code(policy.Mode)
+	}
+	if policy.Profile != "" {
+		words += ", permissions profile " + code(policy.Profile)
+	}
+	if policy.File == "" {
+		return words + "; no file sets it: it is the agent's default"
+	}
+	return words + "; set by " + code(policy.File)
+}
+
+// writeFeatures folds the flags: there are a hundred of them, and few matter.
 func (r *Record) writeFeatures(p *page) {
-	if r.Runtime == nil || r.Runtime.Agent == nil || len(r.Runtime.Agent.Features) == 0 {
+	if r.Runtime == nil || r.Runtime.Agent == nil || len(r.Runtime.Agent.Features)+len(r.Runtime.Agent.Flags) == 0 {
 		p.line("Unknown: this version of the agent does not list them.")
 		return
 	}
-	on := make([]string, len(r.Runtime.Agent.Features))
-	for i, f := range r.Runtime.Agent.Features {
-		on[i] = code(f)
+	a := r.Runtime.Agent
+	p.line("<details><summary>%d on</summary>", len(a.Features))
+	p.line("")
+	if len(a.Flags) == 0 { // a snapshot of netwatchd 0.1
+		p.line("On: %s.", codes(a.Features))
+	} else {
+		p.line("| feature | stage | on |")
+		p.line("|---|---|---|")
+		for _, f := range a.Flags {
+			p.line("| %s | %s | %v |", cell(f.Name), cell(f.Stage), f.On)
+		}
 	}
-	p.line("On: %s.", strings.Join(on, ", "))
+	p.line("")
+	p.line("</details>")
 }
 
 func (r *Record) writeSymptom(p *page) {
@@ -207,6 +278,9 @@ func ended(r *probe.Result) string {
 	if r.Status != 0 {
 		words += fmt.Sprintf(", status %d", r.Status)
 	}
+	if len(r.Headers) > 0 {
+		words += " " + strings.Join(r.Headers, ", ")
+	}
 	if took := humanize.Latency(r.Elapsed.Duration()); took != "" {
 		return cell(words) + ", " + took
 	}
@@ -235,6 +309,9 @@ func describe(r probe.Result) string {
 	if r.Status != 0 {
 		fmt.Fprintf(&words, ", status %d", r.Status)
 	}
+	for _, h := range r.Headers {
+		words.WriteString(" with " + code(h))
+	}
 	return words.String()
 }
 
@@ -247,14 +324,31 @@ func (r *Record) writeTransitions(p *page) {
 }
 
 func (r *Record) writeBacktest(p *page) {
+	b := r.Backtest
 	switch {
-	case r.Backtest != nil:
-		p.line("%d of %s succeeded after the incident ended (%s).", r.Backtest.OK, humanize.Count(r.Backtest.Runs, "agent run"),
-			references(r.Backtest.Exhibits...))
+	case b != nil && b.Runs > 0 && !r.Observation:
+		p.line("%d of %s succeeded after the incident ended (%s).", b.OK, humanize.Count(b.Runs, "agent run"),
+			references(b.Exhibits...))
+	case r.Observation:
 	case r.Closed == nil:
 		p.line("None yet: the incident is still open.")
 	default:
 		p.line("None: the agent did not run within the hour after the incident ended.")
+	}
+	if b == nil || b.Host == nil && b.Sandbox == nil {
+		return
+	}
+	if !r.Observation {
+		p.line("")
+	}
+	for _, t := range []struct {
+		where string
+		*Tally
+	}{{"on the host", b.Host}, {"inside the sandbox", b.Sandbox}} {
+		if t.Tally != nil {
+			p.line("- By hand, %s: %d of %s succeeded (%s)", t.where, t.OK, humanize.Count(t.Runs, "run"),
+				references(t.Exhibits...))
+		}
 	}
 }
 
@@ -263,7 +357,25 @@ func (r *Record) writeWarnings(p *page) {
 		p.line("None.")
 	}
 	for _, w := range r.Warnings {
-		p.line("- %s, %s (%s)", code(w.Name), humanize.Count(w.Count, "time"), references(w.Exhibits...))
+		p.line("- %s, %s, from %s (%s)", code(w.Name), humanize.Count(w.Count, "time"), strings.Join(w.Vantages, ", "),
+			references(w.Exhibits...))
+	}
+}
+
+func (r *Record) writeChanges(p *page) {
+	switch {
+	case len(r.Changes) > 0:
+		p.line("| what | before | after |")
+		p.line("|---|---|---|")
+		for _, c := range r.Changes {
+			p.line("| %s | %s | %s |", cell(c.What), cell(c.Before), cell(c.After))
+		}
+	case r.Closed == nil:
+		p.line("The incident is still open.")
+	case r.Changes == nil:
+		p.line("Unknown: no snapshot was taken at its end.")
+	default:
+		p.line("Nothing that the snapshots show.")
 	}
 }
 
@@ -271,6 +383,19 @@ func (r *Record) writeTodo(p *page) {
 	for _, d := range r.Do {
 		p.line("- %s", inline(d))
 	}
+	if r.Change == nil {
+		return
+	}
+	if r.Change.Run != "" {
+		p.line("")
+		p.line("To allow the network for one run, approve it when the agent asks, or start the agent with:")
+		p.line("")
+		p.block("text", r.Change.Run)
+	}
+	p.line("")
+	p.line("To allow it for every run, write into %s:", code(r.Change.File))
+	p.line("")
+	p.block("toml", strings.Join(r.Change.Lines, "\n"))
 }
 
 func references(numbers ...int) string {
@@ -289,7 +414,7 @@ const textLimit = 600
 
 // code writes text as a code span. Its fence is longer than any run of backticks in the text (CommonMark 6.1).
 func code(text string) string {
-	text = redact.Line(text, textLimit)
+	text = redact.Quote(text, textLimit) // before it is cut: half a secret no longer looks like one
 	if text == "" {
 		return "–"
 	}

@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -35,6 +36,8 @@ type Record struct {
 	Backtest    *Backtest          `json:"backtest"` // nil: the agent has not run since the incident closed
 	Warnings    []Warning          `json:"warnings"`
 	Do          []string           `json:"do"`
+	Change      *snapshot.Change   `json:"change,omitempty"` // what allows the network in the sandbox; nil: that is not the cause
+	Changes     []Change           `json:"changes"`          // what differed on this host when the incident closed; nil: unknown
 }
 
 // facts are the fields of the incident, named as in a list of incidents.
@@ -49,6 +52,11 @@ type Scope struct {
 	To       *time.Time    `json:"to"` // nil: still open
 	Lasted   probe.Seconds `json:"lasted_seconds,omitempty"`
 	Versions []string      `json:"netwatchd_versions"`
+
+	// RecordedAt is when the snapshot was taken, by the host's clock and with its offset from UTC.
+	RecordedAt string `json:"recorded_at,omitempty"`
+	Zone       string `json:"zone,omitempty"`
+	Workspace  string `json:"workspace,omitempty"` // where the agent ran, if a person said so
 }
 
 // A Symptom is the verbatim message of something that failed.
@@ -88,13 +96,21 @@ type Pair struct {
 // A Transition is an entry of the timeline.
 type Transition struct {
 	At       time.Time `json:"at"`
-	What     string    `json:"what"` // verdict, run, suspend, start, stop or note
+	What     string    `json:"what"` // verdict, run, backtest, suspend, start, stop or note
 	Text     string    `json:"text"`
 	Exhibits []int     `json:"exhibits,omitempty"`
 }
 
-// A Backtest counts the agent's runs after the service recovered.
+// A Backtest counts the agent's runs on the host after the service recovered; for an observation, all those that a
+// person made. Host and Sandbox count those made with backtest, whenever they were.
 type Backtest struct {
+	Tally
+	Host    *Tally `json:"host,omitempty"`
+	Sandbox *Tally `json:"sandbox,omitempty"`
+}
+
+// A Tally counts runs of the agent.
+type Tally struct {
 	Runs     int   `json:"runs"`
 	OK       int   `json:"ok"`
 	Exhibits []int `json:"exhibits"`
@@ -102,9 +118,10 @@ type Backtest struct {
 
 // A Warning was reported by a run that it did not block.
 type Warning struct {
-	Name     string `json:"name"`
-	Count    int    `json:"count"`
-	Exhibits []int  `json:"exhibits"`
+	Name     string   `json:"name"`
+	Count    int      `json:"count"`
+	Vantages []string `json:"vantages"` // where it was reported
+	Exhibits []int    `json:"exhibits"`
 }
 
 // exhibitLimit bounds the evidence: a person reads the first ten results and searches the rest.
@@ -121,40 +138,81 @@ func Of(d *incident.Detail) *Record {
 		r.Causes = []incident.Span{}
 	}
 	standing := decisive(d)
-	r.readSnapshot(d)
+	r.Runtime = readSnapshot(d.Snapshot)
+	policy := r.policy(standing)
 	r.verdict(standing)
 	for _, v := range d.Verdicts {
 		r.exhibits(v.Status.Evidence...)
 	}
 	r.exhibits(d.Evidence...)
 	r.symptoms(d)
+	r.Verdict.Exhibits = slices.Concat(policy, r.Verdict.Exhibits)
 	r.pairs(d)
 	r.transitions(d)
 	r.backtest(d)
 	r.scope(d)
 	r.warnings()
 	r.advice(standing)
+	r.changes(d)
 	return r
 }
 
-// decisive returns the status that the record explains: that of the latest fault.
+// decisive returns the status that the record explains: that of the latest fault. The verdict that ends an observation
+// can name a fault too: the sandbox is open.
 func decisive(d *incident.Detail) watch.ServiceStatus {
+	i := d.Incident
 	for _, v := range slices.Backward(d.Verdicts) {
-		if v.Status.Cause.Fault() {
+		if v.Status.Cause.Fault() && (!i.Observation || v.Status.Cause == i.Cause()) {
 			return v.Status
 		}
 	}
-	i := d.Incident
 	s := watch.ServiceStatus{Verdict: diagnose.NotReady(i.Service, i.Cause()), Since: i.Opened}
 	s.Title = cmp.Or(i.Title, s.Title)
 	return s
 }
 
-func (r *Record) readSnapshot(d *incident.Detail) {
+// readSnapshot returns nil if there is no snapshot.
+func readSnapshot(text json.RawMessage) *snapshot.Snapshot {
 	var s snapshot.Snapshot
-	if len(d.Snapshot) > 0 && !bytes.Equal(d.Snapshot, []byte("null")) && json.Unmarshal(d.Snapshot, &s) == nil {
-		r.Runtime = &s
+	if len(text) == 0 || bytes.Equal(text, []byte("null")) || json.Unmarshal(text, &s) != nil {
+		return nil
 	}
+	return &s
+}
+
+// policy makes the agent's policy, and what its sandbox says of itself, the first evidence where the sandbox is the
+// cause: they show that the network was denied on purpose. It returns their numbers.
+func (r *Record) policy(s watch.ServiceStatus) (numbers []int) {
+	if s.Cause != diagnose.Sandbox && s.Cause != diagnose.SandboxOpen || r.Runtime == nil {
+		return nil
+	}
+	found := probe.Result{Spec: probe.Spec{Service: r.Service, Name: "policy", Kind: probe.KindHost,
+		Vantage: probe.FromSandbox, Role: probe.OfHost}, Start: r.Runtime.At}
+	if a := r.Runtime.Agent; a != nil && a.Policy != nil {
+		found.Target = cmp.Or(a.Policy.File, "the agent's default")
+		found.Class, found.Why = probe.OK, ""
+		setting := fmt.Sprintf("sandbox_policy.network_access=%v", a.Policy.Network)
+		if a.Policy.Mode != "" {
+			setting += ", sandbox_mode=" + a.Policy.Mode
+		}
+		if a.Policy.Network {
+			found.Output = setting
+		} else {
+			found.Class, found.Why = probe.LocalDenied, setting
+		}
+		numbers = append(numbers, r.exhibits(found)...)
+	}
+	if r.Runtime.Sandbox == nil {
+		return numbers
+	}
+	for _, e := range r.Runtime.Sandbox.Environment {
+		if e.Name == "CODEX_SANDBOX_NETWORK_DISABLED" && e.Value == "1" {
+			found.Name, found.Target, found.Output = "environment", "the sandbox's environment", ""
+			found.Class, found.Why = probe.LocalDenied, e.Name+"="+e.Value
+			numbers = append(numbers, r.exhibits(found)...)
+		}
+	}
+	return numbers
 }
 
 func (r *Record) verdict(s watch.ServiceStatus) {
@@ -200,7 +258,7 @@ const symptomLimit = 5
 // symptoms quotes error messages: the agent's first, because those are what the user has seen.
 func (r *Record) symptoms(d *incident.Detail) {
 	var failed []probe.Result
-	for _, a := range d.Attempts {
+	for _, a := range slices.Concat(d.Manual, d.Attempts) {
 		if !a.OK() && during(d.Incident, a.Start) {
 			failed = append(failed, a)
 		}
@@ -272,11 +330,21 @@ func (r *Record) transitions(d *incident.Detail) {
 		r.Transitions = append(r.Transitions, Transition{at.UTC(), what, text, exhibits})
 	}
 	for _, v := range d.Verdicts {
-		text := v.Was.String() + " → " + v.Status.Cause.String() + ": " + v.Status.Title
+		text := v.Status.Cause.String() + ": " + v.Status.Title
+		if v.Was != v.Status.Cause {
+			text = v.Was.String() + " → " + text
+		}
 		add(v.At, "verdict", text, r.exhibits(v.Status.Evidence...)...)
 	}
 	for _, a := range d.Attempts {
 		add(a.Start, "run", a.Name+": "+a.Class.String(), r.exhibits(a)...)
+	}
+	for n, a := range d.Manual {
+		text := fmt.Sprintf("run %d of %d, %s: %s %s: %v", n+1, len(d.Manual), place(a.Vantage), a.Name, a.Target, a.Class)
+		if a.Output != "" {
+			text += ", answer: " + a.Output
+		}
+		add(a.Start, "backtest", text, r.exhibits(a)...)
 	}
 	for _, s := range d.Suspends {
 		add(s.At, "suspend", "the host was suspended for "+humanize.Span(s.Away))
@@ -303,24 +371,46 @@ func (r *Record) daemonRuns(d *incident.Detail, add func(time.Time, string, stri
 	}
 }
 
-// backtest counts the agent's runs after the service recovered.
+func place(v probe.Vantage) string {
+	if v == probe.FromSandbox {
+		return "inside the sandbox"
+	}
+	return "on the host"
+}
+
+// backtest counts the agent's runs: see [Backtest].
 func (r *Record) backtest(d *incident.Detail) {
-	if r.Closed == nil {
-		return
+	b := &Backtest{Tally: Tally{Exhibits: []int{}}}
+	for _, a := range slices.Concat(d.Attempts, d.Manual) {
+		recovered := r.Closed != nil && !a.Start.Before(r.Closed.Add(-a.Elapsed.Duration()))
+		if a.Vantage != probe.FromSandbox && !r.Observation && recovered {
+			r.count(&b.Tally, a)
+		}
 	}
-	for _, a := range d.Attempts {
-		if a.Start.Before(r.Closed.Add(-a.Elapsed.Duration())) {
-			continue
+	for _, a := range d.Manual {
+		switch {
+		case a.Vantage == probe.FromSandbox:
+			b.Sandbox = cmp.Or(b.Sandbox, new(Tally))
+			r.count(b.Sandbox, a)
+		default:
+			b.Host = cmp.Or(b.Host, new(Tally))
+			r.count(b.Host, a)
 		}
-		if r.Backtest == nil {
-			r.Backtest = new(Backtest)
-		}
-		r.Backtest.Runs++
-		if a.OK() {
-			r.Backtest.OK++
-		}
-		r.Backtest.Exhibits = append(r.Backtest.Exhibits, r.exhibits(a)...)
 	}
+	if r.Observation && b.Host != nil {
+		b.Tally = *b.Host
+	}
+	if b.Runs > 0 || b.Host != nil || b.Sandbox != nil {
+		r.Backtest = b
+	}
+}
+
+func (r *Record) count(t *Tally, a probe.Result) {
+	t.Runs++
+	if a.OK() {
+		t.OK++
+	}
+	t.Exhibits = append(t.Exhibits, r.exhibits(a)...)
 }
 
 func (r *Record) scope(d *incident.Detail) {
@@ -328,6 +418,9 @@ func (r *Record) scope(d *incident.Detail) {
 		Targets: []string{}, Vantages: []string{}, Versions: []string{}}
 	if r.Closed != nil {
 		r.Scope.Lasted = probe.InSeconds(r.Closed.Sub(r.Opened))
+	}
+	if r.Runtime != nil {
+		r.Scope.RecordedAt, r.Scope.Zone = r.Runtime.LocalTime, r.Runtime.Zone
 	}
 	for _, e := range r.Evidence {
 		if e.Result.Role == probe.OfService {
@@ -356,6 +449,7 @@ func (r *Record) warnings() {
 				r.Warnings = append(r.Warnings, Warning{Name: name})
 			}
 			r.Warnings[i].Count++
+			r.Warnings[i].Vantages = addOnce(r.Warnings[i].Vantages, e.Result.Vantage.String())
 			r.Warnings[i].Exhibits = append(r.Warnings[i].Exhibits, e.Number)
 		}
 	}
@@ -363,14 +457,25 @@ func (r *Record) warnings() {
 
 func (r *Record) advice(s watch.ServiceStatus) {
 	r.Do = []string{}
-	if r.Closed != nil {
+	switch {
+	case r.Observation && r.Ended != "":
+		r.Do = append(r.Do, "It has ended: "+r.Ended+". If it recurs:")
+	case r.Closed != nil && !r.Observation:
 		r.Do = append(r.Do, "The incident is closed. If it recurs:")
 	}
 	r.Do = append(r.Do, cmp.Or(s.Advice, s.Cause.About().Advice))
+	if s.Cause == diagnose.Sandbox && r.Runtime != nil && r.Runtime.Agent != nil && r.Runtime.Agent.Policy != nil {
+		if c := r.Runtime.Agent.Policy.Change; len(c.Lines) > 0 {
+			r.Change = &c
+		}
+	}
 	for _, f := range s.Also {
 		r.Do = append(r.Do, f.Title+": "+f.Cause.About().Advice)
 	}
 }
+
+// SetWorkspace adds where the agent ran.
+func (r *Record) SetWorkspace(dir string) { r.Scope.Workspace = dir }
 
 // JSON returns the record for programs. Secrets are removed before anything is stored; should one be there anyway, it
 // is removed here, at the price of the order of the fields.

@@ -79,6 +79,97 @@ func scene() *incident.Detail {
 	}
 }
 
+// theIncident is the incident that netwatchd was written for: the agent's runs fail in a sandbox that is closed as
+// configured, and succeed on the host. Later its user opens the sandbox.
+func theIncident() *incident.Detail {
+	const url = "https://chatgpt.com/backend-api/codex/responses"
+	named := diagnosetest.Named("sandbox closed, wanted open").Round
+	named.Expect.Sandbox = diagnose.WantClosed
+	for n := range named.Results {
+		r := &named.Results[n]
+		r.Start = noon.Add(20 * time.Second)
+		switch {
+		case r.Class == probe.LocalDenied:
+			r.Why = "socket: operation not permitted"
+		case r.Kind == probe.KindHTTP && r.Role == probe.OfService:
+			r.Headers = []string{"Allow: POST"}
+		}
+	}
+	b := &incident.Backtest{Service: "codex", Want: "closed"}
+	for n := range 6 {
+		run := result("exec", probe.KindExec, probe.FromHost, probe.OK, "")
+		run.Target, run.Start, run.Phase, run.Output = "codex exec", noon.Add(time.Duration(n)*3*time.Second), probe.Executing, "OK"
+		if n >= 3 {
+			run.Vantage, run.Class, run.Output = probe.FromSandbox, probe.ExecNetwork, ""
+			run.Why = "stream disconnected before completion: error sending request for url (" + url + ")"
+			run.Warnings = []string{"codex_arg0_cleanup", "codex_path_update"}
+		}
+		b.Runs = append(b.Runs, run)
+	}
+	named.Results = append(named.Results, b.Runs...)
+	b.Status = watch.ServiceStatus{Verdict: diagnose.Of(named), Since: noon, Results: named.Results}
+
+	book := incident.NewBook()
+	from, to := b.Span()
+	i := book.Observe(b.Verdict(), from, to)
+	b.Status.Verdict = b.Verdict()
+	d := &incident.Detail{Incident: i, Manual: b.Runs, Verdicts: []incident.VerdictChange{
+		{At: to, Was: diagnose.Sandbox, Incident: i.ID, Status: b.Status}}}
+	book.EndObservation("codex", "a run inside the sandbox succeeded", noon.Add(time.Hour))
+
+	host := snapshot.Snapshot{At: noon, LocalTime: "2026-11-23T21:00:00+09:00", Zone: "JST", System: "Ubuntu 24.04", Kernel: "6.6", Arch: "amd64",
+		Programs:    []snapshot.Program{{Name: "codex", Version: "0.104.0", Path: "/usr/bin/codex"}, {Name: "node", Version: "v22.22.0", Path: "/usr/bin/node"}},
+		Environment: []snapshot.Setting{{Name: "CODEX_MANAGED_BY_NPM", Value: "1"}},
+		Sandbox:     &snapshot.Sandbox{Environment: []snapshot.Setting{{Name: "CODEX_SANDBOX_NETWORK_DISABLED", Value: "1"}}},
+		Agent: &snapshot.Agent{Home: "/home/me/.codex", Configuration: "projects = '2, names omitted'\n", SignIn: "present",
+			Projects: &snapshot.Projects{Trusted: 2},
+			Policy: &snapshot.Policy{Change: snapshot.Change{File: "/home/me/.codex/config.toml", Run: "codex -s workspace-write -c sandbox_workspace_write.network_access=true",
+				Lines: []string{`sandbox_mode = "workspace-write"`, "[sandbox_workspace_write]", "network_access = true"}}},
+			Features: []string{"shell_tool", "unified_exec"},
+			Flags:    []snapshot.Flag{{Name: "shell_tool", Stage: "stable", On: true}, {Name: "undo", Stage: "under development"}, {Name: "unified_exec", Stage: "stable", On: true}}}}
+	d.Snapshot, _ = json.Marshal(host)
+	host.Sandbox = &snapshot.Sandbox{Environment: []snapshot.Setting{}}
+	opened := *host.Agent
+	opened.Configuration = "sandbox_mode = 'workspace-write'\nprojects = '2, names omitted'\n[sandbox_workspace_write]\nnetwork_access = true\n"
+	opened.Policy = &snapshot.Policy{Mode: "workspace-write", Network: true, File: "/home/me/.codex/config.toml"}
+	host.Agent = &opened
+	d.End, _ = json.Marshal(host)
+	return d
+}
+
+// The record has, section by section, what the person in the incident wrote by hand.
+func TestTheIncident(t *testing.T) {
+	r := Of(theIncident())
+	r.SetWorkspace("/mnt/c/work")
+	golden(t, "observation.md", r.Markdown())
+	if r.Evidence[0].Result.Name != "policy" || r.Evidence[1].Result.Name != "environment" || !slices.Equal(r.Verdict.Exhibits[:2], []int{1, 2}) {
+		t.Errorf("the evidence begins with %+v", r.Evidence[:2])
+	}
+	if b := r.Backtest; b == nil || b.Host.OK != 3 || b.Host.Runs != 3 || b.Sandbox.OK != 0 || b.Sandbox.Runs != 3 {
+		t.Errorf("backtest %+v", b)
+	}
+	if len(r.Warnings) != 2 || !slices.Equal(r.Warnings[0].Vantages, []string{"sandbox"}) {
+		t.Errorf("warnings %+v", r.Warnings)
+	}
+	manual := 0
+	for _, step := range r.Transitions {
+		if step.What == "backtest" {
+			manual++
+		}
+	}
+	if manual != 6 {
+		t.Errorf("%d of 6 runs by hand are in the timeline", manual)
+	}
+	text, err := r.JSON()
+	if err != nil || !strings.Contains(string(text), `"observation": true`) || !strings.Contains(string(text), `"workspace": "/mnt/c/work"`) {
+		t.Errorf("%v: %s", err, text)
+	}
+	clean, err := r.Redacted()
+	if err != nil || clean.Markdown() != r.Markdown() {
+		t.Errorf("the record read back differs: %v", err)
+	}
+}
+
 var update = flag.Bool("update", false, "rewrite the golden files")
 
 func golden(t *testing.T, name, got string) {
@@ -107,12 +198,12 @@ func TestRecord(t *testing.T) {
 	golden(t, "closed.md", text)
 	for _, want := range []string{
 		"# Incident `20261123-codex-1`: resolved after 1 h", "**sandbox** (ticket), 2026-11-23 12:00:00 UTC to 2026-11-23 13:00:00 UTC, lasted 1 h",
-		"## 1. Scope", "## 2. Runtime", "codex: `0.104.0` at `/usr/bin/codex`", "`CODEX_SANDBOX_NETWORK_DISABLED=1`",
-		"## 3. The agent's configuration", `sandbox_mode = "workspace-write"`, "## 4. Feature flags", "`shell_tool`",
-		"## 5. Symptom", "stream disconnected before completion: error sending request for url (https://chatgpt.com/backend-api/codex/responses)",
-		"## 6. Verdict and evidence", "| `head` | `ok, status 405`, 84 ms | `local.denied`, 84 ms |", "`socket: operation not permitted`",
-		"## 7. Timeline", "healthy → resolver", "resolver → sandbox", "the host was suspended for 10 min", "it did not shut down cleanly", "seen by me",
-		"## 8. Backtest", "1 of 1 agent run succeeded", "## 9. Non-blocking warnings", "`codex_path_update`, 2 times", "## 10. What to do",
+		"## 1. What to do", "## 2. Scope", "## 3. Runtime", "codex: `0.104.0` at `/usr/bin/codex`", "`CODEX_SANDBOX_NETWORK_DISABLED=1`",
+		"## 4. The agent's configuration", `sandbox_mode = "workspace-write"`, "## 5. Feature flags", "`shell_tool`",
+		"## 6. Symptom", "stream disconnected before completion: error sending request for url (https://chatgpt.com/backend-api/codex/responses)",
+		"## 7. Verdict and evidence", "| `head` | `ok, status 405`, 84 ms | `local.denied`, 84 ms |", "`socket: operation not permitted`",
+		"## 8. Timeline", "healthy → resolver", "resolver → sandbox", "the host was suspended for 10 min", "it did not shut down cleanly", "seen by me",
+		"## 9. Backtest", "1 of 1 agent run succeeded", "## 10. Non-blocking warnings", "`codex_path_update`, 2 times, from host", "## 11. What changed when it ended",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is not in the record", want)
@@ -210,9 +301,17 @@ func TestHostile(t *testing.T) {
 	}
 	detail.Attempts[0].Why = hostile + strings.Repeat("x", 1<<20)
 	snap, _ := json.Marshal(snapshot.Snapshot{System: hostile, Programs: []snapshot.Program{{Name: "codex", Fault: hostile}},
-		Environment: []snapshot.Setting{{Name: "HTTPS_PROXY", Value: hostile}}, Agent: &snapshot.Agent{Home: hostile, Configuration: hostile, Features: []string{hostile}}})
+		Environment: []snapshot.Setting{{Name: "HTTPS_PROXY", Value: hostile}}, Agent: &snapshot.Agent{Home: hostile, Configuration: hostile, Features: []string{hostile},
+			Flags:  []snapshot.Flag{{Name: hostile, Stage: hostile}},
+			Policy: &snapshot.Policy{Mode: hostile, Profile: hostile, File: hostile, Change: snapshot.Change{File: hostile, Lines: []string{hostile}, Run: hostile}}},
+		LocalTime: hostile, Zone: hostile, Sandbox: &snapshot.Sandbox{Environment: []snapshot.Setting{{Name: hostile, Value: hostile}}}})
 	detail.Snapshot = snap
+	detail.End, _ = json.Marshal(snapshot.Snapshot{Kernel: hostile, Environment: []snapshot.Setting{{Name: "x" + hostile, Value: hostile}}})
+	manual := detail.Attempts[0]
+	manual.Target, manual.Output, manual.Warnings = hostile, hostile, []string{hostile}
+	detail.Manual = []probe.Result{manual}
 	r := Of(detail)
+	r.SetWorkspace(hostile)
 	text := r.Markdown()
 	asJSON, err := r.JSON()
 	if err != nil {
@@ -220,6 +319,11 @@ func TestHostile(t *testing.T) {
 	}
 	if strings.Contains(text, "Pl4nt3d") || bytes.Contains(asJSON, []byte("Pl4nt3d")) {
 		t.Errorf("a secret is in the record")
+		for line := range strings.Lines(text + string(asJSON)) {
+			if strings.Contains(line, "Pl4nt3d") {
+				t.Logf("%.600q", line)
+			}
+		}
 	}
 	if strings.ContainsAny(text, "\x1b\x07\x00\r\u202e") {
 		t.Error("a control character is in the record")
