@@ -2,18 +2,26 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"netwatchd/internal/client"
+	"netwatchd/internal/config"
 	"netwatchd/internal/diagnose"
+	"netwatchd/internal/history"
 	"netwatchd/internal/host"
+	"netwatchd/internal/incident"
 	"netwatchd/internal/plan"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/screen"
+	"netwatchd/internal/snapshot"
 	"netwatchd/internal/watch"
 )
 
@@ -24,6 +32,10 @@ func (a *app) backtestCommand() *cobra.Command {
 		Short: "Run the agent on the host and in its sandbox, and compare (costs tokens)",
 		Long: `Run the agent several times, one run at a time: first on this host, then
 inside its sandbox. Then run one full round of probes and print the verdict.
+
+The runs are recorded, by the daemon if it runs. If the sandbox is closed as
+configured and a run failed in it, that is an observation, not a fault:
+"netwatchd incidents" lists it, and "netwatchd explain ID" prints its report.
 
 Each run that reaches the model costs a few thousand tokens. These runs do not
 count against the daemon's daily budget. A run inside a closed sandbox never
@@ -61,6 +73,8 @@ type backtestReport struct {
 	Sandbox *tally           `json:"sandbox,omitempty"`
 	Want    string           `json:"want,omitempty"` // the configured state of the sandbox
 	Verdict diagnose.Verdict `json:"verdict"`
+
+	Incident string `json:"incident,omitempty"` // the ID of the incident or observation whose report has the runs
 }
 
 // A tally counts the runs that gave the expected output.
@@ -95,20 +109,70 @@ func (b *backtest) run(ctx context.Context) error {
 	if err != nil {
 		return failed(err)
 	}
+	snapshotOptions := p.Agent()
 	p.Services = []watch.Service{agent.Service}
 	round := watch.Once(ctx, p.Plan, build().Version).Services[0]
 	if ctx.Err() != nil {
 		return failed(ctx.Err())
 	}
-	verdict := diagnose.Of(diagnose.Round{Service: agent.Service.Name, Results: slices.Concat(runs, round.Results),
+	round.Results = slices.Concat(runs, round.Results)
+	round.Verdict = diagnose.Of(diagnose.Round{Service: agent.Service.Name, Results: round.Results,
 		Expect: agent.Service.Expect})
-	if err := b.report(agent, runs, skipped, verdict, o); err != nil {
+	recorded, err := b.record(ctx, c, agent, runs, round, snapshotOptions)
+	if err != nil {
+		fmt.Fprintf(b.errs, "netwatchd: the runs are not recorded: %v\n", err)
+	}
+	if err := b.report(agent, runs, skipped, round.Verdict, recorded, o); err != nil {
 		return failed(err)
 	}
 	if onHost := count(runs, probe.FromHost); onHost.OK < onHost.Of {
 		return done(exitFault)
 	}
 	return nil
+}
+
+// record has the running daemon record the runs or, if none responds, writes them to the store. It returns the incident
+// whose report has the runs; nil: none.
+func (b *backtest) record(ctx context.Context, c *config.Config, agent plan.Agent, runs []probe.Result,
+	round watch.ServiceStatus, o snapshot.Options,
+) (*incident.Incident, error) {
+	text, err := json.Marshal(snapshot.Take(ctx, o))
+	if err != nil {
+		return nil, err
+	}
+	report := &incident.Backtest{
+		Service: agent.Service.Name, Want: agent.Want.String(), Runs: runs, Status: round, Snapshot: text,
+	}
+	remote := &client.Options{URL: os.Getenv("NETWATCHD_URL")}
+	daemon, _, unreachable := b.daemon(ctx, c, remote)
+	if unreachable == nil {
+		return daemon.RecordBacktest(ctx, report)
+	}
+	found, err := history.WriteBacktest(ctx, c.Storage.Path, report)
+	switch {
+	case err == nil:
+		return found, nil
+	case !errors.Is(unreachable, errNotAsked):
+		return nil, fmt.Errorf("%w\n%w", unreachable, err)
+	}
+	if daemon, ok := b.daemonOf(ctx, c, remote); ok {
+		return daemon.RecordBacktest(ctx, report)
+	}
+	return nil, err
+}
+
+// daemonOf returns the daemon that uses the store at --storage.path, if it responds at the configured address.
+func (b *backtest) daemonOf(ctx context.Context, c *config.Config, o *client.Options) (*client.Client, bool) {
+	daemon, err := newClient(c, *o)
+	if err != nil {
+		return nil, false
+	}
+	status, err := daemon.Status(ctx)
+	if err != nil {
+		return nil, false
+	}
+	path, err := filepath.Abs(c.Storage.Path)
+	return daemon, err == nil && status.Storage == path
 }
 
 func (b *backtest) choose(p *plan.Plan) (plan.Agent, error) {
@@ -182,16 +246,19 @@ func count(runs []probe.Result, from probe.Vantage) tally {
 }
 
 func (b *backtest) report(
-	agent plan.Agent, runs []probe.Result, skipped string, v diagnose.Verdict, o screen.Options,
+	agent plan.Agent, runs []probe.Result, skipped string, v diagnose.Verdict, i *incident.Incident, o screen.Options,
 ) error {
 	onHost, inSandbox := count(runs, probe.FromHost), count(runs, probe.FromSandbox)
 	if !b.asJSON {
 		return screen.BacktestEnd(b.out, screen.Backtest{HostOK: onHost.OK, Host: onHost.Of, SandboxOK: inSandbox.OK,
-			Sandbox: inSandbox.Of, Want: agent.Want, Left: skipped, Verdict: v}, o)
+			Sandbox: inSandbox.Of, Want: agent.Want, Left: skipped, Verdict: v, Incident: i}, o)
 	}
 	report := backtestReport{Service: agent.Service.Name, Runs: runs, Host: onHost, Verdict: v}
 	if inSandbox.Of > 0 {
 		report.Sandbox, report.Want = &inSandbox, agent.Want.String()
+	}
+	if i != nil {
+		report.Incident = i.ID
 	}
 	return printJSON(b.out, report)
 }

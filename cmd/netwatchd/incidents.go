@@ -25,8 +25,10 @@ func (a *app) incidentsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "incidents",
 		Short: "List incidents, newest first",
-		Long: `List incidents, newest first, from the running daemon or, if none runs, from
-its store.
+		Long: `List incidents, newest first, and below them the observations: what was seen
+and is not a fault, such as a run of the agent that failed in a sandbox that
+is closed as configured. They come from the running daemon or, if none runs,
+from its store.
 
 Exit code: 0 listed, 1 neither can be read, 3 usage or configuration error.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -34,19 +36,17 @@ Exit code: 0 listed, 1 neither can be read, 3 usage or configuration error.`,
 				if err := checkServices(cmd.Context(), s, f.Services, services); err != nil {
 					return err
 				}
+				if !asJSON {
+					return a.listIncidents(cmd.Context(), s, f)
+				}
 				found, total, err := s.Incidents(cmd.Context(), f)
 				if err != nil {
 					return err
 				}
-				if asJSON {
-					if more := total - len(found); more > 0 {
-						fmt.Fprintf(a.errs, "netwatchd: %d more not listed; use --limit=0 to list all\n", more)
-					}
-					return printJSON(a.out, listOf(found))
+				if more := total - len(found); more > 0 {
+					fmt.Fprintf(a.errs, "netwatchd: %d more not listed; use --limit=0 to list all\n", more)
 				}
-				o := screenOptions(a.out, false)
-				o.Now = time.Now()
-				return screen.Incidents(a.out, found, total, o)
+				return printJSON(a.out, listOf(found))
 			})
 		},
 	}
@@ -57,6 +57,26 @@ Exit code: 0 listed, 1 neither can be read, 3 usage or configuration error.`,
 	bindRemote(cmd, &remote)
 	cmd.AddCommand(a.noteCommand())
 	return cmd
+}
+
+// listIncidents prints faults and observations apart.
+func (a *app) listIncidents(ctx context.Context, s source, f incident.Filter) error {
+	f.Kind = incident.Faults
+	faults, total, err := s.Incidents(ctx, f)
+	if err != nil {
+		return err
+	}
+	f.Kind = incident.Observations
+	observed, totalObserved, err := s.Incidents(ctx, f)
+	if err != nil {
+		return err
+	}
+	o := screenOptions(a.out, false)
+	o.Now = time.Now()
+	if err := screen.Incidents(a.out, faults, total, o); err != nil {
+		return err
+	}
+	return screen.Observations(a.out, observed, totalObserved, o)
 }
 
 // incidentList is what --json prints. It holds only what scripts rely on; the API has the rest.
@@ -71,13 +91,15 @@ type listedIncident struct {
 	Opened  time.Time       `json:"opened"`
 	Closed  *time.Time      `json:"closed"` // null: still open
 	Notes   []incident.Note `json:"notes"`
+
+	Observation bool `json:"observation,omitempty"` // not a fault; closed is when it was last seen
 }
 
 func listOf(all []*incident.Incident) incidentList {
 	l := incidentList{Incidents: make([]listedIncident, len(all))} // an empty list is [], never null
 	for n, i := range all {
 		l.Incidents[n] = listedIncident{i.ID, i.Service, append([]incident.Span{}, i.Causes...), i.Opened, i.Closed,
-			append([]incident.Note{}, i.Notes...)}
+			append([]incident.Note{}, i.Notes...), i.Observation}
 	}
 	return l
 }
@@ -113,15 +135,15 @@ const noteLimit = 4000
 
 func (a *app) explainCommand() *cobra.Command {
 	var asJSON bool
-	var bundle string
+	var bundle, workspace string
 	var remote client.Options
 	cmd := &cobra.Command{
 		Use:   "explain ID",
 		Short: "Print the full report of an incident",
-		Long: `Print the full report of an incident: scope, runtime, the agent's
-configuration without secrets, symptom, verdict and evidence, timeline,
-backtest, and what to do. The output is Markdown or JSON; --bundle writes both
-to one file for a bug report.
+		Long: `Print the full report of an incident or an observation: what to do, scope,
+runtime, the agent's configuration without secrets, symptom, verdict and
+evidence, timeline, backtest, and what changed when it ended. The output is
+Markdown or JSON; --bundle writes both to one file for a bug report.
 
 ` + idHelp,
 		Example: `  netwatchd explain latest
@@ -133,6 +155,9 @@ to one file for a bug report.
 					return err
 				}
 				markdown, text, err := s.Record(cmd.Context(), id)
+				if err == nil && workspace != "" {
+					markdown, text, err = record.WithWorkspace(text, workspace)
+				}
 				switch {
 				case err != nil:
 					return err
@@ -148,6 +173,7 @@ to one file for a bug report.
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the report as JSON")
+	cmd.Flags().StringVar(&workspace, "workspace", "", "`directory` that the agent worked in, to note in the report")
 	cmd.Flags().StringVar(&bundle, "bundle", "",
 		"write Markdown, JSON and version to this new tar.gz `file`; - means standard output")
 	bindRemote(cmd, &remote)

@@ -122,7 +122,8 @@ func (a *app) run(ctx context.Context, c *config.Config) error {
 	})
 	server := &web.Server{
 		Source: s, Results: s.ledger.Latest, History: s.history, Events: events, Ready: s.watcher.Ready(), Reload: s.reload,
-		Metrics: s.exporter, Version: build().Version, Log: s.log, Profiling: c.Web.Profiling,
+		RecordBacktest: s.history.RecordBacktest,
+		Metrics:        s.exporter, Version: build().Version, Log: s.log, Profiling: c.Web.Profiling,
 	}
 	s.log.Info("started", "version", build().Version, "configuration", c.Origin(), "services", len(c.Services),
 		"listen", addresses(listeners), "page", a.announcePage(c.Web, listeners))

@@ -372,6 +372,8 @@ func (r *Record) writeChanges(p *page) {
 		}
 	case r.Closed == nil:
 		p.line("The incident is still open.")
+	case r.Observation && r.Ended == "":
+		p.line("Nothing has ended it so far.")
 	case r.Changes == nil:
 		p.line("Unknown: no snapshot was taken at its end.")
 	default:

@@ -474,8 +474,16 @@ func (r *Record) advice(s watch.ServiceStatus) {
 	}
 }
 
-// SetWorkspace adds where the agent ran.
-func (r *Record) SetWorkspace(dir string) { r.Scope.Workspace = dir }
+// WithWorkspace adds where the agent ran to a record in JSON, and returns it in both formats.
+func WithWorkspace(asJSON []byte, dir string) (markdown string, text []byte, err error) {
+	r := new(Record)
+	if err := json.Unmarshal(asJSON, r); err != nil {
+		return "", nil, err
+	}
+	r.Scope.Workspace = dir
+	text, err = r.JSON()
+	return r.Markdown(), text, err
+}
 
 // JSON returns the record for programs. Secrets are removed before anything is stored; should one be there anyway, it
 // is removed here, at the price of the order of the fields.

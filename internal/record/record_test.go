@@ -140,7 +140,7 @@ func theIncident() *incident.Detail {
 // The record has, section by section, what the person in the incident wrote by hand.
 func TestTheIncident(t *testing.T) {
 	r := Of(theIncident())
-	r.SetWorkspace("/mnt/c/work")
+	r.Scope.Workspace = "/mnt/c/work"
 	golden(t, "observation.md", r.Markdown())
 	if r.Evidence[0].Result.Name != "policy" || r.Evidence[1].Result.Name != "environment" || !slices.Equal(r.Verdict.Exhibits[:2], []int{1, 2}) {
 		t.Errorf("the evidence begins with %+v", r.Evidence[:2])
@@ -163,6 +163,16 @@ func TestTheIncident(t *testing.T) {
 	text, err := r.JSON()
 	if err != nil || !strings.Contains(string(text), `"observation": true`) || !strings.Contains(string(text), `"workspace": "/mnt/c/work"`) {
 		t.Errorf("%v: %s", err, text)
+	}
+	r.Scope.Workspace = ""
+	without, err := r.JSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	markdown, again, err := WithWorkspace(without, "/mnt/c/work")
+	r.Scope.Workspace = "/mnt/c/work"
+	if err != nil || markdown != r.Markdown() || string(again) != string(text) {
+		t.Errorf("with the workspace: %v\n%s", err, markdown)
 	}
 	clean, err := r.Redacted()
 	if err != nil || clean.Markdown() != r.Markdown() {
@@ -311,7 +321,7 @@ func TestHostile(t *testing.T) {
 	manual.Target, manual.Output, manual.Warnings = hostile, hostile, []string{hostile}
 	detail.Manual = []probe.Result{manual}
 	r := Of(detail)
-	r.SetWorkspace(hostile)
+	r.Scope.Workspace = hostile
 	text := r.Markdown()
 	asJSON, err := r.JSON()
 	if err != nil {

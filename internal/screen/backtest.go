@@ -7,6 +7,7 @@ import (
 
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/humanize"
+	"netwatchd/internal/incident"
 	"netwatchd/internal/ladder"
 	"netwatchd/internal/probe"
 )
@@ -62,6 +63,7 @@ type Backtest struct {
 	Want               diagnose.Want
 	Left               string // why there were no runs in the sandbox; empty if there were, or if there is no sandbox
 	Verdict            diagnose.Verdict
+	Incident           *incident.Incident // whose report has the runs; nil: none
 }
 
 // BacktestEnd writes the summary, and the verdict on a full round that includes these runs.
@@ -76,6 +78,13 @@ func BacktestEnd(w io.Writer, b Backtest, o Options) error {
 	p.labelled("verdict", plain, strings.TrimSuffix(b.Verdict.Title, ".")+" ("+b.Verdict.Cause.String()+")")
 	if b.Verdict.Cause != diagnose.Healthy {
 		p.labelled("do:", bold, b.Verdict.Advice)
+	}
+	if i := b.Incident; i != nil {
+		kind := "incident"
+		if i.Observation {
+			kind = "observation, not a fault"
+		}
+		p.labelled("report", plain, kind+": netwatchd explain "+i.ID)
 	}
 	return p.to(w)
 }

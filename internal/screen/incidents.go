@@ -31,6 +31,36 @@ func Incidents(w io.Writer, all []*incident.Incident, total int, o Options) erro
 	return p.to(w)
 }
 
+// Observations writes a list of observations, the latest first, out of total; nothing if there are none.
+func Observations(w io.Writer, all []*incident.Incident, total int, o Options) error {
+	if len(all) == 0 {
+		return nil
+	}
+	p := &printer{Options: o}
+	p.blank()
+	p.line(segment{bold, "observations, not faults"})
+	for _, i := range all {
+		p.blank()
+		span := i.Opened.Local().Format(time.DateTime)
+		if i.Recurrences > 0 {
+			span += fmt.Sprintf(", seen %s, last %s", humanize.Count(i.Recurrences+1, "time"), i.Closed.Local().Format(time.DateTime))
+		}
+		p.line(p.mark(ladder.Closed), segment{bold, " " + p.sanitize(i.ID, textLimit)}, segment{faint, "  " + span})
+		p.labelled("title", plain, i.Title)
+		if i.Ended != "" {
+			p.labelled("ended", plain, i.Ended)
+		}
+		for _, note := range i.Notes {
+			p.labelled("note", plain, note.Text)
+		}
+	}
+	if more := total - len(all); more > 0 {
+		p.blank()
+		p.line(segment{faint, fmt.Sprintf("and %d more (--limit=0 lists all)", more)})
+	}
+	return p.to(w)
+}
+
 func (p *printer) incident(i *incident.Incident) {
 	m, id := p.mark(ladder.OK), segment{bold, " " + p.sanitize(i.ID, textLimit)}
 	span := i.Opened.Local().Format(time.DateTime)

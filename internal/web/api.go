@@ -10,13 +10,17 @@ import (
 // rejectOthers handles unknown paths and methods under /api: programs expect JSON there too.
 func (s *Server) rejectOthers(mux *http.ServeMux) {
 	for pattern := range s.routes() {
-		path, ok := strings.CutPrefix(pattern, "GET ")
-		if !ok || !strings.HasPrefix(path, "/api/") {
+		method, path, _ := strings.Cut(pattern, " ")
+		if !strings.HasPrefix(path, "/api/") {
 			continue
 		}
+		allow := method
+		if method == http.MethodGet {
+			allow = "GET, HEAD"
+		}
 		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("Allow", "GET, HEAD")
-			writeError(w, r, http.StatusMethodNotAllowed, "method_not_allowed", r.Method+" is not supported here: use GET")
+			w.Header().Set("Allow", allow)
+			writeError(w, r, http.StatusMethodNotAllowed, "method_not_allowed", r.Method+" is not supported here: use "+method)
 		})
 	}
 	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {

@@ -34,10 +34,13 @@ type History interface {
 func (s *Server) apiIncidents(w http.ResponseWriter, r *http.Request) {
 	var f incident.Filter
 	var part window
-	var open string
-	if !part.with(defaultLimit, maxLimit, parameters{"service": anyOf(&f.Services), "open": oneOf(&open, "true", "false")}).read(w, r) {
+	var open, observation string
+	filter := parameters{"service": anyOf(&f.Services), "open": oneOf(&open, "true", "false"),
+		"observation": oneOf(&observation, "true", "false")}
+	if !part.with(defaultLimit, maxLimit, filter).read(w, r) {
 		return
 	}
+	f.Kind = map[string]incident.Kind{"": incident.AnyKind, "true": incident.Observations, "false": incident.Faults}[observation]
 	if s.History == nil {
 		writeError(w, r, http.StatusServiceUnavailable, "unavailable", "there is no history")
 		return

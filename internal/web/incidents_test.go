@@ -27,6 +27,7 @@ type memory struct {
 	absences []incident.Gap
 	fault    string
 	said     string // in the title of its incident, and in a note
+	observed *incident.Incident
 }
 
 type minute struct {
@@ -48,10 +49,19 @@ func (p *memory) Incidents(_ context.Context, f incident.Filter) ([]*incident.In
 	if f.Offset > 0 || p.err != nil {
 		return nil, 1, p.err
 	}
+	if f.Kind == incident.Observations {
+		if p.observed == nil {
+			return nil, 0, nil
+		}
+		return []*incident.Incident{p.observed}, 1, nil
+	}
 	return []*incident.Incident{p.incident()}, 1, nil
 }
 
 func (p *memory) Record(_ context.Context, id string) (*record.Record, error) {
+	if p.observed != nil && id == p.observed.ID {
+		return record.Of(&incident.Detail{Incident: p.observed}), nil
+	}
 	if i := p.incident(); id == i.ID {
 		return record.Of(&incident.Detail{Incident: i}), p.err
 	}

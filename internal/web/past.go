@@ -23,6 +23,7 @@ type past struct {
 	Spans     []span
 	Incidents []entry // the latest first
 	More      int     // incidents beyond those
+	Observed  []entry // the latest observations
 	Bars      []bar
 	Fault     string // why it cannot be read
 }
@@ -51,6 +52,9 @@ func (e entry) end() time.Time {
 	return e.At
 }
 
+// Times is how often an observation was seen.
+func (e entry) Times() int { return e.Recurrences + 1 }
+
 // Chain is its causes in order, without repetitions.
 func (e entry) Chain() []diagnose.Cause {
 	chain := make([]diagnose.Cause, len(e.Causes))
@@ -72,7 +76,9 @@ const (
 	minBar     = 3 // so that a short incident is visible
 
 	listedIncidents = 6
-	stripIncidents  = 200 // within a span; a strip with more is all red
+	// A person who meets a closed sandbox meets it again and again: the latest few tell all.
+	listedObservations = 5
+	stripIncidents     = 200 // within a span; a strip with more is all red
 )
 
 func (s *Server) past(ctx context.Context, service string, over span, at time.Time) *past {
@@ -80,7 +86,8 @@ func (s *Server) past(ctx context.Context, service string, over span, at time.Ti
 		return nil
 	}
 	p := &past{Span: over, Spans: spans}
-	found, total, err := s.History.Incidents(ctx, incident.Filter{Services: []string{service}, Limit: stripIncidents})
+	found, total, err := s.History.Incidents(ctx, incident.Filter{Services: []string{service}, Limit: stripIncidents,
+		Kind: incident.Faults})
 	if err != nil {
 		p.Fault = capitalize(sanitize(err.Error()))
 		return p
@@ -111,7 +118,21 @@ func (s *Server) past(ctx context.Context, service string, over span, at time.Ti
 		}
 	}
 	p.More = total - len(p.Incidents)
+	p.Observed = s.observed(ctx, []string{service}, at)
 	return p
+}
+
+// observed returns the latest observations. An error is ignored: it is that of the incidents, which is shown.
+func (s *Server) observed(ctx context.Context, services []string, at time.Time) (all []entry) {
+	found, _, err := s.History.Incidents(ctx, incident.Filter{Services: services, Limit: listedObservations,
+		Kind: incident.Observations})
+	if err != nil {
+		return nil
+	}
+	for _, one := range found {
+		all = append(all, entry{one, at})
+	}
+	return all
 }
 
 func (p *past) bar(from, to, begin, end time.Time, level, words string) {
@@ -153,6 +174,7 @@ func (s *Server) incidentsPage(w http.ResponseWriter, r *http.Request) {
 		frame
 		Service      string
 		Days         []dayOf
+		Observed     []entry // on the first page only
 		Total, Last  int
 		Older, Newer string // addresses; empty: there are none
 		Fault        string
@@ -161,7 +183,7 @@ func (s *Server) incidentsPage(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		from = 0
 	}
-	f := incident.Filter{Limit: pageSize, Offset: from}
+	f := incident.Filter{Limit: pageSize, Offset: from, Kind: incident.Faults}
 	if v.Service != "" {
 		f.Services = []string{v.Service}
 	}
@@ -181,6 +203,9 @@ func (s *Server) incidentsPage(w http.ResponseWriter, r *http.Request) {
 		v.Newer = address(max(from-pageSize, 0))
 	}
 	v.Days = byDay(found, v.At)
+	if s.History != nil && from == 0 {
+		v.Observed = s.observed(r.Context(), f.Services, v.At)
+	}
 	s.show(w, http.StatusOK, "incidents", v)
 }
 
@@ -214,7 +239,7 @@ func (s *Server) incidentPage(w http.ResponseWriter, r *http.Request) {
 		Entry  entry
 	}{s.frame("incident", "incident "+found.ID, time.Now()), found, entry{found.Incident(), time.Now()}}
 	v.Level = ladder.LevelOf(found.Verdict.Cause).String()
-	if found.Closed != nil {
+	if found.Closed != nil { // an observation, too
 		v.Level = "good" // only the icon: the page itself has no color
 	}
 	s.show(w, http.StatusOK, "incident", v)

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"netwatchd/internal/incident"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/watch"
 )
@@ -26,6 +27,11 @@ type Server struct {
 	Events  *Events                         // observes the verdicts of Source
 	Ready   <-chan struct{}                 // closed after the first full round
 	Reload  func(ctx context.Context) error // nil: reloading is not served
+
+	// RecordBacktest records runs that a person made, and returns the incident whose record has them, if any; nil: that is
+	// not served.
+	RecordBacktest func(ctx context.Context, b *incident.Backtest) *incident.Incident
+
 	Metrics http.Handler
 	Version string
 	Log     *slog.Logger
@@ -75,6 +81,9 @@ func (s *Server) routes() map[string]http.HandlerFunc {
 	if s.Reload != nil {
 		all["POST /-/reload"] = s.reload
 		all["PUT /-/reload"] = s.reload // as in Prometheus
+	}
+	if s.RecordBacktest != nil {
+		all["POST /api/v1/backtests"] = s.apiBacktest
 	}
 	return all
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"netwatchd/internal/diagnose"
+	"netwatchd/internal/incident"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/watch"
 )
@@ -68,6 +69,10 @@ func newTestServer(t *testing.T) *Server {
 		Results: results,
 		Ready:   ready,
 		Reload:  func(context.Context) error { return nil },
+		RecordBacktest: func(_ context.Context, b *incident.Backtest) *incident.Incident {
+			from, to := b.Span()
+			return incident.NewBook().Observe(b.Verdict(), from, to)
+		},
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { writeText(w, "netwatchd_test_seconds_count 1") }),
 		Events:  NewEvents(),
 		Version: "1.4.0",
