@@ -125,7 +125,7 @@ func TestIncident(t *testing.T) {
 		t.Errorf("store_errors_total is %v (there: %v), want 0", v, found)
 	}
 	explained := s.Run("explain", "latest", config)
-	for _, want := range []string{"http.server_error", "resolver → upstream", "deployment at noon", "## 10. What to do"} {
+	for _, want := range []string{"http.server_error", "resolver → upstream", "deployment at noon", "## 1. What to do"} {
 		if !strings.Contains(explained.Stdout, want) {
 			t.Errorf("explain: %q is not in it:\n%s%s", want, explained.Stdout, explained.Stderr)
 		}

@@ -19,6 +19,8 @@ type backtest struct {
 	Sandbox *struct{ OK, Of int }
 	Want    string
 	Verdict verdict
+
+	Incident string
 }
 
 func (s *scene) backtest(t *testing.T, n string, config string, more ...string) (ending, backtest) {
@@ -91,7 +93,7 @@ func TestBacktestOfAnAccountThatSaysNo(t *testing.T) {
 func TestBacktestInsideRefuses(t *testing.T) {
 	s := play(t, "0.104.0")
 	e := s.inside("0.104.0", append([]string{s.program}, s.stored([]string{"backtest", s.watching(closed)})...)...)
-	if e.Code != 1 || !strings.Contains(e.Stderr, "run this outside") || len(s.service.Requests()) != 0 {
+	if e.Code != 1 || !strings.Contains(e.Stderr, "run backtest outside the sandbox") || len(s.service.Requests()) != 0 {
 		t.Errorf("exit code %d after %d requests: %s%s", e.Code, len(s.service.Requests()), e.Stdout, e.Stderr)
 	}
 }
@@ -113,5 +115,89 @@ func TestBacktestOfASignInOfAnother(t *testing.T) {
 	}
 	if n := len(s.service.Requests()); n != 0 {
 		t.Errorf("%d requests were made", n)
+	}
+}
+
+// records are the incidents and observations in the store, whether the daemon runs or not.
+func (s *scene) records(t *testing.T, config string) []struct {
+	ID          string
+	Observation bool
+	Closed      *string
+} {
+	t.Helper()
+	e := s.netwatchd("incidents", "--json", config)
+	var got struct {
+		Incidents []struct {
+			ID          string
+			Observation bool
+			Closed      *string
+		}
+	}
+	if err := json.Unmarshal([]byte(e.Stdout), &got); err != nil || e.Code != 0 {
+		t.Fatalf("%v: exit code %d\n%s%s", err, e.Code, e.Stdout, e.Stderr)
+	}
+	return got.Incidents
+}
+
+// The incident leaves a record, with and without a daemon: an observation that backtest begins and extends, that no
+// metric counts as a fault, and that ends when the sandbox is opened.
+func TestTheIncidentIsRecorded(t *testing.T) {
+	for _, version := range parts.CodexVersions {
+		t.Run(version, func(t *testing.T) {
+			s := play(t, version)
+			config := s.watching(closed)
+			s.configure("[projects.\"/home/me/secret-project\"]\ntrust_level = \"trusted\"\n")
+
+			_, first := s.backtest(t, "3", config)
+			all := s.records(t, config)
+			if len(all) != 1 || !all[0].Observation || all[0].Closed == nil || all[0].ID != first.Incident {
+				t.Fatalf("incidents %+v; want the observation %q", all, first.Incident)
+			}
+			explained := s.netwatchd("explain", "latest", "--workspace", "/mnt/c/work", config)
+			if explained.Code != 0 {
+				t.Fatalf("explain: %s", explained.Stderr)
+			}
+			t.Logf("%s", explained.Stdout)
+			for _, want := range []string{"# Observation", "This is not a fault", "## 1. What to do", "network_access = true", "Recorded at", "/mnt/c/work",
+				"environment in the sandbox: `CODEX_SANDBOX_NETWORK_DISABLED=1`", "Effective policy: network access denied", "Projects: 1 trusted",
+				"| stable | true |", "1. ", "sandbox_policy.network_access=false", "405 with `Allow: POST`", "run 6 of 6, inside the sandbox",
+				"on the host: 3 of 3 runs succeeded", "inside the sandbox: 0 of 3 runs succeeded"} {
+				if !strings.Contains(strings.ReplaceAll(explained.Stdout, "`stable`", "stable"), want) {
+					t.Errorf("%q is not in the record", want)
+				}
+			}
+			if strings.Contains(explained.Stdout, "secret-project") || strings.Contains(explained.Stdout, "sk-test") {
+				t.Error("a project's name or a key is in the record")
+			}
+			if said := "error sending request for url ("; version == "0.104.0" && !strings.Contains(explained.Stdout, said) {
+				t.Errorf("the agent's sentence %q is not in the record", said)
+			}
+
+			d := s.Daemon(config, "--storage.path="+s.dir+"/storage")
+			d.AwaitReady()
+			_, second := s.backtest(t, "1", config)
+			if second.Incident != first.Incident {
+				t.Errorf("beside a daemon it is recorded as %q, want %q extended", second.Incident, first.Incident)
+			}
+			if faults := metric(t, `netwatchd_verdict{cause="sandbox",service="codex"}`); faults != 0 {
+				t.Errorf("the daemon's verdict is sandbox: %v", faults)
+			}
+			people := s.netwatchd("incidents", config)
+			if !strings.Contains(people.Stdout, "no incidents") || !strings.Contains(people.Stdout, "observations, not faults") {
+				t.Errorf("for people:\n%s%s", people.Stdout, people.Stderr)
+			}
+
+			s.configure(opened)
+			s.backtest(t, "1", config)
+			explained = s.netwatchd("explain", first.Incident, config)
+			for _, want := range []string{"ended because", "policy: network_access", "What changed when it ended"} {
+				if !strings.Contains(explained.Stdout, want) {
+					t.Errorf("after its end %q is not in the record:\n%s", want, explained.Stdout)
+				}
+			}
+			if e := s.netwatchd("store", "check", config); e.Code != 0 {
+				t.Errorf("store check: %s%s", e.Stdout, e.Stderr)
+			}
+		})
 	}
 }
