@@ -83,8 +83,8 @@ func WriteBacktest(ctx context.Context, dir string, b *incident.Backtest) (*inci
 	return i, nil
 }
 
-// enter enters a backtest in the book. It returns the observation that the backtest begins, extends or ends, if any, and
-// what to store.
+// enter enters a backtest in the book. It returns the observation that the backtest begins, extends or ends, if any,
+// and what to store.
 func enter(book *incident.Book, b *incident.Backtest) (i *incident.Incident, entries []store.Entry) {
 	for _, r := range b.Runs {
 		entries = append(entries, store.Attempt{Result: r, Manual: true})

@@ -49,7 +49,8 @@ type Recorder struct {
 	signatures      map[*incident.Incident]map[signature]bool // of the evidence already queued
 	withoutSnapshot []string                                  // IDs of incidents without a snapshot
 	withoutEnd      []string                                  // IDs of closed incidents without a snapshot of their end
-	loads, written  int                                       // batches taken from the queue; the number of the last one stored
+	loads           int                                       // batches taken from the queue
+	written         int                                       // the number of the last batch that was stored
 	stored          chan struct{}                             // closed when written changes
 	entries         []store.Entry
 	weight          int // of entries

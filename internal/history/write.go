@@ -318,8 +318,8 @@ func (rec *Recorder) restore(state *store.State) {
 	}
 }
 
-// reassign moves queued entries to the new IDs of their incidents. Each entry moves once: a new ID may be the old one of
-// another incident.
+// reassign moves queued entries to the new IDs of their incidents. Each entry moves once: a new ID may be the old one
+// of another incident.
 func (rec *Recorder) reassign(renamed map[string]string) {
 	for n, e := range rec.entries {
 		owned, ok := e.(store.Owned)
@@ -375,8 +375,8 @@ func (rec *Recorder) clockIsSteady(now time.Time) bool {
 	return passed >= minUptime && (now.Round(0).Sub(rec.started.Round(0))-passed).Abs() <= maxClockStep
 }
 
-// takeSnapshots takes a snapshot for each incident that began or closed. That takes seconds, so it does not run in the writing
-// goroutine.
+// takeSnapshots takes a snapshot for each incident that began or closed. That takes seconds, so it does not run in the
+// writing goroutine.
 func (rec *Recorder) takeSnapshots(ctx context.Context) {
 	for {
 		select {

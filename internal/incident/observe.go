@@ -10,8 +10,8 @@ import (
 	"netwatchd/internal/watch"
 )
 
-// observeWithin is how long after an observation was last seen the same finding extends it: a person who meets it in the
-// evening returns to it in the morning.
+// observeWithin is how long after an observation was last seen the same finding extends it: a person who meets it in
+// the evening returns to it in the morning.
 const observeWithin = 24 * time.Hour
 
 // Observe enters a finding that is not a fault, seen between two times. It extends the service's latest observation if
@@ -42,7 +42,7 @@ func (i *Incident) seenUntil(at time.Time) {
 	i.Closed, i.Causes[len(i.Causes)-1].To = &at, new(at)
 }
 
-// Observed returns the service's latest observation that can still be extended or ended at a time; nil if there is none.
+// Observed returns the service's latest observation if it can still be extended or ended at a time; nil: there is none.
 func (b *Book) Observed(service string, at time.Time) *Incident {
 	i := b.observed[service]
 	if i == nil || i.Ended != "" || at.Sub(*i.Closed).Abs() > observeWithin {

@@ -36,8 +36,8 @@ type Record struct {
 	Backtest    *Backtest          `json:"backtest"` // nil: the agent has not run since the incident closed
 	Warnings    []Warning          `json:"warnings"`
 	Do          []string           `json:"do"`
-	Change      *snapshot.Change   `json:"change,omitempty"` // what allows the network in the sandbox; nil: that is not the cause
-	Changes     []Change           `json:"changes"`          // what differed on this host when the incident closed; nil: unknown
+	Change      *snapshot.Change   `json:"change,omitempty"` // what allows the network; nil: the sandbox is not the cause
+	Changes     []Change           `json:"changes"`          // what differed on this host when it closed; nil: unknown
 }
 
 // facts are the fields of the incident, named as in a list of incidents.

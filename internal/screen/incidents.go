@@ -43,7 +43,8 @@ func Observations(w io.Writer, all []*incident.Incident, total int, o Options) e
 		p.blank()
 		span := i.Opened.Local().Format(time.DateTime)
 		if i.Recurrences > 0 {
-			span += fmt.Sprintf(", seen %s, last %s", humanize.Count(i.Recurrences+1, "time"), i.Closed.Local().Format(time.DateTime))
+			last := i.Closed.Local().Format(time.DateTime)
+			span += fmt.Sprintf(", seen %s, last %s", humanize.Count(i.Recurrences+1, "time"), last)
 		}
 		p.line(p.mark(ladder.Closed), segment{bold, " " + p.sanitize(i.ID, textLimit)}, segment{faint, "  " + span})
 		p.labelled("title", plain, i.Title)

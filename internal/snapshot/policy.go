@@ -31,7 +31,8 @@ const systemDir = "/etc/codex"
 func readPolicy(system, home string, user map[string]any) *Policy {
 	p := new(Policy)
 	own := filepath.Join(home, "config.toml")
-	for _, layer := range []string{filepath.Join(system, "config.toml"), own, filepath.Join(system, "managed_config.toml")} {
+	weakest, strongest := filepath.Join(system, "config.toml"), filepath.Join(system, "managed_config.toml")
+	for _, layer := range []string{weakest, own, strongest} {
 		all := user
 		if layer != own {
 			all, _ = readTOML(layer)

@@ -24,7 +24,7 @@ import (
 // A Snapshot describes this host at one point in time.
 type Snapshot struct {
 	At          time.Time     `json:"at"`
-	LocalTime   string        `json:"local_time,omitempty"` // At by this host's clock, in RFC 3339 with its offset from UTC
+	LocalTime   string        `json:"local_time,omitempty"` // At in RFC 3339, with the offset of this host's time zone
 	Zone        string        `json:"zone,omitempty"`       // the abbreviation of its time zone
 	System      string        `json:"system"`               // the distribution's name
 	Kernel      string        `json:"kernel"`

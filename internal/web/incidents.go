@@ -40,7 +40,12 @@ func (s *Server) apiIncidents(w http.ResponseWriter, r *http.Request) {
 	if !part.with(defaultLimit, maxLimit, filter).read(w, r) {
 		return
 	}
-	f.Kind = map[string]incident.Kind{"": incident.AnyKind, "true": incident.Observations, "false": incident.Faults}[observation]
+	switch observation {
+	case "true":
+		f.Kind = incident.Observations
+	case "false":
+		f.Kind = incident.Faults
+	}
 	if s.History == nil {
 		writeError(w, r, http.StatusServiceUnavailable, "unavailable", "there is no history")
 		return

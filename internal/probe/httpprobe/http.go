@@ -73,8 +73,8 @@ func quoteBody(l *connect.Attempt, err error) {
 	}
 }
 
-// quoteHeaders records the headers that the probe expects, as the server sent them: "Allow: POST" is evidence that this is
-// the service.
+// quoteHeaders records the headers that the probe expects, as the server sent them: "Allow: POST" is evidence that this
+// is the service.
 func (h *Request) quoteHeaders(l *connect.Attempt) {
 	for _, want := range h.Headers {
 		if values := l.Response.Header.Values(want.Name); len(values) > 0 {
