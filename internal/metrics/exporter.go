@@ -92,6 +92,10 @@ func (e *Exporter) storeErrors() float64 {
 	return e.StoreErrors()
 }
 
+var agentDesc = prometheus.NewDesc("netwatchd_agent_info",
+	"Version of the installed agent and how its sandbox is configured; absent if the agent was not found.",
+	[]string{"agent", "version", "path", "sandbox_mode"}, nil)
+
 var codexDesc = prometheus.NewDesc("netwatchd_codex_info",
 	"Version of the installed codex and how its sandbox is configured; absent if codex was not found.", []string{"version", "path", "sandbox_mode"}, nil)
 
@@ -101,7 +105,10 @@ type codexInfo struct {
 	log  *slog.Logger
 }
 
-func (codexInfo) Describe(out chan<- *prometheus.Desc) { out <- codexDesc }
+func (codexInfo) Describe(out chan<- *prometheus.Desc) {
+	out <- agentDesc
+	out <- codexDesc
+}
 
 // Collect implements prometheus.Collector. The agent's files are not ours: a panic in reading them must not fail the scrape.
 func (c codexInfo) Collect(out chan<- prometheus.Metric) {
@@ -110,6 +117,7 @@ func (c codexInfo) Collect(out chan<- prometheus.Metric) {
 		c.log.Error("cannot describe the agent: please report this", "error", err)
 	}
 	if found != (Codex{}) {
+		out <- prometheus.MustNewConstMetric(agentDesc, prometheus.GaugeValue, 1, agentName, found.Version, found.Path, found.SandboxMode)
 		out <- prometheus.MustNewConstMetric(codexDesc, prometheus.GaugeValue, 1, found.Version, found.Path, found.SandboxMode)
 	}
 }

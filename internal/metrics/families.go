@@ -117,34 +117,52 @@ var families = []family{
 
 	{name: "netwatchd_sandboxed", kind: gauge, labels: []string{"signal"},
 		help: "1 for each sandbox signal found by netwatchd in its own process, 0 for the others.", global: signals},
-	{name: "netwatchd_codex_tokens_total", kind: counter, labels: []string{"type"}, help: "Tokens spent by runs of the agent.",
-		global: func(sc *scrape, out *samples) {
-			out.add(labelPairs("type", "input"), float64(sc.Tokens.Input))
-			out.add(labelPairs("type", "cached_input"), float64(sc.Tokens.CachedInput))
-			out.add(labelPairs("type", "output"), float64(sc.Tokens.Output))
-		}},
+	{name: "netwatchd_agent_tokens_total", kind: counter, labels: []string{"agent", "type"},
+		help: "Tokens spent by runs of the agent.", global: tokens("agent", agentName)},
+	{name: "netwatchd_codex_tokens_total", kind: counter, labels: []string{"type"},
+		help: "Tokens spent by runs of codex: netwatchd_agent_tokens_total without its agent label.", global: tokens()},
+	{name: "netwatchd_agent_warnings_total", kind: counter, labels: []string{"agent", "warning"},
+		help: "Warnings of the agent that did not fail the run, by name.", global: warnings("agent", agentName)},
 	{name: "netwatchd_codex_warnings_total", kind: counter, labels: []string{"warning"},
-		help: "Warnings of the agent that did not fail the run, by name.",
-		global: func(sc *scrape, out *samples) {
-			for warning, n := range sc.Warnings {
-				out.add(labelPairs("warning", warning), float64(n))
-			}
-		}},
+		help:   "Warnings of codex that did not fail the run: netwatchd_agent_warnings_total without its agent label.",
+		global: warnings()},
+	{name: "netwatchd_agent_budget_remaining_runs", kind: gauge, labels: []string{"service"},
+		help: "Runs of the agent left in today's budget.", global: budgets},
 	{name: "netwatchd_codex_budget_remaining_runs", kind: gauge, labels: []string{"service"},
-		help: "Runs of the agent left in today's budget.",
-		global: func(sc *scrape, out *samples) {
-			sc.eachService(func(s *watch.ServiceStatus) {
-				if s.Budget != nil {
-					out.add(labelPairs("service", s.Service), float64(*s.Budget))
-				}
-			})
-		}},
+		help: "The older name of netwatchd_agent_budget_remaining_runs.", global: budgets},
 	{name: "netwatchd_last_scrape_timestamp_seconds", kind: gauge, help: "When the previous scrape ended.",
 		global: func(sc *scrape, out *samples) {
 			if sc.lastScrape != nil {
 				out.add(nil, unix(*sc.lastScrape))
 			}
 		}},
+}
+
+// agentName is the agent of all runs that report tokens and warnings: there is no other preset yet.
+const agentName = "codex"
+
+func tokens(labels ...string) func(*scrape, *samples) {
+	return func(sc *scrape, out *samples) {
+		out.add(labelPairs(append(labels, "type", "input")...), float64(sc.Tokens.Input))
+		out.add(labelPairs(append(labels, "type", "cached_input")...), float64(sc.Tokens.CachedInput))
+		out.add(labelPairs(append(labels, "type", "output")...), float64(sc.Tokens.Output))
+	}
+}
+
+func warnings(labels ...string) func(*scrape, *samples) {
+	return func(sc *scrape, out *samples) {
+		for warning, n := range sc.Warnings {
+			out.add(labelPairs(append(labels, "warning", warning)...), float64(n))
+		}
+	}
+}
+
+func budgets(sc *scrape, out *samples) {
+	sc.eachService(func(s *watch.ServiceStatus) {
+		if s.Budget != nil {
+			out.add(labelPairs("service", s.Service), float64(*s.Budget))
+		}
+	})
 }
 
 func phases(p *series, out *samples) {
