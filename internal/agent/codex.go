@@ -46,7 +46,7 @@ type Codex struct {
 	Expect   string
 	Env      []string // name=value, added to the part of our own environment that is passed to commands
 
-	// Wrapper is a command that runs the rest of its arguments, as [AgentSandbox] does. The run is then made inside, and the
+	// Wrapper is a command that runs the rest of its arguments, as [agentSandbox] does. The run is then made inside, and the
 	// wrapper itself has the user's CODEX_HOME, as the agent would. Make such a run only after one outside: a token that is due
 	// for renewal cannot be saved inside, and would be lost.
 	Wrapper []string
@@ -213,9 +213,9 @@ func (c Codex) authFile(usersHome string) string {
 // helpTimeout bounds questions that codex answers without a network, in 15 ms. A machine that needs ten seconds is swapping.
 const helpTimeout = 10 * time.Second
 
-// SignedIn asks the codex at path, as FindCodex returns it, whether a run of it would have credentials: CODEX_API_KEY, or a
+// signedInCodex asks the codex at path, as FindCodex returns it, whether a run of it would have credentials: CODEX_API_KEY, or a
 // sign-in in home (empty: the user's). It needs no network. Nil means that it would, or that codex did not answer clearly.
-func SignedIn(ctx context.Context, path, home string) error {
+func signedInCodex(ctx context.Context, path, home string) error {
 	var added []string
 	if home != "" {
 		added = append(added, "CODEX_HOME="+home)

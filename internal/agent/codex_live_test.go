@@ -375,7 +375,7 @@ func TestCodexLiveSandbox(t *testing.T) {
 		s := serve(t, responses.OK)
 		c := withKey(t, path, s.BaseURL())
 		c.Home = c.StateDir
-		c.Wrapper = AgentSandbox(version, SandboxSettings{})
+		c.Wrapper = agentSandbox(version, sandboxSettings{})
 		c.Wrapper[0] = native
 		if r := probetest.DoRun(t, execprobe.Run{Command: append(slices.Clone(c.Wrapper), "/bin/echo", "inside"), Expect: "inside",
 			Env: []string{"CODEX_HOME=" + c.StateDir}}, 30*time.Second); !r.OK() {
@@ -386,7 +386,7 @@ func TestCodexLiveSandbox(t *testing.T) {
 			t.Errorf("got %v %q with %v after %d requests", r.Class, r.Why, r.Warnings, len(s.Requests()))
 		}
 
-		c.Wrapper = AgentSandbox(version, SandboxSettings{Network: true})
+		c.Wrapper = agentSandbox(version, sandboxSettings{Network: true})
 		if c.Wrapper[0] == "codex" {
 			c.Wrapper[0] = native
 		}

@@ -15,11 +15,11 @@ import (
 	"netwatchd/internal/probe"
 )
 
-// configuredCodex returns the settings of the first codex probe in the configuration, if there is one.
+// configuredCodex returns the settings of the first run of an agent in the configuration, if there is one.
 func (e *examination) configuredCodex() (config.Codex, bool) {
 	for _, s := range e.Config.Services {
 		for _, p := range s.Probes {
-			if p.Preset == "codex" {
+			if agent.Named(p.Preset) != nil {
 				return p.Codex, true
 			}
 		}
@@ -34,27 +34,28 @@ func (e *examination) codex(ctx context.Context) []Finding {
 	if !wanted {
 		return one(check, Note, "not configured")
 	}
-	found, err := agent.FindCodex(codex.Path)
+	a := agent.Named("codex")
+	found, err := a.Find(codex.Path)
 	if err != nil {
 		outcome := Fault
 		if e.Config.Assumed {
 			outcome = Advice // no configuration asks for it, and the network is monitored without it
 		}
 		return one(check, outcome, "not found on the PATH: agent runs and the agent's sandbox are not monitored",
-			run("npm install -g @openai/codex"))
+			run(a.Install))
 	}
-	version, err := agent.CodexVersion(ctx, found)
+	version, err := a.Version(ctx, found)
 	if err != nil {
-		return one(check, Fault, err.Error(), run("npm install -g @openai/codex"))
+		return one(check, Fault, err.Error(), run(a.Install))
 	}
 	all := one(check, OK, fmt.Sprintf("%s, %s", version, found))
-	endpoint := agent.Codex{Home: codex.Home, StateDir: e.Config.Storage.Path}.Endpoint(version)
+	endpoint := a.Endpoint(agent.Settings{Home: codex.Home, StateDir: e.Config.Storage.Path}, version)
 	all = append(all, e.endpoint(ctx, endpoint, codex)...)
 	if endpoint.Mode == agent.ProviderCredentials {
 		return append(all, newFinding("sign-in", OK, "not needed: the provider has its own credentials"))
 	}
-	if err := agent.SignedIn(ctx, found, codex.Home); err != nil {
-		return append(all, newFinding("sign-in", Fault, err.Error(), run("codex login")))
+	if err := a.SignedIn(ctx, found, codex.Home); err != nil {
+		return append(all, newFinding("sign-in", Fault, err.Error(), run(a.SignIn)))
 	}
 	return append(all, newFinding("sign-in", OK, "this user is signed in"))
 }

@@ -34,7 +34,7 @@ func (p *Plan) Agents() []Agent {
 			spec := a.Host.Spec
 			spec.Vantage = probe.FromSandbox
 			a.Want = s.Sandbox.Want
-			a.Inside = &probe.Probe{Spec: spec, Prober: wrappedRun{wrapperOf(p.config, s), execProber(p.config, run)}}
+			a.Inside = &probe.Probe{Spec: spec, Prober: wrappedRun{wrapperOf(p.config, s), p.config, run}}
 		}
 		all = append(all, a)
 	}
@@ -44,7 +44,8 @@ func (p *Plan) Agents() []Agent {
 // wrappedRun runs the agent in its sandbox.
 type wrappedRun struct {
 	wrapper
-	run probe.Prober
+	config *config.Config
+	run    config.Probe
 }
 
 func (w wrappedRun) Probe(ctx context.Context) (probe.Facts, error) {
@@ -52,15 +53,9 @@ func (w wrappedRun) Probe(ctx context.Context) (probe.Facts, error) {
 	if err != nil {
 		return probe.Facts{Phase: probe.Executing}, err
 	}
-	switch run := w.run.(type) {
-	case *agent.Codex:
-		inside := *run
-		inside.Wrapper = wrap
-		return inside.Probe(ctx)
-	case *execprobe.Run:
-		inside := *run
-		inside.Command = slices.Concat(wrap, run.Command)
-		return inside.Probe(ctx)
+	if a := agent.Named(w.run.Preset); a != nil {
+		return a.Run(settings(w.config, w.run), wrap).Probe(ctx)
 	}
-	return w.run.Probe(ctx)
+	inside := execprobe.Run{Command: slices.Concat(wrap, w.run.Command), Expect: w.run.Expect.Output}
+	return inside.Probe(ctx)
 }

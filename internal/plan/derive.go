@@ -26,7 +26,7 @@ func Derive(c *config.Config) (*config.Config, []string) {
 	}
 	for i := range derived.Services {
 		s := &derived.Services[i]
-		run, ok := codexProbe(c.Services[i])
+		run, ok := agentProbe(c.Services[i])
 		if !ok || run.Codex.BaseURL != "" { // an address that someone configured wins
 			continue
 		}
@@ -34,7 +34,7 @@ func Derive(c *config.Config) (*config.Config, []string) {
 		s.Derived = describeEndpoint(e)
 		notes = append(notes, e.Notes...)
 		if c.Assumed {
-			*s = pointAt(*s, e)
+			*s = pointAt(*s, e, agent.Named(run.Preset).ProbePath)
 		}
 	}
 	return derived, notes
@@ -42,11 +42,12 @@ func Derive(c *config.Config) (*config.Config, []string) {
 
 // endpoint returns the endpoint of the agent that run starts.
 func endpoint(c *config.Config, run config.Probe) agent.Endpoint {
+	a := agent.Named(run.Preset)
 	var version agent.Version
-	if path, err := agent.FindCodex(run.Codex.Path); err == nil {
-		version, _ = agent.CodexVersion(context.Background(), path) // unknown: taken as the newest
+	if path, err := a.Find(run.Codex.Path); err == nil {
+		version, _ = a.Version(context.Background(), path) // unknown: taken as the newest
 	}
-	return agent.Codex{Home: run.Codex.Home, StateDir: c.Storage.Path}.Endpoint(version)
+	return a.Endpoint(settings(c, run), version)
 }
 
 // describeEndpoint returns one line per fact, without secrets.
@@ -68,11 +69,11 @@ func describeEndpoint(e agent.Endpoint) string {
 }
 
 // pointAt returns s with its probes pointed at e. If the address is not known, only the run remains.
-func pointAt(s config.Service, e agent.Endpoint) config.Service {
+func pointAt(s config.Service, e agent.Endpoint, path string) config.Service {
 	probes := s.Probes
 	s.Probes = nil
 	for _, p := range probes {
-		if p.Kind != probe.KindExec && !pointProbeAt(&p, e) {
+		if p.Kind != probe.KindExec && !pointProbeAt(&p, e, path) {
 			continue
 		}
 		s.Probes = append(s.Probes, p)
@@ -80,7 +81,7 @@ func pointAt(s config.Service, e agent.Endpoint) config.Service {
 	return s
 }
 
-func pointProbeAt(p *config.Probe, e agent.Endpoint) bool {
+func pointProbeAt(p *config.Probe, e agent.Endpoint, path string) bool {
 	if e.BaseURL == nil {
 		return false
 	}
@@ -89,7 +90,7 @@ func pointProbeAt(p *config.Probe, e agent.Endpoint) bool {
 		p.Target = name
 		return needsDNS(name)
 	}
-	target := e.BaseURL.JoinPath("responses")
+	target := e.BaseURL.JoinPath(path)
 	if p.Kind == probe.KindStream {
 		target.Scheme = map[string]string{"http": "ws", "https": "wss"}[target.Scheme]
 	}

@@ -71,45 +71,46 @@ func (p *Plan) Watches(k ledger.Key) bool {
 // Keep returns how long history is kept.
 func (p *Plan) Keep() time.Duration { return p.config.Storage.Keep }
 
+// agent returns the first service that runs an agent, and that run.
+func (p *Plan) agent() (s config.Service, run config.Probe, ok bool) {
+	for _, s := range p.config.Services {
+		if run, ok := agentProbe(s); ok {
+			return s, run, true
+		}
+	}
+	return config.Service{}, config.Probe{}, false
+}
+
 // Agent returns the options for a snapshot of the configured agent.
 func (p *Plan) Agent() snapshot.Options {
-	for _, s := range p.config.Services {
-		for _, c := range s.Probes {
-			if c.Preset == "codex" {
-				o := snapshot.Options{Agent: true, Path: c.Codex.Path, Home: c.Codex.Home, State: p.config.Storage.Path}
-				if s.Sandbox != nil {
-					o.Sandbox = wrapperOf(p.config, s).inside
-				}
-				return o
-			}
-		}
+	s, run, ok := p.agent()
+	if !ok {
+		return snapshot.Options{}
 	}
-	return snapshot.Options{}
+	o := snapshot.Options{Agent: true, Path: run.Codex.Path, Home: run.Codex.Home, State: p.config.Storage.Path}
+	if s.Sandbox != nil {
+		o.Sandbox = wrapperOf(p.config, s).inside
+	}
+	return o
 }
 
-// Codex describes the codex that the configuration runs. It is zero if none is configured or found.
+// Codex describes the agent that the configuration runs. It is zero if none is configured or found.
 func (p *Plan) Codex(ctx context.Context) metrics.Codex {
-	for _, s := range p.config.Services {
-		for _, c := range s.Probes {
-			if c.Preset == "codex" {
-				return installed(ctx, c.Codex.Path, s.Sandbox)
-			}
-		}
+	s, run, ok := p.agent()
+	if !ok {
+		return metrics.Codex{}
 	}
-	return metrics.Codex{}
-}
-
-func installed(ctx context.Context, path string, sandbox *config.Sandbox) metrics.Codex {
-	found, err := agent.FindCodex(path)
+	a := agent.Named(run.Preset)
+	found, err := a.Find(run.Codex.Path)
 	if err != nil {
 		return metrics.Codex{}
 	}
 	codex := metrics.Codex{Path: found, Version: "unknown", SandboxMode: "none"}
-	if version, err := agent.CodexVersion(ctx, found); err == nil {
+	if version, err := a.Version(ctx, found); err == nil {
 		codex.Version = version.String()
 	}
-	if sandbox != nil {
-		codex.SandboxMode = sandbox.Want.String()
+	if s.Sandbox != nil {
+		codex.SandboxMode = s.Sandbox.Want.String()
 	}
 	return codex
 }

@@ -65,10 +65,15 @@ func tokens(headers []config.Header) []httpprobe.HeaderToken {
 }
 
 func execProber(c *config.Config, p config.Probe) probe.Prober {
-	if p.Preset == "" {
-		return &execprobe.Run{Command: p.Command, Expect: p.Expect.Output}
+	if a := agent.Named(p.Preset); a != nil {
+		return a.Run(settings(c, p), nil)
 	}
-	return &agent.Codex{
+	return &execprobe.Run{Command: p.Command, Expect: p.Expect.Output}
+}
+
+// settings returns how p runs its agent.
+func settings(c *config.Config, p config.Probe) agent.Settings {
+	return agent.Settings{
 		Path: p.Codex.Path, Home: p.Codex.Home, StateDir: c.Storage.Path,
 		Model: p.Codex.Model, Provider: p.Codex.Provider, BaseURL: p.Codex.BaseURL,
 		Prompt: p.Prompt, Expect: p.Expect.Output,

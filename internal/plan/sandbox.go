@@ -40,32 +40,33 @@ func sandboxProbes(c *config.Config, s config.Service) *watch.SandboxProbes {
 
 // A wrapper starts a service's sandbox.
 type wrapper struct {
-	configured []string // sandbox.command; empty: the sandbox command of the installed codex
-	codex      string   // path of the executable; empty: found on the PATH
-	home       string   // the user's CODEX_HOME; empty: codex's default
-	state      string   // netwatchd's storage directory
+	configured []string     // sandbox.command; empty: the sandbox command of the installed agent
+	agent      *agent.Agent // whose sandbox it is
+	path       string       // the agent's executable; empty: the installed one
+	home       string       // the directory with the agent's files; empty: the agent's default
+	state      string       // netwatchd's storage directory
 }
 
 func wrapperOf(c *config.Config, s config.Service) wrapper {
-	w := wrapper{configured: s.Sandbox.Command, state: c.Storage.Path}
-	if p, ok := codexProbe(s); ok {
-		w.codex, w.home = p.Codex.Path, p.Codex.Home
+	w := wrapper{configured: s.Sandbox.Command, agent: agent.Named("codex"), state: c.Storage.Path}
+	if p, ok := agentProbe(s); ok {
+		w.agent, w.path, w.home = agent.Named(p.Preset), p.Codex.Path, p.Codex.Home
 	}
 	return w
 }
 
-// env makes codex set up the sandbox as the user has configured it: with the user's CODEX_HOME, not with the separate
-// one in which netwatchd runs the agent.
+// env makes the agent set up the sandbox as the user has configured it: with the user's files, not with the separate ones
+// with which netwatchd runs the agent.
 func (w wrapper) env() []string {
 	if w.home == "" {
 		return nil
 	}
-	return []string{"CODEX_HOME=" + w.home}
+	return []string{w.agent.HomeVariable + "=" + w.home}
 }
 
-// codexProbe returns the service's exec probe with preset codex. It reports false if there is none.
-func codexProbe(s config.Service) (config.Probe, bool) {
-	i := slices.IndexFunc(s.Probes, func(p config.Probe) bool { return p.Preset == "codex" })
+// agentProbe returns the service's exec probe that runs a known agent. It reports false if there is none.
+func agentProbe(s config.Service) (config.Probe, bool) {
+	i := slices.IndexFunc(s.Probes, func(p config.Probe) bool { return agent.Named(p.Preset) != nil })
 	if i < 0 {
 		return config.Probe{}, false
 	}
@@ -73,24 +74,24 @@ func codexProbe(s config.Service) (config.Probe, bool) {
 }
 
 // command returns the start of a command line that runs the rest of it in the sandbox. It is computed for every start:
-// codex may be upgraded while netwatchd runs, and its sandbox command has changed between versions.
+// the agent may be upgraded while netwatchd runs, and its sandbox command has changed between versions.
 func (w wrapper) command(ctx context.Context) ([]string, error) {
-	if len(w.configured) > 0 && w.configured[0] != "codex" {
+	if len(w.configured) > 0 && w.configured[0] != w.agent.Name {
 		return w.configured, nil
 	}
-	path, err := agent.FindCodex(w.codex)
+	path, err := w.agent.Find(w.path)
 	if err != nil {
 		return nil, err
 	}
 	command := w.configured
 	if len(command) == 0 {
-		version, err := agent.CodexVersion(ctx, path)
+		version, err := w.agent.Version(ctx, path)
 		if err != nil {
 			return nil, err
 		}
-		command = agent.AgentSandbox(version, agent.ReadSandboxSettings(w.home))
+		command = w.agent.Sandbox(version, w.home)
 	}
-	if command[0] == "codex" {
+	if command[0] == w.agent.Name {
 		command = slices.Concat([]string{path}, command[1:])
 	}
 	return command, nil

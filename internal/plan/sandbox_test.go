@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"netwatchd/internal/agent"
 	"netwatchd/internal/config"
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/ledger"
@@ -137,7 +138,7 @@ func TestSandboxCommand(t *testing.T) {
 		{"", []string{"env"}, []string{"env"}},
 	} {
 		path := fakeCodex(t, test.version)
-		got, err := wrapper{configured: test.configured}.command(context.Background())
+		got, err := wrapper{configured: test.configured, agent: agent.Named("codex")}.command(context.Background())
 		for i := range test.want {
 			if test.want[i] == "CODEX" {
 				test.want[i] = path

@@ -1,0 +1,69 @@
+package agent
+
+import (
+	"context"
+
+	"netwatchd/internal/probe"
+)
+
+// Agent is what is known of one coding agent. How a run is judged (its rule of success, its failures, tokens and warnings) is
+// part of the prober that Run returns. A field is added when code uses it.
+type Agent struct {
+	Name string // the preset in the configuration, and the agent label of metrics
+
+	// Find returns the executable at path; empty: the installed one. Version and SignedIn ask that executable.
+	Find     func(path string) (string, error)
+	Version  func(ctx context.Context, executable string) (Version, error)
+	SignedIn func(ctx context.Context, executable, home string) error
+
+	// Endpoint returns where a run with these settings sends its requests. ProbePath is what probes request below its base URL.
+	Endpoint  func(Settings, Version) Endpoint
+	ProbePath string
+
+	// Run returns the prober that makes one run; a wrapper is a command that runs the rest of its arguments.
+	Run func(s Settings, wrapper []string) probe.Prober
+	// Sandbox returns the command that runs its arguments as the agent runs its own commands, with the settings in home. If it
+	// begins with Name, that is the executable.
+	Sandbox func(v Version, home string) []string
+	// HomeVariable names the directory with the agent's files, for a sandbox that is started with other files than the user's.
+	HomeVariable string
+
+	Install, SignIn string // commands for advice
+}
+
+// Settings are how an agent is run. Empty values are the agent's own.
+type Settings struct {
+	Path, Home, StateDir, Model, Provider, BaseURL, Prompt, Expect string
+}
+
+// Named returns the agent of a preset, or nil.
+func Named(preset string) *Agent {
+	for i := range agents {
+		if agents[i].Name == preset {
+			return &agents[i]
+		}
+	}
+	return nil
+}
+
+var agents = []Agent{{
+	Name:     "codex",
+	Find:     FindCodex,
+	Version:  CodexVersion,
+	SignedIn: signedInCodex,
+	Endpoint: func(s Settings, v Version) Endpoint { return codexWith(s).Endpoint(v) }, ProbePath: "responses",
+	Run: func(s Settings, wrapper []string) probe.Prober {
+		c := codexWith(s)
+		c.Wrapper = wrapper
+		return &c
+	},
+	Sandbox:      func(v Version, home string) []string { return agentSandbox(v, readSandboxSettings(home)) },
+	HomeVariable: "CODEX_HOME",
+	Install:      "npm install -g @openai/codex",
+	SignIn:       "codex login",
+}}
+
+func codexWith(s Settings) Codex {
+	return Codex{Path: s.Path, Home: s.Home, StateDir: s.StateDir, Model: s.Model, Provider: s.Provider, BaseURL: s.BaseURL,
+		Prompt: s.Prompt, Expect: s.Expect}
+}
