@@ -6,8 +6,8 @@ import (
 	"netwatchd/internal/probe"
 )
 
-// Agent is what is known of one coding agent. How a run is judged (its rule of success, its failures, tokens and warnings) is
-// part of the prober that Run returns. A field is added when code uses it.
+// Agent is what is known of one coding agent. How a run is judged (its rule of success, its failures, tokens and
+// warnings) is part of the prober that Run returns. A field is added when code uses it.
 type Agent struct {
 	Name string // the preset in the configuration, and the agent label of metrics
 
@@ -16,16 +16,18 @@ type Agent struct {
 	Version  func(ctx context.Context, executable string) (Version, error)
 	SignedIn func(ctx context.Context, executable, home string) error
 
-	// Endpoint returns where a run with these settings sends its requests. ProbePath is what probes request below its base URL.
+	// Endpoint returns where a run with these settings sends its requests. ProbePath is what probes request below its
+	// base URL.
 	Endpoint  func(Settings, Version) Endpoint
 	ProbePath string
 
 	// Run returns the prober that makes one run; a wrapper is a command that runs the rest of its arguments.
 	Run func(s Settings, wrapper []string) probe.Prober
-	// Sandbox returns the command that runs its arguments as the agent runs its own commands, with the settings in home. If it
-	// begins with Name, that is the executable.
+	// Sandbox returns the command that runs its arguments as the agent runs its own commands, with the settings in
+	// home. If it begins with Name, that is the executable.
 	Sandbox func(v Version, home string) []string
-	// HomeVariable names the directory with the agent's files, for a sandbox that is started with other files than the user's.
+	// HomeVariable names the directory with the agent's files, for a sandbox that is started with other files than the
+	// user's.
 	HomeVariable string
 
 	Install, SignIn string // commands for advice
@@ -64,6 +66,8 @@ var agents = []Agent{{
 }}
 
 func codexWith(s Settings) Codex {
-	return Codex{Path: s.Path, Home: s.Home, StateDir: s.StateDir, Model: s.Model, Provider: s.Provider, BaseURL: s.BaseURL,
-		Prompt: s.Prompt, Expect: s.Expect}
+	return Codex{
+		Path: s.Path, Home: s.Home, StateDir: s.StateDir,
+		Model: s.Model, Provider: s.Provider, BaseURL: s.BaseURL, Prompt: s.Prompt, Expect: s.Expect,
+	}
 }

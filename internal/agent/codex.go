@@ -27,14 +27,14 @@ const (
 
 // Codex is a prober that has the agent answer one short prompt. It costs tokens.
 //
-// Success is exit code 0, a completed turn, and the expected text in the agent's message. The run cannot change the user's
-// files: it has its own CODEX_HOME, without the user's plugins and history, an empty working directory, a read-only sandbox
-// and no tools. It does not retry. Provider, address, model and sign-in are the user's. auth.json is a symbolic link to the
-// user's, because a copy becomes invalid when either side renews the token.
+// Success is exit code 0, a completed turn, and the expected text in the agent's message. The run cannot change the
+// user's files: it has its own CODEX_HOME, without the user's plugins and history, an empty working directory, a
+// read-only sandbox and no tools. It does not retry. Provider, address, model and sign-in are the user's. auth.json is
+// a symbolic link to the user's, because a copy becomes invalid when either side renews the token.
 //
-// If codex or the service refuses our own provider entry (a configuration error, a rejected model, an unexpected status), the
-// run is repeated once with the user's own provider. A run that was refused has cost no tokens. If the account is refused, the
-// run is not repeated.
+// If codex or the service refuses our own provider entry (a configuration error, a rejected model, an unexpected
+// status), the run is repeated once with the user's own provider. A run that was refused has cost no tokens. If the
+// account is refused, the run is not repeated.
 type Codex struct {
 	Path     string // the executable; empty: codex on the PATH
 	Home     string // the user's CODEX_HOME; empty: $CODEX_HOME, then ~/.codex
@@ -46,14 +46,14 @@ type Codex struct {
 	Expect   string
 	Env      []string // name=value, added to the part of our own environment that is passed to commands
 
-	// Wrapper is a command that runs the rest of its arguments, as [agentSandbox] does. The run is then made inside, and the
-	// wrapper itself has the user's CODEX_HOME, as the agent would. Make such a run only after one outside: a token that is due
-	// for renewal cannot be saved inside, and would be lost.
+	// Wrapper is a command that runs the rest of its arguments, as [agentSandbox] does. The run is then made inside,
+	// and the wrapper itself has the user's CODEX_HOME, as the agent would. Make such a run only after one outside: a
+	// token that is due for renewal cannot be saved inside, and would be lost.
 	Wrapper []string
 }
 
-// Probe makes one run, within the deadline of ctx. Set one: codex does not end by itself when a server accepts its request and
-// sends nothing, and since 0.155 some versions retry for ever (measured; 60 s covers every bounded case).
+// Probe makes one run, within the deadline of ctx. Set one: codex does not end by itself when a server accepts its
+// request and sends nothing, and since 0.155 some versions retry for ever (measured; 60 s covers every bounded case).
 func (c Codex) Probe(ctx context.Context) (probe.Facts, error) {
 	facts, err := c.attempt(ctx)
 	ran := facts.Exit != nil
@@ -87,8 +87,8 @@ func (c Codex) attempt(ctx context.Context) (probe.Facts, error) {
 }
 
 // Command prepares a run and returns it, so that it can also be made elsewhere. It creates the directories, links the
-// sign-in, derives the endpoint, and asks codex whether anyone is signed in: `codex exec` itself does not say so. It sends
-// its request without a token and reports the refusal as a network fault.
+// sign-in, derives the endpoint, and asks codex whether anyone is signed in: `codex exec` itself does not say so. It
+// sends its request without a token and reports the refusal as a network fault.
 func (c Codex) Command(ctx context.Context) (argv, env []string, dir string, err error) {
 	path, err := FindCodex(c.Path)
 	if err != nil {
@@ -154,8 +154,9 @@ func (c Codex) directories() (home, dir string, err error) {
 	return home, dir, c.linkSignIn(home)
 }
 
-// linkSignIn makes auth.json in home a link to the user's. codex writes it in place when it renews the token. If it cannot
-// write, the new token is lost, the stored one is already used, and the user is signed out: then no run is made at all.
+// linkSignIn makes auth.json in home a link to the user's. codex writes it in place when it renews the token. If it
+// cannot write, the new token is lost, the stored one is already used, and the user is signed out: then no run is made
+// at all.
 func (c Codex) linkSignIn(home string) error {
 	users, err := c.usersHome()
 	if err != nil || users == home {
@@ -210,11 +211,13 @@ func (c Codex) authFile(usersHome string) string {
 	return filepath.Join(usersHome, "auth.json")
 }
 
-// helpTimeout bounds questions that codex answers without a network, in 15 ms. A machine that needs ten seconds is swapping.
+// helpTimeout bounds questions that codex answers without a network, in 15 ms. A machine that needs ten seconds is
+// swapping.
 const helpTimeout = 10 * time.Second
 
-// signedInCodex asks the codex at path, as FindCodex returns it, whether a run of it would have credentials: CODEX_API_KEY, or a
-// sign-in in home (empty: the user's). It needs no network. Nil means that it would, or that codex did not answer clearly.
+// signedInCodex asks the codex at path, as FindCodex returns it, whether a run of it would have credentials:
+// CODEX_API_KEY, or a sign-in in home (empty: the user's). It needs no network. Nil means that it would, or that codex
+// did not answer clearly.
 func signedInCodex(ctx context.Context, path, home string) error {
 	var added []string
 	if home != "" {
@@ -264,10 +267,11 @@ func readSignIn(e execprobe.ExitState) error {
 	return err
 }
 
-// cheapRunFlags keep a run from spending, leaving and doing more than it must. One command line fits every version: `-c
-// features.X=false` is accepted for features that a version does not have, --disable X is not (measured with 0.104.0 and
-// 0.169.0). A request of 0.169 shrinks from 55 to 45 KB with its default model and to 26 KB with gpt-5.5. Most of the rest is
-// the model's own instructions. The code mode stays on: the newest models have no other tools, and complain.
+// cheapRunFlags keep a run from spending, leaving and doing more than it must. One command line fits every version:
+// `-c features.X=false` is accepted for features that a version does not have, --disable X is not (measured with
+// 0.104.0 and 0.169.0). A request of 0.169 shrinks from 55 to 45 KB with its default model and to 26 KB with gpt-5.5.
+// Most of the rest is the model's own instructions. The code mode stays on: the newest models have no other tools, and
+// complain.
 var cheapRunFlags = append([]string{"exec", "--json", "--ephemeral", "--skip-git-repo-check", "-s", "read-only", "--color", "never"},
 	settings(
 		"features.unbounded_connection_retries=false", // on since 0.155

@@ -30,8 +30,8 @@ const (
 	ProviderCredentials Mode = "credentials of the provider"
 )
 
-// Endpoint is where an agent sends its requests, and which file or variable decided it. It holds no secret in its exported
-// fields.
+// Endpoint is where an agent sends its requests, and which file or variable decided it. It holds no secret in its
+// exported fields.
 type Endpoint struct {
 	BaseURL     *url.URL // without credentials and parameters; nil: not known
 	Source      string   // the file or variable that decided; empty: the default
@@ -107,8 +107,8 @@ type codexSetup struct {
 
 const codexSystem = "/etc/codex"
 
-// Endpoint returns where a codex of this version, run by this user, sends its requests. It reads files and the environment,
-// and sends nothing. Path, Provider and BaseURL do not matter.
+// Endpoint returns where a codex of this version, run by this user, sends its requests. It reads files and the
+// environment, and sends nothing. Path, Provider and BaseURL do not matter.
 func (c Codex) Endpoint(version Version) Endpoint {
 	setup := codexSetup{system: codexSystem, env: slices.Concat(os.Environ(), c.Env), version: version}
 	if home, err := c.usersHome(); err == nil {
@@ -118,8 +118,9 @@ func (c Codex) Endpoint(version Version) Endpoint {
 }
 
 // endpoint follows codex: the profile, then managed_config.toml, the user's config.toml and the system's decide the
-// provider. A provider of the user's has its own address. Codex's own has that of the sign-in's kind, unless a setting or
-// variable replaces it. All of this was measured with 0.104.0 and 0.169.0, by a proxy that logged what was requested.
+// provider. A provider of the user's has its own address. Codex's own has that of the sign-in's kind, unless a setting
+// or variable replaces it. All of this was measured with 0.104.0 and 0.169.0, by a proxy that logged what was
+// requested.
 func (s codexSetup) endpoint() Endpoint {
 	e := Endpoint{}
 	e.env = s.dotenv(&e)
@@ -225,8 +226,8 @@ func (s codexSetup) signIn(e *Endpoint) {
 	e.Source = short(s.auth)
 }
 
-// modeBase is the address that the sign-in's kind selects. Without a sign-in it is that of a ChatGPT sign-in: a sign-in may
-// be in a keyring, and most have that one.
+// modeBase is the address that the sign-in's kind selects. Without a sign-in it is that of a ChatGPT sign-in: a
+// sign-in may be in a keyring, and most have that one.
 func (e Endpoint) modeBase() string {
 	if e.Mode == APIKey {
 		return apiBaseURL
@@ -277,7 +278,8 @@ func (s codexSetup) userProvider(e *Endpoint, c configuration, source string) {
 	e.entry = entry
 	e.pass = namedVariables(entry)
 	if needsSignIn, _ := entry["requires_openai_auth"].(bool); !needsSignIn {
-		if base, _ := entry["base_url"].(string); base != "" { // without one it has the address, and so the sign-in, of codex's own
+		// Without an address it has that of codex's own provider, and so the sign-in.
+		if base, _ := entry["base_url"].(string); base != "" {
 			e.Mode = ProviderCredentials
 		}
 	}
@@ -323,7 +325,9 @@ func (s codexSetup) proxy(e *Endpoint) {
 		return
 	}
 	all := get("ALL_PROXY")
-	c := httpproxy.Config{HTTPProxy: cmp.Or(get("HTTP_PROXY"), all), HTTPSProxy: cmp.Or(get("HTTPS_PROXY"), all), NoProxy: get("NO_PROXY")}
+	c := httpproxy.Config{
+		HTTPProxy: cmp.Or(get("HTTP_PROXY"), all), HTTPSProxy: cmp.Or(get("HTTPS_PROXY"), all), NoProxy: get("NO_PROXY"),
+	}
 	for _, proxy := range []string{c.HTTPProxy, c.HTTPSProxy} {
 		if _, err := url.Parse(proxy); err != nil { // the error quotes the URL; httpproxy would ignore it
 			e.note(filepath.Join(s.home, ".env"), errors.New("sets a proxy that is not a URL"))
@@ -344,12 +348,14 @@ type layer struct {
 	keys   map[string]any
 }
 
-// configuration reads the files: managed_config.toml wins over the user's config.toml, that one over the system's, and a
-// profile over all of them.
+// configuration reads the files: managed_config.toml wins over the user's config.toml, that one over the system's, and
+// a profile over all of them.
 func (s codexSetup) configuration(e *Endpoint) configuration {
 	var c configuration
 	for _, path := range []string{
-		filepath.Join(s.system, "managed_config.toml"), filepath.Join(s.home, "config.toml"), filepath.Join(s.system, "config.toml"),
+		filepath.Join(s.system, "managed_config.toml"),
+		filepath.Join(s.home, "config.toml"),
+		filepath.Join(s.system, "config.toml"),
 	} {
 		if !filepath.IsAbs(path) {
 			continue // no home
@@ -369,8 +375,8 @@ func (s codexSetup) configuration(e *Endpoint) configuration {
 		return c
 	}
 	if s.since(refusesProfile) {
-		e.Notes = append(e.Notes, fmt.Sprintf("%s: codex no longer accepts profile = %q: remove it, and start codex with --profile",
-			source, redact.String(name)))
+		e.Notes = append(e.Notes, fmt.Sprintf(
+			"%s: codex no longer accepts profile = %q: remove it, and start codex with --profile", source, redact.String(name)))
 		return c
 	}
 	table, source := c.get("profiles", name)

@@ -20,8 +20,8 @@ const (
 	selectsMineTOML = "model_provider = 'mine'\n" + mineTOML
 )
 
-// A codexForm is one form of a user's files and environment, and what must follow from it. Each was tried with the real
-// codex: TestCodexLiveEndpoint does it again.
+// A codexForm is one form of a user's files and environment, and what must follow from it. Each was tried with the
+// real codex: TestCodexLiveEndpoint does it again.
 type codexForm struct {
 	files   map[string]string // below the CODEX_HOME, or below /etc/codex if the name begins with etc/
 	env     []string
@@ -238,7 +238,7 @@ func TestEndpointOfBadFiles(t *testing.T) {
 
 func TestFileOfAnotherUser(t *testing.T) {
 	if os.Geteuid() == 0 {
-		// root may read it: what it would be told is tested by the words alone.
+		// root may read every file, so only the message is tested
 		path := filepath.Join(t.TempDir(), "auth.json")
 		if err := os.WriteFile(path, nil, 0o600); err != nil {
 			t.Fatal(err)

@@ -112,8 +112,8 @@ func (e *everywhere) sawTurn() bool {
 	return false
 }
 
-// TestCodexLiveEndpoint runs the real codex on every form of a user's files and environment: what is derived must be where
-// it sends its request, and where a run of ours sends it. A run of ours must not send a key anywhere else.
+// TestCodexLiveEndpoint runs the real codex on every form of a user's files and environment: what is derived must be
+// where it sends its request, and where a run of ours sends it. A run of ours must not send a key anywhere else.
 func TestCodexLiveEndpoint(t *testing.T) {
 	eachCodex(t, func(t *testing.T, path string) {
 		path, err := FindCodex(path)

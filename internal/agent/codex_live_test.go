@@ -27,7 +27,7 @@ import (
 // The versions whose behaviour is known: the one of the incident that started this project, and the newest.
 var liveVersions = []string{"0.104.0", "0.169.0"}
 
-// eachCodex runs a test with every installed codex, at once.
+// eachCodex runs a test with every installed codex, in parallel.
 func eachCodex(t *testing.T, test func(t *testing.T, path string)) {
 	t.Helper()
 	t.Parallel()
@@ -39,8 +39,8 @@ func eachCodex(t *testing.T, test func(t *testing.T, path string)) {
 	}
 }
 
-// installedCodex finds npm's launcher of that version: in the directories of NETWATCHD_TEST_CODEX_DIRS, which are named
-// by version, or where `make codex` installs it.
+// installedCodex finds npm's launcher of that version: in the directories of NETWATCHD_TEST_CODEX_DIRS, which are
+// named by version, or where `make codex` installs it.
 func installedCodex(t *testing.T, version string) string {
 	t.Helper()
 	dirs := filepath.SplitList(os.Getenv("NETWATCHD_TEST_CODEX_DIRS"))
@@ -75,7 +75,7 @@ func serve(t *testing.T, b responses.Behaviour) *responses.Server {
 	return s
 }
 
-// withKey is a run with an API key and no sign-in of anyone's.
+// withKey returns a run with an API key and no sign-in.
 func withKey(t *testing.T, path, baseURL string) Codex {
 	t.Helper()
 	state := stateDir(t)
@@ -112,7 +112,7 @@ func TestCodexLive(t *testing.T) {
 	if len(tests) != int(responses.BehaviourCount) {
 		t.Errorf("%d of %d behaviours are tried", len(tests), responses.BehaviourCount)
 	}
-	// Most of them wait: all but a few at a time would hold up the package, all at once the machine.
+	// Most of them wait. One after the other they would take too long, all together they would slow the machine down.
 	atOnce := make(chan struct{}, 6)
 	eachCodex(t, func(t *testing.T, path string) {
 		servers, results := make(map[responses.Behaviour]*responses.Server), make([]probe.Result, responses.BehaviourCount)
@@ -159,7 +159,7 @@ func TestCodexLiveSuccess(t *testing.T) {
 		if len(turns) != 1 || turns[0].Header.Get("Authorization") != "Bearer sk-test" {
 			t.Fatalf("got %d turns, want one with the key", len(turns))
 		}
-		// What the frugal flags are for: 19 and 55 KB without them (measured).
+		// Without the cheap flags: 19 and 55 KB (measured).
 		limit := map[string]int{"0.104.0": 18_000, "0.169.0": 47_000}[filepath.Base(t.Name())]
 		if size := len(turns[0].Body); size > limit {
 			t.Errorf("the request has %d bytes, want %d at most", size, limit)
@@ -208,8 +208,8 @@ func TestCodexLiveTLS(t *testing.T) {
 	})
 }
 
-// signedInUser is a run with a ChatGPT sign-in, which lies in the user's CODEX_HOME. A model is named, since 0.104 asks
-// chatgpt.com for the list of them three times otherwise, whatever the provider, and once with.
+// signedInUser returns a run with a ChatGPT sign-in in the user's CODEX_HOME. It names a model: without one, 0.104
+// requests the list of models from chatgpt.com three times instead of once, whatever the provider.
 func signedInUser(t *testing.T, path string, s *responses.Server) Codex {
 	t.Helper()
 	state := stateDir(t)
@@ -224,7 +224,7 @@ func signedInUser(t *testing.T, path string, s *responses.Server) Codex {
 		Env: []string{"CODEX_REFRESH_TOKEN_URL_OVERRIDE=" + s.RenewalURL()}}
 }
 
-// refreshToken is the one stored in the user's CODEX_HOME; ours must be a link to it.
+// refreshToken returns the one stored in the user's CODEX_HOME; ours must be a link to it.
 func refreshToken(t *testing.T, c Codex) string {
 	t.Helper()
 	target, err := os.Readlink(filepath.Join(c.StateDir, "codex-home", "auth.json"))
@@ -338,7 +338,7 @@ func TestCodexLiveForeignHome(t *testing.T) {
 	})
 }
 
-// TestCodexReadOnlySignIn: a sign-in that cannot be written is not put at risk.
+// TestCodexReadOnlySignIn: no run is made with a sign-in that cannot be renewed.
 func TestCodexReadOnlySignIn(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("needs root: a read-only mount")
@@ -360,7 +360,7 @@ func TestCodexReadOnlySignIn(t *testing.T) {
 	})
 }
 
-// TestCodexLiveSandbox is the incident: codex inside codex's sandbox, the service well.
+// TestCodexLiveSandbox is the incident: codex inside codex's sandbox, and a healthy service.
 func TestCodexLiveSandbox(t *testing.T) {
 	want := map[string]probe.Class{"0.104.0": probe.ExecNetwork, "0.169.0": probe.ExecHomeUnwritable}
 	eachCodex(t, func(t *testing.T, path string) {
@@ -396,7 +396,7 @@ func TestCodexLiveSandbox(t *testing.T) {
 	})
 }
 
-// TestCodexLiveFallback: where our provider entry is refused, codex's own is tried.
+// TestCodexLiveFallback: if our provider entry is refused, codex's own is used.
 func TestCodexLiveFallback(t *testing.T) {
 	eachCodex(t, func(t *testing.T, path string) {
 		s := serve(t, responses.OK)
@@ -424,16 +424,16 @@ func TestCodexLiveLeavesNothing(t *testing.T) {
 			files, bytes = append(files, n), append(bytes, size)
 		}
 		t.Logf("files %v, bytes %v", files, bytes)
-		// The first run makes what is made once, and clearing up lags behind by a run: so the fullest of three runs is
-		// held against the emptiest of the next three.
+		// The first run creates what is created once, and each run removes what the one before left. So the largest of
+		// three runs is compared with the smallest of the next three.
 		if slices.Min(files[4:]) > slices.Max(files[1:4]) || slices.Min(bytes[4:]) > slices.Max(bytes[1:4])+64<<10 {
 			t.Errorf("every run leaves something: files %v, bytes %v", files, bytes)
 		}
 	})
 }
 
-// usage is how much is in dir, without SQLite's working files: there are two for a database at most, and whether they
-// are cleared up when codex ends is a matter of luck.
+// usage returns how much is in dir, without SQLite's working files: there are at most two per database, and whether
+// codex removes them when it ends varies.
 func usage(t *testing.T, dir string) (files int, bytes int64) {
 	t.Helper()
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
@@ -452,7 +452,7 @@ func usage(t *testing.T, dir string) (files int, bytes int64) {
 	return files, bytes
 }
 
-// TestCodexLiveIsGoneAtItsDeadline holds for npm's launcher, too, which is run here behind a shell.
+// TestCodexLiveIsGoneAtItsDeadline runs npm's launcher behind a shell: it must end, too.
 func TestCodexLiveIsGoneAtItsDeadline(t *testing.T) {
 	eachCodex(t, func(t *testing.T, path string) {
 		for name, wrapper := range map[string][]string{"native": nil, "behind a shell": {"/bin/sh", "-c", `"$@"; :`, "sh"}} {
@@ -499,7 +499,7 @@ func TestFindCodexLive(t *testing.T) {
 	})
 }
 
-// refuseOnce tells the first turn that there is nothing at that address, and lets the others pass.
+// refuseOnce answers the first turn with 404 and passes the others on.
 type refuseOnce struct {
 	*responses.Server
 	refused atomic.Bool

@@ -12,15 +12,16 @@ import (
 	"time"
 )
 
-// builtinProvider as Codex.Provider is the user's own provider with its retries. One run may then send thirty requests where
-// one would do.
+// builtinProvider as Codex.Provider is the user's own provider with its retries. One run may then send thirty requests
+// where one would do.
 const builtinProvider = "builtin"
 
 // provider returns how a run reaches the service: flags, and additions to its environment.
 //
-// The retries of codex's own provider cannot be turned off (codex refuses to have it redefined), so ours is another entry
-// with the same address and, by requires_openai_auth, the same credentials. A provider of the user's is copied with its
-// credentials. If the address cannot be known, codex selects it: a key goes nowhere but where codex would send it.
+// The retries of codex's own provider cannot be turned off (codex refuses to have it redefined), so ours is another
+// entry with the same address and, by requires_openai_auth, the same credentials. A provider of the user's is copied
+// with its credentials. If the address cannot be known, codex selects it: a key goes nowhere but where codex would
+// send it.
 func (c Codex) provider(e Endpoint) (flags, env []string) {
 	env = e.environment()
 	if c.BaseURL != "" {
@@ -60,15 +61,16 @@ func (c Codex) provider(e Endpoint) (flags, env []string) {
 
 // probeEntry is what our provider entry changes: one request, answered or not.
 var probeEntry = map[string]any{
-	"wire_api":               "responses",
-	"request_max_retries":    int64(0),
-	"stream_max_retries":     int64(0),
-	"stream_idle_timeout_ms": int64(15_000), // the default of 300 s outlasts every deadline; a short answer never pauses for 15 s
+	"wire_api":            "responses",
+	"request_max_retries": int64(0),
+	"stream_max_retries":  int64(0),
+	// The default of 300 s outlasts every deadline. A short answer never pauses for 15 s.
+	"stream_idle_timeout_ms": int64(15_000),
 	"supports_websockets":    false,
 }
 
-// environment returns what the user's codex reads from its .env, and the variables that its provider names. Our environment
-// is not passed on to commands as a whole.
+// environment returns what the user's codex reads from its .env, and the variables that its provider names. Our
+// environment is not passed on to commands as a whole.
 func (e Endpoint) environment() []string {
 	var env []string
 	for _, name := range e.pass {
@@ -79,8 +81,8 @@ func (e Endpoint) environment() []string {
 	return append(env, e.env...)
 }
 
-// withoutSecrets returns a provider's table with its headers and its token moved into variables: everyone on the host can
-// read a command line.
+// withoutSecrets returns a provider's table with its headers and its token moved into variables: everyone on the host
+// can read a command line.
 func withoutSecrets(table map[string]any) (entry map[string]any, env []string) {
 	entry = maps.Clone(table)
 	variable := func(value string) string {

@@ -18,7 +18,7 @@ import (
 	"netwatchd/internal/probe/probetest"
 )
 
-// fakeCodex is an executable that answers what codex is asked before a run, and makes a run print the file "log".
+// fakeCodex writes an executable that answers the questions before a run, and prints the file "log" as a run.
 func fakeCodex(t *testing.T, path, log string) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -156,7 +156,7 @@ func TestCodexThatCannotRun(t *testing.T) {
 	}
 }
 
-// TestFindCodex lays npm's packages out in the ways npm and pnpm do.
+// TestFindCodex lays the packages out as npm and pnpm do.
 func TestFindCodex(t *testing.T) {
 	const platform = "@openai/codex-linux-x64/vendor/x86_64-unknown-linux-musl/"
 	const arm = "@openai/codex-linux-arm64/vendor/aarch64-unknown-linux-musl/"

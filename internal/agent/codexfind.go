@@ -16,10 +16,10 @@ import (
 	"netwatchd/internal/probe/execprobe"
 )
 
-// FindCodex returns the codex executable at path. If path is empty, it looks on the PATH and then where the package managers
-// of Node install programs, because a systemd service does not have a shell's PATH. If it finds npm's launcher, it returns
-// the native program behind it: the launcher needs node on the PATH, exits 0 on SIGTERM, and leaves the native program
-// running when it is killed (measured with 0.104.0 and 0.169.0).
+// FindCodex returns the codex executable at path. If path is empty, it looks on the PATH and then where the package
+// managers of Node install programs, because a systemd service does not have a shell's PATH. If it finds npm's
+// launcher, it returns the native program behind it: the launcher needs node on the PATH, exits 0 on SIGTERM, and
+// leaves the native program running when it is killed (measured with 0.104.0 and 0.169.0).
 func FindCodex(path string) (string, error) {
 	found, err := exec.LookPath(execprobe.FirstNonBlank(path, "codex"))
 	if err != nil && path == "" {
@@ -29,8 +29,9 @@ func FindCodex(path string) (string, error) {
 	}
 	switch {
 	case err != nil && path == "":
-		return "", probe.Failf(probe.ExecNotFound, "codex is not on the PATH, nor in a directory of npm, nvm, volta, bun, mise, pnpm "+
-			"or brew: install it with `npm install -g @openai/codex`, or set the probe's codex.path (PATH is %q)", os.Getenv("PATH"))
+		return "", probe.Failf(probe.ExecNotFound, "codex is not on the PATH, nor in a directory of npm, nvm, volta, bun, "+
+			"mise, pnpm or brew: install it with `npm install -g @openai/codex`, or set the probe's codex.path "+
+			"(PATH is %q)", os.Getenv("PATH"))
 	case errors.Is(err, fs.ErrPermission):
 		return "", probe.Failf(probe.ExecStartFailed, "%w: this user may not run it", err)
 	case err != nil:
@@ -49,8 +50,8 @@ func FindCodex(path string) (string, error) {
 	return found, nil
 }
 
-// nativeCodex returns the native program that belongs to npm's package in dir, or "". The package for the platform is where
-// node would look for it: in a node_modules directory of dir or of a directory above it.
+// nativeCodex returns the native program that belongs to npm's package in dir, or "". The package for the platform is
+// where node would look for it: in a node_modules directory of dir or of a directory above it.
 func nativeCodex(dir string) string {
 	platform, triple := "codex-linux-x64", "x86_64-unknown-linux-musl"
 	if runtime.GOARCH == "arm64" {
@@ -77,11 +78,8 @@ const versionTimeout = 3 * time.Second
 // versionRetry is how long a failure is remembered. A program that hangs must not be started for every scrape.
 const versionRetry = 10 * time.Minute
 
-// versions remembers the answers of executables. It asks one at a time.
-var versions = struct {
-	sync.Mutex
-	of map[executable]answer
-}{of: make(map[executable]answer)}
+// versions remembers the answers of executables.
+var versions sync.Map // executable -> *answer
 
 type executable struct {
 	path     string
@@ -89,28 +87,32 @@ type executable struct {
 	size     int64
 }
 
+// An answer is locked while its executable is asked, so that one that hangs is started once.
 type answer struct {
-	Version
-	err error
-	at  time.Time
+	sync.Mutex
+	version Version
+	err     error
+	at      time.Time // zero: not asked yet
 }
 
-// CodexVersion asks the executable at path, as FindCodex returns it, for its version. The answer is remembered until the file
-// changes, a failure for ten minutes.
+// CodexVersion asks the executable at path, as FindCodex returns it, for its version. The answer is remembered until
+// the file changes, a failure for ten minutes.
 func CodexVersion(ctx context.Context, path string) (Version, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return Version{}, probe.Failf(probe.ExecNotFound, "%w: install codex, or correct the probe's codex.path", err)
 	}
 	key := executable{path, info.ModTime(), info.Size()}
-	versions.Lock()
-	defer versions.Unlock()
-	if a, ok := versions.of[key]; ok && (a.err == nil || time.Since(a.at) < versionRetry) {
-		return a.Version, a.err
+	known, _ := versions.LoadOrStore(key, new(answer))
+	a := known.(*answer)
+	a.Lock()
+	defer a.Unlock()
+	if !a.at.IsZero() && (a.err == nil || time.Since(a.at) < versionRetry) {
+		return a.version, a.err
 	}
 	v, err := askVersion(ctx, path)
 	if ctx.Err() == nil { // otherwise the caller gave up, not codex
-		versions.of[key] = answer{v, err, time.Now()}
+		a.version, a.err, a.at = v, err, time.Now()
 	}
 	return v, err
 }
@@ -131,17 +133,17 @@ func askVersion(ctx context.Context, path string) (Version, error) {
 func readVersion(e execprobe.ExitState) (Version, error) {
 	v, ok := findVersion(e.Stdout)
 	if e.Code != 0 || !ok {
-		return Version{}, probe.Failf(probe.ExecUnexpectedOutput, "codex --version exited with code %d and printed %q: check that it is codex",
-			e.Code, execprobe.Quote(execprobe.FirstNonBlank(e.Stdout, e.Stderr)))
+		return Version{}, probe.Failf(probe.ExecUnexpectedOutput,
+			"codex --version exited with code %d and printed %q: check that it is codex", e.Code, execprobe.Quote(execprobe.FirstNonBlank(e.Stdout, e.Stderr)))
 	}
 	return v, nil
 }
 
-// sandboxWithoutSystem is the first version whose `codex sandbox` takes no operating system. Newer ones take "linux" as the
-// command to run, older ones require it (tried: 0.104.0, 0.130.0, 0.133.0; 0.134.0, 0.135.0, 0.169.0).
+// sandboxWithoutSystem is the first version whose `codex sandbox` takes no operating system. Newer ones take "linux"
+// as the command to run, older ones require it (tried: 0.104.0, 0.130.0, 0.133.0; 0.134.0, 0.135.0, 0.169.0).
 var sandboxWithoutSystem = Version{Minor: 134}
 
-// SandboxCommand is how that version runs a command in its sandbox: put the command after it.
+// sandboxCommand returns the command that runs its arguments in the sandbox of this version.
 func sandboxCommand(v Version) []string {
 	if v.Compare(sandboxWithoutSystem) < 0 {
 		return []string{"codex", "sandbox", "linux", "--"}

@@ -1,17 +1,14 @@
 package agent
 
 import (
-	"os"
 	"path/filepath"
-
-	"github.com/pelletier/go-toml/v2"
 
 	"netwatchd/internal/probe/execprobe"
 )
 
-// sandboxSettings is what a user's config.toml says of the network in the sandbox.
+// sandboxSettings are the settings in a user's config.toml that decide about the network in the sandbox.
 type sandboxSettings struct {
-	Mode    string // "read-only", "workspace-write", "danger-full-access"; empty: not said
+	Mode    string // "read-only", "workspace-write", "danger-full-access"; empty: not set
 	Network bool   // workspace-write lets commands use the network
 }
 
@@ -20,14 +17,14 @@ func (s sandboxSettings) Open() bool {
 	return s.Mode == "danger-full-access" || s.Network && s.Mode != "read-only"
 }
 
-// readSandboxSettings reads them from the config.toml of home; empty: $CODEX_HOME, then ~/.codex. What cannot be read says
-// nothing: codex itself complains of it when it is run.
+// readSandboxSettings reads the config.toml in home; empty: $CODEX_HOME, then ~/.codex. A file that cannot be read
+// sets nothing: codex itself reports it when it runs.
 func readSandboxSettings(home string) sandboxSettings {
 	home, err := Codex{Home: home}.usersHome()
 	if err != nil {
 		return sandboxSettings{}
 	}
-	text, err := os.ReadFile(filepath.Join(home, "config.toml"))
+	text, err := readUserFile(filepath.Join(home, "config.toml"))
 	if err != nil {
 		return sandboxSettings{}
 	}
@@ -43,7 +40,7 @@ func readSandboxSettings(home string) sandboxSettings {
 		Profiles    map[string]settings `toml:"profiles"`
 		Permissions string              `toml:"default_permissions"`
 	}
-	if toml.Unmarshal(text, &file) != nil || file.Permissions != "" { // `codex sandbox` goes by these itself
+	if decodeTOML(text, &file) != nil || file.Permissions != "" { // `codex sandbox` applies these itself
 		return sandboxSettings{}
 	}
 	return sandboxSettings{
@@ -52,12 +49,12 @@ func readSandboxSettings(home string) sandboxSettings {
 	}
 }
 
-// agentSandbox is how that version runs a command as the agent's own commands are run with these settings: put the command
-// after it.
+// agentSandbox returns the command that runs its arguments as this version, with these settings, runs the agent's
+// commands.
 //
-// `codex sandbox` alone is no such thing: 0.169.0 passes over sandbox_mode in config.toml and heeds it on the command line
-// only, and 0.104.0 always cuts the network, although it runs the agent's commands on the host's network, without a filter,
-// once network_access is set (measured). The network is then that of any other process.
+// `codex sandbox` alone does not: 0.169.0 ignores sandbox_mode in config.toml and obeys it only on the command line.
+// 0.104.0 always blocks the network there, but with network_access it runs the agent's commands on the host's network
+// without a filter (measured). Their network is then that of any other process.
 func agentSandbox(v Version, s sandboxSettings) []string {
 	command := sandboxCommand(v)
 	switch old := v.Compare(sandboxWithoutSystem) < 0; {
@@ -68,7 +65,7 @@ func agentSandbox(v Version, s sandboxSettings) []string {
 	}
 	mode := s.Mode
 	if mode == "" {
-		mode = "workspace-write" // the one that heeds network_access, and what a trusted project has
+		mode = "workspace-write" // the only mode with network_access, and the mode of a trusted project
 	}
 	last := len(command) - 1
 	command = append(command[:last:last], settings("sandbox_mode="+quoted(mode))...)

@@ -17,8 +17,8 @@ import (
 // fileLimit is more than anyone writes into a configuration file by hand.
 const fileLimit = 1 << 20
 
-// readUserFile reads a file of the user's agent. It never blocks: opening a named pipe would otherwise wait for a writer
-// for ever. Its errors name the problem without the path and without any content.
+// readUserFile reads a file of the user's agent. It never blocks: opening a named pipe would otherwise wait for a
+// writer for ever. Its errors name the problem without the path and without any content.
 func readUserFile(path string) ([]byte, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -88,8 +88,8 @@ func decodeTOML(text []byte, v any) (err error) {
 	return nil
 }
 
-// readDotenv reads an .env file as codex does: name=value lines, an optional `export`, quotes, comments. Names that begin
-// with CODEX_ are left out, because codex does not take them from there (measured with 0.104.0: it ignores
+// readDotenv reads an .env file as codex does: name=value lines, an optional `export`, quotes, comments. Names that
+// begin with CODEX_ are left out, because codex does not take them from there (measured with 0.104.0: it ignores
 // CODEX_API_KEY).
 func readDotenv(path string) (entries []string, err error) {
 	text, err := readUserFile(path)

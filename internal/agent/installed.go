@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// installedElsewhere returns the program that a package manager installed for this user but that is not on the PATH, or "".
-// pkg is the name of its npm package.
+// installedElsewhere returns the program that a package manager installed for this user but that is not on the PATH,
+// or "". pkg is the name of its npm package.
 func installedElsewhere(program, pkg string) string {
 	home, err := os.UserHomeDir()
 	if err != nil || home == "/" {
@@ -32,8 +32,8 @@ func installedElsewhere(program, pkg string) string {
 	return ""
 }
 
-// installDirectories returns where programs are, as patterns. Where a manager has a shim that needs the manager itself, the
-// program behind the shim comes first.
+// installDirectories returns where programs are, as patterns. Where a manager has a shim that needs the manager
+// itself, the program behind the shim comes first.
 func installDirectories(home, pkg string) []string {
 	variable := func(name, otherwise string) string {
 		if dir := os.Getenv(name); filepath.IsAbs(dir) {

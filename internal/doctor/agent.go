@@ -60,8 +60,8 @@ func (e *examination) codex(ctx context.Context) []Finding {
 	return append(all, newFinding("sign-in", OK, "this user is signed in"))
 }
 
-// endpoint reports where the agent sends its requests and what decided it, files that cannot be read, and a base URL on this
-// host where nothing listens.
+// endpoint reports where the agent sends its requests and what decided it, files that cannot be read, and a base URL
+// on this host where nothing listens.
 func (e *examination) endpoint(ctx context.Context, endpoint agent.Endpoint, codex config.Codex) []Finding {
 	const check = "endpoint"
 	var all []Finding

@@ -132,8 +132,8 @@ func (p *Plan) Endpoints() []string {
 	return all
 }
 
-// A localServer is a probe of a base URL on the loopback address. If nothing listens there, it says so: the service itself
-// may be well.
+// A localServer is a probe of a base URL on the loopback address. If nothing listens there, it says so: the service
+// itself may be well.
 type localServer struct {
 	probe.Prober
 	refused string
