@@ -46,6 +46,21 @@ func TestUnits(t *testing.T) {
 	}
 }
 
+// Each service has limits, so that neither it nor what it runs can take the host's memory, tasks or descriptors.
+func TestUnitLimits(t *testing.T) {
+	for unit := range exposureLimits {
+		text, err := os.ReadFile(filepath.Join("systemd", unit))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, directive := range []string{"MemoryHigh=", "MemoryMax=", "TasksMax=", "LimitNOFILE="} {
+			if !strings.Contains(string(text), "\n"+directive) {
+				t.Errorf("%s has no %s", unit, directive)
+			}
+		}
+	}
+}
+
 // rootWithUnits is a directory tree with only the units and the programs they name.
 func rootWithUnits(t *testing.T) string {
 	root := t.TempDir()
