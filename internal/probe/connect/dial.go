@@ -231,10 +231,11 @@ func interleave(addrs []netip.AddrPort) []netip.AddrPort {
 }
 
 // hasRoute reports whether this host has a route to addr. Connecting a UDP socket looks up the route and sends nothing.
+// If no socket is left to find out, there may be one.
 func hasRoute(addr netip.AddrPort) bool {
 	conn, err := net.Dial("udp", addr.String())
 	if err != nil {
-		return false
+		return probe.Classify(probe.Connect, err) == probe.LocalResources
 	}
 	conn.Close()
 	return true
