@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -33,6 +34,7 @@ import (
 	"netwatchd/internal/probe"
 	"netwatchd/internal/probe/dnsprobe"
 	"netwatchd/internal/push"
+	"netwatchd/internal/shortage"
 	"netwatchd/internal/snapshot"
 	"netwatchd/internal/statusfile"
 	"netwatchd/internal/watch"
@@ -72,6 +74,8 @@ type service struct {
 	exporter   *metrics.Exporter
 	storage    string // the absolute path of the store's directory
 
+	exposure func() string // warns if others can reach the page without authentication
+
 	plan atomic.Pointer[plan.Plan]
 
 	reloading sync.Mutex // one reload at a time
@@ -87,15 +91,19 @@ func (a *app) run(ctx context.Context, c *config.Config) error {
 		debug.SetGCPercent(gcPercent)
 	}
 	// Bind the ports before anything runs: a daemon that nobody can query must not probe either.
-	page := web.Config{Listen: c.Web.Listen, ConfigFile: c.Web.ConfigFile}
+	limiter := web.NewLimiter(func(err error) { shortage.Note(shortage.Web, err.Error()) })
+	page := web.Config{Listen: c.Web.Listen, ConfigFile: c.Web.ConfigFile, Limiter: limiter}
 	listeners, err := web.Listen(page)
 	if err != nil {
 		return err
 	}
+	// If they were read first when no descriptor is left, every certificate would be untrusted until a restart.
+	_, _ = x509.SystemCertPool()
 	s := &service{log: newLogger(c.Log, a.errs), load: a.load, ledger: ledger.New(), conf: c}
 	if s.storage, err = filepath.Abs(c.Storage.Path); err != nil {
 		return err
 	}
+	s.exposure = func() string { return c.Web.ExposureWarning(addresses(listeners)) }
 	s.plan.Store(plan.Of(c))
 	s.statusFile = statusfile.NewWriter(c.StatusFile, s, s.log)
 	s.history = history.New(history.Options{
@@ -107,7 +115,8 @@ func (a *app) run(ctx context.Context, c *config.Config) error {
 	})
 	s.exporter, s.counters = metrics.NewExporter(&metrics.Exporter{
 		Ledger: s.ledger, Source: s, Info: s.info, Platform: host.WSL().Platform(), StoreErrors: s.history.Errors,
-		Extra: []prometheus.Collector{s.pusher}, Log: s.log,
+		Connections: limiter.Connections,
+		Extra:       []prometheus.Collector{s.pusher}, Log: s.log,
 	}, build(), s.codex)
 	s.counters.Reloaded(nil)
 	events := web.NewEvents()
@@ -124,9 +133,13 @@ func (a *app) run(ctx context.Context, c *config.Config) error {
 		Source: s, Results: s.ledger.Latest, History: s.history, Events: events, Ready: s.watcher.Ready(), Reload: s.reload,
 		RecordBacktest: s.history.RecordBacktest,
 		Metrics:        s.exporter, Version: build().Version, Log: s.log, Profiling: c.Web.Profiling,
+		Hosts: c.Web.Hosts, Authenticated: c.Web.Authenticated, Warnings: s.warnings,
 	}
 	s.log.Info("started", "version", build().Version, "configuration", c.Origin(), "services", len(c.Services),
 		"listen", addresses(listeners), "page", a.announcePage(c.Web, listeners))
+	if warning := s.exposure(); warning != "" {
+		s.log.Warn(warning)
+	}
 	s.logNotes()
 	return s.serve(ctx, func(ctx context.Context) error {
 		return web.Serve(ctx, listeners, page, server.Handler(), s.log)
@@ -305,7 +318,8 @@ func needsRestart(was, is *config.Config) error {
 		key     string
 		changed bool
 	}{
-		{"web", was.Web.ConfigFile != is.Web.ConfigFile || !slices.Equal(was.Web.Listen, is.Web.Listen)},
+		{"web", was.Web.ConfigFile != is.Web.ConfigFile || !slices.Equal(was.Web.Listen, is.Web.Listen) ||
+			!slices.Equal(was.Web.Hosts, is.Web.Hosts)},
 		{"status_file", was.StatusFile != is.StatusFile},
 		{"storage.path", was.Storage.Path != is.Storage.Path},
 		{"log", was.Log != is.Log},
@@ -318,7 +332,19 @@ func needsRestart(was, is *config.Config) error {
 	return nil
 }
 
-// Status returns the watcher's status, where the store is and, in Trouble, why history cannot be written. The page,
+// warnings returns what is wrong with netwatchd or its host, apart from the history, and what to do.
+func (s *service) warnings() []string {
+	var all []string
+	if text, short := shortage.Warning(time.Now()); short {
+		all = append(all, text)
+	}
+	if text := s.exposure(); text != "" {
+		all = append(all, text)
+	}
+	return all
+}
+
+// Status returns the watcher's status, where the store is and, in Trouble, what is wrong with netwatchd itself. The page,
 // the exporter and the status file read it.
 func (s *service) Status(ctx context.Context) (*watch.Status, error) {
 	status, err := s.watcher.Status(ctx)
@@ -326,8 +352,9 @@ func (s *service) Status(ctx context.Context) (*watch.Status, error) {
 		return nil, err
 	}
 	status.Storage = s.storage
+	status.Trouble = append(status.Trouble, s.warnings()...)
 	if fault := s.history.Fault(); fault != "" {
-		status.Trouble = []string{"history cannot be written; probing continues: " + fault}
+		status.Trouble = append(status.Trouble, "history cannot be written; probing continues: "+fault)
 	}
 	return status, nil
 }
@@ -340,7 +367,12 @@ type ledgerObserver struct {
 	*ledger.Ledger
 }
 
-func (o ledgerObserver) Attempted(r probe.Result, interval time.Duration) { o.Add(r, interval) }
+func (o ledgerObserver) Attempted(r probe.Result, interval time.Duration) {
+	o.Add(r, interval)
+	if r.Class == probe.LocalResources && r.Vantage != probe.FromSandbox {
+		shortage.Note(shortage.Probe, r.Why)
+	}
+}
 
 // notifySystemd reports readiness after the first round and then feeds the watchdog, but only while the watcher
 // starts its attempts on time.

@@ -39,7 +39,7 @@ var layers = [][]string{
 	{"internal/probe/connect", "internal/probe/execprobe"},
 	{"internal/probe/dnsprobe", "internal/probe/probetest"},
 	{"internal/probe"},
-	{"internal/arrows", "internal/humanize", "internal/panics", "internal/redact", "internal/resolvconf", "internal/strictyaml"},
+	{"internal/arrows", "internal/humanize", "internal/panics", "internal/redact", "internal/resolvconf", "internal/shortage", "internal/strictyaml"},
 }
 
 // pure are the packages that do no I/O and so depend on nothing but the standard library and each other.

@@ -34,6 +34,7 @@ type Config struct {
 // Web is where the daemon listens.
 type Web struct {
 	Listen     []string // host:port
+	Hosts      []string // names under which the daemon is reached, besides addresses and names that public DNS lacks
 	ConfigFile string   // web configuration of exporter-toolkit: TLS, basic auth
 	Profiling  bool     // serve /debug/pprof/
 }

@@ -27,6 +27,9 @@ const fileFlag = "config.file"
 var settings = []setting{
 	{"web.listen", "web.listen-address",
 		"`host:port` to serve the page, the API and metrics on; may be repeated (default 127.0.0.1:19405)", checkListen},
+	{"web.hosts", "web.hosts",
+		"host `name` under which the page is reached; may be repeated. Addresses, names without a dot, and names under " +
+			"localhost and internal need not be listed", checkHostname},
 	{"web.config_file", "web.config.file",
 		"exporter-toolkit `file` that configures TLS and authentication", checkWebConfig},
 	{"web.profiling", "web.profiling",
@@ -41,6 +44,9 @@ var settings = []setting{
 		"log `format`: auto (text on a terminal, JSON elsewhere), text, json (default auto)", checkFormat},
 }
 
+// isList reports whether the flag may be repeated.
+func (s setting) isList() bool { return s.key == "web.listen" || s.key == "web.hosts" }
+
 // anything accepts any value: an empty status file is not written.
 func anything(string) error { return nil }
 
@@ -53,7 +59,7 @@ func variable(flag string) string {
 func BindFlags(fs *pflag.FlagSet) *Overrides {
 	fs.String(fileFlag, "", "configuration `file` (default "+systemFile+", or $XDG_CONFIG_HOME/netwatchd/config.yaml)")
 	for _, s := range settings {
-		if s.key == "web.listen" {
+		if s.isList() {
 			fs.StringArray(s.flag, nil, s.usage)
 		} else {
 			fs.String(s.flag, "", s.usage)
@@ -119,7 +125,7 @@ func (o *Overrides) apply(c *Config) []strictyaml.Fault {
 	}
 	v := viper.New()
 	_ = v.MergeConfigMap(map[string]any{ // cannot fail for plain maps
-		"web":         map[string]any{"listen": c.Web.Listen, "config_file": c.Web.ConfigFile, "profiling": c.Web.Profiling},
+		"web":         map[string]any{"listen": c.Web.Listen, "hosts": c.Web.Hosts, "config_file": c.Web.ConfigFile, "profiling": c.Web.Profiling},
 		"storage":     map[string]any{"path": c.Storage.Path},
 		"status_file": c.StatusFile,
 		"log":         map[string]any{"level": c.Log.Level, "format": c.Log.Format},
@@ -131,7 +137,8 @@ func (o *Overrides) apply(c *Config) []strictyaml.Fault {
 			faults = append(faults, s.faults(v, from)...)
 		}
 	}
-	c.Web = Web{Listen: addresses(v), ConfigFile: v.GetString("web.config_file"), Profiling: v.GetBool("web.profiling")}
+	c.Web = Web{Listen: list(v, "web.listen"), Hosts: list(v, "web.hosts"), ConfigFile: v.GetString("web.config_file"),
+		Profiling: v.GetBool("web.profiling")}
 	c.Storage.Path = v.GetString("storage.path")
 	c.StatusFile = v.GetString("status_file")
 	c.Log = Log{Level: v.GetString("log.level"), Format: v.GetString("log.format")}
@@ -140,7 +147,7 @@ func (o *Overrides) apply(c *Config) []strictyaml.Fault {
 
 func (s setting) faults(v *viper.Viper, from string) (faults []strictyaml.Fault) {
 	values := []string{v.GetString(s.key)}
-	if several := addresses(v); s.key == "web.listen" && len(several) > 0 {
+	if several := list(v, s.key); s.isList() && len(several) > 0 {
 		values = several
 	}
 	for _, value := range values {
@@ -151,8 +158,12 @@ func (s setting) faults(v *viper.Viper, from string) (faults []strictyaml.Fault)
 	return faults
 }
 
-// addresses are also split at commas, so that a variable can hold several.
-func addresses(v *viper.Viper) []string {
-	return slices.DeleteFunc(strings.Split(strings.Join(v.GetStringSlice("web.listen"), ","), ","),
+// list returns a list's values, also split at commas, so that a variable can hold several.
+func list(v *viper.Viper, key string) []string {
+	all := slices.DeleteFunc(strings.Split(strings.Join(v.GetStringSlice(key), ","), ","),
 		func(s string) bool { return s == "" })
+	if len(all) == 0 {
+		return nil
+	}
+	return all
 }

@@ -91,7 +91,8 @@ func (c *Config) PlainSecrets() []string {
 	return all
 }
 
-// Warnings returns what is valid but unwise: each secret that stands in the file, with what to do instead.
+// Warnings returns what is valid but unwise, with what to do instead: each secret that stands in the file, and listening
+// to others without authentication.
 func (c *Config) Warnings() []string {
 	var all []string
 	for _, s := range c.plainSecrets() {
@@ -99,5 +100,9 @@ func (c *Config) Warnings() []string {
 			all = append(all, fmt.Sprintf("%s: %s: holds a secret: %s", c.Origin(), s.path, s.advice))
 		}
 	}
-	return slices.Compact(all)
+	all = slices.Compact(all)
+	if exposed := c.Web.ExposureWarning(c.Web.Listen); exposed != "" {
+		all = append(all, exposed)
+	}
+	return all
 }

@@ -96,7 +96,8 @@ func (s shown) addIf(cond bool, key string, value any) shown {
 
 func (c *Config) shown() shown {
 	return shown{
-		{"web", shown{{"listen", c.Web.Listen}, {"config_file", c.Web.ConfigFile}, {"profiling", c.Web.Profiling}}},
+		{"web", shown{{"listen", c.Web.Listen}, {"hosts", notNil(c.Web.Hosts)}, {"config_file", c.Web.ConfigFile},
+			{"profiling", c.Web.Profiling}}},
 		{"storage", shown{{"path", c.Storage.Path}, {"keep", strictyaml.FormatDuration(c.Storage.Keep)}}},
 		{"status_file", c.StatusFile},
 		{"log", shown{{"level", c.Log.Level}, {"format", c.Log.Format}}},

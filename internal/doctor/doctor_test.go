@@ -442,6 +442,19 @@ func TestConfigurationThatTheDaemonMayNotRead(t *testing.T) {
 	}
 }
 
+func TestExposure(t *testing.T) {
+	e := on(t, fstest.MapFS{}, nil)
+	e.Config.Web = config.Web{Listen: []string{"127.0.0.1:19405"}}
+	if got := e.exposure(t.Context()); len(got) != 0 {
+		t.Errorf("loopback: got %v", got)
+	}
+	e.Config.Web.Listen = append(e.Config.Web.Listen, "192.0.2.1:19405")
+	got := e.exposure(t.Context())
+	if len(got) != 1 || got[0].Outcome != Advice || !strings.Contains(got[0].Message, "192.0.2.1:19405") {
+		t.Errorf("an address of the LAN: got %v", got)
+	}
+}
+
 func TestJudgeSandbox(t *testing.T) {
 	check := func(class probe.Class) []probe.Result {
 		return []probe.Result{{Spec: probe.Spec{Role: probe.OfHost}, Class: class}, {Class: class}}

@@ -47,6 +47,15 @@ func readableBy(info fs.FileInfo, uid int) bool {
 	return uid == 0 || info.Mode()&0o004 != 0
 }
 
+// exposure reports a page that others can read: netwatchd shows a host's network, its nameservers and its services.
+func (e *examination) exposure(context.Context) []Finding {
+	warning := e.Config.Web.ExposureWarning(e.Config.Web.Listen)
+	if warning == "" {
+		return nil
+	}
+	return one("web", Advice, warning, run("netwatchd run --web.listen-address=127.0.0.1:19405"))
+}
+
 func (e *examination) statusFile(context.Context) []Finding {
 	const check = "status file"
 	file, status, age, err := e.newest()

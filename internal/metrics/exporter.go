@@ -37,6 +37,8 @@ type Exporter struct {
 	Platform string
 	// StoreErrors counts failed writes of history; nil means 0.
 	StoreErrors func() float64
+	// Connections counts those to the page, the API and the metrics; nil: there are none.
+	Connections func() Connections
 	// Extra are exported too.
 	Extra []prometheus.Collector
 	// Now is the clock by which gauges become stale; nil means time.Now.
@@ -79,8 +81,12 @@ func NewExporter(e *Exporter, build Build, codex func() Codex) (*Exporter, *Coun
 			Name: "netwatchd_store_errors_total", Help: "How often the store could not be opened or written to.",
 		}, e.storeErrors),
 		panicCounts{},
+		shortages{},
 		codexInfo{codex, e.Log},
 	)
+	if e.Connections != nil {
+		e.registry.MustRegister(connections(e.Connections))
+	}
 	e.registry.MustRegister(e.Extra...)
 	return e, e.counters
 }

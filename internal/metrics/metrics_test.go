@@ -64,8 +64,9 @@ func newFixture() *fixture {
 		Info: func(k ledger.Key) (Info, bool) {
 			return Info{Target: k.Probe + ".example", Interval: "30s", Expectation: "OK"}, k.Service == "codex"
 		},
-		Extra: []prometheus.Collector{push.New(config.Push{RemoteWrite: []config.Receiver{{Name: "central"}}}, push.Options{Log: slog.Default()})},
-		Log:   slog.New(slog.NewTextHandler(&t.log, nil)),
+		Connections: func() Connections { return Connections{Open: 3, Limit: 512, Closed: 1} },
+		Extra:       []prometheus.Collector{push.New(config.Push{RemoteWrite: []config.Receiver{{Name: "central"}}}, push.Options{Log: slog.Default()})},
+		Log:         slog.New(slog.NewTextHandler(&t.log, nil)),
 	}, Build{Version: "1.4.0", Revision: "abc", GoVersion: "go1.26"}, func() Codex {
 		return Codex{Version: "0.104.0", Path: "/usr/bin/codex", SandboxMode: "closed"}
 	})

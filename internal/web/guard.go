@@ -29,26 +29,36 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		h.Set("Cache-Control", "no-store") // an old verdict helps nobody
 		if !s.hostAllowed(r) {
 			writeError(w, r, http.StatusMisdirectedRequest, "unknown_host",
-				fmt.Sprintf("unknown host name %q: use localhost or the IP address", r.Host))
+				fmt.Sprintf("unknown host name %q: use localhost or the IP address, or add the name to web.hosts", r.Host))
+			return
+		}
+		if !isSafe(r.Method) && !onLoopback(r) && !s.authenticated() {
+			writeError(w, r, http.StatusForbidden, "unauthenticated", "this address has no authentication, and the request "+
+				"changes something: set basic_auth_users in web.config_file, or send it to a loopback address")
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
-// hostAllowed rejects, on loopback, host names that an attacker may own: a page from such a name that then resolves to
-// 127.0.0.1 would have the same origin as this server (DNS rebinding). On other addresses every name is allowed,
-// because the names under which the server is exposed are not known here.
+// isSafe reports whether a method changes nothing (RFC 9110, 9.2.1).
+func isSafe(method string) bool {
+	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions || method == http.MethodTrace
+}
+
+func (s *Server) authenticated() bool { return s.Authenticated != nil && s.Authenticated() }
+
+// hostAllowed rejects host names that an attacker may own: a page from such a name that then resolves to an address of
+// this server would have its origin (DNS rebinding). It does so on every address: a browser in the LAN can be used like
+// one on this host.
 func (s *Server) hostAllowed(r *http.Request) bool {
-	if !onLoopback(r) {
-		return true
-	}
 	host := r.Host
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}
 	host = strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
-	return isLocalName(host) || slices.Contains(s.Hosts, host)
+	return isLocalName(host) ||
+		slices.ContainsFunc(s.Hosts, func(known string) bool { return strings.EqualFold(strings.TrimSuffix(known, "."), host) })
 }
 
 func onLoopback(r *http.Request) bool {

@@ -19,6 +19,7 @@ import (
 type Config struct {
 	Listen     []string // host:port; ignored if systemd passes sockets
 	ConfigFile string   // exporter-toolkit's web configuration: TLS, basic auth, headers; empty: plain HTTP
+	Limiter    *Limiter // bounds the connections; nil: a new one
 }
 
 // Listen validates the web configuration and binds every address, or none. If systemd passed sockets (socket
@@ -103,8 +104,15 @@ const (
 	// idleTimeout keeps a scraper's connection open between scrapes, which are usually at most a minute apart.
 	idleTimeout = 2 * time.Minute
 
-	// headerLimit leaves room for cookies that other programs on localhost set in the browser.
-	headerLimit = 32 << 10
+	// headerLimit is that of nginx and Apache. It leaves room for cookies that other programs on localhost set in the
+	// browser, and bounds what a client costs that sends half a header.
+	headerLimit = 8 << 10
+
+	// sendAhead is what a client may send ahead of being read over HTTP/2: no request of ours has a body.
+	sendAhead = 64 << 10
+
+	// maxStreams bounds the requests at once on an HTTP/2 connection. A page needs a dozen.
+	maxStreams = 32
 
 	// stopTimeout lets a running scrape finish; systemd would wait 90 s, a person at a terminal would not.
 	stopTimeout = 3 * time.Second
@@ -115,11 +123,14 @@ const (
 // read again from the web configuration for every connection.
 func Serve(ctx context.Context, listeners []net.Listener, c Config, h http.Handler, log *slog.Logger) error {
 	group, ctx := errgroup.WithContext(ctx)
+	if c.Limiter == nil {
+		c.Limiter = NewLimiter(nil)
+	}
 	for _, l := range listeners {
 		// One server per listener: exporter-toolkit's Serve (v0.20.0) wraps the handler of the server it is given.
 		// With a second listener it would do so again while the first one reads it.
-		server := newServer(ctx, h, log)
-		group.Go(func() error { return serveOn(l, server, c, log) })
+		server := newServer(ctx, h, c.Limiter, log)
+		group.Go(func() error { return serveOn(limitedListener{l, c.Limiter}, server, c, log) })
 		group.Go(func() error {
 			<-ctx.Done()
 			return shutDown(server, l)
@@ -131,16 +142,20 @@ func Serve(ctx context.Context, listeners []net.Listener, c Config, h http.Handl
 	return group.Wait()
 }
 
-func newServer(base context.Context, h http.Handler, log *slog.Logger) *http.Server {
+func newServer(base context.Context, h http.Handler, limiter *Limiter, log *slog.Logger) *http.Server {
 	return &http.Server{
-		Handler:           h,
+		Handler:           limiter.serve(h),
 		BaseContext:       func(net.Listener) context.Context { return base },
+		ConnContext:       limiter.connContext,
+		ConnState:         limiter.connState,
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    headerLimit,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: maxStreams, MaxReceiveBufferPerStream: sendAhead,
+			MaxReceiveBufferPerConnection: sendAhead},
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 }
 

@@ -29,6 +29,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv("NETWATCHD_TEST_ACTIVATED") != "" {
 		os.Exit(serveActivated())
 	}
+	if os.Getenv("NETWATCHD_TEST_LIMITED") != "" {
+		os.Exit(serveLimited())
+	}
 	os.Exit(m.Run())
 }
 

@@ -109,6 +109,11 @@ func (s *Server) frame(page, heading string, at time.Time) frame {
 			f.Trouble = append(f.Trouble, "History is not being saved; probing continues. "+capitalize(sanitize(fault))+".")
 		}
 	}
+	if s.Warnings != nil {
+		for _, warning := range s.Warnings() {
+			f.Trouble = append(f.Trouble, capitalize(sanitize(warning))+".")
+		}
+	}
 	return f
 }
 

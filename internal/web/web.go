@@ -36,8 +36,10 @@ type Server struct {
 	Version string
 	Log     *slog.Logger
 
-	Hosts     []string // host names accepted on loopback, besides addresses and local names
-	Profiling bool     // serve /debug/pprof/
+	Hosts         []string        // host names accepted besides addresses and local names
+	Authenticated func() bool     // reports whether clients must authenticate; nil: they need not
+	Warnings      func() []string // problems of netwatchd itself that the pages show; nil: none
+	Profiling     bool            // serve /debug/pprof/
 
 	reloading sync.Mutex
 }

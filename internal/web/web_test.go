@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -290,6 +292,55 @@ func TestOtherSitesAreRejected(t *testing.T) {
 				t.Errorf("reloaded: %v", reloaded)
 			}
 		})
+	}
+}
+
+// remote serves a request that came to an address that is not loopback.
+func remote(s *Server, method, host, path string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, path, nil)
+	r.Host = host
+	address := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 19405}
+	w := httptest.NewRecorder()
+	s.Handler().ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, address)))
+	return w
+}
+
+// On an address that others can reach, names are checked too, and nothing changes without authentication.
+func TestRemoteListener(t *testing.T) {
+	s := newTestServer(t)
+	s.Reload = func(context.Context) error { return nil }
+	s.Hosts = []string{"Watch.Example.com"}
+	authenticated := false
+	s.Authenticated = func() bool { return authenticated }
+	for _, test := range []struct {
+		method, host, path string
+		authenticated      bool
+		status             int
+	}{
+		{"GET", "192.0.2.1:19405", "/api/v1/status", false, 200},
+		{"GET", "watch.example.com", "/api/v1/status", false, 200},
+		{"GET", "box:19405", "/metrics", false, 200},
+		{"GET", "evil.example.com:19405", "/api/v1/status", false, 421},
+		{"GET", "evil.example.com:19405", "/metrics", true, 421},
+		{"POST", "evil.example.com:19405", "/-/reload", true, 421},
+		{"POST", "192.0.2.1:19405", "/-/reload", false, 403},
+		{"PUT", "watch.example.com", "/-/reload", false, 403},
+		{"POST", "192.0.2.1:19405", "/-/reload", true, 200},
+	} {
+		authenticated = test.authenticated
+		if got := remote(s, test.method, test.host, test.path); got.Code != test.status {
+			t.Errorf("%s http://%s%s, authenticated: %v: got %d %s, want %d", test.method, test.host, test.path,
+				test.authenticated, got.Code, got.Body, test.status)
+		}
+	}
+}
+
+// The page shows what is wrong with netwatchd itself.
+func TestWarningsOnThePage(t *testing.T) {
+	s := newTestServer(t)
+	s.Warnings = func() []string { return []string{"this host is out of descriptors"} }
+	if got := get(t, http.DefaultClient, at(t, s)+"/"); !strings.Contains(got.body, "This host is out of descriptors.") {
+		t.Errorf("the warning is not on the page:\n%s", got.body)
 	}
 }
 
