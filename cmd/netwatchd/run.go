@@ -344,8 +344,8 @@ func (s *service) warnings() []string {
 	return all
 }
 
-// Status returns the watcher's status, where the store is and, in Trouble, what is wrong with netwatchd itself. The page,
-// the exporter and the status file read it.
+// Status returns the watcher's status, where the store is and, in Trouble, what is wrong with netwatchd itself. The
+// page, the exporter and the status file read it.
 func (s *service) Status(ctx context.Context) (*watch.Status, error) {
 	status, err := s.watcher.Status(ctx)
 	if err != nil {

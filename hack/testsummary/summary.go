@@ -40,7 +40,13 @@ type summary struct {
 type count struct{ passed, failed, skipped int }
 
 func newSummary(w io.Writer) *summary {
-	return &summary{w: w, ended: map[string][]line{}, output: map[test][]string{}, counts: map[string]*count{}, skips: map[string][]test{}}
+	return &summary{
+		w:      w,
+		ended:  map[string][]line{},
+		output: map[test][]string{},
+		counts: map[string]*count{},
+		skips:  map[string][]test{},
+	}
 }
 
 // read reads events until the end.
@@ -121,7 +127,16 @@ func (s *summary) endPackage(at test, e event) {
 	if *c == (count{}) {
 		return // no test files: nothing to say
 	}
-	fmt.Fprintf(s.w, "%-4s %-40s %4d passed %3d failed %3d skipped %8s\n", e.Action, at.pkg, c.passed, c.failed, c.skipped, e.took())
+	fmt.Fprintf(
+		s.w,
+		"%-4s %-40s %4d passed %3d failed %3d skipped %8s\n",
+		e.Action,
+		at.pkg,
+		c.passed,
+		c.failed,
+		c.skipped,
+		e.took(),
+	)
 	if s.each {
 		s.printLines(at.pkg)
 	}

@@ -38,7 +38,7 @@ const (
 type Codex struct {
 	Path     string // the executable; empty: codex on the PATH
 	Home     string // the user's CODEX_HOME; empty: $CODEX_HOME, then ~/.codex
-	StateDir string // ours: CODEX_HOME and working directory are below it. Not under $TMPDIR, which codex's sandbox refuses
+	StateDir string // ours, for CODEX_HOME and the working directory; not under $TMPDIR, which codex's sandbox refuses
 	Model    string // empty: the one in the user's files, then the agent's default
 	Provider string // builtinProvider; anything else is a provider entry of ours, with retries off
 	BaseURL  string // of the API; empty: the one that the user's codex would use
@@ -68,7 +68,8 @@ func (c Codex) Probe(ctx context.Context) (probe.Facts, error) {
 
 func isRefusalOfProvider(err error) bool {
 	class, known := probe.KnownClass(err)
-	return known && slices.Contains([]probe.Class{probe.ExecConfigInvalid, probe.ExecModelRejected, probe.HTTPUnexpectedStatus}, class)
+	return known &&
+		slices.Contains([]probe.Class{probe.ExecConfigInvalid, probe.ExecModelRejected, probe.HTTPUnexpectedStatus}, class)
 }
 
 func (c Codex) attempt(ctx context.Context) (probe.Facts, error) {
@@ -272,7 +273,8 @@ func readSignIn(e execprobe.ExitState) error {
 // 0.104.0 and 0.169.0). A request of 0.169 shrinks from 55 to 45 KB with its default model and to 26 KB with gpt-5.5.
 // Most of the rest is the model's own instructions. The code mode stays on: the newest models have no other tools, and
 // complain.
-var cheapRunFlags = append([]string{"exec", "--json", "--ephemeral", "--skip-git-repo-check", "-s", "read-only", "--color", "never"},
+var cheapRunFlags = append(
+	[]string{"exec", "--json", "--ephemeral", "--skip-git-repo-check", "-s", "read-only", "--color", "never"},
 	settings(
 		"features.unbounded_connection_retries=false", // on since 0.155
 		// These run beside the turn, and leave a clone in CODEX_HOME each time github.com cannot be reached.

@@ -133,8 +133,12 @@ func askVersion(ctx context.Context, path string) (Version, error) {
 func readVersion(e execprobe.ExitState) (Version, error) {
 	v, ok := findVersion(e.Stdout)
 	if e.Code != 0 || !ok {
-		return Version{}, probe.Failf(probe.ExecUnexpectedOutput,
-			"codex --version exited with code %d and printed %q: check that it is codex", e.Code, execprobe.Quote(execprobe.FirstNonBlank(e.Stdout, e.Stderr)))
+		return Version{}, probe.Failf(
+			probe.ExecUnexpectedOutput,
+			"codex --version exited with code %d and printed %q: check that it is codex",
+			e.Code,
+			execprobe.Quote(execprobe.FirstNonBlank(e.Stdout, e.Stderr)),
+		)
 	}
 	return v, nil
 }

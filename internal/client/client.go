@@ -50,7 +50,11 @@ func New(o Options) (*Client, error) {
 	}
 	// Without the environment's proxy: that is for the internet, and it may be what is broken.
 	c.http = http.Client{Timeout: requestTimeout, Transport: &http.Transport{
-		TLSClientConfig: secure, DialContext: (&net.Dialer{}).DialContext, ForceAttemptHTTP2: true, IdleConnTimeout: time.Minute}}
+		TLSClientConfig:   secure,
+		DialContext:       (&net.Dialer{}).DialContext,
+		ForceAttemptHTTP2: true,
+		IdleConnTimeout:   time.Minute,
+	}}
 	return c, nil
 }
 
@@ -252,7 +256,9 @@ func explained(err error) error {
 }
 
 // errUnauthorized means that the daemon requires a user, or a different one.
-var errUnauthorized = errors.New("it requires a user and a password: set --user, and NETWATCHD_PASSWORD in the environment")
+var errUnauthorized = errors.New(
+	"it requires a user and a password: set --user, and NETWATCHD_PASSWORD in the environment",
+)
 
 // A responseError is a response of the daemon other than 200.
 type responseError struct {

@@ -11,8 +11,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Authenticated reports whether the web configuration requires users, or client certificates of a known CA. It reads the
-// file, which may change while the daemon runs.
+// Authenticated reports whether the web configuration requires users, or client certificates of a known CA. It reads
+// the file, which may change while the daemon runs.
 func (w Web) Authenticated() bool {
 	if w.ConfigFile == "" {
 		return false
@@ -27,18 +27,22 @@ func (w Web) Authenticated() bool {
 			ClientAuth string `yaml:"client_auth_type"`
 		} `yaml:"tls_server_config"`
 	}
-	return yaml.Unmarshal(text, &file) == nil && (len(file.Users) > 0 || file.TLS.ClientAuth == "RequireAndVerifyClientCert")
+	return yaml.Unmarshal(text, &file) == nil &&
+		(len(file.Users) > 0 || file.TLS.ClientAuth == "RequireAndVerifyClientCert")
 }
 
-// ExposureWarning says that others can reach one of the addresses without authentication, and what to do; it is empty if
-// nobody can.
+// ExposureWarning says that others can reach one of the addresses without authentication, and what to do; it is empty
+// if nobody can.
 func (w Web) ExposureWarning(addresses []string) string {
 	exposed := slices.DeleteFunc(slices.Clone(addresses), isLoopback)
 	if len(exposed) == 0 || w.Authenticated() {
 		return ""
 	}
-	return fmt.Sprintf("everyone who can reach %s can read the page, the API and the metrics: there is no authentication. "+
-		"Set basic_auth_users in web.config_file, or listen on 127.0.0.1", strings.Join(exposed, ", "))
+	return fmt.Sprintf(
+		"everyone who can reach %s can read the page, the API and the metrics: there is no authentication. "+
+			"Set basic_auth_users in web.config_file, or listen on 127.0.0.1",
+		strings.Join(exposed, ", "),
+	)
 }
 
 // isLoopback reports whether only this host can reach an address.

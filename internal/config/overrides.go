@@ -125,7 +125,12 @@ func (o *Overrides) apply(c *Config) []strictyaml.Fault {
 	}
 	v := viper.New()
 	_ = v.MergeConfigMap(map[string]any{ // cannot fail for plain maps
-		"web":         map[string]any{"listen": c.Web.Listen, "hosts": c.Web.Hosts, "config_file": c.Web.ConfigFile, "profiling": c.Web.Profiling},
+		"web": map[string]any{
+			"listen":      c.Web.Listen,
+			"hosts":       c.Web.Hosts,
+			"config_file": c.Web.ConfigFile,
+			"profiling":   c.Web.Profiling,
+		},
 		"storage":     map[string]any{"path": c.Storage.Path},
 		"status_file": c.StatusFile,
 		"log":         map[string]any{"level": c.Log.Level, "format": c.Log.Format},

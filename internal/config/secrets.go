@@ -91,8 +91,8 @@ func (c *Config) PlainSecrets() []string {
 	return all
 }
 
-// Warnings returns what is valid but unwise, with what to do instead: each secret that stands in the file, and listening
-// to others without authentication.
+// Warnings returns what is valid but unwise, with what to do instead: each secret that stands in the file, and
+// listening to others without authentication.
 func (c *Config) Warnings() []string {
 	var all []string
 	for _, s := range c.plainSecrets() {

@@ -207,9 +207,15 @@ func (p Probe) shown() shown {
 }
 
 func (p Probe) shownTransport() shown {
-	return shown{{"expect", p.Expect.shown()},
-		{"tls", shown{{"ca_file", p.TLS.CAFile}, {"extra_ca_file", p.TLS.Extra}, {"issuer", p.TLS.Issuer}, {"name", p.TLS.Name}}},
-		{"family", string(p.Family)}, {"nameservers", showAll(p.Nameservers, netip.AddrPort.String)}}.
+	return shown{
+		{"expect", p.Expect.shown()},
+		{
+			"tls",
+			shown{{"ca_file", p.TLS.CAFile}, {"extra_ca_file", p.TLS.Extra}, {"issuer", p.TLS.Issuer}, {"name", p.TLS.Name}},
+		},
+		{"family", string(p.Family)},
+		{"nameservers", showAll(p.Nameservers, netip.AddrPort.String)},
+	}.
 		addIf(p.ProxyFile == "", "proxy", withoutCredentials(p.Proxy)).
 		addIf(p.ProxyFile != "", "proxy_file", p.ProxyFile)
 }
@@ -239,7 +245,10 @@ func (r Receiver) shown(remoteWrite bool) shown {
 		headers = append(headers, entry{h.Name, h.Value})
 	}
 	for _, h := range r.KeyHeaders {
-		headers = append(headers, entry{h.Name, shown{}.addIf(h.File != "", "file", h.File).addIf(h.Variable != "", "env", h.Variable)})
+		headers = append(
+			headers,
+			entry{h.Name, shown{}.addIf(h.File != "", "file", h.File).addIf(h.Variable != "", "env", h.Variable)},
+		)
 	}
 	c := r.Credentials
 	basic := shown{{"username", c.Username}}.

@@ -105,7 +105,8 @@ func (g *groupedRound) tolerates(r *probe.Result) bool {
 		return false
 	}
 	if slices.ContainsFunc(g.service, func(other *probe.Result) bool {
-		return other.OK() && (isSameProbe(r, other) || isSameEndpoint(r, other) || isUnneededLookup(r, other) || isOtherFamily(r, other))
+		return other.OK() &&
+			(isSameProbe(r, other) || isSameEndpoint(r, other) || isUnneededLookup(r, other) || isOtherFamily(r, other))
 	}) {
 		return true
 	}
@@ -149,7 +150,10 @@ func (g *groupedRound) hostCheck(name string) *probe.Result {
 
 // sandboxCheck returns the host check made inside the sandbox: its signals tell whose sandbox it is.
 func (g *groupedRound) sandboxCheck() *probe.Result {
-	return first(g.hostChecks, func(r *probe.Result) bool { return r.Name == probe.CheckSandbox && r.Vantage == probe.FromSandbox })
+	return first(
+		g.hostChecks,
+		func(r *probe.Result) bool { return r.Name == probe.CheckSandbox && r.Vantage == probe.FromSandbox },
+	)
 }
 
 // failedHostCheck returns the host check of that name if it found a fault.

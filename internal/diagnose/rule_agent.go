@@ -50,8 +50,8 @@ func isNotStarted(r *probe.Result) bool {
 		r.Class == probe.ExecModelRejected
 }
 
-// isAgentRequestFailure reports whether a run of the agent started and got no answer. The installation is probably fine:
-// its settings for the network, or the service's treatment of its requests, are not.
+// isAgentRequestFailure reports whether a run of the agent started and got no answer. The installation is probably
+// fine: its settings for the network, or the service's treatment of its requests, are not.
 func isAgentRequestFailure(r *probe.Result) bool {
 	return r.Kind == probe.KindExec &&
 		(r.Class == probe.ExecNetwork || r.Class == probe.ExecTimedOut || r.Class.Layer() != "exec")

@@ -40,7 +40,8 @@ func isSignInRequest(r *probe.Result) bool {
 // own.
 func (g *groupedRound) impersonated() (r, control *probe.Result) {
 	wrong := func(r *probe.Result) bool {
-		return isTLS(r) && (r.Class == probe.TLSNameInvalid || r.Class == probe.TLSAuthorityInvalid || r.Class == probe.TLSUnexpectedIssuer)
+		return isTLS(r) &&
+			(r.Class == probe.TLSNameInvalid || r.Class == probe.TLSAuthorityInvalid || r.Class == probe.TLSUnexpectedIssuer)
 	}
 	r = g.failure(func(r *probe.Result) bool { return isNetworkProbe(r) && wrong(r) })
 	control = first(g.controls, wrong)

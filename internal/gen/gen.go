@@ -20,7 +20,8 @@ import (
 func Files(root string) (map[string]string, error) {
 	files := make(map[string]string)
 	var errs []error
-	for _, generate := range []func(string, map[string]string) error{prometheusRules, ruleTests, inhibitions, dashboards, runbooks} {
+	generators := []func(string, map[string]string) error{prometheusRules, ruleTests, inhibitions, dashboards, runbooks}
+	for _, generate := range generators {
 		errs = append(errs, generate(root, files))
 	}
 	return files, errors.Join(errs...)

@@ -162,14 +162,32 @@ func ruleTests(_ string, files map[string]string) error {
 			{"verdict", diagnose.Healthy.String(), l.healthy},
 			{"verdict", diagnose.Starting.String(), l.starting},
 		} {
-			fmt.Fprintf(&b, "      - series: 'netwatchd_%s{%s, cause=\"%s\"}'\n        values: '%s'\n", s.name, subject, s.cause, series(s.samples))
+			fmt.Fprintf(
+				&b,
+				"      - series: 'netwatchd_%s{%s, cause=\"%s\"}'\n        values: '%s'\n",
+				s.name,
+				subject,
+				s.cause,
+				series(s.samples),
+			)
 		}
 		b.WriteString("    promql_expr_test:\n")
 		for _, c := range l.checks {
-			fmt.Fprintf(&b, "      - {eval_time: %s, expr: 'ALERTS{alertname!~\"NetwatchdVerdict|CodexErrorBudgetBurn\", alertstate=\"firing\"}', exp_samples: [", c.at)
+			fmt.Fprintf(
+				&b,
+				"      - {eval_time: %s, expr: 'ALERTS{alertname!~\"NetwatchdVerdict|CodexErrorBudgetBurn\", alertstate=\"firing\"}', exp_samples: [",
+				c.at,
+			)
 			if c.firing {
-				fmt.Fprintf(&b, "{value: 1, labels: 'ALERTS{alertname=\"%s\", alertstate=\"firing\", severity=\"%s\", cause=\"%s\", %s%s}'}",
-					a.alert, a.severity, a.cause, subject, a.more)
+				fmt.Fprintf(
+					&b,
+					"{value: 1, labels: 'ALERTS{alertname=\"%s\", alertstate=\"firing\", severity=\"%s\", cause=\"%s\", %s%s}'}",
+					a.alert,
+					a.severity,
+					a.cause,
+					subject,
+					a.more,
+				)
 			}
 			fmt.Fprintf(&b, "]} # %s\n", c.why)
 		}

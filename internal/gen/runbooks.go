@@ -91,10 +91,12 @@ var lead = regexp.MustCompile(`(?m)^\*(.+)\*$`)
 // index lists the runbooks, those of causes in order of precedence.
 func index(alerts []rules.Rule, forms map[string][]rules.Rule, leads map[string]string) string {
 	var b strings.Builder
-	b.WriteString("# Runbooks\n\nOne page for each alert: what it means, how to confirm it with one command, what to do. " +
-		"The rules are in\n[deploy/prometheus](../../deploy/prometheus), in the order of the [causes](../causes.md). " +
-		"Run the commands on the host in the label `instance`.\nThe label `service` names the service; the alert names say Codex for every service.\n\n" +
-		"| alert | severity | meaning |\n|---|---|---|\n")
+	b.WriteString(
+		"# Runbooks\n\nOne page for each alert: what it means, how to confirm it with one command, what to do. " +
+			"The rules are in\n[deploy/prometheus](../../deploy/prometheus), in the order of the [causes](../causes.md). " +
+			"Run the commands on the host in the label `instance`.\nThe label `service` names the service; the alert names say Codex for every service.\n\n" +
+			"| alert | severity | meaning |\n|---|---|---|\n",
+	)
 	listed := make(map[string]bool)
 	for _, r := range alerts {
 		if listed[r.Alert] {
@@ -105,7 +107,13 @@ func index(alerts []rules.Rule, forms map[string][]rules.Rule, leads map[string]
 		for _, form := range forms[r.Alert] {
 			severities = append(severities, form.Labels["severity"])
 		}
-		fmt.Fprintf(&b, "| [%[1]s](%[1]s.md) | %[2]s | %[3]s |\n", r.Alert, strings.Join(slices.Compact(severities), ", "), leads[r.Alert])
+		fmt.Fprintf(
+			&b,
+			"| [%[1]s](%[1]s.md) | %[2]s | %[3]s |\n",
+			r.Alert,
+			strings.Join(slices.Compact(severities), ", "),
+			leads[r.Alert],
+		)
 	}
 	return b.String()
 }

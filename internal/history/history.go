@@ -176,7 +176,12 @@ func (rec *Recorder) snapshotEnd(i *incident.Incident) {
 // that keeps flapping, are stored with their evidence only: 5 KB instead of 20.
 const wholeRounds = 50
 
-func verdictChange(now watch.ServiceStatus, was diagnose.Cause, i *incident.Incident, at time.Time) store.VerdictChange {
+func verdictChange(
+	now watch.ServiceStatus,
+	was diagnose.Cause,
+	i *incident.Incident,
+	at time.Time,
+) store.VerdictChange {
 	v := store.VerdictChange{VerdictChange: incident.VerdictChange{At: at, Was: was, Status: now}}
 	if i != nil {
 		v.Incident = i.ID

@@ -1,5 +1,5 @@
-// Package humanize formats durations and counts for people. The terminal, the page and the record use it, so that one thing
-// reads the same everywhere.
+// Package humanize formats durations and counts for people. The terminal, the page and the record use it, so that one
+// thing reads the same everywhere.
 package humanize
 
 import (
@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// Latency formats how long an attempt took: "<1 ms", "84 ms", "4.2 s", "12 s", and from two minutes on as [Span] does. Zero is not measured, and empty.
+// Latency formats how long an attempt took: "<1 ms", "84 ms", "4.2 s", "12 s", and from two minutes on as [Span]
+// does. Zero is not measured, and empty.
 func Latency(d time.Duration) string {
 	switch {
 	case d <= 0:
@@ -24,8 +25,8 @@ func Latency(d time.Duration) string {
 	return Span(d)
 }
 
-// Span formats how long something lasted or how long ago it was, in two units at most: "42 s", "3 h 12 min". A negative span
-// is "0 s": two clocks may disagree.
+// Span formats how long something lasted or how long ago it was, in two units at most: "42 s", "3 h 12 min". A
+// negative span is "0 s": two clocks may disagree.
 func Span(d time.Duration) string {
 	d = max(d, 0)
 	const day = 24 * time.Hour

@@ -277,7 +277,8 @@ func (l *rungResults) decisive(rung int) bool {
 	if rung == Host {
 		return true
 	}
-	return rung == Resolver && slices.ContainsFunc(l.failed, func(r probe.Result) bool { return r.Role == probe.OfService })
+	return rung == Resolver &&
+		slices.ContainsFunc(l.failed, func(r probe.Result) bool { return r.Role == probe.OfService })
 }
 
 func (l *rungResults) internet() Step {

@@ -42,7 +42,11 @@ func (h *Histogram) Observe(seconds float64) {
 		h.Classic[i]++
 	}
 	index := IndexOf(seconds)
-	i, found := slices.BinarySearchFunc(h.Native, index, func(b Bucket, index int16) int { return int(b.Index) - int(index) })
+	i, found := slices.BinarySearchFunc(
+		h.Native,
+		index,
+		func(b Bucket, index int16) int { return int(b.Index) - int(index) },
+	)
 	if !found {
 		h.Native = slices.Insert(h.Native, i, Bucket{Index: index})
 	}

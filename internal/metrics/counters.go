@@ -46,7 +46,10 @@ func newCounters() *Counters {
 		suspends: newCounter("netwatchd_host_suspends_total", "How often this host was suspended or stopped."),
 		discarded: newCounter("netwatchd_host_suspend_discarded_runs_total",
 			"Attempts discarded because the host was suspended while they ran."),
-		reloadOK: newGauge("netwatchd_config_last_reload_successful", "1 if the last reload of the configuration succeeded, 0 if not."),
+		reloadOK: newGauge(
+			"netwatchd_config_last_reload_successful",
+			"1 if the last reload of the configuration succeeded, 0 if not.",
+		),
 		reloadTime: newGauge("netwatchd_config_last_reload_success_timestamp_seconds",
 			"When the configuration was last loaded successfully."),
 		changes: make(map[change]float64),

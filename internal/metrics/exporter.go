@@ -102,8 +102,12 @@ var agentDesc = prometheus.NewDesc("netwatchd_agent_info",
 	"Version of the installed agent and how its sandbox is configured; absent if the agent was not found.",
 	[]string{"agent", "version", "path", "sandbox_mode"}, nil)
 
-var codexDesc = prometheus.NewDesc("netwatchd_codex_info",
-	"Version of the installed codex and how its sandbox is configured; absent if codex was not found.", []string{"version", "path", "sandbox_mode"}, nil)
+var codexDesc = prometheus.NewDesc(
+	"netwatchd_codex_info",
+	"Version of the installed codex and how its sandbox is configured; absent if codex was not found.",
+	[]string{"version", "path", "sandbox_mode"},
+	nil,
+)
 
 // codexInfo is read at each scrape, because the agent may be upgraded while the daemon runs.
 type codexInfo struct {
@@ -116,15 +120,18 @@ func (codexInfo) Describe(out chan<- *prometheus.Desc) {
 	out <- codexDesc
 }
 
-// Collect implements prometheus.Collector. The agent's files are not ours: a panic in reading them must not fail the scrape.
+// Collect implements prometheus.Collector. The agent's files are not ours: a panic in reading them must not fail the
+// scrape.
 func (c codexInfo) Collect(out chan<- prometheus.Metric) {
 	var found Codex
 	if err := panics.Run(panics.Scrape, func() error { found = c.find(); return nil }); err != nil {
 		c.log.Error("cannot describe the agent: please report this", "error", err)
 	}
 	if found != (Codex{}) {
-		out <- prometheus.MustNewConstMetric(agentDesc, prometheus.GaugeValue, 1, agentName, found.Version, found.Path, found.SandboxMode)
-		out <- prometheus.MustNewConstMetric(codexDesc, prometheus.GaugeValue, 1, found.Version, found.Path, found.SandboxMode)
+		out <- prometheus.MustNewConstMetric(agentDesc, prometheus.GaugeValue, 1,
+			agentName, found.Version, found.Path, found.SandboxMode)
+		out <- prometheus.MustNewConstMetric(codexDesc, prometheus.GaugeValue, 1,
+			found.Version, found.Path, found.SandboxMode)
 	}
 }
 
@@ -191,7 +198,16 @@ func (e *Exporter) begin(ctx context.Context) *scrape {
 			runtime.Gosched()
 		}
 		rec := &sc.Records[i]
-		labels := labelPairs("service", rec.Service, "probe", rec.Probe, "kind", rec.Kind.String(), "vantage", rec.Vantage.String())
+		labels := labelPairs(
+			"service",
+			rec.Service,
+			"probe",
+			rec.Probe,
+			"kind",
+			rec.Kind.String(),
+			"vantage",
+			rec.Vantage.String(),
+		)
 		sc.series[i] = series{rec, labels, fresh(rec, now), e.Info}
 	}
 	return sc

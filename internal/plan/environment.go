@@ -61,7 +61,13 @@ func controlName(c *config.Config) string {
 }
 
 // queryEach returns a probe for each server that queries only that server for name.
-func queryEach(c *config.Config, servers []netip.AddrPort, name string, role probe.Role, from probe.Vantage) []*probe.Probe {
+func queryEach(
+	c *config.Config,
+	servers []netip.AddrPort,
+	name string,
+	role probe.Role,
+	from probe.Vantage,
+) []*probe.Probe {
 	if name == "" {
 		return nil
 	}
@@ -101,7 +107,13 @@ func controlProbes(c *config.Config, control config.Control) []*probe.Probe {
 	return all
 }
 
-func controlProbe(c *config.Config, control config.Control, name string, role probe.Role, address netip.Addr) *probe.Probe {
+func controlProbe(
+	c *config.Config,
+	control config.Control,
+	name string,
+	role probe.Role,
+	address netip.Addr,
+) *probe.Probe {
 	return &probe.Probe{
 		Spec: probe.Spec{
 			Service: "controls", Name: name, Kind: probe.KindHTTP, Target: redact.String(control.URL.String()),

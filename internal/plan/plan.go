@@ -64,7 +64,8 @@ func (p *Plan) Info(k ledger.Key) (metrics.Info, bool) {
 // key of the environment counts, because its nameservers change at run time.
 func (p *Plan) Watches(k ledger.Key) bool {
 	_, configured := p.Info(k)
-	hostCheck := k.Kind == probe.KindHost && slices.ContainsFunc(p.Services, func(s watch.Service) bool { return s.Name == k.Service })
+	hostCheck := k.Kind == probe.KindHost &&
+		slices.ContainsFunc(p.Services, func(s watch.Service) bool { return s.Name == k.Service })
 	return configured || hostCheck || config.Reserved(k.Service)
 }
 

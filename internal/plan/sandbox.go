@@ -21,7 +21,13 @@ func sandboxProbes(c *config.Config, s config.Service) *watch.SandboxProbes {
 		return nil
 	}
 	hostCheck := &probe.Probe{
-		Spec:   probe.Spec{Service: s.Name, Name: probe.CheckSandbox, Kind: probe.KindHost, Target: "the sandbox", Role: probe.OfHost},
+		Spec: probe.Spec{
+			Service: s.Name,
+			Name:    probe.CheckSandbox,
+			Kind:    probe.KindHost,
+			Target:  "the sandbox",
+			Role:    probe.OfHost,
+		},
 		Prober: host.Sandbox{},
 	}
 	probes := []*probe.Probe{hostCheck}
@@ -34,7 +40,14 @@ func sandboxProbes(c *config.Config, s config.Service) *watch.SandboxProbes {
 		return nil
 	}
 	w := wrapperOf(c, s)
-	b := &sandbox.Batch{Service: s.Name, Wrap: w.command, Env: w.env(), Dir: w.dir(), Timeout: s.Sandbox.Timeout, Probes: probes}
+	b := &sandbox.Batch{
+		Service: s.Name,
+		Wrap:    w.command,
+		Env:     w.env(),
+		Dir:     w.dir(),
+		Timeout: s.Sandbox.Timeout,
+		Probes:  probes,
+	}
 	return &watch.SandboxProbes{Interval: s.Sandbox.Interval, Run: b.Run}
 }
 
@@ -55,8 +68,8 @@ func wrapperOf(c *config.Config, s config.Service) wrapper {
 	return w
 }
 
-// env makes the agent set up the sandbox as the user has configured it: with the user's files, not with the separate ones
-// with which netwatchd runs the agent.
+// env makes the agent set up the sandbox as the user has configured it: with the user's files, not with the separate
+// ones with which netwatchd runs the agent.
 func (w wrapper) env() []string {
 	if w.home == "" {
 		return nil

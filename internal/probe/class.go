@@ -6,7 +6,8 @@ import (
 )
 
 // Class is how an attempt ended: a closed list, layer first. The names are a contract (the `class` label, JSON, the
-// store), so values may be appended to a layer but never renamed. Where W3C Network Error Logging has a name, it is used.
+// store), so values may be appended to a layer but never renamed. Where W3C Network Error Logging has a name, it is
+// used.
 type Class uint8
 
 // The zero Class is Unknown: forgetting must never look like success.

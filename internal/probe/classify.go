@@ -14,8 +14,8 @@ import (
 
 // Classify turns the error that ended an attempt, and the phase it had reached, into a Class. Nothing else does.
 //
-// What the prober knows comes first, then the kernel's errno, then the resolver's answer, then certificates. Timeouts come
-// last, because a timeout hides its reason.
+// What the prober knows comes first, then the kernel's errno, then the resolver's answer, then certificates. Timeouts
+// come last, because a timeout hides its reason.
 func Classify(phase Phase, err error) Class {
 	if err == nil {
 		return OK

@@ -19,14 +19,14 @@ type Probe struct {
 	hung atomic.Bool // an attempt has outlived its deadline and has not returned
 }
 
-// grace is how long after its deadline an attempt may take to return before it is abandoned: an exec probe terminates its
-// process group, waits two seconds, kills it and collects the output.
+// grace is how long after its deadline an attempt may take to return before it is abandoned: an exec probe terminates
+// its process group, waits two seconds, kills it and collects the output.
 const grace = 4 * time.Second
 
 var errHung = errors.New("the prober ignored its deadline and is still running")
 
-// Do makes one attempt: it sets the deadline, survives a prober that panics or hangs, and classifies the end. It reports
-// false if ctx ended first, because a cancelled attempt has no result.
+// Do makes one attempt: it sets the deadline, survives a prober that panics or hangs, and classifies the end. It
+// reports false if ctx ended first, because a cancelled attempt has no result.
 //
 // A prober that hangs costs one goroutine: until it returns, further attempts end as Internal without starting.
 func Do(ctx context.Context, p *Probe) (Result, bool) {
@@ -91,8 +91,8 @@ func (p *Probe) guarded(ctx context.Context) (Facts, error) {
 	}
 }
 
-// Guard makes an attempt and turns a panic into an error, so that one buggy prober does not end the monitoring of everything
-// else.
+// Guard makes an attempt and turns a panic into an error, so that one buggy prober does not end the monitoring of
+// everything else.
 func Guard(attempt func() (Facts, error)) (facts Facts, err error) {
 	defer func() {
 		if p, ok := errors.AsType[*panics.Error](err); ok {

@@ -52,8 +52,8 @@ func Reword(text string, err error) error { return &worded{text, err} }
 // During adds what was being done when err occurred.
 func During(what string, err error) error { return &worded{what + ": " + InWords(err), err} }
 
-// InWords formats err without what net and net/http repeat: addresses, methods and names of system calls. It keeps the name
-// "socket", because a socket that cannot be opened is the sign of a sandbox.
+// InWords formats err without what net and net/http repeat: addresses, methods and names of system calls. It keeps
+// the name "socket", because a socket that cannot be opened is the sign of a sandbox.
 func InWords(err error) string {
 	_, worded := errors.AsType[*worded](err)
 	if _, failed := errors.AsType[*failure](err); failed || worded {

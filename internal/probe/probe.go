@@ -1,8 +1,8 @@
 // Package probe defines a probe, an attempt and its result: where it was made (Vantage), where it ended (Phase) and how
 // (Class).
 //
-// Do makes an attempt; Classify is the only place that turns an error into a [Class]. The probers of each kind are in the
-// packages below this one.
+// Do makes an attempt; Classify is the only place that turns an error into a [Class]. The probers of each kind are in
+// the packages below this one.
 package probe
 
 import (

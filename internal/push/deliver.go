@@ -65,7 +65,13 @@ func (r *receiver) attemptSafely(ctx context.Context, due []entry) ([]entry, err
 		case len(due) > 1:
 			due = due[:1]
 		default:
-			r.log.Error("sending an entry of the queue panicked: please report this", "panic", crash.Value, "stack", string(crash.Stack))
+			r.log.Error(
+				"sending an entry of the queue panicked: please report this",
+				"panic",
+				crash.Value,
+				"stack",
+				string(crash.Stack),
+			)
 			r.spool.setAside(due[0], err)
 			return due, nil
 		}

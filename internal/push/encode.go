@@ -22,7 +22,10 @@ func encodeV2(t *table) *writev2.Request {
 	for _, s := range t.all {
 		out := &writev2.TimeSeries{
 			LabelsRefs: make([]uint32, 0, 2*len(s.labels)),
-			Metadata:   &writev2.Metadata{Type: metadataTypes[s.family.GetType()], HelpRef: symbols.Symbolize(s.family.GetHelp())},
+			Metadata: &writev2.Metadata{
+				Type:    metadataTypes[s.family.GetType()],
+				HelpRef: symbols.Symbolize(s.family.GetHelp()),
+			},
 		}
 		for _, l := range s.labels {
 			out.LabelsRefs = append(out.LabelsRefs, symbols.Symbolize(l.Name), symbols.Symbolize(l.Value))

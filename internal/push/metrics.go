@@ -21,13 +21,21 @@ type pushMetrics struct {
 func newPushMetrics() *pushMetrics {
 	return &pushMetrics{
 		samples: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "netwatchd_push_samples_total", Help: "Samples that left the queue: sent, rejected by the receiver, or dropped by the queue."}, []string{"receiver", "result"}),
+			Name: "netwatchd_push_samples_total",
+			Help: "Samples that left the queue: sent, rejected by the receiver, or dropped by the queue.",
+		}, []string{"receiver", "result"}),
 		attempts: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "netwatchd_push_attempts_total", Help: "Requests sent to the receiver, by result."}, []string{"receiver", "result"}),
+			Name: "netwatchd_push_attempts_total",
+			Help: "Requests sent to the receiver, by result.",
+		}, []string{"receiver", "result"}),
 		damaged: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "netwatchd_push_damaged_entries_total", Help: "Damaged entries of the queue that were set aside instead of being sent."}, []string{"receiver"}),
+			Name: "netwatchd_push_damaged_entries_total",
+			Help: "Damaged entries of the queue that were set aside instead of being sent.",
+		}, []string{"receiver"}),
 		last: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "netwatchd_push_last_success_timestamp_seconds", Help: "When the receiver last accepted a request; 0 if never."}, []string{"receiver"}),
+			Name: "netwatchd_push_last_success_timestamp_seconds",
+			Help: "When the receiver last accepted a request; 0 if never.",
+		}, []string{"receiver"}),
 	}
 }
 
@@ -43,7 +51,12 @@ func (c *pushMetrics) initialize(receiver string) {
 	c.last.WithLabelValues(receiver)
 }
 
-var queueDesc = prometheus.NewDesc("netwatchd_push_queue_bytes", "Size of the queue of samples waiting for the receiver.", []string{"receiver"}, nil)
+var queueDesc = prometheus.NewDesc(
+	"netwatchd_push_queue_bytes",
+	"Size of the queue of samples waiting for the receiver.",
+	[]string{"receiver"},
+	nil,
+)
 
 func (c *pushMetrics) describe(out chan<- *prometheus.Desc) {
 	c.samples.Describe(out)

@@ -52,7 +52,10 @@ func newOTLP(c config.Receiver, o Options) *otlp {
 }
 
 func attribute(key, value string) *commonpb.KeyValue {
-	return &commonpb.KeyValue{Key: key, Value: &commonpb.AnyValue{Value: &commonpb.AnyValue_StringValue{StringValue: value}}}
+	return &commonpb.KeyValue{
+		Key:   key,
+		Value: &commonpb.AnyValue{Value: &commonpb.AnyValue_StringValue{StringValue: value}},
+	}
 }
 
 func (s *otlp) wait() time.Duration { return s.transport.retryAfter }
@@ -76,7 +79,9 @@ func (s *otlp) send(ctx context.Context, snapshots []snapshot) (int, error) {
 	var text bytes.Buffer
 	_, _ = text.ReadFrom(answer.Body) // reads from memory: cannot fail
 	if answer.StatusCode != http.StatusOK {
-		return 0, s.transport.classify(fmt.Errorf("the response is %s: %s", answer.Status, redact.Quote(text.String(), quoteLimit)))
+		return 0, s.transport.classify(
+			fmt.Errorf("the response is %s: %s", answer.Status, redact.Quote(text.String(), quoteLimit)),
+		)
 	}
 	var reply collectorpb.ExportMetricsServiceResponse
 	if err := proto.Unmarshal(text.Bytes(), &reply); err != nil {
@@ -85,7 +90,13 @@ func (s *otlp) send(ctx context.Context, snapshots []snapshot) (int, error) {
 	if part := reply.PartialSuccess; part.GetRejectedDataPoints() > 0 {
 		// A histogram point counts as many samples, and the response does not tell which points were rejected: this
 		// is an estimate.
-		return max(0, samples-int(part.RejectedDataPoints)), &permanentError{answer.StatusCode, errors.New(redact.Quote(part.GetErrorMessage(), quoteLimit))}
+		return max(
+				0,
+				samples-int(part.RejectedDataPoints),
+			), &permanentError{
+				answer.StatusCode,
+				errors.New(redact.Quote(part.GetErrorMessage(), quoteLimit)),
+			}
 	}
 	return samples, nil
 }
@@ -160,7 +171,10 @@ func (s *otlp) point(to *metricspb.Metric, p *dto.Metric, at uint64) {
 	}
 	switch data := to.Data.(type) {
 	case *metricspb.Metric_Sum:
-		data.Sum.DataPoints = append(data.Sum.DataPoints, value(p.GetCounter().GetValue(), attributes, at, startTime(p.GetCounter())))
+		data.Sum.DataPoints = append(
+			data.Sum.DataPoints,
+			value(p.GetCounter().GetValue(), attributes, at, startTime(p.GetCounter())),
+		)
 	case *metricspb.Metric_Gauge:
 		v := cmp.Or(p.GetGauge().GetValue(), p.GetUntyped().GetValue())
 		data.Gauge.DataPoints = append(data.Gauge.DataPoints, value(v, attributes, at, 0))
@@ -211,7 +225,12 @@ func value(v float64, attributes []*commonpb.KeyValue, at, since uint64) *metric
 
 // histogramPoint makes per-bucket counts of Prometheus' cumulative ones.
 func histogramPoint(h *dto.Histogram, attributes []*commonpb.KeyValue, at uint64) *metricspb.HistogramDataPoint {
-	p := &metricspb.HistogramDataPoint{Attributes: attributes, TimeUnixNano: at, StartTimeUnixNano: startTime(h), Flags: flags(h.GetSampleSum())}
+	p := &metricspb.HistogramDataPoint{
+		Attributes:        attributes,
+		TimeUnixNano:      at,
+		StartTimeUnixNano: startTime(h),
+		Flags:             flags(h.GetSampleSum()),
+	}
 	if p.Flags != 0 {
 		return p
 	}
@@ -227,14 +246,22 @@ func histogramPoint(h *dto.Histogram, attributes []*commonpb.KeyValue, at uint64
 }
 
 func summaryPoint(m *dto.Summary, attributes []*commonpb.KeyValue, at uint64) *metricspb.SummaryDataPoint {
-	p := &metricspb.SummaryDataPoint{Attributes: attributes, TimeUnixNano: at, StartTimeUnixNano: startTime(m), Flags: flags(m.GetSampleSum())}
+	p := &metricspb.SummaryDataPoint{
+		Attributes:        attributes,
+		TimeUnixNano:      at,
+		StartTimeUnixNano: startTime(m),
+		Flags:             flags(m.GetSampleSum()),
+	}
 	if p.Flags != 0 {
 		return p
 	}
 	p.Count, p.Sum = m.GetSampleCount(), m.GetSampleSum()
 	for _, q := range m.Quantile {
 		if !math.IsNaN(q.GetValue()) { // NaN: the summary has no observations
-			p.QuantileValues = append(p.QuantileValues, &metricspb.SummaryDataPoint_ValueAtQuantile{Quantile: q.GetQuantile(), Value: q.GetValue()})
+			p.QuantileValues = append(
+				p.QuantileValues,
+				&metricspb.SummaryDataPoint_ValueAtQuantile{Quantile: q.GetQuantile(), Value: q.GetValue()},
+			)
 		}
 	}
 	return p

@@ -30,7 +30,11 @@ type remoteWrite struct {
 
 func newRemoteWrite(c config.Receiver, o Options) *remoteWrite {
 	w := &remoteWrite{
-		labels: c.Labels, protocol: c.Protocol, protocolFile: filepath.Join(o.Dir, c.Name, "protocol"), transport: newTransport(c, o), now: o.Now,
+		labels:       c.Labels,
+		protocol:     c.Protocol,
+		protocolFile: filepath.Join(o.Dir, c.Name, "protocol"),
+		transport:    newTransport(c, o),
+		now:          o.Now,
 	}
 	// No retries here: what is to be sent may change before the next attempt. NewAPI fails only on an invalid URL.
 	w.api, _ = remote.NewAPI(c.URL, remote.WithAPIPath(""), remote.WithAPIHTTPClient(w.transport.client()),
@@ -110,7 +114,11 @@ func (w *remoteWrite) remember(protocol string) {
 		return
 	}
 	w.known, w.knownSince = protocol, w.now()
-	_ = os.WriteFile(w.protocolFile, []byte(protocol+"\n"), 0o600) // if it cannot be stored, the protocol is detected again after a restart
+	_ = os.WriteFile(
+		w.protocolFile,
+		[]byte(protocol+"\n"),
+		0o600,
+	) // if it cannot be stored, the protocol is detected again after a restart
 }
 
 // A snapshot is what was gathered at one time.

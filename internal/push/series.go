@@ -77,7 +77,13 @@ func (t *table) histogram(at int64, f *dto.MetricFamily, m *dto.Metric) {
 		return sample{v, at, since}
 	}
 	for _, b := range finiteBuckets(h) {
-		t.sample(f, m, "_bucket", &config.Label{Name: "le", Value: formatFloat(b.GetUpperBound())}, value(float64(b.GetCumulativeCount())))
+		t.sample(
+			f,
+			m,
+			"_bucket",
+			&config.Label{Name: "le", Value: formatFloat(b.GetUpperBound())},
+			value(float64(b.GetCumulativeCount())),
+		)
 	}
 	t.sample(f, m, "_bucket", &config.Label{Name: "le", Value: "+Inf"}, value(float64(h.GetSampleCount())))
 	t.sample(f, m, "_sum", nil, value(h.GetSampleSum()))

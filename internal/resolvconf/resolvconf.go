@@ -31,8 +31,8 @@ func Read(files ...string) Snapshot {
 	return s
 }
 
-// Nameservers returns the nameservers of a resolv.conf(5) file in order, with zones such as fe80::1%eth0. If there is none, the
-// error says what is wrong with the file and what to do.
+// Nameservers returns the nameservers of a resolv.conf(5) file in order, with zones such as fe80::1%eth0. If there is
+// none, the error says what is wrong with the file and what to do.
 func Nameservers(file string) ([]netip.AddrPort, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -48,8 +48,8 @@ func Nameservers(file string) ([]netip.AddrPort, error) {
 	return nil, fmt.Errorf("%s lists no nameserver: add a nameserver line with an address", file)
 }
 
-// ParseNameservers reads the nameserver lines. As in resolv.conf(5), the keyword must begin the line; invalid addresses are
-// ignored.
+// ParseNameservers reads the nameserver lines. As in resolv.conf(5), the keyword must begin the line; invalid
+// addresses are ignored.
 func ParseNameservers(text []byte) (found []netip.AddrPort) {
 	for line := range strings.Lines(string(text)) {
 		words := strings.Fields(line)
@@ -77,8 +77,8 @@ func unreadable(file string, err error) error {
 	return fmt.Errorf("%s cannot be read: %w", file, err)
 }
 
-// remedyFor names the program that should have written the target of a dangling link. WSL sometimes loses its file when it
-// starts (microsoft/WSL issues 11693 and 11928).
+// remedyFor names the program that should have written the target of a dangling link. WSL sometimes loses its file
+// when it starts (microsoft/WSL issues 11693 and 11928).
 func remedyFor(target string) string {
 	switch {
 	case strings.Contains(target, "mnt/wsl/"):

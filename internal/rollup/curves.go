@@ -36,7 +36,12 @@ type Point struct {
 
 // NewCurves returns curves of keys without points.
 func NewCurves(keys []ledger.Key, from, to time.Time, step time.Duration) *Curves {
-	c := &Curves{From: from, To: to, Step: max(step, time.Minute), points: make(map[ledger.Key]map[int64]*Rollup, len(keys))}
+	c := &Curves{
+		From:   from,
+		To:     to,
+		Step:   max(step, time.Minute),
+		points: make(map[ledger.Key]map[int64]*Rollup, len(keys)),
+	}
 	for _, k := range keys {
 		c.points[k] = make(map[int64]*Rollup)
 	}

@@ -50,7 +50,11 @@ func (u *Rollup) fail(class probe.Class, n uint64) {
 }
 
 func (u *Rollup) sketch(index int16, n uint32) {
-	i, found := slices.BinarySearchFunc(u.Sketch, index, func(b ledger.Bucket, index int16) int { return int(b.Index) - int(index) })
+	i, found := slices.BinarySearchFunc(
+		u.Sketch,
+		index,
+		func(b ledger.Bucket, index int16) int { return int(b.Index) - int(index) },
+	)
 	if !found {
 		u.Sketch = slices.Insert(u.Sketch, i, ledger.Bucket{Index: index})
 	}

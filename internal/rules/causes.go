@@ -121,8 +121,14 @@ func (b *builder) verdict() Rule {
 		}
 	}
 	r := Rule{Expr: fmt.Sprintf("netwatchd_verdict{cause=~%q} == 1", strings.Join(hiding, "|"))}
-	return b.alert(verdictName, diagnose.None, r, summary("the verdict is {{ $labels.cause }}"),
-		"This alert notifies nobody. Alertmanager's inhibitions use it as their source, so that one fault makes one alert.", evidence)
+	return b.alert(
+		verdictName,
+		diagnose.None,
+		r,
+		summary("the verdict is {{ $labels.cause }}"),
+		"This alert notifies nobody. Alertmanager's inhibitions use it as their source, so that one fault makes one alert.",
+		evidence,
+	)
 }
 
 func summary(title string) string {

@@ -50,7 +50,10 @@ func keepFleetFiring(c diagnose.Cause) Duration { return Duration(c.About().Hold
 // Fleet returns the rules that compare many hosts, to be loaded beside those of [For].
 func Fleet(c *config.Config, o Options) File {
 	b := &builder{Options: o, services: c.Services}
-	return File{command: "netwatchd rules --fleet", Groups: []Group{{Name: "netwatchd.fleet", Rules: append(b.shares(), b.outages()...)}}}
+	return File{
+		command: "netwatchd rules --fleet",
+		Groups:  []Group{{Name: "netwatchd.fleet", Rules: append(b.shares(), b.outages()...)}},
+	}
 }
 
 // paging are the causes that page: only these are compared between hosts.
@@ -101,14 +104,26 @@ func (b *builder) outages() []Rule {
 }
 
 func (b *builder) everyone(c diagnose.Cause, of selection) Rule {
-	r := Rule{Expr: fmt.Sprintf("%s{cause=%q%s} >= %g\nand %s > 1", shareAffected, c, of.matcher, half, hostsAffected), For: Duration(holdEveryone(c))}
+	r := Rule{
+		Expr: fmt.Sprintf("%s{cause=%q%s} >= %g\nand %s > 1", shareAffected, c, of.matcher, half, hostsAffected),
+		For:  Duration(holdEveryone(c)),
+	}
 	return b.outage(c, of, everyone, r, "The service itself is down. See its status page and tell its users.")
 }
 
 // several fires beside everyone, which silences it. When most hosts recover, it already fires.
 func (b *builder) several(c diagnose.Cause, of selection) Rule {
-	r := Rule{Expr: fmt.Sprintf("%s{cause=%q%s}\nand %s > 1", shareAffected, c, of.matcher, hostsAffected), For: Duration(c.About().Hold - lead)}
-	return b.outage(c, of, several, r, "Find what these hosts have in common: a network, a provider, a VPN, an address family.")
+	r := Rule{
+		Expr: fmt.Sprintf("%s{cause=%q%s}\nand %s > 1", shareAffected, c, of.matcher, hostsAffected),
+		For:  Duration(c.About().Hold - lead),
+	}
+	return b.outage(
+		c,
+		of,
+		several,
+		r,
+		"Find what these hosts have in common: a network, a provider, a VPN, an address family.",
+	)
 }
 
 func (b *builder) outage(c diagnose.Cause, of selection, scope string, r Rule, advice string) Rule {
@@ -133,9 +148,19 @@ func (b *builder) single(c diagnose.Cause, of selection) Rule {
 		For: Duration(c.About().Hold - lead), KeepFiringFor: keepFleetFiring(c),
 		Labels: map[string]string{"cause": c.String()},
 	}
-	return b.alert(singleName, of.severity, r, "{{ $labels.service }}: "+c.About().Title+" (only {{ $labels.instance }})",
-		fmt.Sprintf("One of %s hosts reports %s for {{ $labels.service }}: {{ $labels.instance }}. The others reach it.", counted, c),
-		evidence, "The network path from that host is broken, not the service. Compare its peer address with another host's, and try without the VPN.")
+	return b.alert(
+		singleName,
+		of.severity,
+		r,
+		"{{ $labels.service }}: "+c.About().Title+" (only {{ $labels.instance }})",
+		fmt.Sprintf(
+			"One of %s hosts reports %s for {{ $labels.service }}: {{ $labels.instance }}. The others reach it.",
+			counted,
+			c,
+		),
+		evidence,
+		"The network path from that host is broken, not the service. Compare its peer address with another host's, and try without the VPN.",
+	)
 }
 
 // counted is the number of hosts that the share refers to.

@@ -23,7 +23,15 @@ const (
 const failing = diagnose.Upstream
 
 // windows are those of the burn rates in the SRE workbook ("Alerting on SLOs", multiwindow, multi-burn-rate alerts).
-var windows = []time.Duration{5 * time.Minute, 30 * time.Minute, time.Hour, 2 * time.Hour, 6 * time.Hour, 24 * time.Hour, 72 * time.Hour}
+var windows = []time.Duration{
+	5 * time.Minute,
+	30 * time.Minute,
+	time.Hour,
+	2 * time.Hour,
+	6 * time.Hour,
+	24 * time.Hour,
+	72 * time.Hour,
+}
 
 // availability records the series that the objective alerts use.
 func (b *builder) availability() []Rule {
@@ -51,8 +59,11 @@ func (b *builder) availability() []Rule {
 		},
 		Rule{
 			Record: "instance_service_probe:netwatchd_probe_success:ratio_rate5m",
-			Expr: fmt.Sprintf("sum by (job, instance, service, probe) (rate(netwatchd_probe_runs_total{result=\"success\",%[1]s}[5m]))\n"+
-				"/ (sum by (job, instance, service, probe) (rate(netwatchd_probe_runs_total{%[1]s}[5m])) > 0)", fromHost),
+			Expr: fmt.Sprintf(
+				"sum by (job, instance, service, probe) (rate(netwatchd_probe_runs_total{result=\"success\",%[1]s}[5m]))\n"+
+					"/ (sum by (job, instance, service, probe) (rate(netwatchd_probe_runs_total{%[1]s}[5m])) > 0)",
+				fromHost,
+			),
 		})
 }
 
@@ -70,7 +81,11 @@ func (b *builder) objective() []Rule {
 	var all []Rule
 	for _, of := range b.severities(failing, diagnose.Page) {
 		// Do not notify people again of the cost of an outage they were notified of within the hour.
-		announced := fmt.Sprintf("\nunless %s max_over_time(ALERTS{alertname=%q,alertstate=\"firing\"}[1h])", perService, Name(failing))
+		announced := fmt.Sprintf(
+			"\nunless %s max_over_time(ALERTS{alertname=%q,alertstate=\"firing\"}[1h])",
+			perService,
+			Name(failing),
+		)
 		fast := b.burns(of, 14.4, time.Hour, 5*time.Minute) + "\nor\n" + b.burns(of, 6, 6*time.Hour, 30*time.Minute)
 		// Held as long as an outage: longer than the sandbox alert that may silence it.
 		all = append(all, b.burn(of.severity, "fast", "(\n"+fast+"\n)"+announced, failing.About().Hold,
@@ -78,7 +93,10 @@ func (b *builder) objective() []Rule {
 	}
 	for _, of := range b.severities(failing, diagnose.Ticket) {
 		slow := b.burns(of, 3, 24*time.Hour, 2*time.Hour) + "\nor\n" + b.burns(of, 1, 72*time.Hour, 6*time.Hour)
-		all = append(all, b.burn(of.severity, "slow", slow, time.Hour, "at this rate the error budget is spent before the month ends"))
+		all = append(
+			all,
+			b.burn(of.severity, "slow", slow, time.Hour, "at this rate the error budget is spent before the month ends"),
+		)
 	}
 	return all
 }
@@ -87,11 +105,19 @@ func (b *builder) burn(severity diagnose.Severity, pace, expr string, hold time.
 	r := Rule{Expr: expr, For: Duration(hold), KeepFiringFor: Duration(keepFiring),
 		// With this label, what silences the outage also silences this alert.
 		Labels: map[string]string{"burn": pace, "cause": failing.String()}}
-	return b.alert("CodexErrorBudgetBurn", severity, r,
+	return b.alert(
+		"CodexErrorBudgetBurn",
+		severity,
+		r,
 		"{{ $labels.service }} fails too often: "+meaning+" ({{ $labels.instance }})",
-		fmt.Sprintf("Seen from {{ $labels.instance }}, {{ $labels.service }} was down for {{ $value | humanizePercentage }} of the time window. "+
-			"The objective of %g %% allows less. Faults of this host are not counted.", b.Objective*100),
-		evidence, "See on the dashboard when and how it failed, and compare that with the service's status page.")
+		fmt.Sprintf(
+			"Seen from {{ $labels.instance }}, {{ $labels.service }} was down for {{ $value | humanizePercentage }} of the time window. "+
+				"The objective of %g %% allows less. Faults of this host are not counted.",
+			b.Objective*100,
+		),
+		evidence,
+		"See on the dashboard when and how it failed, and compare that with the service's status page.",
+	)
 }
 
 func (b *builder) burns(of selection, rate float64, long, brief time.Duration) string {
@@ -100,5 +126,12 @@ func (b *builder) burns(of selection, rate float64, long, brief time.Duration) s
 		services = "{" + services + "}"
 	}
 	bound := fmt.Sprintf("%.4g", rate*(1-b.Objective))
-	return fmt.Sprintf("  (%[1]s%[2]s%[4]s > %[5]s and %[1]s%[3]s%[4]s > %[5]s)", failedIn, short(long), short(brief), services, bound)
+	return fmt.Sprintf(
+		"  (%[1]s%[2]s%[4]s > %[5]s and %[1]s%[3]s%[4]s > %[5]s)",
+		failedIn,
+		short(long),
+		short(brief),
+		services,
+		bound,
+	)
 }

@@ -19,8 +19,13 @@ func (b *builder) pushFailing() Rule {
 			")",
 		For: Duration(5 * time.Minute), // a receiver that restarts is back within one or two minutes
 	}
-	return b.alert("NetwatchdPushFailing", diagnose.Ticket, r, "netwatchd on {{ $labels.instance }} cannot push to {{ $labels.receiver }}",
+	return b.alert(
+		"NetwatchdPushFailing",
+		diagnose.Ticket,
+		r,
+		"netwatchd on {{ $labels.instance }} cannot push to {{ $labels.receiver }}",
 		"The receiver {{ $labels.receiver }} has accepted nothing from netwatchd on {{ $labels.instance }} (job {{ $labels.job }}) for 15 "+
 			"minutes, or samples were lost within the last hour: rejected by the receiver or dropped by the queue.",
-		"The log of that host tells why: journalctl -u netwatchd | grep -i -e push -e sample.")
+		"The log of that host tells why: journalctl -u netwatchd | grep -i -e push -e sample.",
+	)
 }

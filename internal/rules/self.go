@@ -32,17 +32,31 @@ func (b *builder) absent() []Rule {
 		")"
 	outage := Rule{Expr: silent + "unless " + sleeper, For: Duration(10 * time.Minute), // an upgrade with its reboot
 		Labels: map[string]string{silenceLabel: "outage"}}
-	gap := Rule{Expr: silent + "and " + sleeper, For: Duration(24 * time.Hour), Labels: map[string]string{silenceLabel: "gap"}}
+	gap := Rule{
+		Expr:   silent + "and " + sleeper,
+		For:    Duration(24 * time.Hour),
+		Labels: map[string]string{silenceLabel: "gap"},
+	}
 	const name = "NetwatchdAbsent"
 	return []Rule{
-		b.alert(name, diagnose.Ticket, outage, "no data from netwatchd on {{ $labels.instance }}",
+		b.alert(
+			name,
+			diagnose.Ticket,
+			outage,
+			"no data from netwatchd on {{ $labels.instance }}",
 			"Prometheus has had no data from netwatchd on {{ $labels.instance }} (job {{ $labels.job }}) for 10 minutes, and that host is "+
 				"not known to sleep: the daemon, the host or the network path to it is down. Its services are not monitored.",
-			"Run systemctl status netwatchd on that host. If it is active, check the network path from Prometheus to it."),
-		b.alert(name, diagnose.Info, gap, "no data from netwatchd on {{ $labels.instance }} for a day",
+			"Run systemctl status netwatchd on that host. If it is active, check the network path from Prometheus to it.",
+		),
+		b.alert(
+			name,
+			diagnose.Info,
+			gap,
+			"no data from netwatchd on {{ $labels.instance }} for a day",
 			"Prometheus has had no data from netwatchd on {{ $labels.instance }} (job {{ $labels.job }}) for a day. That host is known to "+
 				"sleep (it runs WSL, or was suspended before), so this is a gap, not an outage.",
-			"Do nothing, unless the host should be awake. The runbook tells how to keep WSL running."),
+			"Do nothing, unless the host should be awake. The runbook tells how to keep WSL running.",
+		),
 	}
 }
 
@@ -56,10 +70,18 @@ func (b *builder) stale() Rule {
 			"unless on (job, instance) increase(netwatchd_host_suspends_total[%[1]s]) > 0", within, b.Job),
 		For: Duration(5 * time.Minute), // after a host wakes, there may be two scrapes and no round between them
 	}
-	return b.alert("NetwatchdStale", diagnose.Ticket, r, "netwatchd on {{ $labels.instance }} responds but makes no attempts",
-		fmt.Sprintf("netwatchd on {{ $labels.instance }} (job {{ $labels.job }}) was scraped for %s without making an attempt, and the host "+
-			"was not suspended: its verdicts are out of date.", within),
-		"Save its log (journalctl -u netwatchd), then restart it.")
+	return b.alert(
+		"NetwatchdStale",
+		diagnose.Ticket,
+		r,
+		"netwatchd on {{ $labels.instance }} responds but makes no attempts",
+		fmt.Sprintf(
+			"netwatchd on {{ $labels.instance }} (job {{ $labels.job }}) was scraped for %s without making an attempt, and the host "+
+				"was not suspended: its verdicts are out of date.",
+			within,
+		),
+		"Save its log (journalctl -u netwatchd), then restart it.",
+	)
 }
 
 // quiet is how long a daemon of this configuration may go without an attempt: three of its shortest intervals, and at
@@ -81,10 +103,15 @@ func (b *builder) reloadFailed() Rule {
 		Expr: "netwatchd_config_last_reload_successful == 0",
 		For:  Duration(5 * time.Minute), // someone who edits the file reloads more than once
 	}
-	return b.alert("NetwatchdConfigReloadFailed", diagnose.Ticket, r, "netwatchd on {{ $labels.instance }} rejected its new configuration",
+	return b.alert(
+		"NetwatchdConfigReloadFailed",
+		diagnose.Ticket,
+		r,
+		"netwatchd on {{ $labels.instance }} rejected its new configuration",
 		"The last reload of netwatchd on {{ $labels.instance }} (job {{ $labels.job }}) failed. The previous configuration stays active, "+
 			"but netwatchd would not start with the new one.",
-		"Run netwatchd config check on that host: it reports every error with its line.")
+		"Run netwatchd config check on that host: it reports every error with its line.",
+	)
 }
 
 // fallingBehind fires if one attempt in a hundred starts more than a tenth of a second late, where five milliseconds
@@ -103,10 +130,15 @@ func (b *builder) fallingBehind() Rule {
 			"unless on (job, instance) increase(netwatchd_host_suspends_total[30m]) > 0",
 		For: Duration(15 * time.Minute), // longer than the window, so that a short peak is not enough
 	}
-	return b.alert("NetwatchdFallingBehind", diagnose.Ticket, r, "netwatchd on {{ $labels.instance }} cannot keep up with its schedule",
+	return b.alert(
+		"NetwatchdFallingBehind",
+		diagnose.Ticket,
+		r,
+		"netwatchd on {{ $labels.instance }} cannot keep up with its schedule",
 		"Attempts of netwatchd on {{ $labels.instance }} (job {{ $labels.job }}) start more than 0.1 s late (p99), or more than 5 % of them "+
 			"are skipped. Verdicts come late, and latencies measure the host and not the network.",
-		"Check the load of that host. If netwatchd causes it, lengthen intervals or distribute its probes over several hosts.")
+		"Check the load of that host. If netwatchd causes it, lengthen intervals or distribute its probes over several hosts.",
+	)
 }
 
 // ownHost lists the causes with which a host cannot judge the service.

@@ -1,5 +1,5 @@
-// Package sandbox makes probes inside an agent's sandbox: netwatchd runs itself there, and that process reports the results
-// as JSON.
+// Package sandbox makes probes inside an agent's sandbox: netwatchd runs itself there, and that process reports the
+// results as JSON.
 package sandbox
 
 import (
@@ -22,8 +22,8 @@ import (
 	"netwatchd/internal/redact"
 )
 
-// A Batch makes several attempts inside a sandbox with one start of it, because the start takes longer than they do (0.05 s
-// with codex 0.104.0, 0.3 s with 0.169.0; a denied attempt takes 1 ms).
+// A Batch makes several attempts inside a sandbox with one start of it, because the start takes longer than they do
+// (0.05 s with codex 0.104.0, 0.3 s with 0.169.0; a denied attempt takes 1 ms).
 //
 // The same program makes them inside, so that only the place differs.
 type Batch struct {
@@ -36,11 +36,11 @@ type Batch struct {
 	Probes  []*probe.Probe // host checks, lookups and requests; each becomes a result of the same name
 }
 
-// Run makes the attempts and returns a result for each, in order. A limit other than zero bounds each attempt. Run reports
-// false if ctx ended first.
+// Run makes the attempts and returns a result for each, in order. A limit other than zero bounds each attempt. Run
+// reports false if ctx ended first.
 //
-// A sandbox that cannot be started is not a sandbox that denies the network: then every attempt of the service ends in a
-// class of the layer exec, with the wrapper's own output, and there are no host checks.
+// A sandbox that cannot be started is not a sandbox that denies the network: then every attempt of the service ends
+// in a class of the layer exec, with the wrapper's own output, and there are no host checks.
 func (t *Batch) Run(ctx context.Context, limit time.Duration) ([]probe.Result, bool) {
 	var inside []probe.Result
 	start := &probe.Probe{
@@ -103,8 +103,8 @@ func (t *Batch) attempt(ctx context.Context, limit time.Duration) ([]probe.Resul
 	return nil, facts, outputError(e)
 }
 
-// command returns the whole command and its standard input. The probes are an argument, which every wrapper passes on. If
-// they contain a secret they are the input instead: other users can read arguments in the process list.
+// command returns the whole command and its standard input. The probes are an argument, which every wrapper passes
+// on. If they contain a secret they are the input instead: other users can read arguments in the process list.
 func (t *Batch) command(ctx context.Context, limit time.Duration) (c execprobe.Process, input string, err error) {
 	wrap, err := t.Wrap(ctx)
 	if err != nil {
@@ -124,7 +124,11 @@ func (t *Batch) command(ctx context.Context, limit time.Duration) (c execprobe.P
 	if slices.ContainsFunc(t.Probes, holdsSecret) {
 		last, input = "-", last
 	}
-	return execprobe.Process{Argv: slices.Concat(wrap, []string{program, "probe", "--batch", last}), Env: execprobe.Environment(t.Env), Dir: t.Dir}, input, nil
+	return execprobe.Process{
+		Argv: slices.Concat(wrap, []string{program, "probe", "--batch", last}),
+		Env:  execprobe.Environment(t.Env),
+		Dir:  t.Dir,
+	}, input, nil
 }
 
 func withTimeout(probes []*probe.Probe, limit time.Duration) []*probe.Probe {
@@ -170,19 +174,28 @@ func outputError(e execprobe.ExitState) error {
 	case e.Code == 127: // of shells and env(1): POSIX, "Exit Status for Commands"
 		return probe.Failf(probe.ExecNotFound, "the sandbox command exited with code 127, command not found: %s", words)
 	case e.Code != 0:
-		return probe.Failf(probe.ExecStartFailed, "the sandbox could not be set up, its command exited with code %d: %s", e.Code, words)
+		return probe.Failf(
+			probe.ExecStartFailed,
+			"the sandbox could not be set up, its command exited with code %d: %s",
+			e.Code,
+			words,
+		)
 	case words == "":
 		return probe.Failf(probe.ExecUnexpectedOutput, "the sandbox command exited 0 but printed no probe results: "+
 			"does it run its arguments and pass on their output?")
 	}
-	return probe.Failf(probe.ExecUnexpectedOutput, "the sandbox command exited 0, but its output is not netwatchd's: %s", words)
+	return probe.Failf(
+		probe.ExecUnexpectedOutput,
+		"the sandbox command exited 0, but its output is not netwatchd's: %s",
+		words,
+	)
 }
 
 // rustPanic matches the panic message of a Rust program; the next line says what is wrong.
 var rustPanic = regexp.MustCompile(`(?m)^thread '.*' .*panicked at .*:\n(.+)$`)
 
-// decisiveLine returns the line of the output that says what is wrong. codex begins with warnings, and ends with a stack of
-// <unknown> frames or with advice on how to get one.
+// decisiveLine returns the line of the output that says what is wrong. codex begins with warnings, and ends with a
+// stack of <unknown> frames or with advice on how to get one.
 func decisiveLine(text string) string {
 	if m := rustPanic.FindStringSubmatch(text); m != nil {
 		return execprobe.Quote(m[1])

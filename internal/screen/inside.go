@@ -74,8 +74,11 @@ func judgeInside(local watch.Sandboxed, host *watch.Status, age time.Duration, r
 		return conclusion{ladder.Partial, "This process has network access.",
 			"Run netwatchd check: it can test the service from here."}
 	case host == nil || readErr != nil:
-		return conclusion{ladder.Partial, "Network access is denied here. The state of the service cannot be seen from inside.",
-			"Run this with network access, or start netwatchd on the host: its status can be read from here."}
+		return conclusion{
+			ladder.Partial,
+			"Network access is denied here. The state of the service cannot be seen from inside.",
+			"Run this with network access, or start netwatchd on the host: its status can be read from here.",
+		}
 	case age > staleAfter:
 		return conclusion{ladder.Partial, "Network access is denied here. The host's status is too old to say more.",
 			"Run this with network access. On the host, check why the daemon stopped: systemctl status netwatchd."}

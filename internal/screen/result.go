@@ -46,8 +46,12 @@ func (p *printer) phases(r probe.Result) {
 			i = red
 		}
 		blank, bar := span(before, took, total, room)
-		p.line(segment{faint, pad("  "+phase.String(), labelWidth)}, segment{plain, padLeft(humanize.Latency(took.Duration()), 9) + "  "},
-			segment{plain, pad("", blank)}, segment{i, p.bar(bar)})
+		p.line(
+			segment{faint, pad("  "+phase.String(), labelWidth)},
+			segment{plain, padLeft(humanize.Latency(took.Duration()), 9) + "  "},
+			segment{plain, pad("", blank)},
+			segment{i, p.bar(bar)},
+		)
 		before += took
 	}
 	p.line(segment{faint, pad("  total", labelWidth)}, segment{plain, padLeft(humanize.Latency(r.Elapsed.Duration()), 9)})

@@ -20,10 +20,16 @@ func (p *printer) ladder(rungs []ladder.Rung) {
 	if beside {
 		sandbox := widest(rungs, func(r ladder.Rung) ladder.Step { return r.Sandbox })
 		host = min(host, max(width-5-sandbox, width/2)) // a gap of 3, a mark and a blank
-		p.line(segment{faint, pad("", 4+rungWidth+2) + pad(ladder.Where(probe.FromHost), host+3) + ladder.Where(probe.FromSandbox)})
+		p.line(
+			segment{faint, pad("", 4+rungWidth+2) + pad(ladder.Where(probe.FromHost), host+3) + ladder.Where(probe.FromSandbox)},
+		)
 	}
 	for _, r := range rungs {
-		segments := []segment{{plain, "  "}, p.mark(r.Host.Mark), {nameColor(r.Host.Mark), " " + pad(r.Name, rungWidth) + "  "}}
+		segments := []segment{
+			{plain, "  "},
+			p.mark(r.Host.Mark),
+			{nameColor(r.Host.Mark), " " + pad(r.Name, rungWidth) + "  "},
+		}
 		segments = append(segments, p.step(r.Host, host)...)
 		if beside {
 			segments = append(segments, segment{plain, "   "})

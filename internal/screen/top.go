@@ -82,7 +82,11 @@ func (p *printer) masthead(s *Scene) {
 	}
 	clock := p.Now.Format(time.TimeOnly)
 	from := p.truncate(s.From, p.width()-cellWidth(name)-cellWidth(clock)-5)
-	p.line(segment{bold, name}, segment{faint, "  " + pad(from, p.width()-cellWidth(name)-cellWidth(clock)-3)}, segment{plain, " " + clock})
+	p.line(
+		segment{bold, name},
+		segment{faint, "  " + pad(from, p.width()-cellWidth(name)-cellWidth(clock)-3)},
+		segment{plain, " " + clock},
+	)
 	trouble := []string{s.Trouble}
 	if s.Status != nil {
 		trouble = append(trouble, s.Status.Trouble...)
@@ -151,9 +155,13 @@ func (p *printer) menu(s *Scene, all []watch.ServiceStatus, chosen, rows int) {
 		if from+n == chosen {
 			pointer = segment{bold, "> "}
 		}
-		p.line(pointer, p.mark(ladder.MarkOf(row.Cause)), segment{plain, " " + pad(p.truncate(row.Service, p.nameLimit()), name) + "  "},
+		p.line(
+			pointer,
+			p.mark(ladder.MarkOf(row.Cause)),
+			segment{plain, " " + pad(p.truncate(row.Service, p.nameLimit()), name) + "  "},
 			segment{colorOf(row.Cause), pad(row.Cause.String(), cause)},
-			segment{faint, "  for " + humanize.Span(p.now(s.Status).Sub(row.Since))})
+			segment{faint, "  for " + humanize.Span(p.now(s.Status).Sub(row.Since))},
+		)
 	}
 	if rest := len(all) - len(shown); rest > 0 {
 		p.line(segment{faint, fmt.Sprintf("    and %d more", rest)})
@@ -200,7 +208,11 @@ func (p *printer) traces(s *Scene, of watch.ServiceStatus) {
 	legend := p.truncate(fmt.Sprintf("last %d min (%s: all failed)", steps, p.glyphs().none), steps)
 	p.line(segment{faint, "    " + pad("probes", name) + "  " + pad(legend, steps) + "  now"})
 	for _, r := range latest {
-		segments := []segment{{plain, "  "}, p.resultMark(of, r), {plain, " " + pad(p.truncate(who(r), whoLimit), name) + "  "}}
+		segments := []segment{
+			{plain, "  "},
+			p.resultMark(of, r),
+			{plain, " " + pad(p.truncate(who(r), whoLimit), name) + "  "},
+		}
 		failure, class := red, classColor(r)
 		if ladder.IsClosed(of, r) {
 			failure, class = faint, faint

@@ -66,8 +66,8 @@ func Last() Latest {
 	return latest
 }
 
-// lasting is how long a shortage is reported: longer than a probe's usual interval, so that one that lasts does not seem to
-// end between two attempts.
+// lasting is how long a shortage is reported: longer than a probe's usual interval, so that one that lasts does not
+// seem to end between two attempts.
 const lasting = 2 * time.Minute
 
 // Warning says what is short and what to do, if there was a shortage in the last two minutes.

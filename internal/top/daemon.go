@@ -73,7 +73,10 @@ func (d *Daemon) readDetails(ctx context.Context, service string) details {
 			l.traces = append(l.traces, trace(one, to))
 		}
 	}
-	if latest, total, err := d.Client.Incidents(ctx, incident.Filter{Limit: latestIncidents, Kind: incident.Faults}); err == nil {
+	if latest, total, err := d.Client.Incidents(
+		ctx,
+		incident.Filter{Limit: latestIncidents, Kind: incident.Faults},
+	); err == nil {
 		l.incidents, l.more = latest, total-len(latest)
 	}
 	return l

@@ -40,7 +40,13 @@ func Run(ctx context.Context, o Options) error {
 		return scroll(ctx, o)
 	}
 	m := &model{ctx: ctx, read: o.Read, options: screen.For(o.Out, o.Getenv)}
-	program := tea.NewProgram(m, tea.WithContext(ctx), tea.WithInput(o.In), tea.WithOutput(o.Out), tea.WithoutSignalHandler())
+	program := tea.NewProgram(
+		m,
+		tea.WithContext(ctx),
+		tea.WithInput(o.In),
+		tea.WithOutput(o.Out),
+		tea.WithoutSignalHandler(),
+	)
 	_, err := program.Run()
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		return nil // ended as requested

@@ -25,7 +25,8 @@ func (s *Server) badge(w http.ResponseWriter, r *http.Request) {
 	status, err := s.status(r)
 	if err != nil {
 		b.Words, code = "no answer", http.StatusServiceUnavailable
-	} else if i := slices.IndexFunc(status.Services, func(s watch.ServiceStatus) bool { return s.Service == name }); i >= 0 {
+	} else if i := slices.IndexFunc(status.Services,
+		func(s watch.ServiceStatus) bool { return s.Service == name }); i >= 0 {
 		cause := status.Services[i].Cause
 		b.Words, b.Level, code = causeText(cause), ladder.LevelOf(cause).String(), http.StatusOK
 	}

@@ -43,7 +43,8 @@ func (s *Server) guard(next http.Handler) http.Handler {
 
 // isSafe reports whether a method changes nothing (RFC 9110, 9.2.1).
 func isSafe(method string) bool {
-	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions || method == http.MethodTrace
+	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions ||
+		method == http.MethodTrace
 }
 
 func (s *Server) authenticated() bool { return s.Authenticated != nil && s.Authenticated() }
@@ -58,7 +59,10 @@ func (s *Server) hostAllowed(r *http.Request) bool {
 	}
 	host = strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
 	return isLocalName(host) ||
-		slices.ContainsFunc(s.Hosts, func(known string) bool { return strings.EqualFold(strings.TrimSuffix(known, "."), host) })
+		slices.ContainsFunc(
+			s.Hosts,
+			func(known string) bool { return strings.EqualFold(strings.TrimSuffix(known, "."), host) },
+		)
 }
 
 func onLoopback(r *http.Request) bool {

@@ -13,11 +13,11 @@ import (
 	"netwatchd/internal/metrics"
 )
 
-// Any user of this host can open connections to a loopback port. They must cost neither the descriptors that probes, the
-// store and the status file need, nor much memory.
+// Any user of this host can open connections to a loopback port. They must cost neither the descriptors that probes,
+// the store and the status file need, nor much memory.
 
-// maxConnections is what Prometheus allows by default (--web.max-connections): many times the tabs, scripts and scrapers
-// of one daemon.
+// maxConnections is what Prometheus allows by default (--web.max-connections): many times the tabs, scripts and
+// scrapers of one daemon.
 const maxConnections = 512
 
 // maxWaiting bounds the connections among them that wait for a request or send one. Each holds a buffer and a part of a

@@ -51,7 +51,10 @@ func fromSystemd() ([]net.Listener, error) {
 	for i, l := range passed {
 		if l == nil {
 			closeAll(passed)
-			return nil, fmt.Errorf("socket %d passed by systemd is not a stream socket; use ListenStream= in the .socket unit", i)
+			return nil, fmt.Errorf(
+				"socket %d passed by systemd is not a stream socket; use ListenStream= in the .socket unit",
+				i,
+			)
 		}
 	}
 	return passed, nil

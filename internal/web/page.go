@@ -30,7 +30,9 @@ var templates = func() map[string]*template.Template {
 	all := make(map[string]*template.Template)
 	for _, name := range []string{"status", "incidents", "incident", "missing"} {
 		t := template.New("frame.html").Funcs(functions)
-		all[name] = template.Must(t.ParseFS(templateFiles, "templates/frame.html", "templates/parts.html", "templates/"+name+".html"))
+		all[name] = template.Must(
+			t.ParseFS(templateFiles, "templates/frame.html", "templates/parts.html", "templates/"+name+".html"),
+		)
 	}
 	return all
 }()

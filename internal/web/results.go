@@ -19,7 +19,10 @@ func (s *Server) apiResults(w http.ResponseWriter, r *http.Request) {
 	var f filter
 	var part window
 	known := part.with(defaultLimit, maxLimit, parameters{
-		"service": anyOf(&f.services), "probe": anyOf(&f.probes), "vantage": wordsOf(&f.vantages), "class": wordsOf(&f.classes),
+		"service": anyOf(&f.services),
+		"probe":   anyOf(&f.probes),
+		"vantage": wordsOf(&f.vantages),
+		"class":   wordsOf(&f.classes),
 	})
 	if !known.read(w, r) {
 		return
@@ -41,7 +44,8 @@ type filter struct {
 }
 
 func (f filter) matches(r probe.Result) bool {
-	return among(f.services, r.Service) && among(f.probes, r.Name) && among(f.vantages, r.Vantage) && among(f.classes, r.Class)
+	return among(f.services, r.Service) && among(f.probes, r.Name) && among(f.vantages, r.Vantage) &&
+		among(f.classes, r.Class)
 }
 
 func among[T comparable](wanted []T, v T) bool {

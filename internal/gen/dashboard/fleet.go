@@ -7,7 +7,8 @@ const everyone = `job=~"$job", service=~"$service"`
 
 func fleet() Dashboard {
 	return Dashboard{
-		UID: "netwatchd-fleet", Title: "netwatchd / Fleet",
+		UID:         "netwatchd-fleet",
+		Title:       "netwatchd / Fleet",
 		Description: "Is it one host or everyone? Shares refer to all hosts that report; the selected hosts are compared with them.",
 		Variables:   []Variable{jobs, instances, services},
 		Rows: []Row{
@@ -29,7 +30,10 @@ func of(c diagnose.Cause) string { return `cause="` + c.String() + `"` }
 
 func downShare() Panel {
 	return Panel{
-		Title: "One host or everyone?", Width: 8, Unit: "percentunit", View: stat,
+		Title:       "One host or everyone?",
+		Width:       8,
+		Unit:        "percentunit",
+		View:        stat,
 		Description: "Share of hosts that report the service down. One host of many has a broken network path; half of them are an outage.",
 		Queries:     []Query{{share(of(diagnose.Upstream)), "{{service}}: upstream"}},
 		Scale:       []Step{{0, "green"}, {0.001, "orange"}, {0.5, "red"}},
@@ -56,7 +60,10 @@ func reporting() Panel {
 
 func silent() Panel {
 	return Panel{
-		Title: "Silent hosts", Width: 5, Unit: "short", View: stat,
+		Title:       "Silent hosts",
+		Width:       5,
+		Unit:        "short",
+		View:        stat,
 		Description: "Number of hosts with data in the last day but not now. Laptops and WSL sleep, so silence alone is no outage.",
 		Queries: []Query{{`count(group by (job, instance) (last_over_time(netwatchd_build_info{job=~"$job"}[1d]))` +
 			` unless on (job, instance) netwatchd_build_info{job=~"$job"}) or vector(0)`, "hosts"}},
@@ -75,7 +82,10 @@ func hostsByCause() Panel {
 
 func sharesByCause() Panel {
 	return Panel{
-		Title: "Share of hosts by cause", Width: 12, Unit: "percentunit", View: lines,
+		Title: "Share of hosts by cause",
+		Width: 12,
+		Unit:  "percentunit",
+		View:  lines,
 		Description: "Share of hosts with each cause that has a severity. If many hosts change at the same time, they have one common cause; " +
 			"single hosts come and go.",
 		Queries: []Query{{"sum by (service, cause) (netwatchd_verdict{" + everyone + ", " + unhealthy() + "})\n" +
@@ -87,7 +97,10 @@ func sharesByCause() Panel {
 func unhealthyHosts() Panel {
 	const overview = "/d/netwatchd-overview?var-instance=${__data.fields.instance}&${__url_time_range}"
 	return Panel{
-		Title: "Unhealthy", Width: 12, Unit: "none", View: table,
+		Title:       "Unhealthy",
+		Width:       12,
+		Unit:        "none",
+		View:        table,
 		Description: "Selected hosts that are unhealthy, and for how long: at most fifty, the longest first. A host links to its overview.",
 		Queries: []Query{{Expr: "topk(50,\n" +
 			"  time() - max by (instance, service, cause) (netwatchd_verdict_since_timestamp_seconds{" + chosen + ", " + unhealthy() + "})\n" +
@@ -121,10 +134,15 @@ func versions() Panel {
 
 func agents() Panel {
 	return Panel{
-		Title: "Agent", Width: 8, Unit: "short", View: bars,
+		Title:       "Agent",
+		Width:       8,
+		Unit:        "short",
+		View:        bars,
 		Description: "Hosts by version of codex and by whether its sandbox is open. Hosts without codex are not counted.",
-		Queries:     []Query{{`count by (version, sandbox_mode) (netwatchd_codex_info{job=~"$job"})`, "{{version}}, sandbox {{sandbox_mode}}"}},
-		Scale:       []Step{{0, "blue"}},
+		Queries: []Query{
+			{`count by (version, sandbox_mode) (netwatchd_codex_info{job=~"$job"})`, "{{version}}, sandbox {{sandbox_mode}}"},
+		},
+		Scale: []Step{{0, "blue"}},
 	}
 }
 

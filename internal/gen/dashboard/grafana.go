@@ -205,7 +205,14 @@ func (d Dashboard) model() model {
 		Templating:  list{d.variables()},
 		Annotations: list{d.marks()},
 		Links: []link{
-			{Title: "netwatchd", Type: "dashboards", Tags: []string{tag}, Icon: "external link", IncludeVars: true, KeepTime: true},
+			{
+				Title:       "netwatchd",
+				Type:        "dashboards",
+				Tags:        []string{tag},
+				Icon:        "external link",
+				IncludeVars: true,
+				KeepTime:    true,
+			},
 			{Title: "Runbooks", Type: "link", URL: rules.Default().Runbooks + "/README.md", Icon: "doc", TargetBlank: true},
 		},
 		Panels: d.panels(),
@@ -274,7 +281,14 @@ func (p Panel) model(at place) gridPanel {
 	}
 }
 
-var types = [...]string{stat: "stat", timeline: "state-timeline", lines: "timeseries", stacked: "timeseries", bars: "bargauge", table: "table"}
+var types = [...]string{
+	stat:     "stat",
+	timeline: "state-timeline",
+	lines:    "timeseries",
+	stacked:  "timeseries",
+	bars:     "bargauge",
+	table:    "table",
+}
 
 func (p Panel) targets() []target {
 	var all []target
@@ -290,7 +304,13 @@ func (p Panel) targets() []target {
 }
 
 func (p Panel) defaults() field {
-	f := field{Unit: p.Unit, NoValue: p.Empty, Color: paint{Mode: "thresholds"}, Mappings: mappings(p.Words), Thresholds: steps(p.Scale)}
+	f := field{
+		Unit:       p.Unit,
+		NoValue:    p.Empty,
+		Color:      paint{Mode: "thresholds"},
+		Mappings:   mappings(p.Words),
+		Thresholds: steps(p.Scale),
+	}
 	switch p.View {
 	case lines, stacked:
 		f.Color.Mode = "palette-classic-by-name" // a class has the same color on every dashboard
@@ -411,9 +431,19 @@ func (p Panel) options() any {
 		}
 		return map[string]any{"reduceOptions": latest, "colorMode": "background", "graphMode": "none", "textMode": text}
 	case bars:
-		return map[string]any{"reduceOptions": latest, "orientation": "horizontal", "displayMode": "basic", "showUnfilled": true}
+		return map[string]any{
+			"reduceOptions": latest,
+			"orientation":   "horizontal",
+			"displayMode":   "basic",
+			"showUnfilled":  true,
+		}
 	case timeline:
-		return map[string]any{"mergeValues": true, "showValue": "auto", "rowHeight": 0.9, "legend": map[string]any{"showLegend": false}}
+		return map[string]any{
+			"mergeValues": true,
+			"showValue":   "auto",
+			"rowHeight":   0.9,
+			"legend":      map[string]any{"showLegend": false},
+		}
 	case table:
 		return map[string]any{"showHeader": true, "cellHeight": "sm"}
 	}

@@ -58,7 +58,10 @@ func verdictNow() Panel {
 func whatToDo() Panel {
 	now := "sort(" + code(chosen) + ")"
 	return Panel{
-		Title: "What is wrong and what to do", Width: 17, Unit: "none", View: table,
+		Title: "What is wrong and what to do",
+		Width: 17,
+		Unit:  "none",
+		View:  table,
 		Description: "The verdict, for how long it has held, how long it took from the first failed attempt, and what to do. See the " +
 			"runbooks, and run `netwatchd explain latest` on that host, for more.",
 		Queries: []Query{
@@ -82,7 +85,10 @@ func whatToDo() Panel {
 
 func verdicts() Panel {
 	return Panel{
-		Title: "Verdicts over time", Width: 24, Unit: "none", View: timeline,
+		Title: "Verdicts over time",
+		Width: 24,
+		Unit:  "none",
+		View:  timeline,
 		Description: "The cause over time. In a gap there is no data from netwatchd: the host was asleep (WSL stops an idle " +
 			"distribution), off or not scraped.",
 		Queries: []Query{{code(chosen), "{{service}} on {{instance}}"}},
@@ -118,7 +124,10 @@ func ladderQueries(rungs []rung, vantage string) []Query {
 
 func fromHost() Panel {
 	return Panel{
-		Title: "From the host", Width: 12, Unit: "percentunit", View: timeline,
+		Title: "From the host",
+		Width: 12,
+		Unit:  "percentunit",
+		View:  timeline,
 		Description: "The ladder with its lowest rung on top: the share of successful latest attempts. The first rung that fails is " +
 			"the cause; the rungs shown below it depend on it. Nameservers include the configured and the public ones.",
 		Queries: ladderQueries(ladder, `vantage!="sandbox"`),
@@ -129,7 +138,10 @@ func fromHost() Panel {
 
 func fromSandbox() Panel {
 	return Panel{
-		Title: "From the agent's sandbox", Width: 12, Unit: "percentunit", View: timeline,
+		Title: "From the agent's sandbox",
+		Width: 12,
+		Unit:  "percentunit",
+		View:  timeline,
 		Description: "The same probes inside the agent's sandbox. By default it should be closed, so the colors here do not mean good " +
 			"or bad: see the verdict.",
 		Queries: ladderQueries(sandboxLadder, `vantage="sandbox"`),
@@ -141,28 +153,49 @@ func fromSandbox() Panel {
 
 func failing() Panel {
 	return Panel{
-		Title: "Failing probes by class", Width: 12, Unit: "short", View: stacked,
+		Title: "Failing probes by class",
+		Width: 12,
+		Unit:  "short",
+		View:  stacked,
 		Description: "Number of probes whose latest attempt failed, by class, without those from the sandbox. The part before the " +
 			"dot is the layer.",
-		Queries: []Query{{`sum by (class) (netwatchd_probe_error_class{` + chosenHost + `, service=~"$service|host|resolvers|controls", class!="ok", vantage!="sandbox"})`, "{{class}}"}},
-		Empty:   "no failures",
+		Queries: []Query{
+			{
+				`sum by (class) (netwatchd_probe_error_class{` + chosenHost + `, service=~"$service|host|resolvers|controls", class!="ok", vantage!="sandbox"})`,
+				"{{class}}",
+			},
+		},
+		Empty: "no failures",
 	}
 }
 
 func phases() Panel {
 	return Panel{
-		Title: "Latency by phase", Width: 12, Unit: "s", View: stacked,
+		Title:       "Latency by phase",
+		Width:       12,
+		Unit:        "s",
+		View:        stacked,
 		Description: "Duration of each phase of the latest HTTP attempts from the host.",
-		Queries:     []Query{{`avg by (phase) (netwatchd_probe_phase_duration_seconds{` + chosen + `, kind="http", vantage="host"})`, "{{phase}}"}},
+		Queries: []Query{
+			{
+				`avg by (phase) (netwatchd_probe_phase_duration_seconds{` + chosen + `, kind="http", vantage="host"})`,
+				"{{phase}}",
+			},
+		},
 	}
 }
 
 func shares() Panel {
 	return Panel{
-		Title: "Share of time", Width: 10, Unit: "percentunit", View: bars,
+		Title:       "Share of time",
+		Width:       10,
+		Unit:        "percentunit",
+		View:        bars,
 		Description: "Share of the shown time for each cause, over the selected hosts and services.",
-		Queries:     []Query{{"sort_desc(avg by (cause) (avg_over_time(netwatchd_verdict{" + chosen + "}[$__range])) > 0)", "{{cause}}"}},
-		Colors:      colors(),
+		Queries: []Query{
+			{"sort_desc(avg by (cause) (avg_over_time(netwatchd_verdict{" + chosen + "}[$__range])) > 0)", "{{cause}}"},
+		},
+		Colors: colors(),
 	}
 }
 
@@ -188,39 +221,62 @@ func runs() Panel {
 
 // itself show whether the daemon itself works: otherwise silence means nothing.
 func selfPanels() []Panel {
-	return []Panel{{
-		Title: "Latest attempt", Width: 4, Unit: "dtdurations", View: stat,
-		Description: "Time since the latest attempt, of the host where it is longest. If this grows, the rest of this page is out of " +
-			"date.",
-		Queries: []Query{{"max(time() - max by (instance) (netwatchd_probe_last_run_timestamp_seconds{" + chosenHost + "}))", "ago"}},
-		Scale:   []Step{{0, "green"}, {120, "orange"}, {600, "red"}},
-	}, {
-		Title: "Scheduler lag", Width: 4, Unit: "s", View: stat,
-		Description: "How late attempts started, 99th percentile. Above a tenth of a second, latencies measure the host and not the " +
-			"network.",
-		Queries: []Query{{quantile("0.99", "netwatchd_scheduler_lag_seconds", chosenHost), "p99"}},
-		Scale:   lagScale,
-	}, {
-		Title: "Skipped attempts", Width: 4, Unit: "short", View: stat,
-		Description: "Scheduled attempts skipped in the shown time.",
-		Queries:     []Query{{"sum(increase(netwatchd_scheduler_missed_runs_total{" + chosenHost + "}[$__range]))", "skipped"}},
-		Scale:       []Step{{0, "green"}, {1, "orange"}},
-	}, {
-		Title: "Suspends", Width: 4, Unit: "short", View: stat,
-		Description: "How often a host was suspended or stopped in the shown time. Gaps in the panels above are then no outage.",
-		Queries:     []Query{{"sum(increase(netwatchd_host_suspends_total{" + chosenHost + "}[$__range]))", "times"}},
-		Scale:       []Step{{0, "green"}, {1, "blue"}},
-	}, {
-		Title: "Configuration", Width: 4, Unit: "none", View: stat,
-		Description: "Whether the last reload succeeded. After a failed one the previous configuration stays active.",
-		Queries:     []Query{{"min(netwatchd_config_last_reload_successful{" + chosenHost + "})", "reload"}},
-		Words:       []Word{{0, "rejected", "red"}, {1, "loaded", "green"}},
-	}, {
-		Title: "Store errors", Width: 4, Unit: "short", View: stat,
-		Description: "How often the store could not be opened or written in the shown time.",
-		Queries:     []Query{{"sum(increase(netwatchd_store_errors_total{" + chosenHost + "}[$__range]))", "errors"}},
-		Scale:       []Step{{0, "green"}, {1, "red"}},
-	}}
+	return []Panel{
+		{
+			Title: "Latest attempt",
+			Width: 4,
+			Unit:  "dtdurations",
+			View:  stat,
+			Description: "Time since the latest attempt, of the host where it is longest. If this grows, the rest of this page is out of " +
+				"date.",
+			Queries: []Query{
+				{"max(time() - max by (instance) (netwatchd_probe_last_run_timestamp_seconds{" + chosenHost + "}))", "ago"},
+			},
+			Scale: []Step{{0, "green"}, {120, "orange"}, {600, "red"}},
+		},
+		{
+			Title: "Scheduler lag",
+			Width: 4,
+			Unit:  "s",
+			View:  stat,
+			Description: "How late attempts started, 99th percentile. Above a tenth of a second, latencies measure the host and not the " +
+				"network.",
+			Queries: []Query{{quantile("0.99", "netwatchd_scheduler_lag_seconds", chosenHost), "p99"}},
+			Scale:   lagScale,
+		},
+		{
+			Title:       "Skipped attempts",
+			Width:       4,
+			Unit:        "short",
+			View:        stat,
+			Description: "Scheduled attempts skipped in the shown time.",
+			Queries: []Query{
+				{"sum(increase(netwatchd_scheduler_missed_runs_total{" + chosenHost + "}[$__range]))", "skipped"},
+			},
+			Scale: []Step{{0, "green"}, {1, "orange"}},
+		},
+		{
+			Title:       "Suspends",
+			Width:       4,
+			Unit:        "short",
+			View:        stat,
+			Description: "How often a host was suspended or stopped in the shown time. Gaps in the panels above are then no outage.",
+			Queries:     []Query{{"sum(increase(netwatchd_host_suspends_total{" + chosenHost + "}[$__range]))", "times"}},
+			Scale:       []Step{{0, "green"}, {1, "blue"}},
+		},
+		{
+			Title: "Configuration", Width: 4, Unit: "none", View: stat,
+			Description: "Whether the last reload succeeded. After a failed one the previous configuration stays active.",
+			Queries:     []Query{{"min(netwatchd_config_last_reload_successful{" + chosenHost + "})", "reload"}},
+			Words:       []Word{{0, "rejected", "red"}, {1, "loaded", "green"}},
+		},
+		{
+			Title: "Store errors", Width: 4, Unit: "short", View: stat,
+			Description: "How often the store could not be opened or written in the shown time.",
+			Queries:     []Query{{"sum(increase(netwatchd_store_errors_total{" + chosenHost + "}[$__range]))", "errors"}},
+			Scale:       []Step{{0, "green"}, {1, "red"}},
+		},
+	}
 }
 
 // quantile is the PromQL for a quantile of a histogram over all series, from classic buckets or, if only those are

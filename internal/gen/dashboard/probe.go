@@ -29,14 +29,31 @@ func probeTable() Panel {
 		aims  = "netwatchd_probe_info{" + chosenProbe + "}"
 	)
 	return Panel{
-		Title: "Probes", Width: 24, Unit: "none", View: table,
+		Title: "Probes",
+		Width: 24,
+		Unit:  "none",
+		View:  table,
 		Description: "Target and expectation of each probe, and the share of the shown time in which its latest attempt succeeded: at most " +
 			"a hundred, the worst first. Nameservers, controls and the host have no configured target.",
-		Queries: []Query{{Expr: "bottomk(100,\n  " + share + " * " + probe + " group_left (target, interval, expectation) " + aims + "\n  or " + probe + " " + share + "\n)"}},
+		Queries: []Query{
+			{
+				Expr: "bottomk(100,\n  " + share + " * " + probe + " group_left (target, interval, expectation) " + aims + "\n  or " + probe + " " + share + "\n)",
+			},
+		},
 		Columns: []Column{
 			{Field: "Value", Name: "success", Unit: "percentunit", Scale: successScale, Width: 110},
-			{Field: "instance", Name: "host"}, {Field: "service"}, {Field: "probe"}, {Field: "kind", Width: 80},
-			{Field: "vantage", Name: "from", Width: 80}, {Field: "target"}, {Field: "interval", Width: 80}, {Field: "expectation"},
+			{Field: "instance", Name: "host"},
+			{Field: "service"},
+			{Field: "probe"},
+			{Field: "kind", Width: 80},
+			{
+				Field: "vantage",
+				Name:  "from",
+				Width: 80,
+			},
+			{Field: "target"},
+			{Field: "interval", Width: 80},
+			{Field: "expectation"},
 		},
 		Hidden: []string{"Time", "job"},
 	}
@@ -44,30 +61,48 @@ func probeTable() Panel {
 
 func success() Panel {
 	return Panel{
-		Title: "Success", Width: 24, Unit: "none", View: timeline,
+		Title: "Success",
+		Width: 24,
+		Unit:  "none",
+		View:  timeline,
 		Description: "Whether the latest attempt of each probe saw exactly what it expected. At most thirty probes, failing " +
 			"ones first.",
-		Queries: []Query{{"bottomk(30, min by (instance, service, probe, vantage) (netwatchd_probe_success{" + chosenProbe + "}))",
-			"{{service}}/{{probe}} from {{vantage}}, {{instance}}"}},
+		Queries: []Query{
+			{"bottomk(30, min by (instance, service, probe, vantage) (netwatchd_probe_success{" + chosenProbe + "}))",
+				"{{service}}/{{probe}} from {{vantage}}, {{instance}}"},
+		},
 		Words: []Word{{0, "failed", "red"}, {1, "as expected", "green"}},
 	}
 }
 
 func failures() Panel {
 	return Panel{
-		Title: "Failures by class", Width: 16, Unit: "cps", View: stacked,
+		Title: "Failures by class",
+		Width: 16,
+		Unit:  "cps",
+		View:  stacked,
 		Description: "Failed attempts per second, by class. They include attempts denied in a sandbox if that vantage is " +
 			"selected. A class is counted from its second failure on.",
-		Queries: []Query{{"sum by (vantage, class) (rate(netwatchd_probe_failures_total{" + chosenProbe + "}[$__rate_interval]))", "{{class}} from {{vantage}}"}},
-		Empty:   "no failures",
+		Queries: []Query{
+			{
+				"sum by (vantage, class) (rate(netwatchd_probe_failures_total{" + chosenProbe + "}[$__rate_interval]))",
+				"{{class}} from {{vantage}}",
+			},
+		},
+		Empty: "no failures",
 	}
 }
 
 func attempts() Panel {
 	return Panel{
-		Title: "Attempts", Width: 8, Unit: "cps", View: stacked,
+		Title:       "Attempts",
+		Width:       8,
+		Unit:        "cps",
+		View:        stacked,
 		Description: "Attempts per second, by result. Confirming rounds show as bumps.",
-		Queries:     []Query{{"sum by (result) (rate(netwatchd_probe_runs_total{" + chosenProbe + "}[$__rate_interval]))", "{{result}}"}},
+		Queries: []Query{
+			{"sum by (result) (rate(netwatchd_probe_runs_total{" + chosenProbe + "}[$__rate_interval]))", "{{result}}"},
+		},
 	}
 }
 
@@ -83,9 +118,17 @@ func quantiles() Panel {
 
 func latest() Panel {
 	return Panel{
-		Title: "Slowest probes", Width: 8, Unit: "s", View: lines,
+		Title:       "Slowest probes",
+		Width:       8,
+		Unit:        "s",
+		View:        lines,
 		Description: "Duration of the latest attempts: the ten slowest at each point in time.",
-		Queries:     []Query{{"topk(10, max by (service, probe, vantage) (netwatchd_probe_duration_seconds{" + chosenProbe + "}))", "{{service}}/{{probe}} from {{vantage}}"}},
+		Queries: []Query{
+			{
+				"topk(10, max by (service, probe, vantage) (netwatchd_probe_duration_seconds{" + chosenProbe + "}))",
+				"{{service}}/{{probe}} from {{vantage}}",
+			},
+		},
 	}
 }
 

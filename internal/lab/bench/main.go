@@ -73,7 +73,14 @@ func bench(o options) error {
 	if err := os.WriteFile(config, []byte(o.config(dir, ns.address())), 0o644); err != nil {
 		return err
 	}
-	daemon, err := start(cores-1, o.netwatchd, "run", "--config.file="+config, "--web.listen-address="+web, "--log.level=warn")
+	daemon, err := start(
+		cores-1,
+		o.netwatchd,
+		"run",
+		"--config.file="+config,
+		"--web.listen-address="+web,
+		"--log.level=warn",
+	)
 	if err != nil {
 		return err
 	}

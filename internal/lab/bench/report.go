@@ -57,7 +57,10 @@ func scrape(url string) (scraped, error) {
 	if err != nil {
 		return scraped{}, err
 	}
-	s := scraped{failed: sum(families["netwatchd_probe_failures_total"]), missed: sum(families["netwatchd_scheduler_missed_runs_total"])}
+	s := scraped{
+		failed: sum(families["netwatchd_probe_failures_total"]),
+		missed: sum(families["netwatchd_scheduler_missed_runs_total"]),
+	}
 	for _, metric := range families["netwatchd_scheduler_lag_seconds"].GetMetric() {
 		for _, b := range metric.GetHistogram().GetBucket() {
 			s.lag = append(s.lag, bucket{b.GetUpperBound(), b.GetCumulativeCount()})
@@ -82,7 +85,9 @@ func cpu(pid int) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:])) // a name may hold anything; field 3 comes next
+	fields := strings.Fields(
+		string(text[bytes.LastIndexByte(text, ')')+1:]),
+	) // a name may hold anything; field 3 comes next
 	var ticks time.Duration
 	for _, field := range fields[11:13] {
 		n, err := strconv.ParseInt(field, 10, 64)
@@ -130,14 +135,27 @@ func (m measurement) report(o options) string {
 	each := time.Duration(float64(spent) / max(answered, 1))
 	lag := between(m.first.lag, m.last.lag)
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d DNS probes every %v, %d services, one core, %v\n", o.targets, o.interval, o.services, span.Round(time.Second))
+	fmt.Fprintf(
+		&b,
+		"%d DNS probes every %v, %d services, one core, %v\n",
+		o.targets,
+		o.interval,
+		o.services,
+		span.Round(time.Second),
+	)
 	fmt.Fprintf(&b, "  kept         %.2f %% of the plan: %.0f queries a second; %.0f missed, %.0f failed\n",
 		100*answered/planned, answered/span.Seconds(), m.last.missed-m.first.missed, m.last.failed-m.first.failed)
 	fmt.Fprintf(&b, "  cpu          %v a probe (budget %v), %.1f %% of the core\n",
 		each.Round(100*time.Nanosecond), cpuBudget, 100*spent.Seconds()/span.Seconds())
 	fmt.Fprintf(&b, "  memory       %.1f MiB resident (budget %d MiB); %.1f MiB after a scrape, %.1f MiB at its peak\n",
 		mib(m.fresh.resident), memoryBudget>>20, mib(m.after.resident), mib(m.after.peak))
-	fmt.Fprintf(&b, "  start lag    p50 %v, p99 %v (budget %v), the first scrape included\n", quantile(lag, 0.5), quantile(lag, 0.99), lagBudget)
+	fmt.Fprintf(
+		&b,
+		"  start lag    p50 %v, p99 %v (budget %v), the first scrape included\n",
+		quantile(lag, 0.5),
+		quantile(lag, 0.99),
+		lagBudget,
+	)
 	return b.String()
 }
 

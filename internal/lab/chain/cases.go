@@ -33,7 +33,11 @@ var HostCases = []HostCase{
 	{Scene: "the service's port is closed", Notified: []Notified{{pager, "CodexUpstreamOutage"}}, Killed: true},
 	{Scene: "200 instead of 405", Notified: []Notified{{tickets, "CodexUnexpectedAnswer"}}},
 	{Scene: "a load balancer drops idle streams", Notified: []Notified{{pager, "CodexStreamBroken"}}},
-	{Scene: "codex 0.104.0: the usage limit is reached", Notified: []Notified{{tickets, "CodexAccount"}}, NoRecovery: true},
+	{
+		Scene:      "codex 0.104.0: the usage limit is reached",
+		Notified:   []Notified{{tickets, "CodexAccount"}},
+		NoRecovery: true,
+	},
 	{Scene: "the sandbox command fails", Notified: []Notified{{tickets, "CodexAgentBroken"}}},
 	{Scene: "bubblewrap without network, want: open", Notified: []Notified{{tickets, "CodexSandboxNetworkBlocked"}}},
 	{Scene: "bubblewrap with network, want: closed", Notified: []Notified{{security, "CodexSandboxNetworkOpen"}}},

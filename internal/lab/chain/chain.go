@@ -76,7 +76,14 @@ func shippedFile(t testing.TB, name string) string {
 // pair starts Alertmanagers with the shipped routes and these working hours.
 func (c *Chain) pair(t testing.TB, release prom.Release, working hours, ips ...string) {
 	t.Helper()
-	c.Pair = prom.StartAlertmanagers(t, c.site, release.Alertmanager, c.routes(t, working), c.dir, ips, c.Scale.Flags(pairFlags)...)
+	c.Pair = prom.StartAlertmanagers(
+		t,
+		c.site,
+		release.Alertmanager,
+		c.routes(t, working),
+		c.dir,
+		ips,
+		c.Scale.Flags(pairFlags)...)
 }
 
 // hours are the working hours, in which tickets are sent: a time interval of Alertmanager.
@@ -113,7 +120,13 @@ func (c *Chain) KillOne(t testing.TB) {
 		// A full state that is already under way may be older than the last message; the next one is not. Gossip of single
 		// messages proves nothing: it may be lost, or overtaken by the full state.
 		if known < states+2 {
-			return fmt.Errorf("%s has sent %d messages, and since then %s got its state %v times", first.Address, sent, second.Address, known-states)
+			return fmt.Errorf(
+				"%s has sent %d messages, and since then %s got its state %v times",
+				first.Address,
+				sent,
+				second.Address,
+				known-states,
+			)
 		}
 		return nil
 	})
@@ -130,7 +143,10 @@ func (c *Chain) aim(config map[string]any, cases []string) {
 		managers = append(managers, a.Address)
 	}
 	for i, name := range cases {
-		targets = append(targets, map[string]any{"targets": []any{caseAddress(i)}, "labels": map[string]any{"instance": name}})
+		targets = append(
+			targets,
+			map[string]any{"targets": []any{caseAddress(i)}, "labels": map[string]any{"instance": name}},
+		)
 	}
 	alerting := config["alerting"].(map[string]any)["alertmanagers"].([]any)[0].(map[string]any)
 	alerting["static_configs"] = []any{map[string]any{"targets": managers}}

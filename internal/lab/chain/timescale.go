@@ -84,7 +84,11 @@ func (h TimeScale) shorten(duration string) time.Duration {
 // take their time.
 var (
 	promFlags = map[string]string{"rules.alert.resend-delay": "1m", "query.lookback-delta": "5m"}
-	pairFlags = map[string]string{"cluster.peer-timeout": peerTimeout, "cluster.gossip-interval": "200ms", "cluster.pushpull-interval": "1m"}
+	pairFlags = map[string]string{
+		"cluster.peer-timeout":      peerTimeout,
+		"cluster.gossip-interval":   "200ms",
+		"cluster.pushpull-interval": "1m",
+	}
 )
 
 // peerTimeout is what docs/alerting.md asks for.

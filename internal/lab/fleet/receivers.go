@@ -20,9 +20,13 @@ func StartVictoria(t testing.TB, dir, address string) *Victoria {
 	t.Helper()
 	v := &Victoria{URL: "http://" + address}
 	server := &parts.Server{Path: parts.Program(t, "victoria-metrics", "victoria-metrics"), Args: []string{
-		"-storageDataPath=" + dir, "-httpListenAddr=" + address, "-memory.allowedBytes=128MiB",
-		"-search.latencyOffset=0s", "-search.disableCache", "-search.maxPointsPerTimeseries=100000", // what has arrived is seen
-		"-dedup.minScrapeInterval=1ms", // what was sent twice is one
+		"-storageDataPath=" + dir,
+		"-httpListenAddr=" + address,
+		"-memory.allowedBytes=128MiB",
+		"-search.latencyOffset=0s",
+		"-search.disableCache",
+		"-search.maxPointsPerTimeseries=100000", // what has arrived is seen
+		"-dedup.minScrapeInterval=1ms",          // what was sent twice is one
 	}}
 	server.Start(t)
 	t.Cleanup(server.Stop)
@@ -69,7 +73,9 @@ func (v *Victoria) Ask(query string) (map[string]float64, error) {
 // TimesOf are the times, in milliseconds since 1970, of all that it has of a host's metric.
 func (v *Victoria) TimesOf(t testing.TB, metric, instance string) map[int64]bool {
 	t.Helper()
-	answer, err := http.Get(v.URL + "/api/v1/export?" + url.Values{"match[]": {fmt.Sprintf("%s{instance=%q}", metric, instance)}}.Encode())
+	answer, err := http.Get(
+		v.URL + "/api/v1/export?" + url.Values{"match[]": {fmt.Sprintf("%s{instance=%q}", metric, instance)}}.Encode(),
+	)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -102,14 +102,45 @@ func (m *machine) run(dir, lab string) (int, error) {
 	if len(libraries) == 0 {
 		return 0, fmt.Errorf("no faketime: apt-get install faketime")
 	}
-	cmd := exec.Command("qemu-system-x86_64", "-M", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "1024",
-		"-display", "none", "-no-reboot", "-nic", "none", "-serial", "stdio", "-monitor", "unix:"+m.monitor+",server,nowait",
-		"-kernel", filepath.Join(dir, "vmlinuz"), "-initrd", filepath.Join(dir, "initrd"),
-		"-append", "root=/dev/vda rw console=ttyS0 quiet init=/sbin/lab",
-		"-drive", "file="+filepath.Join(dir, "root.img")+",if=virtio,format=raw,snapshot=on",
-		"-drive", "file="+lab+",if=virtio,format=raw,snapshot=on")
-	cmd.Env = append(os.Environ(), "LD_PRELOAD="+libraries[0], "FAKETIME_TIMESTAMP_FILE="+m.clock, "FAKETIME_CACHE_DURATION=1",
-		"FAKETIME_DONT_FAKE_MONOTONIC=1")
+	cmd := exec.Command(
+		"qemu-system-x86_64",
+		"-M",
+		"q35",
+		"-accel",
+		"tcg,thread=multi",
+		"-cpu",
+		"max",
+		"-smp",
+		"2",
+		"-m",
+		"1024",
+		"-display",
+		"none",
+		"-no-reboot",
+		"-nic",
+		"none",
+		"-serial",
+		"stdio",
+		"-monitor",
+		"unix:"+m.monitor+",server,nowait",
+		"-kernel",
+		filepath.Join(dir, "vmlinuz"),
+		"-initrd",
+		filepath.Join(dir, "initrd"),
+		"-append",
+		"root=/dev/vda rw console=ttyS0 quiet init=/sbin/lab",
+		"-drive",
+		"file="+filepath.Join(dir, "root.img")+",if=virtio,format=raw,snapshot=on",
+		"-drive",
+		"file="+lab+",if=virtio,format=raw,snapshot=on",
+	)
+	cmd.Env = append(
+		os.Environ(),
+		"LD_PRELOAD="+libraries[0],
+		"FAKETIME_TIMESTAMP_FILE="+m.clock,
+		"FAKETIME_CACHE_DURATION=1",
+		"FAKETIME_DONT_FAKE_MONOTONIC=1",
+	)
 	cmd.Stderr = os.Stderr
 	serial, err := cmd.StdoutPipe()
 	if err != nil {

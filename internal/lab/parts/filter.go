@@ -43,7 +43,13 @@ func runFiltered(errno string, command []string) error {
 		return err
 	}
 	filter := unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]}
-	if err := unix.Prctl(unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&filter)), 0, 0); err != nil {
+	if err := unix.Prctl(
+		unix.PR_SET_SECCOMP,
+		unix.SECCOMP_MODE_FILTER,
+		uintptr(unsafe.Pointer(&filter)),
+		0,
+		0,
+	); err != nil {
 		return err
 	}
 	path, err := exec.LookPath(command[0])

@@ -23,14 +23,25 @@ type Alertmanager struct {
 
 // StartAlertmanagers starts an Alertmanager at each of the IP addresses, on the usual ports, and returns when all of
 // them are ready and know each other. They form one cluster. They end with the test; dir is for their data.
-func StartAlertmanagers(t testing.TB, in *parts.Namespace, program, config, dir string, ips []string, flags ...string) []*Alertmanager {
+func StartAlertmanagers(
+	t testing.TB,
+	in *parts.Namespace,
+	program, config, dir string,
+	ips []string,
+	flags ...string,
+) []*Alertmanager {
 	t.Helper()
 	var all []*Alertmanager
 	for _, ip := range ips {
 		a := &Alertmanager{Address: ip + ":9093", client: in.Client()}
 		a.server = &parts.Server{In: in, Path: program, Args: append([]string{
-			"--config.file=" + config, "--storage.path=" + filepath.Join(dir, ip), "--web.listen-address=" + a.Address, "--web.external-url=http://" + a.Address,
-			"--cluster.listen-address=" + ip + ":9094", "--cluster.advertise-address=" + ip + ":9094"}, flags...)}
+			"--config.file=" + config,
+			"--storage.path=" + filepath.Join(dir, ip),
+			"--web.listen-address=" + a.Address,
+			"--web.external-url=http://" + a.Address,
+			"--cluster.listen-address=" + ip + ":9094",
+			"--cluster.advertise-address=" + ip + ":9094",
+		}, flags...)}
 		for _, peer := range ips {
 			a.server.Args = append(a.server.Args, "--cluster.peer="+peer+":9094")
 		}

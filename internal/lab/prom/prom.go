@@ -74,7 +74,12 @@ type Prometheus struct {
 
 // StartPrometheus starts a Prometheus in a namespace (nil: where the tests run) and returns when it is ready. Address
 // is where it listens, as in 127.0.0.1:9090; dir is for its data. It ends with the test.
-func StartPrometheus(t testing.TB, in *parts.Namespace, program, config, dir, address string, flags ...string) *Prometheus {
+func StartPrometheus(
+	t testing.TB,
+	in *parts.Namespace,
+	program, config, dir, address string,
+	flags ...string,
+) *Prometheus {
 	t.Helper()
 	p := &Prometheus{URL: "http://" + address, server: &parts.Server{In: in, Path: program, Args: append([]string{
 		"--config.file=" + config, "--storage.tsdb.path=" + dir, "--web.listen-address=" + address}, flags...)}}

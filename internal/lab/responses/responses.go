@@ -169,12 +169,21 @@ var refusals = map[Behaviour]struct {
 	status int
 	body   string
 }{
-	Unauthorized: {401, `{"error":{"message":"Incorrect API key provided: sk-test.","type":"invalid_request_error","code":"invalid_api_key"}}`},
-	Challenge:    {403, challengePage},
-	UsageLimit:   {429, `{"error":{"type":"usage_limit_reached","message":"The usage limit has been reached","plan_type":"plus","resets_in_seconds":3600}}`},
-	RateLimit:    {429, `{"error":{"type":"requests","code":"rate_limit_exceeded","message":"Rate limit reached"}}`},
-	ServerError:  {500, `{"error":{"message":"The server had an error","type":"server_error"}}`},
-	BadGateway:   {502, "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body><center>cloudflare</center></body>\r\n</html>"},
+	Unauthorized: {
+		401,
+		`{"error":{"message":"Incorrect API key provided: sk-test.","type":"invalid_request_error","code":"invalid_api_key"}}`,
+	},
+	Challenge: {403, challengePage},
+	UsageLimit: {
+		429,
+		`{"error":{"type":"usage_limit_reached","message":"The usage limit has been reached","plan_type":"plus","resets_in_seconds":3600}}`,
+	},
+	RateLimit:   {429, `{"error":{"type":"requests","code":"rate_limit_exceeded","message":"Rate limit reached"}}`},
+	ServerError: {500, `{"error":{"message":"The server had an error","type":"server_error"}}`},
+	BadGateway: {
+		502,
+		"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body><center>cloudflare</center></body>\r\n</html>",
+	},
 	Unavailable:  {503, `{"detail":"Service Unavailable"}`},
 	Page:         {200, "<!DOCTYPE html><html><head><title>Welcome to our wireless network</title></head></html>"},
 	ModelRefused: {400, `{"detail":"The 'gpt-nope' model is not supported when using Codex with a ChatGPT account."}`},

@@ -94,8 +94,13 @@ func (s *Stack) serveWeb() {
 	for _, c := range controls {
 		sites = append(sites, site{c.address, c.path, c.answer})
 	}
-	parts.Write(s.t, filepath.Join(s.Dir, "nginx.conf"), nginxConf, map[string]any{"Dir": s.Dir, "Controls": sites, "Open": s.open,
-		"IPv4": ServiceAddress, "IPv6": serviceIPv6, "Status": s.status, "Headers": s.headers})
+	parts.Write(
+		s.t,
+		filepath.Join(s.Dir, "nginx.conf"),
+		nginxConf,
+		map[string]any{"Dir": s.Dir, "Controls": sites, "Open": s.open,
+			"IPv4": ServiceAddress, "IPv6": serviceIPv6, "Status": s.status, "Headers": s.headers},
+	)
 	s.web.Start(s.t)
 	s.web.Await(s.t, func() error {
 		// nginx binds every address before it accepts on any.

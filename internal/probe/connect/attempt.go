@@ -1,5 +1,5 @@
-// Package connect makes one connection. It resolves the name, races the addresses, connects through a proxy, makes the TLS
-// handshake and, when the connection fails, finds out who refused it.
+// Package connect makes one connection. It resolves the name, races the addresses, connects through a proxy, makes
+// the TLS handshake and, when the connection fails, finds out who refused it.
 package connect
 
 import (
@@ -27,7 +27,8 @@ import (
 	"netwatchd/internal/redact"
 )
 
-// Options selects how a server is reached and which certificate it must present. The zero value does what a browser would.
+// Options selects how a server is reached and which certificate it must present. The zero value does what a browser
+// would.
 type Options struct {
 	CAFile     string // PEM, read at each attempt, because files are rotated; empty: the system's roots
 	ExtraCA    string // PEM, read like CAFile; trusted in addition to CAFile or to the system's roots
@@ -45,9 +46,9 @@ type Options struct {
 	Now   func() time.Time `json:"-"` // the clock that certificates are verified with; nil: time.Now
 }
 
-// An Attempt makes the connections of one attempt, one per request, and records what it learns. It connects first and gives
-// net/http the established connection: net/http itself would dial in a goroutine that outlives a cancelled request, and
-// would not report which phase it was in. An Attempt is used by one goroutine.
+// An Attempt makes the connections of one attempt, one per request, and records what it learns. It connects first and
+// gives net/http the established connection: net/http itself would dial in a goroutine that outlives a cancelled
+// request, and would not report which phase it was in. An Attempt is used by one goroutine.
 type Attempt struct {
 	Options
 	Progress  *Progress
@@ -72,8 +73,8 @@ const QuoteLimit = 200
 // UserAgent lets an operator who finds the requests in a log find out who sends them.
 const UserAgent = "netwatchd"
 
-// RoundTrip makes one request on a new connection, because a warm connection measures yesterday's network. It returns with
-// the body read.
+// RoundTrip makes one request on a new connection, because a warm connection measures yesterday's network. It returns
+// with the body read.
 func (l *Attempt) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err := l.open(r.Context(), r.URL); err != nil {
 		return nil, err
@@ -126,8 +127,8 @@ func (l *Attempt) requestError(err error) error {
 	return l.transportError("request to "+peer, err)
 }
 
-// transportError classifies the errors that net/http reports as text only, from the request to the end of the body. After
-// the handshake they are about what it read.
+// transportError classifies the errors that net/http reports as text only, from the request to the end of the body.
+// After the handshake they are about what it read.
 func (l *Attempt) transportError(doing string, err error) error {
 	said := probe.During(doing, err)
 	if probe.Classify(l.Progress.phase(), err) != probe.Unknown {
@@ -169,9 +170,17 @@ func (l *Attempt) open(ctx context.Context, u *url.URL) error {
 	// proxy have done their part by now.
 	l.Response.Proxied = u.Scheme == "http" && via != nil && !isSOCKS(via)
 	stands := func(context.Context, string, string) (net.Conn, error) { return conn, nil }
-	t := &http.Transport{DialContext: stands, DialTLSContext: stands, ForceAttemptHTTP2: true, DisableCompression: true,
+	t := &http.Transport{
+		DialContext:            stands,
+		DialTLSContext:         stands,
+		ForceAttemptHTTP2:      true,
+		DisableCompression:     true,
 		MaxResponseHeaderBytes: probe.HeaderLimit,
-		HTTP2:                  &http.HTTP2Config{MaxReceiveBufferPerStream: probe.BodyLimit, MaxReceiveBufferPerConnection: probe.BodyLimit}}
+		HTTP2: &http.HTTP2Config{
+			MaxReceiveBufferPerStream:     probe.BodyLimit,
+			MaxReceiveBufferPerConnection: probe.BodyLimit,
+		},
+	}
 	if l.Response.Proxied {
 		// The connection to it exists already; only its name and credentials are needed here.
 		t.Proxy = http.ProxyURL(&url.URL{Scheme: "http", Host: via.Host, User: via.User})
@@ -232,7 +241,10 @@ func (l *Attempt) proxyFor(u *url.URL) (*url.URL, error) {
 	}
 	if err != nil {
 		// The error quotes the URL, which may hold a password.
-		return nil, probe.Failf(probe.Internal, "the proxy is not a valid URL: use http://host:port in the configuration or HTTPS_PROXY")
+		return nil, probe.Failf(
+			probe.Internal,
+			"the proxy is not a valid URL: use http://host:port in the configuration or HTTPS_PROXY",
+		)
 	}
 	if via != nil {
 		l.Progress.Learn(func(f *probe.Facts) { f.Proxy = withoutCredentials(via) })
@@ -240,8 +252,8 @@ func (l *Attempt) proxyFor(u *url.URL) (*url.URL, error) {
 	return via, nil
 }
 
-// proxyOfEnvironment follows codex's rules: those of net/http and then ALL_PROXY, as curl(1) does (measured with 0.104.0
-// and 0.169.0).
+// proxyOfEnvironment follows codex's rules: those of net/http and then ALL_PROXY, as curl(1) does (measured with
+// 0.104.0 and 0.169.0).
 func proxyOfEnvironment(u *url.URL) (*url.URL, error) {
 	c := httpproxy.FromEnvironment()
 	all := cmp.Or(os.Getenv("ALL_PROXY"), os.Getenv("all_proxy"))
@@ -356,7 +368,10 @@ func connectSOCKS(ctx context.Context, conn net.Conn, via, u *url.URL) error {
 		if ok {
 			err = inner.Err
 		}
-		return probe.Fail(probe.ProxyFailed, probe.During(fmt.Sprintf("%s by proxy %s", hostPort(u), withoutCredentials(via)), err))
+		return probe.Fail(
+			probe.ProxyFailed,
+			probe.During(fmt.Sprintf("%s by proxy %s", hostPort(u), withoutCredentials(via)), err),
+		)
 	}
 	return nil
 }

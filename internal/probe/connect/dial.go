@@ -69,8 +69,8 @@ func (d *dialer) resolve(ctx context.Context, host string) ([]netip.Addr, error)
 	return d.usable(host, addrs)
 }
 
-// usable rejects 0.0.0.0, the answer of block lists: Linux connects it to this host, which would then be mistaken for the
-// service.
+// usable rejects 0.0.0.0, the answer of block lists: Linux connects it to this host, which would then be mistaken for
+// the service.
 func (d *dialer) usable(host string, addrs []netip.Addr) ([]netip.Addr, error) {
 	named := len(addrs)
 	addrs = slices.DeleteFunc(addrs, netip.Addr.IsUnspecified)
@@ -94,8 +94,8 @@ type dialResult struct {
 	err  error
 }
 
-// connect tries the addresses in turn and returns the first connection. Each begins attemptDelay after the one before it,
-// or as soon as that one failed. It returns only after everything it started has ended.
+// connect tries the addresses in turn and returns the first connection. Each begins attemptDelay after the one before
+// it, or as soon as that one failed. It returns only after everything it started has ended.
 func (d *dialer) connect(ctx context.Context, addrs []netip.AddrPort) (net.Conn, error) {
 	d.progress.Enter(probe.Connect)
 	addrs = interleave(addrs)
@@ -197,12 +197,23 @@ func (d *dialer) failed(failed []dialResult) error {
 // informative ranks errors. An answer says more than silence. A family that this host itself blocks or has no route for
 // says nothing about the other family. A lack of sockets affects both.
 func informative(err error) int {
-	return slices.Index([]probe.Class{probe.LocalNoInterface, probe.LocalNoRoute, probe.LocalDenied, probe.TCPTimedOut, probe.TCPAddressUnreachable, probe.TCPReset,
-		probe.TCPRefused, probe.LocalResources}, probe.Classify(probe.Connect, err))
+	return slices.Index(
+		[]probe.Class{
+			probe.LocalNoInterface,
+			probe.LocalNoRoute,
+			probe.LocalDenied,
+			probe.TCPTimedOut,
+			probe.TCPAddressUnreachable,
+			probe.TCPReset,
+			probe.TCPRefused,
+			probe.LocalResources,
+		},
+		probe.Classify(probe.Connect, err),
+	)
 }
 
-// interleave alternates the families, IPv6 first, as RFC 8305 says. It leaves out a family that this host has no route for
-// if the other has one: a host without IPv6 is normal.
+// interleave alternates the families, IPv6 first, as RFC 8305 says. It leaves out a family that this host has no
+// route for if the other has one: a host without IPv6 is normal.
 func interleave(addrs []netip.AddrPort) []netip.AddrPort {
 	var v6, v4 []netip.AddrPort
 	for _, a := range addrs {
@@ -241,9 +252,9 @@ func hasRoute(addr netip.AddrPort) bool {
 	return true
 }
 
-// neighborFailed reports whether the next hop to addr did not answer ARP or neighbor discovery. The time until the failure
-// does not show it: a connect that begins while a resolution is under way fails before the usual three seconds, and a
-// router that misses its own neighbor reports it only after three seconds.
+// neighborFailed reports whether the next hop to addr did not answer ARP or neighbor discovery. The time until the
+// failure does not show it: a connect that begins while a resolution is under way fails before the usual three
+// seconds, and a router that misses its own neighbor reports it only after three seconds.
 func neighborFailed(addr netip.Addr) bool {
 	way, is := routeTo(addr)
 	if !is {
@@ -260,8 +271,8 @@ func neighborFailed(addr netip.Addr) bool {
 }
 
 // connectError explains a failed connect, keeps its errno in the chain, and finds out who caused it. ENETUNREACH and
-// EHOSTUNREACH come from this host's routes or from a router's ICMP message, EACCES from this host's policy or from ICMPv6,
-// and silence from this host's firewall or from the network.
+// EHOSTUNREACH come from this host's routes or from a router's ICMP message, EACCES from this host's policy or from
+// ICMPv6, and silence from this host's firewall or from the network.
 func connectError(addr netip.AddrPort, err error, w *tcpInspector) error {
 	errno, _ := errors.AsType[syscall.Errno](err)
 	ended, kept := probe.InWords(err), w.synNeverLeft()
@@ -290,7 +301,12 @@ func connectError(addr netip.AddrPort, err error, w *tcpInspector) error {
 	}
 	if o, received := w.icmpError(); received && o.from != addr.Addr() && !isLocal(o.from) {
 		if o.prohibited {
-			return probe.Fail(probe.TCPAddressUnreachable, &prohibitedError{probe.Reword(fmt.Sprintf("%s (a firewall on the network path, %s, rejects the connection)", said, o.from), err)})
+			return probe.Fail(
+				probe.TCPAddressUnreachable,
+				&prohibitedError{
+					probe.Reword(fmt.Sprintf("%s (a firewall on the network path, %s, rejects the connection)", said, o.from), err),
+				},
+			)
 		}
 		return because(probe.TCPAddressUnreachable, fmt.Sprintf("reported by %s on the network path", o.from))
 	}
@@ -303,11 +319,19 @@ type prohibitedError struct{ error }
 func (f *prohibitedError) Unwrap() error { return f.error }
 
 // refusedBy finds out whether this host itself or the network refused a connect that ended in errno.
-func refusedBy(addr netip.AddrPort, errno syscall.Errno, because func(probe.Class, string) error, otherwise error) error {
+func refusedBy(
+	addr netip.AddrPort,
+	errno syscall.Errno,
+	because func(probe.Class, string) error,
+	otherwise error,
+) error {
 	switch errno {
 	case syscall.ECONNREFUSED, syscall.ENETUNREACH, syscall.EHOSTUNREACH:
 	case syscall.EACCES:
-		if denied, _ := tryConnect(addr); denied || addr.Addr().Is4() { // only ICMPv6 has a "prohibited" message that becomes EACCES
+		if denied, _ := tryConnect(
+			addr,
+		); denied ||
+			addr.Addr().Is4() { // only ICMPv6 has a "prohibited" message that becomes EACCES
 			return otherwise
 		}
 	default:

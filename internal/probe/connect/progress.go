@@ -7,8 +7,8 @@ import (
 	"netwatchd/internal/probe"
 )
 
-// Progress records the phase an attempt is in and the facts it has learned. It is safe for concurrent use: net/http reports
-// from its own goroutine that a request was written, and may be late.
+// Progress records the phase an attempt is in and the facts it has learned. It is safe for concurrent use: net/http
+// reports from its own goroutine that a request was written, and may be late.
 type Progress struct {
 	mu    sync.Mutex
 	facts probe.Facts

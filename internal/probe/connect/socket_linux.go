@@ -14,8 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A tcpInspector keeps a duplicate of a connecting socket, which net.Dialer closes on failure, to ask the kernel what became
-// of its packets. If this host's own firewall drops them, connect(2) does not say so but waits until it times out.
+// A tcpInspector keeps a duplicate of a connecting socket, which net.Dialer closes on failure, to ask the kernel what
+// became of its packets. If this host's own firewall drops them, connect(2) does not say so but waits until it times
+// out.
 type tcpInspector struct {
 	mu   sync.Mutex
 	fd   int
@@ -70,8 +71,8 @@ func (w *tcpInspector) synNeverLeft() bool {
 	return err == nil && info.Total_retrans > 0 && info.Retrans == 0
 }
 
-// keepICMPErrors turns a socket's queue of ICMP errors on or off (ip(7), IP_RECVERR). Kernels before 5.9 have none for TCP;
-// then no ICMP error is known.
+// keepICMPErrors turns a socket's queue of ICMP errors on or off (ip(7), IP_RECVERR). Kernels before 5.9 have none
+// for TCP; then no ICMP error is known.
 func keepICMPErrors(fd, on int) {
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_RECVERR, on)
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_RECVERR, on)
@@ -107,8 +108,8 @@ func (w *tcpInspector) icmpError() (o icmpError, received bool) {
 	return o, false
 }
 
-// parseICMPError reads a struct sock_extended_err and the address after it (linux/errqueue.h): the origin at offset 4, the
-// ICMP code at 6, the address at 16.
+// parseICMPError reads a struct sock_extended_err and the address after it (linux/errqueue.h): the origin at offset
+// 4, the ICMP code at 6, the address at 16.
 func parseICMPError(b []byte) (o icmpError, is bool) {
 	const address = 16
 	switch {
@@ -141,11 +142,12 @@ func isLocal(addr netip.Addr) bool {
 	return is && way.Type == unix.RTN_LOCAL
 }
 
-// rejectedLocally reports whether this host itself refuses connections to addr on another machine: the refusal is there when
-// connect(2) returns, before an answer could arrive, and no packet left through the interface of the route.
+// rejectedLocally reports whether this host itself refuses connections to addr on another machine: the refusal is
+// there when connect(2) returns, before an answer could arrive, and no packet left through the interface of the
+// route.
 //
-// Both conditions are needed. If the thread was descheduled meanwhile, the refusal may have come from the network, so a try
-// counts only if it was not. A container on this machine also answers at once, but through an interface.
+// Both conditions are needed. If the thread was descheduled meanwhile, the refusal may have come from the network, so
+// a try counts only if it was not. A container on this machine also answers at once, but through an interface.
 func rejectedLocally(addr netip.AddrPort) bool {
 	way, is := routeTo(addr.Addr())
 	if !is || way.Type == unix.RTN_LOCAL { // on an own address the server refuses, not a firewall

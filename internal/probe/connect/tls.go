@@ -54,10 +54,16 @@ func (r *Options) verifier() (*verifier, error) {
 // anyIssuer returns a verifier for a proxy's certificate: the expected issuer is that of the server.
 func (s *verifier) anyIssuer() *verifier { return &verifier{roots: s.roots, now: s.now} }
 
-// handshake makes the TLS handshake and passes the certificate to seen, verified or not: an expired or forged certificate is
-// the best evidence. crypto/tls does not hand out a certificate that it rejects, so it accepts all and they are verified
-// here.
-func (s *verifier) handshake(ctx context.Context, conn net.Conn, name string, protocols []string, seen func(*probe.TLS)) (*tls.Conn, error) {
+// handshake makes the TLS handshake and passes the certificate to seen, verified or not: an expired or forged
+// certificate is the best evidence. crypto/tls does not hand out a certificate that it rejects, so it accepts all and
+// they are verified here.
+func (s *verifier) handshake(
+	ctx context.Context,
+	conn net.Conn,
+	name string,
+	protocols []string,
+	seen func(*probe.TLS),
+) (*tls.Conn, error) {
 	var distrust error
 	secured := tls.Client(conn, &tls.Config{
 		ServerName:         name,
@@ -82,8 +88,12 @@ func (s *verifier) handshake(ctx context.Context, conn net.Conn, name string, pr
 
 func tlsFacts(state tls.ConnectionState) *probe.TLS {
 	leaf := state.PeerCertificates[0] // without one the handshake has failed
-	return &probe.TLS{Version: tls.VersionName(state.Version), Subject: redact.Line(leaf.Subject.String(), probe.WhyLimit), Issuer: redact.Line(leaf.Issuer.String(), probe.WhyLimit),
-		NotAfter: leaf.NotAfter}
+	return &probe.TLS{
+		Version:  tls.VersionName(state.Version),
+		Subject:  redact.Line(leaf.Subject.String(), probe.WhyLimit),
+		Issuer:   redact.Line(leaf.Issuer.String(), probe.WhyLimit),
+		NotAfter: leaf.NotAfter,
+	}
 }
 
 func (s *verifier) verify(state tls.ConnectionState, name string) error {
@@ -102,8 +112,8 @@ func (s *verifier) verify(state tls.ConnectionState, name string) error {
 	return s.unexpectedIssuer(leaf)
 }
 
-// certificateError explains why a certificate is rejected. An unknown authority that is also not the expected issuer means
-// that something between answers for the server: that says more than "unknown".
+// certificateError explains why a certificate is rejected. An unknown authority that is also not the expected issuer
+// means that something between answers for the server: that says more than "unknown".
 func (s *verifier) certificateError(shown []*x509.Certificate, name string, err error) error {
 	leaf := shown[0]
 	said := fmt.Sprintf("certificate: %s (issuer %q)", strings.TrimPrefix(err.Error(), "x509: "), leaf.Issuer)
@@ -154,6 +164,10 @@ func (s *verifier) hasIssuer(chain []*x509.Certificate) bool {
 }
 
 func (s *verifier) unexpectedIssuer(leaf *x509.Certificate) error {
-	return probe.Failf(probe.TLSUnexpectedIssuer, "certificate issued by %q, want %q: something on the network path answers for the server",
-		leaf.Issuer, s.issuer)
+	return probe.Failf(
+		probe.TLSUnexpectedIssuer,
+		"certificate issued by %q, want %q: something on the network path answers for the server",
+		leaf.Issuer,
+		s.issuer,
+	)
 }

@@ -1,7 +1,7 @@
 // Package dnsprobe looks names up, one at a time or by the thousand over shared sockets.
 //
-// message.go writes and reads DNS messages; it is the only file that knows both DNS libraries. exchange.go asks one nameserver,
-// pool.go shares sockets among lookups, and system.go resolves as a client of this host would.
+// message.go writes and reads DNS messages; it is the only file that knows both DNS libraries. exchange.go asks one
+// nameserver, pool.go shares sockets among lookups, and system.go resolves as a client of this host would.
 package dnsprobe
 
 import (
@@ -218,7 +218,13 @@ func (d Lookup) judgeExact(a outcomes) (outcome, error) {
 			return o, o.err
 		}
 	}
-	return a[0], probe.Failf(probe.DNSWrongAnswer, "%s: got %s, want %s", d.Name, strings.Join(got, ", "), strings.Join(want, ", "))
+	return a[0], probe.Failf(
+		probe.DNSWrongAnswer,
+		"%s: got %s, want %s",
+		d.Name,
+		strings.Join(got, ", "),
+		strings.Join(want, ", "),
+	)
 }
 
 // canonical returns the answers sorted, addresses in their canonical form.
@@ -234,8 +240,8 @@ func canonical(answers []string) []string {
 	return slices.Compact(texts)
 }
 
-// judgeFamilies accepts a missing AAAA record if there is an A record: IPv4-only names are common. It rejects the reverse,
-// because most networks could not reach an IPv6-only name.
+// judgeFamilies accepts a missing AAAA record if there is an A record: IPv4-only names are common. It rejects the
+// reverse, because most networks could not reach an IPv6-only name.
 func judgeFamilies(name string, a outcomes) (outcome, error) {
 	four, asked4 := a.ofType(dns.TypeA)
 	six, asked6 := a.ofType(dns.TypeAAAA)
@@ -257,7 +263,13 @@ func blockListed(name string, a outcomes) (outcome, error) {
 	for _, o := range a {
 		for _, addr := range o.addrs {
 			if addr.IsUnspecified() || addr.Unmap().IsLoopback() && !isPrivateName(name) {
-				return o, probe.Failf(probe.DNSWrongAnswer, "%s resolves to %v, as a block list or a hosts file answers%s", name, addr, o.reason())
+				return o, probe.Failf(
+					probe.DNSWrongAnswer,
+					"%s resolves to %v, as a block list or a hosts file answers%s",
+					name,
+					addr,
+					o.reason(),
+				)
 			}
 		}
 	}

@@ -22,8 +22,8 @@ import (
 // defaultTimeout bounds the wait for a nameserver if the attempt has no deadline: resolv.conf(5)'s default.
 const defaultTimeout = 5 * time.Second
 
-// queryEach queries the nameservers in turn until one answers conclusively: the name exists, or it does not. Each gets an
-// equal share of the time left, so that a dead first nameserver leaves time to reach the second.
+// queryEach queries the nameservers in turn until one answers conclusively: the name exists, or it does not. Each
+// gets an equal share of the time left, so that a dead first nameserver leaves time to reach the second.
 func queryEach(ctx context.Context, servers []netip.AddrPort, q question) (reply, error) {
 	var failures []error
 	for i, server := range servers {
@@ -91,7 +91,14 @@ func (r reply) emptyError(q question) error {
 	case r.rcode == dns.RcodeNameError:
 		return probe.Failf(probe.DNSNameNotResolved, "%s does not exist: %s answers NXDOMAIN%s", q.name, r.server, r.reason())
 	case r.empty():
-		return probe.Failf(probe.DNSNoData, "%s has no %v record: %s returns an empty answer%s", q.name, dns.Type(q.qtype), r.server, r.reason())
+		return probe.Failf(
+			probe.DNSNoData,
+			"%s has no %v record: %s returns an empty answer%s",
+			q.name,
+			dns.Type(q.qtype),
+			r.server,
+			r.reason(),
+		)
 	}
 	return nil
 }
@@ -130,7 +137,13 @@ func exchange(ctx context.Context, server netip.AddrPort, deadline time.Time, q 
 	return r, nil
 }
 
-func overUDP(ctx context.Context, server netip.AddrPort, deadline time.Time, query, buf []byte, qtype uint16) (reply, error) {
+func overUDP(
+	ctx context.Context,
+	server netip.AddrPort,
+	deadline time.Time,
+	query, buf []byte,
+	qtype uint16,
+) (reply, error) {
 	socket, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(server)) // each query has its own port
 	if err != nil {
 		return reply{}, dialError(err)
@@ -162,12 +175,12 @@ func roundTrip(ctx context.Context, conn net.Conn, query, buf []byte) (int, erro
 	}
 }
 
-// halfTime is when a silent nameserver is queried again. A datagram may be lost, and an old nameserver or firewall may drop
-// queries with EDNS0. The second answer has as much time as the first.
+// halfTime is when a silent nameserver is queried again. A datagram may be lost, and an old nameserver or firewall
+// may drop queries with EDNS0. The second answer has as much time as the first.
 func halfTime(start, deadline time.Time) time.Time { return start.Add(deadline.Sub(start) / 2) }
 
-// ednsFallbackConn is a socket to one nameserver, for one query. It repeats the query without EDNS0 at half time, or when
-// the nameserver rejects EDNS0.
+// ednsFallbackConn is a socket to one nameserver, for one query. It repeats the query without EDNS0 at half time, or
+// when the nameserver rejects EDNS0.
 type ednsFallbackConn struct {
 	net.Conn
 	ctx      context.Context
@@ -205,7 +218,13 @@ func (c *ednsFallbackConn) Read(b []byte) (int, error) {
 	return c.Conn.Read(b)
 }
 
-func overTCP(ctx context.Context, server netip.AddrPort, deadline time.Time, query []byte, qtype uint16) (reply, error) {
+func overTCP(
+	ctx context.Context,
+	server netip.AddrPort,
+	deadline time.Time,
+	query []byte,
+	qtype uint16,
+) (reply, error) {
 	dialer := net.Dialer{Deadline: deadline}
 	conn, err := dialer.DialContext(ctx, "tcp", server.String())
 	if err != nil {
@@ -232,7 +251,8 @@ func overTCP(ctx context.Context, server netip.AddrPort, deadline time.Time, que
 	return readReply(msg, qtype)
 }
 
-// clearTruncated marks a message received over TCP as complete: there is no way to get a longer one (go.dev/issue/64896).
+// clearTruncated marks a message received over TCP as complete: there is no way to get a longer one
+// (go.dev/issue/64896).
 func clearTruncated(msg []byte) { msg[2] &^= 0x02 }
 
 // cancelReads makes conn's reads fail when ctx ends. The caller must call the returned function.
@@ -247,7 +267,11 @@ func dialError(err error) error {
 	case errors.Is(err, syscall.EHOSTUNREACH): // an "unreachable" route
 		return probe.Fail(probe.LocalNoRoute, err)
 	case errors.Is(err, syscall.EINVAL):
-		return probe.Failf(probe.LocalNoRoute, "%w: a \"blackhole\" route, or a link-local nameserver without its zone, as in fe80::1%%eth0", err)
+		return probe.Failf(
+			probe.LocalNoRoute,
+			"%w: a \"blackhole\" route, or a link-local nameserver without its zone, as in fe80::1%%eth0",
+			err,
+		)
 	}
 	return err
 }

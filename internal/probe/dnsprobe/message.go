@@ -86,8 +86,8 @@ func rejectsEDNS(msg []byte) bool {
 	return rcode == dns.RcodeFormatError || rcode == dns.RcodeNotImplemented
 }
 
-// isResponse reports whether msg is a response to query: same id, same question. An error response may lack the question,
-// because the server could not read it.
+// isResponse reports whether msg is a response to query: same id, same question. An error response may lack the
+// question, because the server could not read it.
 func isResponse(query, msg []byte) bool {
 	if len(msg) < header || len(query) < header || msg[0] != query[0] || msg[1] != query[1] || msg[2]&0x80 == 0 {
 		return false
@@ -155,8 +155,8 @@ func readReply(msg []byte, qtype uint16) (reply, error) {
 	return r, nil
 }
 
-// recordCount returns how many records a message claims to have, in all sections (RFC 1035, 4.1.1). Parsing stops with an
-// error where the message ends, so that a false count costs nothing.
+// recordCount returns how many records a message claims to have, in all sections (RFC 1035, 4.1.1). Parsing stops
+// with an error where the message ends, so that a false count costs nothing.
 func recordCount(msg []byte) int {
 	n := 0
 	for section := 6; section < header; section += 2 {

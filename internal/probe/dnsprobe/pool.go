@@ -58,7 +58,16 @@ func (ls *Pool) Start(p *probe.Probe, done func(probe.Result)) bool {
 		deadline = l.start.Add(p.Timeout)
 	}
 	for i, qtype := range types {
-		ls.send(&pendingQuery{lookup: l, index: i, question: question{d.Name, qtype}, deadline: deadline, retryAt: halfTime(l.start, deadline)}, d.Nameservers[0])
+		ls.send(
+			&pendingQuery{
+				lookup:   l,
+				index:    i,
+				question: question{d.Name, qtype},
+				deadline: deadline,
+				retryAt:  halfTime(l.start, deadline),
+			},
+			d.Nameservers[0],
+		)
 	}
 	return true
 }
@@ -124,7 +133,13 @@ func (ls *Pool) assign(q *pendingQuery, server netip.AddrPort) (*sharedSocket, e
 		return nil, dialError(err)
 	}
 	_ = conn.SetReadBuffer(readBuffer) // the kernel may grant less
-	l := &sharedSocket{conn: conn, server: server, name: server.String(), made: time.Now(), open: make(map[uint16]*pendingQuery)}
+	l := &sharedSocket{
+		conn:   conn,
+		server: server,
+		name:   server.String(),
+		made:   time.Now(),
+		open:   make(map[uint16]*pendingQuery),
+	}
 	l.add(q)
 	ls.lines[server] = l
 	ls.working.Go(func() { l.read(ls) })

@@ -28,9 +28,10 @@ type Trace struct {
 	Warnings []string
 }
 
-// LookupHost returns the addresses of host. The family is "any", "ipv4" or "ipv6"; with "any", addresses of one family are
-// enough. It queries the nameservers or, if there are none, resolves as a client of this host would, with the addresses in
-// the order in which a client would try them. A literal address is returned as it is. The error carries its class.
+// LookupHost returns the addresses of host. The family is "any", "ipv4" or "ipv6"; with "any", addresses of one
+// family are enough. It queries the nameservers or, if there are none, resolves as a client of this host would, with
+// the addresses in the order in which a client would try them. A literal address is returned as it is. The error
+// carries its class.
 func LookupHost(ctx context.Context, nameservers []netip.AddrPort, host, family string) ([]netip.Addr, Trace, error) {
 	if addr, err := netip.ParseAddr(host); err == nil {
 		return []netip.Addr{addr}, Trace{}, nil
@@ -44,7 +45,11 @@ func LookupHost(ctx context.Context, nameservers []netip.AddrPort, host, family 
 	}
 	a := queryTypes(ctx, nameservers, host, types)
 	decisive := a.decisive()
-	if late := slices.IndexFunc(a, func(o outcome) bool { return o.err != nil }); late >= 0 && time.Until(shareOfTime(ctx, 1)) < minTimeLeft {
+	if late := slices.IndexFunc(
+		a,
+		func(o outcome) bool { return o.err != nil },
+	); late >= 0 &&
+		time.Until(shareOfTime(ctx, 1)) < minTimeLeft {
 		decisive = a[late] // clients wait for both families, so that no time is left to connect
 	}
 	trace := Trace{Server: decisive.server, RCode: decisive.rcodeText(), Warnings: a.warnings(false)}
@@ -53,13 +58,21 @@ func LookupHost(ctx context.Context, nameservers []netip.AddrPort, host, family 
 	}
 	for _, o := range a {
 		if o.err != nil && !isNoData(o.err) {
-			trace.Warnings = append(trace.Warnings, map[uint16]string{dns.TypeA: probe.WarnAFailed, dns.TypeAAAA: probe.WarnAAAAFailed}[o.qtype])
+			trace.Warnings = append(
+				trace.Warnings,
+				map[uint16]string{dns.TypeA: probe.WarnAFailed, dns.TypeAAAA: probe.WarnAAAAFailed}[o.qtype],
+			)
 		}
 	}
 	addrs := a.addrs()
 	if i := slices.IndexFunc(addrs, netip.Addr.IsUnspecified); i >= 0 {
 		// Connecting to 0.0.0.0 reaches this host, which would then be mistaken for the service.
-		return nil, trace, probe.Failf(probe.DNSWrongAnswer, "%s resolves to %v, as a block list or a hosts file answers", host, addrs[i])
+		return nil, trace, probe.Failf(
+			probe.DNSWrongAnswer,
+			"%s resolves to %v, as a block list or a hosts file answers",
+			host,
+			addrs[i],
+		)
 	}
 	return addrs, trace, nil
 }
@@ -114,8 +127,8 @@ func network(families []uint16) string {
 	return "ip6"
 }
 
-// A resolverTap observes the sockets of Go's resolver. The resolver hides what it saw: NXDOMAIN and no data are both "no
-// such host", an errno remains only as text, and without nameservers it silently queries the local host.
+// A resolverTap observes the sockets of Go's resolver. The resolver hides what it saw: NXDOMAIN and no data are both
+// "no such host", an errno remains only as text, and without nameservers it silently queries the local host.
 type resolverTap struct {
 	ctx     context.Context
 	servers []netip.AddrPort // of the file
@@ -137,7 +150,8 @@ type observed struct {
 const minTimeLeft = time.Millisecond
 
 func (l *resolverTap) dial(_ context.Context, network, address string) (net.Conn, error) {
-	// The resolver's own context neither ends with ours nor has our deadline (net/lookup.go, withUnexpiredValuesPreserved).
+	// The resolver's own context neither ends with ours nor has our deadline (net/lookup.go,
+	// withUnexpiredValuesPreserved).
 	if err := l.ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -167,9 +181,9 @@ func (l *resolverTap) dial(_ context.Context, network, address string) (net.Conn
 	return t, nil
 }
 
-// redirect returns the nameserver that a program started now would query where Go's resolver queries address. Go reads the
-// file again only every five seconds, and never if only its mode has changed (net/dnsclient_unix.go, tryUpdate): a lost or
-// rewritten file would go unnoticed until then.
+// redirect returns the nameserver that a program started now would query where Go's resolver queries address. Go
+// reads the file again only every five seconds, and never if only its mode has changed (net/dnsclient_unix.go,
+// tryUpdate): a lost or rewritten file would go unnoticed until then.
 func (l *resolverTap) redirect(address string) string {
 	asked, err := netip.ParseAddrPort(address)
 	switch {
@@ -181,8 +195,8 @@ func (l *resolverTap) redirect(address string) string {
 	return l.servers[0].String()
 }
 
-// serversLeft counts the nameservers, from address on, that share the time left. By default Go gives each five seconds: a
-// dead first one would use up the whole attempt before the second is tried.
+// serversLeft counts the nameservers, from address on, that share the time left. By default Go gives each five
+// seconds: a dead first one would use up the whole attempt before the second is tried.
 func (l *resolverTap) serversLeft(address string) int {
 	i := slices.IndexFunc(l.servers, func(s netip.AddrPort) bool { return s.String() == address })
 	const mostUsed = 3 // resolv.conf(5), MAXNS: more are ignored
@@ -359,8 +373,8 @@ func (l *resolverTap) outcome(q question, found bool, lookupErr error) outcome {
 	return o
 }
 
-// exchangesFor returns the exchanges that decide the query: those for the name itself. Names with a search domain appended
-// usually end in NXDOMAIN; they count only if there are no others, or if one of them has the addresses.
+// exchangesFor returns the exchanges that decide the query: those for the name itself. Names with a search domain
+// appended usually end in NXDOMAIN; they count only if there are no others, or if one of them has the addresses.
 func (l *resolverTap) exchangesFor(q question, found bool) []*observed {
 	var itself, all []*observed
 	for _, x := range l.exchanges {

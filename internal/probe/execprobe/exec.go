@@ -23,7 +23,12 @@ type Run struct {
 // Probe runs the command until it ends or ctx does. No process of its group outlives the call.
 func (r Run) Probe(ctx context.Context) (probe.Facts, error) {
 	if len(r.Command) == 0 {
-		return probe.Facts{Phase: probe.Executing}, probe.Fail(probe.Internal, errors.New("no command to run: set one in the configuration"))
+		return probe.Facts{
+				Phase: probe.Executing,
+			}, probe.Fail(
+				probe.Internal,
+				errors.New("no command to run: set one in the configuration"),
+			)
 	}
 	e, facts, err := Execute(ctx, Process{Argv: r.Command, Env: Environment(r.Env), Dir: r.Dir})
 	if err != nil {
@@ -88,7 +93,10 @@ func (e ExitState) Interrupted(ctx context.Context) error {
 	case e.Stopped:
 		return ctx.Err()
 	case e.Signal == syscall.SIGKILL:
-		return probe.Failf(probe.ExecKilled, "it was killed with SIGKILL: check the kernel's log for the out-of-memory killer")
+		return probe.Failf(
+			probe.ExecKilled,
+			"it was killed with SIGKILL: check the kernel's log for the out-of-memory killer",
+		)
 	case e.Signal != 0:
 		return probe.Failf(probe.ExecKilled, "it was terminated by a signal: %s", e.Signal)
 	}

@@ -19,12 +19,12 @@ import (
 	"netwatchd/internal/redact"
 )
 
-// KillAfter is how long a process group may take to end after SIGTERM, before SIGKILL. codex ends within 50 ms; what still
-// runs after two seconds never ends. probe.Do abandons an attempt four seconds after its deadline.
+// KillAfter is how long a process group may take to end after SIGTERM, before SIGKILL. codex ends within 50 ms; what
+// still runs after two seconds never ends. probe.Do abandons an attempt four seconds after its deadline.
 const KillAfter = 2 * time.Second
 
-// What is kept of an output stream. The head has the beginning of a run and early errors; the tail has its end. A challenge
-// page is 8 to 20 KB, and codex repeats it six times in one run: that must fit.
+// What is kept of an output stream. The head has the beginning of a run and early errors; the tail has its end. A
+// challenge page is 8 to 20 KB, and codex repeats it six times in one run: that must fit.
 const (
 	headSize = 64 << 10
 	tailSize = 256 << 10
@@ -46,9 +46,9 @@ type ExitState struct {
 	Stdout, Stderr string
 }
 
-// Run starts the command in a new process group and waits for it. When ctx ends, the group gets SIGTERM and two seconds
-// later SIGKILL; no process of it outlives the call, not even one in a session of its own. Standard input is /dev/null: codex 0.142 and later first read it to its
-// end.
+// Run starts the command in a new process group and waits for it. When ctx ends, the group gets SIGTERM and two
+// seconds later SIGKILL; no process of it outlives the call, not even one in a session of its own. Standard input is
+// /dev/null: codex 0.142 and later first read it to its end.
 //
 // An error means that the command could not be started; a failing exit code is not an error.
 func (c Process) Run(ctx context.Context) (ExitState, error) { return c.runWith(ctx, "") }
@@ -56,7 +56,8 @@ func (c Process) Run(ctx context.Context) (ExitState, error) { return c.runWith(
 // runWith is Run with input on standard input; empty: /dev/null.
 func (c Process) runWith(ctx context.Context, input string) (ExitState, error) {
 	// Pdeathsig fires when the *thread* that forked dies, not the process (go.dev/issue/27505). Go ends a thread when a
-	// goroutine locked to it returns, as code that enters network namespaces does. Keep this thread until the child has ended.
+	// goroutine locked to it returns, as code that enters network namespaces does. Keep this thread until the child has
+	// ended.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 
@@ -68,8 +69,8 @@ func (c Process) runWith(ctx context.Context, input string) (ExitState, error) {
 	if input != "" {
 		cmd.Stdin = strings.NewReader(input)
 	}
-	// If this process is killed, the command gets SIGTERM, which codex's npm launcher passes on to the native program. SIGKILL
-	// would leave the native program behind (measured with codex 0.104.0 and 0.169.0).
+	// If this process is killed, the command gets SIGTERM, which codex's npm launcher passes on to the native program.
+	// SIGKILL would leave the native program behind (measured with codex 0.104.0 and 0.169.0).
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 	cmd.WaitDelay = KillAfter
 	cmd.Cancel = func() error {
@@ -106,7 +107,12 @@ func (c Process) startError(err error) error {
 	}
 	switch {
 	case errors.Is(err, exec.ErrNotFound), errors.Is(err, exec.ErrDot):
-		return probe.Failf(probe.ExecNotFound, "%s is not on the PATH: install it, or give its full path (PATH is %q)", name, os.Getenv("PATH"))
+		return probe.Failf(
+			probe.ExecNotFound,
+			"%s is not on the PATH: install it, or give its full path (PATH is %q)",
+			name,
+			os.Getenv("PATH"),
+		)
 	case errors.Is(err, fs.ErrNotExist):
 		if _, missing := os.Stat(name); missing == nil {
 			return probe.Failf(probe.ExecStartFailed, "%w: the interpreter in its first line is missing", err)
@@ -116,7 +122,11 @@ func (c Process) startError(err error) error {
 		errors.Is(err, syscall.ENFILE):
 		return probe.Fail(probe.LocalResources, err)
 	}
-	return probe.Failf(probe.ExecStartFailed, "%w: is it an executable for this architecture, and may this user run it?", err)
+	return probe.Failf(
+		probe.ExecStartFailed,
+		"%w: is it an executable for this architecture, and may this user run it?",
+		err,
+	)
 }
 
 // boundedBuffer keeps the beginning and the end of what is written to it.

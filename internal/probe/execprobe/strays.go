@@ -19,8 +19,8 @@ import (
 )
 
 // A command's processes can leave its process group with setsid(2), as daemons do. So that none is lost, this process
-// becomes their subreaper (prctl(2), PR_SET_CHILD_SUBREAPER): whatever loses its parent becomes our child. A variable in
-// the environment tells which run it belongs to.
+// becomes their subreaper (prctl(2), PR_SET_CHILD_SUBREAPER): whatever loses its parent becomes our child. A variable
+// in the environment tells which run it belongs to.
 //
 // Other packages start commands too, with os/exec, and wait for them: their processes are never touched. They have no
 // such variable, and they stay in our session and process group.
@@ -132,8 +132,8 @@ func (r *run) killLeft() (killed []stray) {
 	return killed
 }
 
-// isLeft reports whether p, an orphan or a child of this process, is left of this run, or of one that is over. A process
-// that has cleared its environment is known by its session; while other runs are under way, it may be theirs.
+// isLeft reports whether p, an orphan or a child of this process, is left of this run, or of one that is over. A
+// process that has cleared its environment is known by its session; while other runs are under way, it may be theirs.
 func (r *run) isLeft(p process, session int) bool {
 	if p.group == r.pid {
 		return true

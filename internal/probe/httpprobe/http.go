@@ -14,8 +14,8 @@ import (
 	"netwatchd/internal/redact"
 )
 
-// Request makes one request on a new connection and compares the answer with what is expected. An empty expectation matches
-// anything, but an empty Status expects 2xx.
+// Request makes one request on a new connection and compares the answer with what is expected. An empty expectation
+// matches anything, but an empty Status expects 2xx.
 type Request struct {
 	URL             *url.URL `json:"-"` // a process that passes a Request on writes it as text
 	Method          string   // empty: GET
@@ -32,7 +32,12 @@ type HeaderToken struct{ Name, Value string }
 
 // Probe implements Prober.
 func (h *Request) Probe(ctx context.Context) (probe.Facts, error) {
-	l := &connect.Attempt{Options: h.Options, Progress: new(connect.Progress), Origin: h.URL, Protocols: []string{"h2", "http/1.1"}}
+	l := &connect.Attempt{
+		Options:   h.Options,
+		Progress:  new(connect.Progress),
+		Origin:    h.URL,
+		Protocols: []string{"h2", "http/1.1"},
+	}
 	defer l.Close()
 	err := h.request(ctx, l)
 	if err == nil {

@@ -17,8 +17,8 @@ func isExpected(want []int, got int) bool {
 	return slices.Contains(want, got) || len(want) == 0 && got/100 == 2
 }
 
-// statusError classifies an unexpected status. A rate limit comes first and a CDN's refusal second, because neither says
-// anything about the service behind.
+// statusError classifies an unexpected status. A rate limit comes first and a CDN's refusal second, because neither
+// says anything about the service behind.
 func statusError(a connect.Response, want []int) error {
 	said := fmt.Sprintf("got %d, want %s", a.StatusCode, formatStatuses(want))
 	if a.Proxied && (a.StatusCode == http.StatusProxyAuthRequired || a.Header.Get("X-Proxy-Error") != "") {
@@ -39,7 +39,11 @@ func statusError(a connect.Response, want []int) error {
 	case a.StatusCode == http.StatusNetworkAuthenticationRequired: // RFC 6585, 6: origin servers never send it
 		return probe.Failf(probe.HTTPUnexpectedStatus, "%s: a network on the path requires a sign-in", said)
 	case a.StatusCode == http.StatusProxyAuthRequired:
-		return probe.Failf(probe.HTTPUnexpectedStatus, "%s: a proxy on the network path, not configured here, requires credentials", said)
+		return probe.Failf(
+			probe.HTTPUnexpectedStatus,
+			"%s: a proxy on the network path, not configured here, requires credentials",
+			said,
+		)
 	case a.StatusCode/100 == 5:
 		return probe.Failf(probe.HTTPServerError, "%s", said)
 	case a.StatusCode/100 == 3:
@@ -48,8 +52,8 @@ func statusError(a connect.Response, want []int) error {
 	return probe.Failf(probe.HTTPUnexpectedStatus, "%s", said)
 }
 
-// notAnApplication returns nil if an application answered, whatever its answer. A CDN, a proxy or a login page is none, an
-// application that is down sends a 5xx, and one that limits requests answers nothing else.
+// notAnApplication returns nil if an application answered, whatever its answer. A CDN, a proxy or a login page is
+// none, an application that is down sends a 5xx, and one that limits requests answers nothing else.
 func notAnApplication(a connect.Response) error {
 	if a.StatusCode/100 == 2 {
 		return nil
@@ -89,8 +93,8 @@ func quoteLocation(location string) string {
 
 // edgeRefusal says how a CDN rejected the request, or is empty if the application answered.
 //
-// Only a 403 or a challenge page counts. A CDN also passes on, or generates, the 5xx of an application that is down, with its
-// own headers, and those must page. An application's 403 is JSON.
+// Only a 403 or a challenge page counts. A CDN also passes on, or generates, the 5xx of an application that is down,
+// with its own headers, and those must page. An application's 403 is JSON.
 func edgeRefusal(a connect.Response) string {
 	if mitigated := a.Header.Get("Cf-Mitigated"); mitigated != "" {
 		return "Cloudflare refuses this address (cf-mitigated: " + mitigated + ")"
@@ -98,7 +102,8 @@ func edgeRefusal(a connect.Response) string {
 	forbidden := a.StatusCode == http.StatusForbidden
 	server := strings.ToLower(a.Header.Get("Server"))
 	ray := a.Header.Get("Cf-Ray")
-	if forbidden && server == "cloudflare" && ray != "" && isType(a, "text/plain") { // "error code: 1020", if the client does not accept HTML
+	if forbidden && server == "cloudflare" && ray != "" &&
+		isType(a, "text/plain") { // "error code: 1020", if the client does not accept HTML
 		return "Cloudflare refuses this address (cf-ray " + ray + ")"
 	}
 	if !forbidden && a.StatusCode != http.StatusServiceUnavailable || !isType(a, "text/html") {

@@ -53,7 +53,12 @@ func (s *Stream) Probe(ctx context.Context) (probe.Facts, error) {
 		return probe.Facts{}, probe.Failf(probe.Internal, "%s is not a WebSocket URL: use ws:// or wss://", s.URL.Redacted())
 	}
 	// HTTP/1.1 only: Codex does not upgrade over HTTP/2 (RFC 8441), and proxies do not support it.
-	attempt := &connect.Attempt{Options: s.Options, Progress: new(connect.Progress), Origin: &secure, Protocols: []string{"http/1.1"}}
+	attempt := &connect.Attempt{
+		Options:   s.Options,
+		Progress:  new(connect.Progress),
+		Origin:    &secure,
+		Protocols: []string{"http/1.1"},
+	}
 	defer attempt.Close()
 	err := s.stream(ctx, attempt, &secure)
 	return attempt.Progress.End(), err
@@ -156,8 +161,11 @@ func (s *Stream) hold(ctx context.Context, attempt *connect.Attempt, conn *webso
 }
 
 // errFlood ends a hold in which the server does not stop sending.
-var errFlood = probe.Failf(probe.HTTPProtocolError, "the server sent more than %d MiB on a connection that should be idle",
-	probe.HeldStreamLimit>>20)
+var errFlood = probe.Failf(
+	probe.HTTPProtocolError,
+	"the server sent more than %d MiB on a connection that should be idle",
+	probe.HeldStreamLimit>>20,
+)
 
 // discard reads until the connection ends: without a reader, no pong arrives and the end goes unnoticed. The library's
 // limit of 32 KiB per message would end the connection, and look like the network's fault.
@@ -234,7 +242,10 @@ func (s *Stream) idleClosed(attempt *connect.Attempt, err error) error {
 }
 
 func (s *Stream) idleDropped(err error, idle time.Duration) error {
-	return probe.Fail(probe.StreamIdleCut, probe.During(fmt.Sprintf("the connection was dropped after %s idle", idle.Round(time.Millisecond)), err))
+	return probe.Fail(
+		probe.StreamIdleCut,
+		probe.During(fmt.Sprintf("the connection was dropped after %s idle", idle.Round(time.Millisecond)), err),
+	)
 }
 
 // checkAlive judges the result of the first message after the hold.

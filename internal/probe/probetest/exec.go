@@ -14,7 +14,10 @@ import (
 // DoRun makes one attempt the way the daemon does.
 func DoRun(t *testing.T, p probe.Prober, timeout time.Duration) probe.Result {
 	t.Helper()
-	r, ok := probe.Do(t.Context(), &probe.Probe{Spec: probe.Spec{Service: "test", Name: "exec", Kind: probe.KindExec, Timeout: timeout}, Prober: p})
+	r, ok := probe.Do(
+		t.Context(),
+		&probe.Probe{Spec: probe.Spec{Service: "test", Name: "exec", Kind: probe.KindExec, Timeout: timeout}, Prober: p},
+	)
 	if !ok {
 		t.Fatal("the attempt was cut short")
 	}

@@ -50,6 +50,9 @@ func InShell(t *testing.T, script string) {
 // Filter puts one rule at one hook.
 func Filter(t *testing.T, hook, rule string) {
 	t.Helper()
-	InShell(t, "nft -f - <<'END'\ntable inet t {\n chain c {\n type filter hook "+hook+" priority 0\n "+rule+"\n }\n}\nEND\n")
+	InShell(
+		t,
+		"nft -f - <<'END'\ntable inet t {\n chain c {\n type filter hook "+hook+" priority 0\n "+rule+"\n }\n}\nEND\n",
+	)
 	t.Cleanup(func() { exec.Command("nft", "delete", "table", "inet", "t").Run() })
 }

@@ -33,8 +33,8 @@ import (
 	"netwatchd/internal/probe"
 )
 
-// Attempt makes one attempt and holds against the test what every attempt owes: an end in time, the last phase timed, and
-// no goroutine left behind.
+// Attempt makes one attempt and holds against the test what every attempt owes: an end in time, the last phase timed,
+// and no goroutine left behind.
 func Attempt(t *testing.T, p probe.Prober, timeout time.Duration) probe.Result {
 	t.Helper()
 	running := goleak.IgnoreCurrent()
