@@ -150,10 +150,8 @@ func (g *groupedRound) hostCheck(name string) *probe.Result {
 
 // sandboxCheck returns the host check made inside the sandbox: its signals tell whose sandbox it is.
 func (g *groupedRound) sandboxCheck() *probe.Result {
-	return first(
-		g.hostChecks,
-		func(r *probe.Result) bool { return r.Name == probe.CheckSandbox && r.Vantage == probe.FromSandbox },
-	)
+	isInside := func(r *probe.Result) bool { return r.Name == probe.CheckSandbox && r.Vantage == probe.FromSandbox }
+	return first(g.hostChecks, isInside)
 }
 
 // failedHostCheck returns the host check of that name if it found a fault.

@@ -57,16 +57,9 @@ func (g *groupedRound) verdict(f *finding, also []Finding) Verdict {
 		also = []Finding{}
 	}
 	return Verdict{
-		Service:  g.Service,
-		Cause:    f.cause,
-		Severity: severity,
-		Title:    g.title(f),
-		Note:     f.note,
-		Advice:   cmp.Or(f.advice, about.Advice),
-		Also:     also,
-		Evidence: evidence(f),
-		Blocked:  g.blocked(f),
-		Missing:  g.missing(f),
+		Service: g.Service, Cause: f.cause, Severity: severity, Title: g.title(f), Note: f.note,
+		Advice: cmp.Or(f.advice, about.Advice), Also: also,
+		Evidence: evidence(f), Blocked: g.blocked(f), Missing: g.missing(f),
 	}
 }
 

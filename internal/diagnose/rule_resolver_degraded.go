@@ -14,10 +14,8 @@ func degradedResolver(g *groupedRound) *finding {
 	}); r != nil {
 		return &finding{title: degradedResolverTitle(g, r), evidence: []*probe.Result{r, works, g.serviceReached()}}
 	}
-	if r := first(
-		g.tolerated,
-		func(r *probe.Result) bool { return isNameFailure(r) && r.Kind == probe.KindDNS },
-	); r != nil {
+	isLookup := func(r *probe.Result) bool { return isNameFailure(r) && r.Kind == probe.KindDNS }
+	if r := first(g.tolerated, isLookup); r != nil {
 		return &finding{title: unneededResolverTitle(g, r), evidence: []*probe.Result{r, g.serviceReached()}}
 	}
 	canary := g.nameserver(probe.FromHost, probe.ResolverAsksCanary,
