@@ -71,8 +71,8 @@ func TestAgent(t *testing.T) {
 			m.await(func() error { return m.saw("host", "exec", "ok") })
 			m.await(func() error { return m.saw("sandbox", "head", "local.denied") })
 			s := m.stands("healthy")
-			if !strings.Contains(s.Services[0].Title, "sandbox") {
-				t.Errorf("%q says nothing of the sandbox", s.Services[0].Title)
+			if !strings.Contains(s.Services[0].Note, "sandbox") {
+				t.Errorf("the note %q does not mention the sandbox", s.Services[0].Note)
 			}
 			if turn := m.service.Turns(); !strings.HasPrefix(turn[0].Header.Get("Authorization"), "Bearer ey") {
 				t.Errorf("the turn was not made with the user's sign-in: %v", turn[0].Header)

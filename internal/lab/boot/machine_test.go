@@ -189,7 +189,7 @@ func (m *machine) await(is func() error) {
 type status struct {
 	Version  string
 	Services []struct {
-		Cause, Title string
+		Cause, Note string
 		Results      []struct{ Probe, Vantage, Class, Why string }
 	}
 }

@@ -116,7 +116,8 @@ func watch(t *testing.T, w *world.World) *view {
 		filepath.Join(w.Dir, "tsdb"), "127.0.0.1:9090")}
 }
 
-// agent is the part of a configuration that watches the real agent, its runs and its sandbox.
+// agent is the part of a configuration that watches the real agent, its runs and its sandbox. The small internet has no
+// api.openai.com, where codex would send its requests with an API key.
 func agent(t *testing.T, storage string) string {
 	t.Helper()
 	codex := filepath.Join(prom.Root(t), ".cache/codex/0.104.0/node_modules/.bin/codex")
@@ -127,7 +128,8 @@ func agent(t *testing.T, storage string) string {
 	if err := os.Mkdir(home, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	return fmt.Sprintf(`      - {name: exec, kind: exec, preset: codex, interval: 10s, timeout: 9s, codex: {path: %q, home: %q}}
+	return fmt.Sprintf(`      - {name: exec, kind: exec, preset: codex, interval: 10s, timeout: 9s,
+         codex: {path: %q, home: %q, base_url: "https://chatgpt.com/backend-api/codex"}}
     sandbox: {interval: 4s, timeout: 3s}
 `, codex, home)
 }
