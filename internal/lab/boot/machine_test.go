@@ -190,7 +190,7 @@ type status struct {
 	Version  string
 	Services []struct {
 		Cause, Note string
-		Results      []struct{ Probe, Vantage, Class, Why string }
+		Results     []struct{ Probe, Vantage, Class, Why string }
 	}
 }
 
