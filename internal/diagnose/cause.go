@@ -4,9 +4,9 @@
 package diagnose
 
 import (
-	"fmt"
 	"iter"
-	"slices"
+
+	"netwatchd/internal/enum"
 )
 
 // Cause is whose fault it is: a closed list, in order of precedence: each cause is named only if none before it holds.
@@ -59,23 +59,10 @@ var causeNames = []string{
 	Degraded: "degraded", Healthy: "healthy",
 }
 
-func (c Cause) String() string {
-	if int(c) < len(causeNames) {
-		return causeNames[c]
-	}
-	return fmt.Sprintf("cause(%d)", c)
-}
-
+func (c Cause) String() string               { return enum.String(causeNames, c, "cause") }
 func (c Cause) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 
-func (c *Cause) UnmarshalText(text []byte) error {
-	i := slices.Index(causeNames, string(text))
-	if i < 0 {
-		return fmt.Errorf("unknown cause %q", text)
-	}
-	*c = Cause(i)
-	return nil
-}
+func (c *Cause) UnmarshalText(text []byte) error { return enum.Parse(causeNames, c, text, "cause") }
 
 // Causes lists every cause, in order of precedence, Inconclusive last.
 func Causes() iter.Seq[Cause] {
@@ -101,20 +88,9 @@ const (
 
 var severityNames = []string{None: "none", Info: "info", Ticket: "ticket", Page: "page"}
 
-func (s Severity) String() string {
-	if int(s) < len(severityNames) {
-		return severityNames[s]
-	}
-	return fmt.Sprintf("severity(%d)", s)
-}
-
+func (s Severity) String() string               { return enum.String(severityNames, s, "severity") }
 func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 func (s *Severity) UnmarshalText(text []byte) error {
-	i := slices.Index(severityNames, string(text))
-	if i < 0 {
-		return fmt.Errorf("unknown severity %q: use one of page, ticket, info, none", text)
-	}
-	*s = Severity(i)
-	return nil
+	return enum.Parse(severityNames, s, text, "severity")
 }

@@ -3,6 +3,8 @@ package probe
 import (
 	"iter"
 	"strings"
+
+	"netwatchd/internal/enum"
 )
 
 // Class is how an attempt ended: a closed list, layer first. The names are a contract (the `class` label, JSON, the
@@ -122,9 +124,9 @@ var classNames = []string{
 	ExecUnexpectedExit: "exec.unexpected_exit",
 }
 
-func (c Class) String() string                { return name(classNames, c, "class") }
+func (c Class) String() string                { return enum.String(classNames, c, "class") }
 func (c Class) MarshalText() ([]byte, error)  { return []byte(c.String()), nil }
-func (c *Class) UnmarshalText(b []byte) error { return parse(classNames, c, b, "class") }
+func (c *Class) UnmarshalText(b []byte) error { return enum.Parse(classNames, c, b, "class") }
 
 // Layer is the part of the name before the first dot: "dns", "tls", "exec"; empty for unknown, ok and internal.
 func (c Class) Layer() string {

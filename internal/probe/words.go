@@ -2,11 +2,10 @@ package probe
 
 import (
 	"encoding/json"
-	"fmt"
 	"math"
-	"slices"
-	"strings"
 	"time"
+
+	"netwatchd/internal/enum"
 )
 
 // Kind is what a probe does.
@@ -22,9 +21,9 @@ const (
 
 var kindNames = []string{KindHost: "host", KindDNS: "dns", KindHTTP: "http", KindStream: "stream", KindExec: "exec"}
 
-func (k Kind) String() string                { return name(kindNames, k, "kind") }
+func (k Kind) String() string                { return enum.String(kindNames, k, "kind") }
 func (k Kind) MarshalText() ([]byte, error)  { return []byte(k.String()), nil }
-func (k *Kind) UnmarshalText(b []byte) error { return parse(kindNames, k, b, "kind") }
+func (k *Kind) UnmarshalText(b []byte) error { return enum.Parse(kindNames, k, b, "kind") }
 
 // Vantage is where an attempt is made from.
 type Vantage uint8
@@ -37,9 +36,9 @@ const (
 
 var vantageNames = []string{FromHost: "host", FromSandbox: "sandbox", Direct: "direct"}
 
-func (v Vantage) String() string                { return name(vantageNames, v, "vantage") }
+func (v Vantage) String() string                { return enum.String(vantageNames, v, "vantage") }
 func (v Vantage) MarshalText() ([]byte, error)  { return []byte(v.String()), nil }
-func (v *Vantage) UnmarshalText(b []byte) error { return parse(vantageNames, v, b, "vantage") }
+func (v *Vantage) UnmarshalText(b []byte) error { return enum.Parse(vantageNames, v, b, "vantage") }
 
 // Role is an attempt's part in a round.
 type Role uint8
@@ -58,9 +57,9 @@ var roleNames = []string{OfService: "service", OfHost: "host", ResolverAsksContr
 	ResolverAsksService: "resolver.service", ResolverAsksCanary: "resolver.canary",
 	ControlByName: "control.name", ControlByAddress: "control.address"}
 
-func (r Role) String() string                { return name(roleNames, r, "role") }
+func (r Role) String() string                { return enum.String(roleNames, r, "role") }
 func (r Role) MarshalText() ([]byte, error)  { return []byte(r.String()), nil }
-func (r *Role) UnmarshalText(b []byte) error { return parse(roleNames, r, b, "role") }
+func (r *Role) UnmarshalText(b []byte) error { return enum.Parse(roleNames, r, b, "role") }
 
 // Phase is where an attempt ended.
 type Phase uint8
@@ -84,9 +83,9 @@ func AllPhases() []Phase {
 	return []Phase{Resolve, Connect, Handshake, Request, Response, Streaming, Executing}
 }
 
-func (p Phase) String() string                { return name(phaseNames, p, "phase") }
+func (p Phase) String() string                { return enum.String(phaseNames, p, "phase") }
 func (p Phase) MarshalText() ([]byte, error)  { return []byte(p.String()), nil }
-func (p *Phase) UnmarshalText(b []byte) error { return parse(phaseNames, p, b, "phase") }
+func (p *Phase) UnmarshalText(b []byte) error { return enum.Parse(phaseNames, p, b, "phase") }
 
 // Seconds is a duration in seconds, the unit of Prometheus.
 type Seconds float64
@@ -122,23 +121,6 @@ func (p *Phases) UnmarshalJSON(b []byte) error {
 	for phase, took := range entered {
 		p[phase] = took
 	}
-	return nil
-}
-
-func name[T ~uint8](names []string, v T, what string) string {
-	if int(v) < len(names) {
-		return names[v]
-	}
-	return fmt.Sprintf("%s(%d)", what, v)
-}
-
-func parse[T ~uint8](names []string, v *T, text []byte, what string) error {
-	i := slices.Index(names, string(text))
-	if i < 0 {
-		known := slices.DeleteFunc(slices.Clone(names), func(s string) bool { return s == "" })
-		return fmt.Errorf("unknown %s %q: use one of %s", what, text, strings.Join(known, ", "))
-	}
-	*v = T(i)
 	return nil
 }
 
