@@ -90,14 +90,14 @@ func TestHostileServers(t *testing.T) {
 			options.CAFile = ca.File
 			var p probe.Prober = &Request{URL: u, Options: options}
 			if tt.stream {
-				p = &Stream{URL: u, Options: options, Hold: 20 * time.Second, Timeout: 20 * time.Second}
+				p = &Stream{URL: u, Options: options, Hold: 2 * time.Minute, Timeout: 20 * time.Second} // the flood ends it
 			}
 			var all sync.WaitGroup
 			results := make([]probe.Result, attempts)
 			peak := peakHeap(func() {
 				for i := range attempts {
 					all.Go(func() {
-						results[i], _ = probe.Do(t.Context(), &probe.Probe{Spec: probe.Spec{Timeout: 40 * time.Second}, Prober: p})
+						results[i], _ = probe.Do(t.Context(), &probe.Probe{Spec: probe.Spec{Timeout: 150 * time.Second}, Prober: p})
 					})
 				}
 				all.Wait()
