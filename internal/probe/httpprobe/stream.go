@@ -149,8 +149,11 @@ func (s *Stream) hold(ctx context.Context, attempt *connect.Attempt, conn *webso
 	case <-hold.C:
 	}
 	err := conn.Ping(alive)
-	if err == nil || ctx.Err() != nil {
-		return s.checkAlive("a ping", err)
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil: // the library closes the connection then, and Ping may report that instead
+		return s.checkAlive("a ping", ctx.Err())
 	}
 	conn.CloseNow()
 	end := <-ended // says how the connection ended
