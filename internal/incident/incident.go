@@ -101,3 +101,12 @@ func ParseID(id string) (day, service string, n int, ok bool) {
 	}
 	return id[:first], id[first+1 : last], n, true
 }
+
+// Chain returns the causes in order, without repetitions.
+func (i Incident) Chain() []diagnose.Cause {
+	chain := make([]diagnose.Cause, len(i.Causes))
+	for n, c := range i.Causes {
+		chain[n] = c.Cause
+	}
+	return slices.Compact(chain)
+}

@@ -85,13 +85,11 @@ func (p *printer) incident(i *incident.Incident) {
 // chainLimit is how many causes fit on a line; the full report lists all.
 const chainLimit = 6
 
-// chain is the causes in order.
+// chain names the causes in order.
 func chain(i *incident.Incident) []string {
 	var words []string
-	for _, s := range i.Causes {
-		if word := s.Cause.String(); len(words) == 0 || words[len(words)-1] != word {
-			words = append(words, word)
-		}
+	for _, cause := range i.Chain() {
+		words = append(words, cause.String())
 	}
 	if extra := len(words) - chainLimit; extra > 0 {
 		words = append([]string{words[0], "..."}, words[extra+2:]...)

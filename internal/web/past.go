@@ -7,10 +7,8 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
-	"slices"
 	"time"
 
-	"netwatchd/internal/diagnose"
 	"netwatchd/internal/humanize"
 	"netwatchd/internal/incident"
 	"netwatchd/internal/ladder"
@@ -54,15 +52,6 @@ func (e entry) end() time.Time {
 
 // Times is how often an observation was seen.
 func (e entry) Times() int { return e.Recurrences + 1 }
-
-// Chain is its causes in order, without repetitions.
-func (e entry) Chain() []diagnose.Cause {
-	chain := make([]diagnose.Cause, len(e.Causes))
-	for i, c := range e.Causes {
-		chain[i] = c.Cause
-	}
-	return slices.Compact(chain)
-}
 
 // A bar is one stretch of the strip that shows when there were faults; the strip is [stripWidth] wide.
 type bar struct {
