@@ -14,8 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v3"
 
+	"netwatchd/internal/causes"
 	"netwatchd/internal/config"
-	"netwatchd/internal/diagnose"
 	"netwatchd/internal/gen"
 	"netwatchd/internal/rules"
 )
@@ -85,11 +85,11 @@ func TestPromtoolCheck(t *testing.T) {
 func TestPromtoolCheckOfAConfiguration(t *testing.T) {
 	promtool := tool(t, "promtool")
 	c := config.Builtin()
-	for i, severity := range []diagnose.Severity{diagnose.None, diagnose.Info, diagnose.Ticket, diagnose.Page} {
+	for i, severity := range []causes.Severity{causes.None, causes.Info, causes.Ticket, causes.Page} {
 		s := c.Services[0]
 		s.Name = fmt.Sprintf("other.%d", i)
-		s.Severity = make(map[diagnose.Cause]diagnose.Severity)
-		for cause := range diagnose.Causes() {
+		s.Severity = make(map[causes.Cause]causes.Severity)
+		for cause := range causes.All() {
 			s.Severity[cause] = severity
 		}
 		c.Services = append(c.Services, s)

@@ -10,8 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"netwatchd/internal/causes"
 	"netwatchd/internal/config"
-	"netwatchd/internal/diagnose"
 	"netwatchd/internal/host"
 	"netwatchd/internal/plan"
 	"netwatchd/internal/probe"
@@ -95,7 +95,7 @@ func exitCode(status *watch.Status) int {
 		switch {
 		case s.Cause.Fault():
 			return exitFault
-		case s.Cause == diagnose.Inconclusive, s.Cause == diagnose.Starting, s.Cause == diagnose.Suspended:
+		case s.Cause == causes.Inconclusive, s.Cause == causes.Starting, s.Cause == causes.Suspended:
 			code = exitInconclusive
 		}
 	}

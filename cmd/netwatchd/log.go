@@ -10,8 +10,8 @@ import (
 	"github.com/lmittmann/tint"
 	"github.com/mattn/go-isatty"
 
+	"netwatchd/internal/causes"
 	"netwatchd/internal/config"
-	"netwatchd/internal/diagnose"
 	"netwatchd/internal/ledger"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/redact"
@@ -67,7 +67,7 @@ func (l *changeLogger) Attempted(r probe.Result, _ time.Duration) {
 }
 
 // Judged logs a verdict whose cause changed, at the level of its severity.
-func (l *changeLogger) Judged(now watch.ServiceStatus, was diagnose.Cause) {
+func (l *changeLogger) Judged(now watch.ServiceStatus, was causes.Cause) {
 	if now.Cause == was {
 		return
 	}
@@ -83,11 +83,11 @@ func (l *changeLogger) Judged(now watch.ServiceStatus, was diagnose.Cause) {
 	l.log.Log(context.Background(), logLevel(now.Severity), "verdict", args...)
 }
 
-func logLevel(s diagnose.Severity) slog.Level {
+func logLevel(s causes.Severity) slog.Level {
 	switch s {
-	case diagnose.Page:
+	case causes.Page:
 		return slog.LevelError
-	case diagnose.Ticket:
+	case causes.Ticket:
 		return slog.LevelWarn
 	}
 	return slog.LevelInfo

@@ -34,7 +34,7 @@ var layers = [][]string{
 	{"internal/watch"},
 	{"internal/diagnose/diagnosetest"},
 	{"internal/diagnose"},
-	{"internal/agent", "internal/host", "internal/outcome", "internal/sandbox"},
+	{"internal/agent", "internal/causes", "internal/host", "internal/outcome", "internal/sandbox"},
 	{"internal/probe/httpprobe"},
 	{"internal/probe/connect", "internal/probe/execprobe"},
 	{"internal/probe/dnsprobe", "internal/probe/probetest"},
@@ -44,7 +44,7 @@ var layers = [][]string{
 }
 
 // pure are the packages that do no I/O and so depend on nothing but the standard library and each other.
-var pure = []string{"internal/diagnose", "internal/enum", "internal/humanize", "internal/outcome", "internal/panics",
+var pure = []string{"internal/causes", "internal/diagnose", "internal/enum", "internal/humanize", "internal/outcome", "internal/panics",
 	"internal/probe", "internal/redact"}
 
 // A pkg is what `go list -json` prints of a package.

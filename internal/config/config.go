@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"netwatchd/internal/causes"
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/probe"
 )
@@ -79,7 +80,7 @@ type Service struct {
 	Probes   []Probe
 	Sandbox  *Sandbox
 	Late     time.Duration // a slower answer is late; zero: never
-	Severity map[diagnose.Cause]diagnose.Severity
+	Severity map[causes.Cause]causes.Severity
 	Moves    Moves
 }
 

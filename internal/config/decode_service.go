@@ -3,6 +3,7 @@ package config
 import (
 	"slices"
 
+	"netwatchd/internal/causes"
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/strictyaml"
 )
@@ -58,18 +59,18 @@ func (d *decoder) sandbox(n *strictyaml.Node) *Sandbox {
 
 var wantNames = []string{diagnose.WantAny: "any", diagnose.WantClosed: "closed", diagnose.WantOpen: "open"}
 
-func decodeSeverity(n *strictyaml.Node) map[diagnose.Cause]diagnose.Severity {
-	severities := make(map[diagnose.Cause]diagnose.Severity)
-	f := n.Object(causes...)
-	for _, name := range causes {
+func decodeSeverity(n *strictyaml.Node) map[causes.Cause]causes.Severity {
+	severities := make(map[causes.Cause]causes.Severity)
+	f := n.Object(causeNames...)
+	for _, name := range causeNames {
 		at, ok := f[name]
 		if !ok {
 			continue
 		}
 		var text string
 		strictyaml.Fields{name: at}.Text(name, &text, strictyaml.OneOf("page", "ticket", "info", "none"))
-		var cause diagnose.Cause
-		var severity diagnose.Severity
+		var cause causes.Cause
+		var severity causes.Severity
 		if cause.UnmarshalText([]byte(name)) == nil && severity.UnmarshalText([]byte(text)) == nil {
 			severities[cause] = severity
 		}
@@ -80,8 +81,8 @@ func decodeSeverity(n *strictyaml.Node) map[diagnose.Cause]diagnose.Severity {
 	return severities
 }
 
-var causes = func() (names []string) {
-	for c := range diagnose.Causes() {
+var causeNames = func() (names []string) {
+	for c := range causes.All() {
 		names = append(names, c.String())
 	}
 	return names

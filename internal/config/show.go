@@ -11,7 +11,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"netwatchd/internal/diagnose"
+	"netwatchd/internal/causes"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/redact"
 	"netwatchd/internal/strictyaml"
@@ -163,7 +163,7 @@ func pattern(re *regexp.Regexp) string {
 
 func (s Service) shown() shown {
 	severity := shown{}
-	for cause := range diagnose.Causes() {
+	for cause := range causes.All() {
 		if of, set := s.Severity[cause]; set {
 			severity = append(severity, entry{cause.String(), of.String()})
 		}

@@ -3,44 +3,12 @@ package diagnose
 import (
 	"net"
 
+	"netwatchd/internal/causes"
 	"netwatchd/internal/probe"
 )
 
-// Every piece of advice is in this file. Advice is what to do, in full sentences.
-
-// advice has the advice of each cause, for findings that have no more exact one.
-var advice = [...]string{
-	Starting:      "Wait for the first round to end.",
-	Suspended:     "Wait a moment: the network is coming back.",
-	SelfSandboxed: "Run this outside the sandbox, or run netwatchd status on the host to see what the daemon reports.",
-	LocalPolicy: "Find the rule that blocks the connection: check nft list ruleset, IPAddressDeny= of the unit, and the " +
-		"log of SELinux or AppArmor.",
-	HostOffline: "Check the cable, the Wi-Fi or the VPN, then the gateway: run ip route and ping the gateway.",
-	Proxy: "Check the proxy and its address in HTTPS_PROXY or ALL_PROXY, or remove it from the environment or the " +
-		"configuration.",
-	Resolver: "Check /etc/resolv.conf and try another nameserver: dig @1.1.1.1 NAME.",
-	Interception: "Open any http:// page in a browser and sign in to the network if it asks. If your company inspects " +
-		"TLS, install its CA.",
-	Clock:            "Set the clock: timedatectl set-ntp true. On WSL also run hwclock -s after a suspend.",
-	EdgeBlocked:      "Wait, send fewer requests, or use another IP address: turn the VPN off, or on.",
-	Upstream:         "Nothing to fix here: check the service's status page and wait, or switch to another service.",
-	UnexpectedAnswer: "Compare the answer with the probe's expect:. If the service has changed, update expect:.",
-	Stream: "Try from another network. If the stream works there, look for a proxy or an idle timeout on this " +
-		"network path.",
-	Account: "Run codex login, or check the plan's usage page and wait until the limit is reset.",
-	Agent: "Run codex --version and codex doctor by hand, as the user shown in the evidence, and fix what they " +
-		"report.",
-	Sandbox: "Nothing is broken outside: allow network access for this run or for the sandbox, " +
-		"if the task needs it.",
-	SandboxOpen:      "Stop untrusted runs, then check sandbox_mode and network_access in the agent's configuration.",
-	ResolverDegraded: "Replace or remove the nameserver in /etc/resolv.conf: every lookup that tries it first is slow.",
-	IPv6:             "Fix IPv6 or turn it off: programs that try it first wait for it.",
-	IPv4:             "Check the IPv4 route and NAT: programs that try IPv4 first wait for it.",
-	Degraded:         "Nothing yet. If it lasts, look for packet loss with mtr.",
-	Healthy:          "Nothing to do.",
-	Inconclusive: "Run netwatchd check -v and read the error of each failed attempt. If controls or direct resolvers " +
-		"are never reached, configure others.",
-}
+// Every piece of advice that depends on a round is in this file; each cause has its own in internal/causes. Advice is
+// what to do, in full sentences.
 
 // Advice that needs no evidence.
 const (
@@ -135,5 +103,5 @@ func agentAdvice(r *probe.Result) string {
 	if isAgentRequestFailure(r) {
 		return adviceAgentNetwork
 	}
-	return advice[Agent]
+	return causes.Agent.About().Advice
 }

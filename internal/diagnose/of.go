@@ -1,9 +1,13 @@
+// Package diagnose names the one cause behind a round of attempts.
+//
+// It is a pure function: no I/O, no clock, no goroutine.
 package diagnose
 
 import (
 	"cmp"
 	"slices"
 
+	"netwatchd/internal/causes"
 	"netwatchd/internal/probe"
 )
 
@@ -35,13 +39,14 @@ func Of(round Round) Verdict {
 }
 
 // isSeparateFinding reports whether cause c is listed beside main.
-func isSeparateFinding(main *finding, c Cause, already []Finding) bool {
-	return c != Inconclusive && c != Healthy && c != main.cause && !slices.Contains(main.cause.About().Hides, c) &&
+func isSeparateFinding(main *finding, c causes.Cause, already []Finding) bool {
+	return c != causes.Inconclusive && c != causes.Healthy && c != main.cause &&
+		!slices.Contains(main.cause.About().Hides, c) &&
 		!slices.ContainsFunc(already, func(f Finding) bool { return f.Cause == c })
 }
 
-// NotReady is the verdict on a service that is not judged yet: [Starting] or [Suspended].
-func NotReady(service string, c Cause) Verdict {
+// NotReady is the verdict on a service that is not judged yet: [causes.Starting] or [causes.Suspended].
+func NotReady(service string, c causes.Cause) Verdict {
 	about := c.About()
 	return Verdict{Service: service, Cause: c, Severity: about.Severity, Title: service + ": " + about.Title,
 		Advice: about.Advice, Also: []Finding{}, Evidence: []probe.Result{}, Blocked: []string{}, Missing: []string{}}
@@ -79,7 +84,7 @@ func evidence(f *finding) []probe.Result {
 // blocked returns the service's probes above the failing rung that failed from the host: they depend on it.
 func (g *groupedRound) blocked(f *finding) []string {
 	names := []string{}
-	if len(f.evidence) == 0 || f.cause.Owner() == OwnerAgent || f.cause.Usable() {
+	if len(f.evidence) == 0 || f.cause.Owner() == causes.OwnerAgent || f.cause.Usable() {
 		return names
 	}
 	decisive := f.evidence[0]
@@ -91,13 +96,13 @@ func (g *groupedRound) blocked(f *finding) []string {
 	return names
 }
 
-func failingRung(c Cause, decisive *probe.Result) int {
+func failingRung(c causes.Cause, decisive *probe.Result) int {
 	switch {
 	case decisive == nil:
 		return 0
-	case c == HostOffline:
+	case c == causes.HostOffline:
 		return 0
-	case c == Resolver:
+	case c == causes.Resolver:
 		return 1
 	}
 	return rung(decisive)
@@ -112,8 +117,8 @@ func (g *groupedRound) missing(f *finding) []string {
 			names = append(names, name)
 		}
 	}
-	unsure := f.cause == Inconclusive
-	note("host", f.cause == SelfSandboxed || len(g.service) == 0 && g.untriedProbe(isNetworkProbe) == nil)
+	unsure := f.cause == causes.Inconclusive
+	note("host", f.cause == causes.SelfSandboxed || len(g.service) == 0 && g.untriedProbe(isNetworkProbe) == nil)
 	unproven := unsure && g.failure(g.isViaUnprovenProxy) != nil
 	note("controls", unproven || g.reachedControl() == nil && (unsure || g.hasControls()))
 	note("time", unsure && g.failure(timedOutTooSoon) != nil)

@@ -3,6 +3,7 @@ package diagnose
 import (
 	"slices"
 
+	"netwatchd/internal/causes"
 	"netwatchd/internal/probe"
 )
 
@@ -10,13 +11,13 @@ import (
 // evidence does not prove it.
 func (v Verdict) Reassurance() string {
 	switch owner := v.Cause.Owner(); {
-	case v.Cause == Agent && isAgentRequestFailure(&v.Evidence[0]):
+	case v.Cause == causes.Agent && isAgentRequestFailure(&v.Evidence[0]):
 		if v.hasSuccess(probe.OfService) {
 			return "The service answers other requests from this host."
 		}
-	case v.Cause == SelfSandboxed, v.Cause == Degraded:
+	case v.Cause == causes.SelfSandboxed, v.Cause == causes.Degraded:
 		return ""
-	case v.Cause == Healthy || owner == OwnerAgent:
+	case v.Cause == causes.Healthy || owner == causes.OwnerAgent:
 		if v.hasSuccess(probe.OfService) {
 			return "Your network and the API are fine."
 		}
@@ -24,11 +25,11 @@ func (v Verdict) Reassurance() string {
 		if v.hasSuccess(probe.OfService) {
 			return "The service is reachable."
 		}
-	case owner == OwnerService:
+	case owner == causes.OwnerService:
 		if v.hasSuccess(probe.ControlByName) || v.hasSuccess(probe.ControlByAddress) {
 			return "Your network is fine."
 		}
-	case owner == OwnerHost:
+	case owner == causes.OwnerHost:
 		return "Nothing suggests a fault in the service."
 	}
 	return ""

@@ -1,17 +1,22 @@
 package diagnose_test
 
 import (
+	"flag"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"netwatchd/internal/causes"
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/diagnose/diagnosetest"
 	"netwatchd/internal/probe"
 )
+
+var update = flag.Bool("update", false, "write the golden file instead of comparing with it")
 
 func TestScenes(t *testing.T) {
 	for _, s := range diagnosetest.Scenes() {
@@ -20,7 +25,7 @@ func TestScenes(t *testing.T) {
 			if v.Cause != s.Cause {
 				t.Errorf("cause %v, want %v: %s", v.Cause, s.Cause, v.Title)
 			}
-			var also []diagnose.Cause
+			var also []causes.Cause
 			for _, f := range v.Also {
 				also = append(also, f.Cause)
 			}
@@ -60,7 +65,19 @@ func TestSceneWords(t *testing.T) {
 		}
 		b.WriteString("  do: " + v.Advice + "\n\n")
 	}
-	golden(t, "testdata/scenes.golden", b.String())
+	const golden = "testdata/scenes.golden"
+	if *update {
+		if err := os.WriteFile(golden, []byte(b.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), b.String()); diff != "" {
+		t.Errorf("%s differs: read the change as prose, then run go test -update (-want +got):\n%s", golden, diff)
+	}
 }
 
 func TestOrderOfResultsDoesNotMatter(t *testing.T) {
@@ -82,9 +99,9 @@ func TestOrderOfResultsDoesNotMatter(t *testing.T) {
 func TestConfiguredSeverity(t *testing.T) {
 	round := diagnose.Round{Service: "codex",
 		Results: diagnosetest.Results(diagnosetest.Working + ` exec:exec.not_found`)}
-	round.Expect.Severity = map[diagnose.Cause]diagnose.Severity{diagnose.Agent: diagnose.Page}
-	if v := diagnose.Of(round); v.Severity != diagnose.Page {
-		t.Errorf("severity %v, want the configured %v", v.Severity, diagnose.Page)
+	round.Expect.Severity = map[causes.Cause]causes.Severity{causes.Agent: causes.Page}
+	if v := diagnose.Of(round); v.Severity != causes.Page {
+		t.Errorf("severity %v, want the configured %v", v.Severity, causes.Page)
 	}
 }
 
@@ -122,8 +139,8 @@ func TestSignsInsideAreEvidence(t *testing.T) {
 }
 
 func TestNotReady(t *testing.T) {
-	v := diagnose.NotReady("codex", diagnose.Starting)
-	if v.Cause != diagnose.Starting || v.Severity != diagnose.None ||
+	v := diagnose.NotReady("codex", causes.Starting)
+	if v.Cause != causes.Starting || v.Severity != causes.None ||
 		v.Title != "codex: not judged yet: the first round is still running" {
 		t.Errorf("got %v %v %q", v.Cause, v.Severity, v.Title)
 	}

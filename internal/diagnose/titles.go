@@ -8,39 +8,14 @@ import (
 	"strings"
 	"time"
 
+	"netwatchd/internal/causes"
 	"netwatchd/internal/humanize"
 	"netwatchd/internal/outcome"
 	"netwatchd/internal/probe"
 )
 
-// Every title is in this file. A title is read after "codex: ", so it begins in lower case and has no full stop.
-
-// titles has the title of each cause, for verdicts that have no more exact one, for alerts and for the manual.
-var titles = [...]string{
-	Starting:         "not judged yet: the first round is still running",
-	Suspended:        "not judged: this host has just resumed from suspend",
-	SelfSandboxed:    "cannot tell from here: netwatchd itself runs in a sandbox without network",
-	LocalPolicy:      "a firewall or security policy on this host blocks the connection",
-	HostOffline:      "this host is offline",
-	Proxy:            "the configured proxy does not work",
-	Resolver:         "DNS does not work on this host",
-	Interception:     "traffic is intercepted: a captive portal, TLS inspection or a resolver that rewrites answers",
-	Clock:            "this host's clock is wrong, so certificates look expired or not yet valid",
-	EdgeBlocked:      "the service's CDN blocks this IP address",
-	Upstream:         "the service is down",
-	UnexpectedAnswer: "the service answers, but not as configured",
-	Stream:           "HTTP works, but streams do not",
-	Account:          "the agent's account is rejected",
-	Agent:            "the agent's installation is broken",
-	Sandbox:          "reachable from this host, but not from the agent's sandbox",
-	SandboxOpen:      "the agent's sandbox has network access, although it should be closed",
-	ResolverDegraded: "a nameserver fails, but names still resolve",
-	IPv6:             "IPv6 is broken, IPv4 works",
-	IPv4:             "IPv4 is broken, IPv6 works",
-	Degraded:         "slow, or not always reachable",
-	Healthy:          "reachable",
-	Inconclusive:     "cannot tell whose fault it is",
-}
+// Every title that depends on a round is in this file; each cause has its own in internal/causes. A title is read
+// after "codex: ", so it begins in lower case and has no full stop.
 
 // Titles and notes that need no evidence.
 const (
@@ -70,7 +45,7 @@ const (
 )
 
 func (g *groupedRound) title(f *finding) string {
-	return g.Service + ": " + cmp.Or(f.title, titles[f.cause])
+	return g.Service + ": " + cmp.Or(f.title, f.cause.About().Title)
 }
 
 func serviceTitle(r *probe.Result) string { return "the service " + outcome.Of(r) }
@@ -92,7 +67,7 @@ func policyTitle(g *groupedRound, r *probe.Result) string {
 	if r.Kind == probe.KindExec && g.bestSuccess() != nil {
 		return titlePolicyForAgent
 	}
-	return titles[LocalPolicy]
+	return causes.LocalPolicy.About().Title
 }
 
 // offlineTitle names what is missing. A failed check of the interfaces has named it more exactly.
@@ -109,7 +84,7 @@ func offlineTitle(g *groupedRound, r *probe.Result) string {
 	case r.Class == probe.LocalNoRoute:
 		return "this host is offline: there is no default route"
 	}
-	return titles[HostOffline]
+	return causes.HostOffline.About().Title
 }
 
 func proxyTitle(g *groupedRound, r *probe.Result) string {
@@ -243,7 +218,7 @@ func edgeTitle(r *probe.Result) string {
 	if r.Class == probe.HTTPRateLimited {
 		return "the service's CDN rate-limits this IP address (429)"
 	}
-	return titles[EdgeBlocked] + outcome.WithStatus("", " with status", r.Status)
+	return causes.EdgeBlocked.About().Title + outcome.WithStatus("", " with status", r.Status)
 }
 
 func nameGoneTitle(r *probe.Result) string {

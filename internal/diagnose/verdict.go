@@ -3,6 +3,7 @@ package diagnose
 import (
 	"time"
 
+	"netwatchd/internal/causes"
 	"netwatchd/internal/probe"
 )
 
@@ -18,7 +19,7 @@ type Round struct {
 type Expect struct {
 	Sandbox  Want          // whether the agent's sandbox should reach it
 	Late     time.Duration // an answer that took longer is late; zero: never
-	Severity map[Cause]Severity
+	Severity map[causes.Cause]causes.Severity
 }
 
 // Want is how the agent's sandbox should be.
@@ -36,20 +37,20 @@ func (w Want) String() string {
 
 // A Verdict names one cause, with the results that show it.
 type Verdict struct {
-	Service  string         `json:"service"`
-	Cause    Cause          `json:"cause"`
-	Severity Severity       `json:"severity"`
-	Title    string         `json:"title"`
-	Note     string         `json:"note,omitempty"` // a second, smaller sentence below the title, or empty
-	Advice   string         `json:"advice"`
-	Also     []Finding      `json:"also"`     // what else was found, most important first
-	Evidence []probe.Result `json:"evidence"` // the results that show the cause, the decisive one first
-	Blocked  []string       `json:"blocked"`  // failed probes above the failing rung: they depend on it
-	Missing  []string       `json:"missing"`  // vantages and controls that would tell more
+	Service  string          `json:"service"`
+	Cause    causes.Cause    `json:"cause"`
+	Severity causes.Severity `json:"severity"`
+	Title    string          `json:"title"`
+	Note     string          `json:"note,omitempty"` // a second, smaller sentence below the title, or empty
+	Advice   string          `json:"advice"`
+	Also     []Finding       `json:"also"`     // what else was found, most important first
+	Evidence []probe.Result  `json:"evidence"` // the results that show the cause, the decisive one first
+	Blocked  []string        `json:"blocked"`  // failed probes above the failing rung: they depend on it
+	Missing  []string        `json:"missing"`  // vantages and controls that would tell more
 }
 
 // A Finding is another cause found beside the main one.
 type Finding struct {
-	Cause Cause  `json:"cause"`
-	Title string `json:"title"`
+	Cause causes.Cause `json:"cause"`
+	Title string       `json:"title"`
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"netwatchd/internal/causes"
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/diagnose/diagnosetest"
 	"netwatchd/internal/probe"
@@ -286,7 +287,7 @@ func inSandbox(round diagnose.Round, match func(*probe.Result) bool) bool {
 	return has(round, func(r *probe.Result) bool { return r.Vantage == probe.FromSandbox && match(r) })
 }
 
-func ofHostOrService(c diagnose.Cause) bool { return c.Fault() && c.Owner() != diagnose.OwnerAgent }
+func ofHostOrService(c causes.Cause) bool { return c.Fault() && c.Owner() != causes.OwnerAgent }
 
 func shown(round diagnose.Round) string {
 	var b strings.Builder
@@ -328,7 +329,7 @@ var laws = []law{
 	{
 		"nothing pages unless a control was reached",
 		func(round diagnose.Round, v diagnose.Verdict) bool {
-			return v.Severity != diagnose.Page || hasReachedControl(round)
+			return v.Severity != causes.Page || hasReachedControl(round)
 		},
 		func(round diagnose.Round) diagnose.Verdict {
 			round.Results = append(slices.Clone(round.Results), probe.Result{
@@ -340,7 +341,7 @@ var laws = []law{
 	{
 		"nothing pages unless the name was resolved, or every resolver reports that it does not exist",
 		func(round diagnose.Round, v diagnose.Verdict) bool {
-			return v.Severity != diagnose.Page || resolved(round) || everyResolverReportsGone(round)
+			return v.Severity != causes.Page || resolved(round) || everyResolverReportsGone(round)
 		},
 		tampered(func(r *probe.Result) { // goes by the class and forgets the phase
 			if r.Kind == probe.KindHTTP && r.Phase == probe.Resolve {
@@ -358,7 +359,7 @@ var laws = []law{
 			pinned := has(round, func(r *probe.Result) bool {
 				return ofHost(r) && r.Kind == probe.KindHTTP && r.Phase > probe.Resolve && len(r.Answers) > 0
 			})
-			return v.Severity != diagnose.Page || !direct || !pinned
+			return v.Severity != causes.Page || !direct || !pinned
 		},
 		func(round diagnose.Round) diagnose.Verdict {
 			round.Results = slices.DeleteFunc(slices.Clone(round.Results),
@@ -375,7 +376,7 @@ var laws = []law{
 					r.Phase > probe.Resolve
 			})
 			proven := has(round, func(r *probe.Result) bool { return r.Role == probe.ControlByName && r.Proxy != "" && r.OK() })
-			return v.Severity != diagnose.Page || !unproven || proven
+			return v.Severity != causes.Page || !unproven || proven
 		},
 		tampered(func(r *probe.Result) { r.Proxy = "" }),
 		onNetworkPath,
@@ -383,7 +384,7 @@ var laws = []law{
 	{
 		"nothing pages that was given up before an answer could arrive",
 		func(round diagnose.Round, v diagnose.Verdict) bool {
-			return v.Severity != diagnose.Page || !has(round, func(r *probe.Result) bool {
+			return v.Severity != causes.Page || !has(round, func(r *probe.Result) bool {
 				return ofHost(r) && r.Class == probe.HTTPTimedOut && r.Phases[probe.Connect] > 0 &&
 					r.Phases[r.Phase] < 2*r.Phases[probe.Connect]
 			})
@@ -407,7 +408,7 @@ var laws = []law{
 	{
 		"a failure of the host is never blamed on the sandbox",
 		func(round diagnose.Round, v diagnose.Verdict) bool {
-			return !hasFailedRequest(round) || v.Cause != diagnose.Sandbox && v.Cause != diagnose.SandboxOpen
+			return !hasFailedRequest(round) || v.Cause != causes.Sandbox && v.Cause != causes.SandboxOpen
 		},
 		func(round diagnose.Round) diagnose.Verdict {
 			round.Results = slices.Clone(round.Results)
@@ -423,7 +424,7 @@ var laws = []law{
 	{
 		"a failure of the host is never blamed on the agent",
 		func(round diagnose.Round, v diagnose.Verdict) bool {
-			return !hasFailedRequest(round) || v.Cause != diagnose.Agent && v.Cause != diagnose.Account
+			return !hasFailedRequest(round) || v.Cause != causes.Agent && v.Cause != causes.Account
 		},
 		tampered(func(r *probe.Result) {
 			if r.Kind == probe.KindHTTP && ofHost(r) {
@@ -436,11 +437,11 @@ var laws = []law{
 		"what only degrades hides nothing that pages",
 		func(_ diagnose.Round, v diagnose.Verdict) bool {
 			return !v.Cause.Usable() ||
-				!slices.ContainsFunc(v.Also, func(f diagnose.Finding) bool { return f.Cause.About().Severity == diagnose.Page })
+				!slices.ContainsFunc(v.Also, func(f diagnose.Finding) bool { return f.Cause.About().Severity == causes.Page })
 		},
 		misstated(func(v *diagnose.Verdict) {
-			if v.Cause == diagnose.Upstream {
-				v.Cause, v.Also = diagnose.Degraded, []diagnose.Finding{{Cause: diagnose.Upstream}}
+			if v.Cause == causes.Upstream {
+				v.Cause, v.Also = causes.Degraded, []diagnose.Finding{{Cause: causes.Upstream}}
 			}
 		}),
 		sandboxWorld,
@@ -460,7 +461,7 @@ var laws = []law{
 	{
 		"the unknown is never healthy",
 		func(round diagnose.Round, v diagnose.Verdict) bool {
-			return v.Cause != diagnose.Healthy || !has(round, func(r *probe.Result) bool {
+			return v.Cause != causes.Healthy || !has(round, func(r *probe.Result) bool {
 				return r.Role == probe.OfService && (r.Class == probe.Unknown || r.Class == probe.Internal)
 			})
 		},
@@ -527,7 +528,7 @@ var laws = []law{
 			sign := has(round, func(r *probe.Result) bool {
 				return r.Class == probe.LocalNoRoute || r.Class == probe.LocalNoInterface
 			})
-			return v.Cause != diagnose.HostOffline || !all || sign
+			return v.Cause != causes.HostOffline || !all || sign
 		},
 		tampered(func(r *probe.Result) {
 			if r.Class == probe.Unknown {
@@ -544,7 +545,7 @@ var laws = []law{
 		},
 		misstated(func(v *diagnose.Verdict) {
 			if len(v.Evidence) == 0 {
-				v.Cause = diagnose.Healthy
+				v.Cause = causes.Healthy
 			}
 		}),
 		hostWorld,
@@ -555,8 +556,8 @@ var laws = []law{
 			closed := inSandbox(round, func(r *probe.Result) bool { return r.Kind == probe.KindHTTP && r.Class == probe.LocalDenied }) &&
 				!inSandbox(round, func(r *probe.Result) bool { return r.Kind == probe.KindExec })
 			well := !has(round, func(r *probe.Result) bool { return ofHost(r) && !r.OK() }) && hasServiceAnswer(round)
-			return !closed || !well || round.Expect.Sandbox != diagnose.WantClosed || v.Cause == diagnose.Healthy ||
-				v.Cause == diagnose.SelfSandboxed
+			return !closed || !well || round.Expect.Sandbox != diagnose.WantClosed || v.Cause == causes.Healthy ||
+				v.Cause == causes.SelfSandboxed
 		},
 		func(round diagnose.Round) diagnose.Verdict {
 			round.Expect.Sandbox = diagnose.WantOpen
@@ -567,10 +568,10 @@ var laws = []law{
 	{
 		"an open sandbox that should be closed is always reported, unless netwatchd is in one itself",
 		func(round diagnose.Round, v diagnose.Verdict) bool {
-			return round.Expect.Sandbox != diagnose.WantClosed || v.Cause == diagnose.SandboxOpen ||
-				v.Cause == diagnose.SelfSandboxed ||
+			return round.Expect.Sandbox != diagnose.WantClosed || v.Cause == causes.SandboxOpen ||
+				v.Cause == causes.SelfSandboxed ||
 				!inSandbox(round, func(r *probe.Result) bool { return r.OK() }) ||
-				slices.ContainsFunc(v.Also, func(f diagnose.Finding) bool { return f.Cause == diagnose.SandboxOpen })
+				slices.ContainsFunc(v.Also, func(f diagnose.Finding) bool { return f.Cause == causes.SandboxOpen })
 		},
 		misstated(func(v *diagnose.Verdict) { v.Also = nil }),
 		sandboxWorld,
@@ -581,7 +582,7 @@ var laws = []law{
 			noRoute := has(round, func(r *probe.Result) bool {
 				return ofHost(r) && (r.Class == probe.LocalNoRoute || r.Class == probe.LocalNoInterface)
 			})
-			return v.Cause != diagnose.HostOffline || noRoute || !hasServiceAnswer(round) && !hasReachedControl(round)
+			return v.Cause != causes.HostOffline || noRoute || !hasServiceAnswer(round) && !hasReachedControl(round)
 		},
 		tampered(func(r *probe.Result) {
 			if r.Role == probe.ControlByName || r.Role == probe.ControlByAddress {
@@ -596,7 +597,7 @@ var laws = []law{
 			self := has(round, func(r *probe.Result) bool {
 				return r.Role == probe.OfHost && r.Name == "sandbox" && r.Class == probe.LocalDenied
 			})
-			return self == (v.Cause == diagnose.SelfSandboxed) && (!self || len(v.Also) == 0)
+			return self == (v.Cause == causes.SelfSandboxed) && (!self || len(v.Also) == 0)
 		},
 		tampered(func(r *probe.Result) {
 			if r.Role == probe.OfHost {
@@ -609,9 +610,9 @@ var laws = []law{
 		"a verdict shows at most six results of the round, the decisive one first",
 		func(round diagnose.Round, v diagnose.Verdict) bool {
 			if len(v.Evidence) == 0 {
-				return v.Cause == diagnose.Inconclusive && !has(round, ofHost)
+				return v.Cause == causes.Inconclusive && !has(round, ofHost)
 			}
-			bad := v.Cause.Fault() && v.Cause != diagnose.SandboxOpen
+			bad := v.Cause.Fault() && v.Cause != causes.SandboxOpen
 			return len(v.Evidence) <= 6 && (!bad || !v.Evidence[0].OK()) &&
 				!slices.ContainsFunc(v.Evidence, func(e probe.Result) bool {
 					return !has(round, func(r *probe.Result) bool { return r.Spec == e.Spec && r.Class == e.Class })
@@ -634,7 +635,7 @@ var laws = []law{
 	{
 		"an inconclusive verdict names what is missing, or shows an inexplicable failure",
 		func(_ diagnose.Round, v diagnose.Verdict) bool {
-			if v.Cause != diagnose.Inconclusive || len(v.Missing) > 0 {
+			if v.Cause != causes.Inconclusive || len(v.Missing) > 0 {
 				return true
 			}
 			if len(v.Evidence) == 0 {
@@ -654,7 +655,7 @@ var laws = []law{
 		"other causes are listed once each, and none that the main cause explains",
 		func(_ diagnose.Round, v diagnose.Verdict) bool {
 			for i, f := range v.Also {
-				if f.Cause == v.Cause || f.Cause == diagnose.Healthy || f.Cause == diagnose.Inconclusive ||
+				if f.Cause == v.Cause || f.Cause == causes.Healthy || f.Cause == causes.Inconclusive ||
 					slices.Contains(v.Cause.About().Hides, f.Cause) ||
 					slices.ContainsFunc(v.Also[:i], func(other diagnose.Finding) bool { return other.Cause == f.Cause }) {
 					return false
@@ -678,11 +679,11 @@ var laws = []law{
 
 func TestWorld(t *testing.T) {
 	walked, broken := 0, make(map[string]bool)
-	causes := make(map[diagnose.Cause]int)
+	named := make(map[causes.Cause]int)
 	for round := range world(t) {
 		v := diagnose.Of(round)
 		walked++
-		causes[v.Cause]++
+		named[v.Cause]++
 		for _, law := range laws {
 			if !broken[law.name] && !law.holds(round, v) {
 				broken[law.name] = true
@@ -691,7 +692,7 @@ func TestWorld(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d rounds: %v", walked, causes)
+	t.Logf("%d rounds: %v", walked, named)
 }
 
 // Every law catches the mistake that it is for.

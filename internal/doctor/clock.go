@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"netwatchd/internal/diagnose"
+	"netwatchd/internal/causes"
 )
 
 // maxDrift is how far the system clock may be from the hardware clock, which counts whole seconds and is read a
@@ -26,7 +26,7 @@ func (e *examination) clock(context.Context) []Finding {
 	const check = "clock"
 	if s := e.answer.status; s != nil {
 		for _, service := range s.Services {
-			if service.Cause == diagnose.Clock {
+			if service.Cause == causes.Clock {
 				return one(check, Fault, service.Title, run("timedatectl set-ntp true"))
 			}
 		}

@@ -11,7 +11,7 @@ import (
 	"syscall"
 	"time"
 
-	"netwatchd/internal/diagnose"
+	"netwatchd/internal/causes"
 	"netwatchd/internal/humanize"
 	"netwatchd/internal/statusfile"
 	"netwatchd/internal/watch"
@@ -117,7 +117,7 @@ func (e *examination) starting() bool {
 	if s == nil {
 		return false
 	}
-	return slices.ContainsFunc(s.Services, func(s watch.ServiceStatus) bool { return s.Cause == diagnose.Starting })
+	return slices.ContainsFunc(s.Services, func(s watch.ServiceStatus) bool { return s.Cause == causes.Starting })
 }
 
 // staleStatus is four missed writes: the daemon writes the file every 15 s.

@@ -7,15 +7,15 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"netwatchd/internal/diagnose"
+	"netwatchd/internal/causes"
 	"netwatchd/internal/rules"
 )
 
 // Every cause with a severity has an alert of that severity.
 func TestEveryCauseIsAnnounced(t *testing.T) {
-	var want, got []diagnose.Cause
-	for c := range diagnose.Causes() {
-		if c.About().Severity != diagnose.None {
+	var want, got []causes.Cause
+	for c := range causes.All() {
+		if c.About().Severity != causes.None {
 			want = append(want, c)
 		}
 	}

@@ -5,37 +5,37 @@ import (
 	"strings"
 	"time"
 
-	"netwatchd/internal/diagnose"
+	"netwatchd/internal/causes"
 )
 
 // announced is the contract with routes and people, written out by hand to detect mistakes in the table of causes.
 var announced = []struct {
-	cause    diagnose.Cause
+	cause    causes.Cause
 	alert    string
 	severity string
 	hold     time.Duration
 	more     string // labels beyond the usual ones
 }{
-	{cause: diagnose.SelfSandboxed, alert: "NetwatchdSandboxed", severity: "info"},
-	{cause: diagnose.LocalPolicy, alert: "CodexLocalPolicy", severity: "ticket", hold: time.Minute},
-	{cause: diagnose.HostOffline, alert: "CodexHostOffline", severity: "ticket", hold: 5 * time.Minute},
-	{cause: diagnose.Proxy, alert: "CodexProxyBroken", severity: "ticket", hold: 2 * time.Minute},
-	{cause: diagnose.Resolver, alert: "CodexResolverBroken", severity: "ticket", hold: 2 * time.Minute},
-	{cause: diagnose.Interception, alert: "CodexInterception", severity: "ticket", hold: 2 * time.Minute},
-	{cause: diagnose.Clock, alert: "CodexClockWrong", severity: "ticket", hold: 3 * time.Minute},
-	{cause: diagnose.EdgeBlocked, alert: "CodexEdgeBlocked", severity: "ticket", hold: 10 * time.Minute},
-	{cause: diagnose.Upstream, alert: "CodexUpstreamOutage", severity: "page", hold: 3 * time.Minute},
-	{cause: diagnose.UnexpectedAnswer, alert: "CodexUnexpectedAnswer", severity: "ticket", hold: 15 * time.Minute},
-	{cause: diagnose.Stream, alert: "CodexStreamBroken", severity: "page", hold: 10 * time.Minute},
-	{cause: diagnose.Account, alert: "CodexAccount", severity: "ticket", hold: 5 * time.Minute},
-	{cause: diagnose.Agent, alert: "CodexAgentBroken", severity: "ticket", hold: 10 * time.Minute},
-	{cause: diagnose.Sandbox, alert: "CodexSandboxNetworkBlocked", severity: "ticket", hold: 2 * time.Minute},
-	{cause: diagnose.SandboxOpen, alert: "CodexSandboxNetworkOpen", severity: "ticket", more: `, category="security"`},
-	{cause: diagnose.ResolverDegraded, alert: "CodexResolverDegraded", severity: "info", hold: 15 * time.Minute},
-	{cause: diagnose.IPv6, alert: "CodexIPv6Broken", severity: "info", hold: 15 * time.Minute},
-	{cause: diagnose.IPv4, alert: "CodexIPv4Broken", severity: "info", hold: 15 * time.Minute},
-	{cause: diagnose.Degraded, alert: "CodexDegraded", severity: "info", hold: 15 * time.Minute},
-	{cause: diagnose.Inconclusive, alert: "CodexInconclusive", severity: "info", hold: 15 * time.Minute},
+	{cause: causes.SelfSandboxed, alert: "NetwatchdSandboxed", severity: "info"},
+	{cause: causes.LocalPolicy, alert: "CodexLocalPolicy", severity: "ticket", hold: time.Minute},
+	{cause: causes.HostOffline, alert: "CodexHostOffline", severity: "ticket", hold: 5 * time.Minute},
+	{cause: causes.Proxy, alert: "CodexProxyBroken", severity: "ticket", hold: 2 * time.Minute},
+	{cause: causes.Resolver, alert: "CodexResolverBroken", severity: "ticket", hold: 2 * time.Minute},
+	{cause: causes.Interception, alert: "CodexInterception", severity: "ticket", hold: 2 * time.Minute},
+	{cause: causes.Clock, alert: "CodexClockWrong", severity: "ticket", hold: 3 * time.Minute},
+	{cause: causes.EdgeBlocked, alert: "CodexEdgeBlocked", severity: "ticket", hold: 10 * time.Minute},
+	{cause: causes.Upstream, alert: "CodexUpstreamOutage", severity: "page", hold: 3 * time.Minute},
+	{cause: causes.UnexpectedAnswer, alert: "CodexUnexpectedAnswer", severity: "ticket", hold: 15 * time.Minute},
+	{cause: causes.Stream, alert: "CodexStreamBroken", severity: "page", hold: 10 * time.Minute},
+	{cause: causes.Account, alert: "CodexAccount", severity: "ticket", hold: 5 * time.Minute},
+	{cause: causes.Agent, alert: "CodexAgentBroken", severity: "ticket", hold: 10 * time.Minute},
+	{cause: causes.Sandbox, alert: "CodexSandboxNetworkBlocked", severity: "ticket", hold: 2 * time.Minute},
+	{cause: causes.SandboxOpen, alert: "CodexSandboxNetworkOpen", severity: "ticket", more: `, category="security"`},
+	{cause: causes.ResolverDegraded, alert: "CodexResolverDegraded", severity: "info", hold: 15 * time.Minute},
+	{cause: causes.IPv6, alert: "CodexIPv6Broken", severity: "info", hold: 15 * time.Minute},
+	{cause: causes.IPv4, alert: "CodexIPv4Broken", severity: "info", hold: 15 * time.Minute},
+	{cause: causes.Degraded, alert: "CodexDegraded", severity: "info", hold: 15 * time.Minute},
+	{cause: causes.Inconclusive, alert: "CodexInconclusive", severity: "info", hold: 15 * time.Minute},
 }
 
 // step is the scrape and evaluation interval of the tests.
@@ -159,8 +159,8 @@ func ruleTests(_ string, files map[string]string) error {
 		}{
 			{"finding", a.cause.String(), l.cause},
 			{"verdict", a.cause.String(), l.cause},
-			{"verdict", diagnose.Healthy.String(), l.healthy},
-			{"verdict", diagnose.Starting.String(), l.starting},
+			{"verdict", causes.Healthy.String(), l.healthy},
+			{"verdict", causes.Starting.String(), l.starting},
 		} {
 			fmt.Fprintf(
 				&b,

@@ -10,7 +10,7 @@ import (
 	"slices"
 	"strings"
 
-	"netwatchd/internal/diagnose"
+	"netwatchd/internal/causes"
 	"netwatchd/internal/rules"
 )
 
@@ -67,23 +67,23 @@ func whenItFires(forms []rules.Rule) string {
 		}
 		fmt.Fprintf(&b, ".\n\n    %s\n", strings.ReplaceAll(r.Expr, "\n", "\n    "))
 	}
-	if causes := explainedBy(forms[0].Alert); len(causes) > 0 {
-		fmt.Fprintf(&b, "\nSilenced while the verdict is a cause that explains it: %s.\n", strings.Join(causes, ", "))
+	if names := explainedBy(forms[0].Alert); len(names) > 0 {
+		fmt.Fprintf(&b, "\nSilenced while the verdict is a cause that explains it: %s.\n", strings.Join(names, ", "))
 	}
 	return b.String()
 }
 
 // explainedBy lists the causes that hide the alert's own.
 func explainedBy(alert string) []string {
-	var causes []string
-	for c := range diagnose.Causes() {
+	var names []string
+	for c := range causes.All() {
 		for _, hidden := range c.About().Hides {
 			if rules.Name(hidden) == alert {
-				causes = append(causes, "`"+c.String()+"`")
+				names = append(names, "`"+c.String()+"`")
 			}
 		}
 	}
-	return causes
+	return names
 }
 
 var lead = regexp.MustCompile(`(?m)^\*(.+)\*$`)

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"netwatchd/internal/diagnose"
+	"netwatchd/internal/causes"
 	"netwatchd/internal/incident"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/store"
@@ -132,7 +132,7 @@ func (rec *Recorder) endObservation(now watch.ServiceStatus) {
 			continue
 		}
 		rec.book.EndObservation(now.Service, endedByProbe, r.Start)
-		rec.enqueue(verdictChange(now, diagnose.Sandbox, i, r.Start))
+		rec.enqueue(verdictChange(now, causes.Sandbox, i, r.Start))
 		rec.dirty[i] = true
 		rec.snapshotEnd(i)
 		signal(rec.wake)

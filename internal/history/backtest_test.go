@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"netwatchd/internal/causes"
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/incident"
 	"netwatchd/internal/probe"
@@ -28,9 +29,9 @@ func backtest(inside probe.Class) *incident.Backtest {
 	}
 	b := &incident.Backtest{Service: "codex", Want: "closed", Runs: []probe.Result{onHost, inSandbox},
 		Snapshot: json.RawMessage(`{"kernel":"6.6","api_key":"Pl4nt3d"}`)}
-	b.Status = watch.ServiceStatus{Verdict: diagnose.NotReady("codex", diagnose.Healthy), Since: time.Now(), Results: b.Runs}
+	b.Status = watch.ServiceStatus{Verdict: diagnose.NotReady("codex", causes.Healthy), Since: time.Now(), Results: b.Runs}
 	if inside != probe.OK {
-		b.Status.Cause, b.Status.Evidence = diagnose.Sandbox, []probe.Result{inSandbox, onHost}
+		b.Status.Cause, b.Status.Evidence = causes.Sandbox, []probe.Result{inSandbox, onHost}
 	}
 	return b
 }
@@ -82,11 +83,11 @@ func TestBacktest(t *testing.T) {
 // While a fault is open, its record shows the runs.
 func TestBacktestDuringFault(t *testing.T) {
 	l := live(t, t.TempDir())
-	judged(l, "codex", diagnose.Upstream, diagnose.Healthy)
+	judged(l, "codex", causes.Upstream, causes.Healthy)
 	b := backtest(probe.ExecNetwork)
-	b.Status.Cause = diagnose.Upstream
+	b.Status.Cause = causes.Upstream
 	i := l.RecordBacktest(t.Context(), b)
-	if i == nil || i.Observation || i.Cause() != diagnose.Upstream {
+	if i == nil || i.Observation || i.Cause() != causes.Upstream {
 		t.Fatalf("got %+v, want the open fault", i)
 	}
 	r, err := l.Record(t.Context(), i.ID)
@@ -106,7 +107,7 @@ func TestObservationEnds(t *testing.T) {
 	o := l.RecordBacktest(t.Context(), backtest(probe.ExecNetwork))
 	inside := probe.Result{Spec: probe.Spec{Service: "codex", Name: "head", Kind: probe.KindHTTP, Vantage: probe.FromSandbox},
 		Start: o.Closed.Add(-time.Minute), Class: probe.OK}
-	s := watch.ServiceStatus{Verdict: diagnose.NotReady("codex", diagnose.Healthy), Since: time.Now()}
+	s := watch.ServiceStatus{Verdict: diagnose.NotReady("codex", causes.Healthy), Since: time.Now()}
 	ended := func() string {
 		found, _, err := l.Incidents(t.Context(), incident.Filter{Kind: incident.Observations})
 		if err != nil || len(found) != 1 {
@@ -115,13 +116,13 @@ func TestObservationEnds(t *testing.T) {
 		return found[0].Ended
 	}
 	s.Results = []probe.Result{inside}
-	l.Judged(s, diagnose.Healthy)
+	l.Judged(s, causes.Healthy)
 	if got := ended(); got != "" {
 		t.Errorf("an older result ended it: %s", got)
 	}
 	inside.Start = time.Now()
 	s.Results = []probe.Result{inside}
-	l.Judged(s, diagnose.Healthy)
+	l.Judged(s, causes.Healthy)
 	if got := ended(); got != endedByProbe {
 		t.Errorf("it ended because %q, want %q", got, endedByProbe)
 	}

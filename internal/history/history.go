@@ -14,7 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"netwatchd/internal/diagnose"
+	"netwatchd/internal/causes"
 	"netwatchd/internal/incident"
 	"netwatchd/internal/ledger"
 	"netwatchd/internal/probe"
@@ -130,7 +130,7 @@ func (rec *Recorder) Resumed(away time.Duration, _ int) {
 }
 
 // Judged enters the verdict in the book of incidents.
-func (rec *Recorder) Judged(now watch.ServiceStatus, was diagnose.Cause) {
+func (rec *Recorder) Judged(now watch.ServiceStatus, was causes.Cause) {
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
 	newCause := now.Cause != was
@@ -178,7 +178,7 @@ const wholeRounds = 50
 
 func verdictChange(
 	now watch.ServiceStatus,
-	was diagnose.Cause,
+	was causes.Cause,
 	i *incident.Incident,
 	at time.Time,
 ) store.VerdictChange {

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"netwatchd/internal/causes"
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/incident"
 	"netwatchd/internal/ledger"
@@ -63,7 +64,7 @@ func live(t *testing.T, dir string) *life {
 	return l
 }
 
-func judged(l *life, service string, cause, was diagnose.Cause) {
+func judged(l *life, service string, cause, was causes.Cause) {
 	s := watch.ServiceStatus{Verdict: diagnose.NotReady(service, cause), Since: time.Now()}
 	if cause.Fault() {
 		s.Evidence = []probe.Result{{Spec: probe.Spec{Service: service, Name: "head", Kind: probe.KindHTTP, Target: "https://h/"},
@@ -123,8 +124,8 @@ func wants(t *testing.T, dir string, want ...string) {
 func TestRestart(t *testing.T) {
 	dir := t.TempDir()
 	l := live(t, dir)
-	judged(l, "codex", diagnose.Healthy, diagnose.Starting)
-	judged(l, "codex", diagnose.Resolver, diagnose.Healthy)
+	judged(l, "codex", causes.Healthy, causes.Starting)
+	judged(l, "codex", causes.Resolver, causes.Healthy)
 	l.SetCosts("codex", watch.Costs{Spent: []time.Time{time.Now()}})
 	wants(t, dir, "codex-1 resolver open") // while it runs
 	l.stop()
@@ -133,8 +134,8 @@ func TestRestart(t *testing.T) {
 	if len(l.Costs("codex").Spent) != 1 {
 		t.Error("a restart lost the costs")
 	}
-	judged(l, "codex", diagnose.Upstream, diagnose.Starting)
-	judged(l, "codex", diagnose.Healthy, diagnose.Upstream)
+	judged(l, "codex", causes.Upstream, causes.Starting)
+	judged(l, "codex", causes.Healthy, causes.Upstream)
 	l.stop()
 	wants(t, dir, "codex-1 resolver upstream")
 
@@ -159,8 +160,8 @@ func TestRestart(t *testing.T) {
 func TestServiceRemoved(t *testing.T) {
 	dir := t.TempDir()
 	l := live(t, dir)
-	judged(l, "codex", diagnose.Resolver, diagnose.Healthy)
-	judged(l, "shop", diagnose.Resolver, diagnose.Healthy)
+	judged(l, "codex", causes.Resolver, causes.Healthy)
+	judged(l, "shop", causes.Resolver, causes.Healthy)
 	l.CloseUnwatched([]string{"shop"})
 	eventually(t, func() error {
 		s, err := store.OpenToRead(dir)
@@ -180,14 +181,14 @@ func TestServiceRemoved(t *testing.T) {
 func TestDeleted(t *testing.T) {
 	dir := t.TempDir()
 	l := live(t, dir)
-	judged(l, "codex", diagnose.Resolver, diagnose.Healthy)
+	judged(l, "codex", causes.Resolver, causes.Healthy)
 	wants(t, dir, "codex-1 resolver open")
 	for _, name := range []string{store.File, store.File + "-wal", store.File + "-shm"} {
 		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			t.Fatal(err)
 		}
 	}
-	judged(l, "codex", diagnose.Upstream, diagnose.Resolver)
+	judged(l, "codex", causes.Upstream, causes.Resolver)
 	wants(t, dir, "codex-1 resolver upstream open")
 	if l.Errors() == 0 {
 		t.Error("the deletion was not counted as an error")
@@ -202,8 +203,8 @@ func TestNoStoreAtStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := live(t, dir)
-	judged(l, "codex", diagnose.Resolver, diagnose.Healthy)
-	judged(l, "codex", diagnose.Upstream, diagnose.Resolver)
+	judged(l, "codex", causes.Resolver, causes.Healthy)
+	judged(l, "codex", causes.Upstream, causes.Resolver)
 	found, total, err := l.Incidents(t.Context(), incident.Filter{})
 	if err != nil || total != 1 || len(found) != 1 {
 		t.Errorf("%d incidents, %v; want the one in memory", total, err)
@@ -237,9 +238,9 @@ func TestNoStoreAtStart(t *testing.T) {
 func TestTwoAtOnce(t *testing.T) {
 	dir := t.TempDir()
 	first, second := live(t, dir), live(t, dir)
-	judged(first, "codex", diagnose.Resolver, diagnose.Healthy)
-	judged(second, "codex", diagnose.Resolver, diagnose.Healthy)
-	judged(second, "shop", diagnose.Upstream, diagnose.Healthy)
+	judged(first, "codex", causes.Resolver, causes.Healthy)
+	judged(second, "codex", causes.Resolver, causes.Healthy)
+	judged(second, "shop", causes.Upstream, causes.Healthy)
 	wants(t, dir, "codex-1 resolver open")
 	if want := fmt.Sprintf("another netwatchd is using this store: stop it, or set a different storage.path (process %d)", os.Getpid()); !strings.Contains(second.Fault(), want) {
 		t.Errorf("the second reports %q, want %q", second.Fault(), want)
@@ -258,9 +259,9 @@ func TestTwoAtOnce(t *testing.T) {
 func TestContinuesStored(t *testing.T) {
 	dir := t.TempDir()
 	l := live(t, dir)
-	judged(l, "codex", diagnose.Resolver, diagnose.Healthy)
-	judged(l, "shop", diagnose.Resolver, diagnose.Healthy)
-	judged(l, "shop", diagnose.Healthy, diagnose.Resolver)
+	judged(l, "codex", causes.Resolver, causes.Healthy)
+	judged(l, "shop", causes.Resolver, causes.Healthy)
+	judged(l, "shop", causes.Healthy, causes.Resolver)
 	l.stop()
 	path := filepath.Join(dir, store.File)
 	if err := os.Rename(path, path+".away"); err != nil {
@@ -270,8 +271,8 @@ func TestContinuesStored(t *testing.T) {
 		t.Fatal(err)
 	}
 	l = live(t, dir)
-	judged(l, "codex", diagnose.Upstream, diagnose.Starting)
-	judged(l, "shop", diagnose.Upstream, diagnose.Starting)
+	judged(l, "codex", causes.Upstream, causes.Starting)
+	judged(l, "shop", causes.Upstream, causes.Starting)
 	if err := errors.Join(os.Remove(path), os.Rename(path+".away", path)); err != nil {
 		t.Fatal(err)
 	}
@@ -286,7 +287,7 @@ func TestDiskFull(t *testing.T) {
 	}
 	t.Cleanup(func() { exec.Command("umount", "-l", dir).Run() })
 	l := live(t, dir)
-	judged(l, "codex", diagnose.Resolver, diagnose.Healthy)
+	judged(l, "codex", causes.Resolver, causes.Healthy)
 	wants(t, dir, "codex-1 resolver open")
 	big := filepath.Join(dir, "big")
 	if err := os.WriteFile(big, make([]byte, 2<<20), 0o600); err == nil {
@@ -301,9 +302,9 @@ func TestDiskFull(t *testing.T) {
 		}
 		return nil
 	})
-	judged(l, "codex", diagnose.Upstream, diagnose.Resolver)
-	judged(l, "codex", diagnose.Healthy, diagnose.Upstream)
-	judged(l, "shop", diagnose.Upstream, diagnose.Healthy)
+	judged(l, "codex", causes.Upstream, causes.Resolver)
+	judged(l, "codex", causes.Healthy, causes.Upstream)
+	judged(l, "shop", causes.Upstream, causes.Healthy)
 	unwritten(t, l)
 	if err := os.Remove(big); err != nil {
 		t.Fatal(err)
@@ -361,7 +362,7 @@ func TestNeverWaits(t *testing.T) {
 	const services = 2000
 	started := time.Now()
 	for n := range services {
-		judged(l, fmt.Sprint("service", n), diagnose.Upstream, diagnose.Healthy)
+		judged(l, fmt.Sprint("service", n), causes.Upstream, causes.Healthy)
 	}
 	if took := time.Since(started) / services; took > 2*time.Millisecond {
 		t.Errorf("%v a verdict; want microseconds", took)

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"netwatchd/internal/diagnose"
+	"netwatchd/internal/causes"
 	"netwatchd/internal/incident"
 	"netwatchd/internal/ledger"
 	"netwatchd/internal/probe"
@@ -53,7 +53,7 @@ func writeOn(dir string) {
 				rec.Attempted(probe.Result{Spec: probe.Spec{Service: key.Service, Name: key.Probe, Kind: key.Kind}, Class: probe.OK, Elapsed: .01}, time.Second)
 			}
 		}
-		judged(&life{Recorder: rec}, serviceOf(at), diagnose.Upstream, diagnose.Healthy)
+		judged(&life{Recorder: rec}, serviceOf(at), causes.Upstream, causes.Healthy)
 		rec.endMinute(at.Add(time.Minute))
 		rec.write(context.Background())
 		if rec.Fault() == "" {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"netwatchd/internal/causes"
 	"netwatchd/internal/diagnose"
 )
 
@@ -20,7 +21,7 @@ func enter(t *testing.T, b *Book, all string) (opened []*Incident) {
 	for step := range strings.FieldsSeq(all) {
 		at, word, _ := strings.Cut(step, ":")
 		var minutes int
-		var c diagnose.Cause
+		var c causes.Cause
 		if _, err := fmt.Sscan(at, &minutes); err != nil {
 			t.Fatal(err)
 		}
@@ -95,8 +96,8 @@ func TestBook(t *testing.T) {
 
 // No order of verdicts may open two incidents of a service at once, or use an ID twice.
 func TestBookAlways(t *testing.T) {
-	words := []diagnose.Cause{diagnose.Starting, diagnose.Suspended, diagnose.Inconclusive, diagnose.Healthy, diagnose.Degraded,
-		diagnose.Resolver, diagnose.Upstream}
+	words := []causes.Cause{causes.Starting, causes.Suspended, causes.Inconclusive, causes.Healthy, causes.Degraded,
+		causes.Resolver, causes.Upstream}
 	gaps := []time.Duration{time.Minute, time.Hour, -2 * time.Hour}
 	const length = 4
 	space := 1
@@ -116,7 +117,7 @@ func TestBookAlways(t *testing.T) {
 				t.Fatalf("case %d: %s is used twice", n, i.ID)
 			}
 			ids[i.ID] = i
-			if c.Fault() != i.IsOpen() && c != diagnose.Inconclusive && !(c == diagnose.Starting || c == diagnose.Suspended) {
+			if c.Fault() != i.IsOpen() && c != causes.Inconclusive && !(c == causes.Starting || c == causes.Suspended) {
 				t.Fatalf("case %d: %v leaves %s open: %v", n, c, i.ID, i.IsOpen())
 			}
 		}
@@ -139,7 +140,7 @@ func TestManyCauses(t *testing.T) {
 		enter(t, b, fmt.Sprintf("%d:healthy %d:resolver", n, n))
 	}
 	i := b.Latest("codex")
-	if len(i.Causes) != keepFirst+keepLast || i.Causes[0].Cause != diagnose.Upstream || i.Recurrences != 500 {
+	if len(i.Causes) != keepFirst+keepLast || i.Causes[0].Cause != causes.Upstream || i.Recurrences != 500 {
 		t.Errorf("%d causes, the first %v, returned %d; want %d, upstream, 500", len(i.Causes), i.Causes[0].Cause, i.Recurrences, keepFirst+keepLast)
 	}
 }

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"time"
 
-	"netwatchd/internal/diagnose"
+	"netwatchd/internal/causes"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/watch"
 )
@@ -51,7 +51,7 @@ type Detail struct {
 // A VerdictChange is a new verdict of a service and the cause it replaced.
 type VerdictChange struct {
 	At       time.Time
-	Was      diagnose.Cause
+	Was      causes.Cause
 	Incident string // the incident's ID; empty: none
 	Status   watch.ServiceStatus
 }

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"netwatchd/internal/diagnose"
+	"netwatchd/internal/causes"
 )
 
 // An Incident is a span of time during which a service had a fault. The cause may change during it.
@@ -22,11 +22,11 @@ type Incident struct {
 	Closed  *time.Time `json:"closed"` // nil: still open
 	Notes   []Note     `json:"notes"`
 
-	Severity     diagnose.Severity `json:"severity"`        // the highest so far
-	Title        string            `json:"title"`           // of the latest cause
-	Recurrences  int               `json:"returns"`         // how often it recurred after it had been closed
-	CauseChanges int               `json:"moves"`           // how often the cause changed, more than Causes may show
-	Ended        string            `json:"ended,omitempty"` // why it was closed, unless the service recovered
+	Severity     causes.Severity `json:"severity"`        // the highest so far
+	Title        string          `json:"title"`           // of the latest cause
+	Recurrences  int             `json:"returns"`         // how often it recurred after it had been closed
+	CauseChanges int             `json:"moves"`           // how often the cause changed, more than Causes may show
+	Ended        string          `json:"ended,omitempty"` // why it was closed, unless the service recovered
 
 	// Observation marks something that was seen and is not a fault, such as an agent's run that failed in a sandbox that
 	// is closed as configured. Opened is when it was first seen, Closed when it was last seen.
@@ -38,9 +38,9 @@ type Incident struct {
 
 // A Span is a time during which one cause was the verdict.
 type Span struct {
-	Cause diagnose.Cause `json:"cause"`
-	From  time.Time      `json:"from"`
-	To    *time.Time     `json:"to"` // nil: still the verdict
+	Cause causes.Cause `json:"cause"`
+	From  time.Time    `json:"from"`
+	To    *time.Time   `json:"to"` // nil: still the verdict
 }
 
 // A Note is a comment that a person added to an incident.
@@ -53,9 +53,9 @@ type Note struct {
 func (i *Incident) IsOpen() bool { return i.Closed == nil }
 
 // Cause returns the latest cause.
-func (i *Incident) Cause() diagnose.Cause {
+func (i *Incident) Cause() causes.Cause {
 	if len(i.Causes) == 0 {
-		return diagnose.Inconclusive
+		return causes.Inconclusive
 	}
 	return i.Causes[len(i.Causes)-1].Cause
 }
@@ -103,8 +103,8 @@ func ParseID(id string) (day, service string, n int, ok bool) {
 }
 
 // Chain returns the causes in order, without repetitions.
-func (i Incident) Chain() []diagnose.Cause {
-	chain := make([]diagnose.Cause, len(i.Causes))
+func (i Incident) Chain() []causes.Cause {
+	chain := make([]causes.Cause, len(i.Causes))
 	for n, c := range i.Causes {
 		chain[n] = c.Cause
 	}

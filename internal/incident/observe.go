@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"netwatchd/internal/causes"
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/watch"
@@ -25,7 +26,7 @@ func (b *Book) Observe(v diagnose.Verdict, from, to time.Time) *Incident {
 		i.Title = v.Title
 		return i
 	}
-	i = &Incident{Service: v.Service, Opened: from, Day: dayOf(from), Observation: true, Severity: diagnose.Info,
+	i = &Incident{Service: v.Service, Opened: from, Day: dayOf(from), Observation: true, Severity: causes.Info,
 		Title: v.Title, Causes: []Span{{Cause: v.Cause, From: from}}}
 	b.AssignID(i)
 	i.seenUntil(to)
@@ -79,8 +80,8 @@ func (b *Backtest) Blocked() bool {
 	if b.Want == diagnose.WantOpen.String() || !b.ran(func(r probe.Result) bool { return !r.OK() }) {
 		return false
 	}
-	isSandbox := func(f diagnose.Finding) bool { return f.Cause == diagnose.Sandbox }
-	return b.Status.Cause == diagnose.Sandbox || slices.ContainsFunc(b.Status.Also, isSandbox)
+	isSandbox := func(f diagnose.Finding) bool { return f.Cause == causes.Sandbox }
+	return b.Status.Cause == causes.Sandbox || slices.ContainsFunc(b.Status.Also, isSandbox)
 }
 
 // Passed reports whether a run inside the sandbox succeeded.
@@ -106,7 +107,7 @@ func (b *Backtest) Span() (from, to time.Time) {
 // Verdict returns the verdict of the observation that a blocked backtest is.
 func (b *Backtest) Verdict() diagnose.Verdict {
 	v := b.Status.Verdict
-	v.Service, v.Cause, v.Severity, v.Title = b.Service, diagnose.Sandbox, diagnose.Info, observedTitle
+	v.Service, v.Cause, v.Severity, v.Title = b.Service, causes.Sandbox, causes.Info, observedTitle
 	if b.Want == diagnose.WantClosed.String() {
 		v.Title += ", as configured"
 	}

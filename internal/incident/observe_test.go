@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"netwatchd/internal/causes"
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/probe"
 )
@@ -20,15 +21,15 @@ func TestBlocked(t *testing.T) {
 	for name, test := range map[string]struct {
 		want  string
 		run   probe.Result
-		cause diagnose.Cause
+		cause causes.Cause
 		is    bool
 	}{
-		"closed as wanted":             {"closed", inside(probe.ExecNetwork), diagnose.Sandbox, true},
-		"nobody wants it open":         {"any", inside(probe.ExecNetwork), diagnose.Sandbox, true},
-		"wanted open: a fault":         {"open", inside(probe.ExecNetwork), diagnose.Sandbox, false},
-		"the service is down":          {"closed", inside(probe.ExecNetwork), diagnose.Upstream, false},
-		"it succeeded":                 {"closed", inside(probe.OK), diagnose.Sandbox, false},
-		"only the run on the host did": {"closed", onHost, diagnose.Sandbox, false},
+		"closed as wanted":             {"closed", inside(probe.ExecNetwork), causes.Sandbox, true},
+		"nobody wants it open":         {"any", inside(probe.ExecNetwork), causes.Sandbox, true},
+		"wanted open: a fault":         {"open", inside(probe.ExecNetwork), causes.Sandbox, false},
+		"the service is down":          {"closed", inside(probe.ExecNetwork), causes.Upstream, false},
+		"it succeeded":                 {"closed", inside(probe.OK), causes.Sandbox, false},
+		"only the run on the host did": {"closed", onHost, causes.Sandbox, false},
 	} {
 		b := &Backtest{Service: "codex", Want: test.want, Runs: []probe.Result{test.run}}
 		b.Status.Cause = test.cause
@@ -41,11 +42,11 @@ func TestBlocked(t *testing.T) {
 // An observation is never open, never more severe than info, and shares its IDs with faults.
 func TestObserve(t *testing.T) {
 	b := NewBook()
-	fault, _ := b.Enter(diagnose.Verdict{Service: "codex", Cause: diagnose.Upstream, Severity: diagnose.Page}, noon)
-	v := diagnose.Verdict{Service: "codex", Cause: diagnose.Sandbox, Severity: diagnose.Page, Title: "blocked"}
+	fault, _ := b.Enter(diagnose.Verdict{Service: "codex", Cause: causes.Upstream, Severity: causes.Page}, noon)
+	v := diagnose.Verdict{Service: "codex", Cause: causes.Sandbox, Severity: causes.Page, Title: "blocked"}
 	at := func(hours time.Duration) time.Time { return noon.Add(hours * time.Hour) }
 	first := b.Observe(v, at(0), at(1))
-	if first.ID != "20261123-codex-2" || first.IsOpen() || first.Severity != diagnose.Info || !first.Observation {
+	if first.ID != "20261123-codex-2" || first.IsOpen() || first.Severity != causes.Info || !first.Observation {
 		t.Errorf("got %+v", first)
 	}
 	if b.Latest("codex") != fault || len(b.Open()) != 1 {
@@ -74,7 +75,7 @@ func TestObserve(t *testing.T) {
 
 // Observations made before the store could be read get free IDs; stored ones are extended.
 func TestRestoreObservations(t *testing.T) {
-	v := diagnose.Verdict{Service: "codex", Cause: diagnose.Sandbox}
+	v := diagnose.Verdict{Service: "codex", Cause: causes.Sandbox}
 	earlier := NewBook()
 	stored := earlier.Observe(v, noon, noon)
 	b := NewBook()

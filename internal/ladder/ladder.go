@@ -6,6 +6,7 @@ package ladder
 import (
 	"slices"
 
+	"netwatchd/internal/causes"
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/watch"
@@ -111,8 +112,8 @@ func shownByClosed(c probe.Class) bool {
 }
 
 func sandboxIsFault(s watch.ServiceStatus) bool {
-	return s.Cause == diagnose.Sandbox ||
-		slices.ContainsFunc(s.Also, func(f diagnose.Finding) bool { return f.Cause == diagnose.Sandbox })
+	return s.Cause == causes.Sandbox ||
+		slices.ContainsFunc(s.Also, func(f diagnose.Finding) bool { return f.Cause == causes.Sandbox })
 }
 
 // closeSandbox turns a failure seen only in the sandbox into a sandbox that is closed.

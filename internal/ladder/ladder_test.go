@@ -6,7 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"netwatchd/internal/diagnose"
+	"netwatchd/internal/causes"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/watch"
 )
@@ -47,7 +47,7 @@ func TestEverySingleAttempt(t *testing.T) {
 func checkSingle(t *testing.T, r probe.Result) {
 	t.Helper()
 	s := watch.ServiceStatus{Results: []probe.Result{r}}
-	s.Cause = diagnose.Sandbox // the sandbox counts as a fault
+	s.Cause = causes.Sandbox // the sandbox counts as a fault
 	ladder := Of(s)
 	own, other := host, sandbox
 	if r.Vantage == probe.FromSandbox {
@@ -102,7 +102,7 @@ func TestTheLowestFailureBlocksTheRest(t *testing.T) {
 			nil, []Mark{OK, NotTested, NotTested, OK, OK, NotTested, OK}},
 	} {
 		s := watch.ServiceStatus{Results: test.results}
-		s.Service, s.Cause, s.Blocked = "codex", diagnose.Upstream, test.blocked
+		s.Service, s.Cause, s.Blocked = "codex", causes.Upstream, test.blocked
 		if diff := cmp.Diff(test.want, marks(Of(s), host)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", test.name, diff)
 		}
@@ -129,7 +129,7 @@ func TestClosedSandboxIsNoFailure(t *testing.T) {
 		attempt(probe.KindHTTP, probe.OfService, probe.FromHost, probe.Response, probe.OK),
 		attempt(probe.KindHTTP, probe.OfService, probe.FromSandbox, probe.Resolve, probe.LocalDenied),
 	}}
-	for cause, want := range map[diagnose.Cause]Mark{diagnose.Healthy: Closed, diagnose.Upstream: Closed, diagnose.Sandbox: Failed} {
+	for cause, want := range map[causes.Cause]Mark{causes.Healthy: Closed, causes.Upstream: Closed, causes.Sandbox: Failed} {
 		s.Cause = cause
 		if got := Of(s)[Resolver].Sandbox.Mark; got != want {
 			t.Errorf("%v: got %v, want %v", cause, got, want)
@@ -146,7 +146,7 @@ func TestDeniedNetworkBlocksAllRungs(t *testing.T) {
 		attempt(probe.KindHost, probe.OfHost, probe.FromSandbox, probe.NoPhase, probe.LocalDenied),
 		attempt(probe.KindDNS, probe.OfService, probe.FromSandbox, probe.Resolve, probe.LocalDenied),
 	}}
-	s.Cause = diagnose.Sandbox
+	s.Cause = causes.Sandbox
 	want := []Mark{Failed, Blocked, Blocked, Blocked, Blocked, Blocked, Blocked}
 	if diff := cmp.Diff(want, marks(Of(s), sandbox)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -182,7 +182,7 @@ func TestSandboxWithoutRoutesIsClosed(t *testing.T) {
 		attempt(probe.KindHTTP, probe.OfService, probe.FromHost, probe.Response, probe.OK),
 		attempt(probe.KindHTTP, probe.OfService, probe.FromSandbox, probe.Resolve, probe.DNSUnreachable),
 	}}
-	s.Cause = diagnose.Healthy
+	s.Cause = causes.Healthy
 	if !IsClosed(s, s.Results[1]) {
 		t.Error("the host reaches the service: the sandbox is closed")
 	}

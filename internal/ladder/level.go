@@ -1,7 +1,7 @@
 package ladder
 
 import (
-	"netwatchd/internal/diagnose"
+	"netwatchd/internal/causes"
 	"netwatchd/internal/probe"
 )
 
@@ -19,19 +19,19 @@ var levelNames = []string{"good", "fair", "bad"}
 func (l Level) String() string { return levelNames[l] }
 
 // LevelOf is Bad for a fault, except that netwatchd runs in a sandbox itself: then the service may be healthy.
-func LevelOf(c diagnose.Cause) Level {
+func LevelOf(c causes.Cause) Level {
 	switch {
-	case c == diagnose.Healthy:
+	case c == causes.Healthy:
 		return Good
-	case c.Fault() && c != diagnose.SelfSandboxed:
+	case c.Fault() && c != causes.SelfSandboxed:
 		return Bad
 	}
 	return Fair
 }
 
 // MarkOf is the mark of a verdict.
-func MarkOf(c diagnose.Cause) Mark {
-	if c == diagnose.Starting || c == diagnose.Suspended {
+func MarkOf(c causes.Cause) Mark {
+	if c == causes.Starting || c == causes.Suspended {
 		return Blocked
 	}
 	return [...]Mark{Good: OK, Fair: Partial, Bad: Failed}[LevelOf(c)]

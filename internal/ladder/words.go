@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"netwatchd/internal/causes"
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/humanize"
 	"netwatchd/internal/probe"
@@ -255,7 +256,7 @@ func isEmpty(s string) bool { return s == "" }
 // healthy service without a note.
 func Aside(v diagnose.Verdict) string {
 	if v.Note == "" {
-		if v.Cause == diagnose.Healthy {
+		if v.Cause == causes.Healthy {
 			return ""
 		}
 		return v.Reassurance()

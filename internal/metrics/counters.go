@@ -7,7 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"netwatchd/internal/diagnose"
+	"netwatchd/internal/causes"
 	"netwatchd/internal/watch"
 )
 
@@ -27,7 +27,7 @@ type Counters struct {
 
 type change struct {
 	service string
-	cause   diagnose.Cause
+	cause   causes.Cause
 }
 
 func newCounters() *Counters {
@@ -102,7 +102,7 @@ func (c *Counters) Started(late time.Duration, missed int) {
 }
 
 // Judged counts changes of the verdict.
-func (c *Counters) Judged(now watch.ServiceStatus, was diagnose.Cause) {
+func (c *Counters) Judged(now watch.ServiceStatus, was causes.Cause) {
 	if now.Cause == was {
 		return
 	}

@@ -6,6 +6,7 @@ import (
 
 	dto "github.com/prometheus/client_model/go"
 
+	"netwatchd/internal/causes"
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/host"
 	"netwatchd/internal/ledger"
@@ -84,14 +85,14 @@ var families = []family{
 	{name: "netwatchd_verdict", kind: gauge, labels: []string{"service", "cause"},
 		help: "1 for the current cause of the service, 0 for the others.",
 		global: func(sc *scrape, out *samples) {
-			sc.eachCause(func(s *watch.ServiceStatus, c diagnose.Cause, labels []*dto.LabelPair) {
+			sc.eachCause(func(s *watch.ServiceStatus, c causes.Cause, labels []*dto.LabelPair) {
 				out.add(labels, boolToFloat(s.Cause == c))
 			})
 		}},
 	{name: "netwatchd_finding", kind: gauge, labels: []string{"service", "cause"},
 		help: "1 for every cause found for the service, including those beside the main one.",
 		global: func(sc *scrape, out *samples) {
-			sc.eachCause(func(s *watch.ServiceStatus, c diagnose.Cause, labels []*dto.LabelPair) {
+			sc.eachCause(func(s *watch.ServiceStatus, c causes.Cause, labels []*dto.LabelPair) {
 				out.add(labels, boolToFloat(hasFinding(s, c)))
 			})
 		}},
@@ -108,7 +109,7 @@ var families = []family{
 	{name: "netwatchd_verdict_changes_total", kind: counter, labels: []string{"service", "cause"},
 		help: "How often the service's verdict changed to the cause.",
 		global: func(sc *scrape, out *samples) {
-			sc.eachCause(func(s *watch.ServiceStatus, c diagnose.Cause, labels []*dto.LabelPair) {
+			sc.eachCause(func(s *watch.ServiceStatus, c causes.Cause, labels []*dto.LabelPair) {
 				if n := sc.changes[change{s.Service, c}]; n > 0 {
 					out.add(labels, n)
 				}
@@ -215,9 +216,9 @@ func fresh(rec *ledger.Record, now time.Time) bool {
 // causes seen since the start: a thousand services with all twenty-three would be most of the scrape.
 const allCausesLimit = 100
 
-func (sc *scrape) eachCause(do func(*watch.ServiceStatus, diagnose.Cause, []*dto.LabelPair)) {
+func (sc *scrape) eachCause(do func(*watch.ServiceStatus, causes.Cause, []*dto.LabelPair)) {
 	sc.eachService(func(s *watch.ServiceStatus) {
-		for cause := range diagnose.Causes() {
+		for cause := range causes.All() {
 			if len(sc.status.Services) <= allCausesLimit || hasFinding(s, cause) || sc.changes[change{s.Service, cause}] > 0 {
 				do(s, cause, causeLabels(s, cause))
 			}
@@ -234,11 +235,11 @@ func (sc *scrape) eachService(do func(*watch.ServiceStatus)) {
 	}
 }
 
-func causeLabels(s *watch.ServiceStatus, c diagnose.Cause) []*dto.LabelPair {
+func causeLabels(s *watch.ServiceStatus, c causes.Cause) []*dto.LabelPair {
 	return labelPairs("service", s.Service, "cause", c.String())
 }
 
-func hasFinding(s *watch.ServiceStatus, c diagnose.Cause) bool {
+func hasFinding(s *watch.ServiceStatus, c causes.Cause) bool {
 	return s.Cause == c || slices.ContainsFunc(s.Also, func(f diagnose.Finding) bool { return f.Cause == c })
 }
 

@@ -24,6 +24,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 
+	"netwatchd/internal/causes"
 	"netwatchd/internal/config"
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/host"
@@ -103,11 +104,11 @@ func fullFixture() *fixture {
 	t.ledger.Add(run, time.Hour)
 
 	current := watch.ServiceStatus{
-		Verdict: diagnose.Verdict{Service: "codex", Cause: diagnose.Stream, Also: []diagnose.Finding{{Cause: diagnose.IPv6}}},
+		Verdict: diagnose.Verdict{Service: "codex", Cause: causes.Stream, Also: []diagnose.Finding{{Cause: causes.IPv6}}},
 		Since:   noon, Delay: 1.2, Budget: new(23),
 	}
 	t.source.status = &watch.Status{Services: []watch.ServiceStatus{current}, Sandboxed: watch.Sandboxed{Signals: []string{host.SeccompFilter}}}
-	t.counters.Judged(current, diagnose.Healthy)
+	t.counters.Judged(current, causes.Healthy)
 	t.counters.Started(300*time.Microsecond, 2)
 	t.counters.Resumed(time.Hour, 3)
 	t.counters.Reloaded(nil)
@@ -323,7 +324,7 @@ func TestValues(t *testing.T) {
 				t.Errorf("%s %q: got %v, want %v", tt.name, tt.labels, got, tt.want)
 			}
 		}
-		if causes := slices.Collect(diagnose.Causes()); len(all["netwatchd_verdict"].Metric) != len(causes) {
+		if causes := slices.Collect(causes.All()); len(all["netwatchd_verdict"].Metric) != len(causes) {
 			t.Errorf("%d verdicts, want one for each of %d causes", len(all["netwatchd_verdict"].Metric), len(causes))
 		}
 		if got := len(all["netwatchd_sandboxed"].Metric); got != len(host.Signals()) {
@@ -482,13 +483,13 @@ func TestManyServicesExportOnlySeenCauses(t *testing.T) {
 	for _, tt := range []struct{ services, want int }{{allCausesLimit, 23}, {allCausesLimit + 1, 2}} {
 		fixture := newFixture()
 		for i := range tt.services {
-			s := watch.ServiceStatus{Verdict: diagnose.Verdict{Service: fmt.Sprint("s", i), Cause: diagnose.Healthy}}
-			fixture.counters.Judged(s, diagnose.Starting)
-			s.Cause = diagnose.Upstream
+			s := watch.ServiceStatus{Verdict: diagnose.Verdict{Service: fmt.Sprint("s", i), Cause: causes.Healthy}}
+			fixture.counters.Judged(s, causes.Starting)
+			s.Cause = causes.Upstream
 			fixture.source.status.Services = append(fixture.source.status.Services, s)
 		}
 		if tt.want > 2 {
-			tt.want = len(slices.Collect(diagnose.Causes()))
+			tt.want = len(slices.Collect(causes.All()))
 		}
 		if got := len(gathered(t, fixture.Exporter)["netwatchd_verdict"].Metric); got != tt.want*tt.services {
 			t.Errorf("%d services: %d verdicts, want %d each", tt.services, got, tt.want)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"netwatchd/internal/causes"
 	"netwatchd/internal/config"
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/probe"
@@ -161,7 +162,7 @@ func TestAStaleBaseURL(t *testing.T) {
 		t.Errorf("got %v %q, want %q", r.Class, r.Why, want)
 	}
 	v := diagnose.Of(diagnose.Round{Service: "codex", Results: []probe.Result{r}})
-	if v.Cause != diagnose.Proxy || v.Title != "codex: "+want || !strings.Contains(v.Advice, "remove the base URL") {
+	if v.Cause != causes.Proxy || v.Title != "codex: "+want || !strings.Contains(v.Advice, "remove the base URL") {
 		t.Errorf("got %v %q, %q", v.Cause, v.Title, v.Advice)
 	}
 }

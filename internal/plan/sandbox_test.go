@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"netwatchd/internal/agent"
+	"netwatchd/internal/causes"
 	"netwatchd/internal/config"
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/ledger"
@@ -93,8 +94,8 @@ func TestWithoutCodex(t *testing.T) {
 	}
 	v := diagnose.Of(diagnose.Round{Service: "codex", Results: append(results, probe.Result{Class: probe.OK, Spec: probe.Spec{
 		Service: "codex", Name: "dns", Kind: probe.KindDNS}}), Expect: p.Services[0].Expect})
-	if v.Cause != diagnose.Agent {
-		t.Errorf("cause: got %v, want %v", v.Cause, diagnose.Agent)
+	if v.Cause != causes.Agent {
+		t.Errorf("cause: got %v, want %v", v.Cause, causes.Agent)
 	}
 }
 

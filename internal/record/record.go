@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"netwatchd/internal/causes"
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/humanize"
 	"netwatchd/internal/incident"
@@ -67,8 +68,8 @@ type Symptom struct {
 
 // A Verdict is the incident's latest verdict that named a fault.
 type Verdict struct {
-	Cause    diagnose.Cause     `json:"cause"`
-	Severity diagnose.Severity  `json:"severity"`
+	Cause    causes.Cause       `json:"cause"`
+	Severity causes.Severity    `json:"severity"`
 	Title    string             `json:"title"`
 	Means    string             `json:"means"`
 	Since    time.Time          `json:"since"`
@@ -183,7 +184,7 @@ func readSnapshot(text json.RawMessage) *snapshot.Snapshot {
 // policy makes the agent's policy, and what its sandbox says of itself, the first evidence where the sandbox is the
 // cause: they show that the network was denied on purpose. It returns their numbers.
 func (r *Record) policy(s watch.ServiceStatus) (numbers []int) {
-	if s.Cause != diagnose.Sandbox && s.Cause != diagnose.SandboxOpen || r.Runtime == nil {
+	if s.Cause != causes.Sandbox && s.Cause != causes.SandboxOpen || r.Runtime == nil {
 		return nil
 	}
 	found := probe.Result{Spec: probe.Spec{Service: r.Service, Name: "policy", Kind: probe.KindHost,
@@ -464,7 +465,7 @@ func (r *Record) advice(s watch.ServiceStatus) {
 		r.Do = append(r.Do, "The incident is closed. If it recurs:")
 	}
 	r.Do = append(r.Do, cmp.Or(s.Advice, s.Cause.About().Advice))
-	if s.Cause == diagnose.Sandbox && r.Runtime != nil && r.Runtime.Agent != nil && r.Runtime.Agent.Policy != nil {
+	if s.Cause == causes.Sandbox && r.Runtime != nil && r.Runtime.Agent != nil && r.Runtime.Agent.Policy != nil {
 		if c := r.Runtime.Agent.Policy.Change; len(c.Lines) > 0 {
 			r.Change = &c
 		}

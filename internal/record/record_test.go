@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"netwatchd/internal/causes"
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/diagnose/diagnosetest"
 	"netwatchd/internal/incident"
@@ -39,7 +40,7 @@ func scene() *incident.Detail {
 	b := incident.NewBook()
 	var i *incident.Incident
 	var verdicts []incident.VerdictChange
-	was := diagnose.Healthy
+	was := causes.Healthy
 	for _, round := range []struct {
 		after time.Duration
 		scene string
@@ -114,7 +115,7 @@ func theIncident() *incident.Detail {
 	i := book.Observe(b.Verdict(), from, to)
 	b.Status.Verdict = b.Verdict()
 	d := &incident.Detail{Incident: i, Manual: b.Runs, Verdicts: []incident.VerdictChange{
-		{At: to, Was: diagnose.Sandbox, Incident: i.ID, Status: b.Status}}}
+		{At: to, Was: causes.Sandbox, Incident: i.ID, Status: b.Status}}}
 	book.EndObservation("codex", "a run inside the sandbox succeeded", noon.Add(time.Hour))
 
 	host := snapshot.Snapshot{At: noon, LocalTime: "2026-11-23T21:00:00+09:00", Zone: "JST", System: "Ubuntu 24.04", Kernel: "6.6", Arch: "amd64",
@@ -281,7 +282,7 @@ func TestJSON(t *testing.T) {
 // Nothing is known but the incident: the record says so.
 func TestBare(t *testing.T) {
 	b := incident.NewBook()
-	i, _ := b.Enter(diagnose.Verdict{Service: "codex", Cause: diagnose.Upstream}, noon)
+	i, _ := b.Enter(diagnose.Verdict{Service: "codex", Cause: causes.Upstream}, noon)
 	r := Of(&incident.Detail{Incident: i})
 	if text := r.Markdown(); !strings.Contains(text, "No snapshot was taken") || !strings.Contains(text, "ongoing") {
 		t.Error(text)
@@ -302,7 +303,7 @@ func TestHostile(t *testing.T) {
 	for n := range detail.Verdicts {
 		s := &detail.Verdicts[n].Status
 		s.Title, s.Advice, s.Missing, s.Blocked = hostile, hostile, []string{hostile}, []string{hostile}
-		s.Also = []diagnose.Finding{{Cause: diagnose.IPv6, Title: hostile}}
+		s.Also = []diagnose.Finding{{Cause: causes.IPv6, Title: hostile}}
 		for m := range s.Evidence {
 			e := &s.Evidence[m]
 			e.Name, e.Target, e.Why, e.Server, e.RCode, e.Peer, e.Proxy, e.RequestID, e.Output = hostile, hostile, hostile, hostile, hostile, hostile, hostile, hostile, hostile

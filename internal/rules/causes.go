@@ -7,36 +7,36 @@ import (
 	"strings"
 	"time"
 
-	"netwatchd/internal/diagnose"
+	"netwatchd/internal/causes"
 )
 
 // names are the names of the alerts. They are a contract with routes, silences and runbooks. They contain "Codex" for
 // every service; the label service names the service.
-var names = map[diagnose.Cause]string{
-	diagnose.SelfSandboxed:    "NetwatchdSandboxed",
-	diagnose.LocalPolicy:      "CodexLocalPolicy",
-	diagnose.HostOffline:      "CodexHostOffline",
-	diagnose.Proxy:            "CodexProxyBroken",
-	diagnose.Resolver:         "CodexResolverBroken",
-	diagnose.Interception:     "CodexInterception",
-	diagnose.Clock:            "CodexClockWrong",
-	diagnose.EdgeBlocked:      "CodexEdgeBlocked",
-	diagnose.Upstream:         "CodexUpstreamOutage",
-	diagnose.UnexpectedAnswer: "CodexUnexpectedAnswer",
-	diagnose.Stream:           "CodexStreamBroken",
-	diagnose.Account:          "CodexAccount",
-	diagnose.Agent:            "CodexAgentBroken",
-	diagnose.Sandbox:          "CodexSandboxNetworkBlocked",
-	diagnose.SandboxOpen:      "CodexSandboxNetworkOpen",
-	diagnose.ResolverDegraded: "CodexResolverDegraded",
-	diagnose.IPv6:             "CodexIPv6Broken",
-	diagnose.IPv4:             "CodexIPv4Broken",
-	diagnose.Degraded:         "CodexDegraded",
-	diagnose.Inconclusive:     "CodexInconclusive",
+var names = map[causes.Cause]string{
+	causes.SelfSandboxed:    "NetwatchdSandboxed",
+	causes.LocalPolicy:      "CodexLocalPolicy",
+	causes.HostOffline:      "CodexHostOffline",
+	causes.Proxy:            "CodexProxyBroken",
+	causes.Resolver:         "CodexResolverBroken",
+	causes.Interception:     "CodexInterception",
+	causes.Clock:            "CodexClockWrong",
+	causes.EdgeBlocked:      "CodexEdgeBlocked",
+	causes.Upstream:         "CodexUpstreamOutage",
+	causes.UnexpectedAnswer: "CodexUnexpectedAnswer",
+	causes.Stream:           "CodexStreamBroken",
+	causes.Account:          "CodexAccount",
+	causes.Agent:            "CodexAgentBroken",
+	causes.Sandbox:          "CodexSandboxNetworkBlocked",
+	causes.SandboxOpen:      "CodexSandboxNetworkOpen",
+	causes.ResolverDegraded: "CodexResolverDegraded",
+	causes.IPv6:             "CodexIPv6Broken",
+	causes.IPv4:             "CodexIPv4Broken",
+	causes.Degraded:         "CodexDegraded",
+	causes.Inconclusive:     "CodexInconclusive",
 }
 
 // Name returns the name of the alert for c; it is empty for a cause without an alert.
-func Name(c diagnose.Cause) string { return names[c] }
+func Name(c causes.Cause) string { return names[c] }
 
 // keepFiring covers gaps that are no recovery: a failed scrape or two, or a restarted daemon without a verdict yet.
 // Without it such a gap would notify people twice. It is shorter than the hold of every cause that pages, so that a
@@ -50,30 +50,30 @@ const perService = "on (job, instance, service)"
 // explains is not among them, so each one left needs an alert of its own, and a minor one never hides a major one.
 func (b *builder) causes() []Rule {
 	all := []Rule{b.verdict()}
-	for c := range diagnose.Causes() {
-		if c.About().Severity == diagnose.None {
+	for c := range causes.All() {
+		if c.About().Severity == causes.None {
 			continue
 		}
-		if c == diagnose.Sandbox {
+		if c == causes.Sandbox {
 			// Never a page, whatever the configuration says: nothing outside the sandbox is broken.
-			for _, of := range b.severities(c, diagnose.Ticket) {
+			for _, of := range b.severities(c, causes.Ticket) {
 				all = append(all, b.sandbox(of)...)
 			}
 			continue
 		}
-		for _, of := range b.severities(c, diagnose.Page) {
+		for _, of := range b.severities(c, causes.Page) {
 			all = append(all, b.cause(c, of))
 		}
 	}
 	return all
 }
 
-func (b *builder) cause(c diagnose.Cause, of selection) Rule {
+func (b *builder) cause(c causes.Cause, of selection) Rule {
 	r := Rule{
 		Expr: fmt.Sprintf("netwatchd_finding{cause=%q%s} == 1", c, of.matcher),
 		For:  Duration(c.About().Hold), KeepFiringFor: Duration(keepFiring),
 	}
-	if c == diagnose.SandboxOpen {
+	if c == causes.SandboxOpen {
 		r.Labels = map[string]string{"category": "security"}
 	}
 	return b.alert(names[c], of.severity, r, summary(c.About().Title), c.About().Means, evidence, c.About().Advice)
@@ -83,19 +83,19 @@ func (b *builder) cause(c diagnose.Cause, of selection) Rule {
 // page can only be about the same attempts. The second fires beside a fault of the host or of the service and silences
 // nothing, because the page for that fault must get through.
 func (b *builder) sandbox(of selection) []Rule {
-	about := diagnose.Sandbox.About()
+	about := causes.Sandbox.About()
 	var unhealthy []string
-	for c := range diagnose.Causes() {
-		if c.OfNetwork() || c == diagnose.Stream || c == diagnose.Inconclusive {
+	for c := range causes.All() {
+		if c.OfNetwork() || c == causes.Stream || c == causes.Inconclusive {
 			unhealthy = append(unhealthy, c.String())
 		}
 	}
-	found := fmt.Sprintf("netwatchd_finding{cause=%q%s} == 1\n", diagnose.Sandbox, of.matcher)
+	found := fmt.Sprintf("netwatchd_finding{cause=%q%s} == 1\n", causes.Sandbox, of.matcher)
 	fault := fmt.Sprintf("%s netwatchd_verdict{cause=~%q} == 1", perService, strings.Join(unhealthy, "|"))
 	alone := Rule{Expr: found + "unless " + fault, For: Duration(about.Hold), KeepFiringFor: Duration(keepFiring)}
 	beside := Rule{Expr: found + "and " + fault, For: Duration(about.Hold), KeepFiringFor: Duration(keepFiring),
 		Labels: map[string]string{hostLabel: "faulty"}}
-	name := names[diagnose.Sandbox]
+	name := names[causes.Sandbox]
 	return []Rule{
 		b.alert(name, of.severity, alone, summary(about.Title), about.Means, evidence, about.Advice),
 		b.alert(name, of.severity, beside, summary("the sandbox also blocks the network"),
@@ -115,7 +115,7 @@ const verdictName = "NetwatchdVerdict"
 // target, but most causes have a longer hold than the causes they explain.
 func (b *builder) verdict() Rule {
 	var hiding []string
-	for c := range diagnose.Causes() {
+	for c := range causes.All() {
 		if len(c.About().Hides) > 0 {
 			hiding = append(hiding, c.String())
 		}
@@ -123,7 +123,7 @@ func (b *builder) verdict() Rule {
 	r := Rule{Expr: fmt.Sprintf("netwatchd_verdict{cause=~%q} == 1", strings.Join(hiding, "|"))}
 	return b.alert(
 		verdictName,
-		diagnose.None,
+		causes.None,
 		r,
 		summary("the verdict is {{ $labels.cause }}"),
 		"This alert notifies nobody. Alertmanager's inhibitions use it as their source, so that one fault makes one alert.",
@@ -146,15 +146,15 @@ const evidence = "Failing on {{ $labels.instance }}:" +
 
 // A selection is the services for which a cause has one severity.
 type selection struct {
-	severity diagnose.Severity
+	severity causes.Severity
 	matcher  string // to append to another matcher; empty: every service
 }
 
 // severities groups the services by their severity for c, at most highest: first the services for which the
 // configuration does not change it, then the others. Services with severity none get no alert.
-func (b *builder) severities(c diagnose.Cause, highest diagnose.Severity) []selection {
+func (b *builder) severities(c causes.Cause, highest causes.Severity) []selection {
 	usual := min(c.About().Severity, highest)
-	singled := make(map[diagnose.Severity][]string)
+	singled := make(map[causes.Severity][]string)
 	var all []string
 	for _, s := range b.services {
 		severity, set := s.Severity[c]
@@ -168,7 +168,7 @@ func (b *builder) severities(c diagnose.Cause, highest diagnose.Severity) []sele
 	}
 	slices.Sort(all)
 	selections := []selection{{usual, fmt.Sprintf(",service!~%q", strings.Join(all, "|"))}}
-	for severity := diagnose.Page; severity > diagnose.None; severity-- {
+	for severity := causes.Page; severity > causes.None; severity-- {
 		if services := singled[severity]; len(services) > 0 {
 			slices.Sort(services)
 			selections = append(selections, selection{severity, fmt.Sprintf(",service=~%q", strings.Join(services, "|"))})

@@ -5,8 +5,8 @@ import (
 	"strings"
 	"time"
 
+	"netwatchd/internal/causes"
 	"netwatchd/internal/config"
-	"netwatchd/internal/diagnose"
 )
 
 // The fleet rules compare the verdicts of many hosts on one service. A fault makes one page, which tells whether it
@@ -41,11 +41,11 @@ const lead = 30 * time.Second
 
 // holdEveryone is the hold of scope="everyone": it needs less time to be believed than the finding of one host, and
 // must fire before the page for several hosts, because hosts do not see a fault at the same time.
-func holdEveryone(c diagnose.Cause) time.Duration { return c.About().Hold / 2 }
+func holdEveryone(c causes.Cause) time.Duration { return c.About().Hold / 2 }
 
 // keepFleetFiring is how long a fleet alert keeps firing: until the next one fires when the scope changes, and longer
 // than the host alerts. A gap would be a page for each host.
-func keepFleetFiring(c diagnose.Cause) Duration { return Duration(c.About().Hold + lead) }
+func keepFleetFiring(c causes.Cause) Duration { return Duration(c.About().Hold + lead) }
 
 // Fleet returns the rules that compare many hosts, to be loaded beside those of [For].
 func Fleet(c *config.Config, o Options) File {
@@ -57,10 +57,10 @@ func Fleet(c *config.Config, o Options) File {
 }
 
 // paging are the causes that page: only these are compared between hosts.
-func paging() []diagnose.Cause {
-	var all []diagnose.Cause
-	for c := range diagnose.Causes() {
-		if c.About().Severity == diagnose.Page {
+func paging() []causes.Cause {
+	var all []causes.Cause
+	for c := range causes.All() {
+		if c.About().Severity == causes.Page {
 			all = append(all, c)
 		}
 	}
@@ -96,14 +96,14 @@ func (b *builder) shares() []Rule {
 func (b *builder) outages() []Rule {
 	var all []Rule
 	for _, c := range paging() {
-		for _, of := range b.severities(c, diagnose.Page) {
+		for _, of := range b.severities(c, causes.Page) {
 			all = append(all, b.everyone(c, of), b.several(c, of), b.single(c, of))
 		}
 	}
 	return all
 }
 
-func (b *builder) everyone(c diagnose.Cause, of selection) Rule {
+func (b *builder) everyone(c causes.Cause, of selection) Rule {
 	r := Rule{
 		Expr: fmt.Sprintf("%s{cause=%q%s} >= %g\nand %s > 1", shareAffected, c, of.matcher, half, hostsAffected),
 		For:  Duration(holdEveryone(c)),
@@ -112,7 +112,7 @@ func (b *builder) everyone(c diagnose.Cause, of selection) Rule {
 }
 
 // several fires beside everyone, which silences it. When most hosts recover, it already fires.
-func (b *builder) several(c diagnose.Cause, of selection) Rule {
+func (b *builder) several(c causes.Cause, of selection) Rule {
 	r := Rule{
 		Expr: fmt.Sprintf("%s{cause=%q%s}\nand %s > 1", shareAffected, c, of.matcher, hostsAffected),
 		For:  Duration(c.About().Hold - lead),
@@ -126,7 +126,7 @@ func (b *builder) several(c diagnose.Cause, of selection) Rule {
 	)
 }
 
-func (b *builder) outage(c diagnose.Cause, of selection, scope string, r Rule, advice string) Rule {
+func (b *builder) outage(c causes.Cause, of selection, scope string, r Rule, advice string) Rule {
 	r.KeepFiringFor = keepFleetFiring(c)
 	// The series have the label cause too; here it makes the rules different.
 	r.Labels = map[string]string{scopeLabel: scope, "cause": c.String()}
@@ -140,7 +140,7 @@ func (b *builder) outage(c diagnose.Cause, of selection, scope string, r Rule, a
 }
 
 // single is the page for one affected host among several. With only one host, its own page is enough.
-func (b *builder) single(c diagnose.Cause, of selection) Rule {
+func (b *builder) single(c causes.Cause, of selection) Rule {
 	r := Rule{
 		Expr: fmt.Sprintf("netwatchd_finding{cause=%q%s} == 1\n"+
 			"and on (job, service, cause) %s == 1\n"+

@@ -6,8 +6,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"netwatchd/internal/causes"
 	"netwatchd/internal/config"
-	"netwatchd/internal/diagnose"
 )
 
 // Fleet alerts must fire before the host alerts and end after them: otherwise they could not silence them.
@@ -47,7 +47,7 @@ func TestFleetFiresFirstAndEndsLast(t *testing.T) {
 func TestSeveritiesOfTheFleet(t *testing.T) {
 	c := config.Builtin()
 	s := c.Services[0]
-	s.Name, s.Severity = "toy", map[diagnose.Cause]diagnose.Severity{diagnose.Upstream: diagnose.Ticket}
+	s.Name, s.Severity = "toy", map[causes.Cause]causes.Severity{causes.Upstream: causes.Ticket}
 	c.Services = append(c.Services, s)
 	got := make(map[string]string)
 	for _, r := range named(Fleet(c, Default()), fleetName) {
@@ -65,7 +65,7 @@ func TestSeveritiesOfTheFleet(t *testing.T) {
 	}
 }
 
-func ofScope(f File, c diagnose.Cause, scope string) Rule {
+func ofScope(f File, c causes.Cause, scope string) Rule {
 	for _, r := range named(f, fleetName) {
 		if r.Labels["cause"] == c.String() && r.Labels[scopeLabel] == scope {
 			return r

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"netwatchd/internal/diagnose"
+	"netwatchd/internal/causes"
 )
 
 // Inhibitions are the inhibit_rules of Alertmanager's configuration, with which one fault makes one alert.
@@ -27,7 +27,7 @@ var equal = []string{"job", "instance", "service"}
 // are for the fleet alerts.
 func Inhibit() Inhibitions {
 	var all []Inhibition
-	for c := range diagnose.Causes() {
+	for c := range causes.All() {
 		hidden := c.About().Hides
 		if len(hidden) == 0 {
 			continue
@@ -43,8 +43,8 @@ func Inhibit() Inhibitions {
 		})
 	}
 	all = append(all, Inhibition{
-		Source: []string{match("alertname", "=", Name(diagnose.Sandbox)), match(hostLabel, "=", "")},
-		Target: []string{match("severity", "=", diagnose.Page.String())},
+		Source: []string{match("alertname", "=", Name(causes.Sandbox)), match(hostLabel, "=", "")},
+		Target: []string{match("severity", "=", causes.Page.String())},
 		Equal:  equal,
 	})
 	return Inhibitions{append(all, inhibitFleet()...)}

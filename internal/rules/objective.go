@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"netwatchd/internal/diagnose"
+	"netwatchd/internal/causes"
 )
 
 // sampled is how often availability is recorded: the default interval of probes. The share of a window is the failed
@@ -20,7 +20,7 @@ const (
 
 // failing is the cause that spends the budget. A broken stream does not: it is probed every five minutes by default,
 // too rarely for a rate, and its own alert would fire after this one.
-const failing = diagnose.Upstream
+const failing = causes.Upstream
 
 // windows are those of the burn rates in the SRE workbook ("Alerting on SLOs", multiwindow, multi-burn-rate alerts).
 var windows = []time.Duration{
@@ -79,7 +79,7 @@ func short(d time.Duration) string {
 // first; these alerts are for outages that come and go, each shorter than the hold of its cause.
 func (b *builder) objective() []Rule {
 	var all []Rule
-	for _, of := range b.severities(failing, diagnose.Page) {
+	for _, of := range b.severities(failing, causes.Page) {
 		// Do not notify people again of the cost of an outage they were notified of within the hour.
 		announced := fmt.Sprintf(
 			"\nunless %s max_over_time(ALERTS{alertname=%q,alertstate=\"firing\"}[1h])",
@@ -91,7 +91,7 @@ func (b *builder) objective() []Rule {
 		all = append(all, b.burn(of.severity, "fast", "(\n"+fast+"\n)"+announced, failing.About().Hold,
 			"at this rate a month's error budget is spent within days"))
 	}
-	for _, of := range b.severities(failing, diagnose.Ticket) {
+	for _, of := range b.severities(failing, causes.Ticket) {
 		slow := b.burns(of, 3, 24*time.Hour, 2*time.Hour) + "\nor\n" + b.burns(of, 1, 72*time.Hour, 6*time.Hour)
 		all = append(
 			all,
@@ -101,7 +101,7 @@ func (b *builder) objective() []Rule {
 	return all
 }
 
-func (b *builder) burn(severity diagnose.Severity, pace, expr string, hold time.Duration, meaning string) Rule {
+func (b *builder) burn(severity causes.Severity, pace, expr string, hold time.Duration, meaning string) Rule {
 	r := Rule{Expr: expr, For: Duration(hold), KeepFiringFor: Duration(keepFiring),
 		// With this label, what silences the outage also silences this alert.
 		Labels: map[string]string{"burn": pace, "cause": failing.String()}}

@@ -3,7 +3,7 @@ package rules
 import (
 	"time"
 
-	"netwatchd/internal/diagnose"
+	"netwatchd/internal/causes"
 )
 
 // pushFailing fires if a receiver accepts nothing or samples were lost. It compares counters, not timestamps, because
@@ -21,7 +21,7 @@ func (b *builder) pushFailing() Rule {
 	}
 	return b.alert(
 		"NetwatchdPushFailing",
-		diagnose.Ticket,
+		causes.Ticket,
 		r,
 		"netwatchd on {{ $labels.instance }} cannot push to {{ $labels.receiver }}",
 		"The receiver {{ $labels.receiver }} has accepted nothing from netwatchd on {{ $labels.instance }} (job {{ $labels.job }}) for 15 "+

@@ -12,8 +12,8 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"netwatchd/internal/causes"
 	"netwatchd/internal/config"
-	"netwatchd/internal/diagnose"
 )
 
 // Options are what the operator of Prometheus must decide.
@@ -119,7 +119,7 @@ type builder struct {
 }
 
 // alert adds to a rule the name, the severity and the annotations that all alerts have.
-func (b *builder) alert(name string, severity diagnose.Severity, r Rule, summary string, description ...string) Rule {
+func (b *builder) alert(name string, severity causes.Severity, r Rule, summary string, description ...string) Rule {
 	r.Alert = name
 	if r.Labels == nil {
 		r.Labels = make(map[string]string)

@@ -10,8 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v3"
 
+	"netwatchd/internal/causes"
 	"netwatchd/internal/config"
-	"netwatchd/internal/diagnose"
 )
 
 func named(f File, alert string) []Rule {
@@ -28,9 +28,9 @@ func named(f File, alert string) []Rule {
 
 func TestSeveritiesOfTheConfiguration(t *testing.T) {
 	c := config.Builtin()
-	for name, severity := range map[string]diagnose.Severity{"batch.jobs": diagnose.Ticket, "toy": diagnose.None, "same": diagnose.Page} {
+	for name, severity := range map[string]causes.Severity{"batch.jobs": causes.Ticket, "toy": causes.None, "same": causes.Page} {
 		s := c.Services[0]
-		s.Name, s.Severity = name, map[diagnose.Cause]diagnose.Severity{diagnose.Upstream: severity}
+		s.Name, s.Severity = name, map[causes.Cause]causes.Severity{causes.Upstream: severity}
 		c.Services = append(c.Services, s)
 	}
 	got := make(map[string]string)
@@ -48,7 +48,7 @@ func TestSeveritiesOfTheConfiguration(t *testing.T) {
 
 func TestSandboxNeverPages(t *testing.T) {
 	c := config.Builtin()
-	c.Services[0].Severity = map[diagnose.Cause]diagnose.Severity{diagnose.Sandbox: diagnose.Page}
+	c.Services[0].Severity = map[causes.Cause]causes.Severity{causes.Sandbox: causes.Page}
 	all := named(For(c, Default()), "CodexSandboxNetworkBlocked")
 	if len(all) == 0 {
 		t.Fatal("no alert on the sandbox")
@@ -125,7 +125,7 @@ func TestDurations(t *testing.T) {
 func TestInhibitionsFollowTheTable(t *testing.T) {
 	all := Inhibit().Rules
 	hiding := 0
-	for c := range diagnose.Causes() {
+	for c := range causes.All() {
 		hides := c.About().Hides
 		if len(hides) == 0 {
 			continue

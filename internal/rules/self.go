@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"netwatchd/internal/diagnose"
+	"netwatchd/internal/causes"
 	"netwatchd/internal/probe"
 )
 
@@ -41,7 +41,7 @@ func (b *builder) absent() []Rule {
 	return []Rule{
 		b.alert(
 			name,
-			diagnose.Ticket,
+			causes.Ticket,
 			outage,
 			"no data from netwatchd on {{ $labels.instance }}",
 			"Prometheus has had no data from netwatchd on {{ $labels.instance }} (job {{ $labels.job }}) for 10 minutes, and that host is "+
@@ -50,7 +50,7 @@ func (b *builder) absent() []Rule {
 		),
 		b.alert(
 			name,
-			diagnose.Info,
+			causes.Info,
 			gap,
 			"no data from netwatchd on {{ $labels.instance }} for a day",
 			"Prometheus has had no data from netwatchd on {{ $labels.instance }} (job {{ $labels.job }}) for a day. That host is known to "+
@@ -72,7 +72,7 @@ func (b *builder) stale() Rule {
 	}
 	return b.alert(
 		"NetwatchdStale",
-		diagnose.Ticket,
+		causes.Ticket,
 		r,
 		"netwatchd on {{ $labels.instance }} responds but makes no attempts",
 		fmt.Sprintf(
@@ -105,7 +105,7 @@ func (b *builder) reloadFailed() Rule {
 	}
 	return b.alert(
 		"NetwatchdConfigReloadFailed",
-		diagnose.Ticket,
+		causes.Ticket,
 		r,
 		"netwatchd on {{ $labels.instance }} rejected its new configuration",
 		"The last reload of netwatchd on {{ $labels.instance }} (job {{ $labels.job }}) failed. The previous configuration stays active, "+
@@ -132,7 +132,7 @@ func (b *builder) fallingBehind() Rule {
 	}
 	return b.alert(
 		"NetwatchdFallingBehind",
-		diagnose.Ticket,
+		causes.Ticket,
 		r,
 		"netwatchd on {{ $labels.instance }} cannot keep up with its schedule",
 		"Attempts of netwatchd on {{ $labels.instance }} (job {{ $labels.job }}) start more than 0.1 s late (p99), or more than 5 % of them "+
@@ -143,13 +143,13 @@ func (b *builder) fallingBehind() Rule {
 
 // ownHost lists the causes with which a host cannot judge the service.
 func ownHost() []string {
-	var causes []string
-	for c := range diagnose.Causes() {
-		if c.Owner() == diagnose.OwnerHost && c.Fault() || c.Owner() == diagnose.OwnerNobody && !c.Usable() {
-			causes = append(causes, c.String())
+	var names []string
+	for c := range causes.All() {
+		if c.Owner() == causes.OwnerHost && c.Fault() || c.Owner() == causes.OwnerNobody && !c.Usable() {
+			names = append(names, c.String())
 		}
 	}
-	return causes
+	return names
 }
 
 // fromHost matches the attempts at services that were made from the host.

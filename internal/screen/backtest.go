@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 
+	"netwatchd/internal/causes"
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/humanize"
 	"netwatchd/internal/incident"
@@ -76,7 +77,7 @@ func BacktestEnd(w io.Writer, b Backtest, o Options) error {
 	}
 	p.heading(mark, b.summary())
 	p.labelled("verdict", plain, strings.TrimSuffix(b.Verdict.Title, ".")+" ("+b.Verdict.Cause.String()+")")
-	if b.Verdict.Cause != diagnose.Healthy {
+	if b.Verdict.Cause != causes.Healthy {
 		p.labelled("do:", bold, b.Verdict.Advice)
 	}
 	if i := b.Incident; i != nil {

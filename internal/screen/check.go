@@ -5,7 +5,7 @@ import (
 	"io"
 	"strings"
 
-	"netwatchd/internal/diagnose"
+	"netwatchd/internal/causes"
 	"netwatchd/internal/humanize"
 	"netwatchd/internal/ladder"
 	"netwatchd/internal/probe"
@@ -63,7 +63,7 @@ const noService = "no service is configured: add one to the configuration"
 func withFault(all []watch.ServiceStatus) []watch.ServiceStatus {
 	var some []watch.ServiceStatus
 	for _, s := range worstFirst(all) {
-		if s.Cause.Fault() || s.Cause == diagnose.Inconclusive {
+		if s.Cause.Fault() || s.Cause == causes.Inconclusive {
 			some = append(some, s)
 		}
 	}
@@ -77,7 +77,7 @@ func (p *printer) service(status *watch.Status, s watch.ServiceStatus, aged bool
 		p.since(status, s)
 	}
 	p.aside(s)
-	quiet := s.Cause == diagnose.Healthy && !p.Verbose
+	quiet := s.Cause == causes.Healthy && !p.Verbose
 	switch {
 	case quiet:
 		p.summary(s, rungs)
@@ -86,7 +86,7 @@ func (p *printer) service(status *watch.Status, s watch.ServiceStatus, aged bool
 	case len(s.Results)+len(s.Evidence) > 0:
 		p.blank()
 		p.ladder(rungs)
-		if s.Cause != diagnose.Healthy && len(s.Evidence) > 0 {
+		if s.Cause != causes.Healthy && len(s.Evidence) > 0 {
 			p.blank()
 			p.evidence(s.Evidence)
 		}
@@ -128,7 +128,7 @@ func headline(s watch.ServiceStatus) string {
 	return s.Service + ": " + titleOnly(s)
 }
 
-func colorOf(c diagnose.Cause) color {
+func colorOf(c causes.Cause) color {
 	return signs[ladder.MarkOf(c)].color
 }
 

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"netwatchd/internal/causes"
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/incident"
 )
@@ -12,7 +13,7 @@ import (
 // An observation is not shown as a fault: it has no failed mark, no duration and no cause.
 func TestObservations(t *testing.T) {
 	b := incident.NewBook()
-	v := diagnose.Verdict{Service: "codex", Cause: diagnose.Sandbox, Title: "codex: the run failed in its sandbox"}
+	v := diagnose.Verdict{Service: "codex", Cause: causes.Sandbox, Title: "codex: the run failed in its sandbox"}
 	at := time.Date(2026, 11, 23, 12, 0, 0, 0, time.Local)
 	b.Observe(v, at, at)
 	i := b.Observe(v, at, at.Add(time.Hour))

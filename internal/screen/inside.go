@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"netwatchd/internal/diagnose"
+	"netwatchd/internal/causes"
 	"netwatchd/internal/humanize"
 	"netwatchd/internal/ladder"
 	"netwatchd/internal/probe"
@@ -89,7 +89,7 @@ func judgeInside(local watch.Sandboxed, host *watch.Status, age time.Duration, r
 // judgeHost decides whether the sandbox alone is at fault, by the host's own verdicts.
 func judgeHost(host *watch.Status) conclusion {
 	for _, s := range worstFirst(host.Services) {
-		if s.Cause.Fault() && s.Cause != diagnose.Sandbox && s.Cause != diagnose.SandboxOpen {
+		if s.Cause.Fault() && s.Cause != causes.Sandbox && s.Cause != causes.SandboxOpen {
 			return conclusion{ladder.Failed, "Network access is denied here, and the host has a problem too: " + headline(s),
 				s.Advice + " After that, run this with network access."}
 		}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"netwatchd/internal/causes"
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/diagnose/diagnosetest"
 	"netwatchd/internal/doctor"
@@ -144,7 +145,7 @@ func upstreamOf(service string) watch.ServiceStatus {
 
 func starting() watch.ServiceStatus {
 	s := watch.ServiceStatus{Since: noon}
-	s.Service, s.Cause, s.Title, s.Advice = "codex", diagnose.Starting, diagnose.Starting.About().Title, diagnose.Starting.About().Advice
+	s.Service, s.Cause, s.Title, s.Advice = "codex", causes.Starting, causes.Starting.About().Title, causes.Starting.About().Advice
 	return s
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/charmbracelet/x/ansi"
 	"github.com/google/go-cmp/cmp"
 
+	"netwatchd/internal/causes"
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/doctor"
 	"netwatchd/internal/incident"
@@ -91,9 +92,9 @@ func top(s watch.ServiceStatus, height int) func(*bytes.Buffer, Options) error {
 		scene.Traces = append(scene.Traces, Trace{r.Name, r.Vantage, steps})
 	}
 	b := incident.NewBook()
-	for n, cause := range []diagnose.Cause{diagnose.Resolver, diagnose.Upstream, diagnose.Healthy, diagnose.Upstream} {
+	for n, cause := range []causes.Cause{causes.Resolver, causes.Upstream, causes.Healthy, causes.Upstream} {
 		i, _ := b.Enter(diagnose.Verdict{Service: s.Service, Cause: cause}, noon.Add(time.Duration(n-4)*time.Hour))
-		if cause != diagnose.Upstream {
+		if cause != causes.Upstream {
 			scene.Incidents = append([]*incident.Incident{i}, scene.Incidents...)
 		}
 	}
@@ -283,7 +284,7 @@ func TestWidthsAreInColumns(t *testing.T) {
 }
 
 func TestEveryCauseHasAMark(t *testing.T) {
-	for c := range diagnose.Causes() {
+	for c := range causes.All() {
 		s := healthy()
 		s.Cause = c
 		var b bytes.Buffer
@@ -293,7 +294,7 @@ func TestEveryCauseHasAMark(t *testing.T) {
 		if want := "(" + c.String() + ")"; !strings.Contains(b.String(), want) {
 			t.Errorf("%v: got\n%s\nwant %s in it", c, b.String(), want)
 		}
-		if saysOK := strings.HasPrefix(b.String(), "✓"); saysOK != (c == diagnose.Healthy) {
+		if saysOK := strings.HasPrefix(b.String(), "✓"); saysOK != (c == causes.Healthy) {
 			t.Errorf("%v: the first mark says ok: %v", c, saysOK)
 		}
 	}

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"netwatchd/internal/diagnose"
+	"netwatchd/internal/causes"
 	"netwatchd/internal/humanize"
 	"netwatchd/internal/ladder"
 	"netwatchd/internal/watch"
@@ -38,7 +38,7 @@ func (p *printer) since(status *watch.Status, s watch.ServiceStatus) {
 	if s.Delay > 0 && s.Cause.Fault() {
 		words += "; detected " + humanize.Latency(s.Delay.Duration()) + " after the first failed attempt"
 	}
-	if s.Severity > diagnose.None {
+	if s.Severity > causes.None {
 		words += "; severity: " + s.Severity.String()
 	}
 	if s.Budget != nil && p.Verbose {
@@ -86,7 +86,7 @@ func (p *printer) rows(all []watch.ServiceStatus) int {
 	if p.Verbose || len(all) <= tableRows {
 		return len(all)
 	}
-	healthy := slices.IndexFunc(all, func(s watch.ServiceStatus) bool { return s.Cause == diagnose.Healthy })
+	healthy := slices.IndexFunc(all, func(s watch.ServiceStatus) bool { return s.Cause == causes.Healthy })
 	if healthy < 0 {
 		healthy = len(all)
 	}
@@ -99,7 +99,7 @@ const spanWidth = len("23 h 59 min")
 
 func (p *printer) row(s *watch.Status, row watch.ServiceStatus, name, cause int) {
 	title := ""
-	if row.Cause != diagnose.Healthy {
+	if row.Cause != causes.Healthy {
 		title = p.truncate(titleOnly(row), p.width()-name-cause-spanWidth-8)
 	}
 	if p.width() < twoColumns {
@@ -121,7 +121,7 @@ func (p *printer) rest(hidden []watch.ServiceStatus) {
 	}
 	healthy := 0
 	for _, s := range hidden {
-		if s.Cause == diagnose.Healthy {
+		if s.Cause == causes.Healthy {
 			healthy++
 		}
 	}

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"netwatchd/internal/diagnose"
+	"netwatchd/internal/causes"
 	"netwatchd/internal/humanize"
 	"netwatchd/internal/incident"
 	"netwatchd/internal/ladder"
@@ -174,7 +174,7 @@ func (p *printer) inFull(status *watch.Status, s watch.ServiceStatus, room int) 
 	verdict := p.part(func(p *printer) { p.headline(s); p.since(status, s); p.aside(s); p.blank() })
 	all := ladder.Of(s)
 	rungs := p.part(func(p *printer) { p.ladder(all); p.blank() })
-	quiet := s.Cause == diagnose.Healthy && !ladder.HasSandbox(all)
+	quiet := s.Cause == causes.Healthy && !ladder.HasSandbox(all)
 	todo := p.part(func(p *printer) { p.notes(s, quiet) })
 	if len(todo) > 0 {
 		todo = append(todo, "")

@@ -20,6 +20,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"netwatchd/internal/causes"
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/watch"
@@ -30,7 +31,7 @@ func statusOf(services int) *watch.Status {
 	for range services {
 		s.Services = append(s.Services, watch.ServiceStatus{
 			Verdict: diagnose.Verdict{
-				Service: "codex", Cause: diagnose.Upstream, Severity: diagnose.Page, Title: "the service is down", Advice: "wait",
+				Service: "codex", Cause: causes.Upstream, Severity: causes.Page, Title: "the service is down", Advice: "wait",
 				Also: []diagnose.Finding{}, Blocked: []string{}, Missing: []string{"sandbox"},
 				Evidence: []probe.Result{{Class: probe.TCPRefused, Why: strings.Repeat("refused ", 20)}},
 			},
@@ -293,7 +294,7 @@ func TestWriterInterval(t *testing.T) {
 			t.Errorf("a quiet minute: got %d writes, want %d", got, want)
 		}
 		for range 1000 {
-			w.Judged(watch.ServiceStatus{}, diagnose.Healthy)
+			w.Judged(watch.ServiceStatus{}, causes.Healthy)
 			time.Sleep(time.Millisecond)
 		}
 		synctest.Wait()
@@ -344,7 +345,7 @@ func TestWriterWithoutPath(t *testing.T) {
 	var log bytes.Buffer
 	src := &source{}
 	w := NewWriter("", src, slog.New(slog.NewTextHandler(&log, nil)))
-	w.Judged(watch.ServiceStatus{}, diagnose.Healthy)
+	w.Judged(watch.ServiceStatus{}, causes.Healthy)
 	w.Run(t.Context()) // returns at once
 	if src.calls.Load() > 0 || log.Len() > 0 {
 		t.Errorf("asked for the status %d times and logged %q, want neither", src.calls.Load(), &log)

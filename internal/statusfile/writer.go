@@ -8,7 +8,7 @@ import (
 	"os"
 	"time"
 
-	"netwatchd/internal/diagnose"
+	"netwatchd/internal/causes"
 	"netwatchd/internal/watch"
 )
 
@@ -51,7 +51,7 @@ func NewWriter(path string, source Source, log *slog.Logger) *Writer {
 }
 
 // Judged marks the file as out of date.
-func (w *Writer) Judged(watch.ServiceStatus, diagnose.Cause) { w.mark() }
+func (w *Writer) Judged(watch.ServiceStatus, causes.Cause) { w.mark() }
 
 // Resumed marks the file as out of date.
 func (w *Writer) Resumed(time.Duration, int) { w.mark() }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"netwatchd/internal/causes"
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/incident"
 	"netwatchd/internal/ledger"
@@ -46,8 +47,8 @@ func write(t *testing.T, s *Store, b Batch) {
 
 func codexDown() *incident.Incident {
 	b := incident.NewBook()
-	i, _ := b.Enter(diagnose.Verdict{Service: "codex", Cause: diagnose.Resolver, Severity: diagnose.Ticket, Title: "codex: names"}, noon)
-	b.Enter(diagnose.Verdict{Service: "codex", Cause: diagnose.Upstream, Severity: diagnose.Page, Title: "codex: down"}, noon.Add(time.Minute))
+	i, _ := b.Enter(diagnose.Verdict{Service: "codex", Cause: causes.Resolver, Severity: causes.Ticket, Title: "codex: names"}, noon)
+	b.Enter(diagnose.Verdict{Service: "codex", Cause: causes.Upstream, Severity: causes.Page, Title: "codex: down"}, noon.Add(time.Minute))
 	return i
 }
 
@@ -130,12 +131,12 @@ func TestDetail(t *testing.T) {
 	i := codexDown()
 	result := probe.Result{Spec: probe.Spec{Service: "codex", Name: "head", Kind: probe.KindHTTP, Target: "https://me:Pl4nt3d@chatgpt.com/"},
 		Start: noon, Class: probe.TCPRefused, Why: "Authorization: Bearer Pl4nt3dPl4nt3d"}
-	standing := watch.ServiceStatus{Verdict: diagnose.NotReady("codex", diagnose.Upstream), Since: noon}
+	standing := watch.ServiceStatus{Verdict: diagnose.NotReady("codex", causes.Upstream), Since: noon}
 	standing.Evidence = []probe.Result{result}
 	write(t, s, Batch{
 		Incidents: []*incident.Incident{i},
 		Entries: []Entry{
-			VerdictChange{incident.VerdictChange{At: noon, Was: diagnose.Healthy, Incident: i.ID, Status: standing}}, VerdictChange{incident.VerdictChange{At: noon, Was: diagnose.Healthy, Incident: "", Status: standing}},
+			VerdictChange{incident.VerdictChange{At: noon, Was: causes.Healthy, Incident: i.ID, Status: standing}}, VerdictChange{incident.VerdictChange{At: noon, Was: causes.Healthy, Incident: "", Status: standing}},
 			Evidence{i.ID, "head", result}, Evidence{i.ID, "head", result}, Evidence{"another", "head", result},
 			Attempt{Result: result}, Attempt{Result: result, Manual: true}, EndSnapshot{i.ID, map[string]string{"token": "Pl4nt3d"}}, EndSnapshot{i.ID, map[string]string{"kernel": "6.7"}}, Suspend{incident.Suspend{At: noon.Add(time.Minute), Away: time.Hour}}, Snapshot{i.ID, map[string]string{"kernel": "6.6", "token": "Pl4nt3d"}},
 		},
@@ -448,7 +449,7 @@ func blocked(at time.Time) (incident.Backtest, *incident.Incident) {
 	run := probe.Result{Spec: probe.Spec{Service: "codex", Name: "exec", Kind: probe.KindExec, Vantage: probe.FromSandbox},
 		Start: at, Elapsed: 1, Class: probe.ExecNetwork}
 	b := incident.Backtest{Service: "codex", Want: "closed", Runs: []probe.Result{run},
-		Status: watch.ServiceStatus{Verdict: diagnose.Verdict{Service: "codex", Cause: diagnose.Sandbox}}}
+		Status: watch.ServiceStatus{Verdict: diagnose.Verdict{Service: "codex", Cause: causes.Sandbox}}}
 	from, to := b.Span()
 	return b, incident.NewBook().Observe(b.Verdict(), from, to)
 }

@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"netwatchd/internal/diagnose"
+	"netwatchd/internal/causes"
 	"netwatchd/internal/probe"
 )
 
@@ -48,7 +48,7 @@ func Once(ctx context.Context, plan Plan, version string) *Status {
 // failed, as often and with as little time as in a confirming round.
 func (s *Service) repeats(results []probe.Result) []*probe.Probe {
 	switch v, _ := s.judge(results); v.Cause {
-	case diagnose.Resolver, diagnose.Upstream, diagnose.Stream:
+	case causes.Resolver, causes.Upstream, causes.Stream:
 	default:
 		return nil
 	}

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"time"
 
+	"netwatchd/internal/causes"
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/probe"
 )
@@ -95,7 +96,7 @@ func (w *Watcher) addEntry(s *service, e *entry, now time.Time) {
 
 func newService(name string, now time.Time) *service {
 	return &service{
-		status:    ServiceStatus{Verdict: diagnose.NotReady(name, diagnose.Starting), Since: now},
+		status:    ServiceStatus{Verdict: diagnose.NotReady(name, causes.Starting), Since: now},
 		lastClass: make(map[probeKey]probe.Class),
 	}
 }

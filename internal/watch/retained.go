@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"netwatchd/internal/diagnose"
+	"netwatchd/internal/causes"
 	"netwatchd/internal/probe"
 )
 
@@ -42,7 +42,7 @@ const (
 
 // observe records the result of t, made outside rounds, and says what to do about it. Cause is that of the service's
 // verdict. If r confirms an earlier drop of the same stream, dropped is when that attempt started; else it is zero.
-func (m *retained) observe(t Task, r probe.Result, cause diagnose.Cause) (do action, dropped time.Time) {
+func (m *retained) observe(t Task, r probe.Result, cause causes.Cause) (do action, dropped time.Time) {
 	dropped = m.dropped[t.Name]
 	delete(m.dropped, t.Name)
 	switch {
@@ -156,12 +156,12 @@ func outlastsRound(r probe.Result, results []probe.Result) bool {
 
 // revalidate takes the cause that a round has shown. While that explains the failure of a stream, the failure is
 // unproven. Once it does not, an unproven failure is forgotten, and its task is returned to be attempted at once.
-func (m *retained) revalidate(cause diagnose.Cause) (again []string) {
+func (m *retained) revalidate(cause causes.Cause) (again []string) {
 	for _, name := range slices.Sorted(maps.Keys(m.long)) {
 		last := m.long[name]
 		switch {
 		case last.OK(), last.Kind == probe.KindExec:
-		case cause.OfNetwork(), cause == diagnose.Inconclusive:
+		case cause.OfNetwork(), cause == causes.Inconclusive:
 			m.long[name] = longResult{last.Result, true}
 		case last.unproven:
 			delete(m.long, name)
@@ -173,7 +173,7 @@ func (m *retained) revalidate(cause diagnose.Cause) (again []string) {
 
 // explain takes the cause of a new verdict. A network fault explains why runs of the agent failed, so that such
 // failures say nothing about the agent, now or once the network is back.
-func (m *retained) explain(cause diagnose.Cause) {
+func (m *retained) explain(cause causes.Cause) {
 	if cause.OfNetwork() {
 		maps.DeleteFunc(m.long, func(_ string, last longResult) bool {
 			return !last.OK() && last.Kind == probe.KindExec

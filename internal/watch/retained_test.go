@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"netwatchd/internal/diagnose"
+	"netwatchd/internal/causes"
 	"netwatchd/internal/probe"
 )
 
@@ -70,26 +70,26 @@ func TestObserve(t *testing.T) {
 		before *probe.Result // observed first, while the service is healthy
 		task   Task
 		r      probe.Result
-		cause  diagnose.Cause
+		cause  causes.Cause
 		do     action
 		want   []string // retained afterwards
 	}{
-		{"a probe of rounds", nil, headTask, attempt(headTask, 1, probe.TCPRefused, probe.Connect), diagnose.Healthy, confirm, nil},
-		{"a stream that holds", nil, heldStream, ok(heldStream), diagnose.Healthy, confirm, []string{"stream ok"}},
-		{"a first drop", nil, heldStream, dropped, diagnose.Healthy, repeat, nil},
-		{"a first drop after one that held", new(ok(heldStream)), heldStream, dropped, diagnose.Healthy, repeat, []string{"stream ok"}},
-		{"a stream that does not open", nil, heldStream, refused, diagnose.Healthy, confirm, []string{"stream tcp.refused"}},
-		{"a drop after one that did not open", &refused, heldStream, dropped, diagnose.Healthy, confirm, []string{"stream stream.cut"}},
-		{"a run that succeeds", nil, agentRun, ok(agentRun), diagnose.Healthy, confirm, []string{"exec ok"}},
-		{"a run that fails by itself", nil, agentRun, limit, diagnose.Healthy, confirm, []string{"exec exec.usage_limit"}},
-		{"a run that fails with the network", new(ok(agentRun)), agentRun, limit, diagnose.Upstream, ignore, nil},
-		{"a run that fails beside a broken stream", new(ok(agentRun)), agentRun, limit, diagnose.Stream, confirm, []string{"exec exec.usage_limit"}},
-		{"a run that succeeds without the network", nil, agentRun, ok(agentRun), diagnose.Upstream, confirm, []string{"exec ok"}},
+		{"a probe of rounds", nil, headTask, attempt(headTask, 1, probe.TCPRefused, probe.Connect), causes.Healthy, confirm, nil},
+		{"a stream that holds", nil, heldStream, ok(heldStream), causes.Healthy, confirm, []string{"stream ok"}},
+		{"a first drop", nil, heldStream, dropped, causes.Healthy, repeat, nil},
+		{"a first drop after one that held", new(ok(heldStream)), heldStream, dropped, causes.Healthy, repeat, []string{"stream ok"}},
+		{"a stream that does not open", nil, heldStream, refused, causes.Healthy, confirm, []string{"stream tcp.refused"}},
+		{"a drop after one that did not open", &refused, heldStream, dropped, causes.Healthy, confirm, []string{"stream stream.cut"}},
+		{"a run that succeeds", nil, agentRun, ok(agentRun), causes.Healthy, confirm, []string{"exec ok"}},
+		{"a run that fails by itself", nil, agentRun, limit, causes.Healthy, confirm, []string{"exec exec.usage_limit"}},
+		{"a run that fails with the network", new(ok(agentRun)), agentRun, limit, causes.Upstream, ignore, nil},
+		{"a run that fails beside a broken stream", new(ok(agentRun)), agentRun, limit, causes.Stream, confirm, []string{"exec exec.usage_limit"}},
+		{"a run that succeeds without the network", nil, agentRun, ok(agentRun), causes.Upstream, confirm, []string{"exec ok"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			m := new(retained)
 			if test.before != nil {
-				m.observe(test.task, *test.before, diagnose.Healthy)
+				m.observe(test.task, *test.before, causes.Healthy)
 			}
 			do, since := m.observe(test.task, test.r, test.cause)
 			if do != test.do || !since.IsZero() {
@@ -113,10 +113,10 @@ func TestTwoDropsConfirmEachOther(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			m := new(retained)
-			if do, _ := m.observe(heldStream, attempt(heldStream, 0, probe.StreamCut, probe.Streaming), diagnose.Healthy); do != repeat {
+			if do, _ := m.observe(heldStream, attempt(heldStream, 0, probe.StreamCut, probe.Streaming), causes.Healthy); do != repeat {
 				t.Fatalf("first drop: got %v, want %v", do, repeat)
 			}
-			do, since := m.observe(heldStream, attempt(heldStream, 1, test.second, test.phase), diagnose.Healthy)
+			do, since := m.observe(heldStream, attempt(heldStream, 1, test.second, test.phase), causes.Healthy)
 			if do != confirm || !since.Equal(test.since) {
 				t.Errorf("second attempt: got %v since %v, want %v since %v", do, since, confirm, test.since)
 			}
@@ -124,7 +124,7 @@ func TestTwoDropsConfirmEachOther(t *testing.T) {
 			if test.second != probe.StreamIdleCut {
 				return
 			}
-			if do, _ := m.observe(heldStream, attempt(heldStream, 5, probe.StreamIdleCut, probe.Streaming), diagnose.Stream); do != confirm {
+			if do, _ := m.observe(heldStream, attempt(heldStream, 5, probe.StreamIdleCut, probe.Streaming), causes.Stream); do != confirm {
 				t.Errorf("a drop that is known: got %v, want %v", do, confirm)
 			}
 		})
@@ -139,17 +139,17 @@ func TestAnInterruptedConfirmationStartsOver(t *testing.T) {
 	} {
 		m := new(retained)
 		dropped := attempt(heldStream, 0, probe.StreamCut, probe.Streaming)
-		m.observe(heldStream, dropped, diagnose.Healthy)
+		m.observe(heldStream, dropped, causes.Healthy)
 		interrupt(m)
-		if do, _ := m.observe(heldStream, dropped, diagnose.Healthy); do != repeat {
+		if do, _ := m.observe(heldStream, dropped, causes.Healthy); do != repeat {
 			t.Errorf("%s: the next drop: got %v, want %v", name, do, repeat)
 		}
 	}
 }
 
 func drop(m *retained) {
-	m.observe(heldStream, attempt(heldStream, 0, probe.StreamCut, probe.Streaming), diagnose.Healthy)
-	m.observe(heldStream, attempt(heldStream, 1, probe.StreamCut, probe.Streaming), diagnose.Healthy)
+	m.observe(heldStream, attempt(heldStream, 0, probe.StreamCut, probe.Streaming), causes.Healthy)
+	m.observe(heldStream, attempt(heldStream, 1, probe.StreamCut, probe.Streaming), causes.Healthy)
 }
 
 func TestInto(t *testing.T) {
@@ -165,7 +165,7 @@ func TestInto(t *testing.T) {
 		{"an upgrade works, held it is dropped", drop, []probe.Result{upgrade(probe.OK)}, []string{"stream stream.cut"}},
 		{"an upgrade fails", drop, []probe.Result{upgrade(probe.HTTPEdgeBlocked)}, []string{"stream http.edge_blocked"}},
 		{"an upgrade works again", func(m *retained) {
-			m.observe(heldStream, attempt(heldStream, 0, probe.TCPRefused, probe.Connect), diagnose.Healthy)
+			m.observe(heldStream, attempt(heldStream, 0, probe.TCPRefused, probe.Connect), causes.Healthy)
 		}, []probe.Result{upgrade(probe.OK)}, []string{"stream ok"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -191,7 +191,7 @@ func TestALaterAttemptEndsAFailure(t *testing.T) {
 	m.observeRound([]probe.Result{attempt(heldStream, 3, probe.HTTPEdgeBlocked, probe.Response)})
 	wantRound(t, m, 3)
 
-	m.observe(heldStream, attempt(heldStream, 4, probe.OK, probe.Streaming), diagnose.Healthy)
+	m.observe(heldStream, attempt(heldStream, 4, probe.OK, probe.Streaming), causes.Healthy)
 	m.observeRound([]probe.Result{attempt(heldStream, 5, probe.HTTPEdgeBlocked, probe.Response)})
 	wantRound(t, m, 5, "stream ok")
 }
@@ -199,13 +199,13 @@ func TestALaterAttemptEndsAFailure(t *testing.T) {
 func TestRevalidate(t *testing.T) {
 	for _, test := range []struct {
 		name   string
-		causes []diagnose.Cause // of the rounds after the drop
-		again  []string         // after the last of them
+		causes []causes.Cause // of the rounds after the drop
+		again  []string       // after the last of them
 	}{
-		{"nothing else is wrong", []diagnose.Cause{diagnose.Stream}, nil},
-		{"the network is down", []diagnose.Cause{diagnose.HostOffline}, nil},
-		{"the network is down and back", []diagnose.Cause{diagnose.HostOffline, diagnose.Healthy}, []string{"stream"}},
-		{"no control is reached, then one is", []diagnose.Cause{diagnose.Inconclusive, diagnose.Stream}, []string{"stream"}},
+		{"nothing else is wrong", []causes.Cause{causes.Stream}, nil},
+		{"the network is down", []causes.Cause{causes.HostOffline}, nil},
+		{"the network is down and back", []causes.Cause{causes.HostOffline, causes.Healthy}, []string{"stream"}},
+		{"no control is reached, then one is", []causes.Cause{causes.Inconclusive, causes.Stream}, []string{"stream"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			m := new(retained)
@@ -229,9 +229,9 @@ func TestRevalidate(t *testing.T) {
 	}
 	t.Run("runs and successes stay", func(t *testing.T) {
 		m := new(retained)
-		m.observe(agentRun, attempt(agentRun, 0, probe.ExecTimedOut, probe.Executing), diagnose.Healthy)
-		m.observe(heldStream, attempt(heldStream, 0, probe.OK, probe.Streaming), diagnose.Healthy)
-		for _, cause := range []diagnose.Cause{diagnose.HostOffline, diagnose.Inconclusive, diagnose.Healthy} {
+		m.observe(agentRun, attempt(agentRun, 0, probe.ExecTimedOut, probe.Executing), causes.Healthy)
+		m.observe(heldStream, attempt(heldStream, 0, probe.OK, probe.Streaming), causes.Healthy)
+		for _, cause := range []causes.Cause{causes.HostOffline, causes.Inconclusive, causes.Healthy} {
 			if again := m.revalidate(cause); again != nil {
 				t.Errorf("%v: %v again", cause, again)
 			}
@@ -243,12 +243,12 @@ func TestRevalidate(t *testing.T) {
 // A stream that failed during a network fault is held again even if no round saw that fault.
 func TestAFailureDuringANetworkFaultIsUnproven(t *testing.T) {
 	m := new(retained)
-	m.observe(heldStream, attempt(heldStream, 0, probe.TCPTimedOut, probe.Connect), diagnose.Upstream)
+	m.observe(heldStream, attempt(heldStream, 0, probe.TCPTimedOut, probe.Connect), causes.Upstream)
 	wantRound(t, m, 0, "stream tcp.timed_out")
-	if do, _ := m.observe(heldStream, attempt(heldStream, 1, probe.StreamCut, probe.Streaming), diagnose.Healthy); do != repeat {
+	if do, _ := m.observe(heldStream, attempt(heldStream, 1, probe.StreamCut, probe.Streaming), causes.Healthy); do != repeat {
 		t.Errorf("a drop after it: got %v, want %v", do, repeat)
 	}
-	if diff := cmp.Diff([]string{"stream"}, m.revalidate(diagnose.Healthy)); diff != "" {
+	if diff := cmp.Diff([]string{"stream"}, m.revalidate(causes.Healthy)); diff != "" {
 		t.Errorf("held again (-want +got):\n%s", diff)
 	}
 }
@@ -257,25 +257,25 @@ func TestExplain(t *testing.T) {
 	known := func() *retained {
 		m := new(retained)
 		drop(m)
-		m.observe(agentRun, attempt(agentRun, 0, probe.ExecTimedOut, probe.Executing), diagnose.Healthy)
+		m.observe(agentRun, attempt(agentRun, 0, probe.ExecTimedOut, probe.Executing), causes.Healthy)
 		return m
 	}
 	m := known()
-	m.explain(diagnose.Stream)
+	m.explain(causes.Stream)
 	wantRound(t, m, 1, "exec exec.timed_out", "stream stream.cut")
-	m.explain(diagnose.Upstream)
+	m.explain(causes.Upstream)
 	wantRound(t, m, 1, "stream stream.cut")
 }
 
 func TestSuspend(t *testing.T) {
 	m := new(retained)
 	drop(m)
-	m.observe(agentRun, attempt(agentRun, 0, probe.OK, probe.Executing), diagnose.Healthy)
+	m.observe(agentRun, attempt(agentRun, 0, probe.OK, probe.Executing), causes.Healthy)
 	m.observeSandbox(minute(0), []probe.Result{inSandbox(headTask, 0, probe.LocalDenied)})
 	wantRound(t, m, 1, "exec ok", "head@sandbox local.denied", "stream stream.cut")
 	m.suspend()
 	wantRound(t, m, 1, "exec ok", "stream stream.cut")
-	if diff := cmp.Diff([]string{"stream"}, m.revalidate(diagnose.Healthy)); diff != "" {
+	if diff := cmp.Diff([]string{"stream"}, m.revalidate(causes.Healthy)); diff != "" {
 		t.Errorf("held again (-want +got):\n%s", diff)
 	}
 }
@@ -304,7 +304,7 @@ func TestReplan(t *testing.T) {
 	known := func() *retained {
 		m := new(retained)
 		drop(m)
-		m.observe(agentRun, attempt(agentRun, 0, probe.OK, probe.Executing), diagnose.Healthy)
+		m.observe(agentRun, attempt(agentRun, 0, probe.OK, probe.Executing), causes.Healthy)
 		m.observeSandbox(minute(0), []probe.Result{inSandbox(headTask, 0, probe.LocalDenied)})
 		return m
 	}

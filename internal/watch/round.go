@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"netwatchd/internal/causes"
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/probe"
 )
@@ -230,7 +231,7 @@ func (w *Watcher) judge(rd *round, ended bool) {
 		}
 		rd.results = results
 	}
-	if !ended && (!verdict.Cause.Fault() || verdict.Cause == diagnose.Inconclusive || verdict.Cause == diagnose.Stream) {
+	if !ended && (!verdict.Cause.Fault() || verdict.Cause == causes.Inconclusive || verdict.Cause == causes.Stream) {
 		return // Stream too: it requires that plain requests succeed, and one may still fail
 	}
 	w.applyVerdict(rd, verdict, results, ended)

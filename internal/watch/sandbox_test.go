@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"netwatchd/internal/causes"
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/panics"
 	"netwatchd/internal/probe"
@@ -57,14 +58,14 @@ func TestSandboxVerdictDoesNotFlap(t *testing.T) {
 	for _, test := range []struct {
 		inside probe.Class
 		want   diagnose.Want
-		cause  diagnose.Cause
+		cause  causes.Cause
 	}{
-		{probe.LocalDenied, diagnose.WantOpen, diagnose.Sandbox},
-		{probe.LocalDenied, diagnose.WantClosed, diagnose.Healthy},
-		{probe.OK, diagnose.WantClosed, diagnose.SandboxOpen},
-		{probe.OK, diagnose.WantOpen, diagnose.Healthy},
-		{probe.ExecStartFailed, diagnose.WantClosed, diagnose.Agent},
-		{probe.Unknown, diagnose.WantClosed, diagnose.Inconclusive},
+		{probe.LocalDenied, diagnose.WantOpen, causes.Sandbox},
+		{probe.LocalDenied, diagnose.WantClosed, causes.Healthy},
+		{probe.OK, diagnose.WantClosed, causes.SandboxOpen},
+		{probe.OK, diagnose.WantOpen, causes.Healthy},
+		{probe.ExecStartFailed, diagnose.WantClosed, causes.Agent},
+		{probe.Unknown, diagnose.WantClosed, causes.Inconclusive},
 	} {
 		t.Run(test.inside.String()+" "+test.want.String(), func(t *testing.T) {
 			world, seen := newWorld(), new(moves)
@@ -93,10 +94,10 @@ func TestOpenedSandboxIsSeenByTheNextSandboxProbes(t *testing.T) {
 		time.Sleep(time.Hour)
 		world.set("inside", probe.OK, 200*time.Millisecond)
 		time.Sleep(sandboxEvery + 2*time.Second)
-		wantCause(t, w, diagnose.SandboxOpen)
+		wantCause(t, w, causes.SandboxOpen)
 		world.set("inside", probe.LocalDenied, 200*time.Millisecond)
 		time.Sleep(sandboxEvery + 2*time.Second)
-		wantCause(t, w, diagnose.Healthy)
+		wantCause(t, w, causes.Healthy)
 		moved(t, seen, "starting -> healthy", "healthy -> sandbox_open", "sandbox_open -> healthy")
 	})
 }
@@ -134,7 +135,7 @@ func TestConfirmingRoundHasItsOwnSandboxProbes(t *testing.T) {
 		before := len(world.starts("inside"))
 		world.set("head", probe.HTTPServerError, usually)
 		time.Sleep(interval + 2*time.Second)
-		got := wantCause(t, w, diagnose.Upstream)
+		got := wantCause(t, w, causes.Upstream)
 		if limit := probe.InSeconds(2 * time.Second); got.Delay > limit {
 			t.Errorf("delay: got %v s, want at most %v s", got.Delay, limit)
 		}
@@ -150,7 +151,7 @@ func TestHangingSandboxDoesNotDelayTheVerdict(t *testing.T) {
 		world.set("inside", probe.ExecTimedOut, 20*time.Second)
 		world.set("head", probe.TCPRefused, usually)
 		time.Sleep(interval + 3*time.Second)
-		if got := wantCause(t, w, diagnose.Upstream); got.Delay > probe.InSeconds(2*time.Second) {
+		if got := wantCause(t, w, causes.Upstream); got.Delay > probe.InSeconds(2*time.Second) {
 			t.Errorf("delay: got %v s, want at most two", got.Delay)
 		}
 	})
@@ -162,18 +163,18 @@ func TestHangingSandboxDelaysNoLaterRound(t *testing.T) {
 	world.set("inside", probe.LocalDenied, 20*time.Second)
 	watching(t, world.plan(world.withSandbox(diagnose.WantClosed)), Options{}, func(t *testing.T, w *Watcher) {
 		time.Sleep(time.Minute)
-		wantCause(t, w, diagnose.Healthy)
-		becomes := func(class probe.Class, cause diagnose.Cause) {
+		wantCause(t, w, causes.Healthy)
+		becomes := func(class probe.Class, cause causes.Cause) {
 			world.set("head", class, 0)
 			time.Sleep(interval + time.Second)
 			if got := wantCause(t, w, cause); got.Delay > probe.InSeconds(2*time.Second) {
 				t.Errorf("%v: delay: got %v s, want at most two", cause, got.Delay)
 			}
 		}
-		becomes(probe.TCPRefused, diagnose.Upstream)
-		becomes(probe.OK, diagnose.Healthy)
-		becomes(probe.HTTPEdgeBlocked, diagnose.EdgeBlocked)
-		becomes(probe.OK, diagnose.Healthy)
+		becomes(probe.TCPRefused, causes.Upstream)
+		becomes(probe.OK, causes.Healthy)
+		becomes(probe.HTTPEdgeBlocked, causes.EdgeBlocked)
+		becomes(probe.OK, causes.Healthy)
 		if most := len(world.starts("inside")); most > 6 {
 			t.Errorf("the sandbox was started %d times, so some starts overlapped", most)
 		}
@@ -185,11 +186,11 @@ func TestLateSandboxResultsCountForLaterRounds(t *testing.T) {
 	world.set("inside", probe.OK, 10*time.Second)
 	watching(t, world.plan(world.withSandbox(diagnose.WantClosed)), Options{}, func(t *testing.T, w *Watcher) {
 		time.Sleep(5 * time.Second)
-		wantCause(t, w, diagnose.Healthy) // as far as is known: the first round does not wait
+		wantCause(t, w, causes.Healthy) // as far as is known: the first round does not wait
 		time.Sleep(2*interval + 5*time.Second)
-		wantCause(t, w, diagnose.SandboxOpen)
+		wantCause(t, w, causes.SandboxOpen)
 		time.Sleep(time.Hour)
-		wantCause(t, w, diagnose.SandboxOpen)
+		wantCause(t, w, causes.SandboxOpen)
 	})
 }
 
@@ -209,7 +210,7 @@ func TestReloadKeepsSandboxResults(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(3 * interval)
-		wantCause(t, w, diagnose.Healthy)
+		wantCause(t, w, causes.Healthy)
 	})
 }
 
@@ -217,8 +218,8 @@ func TestOnceAlwaysRunsSandboxProbes(t *testing.T) {
 	world := newWorld()
 	world.set("inside", probe.LocalDenied, 0)
 	status := Once(t.Context(), world.plan(world.withSandbox(diagnose.WantOpen)), "test")
-	if got := status.Services[0].Cause; got != diagnose.Sandbox {
-		t.Errorf("cause: got %v, want %v", got, diagnose.Sandbox)
+	if got := status.Services[0].Cause; got != causes.Sandbox {
+		t.Errorf("cause: got %v, want %v", got, causes.Sandbox)
 	}
 	if status.Sandboxed.Denied {
 		t.Error("this process is reported as sandboxed because the sandbox is")
@@ -261,7 +262,7 @@ func TestPanicInTheSandboxProbes(t *testing.T) {
 	before := panics.Count(panics.Sandbox)
 	watching(t, world.plan(s), Options{}, func(t *testing.T, w *Watcher) {
 		time.Sleep(3 * sandboxEvery)
-		wantCause(t, w, diagnose.Healthy)
+		wantCause(t, w, causes.Healthy)
 	})
 	if n := panics.Count(panics.Sandbox) - before; runs < 2 || n != uint64(runs) {
 		t.Errorf("%d runs, %d panics counted", runs, n)

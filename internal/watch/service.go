@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"netwatchd/internal/causes"
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/probe"
 )
@@ -13,12 +14,12 @@ type service struct {
 	Service
 	entries          []*entry
 	status           ServiceStatus
-	firstRoundDone   bool             // its first full round has ended
-	lastRound        time.Time        // when its latest round began
-	rounds           []*round         // running: at most a regular and a confirming one
-	votes            []diagnose.Cause // the causes that the latest rounds named, newest last
-	confirmations    int              // confirming rounds in a row
-	unexplainedSince time.Time        // start of the first attempt that the verdict does not explain; zero: none
+	firstRoundDone   bool           // its first full round has ended
+	lastRound        time.Time      // when its latest round began
+	rounds           []*round       // running: at most a regular and a confirming one
+	votes            []causes.Cause // the causes that the latest rounds named, newest last
+	confirmations    int            // confirming rounds in a row
+	unexplainedSince time.Time      // start of the first attempt that the verdict does not explain; zero: none
 	lastClass        map[probeKey]probe.Class
 	retained         retained
 	sandbox          sandboxSchedule
@@ -97,7 +98,7 @@ func (w *Watcher) suspect(s *service, r probe.Result) {
 	if !known {
 		before = probe.OK
 	}
-	starting := s.status.Cause == diagnose.Starting && s.Every == 0
+	starting := s.status.Cause == causes.Starting && s.Every == 0
 	if before == r.Class && !starting {
 		if s.Every == 0 && !r.OK() && time.Since(s.lastRound) > reviewAfter {
 			w.startRound(s, false)
@@ -145,8 +146,8 @@ func (w *Watcher) applyVerdict(rd *round, v diagnose.Verdict, results []probe.Re
 
 // enoughVotes reports whether enough of the latest rounds name cause. The attempt that started a confirming round is
 // one more vote. The first round needs no second one to find no fault.
-func (s *service) enoughVotes(cause diagnose.Cause, confirming, ended bool) bool {
-	if s.status.Cause == diagnose.Starting && !cause.Fault() {
+func (s *service) enoughVotes(cause causes.Cause, confirming, ended bool) bool {
+	if s.status.Cause == causes.Starting && !cause.Fault() {
 		return ended
 	}
 	votes := 0
@@ -164,7 +165,7 @@ func (s *service) enoughVotes(cause diagnose.Cause, confirming, ended bool) bool
 	return votes >= s.Confirmation.Votes
 }
 
-func (s *service) vote(c diagnose.Cause) {
+func (s *service) vote(c causes.Cause) {
 	s.votes = append(s.votes, c)
 	if extra := len(s.votes) - s.Confirmation.Of; extra > 0 {
 		s.votes = slices.Delete(s.votes, 0, extra)
@@ -223,9 +224,9 @@ func (w *Watcher) confirmAgain(s *service, rd *round) {
 }
 
 // verdictChanged does what follows from a new verdict.
-func (w *Watcher) verdictChanged(s *service, was diagnose.Cause) {
+func (w *Watcher) verdictChanged(s *service, was causes.Cause) {
 	s.retained.explain(s.status.Cause)
-	if !s.status.Cause.Fault() && (was == diagnose.Upstream || was == diagnose.Stream || was == diagnose.Sandbox) {
+	if !s.status.Cause.Fault() && (was == causes.Upstream || was == causes.Stream || was == causes.Sandbox) {
 		w.confirmRecovery(s)
 	}
 }
@@ -247,7 +248,7 @@ func (s *service) suspend(w *Watcher, now time.Time) {
 		return // the next attempt of each probe shows what holds
 	}
 	was := s.status.Cause
-	s.status = ServiceStatus{Verdict: diagnose.NotReady(s.Name, diagnose.Suspended), Since: now}
+	s.status = ServiceStatus{Verdict: diagnose.NotReady(s.Name, causes.Suspended), Since: now}
 	for _, o := range w.Observers {
 		o.Judged(s.status, was)
 	}

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"netwatchd/internal/causes"
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/probe"
 )
@@ -54,7 +55,7 @@ func TestWorldThatRecoversBecomesHealthy(t *testing.T) {
 			time.Sleep(maxBackoff + time.Hour) // the agent's backoff may be at its longest
 			synctest.Wait()
 			after := seen.seen[before:]
-			if last := serviceStatus(t, w); last.Cause != diagnose.Healthy || slices.ContainsFunc(after, paged) {
+			if last := serviceStatus(t, w); last.Cause != causes.Healthy || slices.ContainsFunc(after, paged) {
 				t.Errorf("%s:\nuntil it recovered %s\nthen %s: %s", injected, strings.Join(seen.seen[:before], ", "), strings.Join(after, ", "), last.Title)
 			}
 		})
@@ -93,7 +94,7 @@ func TestVerdictDoesNotDependOnThePast(t *testing.T) {
 	}
 }
 
-func pages(c diagnose.Cause) bool { return c == diagnose.Upstream || c == diagnose.Stream }
+func pages(c causes.Cause) bool { return c == causes.Upstream || c == causes.Stream }
 
 // paged reports whether a move is to a cause that pages.
 func paged(move string) bool {

@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"netwatchd/internal/diagnose"
+	"netwatchd/internal/causes"
 	"netwatchd/internal/probe"
 )
 
@@ -28,7 +28,7 @@ func TestOneDropIsNoBrokenStream(t *testing.T) {
 		}
 		world.set("stream", probe.StreamIdleCut, held)
 		time.Sleep(5*time.Minute + 2*held + 2*time.Second)
-		if got := wantCause(t, w, diagnose.Stream); got.Delay.Duration() < 2*held || got.Delay.Duration() > 2*held+2*time.Second {
+		if got := wantCause(t, w, causes.Stream); got.Delay.Duration() < 2*held || got.Delay.Duration() > 2*held+2*time.Second {
 			t.Errorf("delay: got %v, want that of two held connections, from the start of the first", got.Delay.Duration())
 		}
 		before := len(world.starts("stream"))
@@ -38,7 +38,7 @@ func TestOneDropIsNoBrokenStream(t *testing.T) {
 		}
 		world.set("stream", probe.OK, held)
 		time.Sleep(5*time.Minute + held + 2*time.Second)
-		wantCause(t, w, diagnose.Healthy)
+		wantCause(t, w, causes.Healthy)
 	})
 }
 
@@ -83,7 +83,7 @@ func TestOutageLeavesNoBrokenStream(t *testing.T) {
 				world.set(name, probe.TCPTimedOut, 5*time.Second)
 			}
 			time.Sleep(7*time.Minute + 7*time.Second)
-			for _, r := range wantCause(t, w, diagnose.Upstream).Results {
+			for _, r := range wantCause(t, w, causes.Upstream).Results {
 				if age := time.Since(r.Start); r.Name == "stream" && age > 5*time.Minute+held {
 					t.Errorf("the round has a stream of %v ago", age)
 				}
@@ -92,7 +92,7 @@ func TestOutageLeavesNoBrokenStream(t *testing.T) {
 			world.set("stream", probe.OK, held)
 			world.set("upgrade", probe.OK, usually)
 			time.Sleep(4*time.Minute + 11*time.Second)
-			wantCause(t, w, diagnose.Healthy)
+			wantCause(t, w, causes.Healthy)
 		}
 		synctest.Wait()
 		if slices.ContainsFunc(moved.seen, func(m string) bool { return strings.HasSuffix(m, "-> stream") }) {
@@ -113,7 +113,7 @@ func TestStreamDroppedWithoutControlsIsHeldAgain(t *testing.T) {
 				}
 				world.set("stream", probe.StreamCut, held)
 				time.Sleep(2 * time.Hour)
-				wantCause(t, w, diagnose.Inconclusive)
+				wantCause(t, w, causes.Inconclusive)
 				for _, name := range controls {
 					world.set(name, probe.OK, usually)
 				}
@@ -133,10 +133,10 @@ func TestStreamDroppedWithoutControlsIsHeldAgain(t *testing.T) {
 
 // Streams may have a network fault of their own while plain requests succeed: another host, another proxy.
 func TestStreamThatFailsAloneIsKeptBetweenItsAttempts(t *testing.T) {
-	for class, cause := range map[probe.Class]diagnose.Cause{
-		probe.TCPRefused:          diagnose.Stream,
-		probe.TLSAuthorityInvalid: diagnose.Interception,
-		probe.ProxyUnreachable:    diagnose.Proxy,
+	for class, cause := range map[probe.Class]causes.Cause{
+		probe.TCPRefused:          causes.Stream,
+		probe.TLSAuthorityInvalid: causes.Interception,
+		probe.ProxyUnreachable:    causes.Proxy,
 	} {
 		t.Run(class.String(), func(t *testing.T) {
 			world, seen := newWorld(), new(moves)
@@ -152,7 +152,7 @@ func TestStreamThatFailsAloneIsKeptBetweenItsAttempts(t *testing.T) {
 				world.set("stream", probe.OK, held)
 				world.set("upgrade", probe.OK, usually)
 				time.Sleep(interval + 2*time.Second)
-				wantCause(t, w, diagnose.Healthy)
+				wantCause(t, w, causes.Healthy)
 				synctest.Wait()
 				moved(t, seen, "starting -> healthy", "healthy -> "+cause.String(), cause.String()+" -> healthy")
 			})
@@ -181,7 +181,7 @@ func TestStreamDroppedBeforeASuspendIsHeldAgain(t *testing.T) {
 	world.set("stream", probe.StreamIdleCut, held)
 	watching(t, plan, Options{Clock: clock, Observers: []Observer{seen}}, func(t *testing.T, w *Watcher) {
 		time.Sleep(time.Hour)
-		wantCause(t, w, diagnose.Stream)
+		wantCause(t, w, causes.Stream)
 		clock.taken.Store(true)
 		world.set("stream", probe.OK, held)
 		time.Sleep(time.Hour)
@@ -214,7 +214,7 @@ func TestStreamThatIsNoLongerHeldIsNotRetained(t *testing.T) {
 	world.set("stream", probe.StreamCut, held)
 	watching(t, plan, Options{}, func(t *testing.T, w *Watcher) {
 		time.Sleep(time.Hour)
-		wantCause(t, w, diagnose.Inconclusive)
+		wantCause(t, w, causes.Inconclusive)
 		unheld := world.withStream()
 		task := &unheld.Tasks[2]
 		task.Probe, task.Interval = task.RoundProbe, unheld.Every
@@ -225,6 +225,6 @@ func TestStreamThatIsNoLongerHeldIsNotRetained(t *testing.T) {
 			world.set(name, probe.OK, usually)
 		}
 		time.Sleep(3 * interval)
-		wantCause(t, w, diagnose.Healthy)
+		wantCause(t, w, causes.Healthy)
 	})
 }

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"time"
 
-	"netwatchd/internal/diagnose"
+	"netwatchd/internal/causes"
 	"netwatchd/internal/probe"
 )
 
@@ -18,7 +18,7 @@ type Observer interface {
 	// Started is called for every planned start, with its delay and the number of starts that were missed.
 	Started(late time.Duration, missed int)
 	// Judged is called after every verdict, changed or not. Was is the previous cause.
-	Judged(now ServiceStatus, was diagnose.Cause)
+	Judged(now ServiceStatus, was causes.Cause)
 	// Resumed is called after the host was suspended. Discarded is how many attempts were running; their results are
 	// dropped.
 	Resumed(suspended time.Duration, discarded int)
@@ -29,7 +29,7 @@ type NopObserver struct{}
 
 func (NopObserver) Attempted(probe.Result, time.Duration) {}
 func (NopObserver) Started(time.Duration, int)            {}
-func (NopObserver) Judged(ServiceStatus, diagnose.Cause)  {}
+func (NopObserver) Judged(ServiceStatus, causes.Cause)    {}
 func (NopObserver) Resumed(time.Duration, int)            {}
 
 // A Clock reports how long the host was suspended, and by how much its clock was set, since the last call.

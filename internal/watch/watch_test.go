@@ -14,7 +14,7 @@ import (
 
 	gocmp "github.com/google/go-cmp/cmp"
 
-	"netwatchd/internal/diagnose"
+	"netwatchd/internal/causes"
 	"netwatchd/internal/probe"
 )
 
@@ -197,7 +197,7 @@ func serviceStatus(t *testing.T, w *Watcher) ServiceStatus {
 	return status.Services[0]
 }
 
-func wantCause(t *testing.T, w *Watcher, want diagnose.Cause) ServiceStatus {
+func wantCause(t *testing.T, w *Watcher, want causes.Cause) ServiceStatus {
 	t.Helper()
 	got := serviceStatus(t, w)
 	if got.Cause != want {
@@ -209,10 +209,10 @@ func wantCause(t *testing.T, w *Watcher, want diagnose.Cause) ServiceStatus {
 func TestFirstFailureIsConfirmedAtOnce(t *testing.T) {
 	world := newWorld()
 	watching(t, world.plan(world.ladder()), Options{}, func(t *testing.T, w *Watcher) {
-		wantCause(t, w, diagnose.Healthy)
+		wantCause(t, w, causes.Healthy)
 		world.set("head", probe.TCPRefused, time.Millisecond)
 		time.Sleep(interval + 2*time.Second)
-		got := wantCause(t, w, diagnose.Upstream)
+		got := wantCause(t, w, causes.Upstream)
 		if limit := probe.InSeconds(2 * time.Second); got.Delay > limit {
 			t.Errorf("delay: got %v s, want at most %v s", got.Delay, limit)
 		}
@@ -224,7 +224,7 @@ func TestTimeoutIsDiagnosedWithinTwoSecondsOfItsEnd(t *testing.T) {
 	watching(t, world.plan(world.ladder()), Options{}, func(t *testing.T, w *Watcher) {
 		world.set("head", probe.OK, time.Hour) // accepts the connection and never answers
 		time.Sleep(2 * interval)
-		got := wantCause(t, w, diagnose.Upstream)
+		got := wantCause(t, w, causes.Upstream)
 		if limit := probe.InSeconds(5*time.Second + 2*time.Second); got.Delay > limit {
 			t.Errorf("delay: got %v s, want at most the attempt's 5 s and 2 s", got.Delay)
 		}
@@ -241,7 +241,7 @@ func TestOneFailedAttemptDoesNotChangeTheVerdict(t *testing.T) {
 		}
 		world.set("head", probe.OK, usually)
 		time.Sleep(2 * interval)
-		wantCause(t, w, diagnose.Healthy)
+		wantCause(t, w, causes.Healthy)
 		if diff := gocmp.Diff([]string{"starting -> healthy"}, moved.seen); diff != "" {
 			t.Errorf("moves (-want +got):\n%s", diff)
 		}
@@ -288,13 +288,13 @@ func TestOnceRepeatsWhatFailedBeforeItBlames(t *testing.T) {
 	world := newWorld()
 	for _, test := range []struct {
 		lost  int
-		cause diagnose.Cause
+		cause causes.Cause
 		asked int
 	}{
-		{0, diagnose.Healthy, 1},
-		{1, diagnose.Degraded, 1 + confirmRepeats},
-		{confirmRepeats, diagnose.Degraded, 1 + confirmRepeats},
-		{1 + confirmRepeats, diagnose.Upstream, 1 + confirmRepeats},
+		{0, causes.Healthy, 1},
+		{1, causes.Degraded, 1 + confirmRepeats},
+		{confirmRepeats, causes.Degraded, 1 + confirmRepeats},
+		{1 + confirmRepeats, causes.Upstream, 1 + confirmRepeats},
 	} {
 		before := len(world.starts("head"))
 		world.lose("head", test.lost)
@@ -310,10 +310,10 @@ func TestRecoveryIsConfirmedAtOnce(t *testing.T) {
 	watching(t, world.plan(world.ladder()), Options{}, func(t *testing.T, w *Watcher) {
 		world.set("head", probe.HTTPServerError, usually)
 		time.Sleep(2 * interval)
-		wantCause(t, w, diagnose.Upstream)
+		wantCause(t, w, causes.Upstream)
 		world.set("head", probe.OK, usually)
 		time.Sleep(interval + time.Second)
-		wantCause(t, w, diagnose.Healthy)
+		wantCause(t, w, causes.Healthy)
 	})
 }
 
@@ -322,7 +322,7 @@ type moves struct {
 	seen []string
 }
 
-func (m *moves) Judged(now ServiceStatus, was diagnose.Cause) {
+func (m *moves) Judged(now ServiceStatus, was causes.Cause) {
 	if now.Cause != was {
 		m.seen = append(m.seen, fmt.Sprintf("%v -> %v", was, now.Cause))
 	}
@@ -349,14 +349,14 @@ func TestFailuresDuringResumeAreIgnored(t *testing.T) {
 		}
 		clock.taken.Store(true) // in the middle of a round
 		time.Sleep(3 * time.Second)
-		wantCause(t, w, diagnose.Suspended)
+		wantCause(t, w, causes.Suspended)
 		if resumed.count != 1 || resumed.discarded != 2 {
 			t.Errorf("resumed %d times, %d attempts discarded; want once, and the two that were running", resumed.count, resumed.discarded)
 		}
 		world.set("head", probe.OK, usually)
 		world.set("one", probe.OK, usually)
 		time.Sleep(resumeGrace + time.Second)
-		wantCause(t, w, diagnose.Healthy)
+		wantCause(t, w, causes.Healthy)
 		synctest.Wait()
 		if diff := gocmp.Diff([]string{"starting -> healthy", "healthy -> suspended", "suspended -> healthy"}, moved.seen); diff != "" {
 			t.Errorf("moves (-want +got):\n%s", diff)
@@ -427,7 +427,7 @@ func TestCostlyRunsWaitWhileTheServiceCannotBeReached(t *testing.T) {
 		time.Sleep(2 * time.Hour) // one succeeds
 		world.set("head", probe.HTTPServerError, usually)
 		time.Sleep(time.Minute)
-		now := wantCause(t, w, diagnose.Upstream)
+		now := wantCause(t, w, causes.Upstream)
 		if !slices.Contains(now.Blocked, "exec") {
 			t.Errorf("blocked: %v, want exec among them", now.Blocked)
 		}
@@ -441,7 +441,7 @@ func TestCostlyRunsWaitWhileTheServiceCannotBeReached(t *testing.T) {
 		}
 		world.set("head", probe.OK, usually)
 		time.Sleep(time.Minute)
-		wantCause(t, w, diagnose.Healthy)
+		wantCause(t, w, causes.Healthy)
 		if got := len(world.starts("exec")) - before; got != 1 {
 			t.Errorf("%d runs at the recovery, want one to confirm it", got)
 		}
@@ -453,7 +453,7 @@ func TestRefusedRunsBackOff(t *testing.T) {
 	watching(t, world.plan(world.withExec(0, 10*time.Minute)), Options{}, func(t *testing.T, w *Watcher) {
 		world.set("exec", probe.ExecUsageLimit, usually)
 		time.Sleep(24 * time.Hour)
-		wantCause(t, w, diagnose.Account)
+		wantCause(t, w, causes.Account)
 		if got := len(world.starts("exec")); got < 5 || got > 9 {
 			t.Errorf("runs in a day: got %d, want the few that 30m, 1h, 2h, 4h, 6h, 6h… leave", got)
 		}
@@ -592,13 +592,13 @@ func TestReloadKeepsState(t *testing.T) {
 	watching(t, world.plan(world.ladder()), Options{}, func(t *testing.T, w *Watcher) {
 		world.set("head", probe.HTTPServerError, usually)
 		time.Sleep(2 * interval)
-		before := wantCause(t, w, diagnose.Upstream)
+		before := wantCause(t, w, causes.Upstream)
 		other := world.ladder()
 		other.Name = "other"
 		if err := w.Reload(t.Context(), world.plan(world.ladder(), other)); err != nil {
 			t.Fatalf("Reload: %v", err)
 		}
-		after := wantCause(t, w, diagnose.Upstream)
+		after := wantCause(t, w, causes.Upstream)
 		if !after.Since.Equal(before.Since) {
 			t.Errorf("since: got %v, want %v as before the reload", after.Since, before.Since)
 		}
@@ -647,7 +647,7 @@ func TestPoolStartsTheProbesItKnows(t *testing.T) {
 	}
 	watching(t, world.plan(world.ladder()), Options{Pool: newPool}, func(t *testing.T, w *Watcher) {
 		time.Sleep(10 * interval)
-		wantCause(t, w, diagnose.Healthy)
+		wantCause(t, w, causes.Healthy)
 	})
 	if got, want := int(pooled.started.Load()), len(world.starts("dns")); got != want || want < 10 {
 		t.Errorf("the pool started %d of %d attempts", got, want)

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"netwatchd/internal/diagnose"
+	"netwatchd/internal/causes"
 	"netwatchd/internal/incident"
 	"netwatchd/internal/probe"
 )
@@ -18,7 +18,7 @@ func backtest() *incident.Backtest {
 	run := probe.Result{Spec: probe.Spec{Service: "codex", Name: "exec", Kind: probe.KindExec, Vantage: probe.FromSandbox},
 		Start: time.Now(), Elapsed: 1, Class: probe.ExecNetwork}
 	b := &incident.Backtest{Service: "codex", Want: "closed", Runs: []probe.Result{run}, Snapshot: json.RawMessage(`{"kernel":"6.6"}`)}
-	b.Status.Cause = diagnose.Sandbox
+	b.Status.Cause = causes.Sandbox
 	return b
 }
 

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"netwatchd/internal/diagnose"
+	"netwatchd/internal/causes"
 	"netwatchd/internal/ladder"
 	"netwatchd/internal/watch"
 )
@@ -46,7 +46,7 @@ func (s *Server) badge(w http.ResponseWriter, r *http.Request) {
 }
 
 // causeText is c with blanks: "local policy".
-func causeText(c diagnose.Cause) string { return strings.ReplaceAll(c.String(), "_", " ") }
+func causeText(c causes.Cause) string { return strings.ReplaceAll(c.String(), "_", " ") }
 
 // A badge is the data of its template.
 type badge struct{ Service, Words, Level string }

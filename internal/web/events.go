@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"netwatchd/internal/diagnose"
+	"netwatchd/internal/causes"
 	"netwatchd/internal/watch"
 )
 
@@ -30,8 +30,8 @@ type (
 		Services []brief   `json:"services"`
 	}
 	verdictEvent struct {
-		At  time.Time      `json:"at"`
-		Was diagnose.Cause `json:"was"`
+		At  time.Time    `json:"at"`
+		Was causes.Cause `json:"was"`
 		brief
 	}
 	heartbeatEvent struct {
@@ -41,12 +41,12 @@ type (
 
 // A brief is the short form of a verdict; /api/v1/status has all of it.
 type brief struct {
-	Service  string            `json:"service"`
-	Cause    diagnose.Cause    `json:"cause"`
-	Severity diagnose.Severity `json:"severity"`
-	Title    string            `json:"title"`
-	Advice   string            `json:"advice"`
-	Since    time.Time         `json:"since"`
+	Service  string          `json:"service"`
+	Cause    causes.Cause    `json:"cause"`
+	Severity causes.Severity `json:"severity"`
+	Title    string          `json:"title"`
+	Advice   string          `json:"advice"`
+	Since    time.Time       `json:"since"`
 }
 
 func briefOf(s watch.ServiceStatus) brief {
@@ -105,7 +105,7 @@ func NewEvents() *Events {
 }
 
 // Judged sends a verdict if its cause changed.
-func (e *Events) Judged(now watch.ServiceStatus, was diagnose.Cause) {
+func (e *Events) Judged(now watch.ServiceStatus, was causes.Cause) {
 	if now.Cause == was {
 		return
 	}

@@ -15,6 +15,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"netwatchd/internal/causes"
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/watch"
 )
@@ -90,14 +91,14 @@ func (l *listener) wants(event string) received {
 	return h
 }
 
-func moves(e *Events, service string, was, is diagnose.Cause) {
+func moves(e *Events, service string, was, is causes.Cause) {
 	e.Judged(watch.ServiceStatus{Verdict: diagnose.Verdict{Service: service, Cause: is, Title: service + ": " + is.About().Title}, Since: time.Now()}, was)
 }
 
 func TestEvents(t *testing.T) {
 	s := newTestServer(t)
 	base := at(t, s)
-	moves(s.Events, "codex", diagnose.Healthy, diagnose.Upstream) // before: it is in the snapshot
+	moves(s.Events, "codex", causes.Healthy, causes.Upstream) // before: it is in the snapshot
 
 	first := listen(t, base, "")
 	snapshot := first.wants("snapshot")
@@ -105,15 +106,15 @@ func TestEvents(t *testing.T) {
 		t.Errorf("snapshot: %+v", snapshot)
 	}
 	first.wants("heartbeat")
-	moves(s.Events, "codex", diagnose.Upstream, diagnose.Upstream) // it stays: nothing to tell
-	moves(s.Events, "codex", diagnose.Upstream, diagnose.Resolver)
+	moves(s.Events, "codex", causes.Upstream, causes.Upstream) // it stays: nothing to tell
+	moves(s.Events, "codex", causes.Upstream, causes.Resolver)
 	if v := first.wants("verdict"); v.data["was"] != "upstream" || v.data["cause"] != "resolver" || v.data["title"] != "codex: DNS does not work on this host" || v.id == "" {
 		t.Errorf("verdict: %+v", v)
 	}
 	first.body.Close()
 
 	// A client that reconnects gets what it missed.
-	moves(s.Events, "codex", diagnose.Resolver, diagnose.Healthy)
+	moves(s.Events, "codex", causes.Resolver, causes.Healthy)
 	back := listen(t, base, snapshot.id)
 	for _, want := range []string{"resolver", "healthy"} {
 		if v := back.wants("verdict"); v.data["cause"] != want {
@@ -124,7 +125,7 @@ func TestEvents(t *testing.T) {
 
 	// An id that is forgotten, or from another process, cannot be resumed.
 	for range remembered {
-		moves(s.Events, "shop", diagnose.Healthy, diagnose.Stream)
+		moves(s.Events, "shop", causes.Healthy, causes.Stream)
 	}
 	for _, id := range []string{snapshot.id, "another-1", s.Events.epoch + "-99999", s.Events.epoch + "-x", "-", "\u00ff"} {
 		listen(t, base, id).wants("snapshot")
@@ -139,7 +140,7 @@ func TestEventsInOrder(t *testing.T) {
 	l := listen(t, at(t, s), "")
 	l.wants("snapshot")
 	l.wants("heartbeat")
-	moves(s.Events, "codex", diagnose.Resolver, diagnose.Healthy)
+	moves(s.Events, "codex", causes.Resolver, causes.Healthy)
 	if v := l.wants("verdict"); v.data["cause"] != "healthy" {
 		t.Errorf("got %+v, want the one after the snapshot", v)
 	}
@@ -152,7 +153,7 @@ type moving struct {
 }
 
 func (m *moving) Status(context.Context) (*watch.Status, error) {
-	moves(m.events, "codex", diagnose.Upstream, diagnose.Resolver)
+	moves(m.events, "codex", causes.Upstream, causes.Resolver)
 	status := *m.status
 	status.At = time.Now()
 	return &status, nil
@@ -170,7 +171,7 @@ func TestEventsOutliveDeadlines(t *testing.T) {
 	l.wants("snapshot")
 	l.wants("heartbeat")
 	for start := time.Now(); time.Since(start) < 3*deadline/2; {
-		moves(s.Events, "codex", diagnose.Healthy, diagnose.Upstream)
+		moves(s.Events, "codex", causes.Healthy, causes.Upstream)
 		l.wants("verdict")
 	}
 	l.body.Close()
@@ -205,12 +206,12 @@ func TestSlowClientsAreDisconnected(t *testing.T) {
 	attentive := listen(t, base, "")
 	attentive.wants("snapshot")
 	attentive.wants("heartbeat")
-	long := diagnose.Verdict{Service: "codex", Cause: diagnose.Upstream, Title: strings.Repeat("x", 64<<10)}
+	long := diagnose.Verdict{Service: "codex", Cause: causes.Upstream, Title: strings.Repeat("x", 64<<10)}
 	for n := 0; s.Events.count() > 1; n++ {
 		if n > 10_000 {
 			t.Fatal("the slow client is still connected")
 		}
-		s.Events.Judged(watch.ServiceStatus{Verdict: long}, diagnose.Healthy)
+		s.Events.Judged(watch.ServiceStatus{Verdict: long}, causes.Healthy)
 		attentive.wants("verdict")
 	}
 }

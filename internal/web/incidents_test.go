@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"netwatchd/internal/causes"
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/incident"
 	"netwatchd/internal/ledger"
@@ -36,7 +37,7 @@ type minute struct {
 }
 
 func (p *memory) incident() *incident.Incident {
-	i, _ := incident.NewBook().Enter(diagnose.Verdict{Service: "codex", Cause: diagnose.Upstream, Severity: diagnose.Page,
+	i, _ := incident.NewBook().Enter(diagnose.Verdict{Service: "codex", Cause: causes.Upstream, Severity: causes.Page,
 		Title: "codex: down" + p.said}, time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC))
 	if p.said != "" {
 		i.Notes = []incident.Note{{Text: p.said}}

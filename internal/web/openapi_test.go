@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v3"
 
-	"netwatchd/internal/diagnose"
+	"netwatchd/internal/causes"
 	"netwatchd/internal/probe"
 )
 
@@ -56,8 +56,8 @@ func TestEveryRouteIsDescribed(t *testing.T) {
 func TestListsAreDescribed(t *testing.T) {
 	schemas := described(t).Components.Schemas
 	known := map[string][]string{
-		"Cause":    all(diagnose.Causes()),
-		"Severity": named(diagnose.None, diagnose.Page),
+		"Cause":    all(causes.All()),
+		"Severity": named(causes.None, causes.Page),
 		"Class":    all(probe.Classes()),
 		"Kind":     named(probe.KindHost, probe.KindExec),
 		"Vantage":  named(probe.FromHost, probe.Direct),

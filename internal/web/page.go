@@ -14,7 +14,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"netwatchd/internal/diagnose"
+	"netwatchd/internal/causes"
 	"netwatchd/internal/humanize"
 	"netwatchd/internal/ladder"
 	"netwatchd/internal/probe"
@@ -39,7 +39,7 @@ var templates = func() map[string]*template.Template {
 
 var functions = template.FuncMap{
 	"asset":     func(name string) string { return assets[name].address },
-	"level":     func(c diagnose.Cause) string { return ladder.LevelOf(c).String() },
+	"level":     func(c causes.Cause) string { return ladder.LevelOf(c).String() },
 	"where":     ladder.Where,
 	"cause":     causeText,
 	"aside":     ladder.Aside,

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"netwatchd/internal/causes"
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/watch"
@@ -74,8 +75,8 @@ func TestHostileText(t *testing.T) {
 		s.Results = func() []probe.Result { return []probe.Result{r} }
 		s.Source = &source{status: &watch.Status{At: time.Now(), Notes: []string{text},
 			Sandboxed: watch.Sandboxed{Denied: true, Signals: []string{text}},
-			Services: []watch.ServiceStatus{{Verdict: diagnose.Verdict{Service: "codex", Cause: diagnose.Upstream, Title: text, Advice: text,
-				Also: []diagnose.Finding{{Cause: diagnose.IPv6, Title: text}}, Missing: []string{text}, Blocked: []string{text},
+			Services: []watch.ServiceStatus{{Verdict: diagnose.Verdict{Service: "codex", Cause: causes.Upstream, Title: text, Advice: text,
+				Also: []diagnose.Finding{{Cause: causes.IPv6, Title: text}}, Missing: []string{text}, Blocked: []string{text},
 				Evidence: []probe.Result{r}}, Results: []probe.Result{r}}}}}
 		base := at(t, s)
 		for _, path := range []string{"/", "/?q=" + url.QueryEscape(truncate(text, 900)), "/?probe=" + url.QueryEscape(truncate(text, 900)), "/incidents/20261123-codex-1", "/incidents?service=" + url.QueryEscape(truncate(text, 900)),
@@ -97,7 +98,7 @@ func TestManyServices(t *testing.T) {
 	status := &watch.Status{At: time.Now()}
 	var all []probe.Result
 	for i := range 500 {
-		status.Services = append(status.Services, watch.ServiceStatus{Verdict: diagnose.Verdict{Service: fmt.Sprintf("shop%03d", i), Cause: diagnose.Healthy, Title: "reachable"}})
+		status.Services = append(status.Services, watch.ServiceStatus{Verdict: diagnose.Verdict{Service: fmt.Sprintf("shop%03d", i), Cause: causes.Healthy, Title: "reachable"}})
 	}
 	for i := range 5_000 {
 		class := probe.OK
@@ -130,7 +131,7 @@ func TestManyServices(t *testing.T) {
 			t.Errorf("%s: %q is on it, or it is too long: %d bytes", test.path, test.not, len(got.body))
 		}
 	}
-	status.Services[300].Cause = diagnose.Resolver
+	status.Services[300].Cause = causes.Resolver
 	if got := get(t, http.DefaultClient, base+"/"); !strings.Contains(got.body, "<title>shop300: resolver") || !strings.Contains(got.body, "1 of 500 services with a fault") {
 		t.Error("the one with a fault is not first")
 	}
@@ -148,7 +149,7 @@ func TestClosedSandboxIsNoFailure(t *testing.T) {
 	if !closed() {
 		t.Error("the service is down, and the sandbox looks like a failure")
 	}
-	standing.Also = []diagnose.Finding{{Cause: diagnose.Sandbox}}
+	standing.Also = []diagnose.Finding{{Cause: causes.Sandbox}}
 	if closed() {
 		t.Error("the sandbox should be open, and does not look like a failure")
 	}

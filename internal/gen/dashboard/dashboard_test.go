@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 
+	"netwatchd/internal/causes"
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/ledger"
 	"netwatchd/internal/metrics"
@@ -253,11 +254,11 @@ func TestVariables(t *testing.T) {
 
 // No cause but healthy may be green, and only causes that page, and the open sandbox, are red.
 func TestColors(t *testing.T) {
-	for c := range diagnose.Causes() {
-		if (color(c) == "green") != (c == diagnose.Healthy) {
+	for c := range causes.All() {
+		if (color(c) == "green") != (c == causes.Healthy) {
 			t.Errorf("%v is %s", c, color(c))
 		}
-		if red := color(c) == "red"; red != (c == diagnose.SandboxOpen || c.About().Severity == diagnose.Page) {
+		if red := color(c) == "red"; red != (c == causes.SandboxOpen || c.About().Severity == causes.Page) {
 			t.Errorf("%v is %s", c, color(c))
 		}
 	}

@@ -1,6 +1,6 @@
 package dashboard
 
-import "netwatchd/internal/diagnose"
+import "netwatchd/internal/causes"
 
 // everyone matches all hosts, whichever are selected.
 const everyone = `job=~"$job", service=~"$service"`
@@ -26,7 +26,7 @@ func share(matcher string) string {
 		"/ sum by (service) (netwatchd_verdict{" + everyone + "})"
 }
 
-func of(c diagnose.Cause) string { return `cause="` + c.String() + `"` }
+func of(c causes.Cause) string { return `cause="` + c.String() + `"` }
 
 func downShare() Panel {
 	return Panel{
@@ -35,7 +35,7 @@ func downShare() Panel {
 		Unit:        "percentunit",
 		View:        stat,
 		Description: "Share of hosts that report the service down. One host of many has a broken network path; half of them are an outage.",
-		Queries:     []Query{{share(of(diagnose.Upstream)), "{{service}}: upstream"}},
+		Queries:     []Query{{share(of(causes.Upstream)), "{{service}}: upstream"}},
 		Scale:       []Step{{0, "green"}, {0.001, "orange"}, {0.5, "red"}},
 	}
 }
@@ -119,7 +119,7 @@ func chosenHosts() Panel {
 		Title: "Verdicts over time", Width: 12, Unit: "none", View: timeline,
 		Description: "The cause on each selected host over time, at most thirty hosts: those at fault themselves first.",
 		Queries:     []Query{{"bottomk(30, " + code(chosen) + ")", "{{instance}}: {{service}}"}},
-		Words:       words(diagnose.Cause.String),
+		Words:       words(causes.Cause.String),
 	}
 }
 

@@ -1,6 +1,6 @@
 package dashboard
 
-import "netwatchd/internal/diagnose"
+import "netwatchd/internal/causes"
 
 // Matchers for the selection at the top of a dashboard. Metrics about the host itself belong to no configured service.
 const (
@@ -50,7 +50,7 @@ func verdictNow() Panel {
 		Description: "The current cause for each service on each host. Red: fault of the service, or an open sandbox. " +
 			"Orange: of this host. Purple: of the agent. Yellow: it still works.",
 		Queries: []Query{{"sort(" + code(chosen) + ")", "{{service}} on {{instance}}"}},
-		Words:   words(diagnose.Cause.String),
+		Words:   words(causes.Cause.String),
 		Empty:   "no data from netwatchd",
 	}
 }
@@ -92,7 +92,7 @@ func verdicts() Panel {
 		Description: "The cause over time. In a gap there is no data from netwatchd: the host was asleep (WSL stops an idle " +
 			"distribution), off or not scraped.",
 		Queries: []Query{{code(chosen), "{{service}} on {{instance}}"}},
-		Words:   words(diagnose.Cause.String),
+		Words:   words(causes.Cause.String),
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"netwatchd/internal/causes"
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/incident"
 	"netwatchd/internal/ledger"
@@ -85,19 +86,19 @@ func (p *quarter) asleep(at time.Time) bool {
 // A trouble is a time in which something failed.
 type trouble struct {
 	ago, lasted time.Duration
-	cause       diagnose.Cause
+	cause       causes.Cause
 	dns, head   probe.Class
 	note, why   string
 }
 
 var troubles = []trouble{
-	{19 * time.Minute, 4 * time.Minute, diagnose.Upstream, probe.OK, probe.HTTPServerError, "", "503 Service Unavailable"},
-	{7 * time.Hour, 38 * time.Minute, diagnose.Resolver, probe.DNSTimeout, probe.DNSTimeout, "The VPN had rewritten resolv.conf.",
+	{19 * time.Minute, 4 * time.Minute, causes.Upstream, probe.OK, probe.HTTPServerError, "", "503 Service Unavailable"},
+	{7 * time.Hour, 38 * time.Minute, causes.Resolver, probe.DNSTimeout, probe.DNSTimeout, "The VPN had rewritten resolv.conf.",
 		"lookup chatgpt.com on 203.0.113.53:53: i/o timeout"},
-	{3*24*time.Hour + 2*time.Hour, 2 * time.Hour, diagnose.Upstream, probe.OK, probe.TCPTimedOut, "", "dial tcp 203.0.113.10:443: i/o timeout"},
-	{16 * 24 * time.Hour, 9 * time.Hour, diagnose.Interception, probe.OK, probe.TLSAuthorityInvalid, "Hotel Wi-Fi.",
+	{3*24*time.Hour + 2*time.Hour, 2 * time.Hour, causes.Upstream, probe.OK, probe.TCPTimedOut, "", "dial tcp 203.0.113.10:443: i/o timeout"},
+	{16 * 24 * time.Hour, 9 * time.Hour, causes.Interception, probe.OK, probe.TLSAuthorityInvalid, "Hotel Wi-Fi.",
 		"tls: failed to verify certificate: x509: certificate signed by unknown authority"},
-	{48 * 24 * time.Hour, 14 * time.Hour, diagnose.Upstream, probe.OK, probe.HTTPServerError, "", "502 Bad Gateway"},
+	{48 * 24 * time.Hour, 14 * time.Hour, causes.Upstream, probe.OK, probe.HTTPServerError, "", "502 Bad Gateway"},
 }
 
 func (p *quarter) minute(at time.Time) rollup.Minute {
@@ -145,8 +146,8 @@ func (p *quarter) incidents(b *store.Batch) {
 			Start: began.Add(-time.Second), Elapsed: 1.002, Class: tr.head, Why: tr.why}
 		standing := watch.ServiceStatus{Verdict: diagnose.Verdict{Service: "codex", Cause: tr.cause, Severity: about.Severity, Title: "codex: " + about.Title,
 			Advice: about.Advice, Evidence: []probe.Result{shows}}, Since: began, Delay: 1.1}
-		b.Entries = append(b.Entries, store.VerdictChange{VerdictChange: incident.VerdictChange{At: began, Was: diagnose.Healthy, Incident: one.ID, Status: standing}})
-		book.Enter(diagnose.Verdict{Service: "codex", Cause: diagnose.Healthy, Title: "codex: reachable"}, began.Add(tr.lasted))
+		b.Entries = append(b.Entries, store.VerdictChange{VerdictChange: incident.VerdictChange{At: began, Was: causes.Healthy, Incident: one.ID, Status: standing}})
+		book.Enter(diagnose.Verdict{Service: "codex", Cause: causes.Healthy, Title: "codex: reachable"}, began.Add(tr.lasted))
 		if tr.note != "" {
 			p.notes[one.ID] = tr
 		}

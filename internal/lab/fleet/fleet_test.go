@@ -18,8 +18,8 @@ import (
 
 	"github.com/prometheus/common/model"
 
+	"netwatchd/internal/causes"
 	"netwatchd/internal/config"
-	"netwatchd/internal/diagnose"
 	"netwatchd/internal/lab/parts"
 	"netwatchd/internal/lab/prom"
 	"netwatchd/internal/rules"
@@ -115,10 +115,10 @@ func TestOneHostOrEveryone(t *testing.T) {
 	f.startPrometheus()
 	f.startHosts(func(int) []config.Receiver { return nil })
 
-	f.hosts[42].Say(diagnose.Upstream)
+	f.hosts[42].Say(causes.Upstream)
 	pages.await(t, "CodexSingleHostOutage host-042")
 	for _, h := range f.hosts {
-		h.Say(diagnose.Upstream)
+		h.Say(causes.Upstream)
 	}
 	pages.await(t, "CodexFleetOutage everyone")
 	eventually(t, func() error { return inhibited(alertmanager, "CodexUpstreamOutage", hosts) })

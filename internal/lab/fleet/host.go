@@ -12,8 +12,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 
+	"netwatchd/internal/causes"
 	"netwatchd/internal/config"
-	"netwatchd/internal/diagnose"
 	"netwatchd/internal/push"
 )
 
@@ -42,7 +42,7 @@ var (
 func StartHost(t testing.TB, name string, receivers ...config.Receiver) *Host {
 	t.Helper()
 	h := &Host{Name: name, registry: prometheus.NewRegistry(), stopped: make(chan struct{})}
-	h.Say(diagnose.Healthy)
+	h.Say(causes.Healthy)
 	for i := range receivers {
 		receivers[i].Labels = []config.Label{{Name: "instance", Value: name}, {Name: "job", Value: "netwatchd"}}
 	}
@@ -75,16 +75,16 @@ func (h *Host) gather(context.Context) iter.Seq2[*dto.MetricFamily, error] {
 }
 
 // Say has the host name a cause from now on.
-func (h *Host) Say(c diagnose.Cause) { h.cause.Store(uint32(c)) }
+func (h *Host) Say(c causes.Cause) { h.cause.Store(uint32(c)) }
 
 // Describe is for the registry.
 func (h *Host) Describe(out chan<- *prometheus.Desc) { out <- verdict; out <- finding; out <- build }
 
 // Collect is for the registry.
 func (h *Host) Collect(out chan<- prometheus.Metric) {
-	for c := range diagnose.Causes() {
+	for c := range causes.All() {
 		holds := 0.0
-		if c == diagnose.Cause(h.cause.Load()) {
+		if c == causes.Cause(h.cause.Load()) {
 			holds = 1
 		}
 		for _, desc := range []*prometheus.Desc{verdict, finding} {

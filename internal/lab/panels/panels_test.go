@@ -14,7 +14,7 @@ import (
 	apiv1 "github.com/prometheus/client_golang/api/prometheus/v1"
 	"github.com/prometheus/common/model"
 
-	"netwatchd/internal/diagnose"
+	"netwatchd/internal/causes"
 	"netwatchd/internal/gen/dashboard"
 	"netwatchd/internal/lab/parts"
 	"netwatchd/internal/lab/prom"
@@ -43,8 +43,8 @@ const bound = 60
 func TestPanels(t *testing.T) {
 	w := world.New(t, "panels")
 	v := watch(t, w)
-	v.await(t, desktop, diagnose.Healthy)
-	v.await(t, laptop, diagnose.Proxy)
+	v.await(t, desktop, causes.Healthy)
+	v.await(t, laptop, causes.Proxy)
 	for i, name := range played {
 		t.Run(name, func(t *testing.T) {
 			scene := named(t, name)
@@ -52,7 +52,7 @@ func TestPanels(t *testing.T) {
 			scene.Inject(w)
 			cause := causeOf(t, scene.Cause)
 			v.await(t, desktop, cause)
-			v.await(t, laptop, diagnose.Proxy)
+			v.await(t, laptop, causes.Proxy)
 			v.share(t, cause)
 			if i == len(played)-1 {
 				for _, d := range dashboard.All() {
@@ -72,9 +72,9 @@ func named(t *testing.T, name string) scenes.Scene {
 	return scenes.All[i]
 }
 
-func causeOf(t *testing.T, name string) diagnose.Cause {
+func causeOf(t *testing.T, name string) causes.Cause {
 	t.Helper()
-	var c diagnose.Cause
+	var c causes.Cause
 	if err := c.UnmarshalText([]byte(name)); err != nil {
 		t.Fatal(err)
 	}
@@ -154,12 +154,12 @@ func read(t *testing.T, path string) string {
 const patience = 30 * time.Second
 
 // await waits until the Overview's verdict shows the cause on that host.
-func (v *view) await(t *testing.T, host string, want diagnose.Cause) {
+func (v *view) await(t *testing.T, host string, want causes.Cause) {
 	t.Helper()
 	query := v.fill(panel(t, "netwatchd-overview", "Verdict").Queries[0].Expr)
 	err := parts.Eventually(patience, func() error {
 		for _, s := range v.Ask(t, query) {
-			if got := diagnose.Cause(s.Value); s.Metric["instance"] == model.LabelValue(host) && got != want {
+			if got := causes.Cause(s.Value); s.Metric["instance"] == model.LabelValue(host) && got != want {
 				return fmt.Errorf("%s on %s, want %s", got, host, want)
 			} else if s.Metric["instance"] == model.LabelValue(host) {
 				return nil
@@ -173,10 +173,10 @@ func (v *view) await(t *testing.T, host string, want diagnose.Cause) {
 }
 
 // share checks that the Fleet dashboard tells one host from all: one of the two reports the service as down.
-func (v *view) share(t *testing.T, cause diagnose.Cause) {
+func (v *view) share(t *testing.T, cause causes.Cause) {
 	t.Helper()
 	want := 0.0
-	if cause == diagnose.Upstream {
+	if cause == causes.Upstream {
 		want = 0.5
 	}
 	got := v.Ask(t, v.fill(panel(t, "netwatchd-fleet", "One host or everyone?").Queries[0].Expr))

@@ -1,4 +1,4 @@
-package diagnose
+package causes
 
 import "time"
 
@@ -74,7 +74,7 @@ func everythingAfter(c Cause) []Cause {
 	return append(hidden, Inconclusive)
 }
 
-// catalog has what is known of each cause, without its title (titles.go) and advice (advice.go).
+// catalog has what is known of each cause, without its title and advice (words.go).
 var catalog = [...]About{
 	Starting: {
 		Means: "netwatchd has just started, and its first full round of attempts is still running.",

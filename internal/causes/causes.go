@@ -1,7 +1,5 @@
-// Package diagnose names the one cause behind a round of attempts.
-//
-// It is a pure function: no I/O, no clock, no goroutine.
-package diagnose
+// Package causes lists whose fault it can be, and what is known of each cause before anything is measured.
+package causes
 
 import (
 	"iter"
@@ -65,7 +63,7 @@ func (c Cause) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 func (c *Cause) UnmarshalText(text []byte) error { return enum.Parse(causeNames, c, text, "cause") }
 
 // Causes lists every cause, in order of precedence, Inconclusive last.
-func Causes() iter.Seq[Cause] {
+func All() iter.Seq[Cause] {
 	return func(yield func(Cause) bool) {
 		for c := Starting; c <= Healthy; c++ {
 			if !yield(c) {
