@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 
+	"netwatchd/internal/clientrules"
 	"netwatchd/internal/probe"
 )
 
@@ -15,6 +16,9 @@ type Agent struct {
 	Find     func(path string) (string, error)
 	Version  func(ctx context.Context, executable string) (Version, error)
 	SignedIn func(ctx context.Context, executable, home string) error
+
+	// Client returns how that version reaches its service.
+	Client func(Version) clientrules.Client
 
 	// Endpoint returns where a run with these settings sends its requests. ProbePath is what probes request below its
 	// base URL.
@@ -53,6 +57,7 @@ var agents = []Agent{{
 	Find:     FindCodex,
 	Version:  CodexVersion,
 	SignedIn: signedInCodex,
+	Client:   func(Version) clientrules.Client { return clientrules.Codex() },
 	Endpoint: func(s Settings, v Version) Endpoint { return codexWith(s).Endpoint(v) }, ProbePath: "responses",
 	Run: func(s Settings, wrapper []string) probe.Prober {
 		c := codexWith(s)

@@ -38,14 +38,14 @@ var layers = [][]string{
 	{"internal/probe/httpprobe"},
 	{"internal/probe/connect", "internal/probe/execprobe"},
 	{"internal/probe/dnsprobe", "internal/probe/probetest"},
-	{"internal/probe"},
+	{"internal/clientrules", "internal/probe"},
 	{"internal/arrows", "internal/enum", "internal/humanize", "internal/panics", "internal/redact", "internal/resolvconf",
 		"internal/shortage", "internal/strictyaml"},
 }
 
 // pure are the packages that do no I/O and so depend on nothing but the standard library and each other.
-var pure = []string{"internal/causes", "internal/diagnose", "internal/enum", "internal/humanize", "internal/outcome", "internal/panics",
-	"internal/probe", "internal/redact"}
+var pure = []string{"internal/causes", "internal/clientrules", "internal/diagnose", "internal/enum", "internal/humanize",
+	"internal/outcome", "internal/panics", "internal/probe", "internal/redact"}
 
 // A pkg is what `go list -json` prints of a package.
 type pkg struct {

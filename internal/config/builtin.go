@@ -99,7 +99,8 @@ func builtinCodex() Service {
 	exec.Preset = "codex"
 	exec.codexDefaults()
 	sandbox := defaultSandbox()
-	return Service{Name: "codex", Probes: []Probe{dns, head, stream, exec}, Sandbox: &sandbox, Moves: defaultMoves}
+	return Service{Name: "codex", Probes: []Probe{dns, head, stream, exec}, Client: AutoClient, Sandbox: &sandbox,
+		Moves: defaultMoves}
 }
 
 func mustURL(s string) *url.URL {

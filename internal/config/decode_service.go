@@ -20,15 +20,19 @@ func (d *decoder) services(n *strictyaml.Node) []Service {
 	return services
 }
 
+// AutoClient is the client of the service's agent, or glibc's for a service without one.
+const AutoClient = "auto"
+
 func (d *decoder) service(n *strictyaml.Node) Service {
-	s := Service{Moves: defaultMoves}
-	f := n.NamedObject(&s.Name, checkServiceName, "name", "probes", "sandbox", "late", "severity", "moves")
+	s := Service{Moves: defaultMoves, Client: AutoClient}
+	f := n.NamedObject(&s.Name, checkServiceName, "name", "probes", "client", "sandbox", "late", "severity", "moves")
 	f.Duration("late", &s.Late, 0)
 	if at, ok := f.Has("probes"); ok {
 		s.Probes = d.probes(at)
 	} else if f != nil {
 		n.Errorf("has no probes: add at least one")
 	}
+	f.Text("client", &s.Client, strictyaml.OneOf(AutoClient, "glibc", "musl", "go"))
 	if at, ok := f.Has("sandbox"); ok {
 		s.Sandbox = d.sandbox(at)
 	}

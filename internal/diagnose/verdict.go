@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"netwatchd/internal/causes"
+	"netwatchd/internal/clientrules"
 	"netwatchd/internal/probe"
 )
 
@@ -17,8 +18,9 @@ type Round struct {
 
 // Expect is what is normal for a service, by its configuration.
 type Expect struct {
-	Sandbox  Want          // whether the agent's sandbox should reach it
-	Late     time.Duration // an answer that took longer is late; zero: never
+	Sandbox  Want               // whether the agent's sandbox should reach it
+	Client   clientrules.Client // whose reach the verdict is about
+	Late     time.Duration      // an answer that took longer is late; zero: never
 	Severity map[causes.Cause]causes.Severity
 }
 

@@ -127,7 +127,7 @@ func service(c *config.Config, s config.Service) watch.Service {
 	planned := watch.Service{
 		Name:         s.Name,
 		Tasks:        make([]watch.Task, len(s.Probes)),
-		Expect:       diagnose.Expect{Late: s.Late, Severity: s.Severity},
+		Expect:       diagnose.Expect{Late: s.Late, Severity: s.Severity, Client: clientOf(s)},
 		Confirmation: watch.Confirmation{Votes: s.Moves.Results, Of: s.Moves.Of},
 	}
 	for i, p := range s.Probes {

@@ -1,0 +1,35 @@
+// Package clientrules knows how the clients of other programs reach a service: how they resolve its name, choose a
+// proxy, trust certificates and order addresses. It is data and pure functions.
+//
+// netwatchd is a Go program, and its own client forgives what others do not: a service that netwatchd reaches may be
+// out of reach for the agent. Each rule was measured with the real programs; docs/clients.md has the table.
+package clientrules
+
+import "netwatchd/internal/enum"
+
+// A Client is how one program reaches things.
+type Client struct {
+	Name     string // for people: "codex"
+	Resolver Resolver
+}
+
+// Codex is the client of OpenAI Codex: a static program, linked with musl.
+func Codex() Client { return Client{Name: "codex", Resolver: Musl} }
+
+// Curl is the client that a service has if nothing else is known of its programs.
+func Curl() Client { return Client{Name: "curl", Resolver: Glibc} }
+
+// A Resolver is the code that looks names up for a program.
+type Resolver uint8
+
+const (
+	Glibc Resolver = iota // also node, Bun and Python, as most distributions build them
+	Musl                  // static programs in Rust, and everything on Alpine Linux
+	Go                    // Go's own; netwatchd has this one
+)
+
+var resolverNames = []string{Glibc: "glibc", Musl: "musl", Go: "go"}
+
+func (r Resolver) String() string                { return enum.String(resolverNames, r, "resolver") }
+func (r Resolver) MarshalText() ([]byte, error)  { return []byte(r.String()), nil }
+func (r *Resolver) UnmarshalText(b []byte) error { return enum.Parse(resolverNames, r, b, "resolver") }
