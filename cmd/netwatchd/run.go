@@ -114,7 +114,8 @@ func (a *app) run(ctx context.Context, c *config.Config) error {
 		Dir: filepath.Join(c.Storage.Path, "push"), Version: build().Version, Started: time.Now(), Log: s.log,
 	})
 	s.exporter, s.counters = metrics.NewExporter(&metrics.Exporter{
-		Ledger: s.ledger, Source: s, Info: s.info, Platform: host.WSL().Platform(), StoreErrors: s.history.Errors,
+		Ledger: s.ledger, Source: s, Info: s.info, Platform: host.WSL().Platform(),
+		StoreErrors: s.history.Errors, DamagedRows: s.history.DamagedRows,
 		Connections: limiter.Connections,
 		Extra:       []prometheus.Collector{s.pusher}, Log: s.log,
 	}, build(), s.codex)
@@ -340,6 +341,9 @@ func (s *service) warnings() []string {
 	}
 	if text := s.exposure(); text != "" {
 		all = append(all, text)
+	}
+	if moved := s.history.Moved(); moved != "" {
+		all = append(all, "the store was malformed, and a new one was begun: history until then is in "+moved)
 	}
 	return all
 }

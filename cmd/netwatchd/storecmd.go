@@ -71,10 +71,14 @@ func (a *app) printHealth(h *store.Health) {
 	for _, fault := range h.Faults {
 		fmt.Fprintf(a.out, "error: %s\n", fault)
 	}
+	for _, moved := range h.Malformed {
+		fmt.Fprintf(a.out, "note: an earlier store was malformed and was moved to %s\n", moved)
+	}
 	if len(h.Faults) == 0 {
 		fmt.Fprintf(a.out, "%s: no errors; schema version %d, %d KB\n", h.Path, h.Version, h.Bytes/1024)
 	} else {
-		const fix = "stop the daemon, then restore a backup or move the file away; the daemon creates a new one"
+		const fix = "the daemon leaves damaged rows out and moves them to the table damaged, and moves a malformed " +
+			"store away; to have everything back, stop it and restore a backup"
 		fmt.Fprintf(a.out, "%s: %s\n", h.Path, fix)
 	}
 	for _, c := range h.Counts {

@@ -132,9 +132,7 @@ func TestObservationEnds(t *testing.T) {
 func TestBacktestWithoutStore(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, store.File)
-	if err := os.WriteFile(path, []byte(strings.Repeat("not a database ", 100)), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	edit(t, path, "CREATE TABLE theirs (a); PRAGMA user_version = 1") // another program's
 	l := live(t, dir)
 	written := make(chan *incident.Incident)
 	go func() { written <- l.RecordBacktest(t.Context(), backtest(probe.ExecNetwork)) }()

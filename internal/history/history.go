@@ -40,6 +40,7 @@ type Recorder struct {
 
 	Options
 	errors       atomic.Uint64
+	damaged      atomic.Uint64
 	wake         chan struct{} // there is something to write
 	needSnapshot chan struct{} // there are incidents without a snapshot, or closed ones without one of their end
 
@@ -60,10 +61,13 @@ type Recorder struct {
 	costs           map[string]watch.Costs
 	open            *store.Store // nil: the store could not be opened
 	fault           string       // why history cannot be written, as logged; empty: it can
+	malformed       error        // what a reader found, until the writing goroutine replaces the store
+	moved           string       // where a malformed store was moved; empty: there was none
 
 	// Used by the writing goroutine only.
 	run           incident.DaemonRun
 	retry         time.Duration
+	batch         int // how many incidents and entries the next transaction may have
 	maintained    time.Time
 	started       time.Time
 	currentMinute time.Time // the minute of current
@@ -80,7 +84,7 @@ func New(o Options) *Recorder {
 		signatures: make(map[*incident.Incident]map[signature]bool), stored: make(chan struct{}),
 		current: make(map[ledger.Key]*rollup.Rollup), costs: make(map[string]watch.Costs),
 		run:     incident.DaemonRun{Version: o.Version, Started: now, Seen: now},
-		started: now, currentMinute: now.Truncate(time.Minute),
+		started: now, currentMinute: now.Truncate(time.Minute), batch: batchLimit,
 	}
 	rec.report(rec.reopen(context.Background()))
 	return rec
@@ -94,6 +98,17 @@ func (rec *Recorder) Fault() string {
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
 	return rec.fault
+}
+
+// DamagedRows returns how many rows of the store could not be decoded. They were moved to its table damaged.
+func (rec *Recorder) DamagedRows() float64 { return float64(rec.damaged.Load()) }
+
+// Moved returns where a malformed store was moved since the daemon started; empty: there was none. History from before
+// is in that file.
+func (rec *Recorder) Moved() string {
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	return rec.moved
 }
 
 func (rec *Recorder) setFault(fault string) {

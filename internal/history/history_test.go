@@ -3,6 +3,7 @@ package history
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -71,6 +72,14 @@ func judged(l *life, service string, cause, was causes.Cause) {
 			Start: time.Now(), Class: probe.TCPRefused, Why: "refused; api_key=Pl4nt3d"}}
 	}
 	l.Judged(s, was)
+}
+
+// attempt has n runs of the agent, of 3 KB each, stored whole.
+func attempt(l *life, n int) {
+	for range n {
+		l.Attempted(probe.Result{Spec: probe.Spec{Service: "codex", Name: "exec", Kind: probe.KindExec}, Start: time.Now(),
+			Why: strings.Repeat("w", 3000)}, 0)
+	}
 }
 
 // eventually waits for the effect of another goroutine.
@@ -195,13 +204,161 @@ func TestDeleted(t *testing.T) {
 	}
 }
 
+// The file is damaged while it is in use: it is moved away, and a new one is begun with the open incidents, whether a
+// write or a reader notices it first.
+func TestMalformed(t *testing.T) {
+	for name, notice := range map[string]func(*life){
+		"write": func(l *life) { judged(l, "codex", causes.Upstream, causes.Resolver) },
+		"read": func(l *life) {
+			_, _, _ = l.Incidents(context.Background(), incident.Filter{})
+			_, _ = l.Record(context.Background(), time.Now().UTC().Format("20060102")+"-codex-1")
+			_, _ = l.Keys(context.Background())
+			_, _ = l.Gaps(context.Background(), time.Now().Add(-time.Hour), time.Now())
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			l := live(t, dir)
+			judged(l, "codex", causes.Resolver, causes.Healthy)
+			wants(t, dir, "codex-1 resolver open")
+			attempt(l, 400) // more than a connection caches
+			eventually(t, func() error {
+				if l.queued() {
+					return errors.New("not all is written")
+				}
+				return nil
+			})
+			damage(t, filepath.Join(dir, store.File))
+			eventually(t, func() error {
+				notice(l)
+				if kept, err := store.MalformedFiles(dir); len(kept) != 1 || err != nil || l.Moved() != kept[0] {
+					return fmt.Errorf("moved away: %q, %v, said to be %q", kept, err, l.Moved())
+				}
+				return nil
+			})
+			judged(l, "codex", causes.Stream, causes.Upstream)
+			eventually(t, func() error {
+				if got := stored(t, dir); len(got) != 1 || !strings.HasPrefix(got[0], "codex-1 resolver ") {
+					return fmt.Errorf("stored %q, want the incident from its beginning", got)
+				}
+				return nil
+			})
+			eventually(t, func() error {
+				if l.Fault() != "" {
+					return errors.New(l.Fault())
+				}
+				return nil
+			})
+		})
+	}
+}
+
+// edit changes a database as another program does.
+func edit(t *testing.T, path, statement string) {
+	t.Helper()
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.Exec(statement); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// damage overwrites everything but the first page of the database, and removes its log's content.
+func damage(t *testing.T, path string) {
+	t.Helper()
+	for _, part := range []string{"", "-wal"} {
+		info, err := os.Stat(path + part)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := os.OpenFile(path+part, os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.WriteAt(bytes.Repeat([]byte("!"), int(max(info.Size(), 64<<10))), 4096); err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+	}
+}
+
+// A damaged row is counted, logged and moved away. The other incidents are listed.
+func TestDamagedRow(t *testing.T) {
+	dir := t.TempDir()
+	first := live(t, dir)
+	judged(first, "codex", causes.Resolver, causes.Healthy)
+	judged(first, "shop", causes.Upstream, causes.Healthy)
+	wants(t, dir, "shop-1 upstream open", "codex-1 resolver open")
+	first.stop()
+	edit(t, filepath.Join(dir, store.File), "UPDATE incidents SET body = '{' WHERE service = 'codex'")
+	second := live(t, dir)
+	if second.DamagedRows() != 1 || second.Fault() != "" || !strings.Contains(second.log.String(), "damaged") {
+		t.Errorf("%v damaged rows, fault %q, log %s", second.DamagedRows(), second.Fault(), second.log)
+	}
+	judged(second, "codex", causes.Proxy, causes.Healthy)
+	wants(t, dir, "codex-2 proxy open", "shop-1 upstream open") // the number of the damaged one is taken
+}
+
+// What cannot be written before the end is named.
+func TestLostAtTheEnd(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "taken"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l := live(t, filepath.Join(dir, "taken", "storage")) // no directory can be created here
+	judged(l, "codex", causes.Resolver, causes.Healthy)
+	l.stop()
+	if text := l.log.String(); !strings.Contains(text, "history is lost") || !strings.Contains(text, "-codex-1") {
+		t.Errorf("log: %s", text)
+	}
+}
+
+// A disk of 2 MB that was full is written to again once it has some space, although not for all at once.
+func TestSmallDiskFull(t *testing.T) {
+	dir := t.TempDir()
+	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", dir).CombinedOutput(); err != nil {
+		t.Skipf("needs root: mounting a small file system: %s", out)
+	}
+	t.Cleanup(func() { exec.Command("umount", "-l", dir).Run() })
+	l := live(t, dir)
+	judged(l, "codex", causes.Resolver, causes.Healthy)
+	wants(t, dir, "codex-1 resolver open")
+	big := filepath.Join(dir, "big")
+	if err := os.WriteFile(big, make([]byte, 4<<20), 0o600); err == nil {
+		t.Fatal("the file system is larger than it should be")
+	}
+	attempt(l, 300) // a megabyte, and as much again in the log
+	judged(l, "codex", causes.Upstream, causes.Resolver)
+	eventually(t, func() error {
+		if l.Errors() < 2 {
+			return fmt.Errorf("a full disk: %v errors, log %q", l.Errors(), l.log)
+		}
+		return nil
+	})
+	if err := os.Remove(big); err != nil {
+		t.Fatal(err)
+	}
+	wants(t, dir, "codex-1 resolver upstream open")
+	eventually(t, func() error {
+		if l.Fault() != "" {
+			return errors.New(l.Fault())
+		}
+		return nil
+	})
+	l.stop()
+	if h, err := store.Check(t.Context(), dir); err != nil || len(h.Faults) > 0 {
+		t.Errorf("%+v, %v", h, err)
+	}
+}
+
 // An unusable store does not stop the Recorder. Once it can be used, everything in memory is written.
 func TestNoStoreAtStart(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, store.File)
-	if err := os.WriteFile(path, []byte(strings.Repeat("not a database ", 100)), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	edit(t, path, "CREATE TABLE theirs (a); PRAGMA user_version = 1") // another program's
 	l := live(t, dir)
 	judged(l, "codex", causes.Resolver, causes.Healthy)
 	judged(l, "codex", causes.Upstream, causes.Resolver)
@@ -293,9 +450,7 @@ func TestDiskFull(t *testing.T) {
 	if err := os.WriteFile(big, make([]byte, 2<<20), 0o600); err == nil {
 		t.Fatal("the file system is larger than it should be")
 	}
-	for range 1000 {
-		l.Attempted(probe.Result{Spec: probe.Spec{Service: "codex", Name: "exec", Kind: probe.KindExec}, Start: time.Now(), Why: strings.Repeat("w", 3000)}, 0)
-	}
+	attempt(l, 1000)
 	eventually(t, func() error {
 		if l.Errors() == 0 || l.log.lines() == 0 {
 			return fmt.Errorf("a full disk: %v errors, log %q", l.Errors(), l.log)

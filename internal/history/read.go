@@ -33,6 +33,7 @@ func (rec *Recorder) Incidents(
 	}
 	found, total, err = s.Incidents(ctx, wide)
 	if err != nil {
+		rec.noticed(s, err)
 		return rec.inMemory(f)
 	}
 	for _, i := range unwritten {
@@ -101,6 +102,7 @@ func (rec *Recorder) Record(ctx context.Context, id string) (*record.Record, err
 	detail, err := (*incident.Detail)(nil), errUnavailable
 	if s := rec.store(); s != nil {
 		detail, err = s.Detail(ctx, id)
+		rec.noticed(s, err)
 	}
 	for _, i := range rec.unstored(nil, detail == nil) {
 		switch {
@@ -158,6 +160,7 @@ func (rec *Recorder) addUnwritten(t *incident.Detail) {
 func (rec *Recorder) Keys(ctx context.Context, services ...string) (keys []ledger.Key, err error) {
 	if s := rec.store(); s != nil {
 		keys, err = s.Keys(ctx, services...)
+		rec.noticed(s, err)
 	}
 	known := make(map[ledger.Key]bool, len(keys))
 	for _, key := range keys {
@@ -188,6 +191,7 @@ func (rec *Recorder) Keys(ctx context.Context, services ...string) (keys []ledge
 func (rec *Recorder) Series(ctx context.Context, c *rollup.Curves) (err error) {
 	if s := rec.store(); s != nil {
 		err = s.Series(ctx, c)
+		rec.noticed(s, err)
 	}
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
@@ -207,8 +211,11 @@ func (rec *Recorder) Series(ctx context.Context, c *rollup.Curves) (err error) {
 
 // Gaps lists the spans without monitoring. While the store is unavailable, none are known.
 func (rec *Recorder) Gaps(ctx context.Context, from, to time.Time) ([]incident.Gap, error) {
-	if s := rec.store(); s != nil {
-		return s.Gaps(ctx, from, to)
+	s := rec.store()
+	if s == nil {
+		return nil, nil
 	}
-	return nil, nil
+	gaps, err := s.Gaps(ctx, from, to)
+	rec.noticed(s, err)
+	return gaps, err
 }

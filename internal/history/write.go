@@ -33,7 +33,8 @@ const (
 	maxClockStep = 10 * time.Minute
 
 	// batchLimit bounds a transaction, because others wait for it, such as a person who writes a note. Five hundred
-	// results take a quarter of a second, mostly to remove secrets.
+	// results take a quarter of a second, mostly to remove secrets. On a full disk the limit is halved at each attempt,
+	// so that what little space is freed is used.
 	batchLimit = 500
 
 	// partLimit bounds the roll-ups in memory to 6 MB: a day's worth in the default configuration. Beyond it the
@@ -56,6 +57,7 @@ func (rec *Recorder) Run(ctx context.Context) {
 		case <-tick.C:
 			rec.endMinute(time.Now())
 			rec.write(ctx)
+			rec.setAside(ctx)
 			rec.maintain(ctx)
 			tick.Reset(untilNextMinute())
 		case <-rec.wake:
@@ -72,8 +74,33 @@ func (rec *Recorder) Run(ctx context.Context) {
 	defer cancel()
 	rec.endMinute(time.Now())
 	rec.run.Ended = time.Now()
-	rec.write(ctx)
+	for rec.write(ctx) && rec.queued() {
+	}
+	rec.reportLost()
 	rec.close()
+}
+
+// queued reports whether there is something to write.
+func (rec *Recorder) queued() bool {
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	return len(rec.dirty)+len(rec.entries)+len(rec.minutes) > 0
+}
+
+// reportLost logs what could not be written before the end.
+func (rec *Recorder) reportLost() {
+	if !rec.queued() {
+		return
+	}
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	incidents := make([]string, 0, len(rec.dirty))
+	for i := range rec.dirty {
+		incidents = append(incidents, i.ID)
+	}
+	slices.Sort(incidents)
+	rec.Log.Error("history is lost: it could not be written before the end", "incidents", incidents,
+		"events", len(rec.entries), "minutes", len(rec.minutes), "error", rec.fault)
 }
 
 func untilNextMinute() time.Duration {
@@ -157,7 +184,7 @@ func (rec *Recorder) nextLoad() load {
 	defer rec.mu.Unlock()
 	var l load
 	for i := range rec.dirty {
-		if len(l.dirty) == batchLimit {
+		if len(l.dirty) == rec.batch {
 			signal(rec.wake)
 			break
 		}
@@ -165,7 +192,7 @@ func (rec *Recorder) nextLoad() load {
 		l.Incidents = append(l.Incidents, i.Clone())
 		delete(rec.dirty, i)
 	}
-	n := min(len(rec.entries), batchLimit)
+	n := min(len(rec.entries), rec.batch)
 	l.Entries = slices.Clone(rec.entries[:n])
 	clear(rec.entries[:n])
 	rec.entries = rec.entries[n:]
@@ -201,26 +228,91 @@ func (rec *Recorder) requeue(l load) {
 	rec.minutes = compact(append(l.Minutes, rec.minutes...))
 }
 
-// write writes everything queued, or puts it back.
-func (rec *Recorder) write(ctx context.Context) {
+// write writes a batch of what is queued, or puts it back. It reports whether that succeeded.
+func (rec *Recorder) write(ctx context.Context) bool {
+	if err := rec.takeMalformed(); err != nil {
+		rec.handle(ctx, err)
+	}
 	if rec.store() == nil {
 		if err := rec.reopen(ctx); err != nil {
 			rec.report(err)
-			return
+			return false
 		}
 	}
 	l := rec.nextLoad()
-	err := rec.store().Write(ctx, &l.Batch)
-	if err != nil {
+	if err := rec.store().Write(ctx, &l.Batch); err != nil {
 		rec.requeue(l)
+		rec.handle(ctx, err)
+		return false
 	}
+	rec.batch = min(2*rec.batch, batchLimit)
+	rec.report(nil)
+	rec.prune()
+	return true
+}
+
+// handle reports an error of the open store and does what may help before the next attempt.
+func (rec *Recorder) handle(ctx context.Context, err error) {
 	rec.report(err)
-	if err != nil && !store.IsFull(err) {
+	switch s := rec.store(); {
+	case s == nil:
+	case store.IsFull(err):
+		rec.batch = max(rec.batch/2, 1)
+		s.Shrink(ctx)
+	case store.IsMalformed(err):
+		rec.detach()
+		if moved, err := s.MoveMalformed(); err != nil {
+			rec.report(err)
+		} else {
+			rec.replaced(moved)
+		}
+	default:
 		rec.close() // it may have been removed or replaced, or only reopening it may help
 	}
-	if err == nil {
-		rec.prune()
+}
+
+// replaced records that a malformed store was moved away. The new one gets what is in memory.
+func (rec *Recorder) replaced(moved string) {
+	rec.mu.Lock()
+	rec.moved = moved
+	rec.mu.Unlock()
+	rec.Log.Error("the store was malformed: it was moved away, and a new one begins", "moved", moved)
+}
+
+// setAside moves the damaged rows away that were found since the last call.
+func (rec *Recorder) setAside(ctx context.Context) {
+	s := rec.store()
+	if s == nil {
+		return
 	}
+	n, err := s.SetAside(ctx)
+	if err != nil {
+		rec.handle(ctx, err)
+		return
+	}
+	if n > 0 {
+		rec.damaged.Add(uint64(n))
+		rec.Log.Error("rows of the store are damaged: they were moved to its table damaged", "rows", n)
+	}
+}
+
+// noticed has the writing goroutine replace s if err, of a reader, says that it is malformed.
+func (rec *Recorder) noticed(s *store.Store, err error) {
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	if rec.open == s && store.IsMalformed(err) {
+		rec.malformed = err
+		signal(rec.wake)
+	}
+}
+
+// takeMalformed returns what a reader has noticed of the open store.
+func (rec *Recorder) takeMalformed() error {
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	err := rec.malformed
+	rec.malformed = nil
+	return err
 }
 
 // prune drops the signatures of closed incidents. One that reopens collects them again, and the store ignores
@@ -247,13 +339,18 @@ func (rec *Recorder) store() *store.Store {
 }
 
 func (rec *Recorder) close() {
-	rec.mu.Lock()
-	s := rec.open
-	rec.open = nil
-	rec.mu.Unlock()
-	if s != nil {
+	if s := rec.detach(); s != nil {
 		_ = s.Close()
 	}
+}
+
+// detach returns the open store, which is no longer used from then on.
+func (rec *Recorder) detach() *store.Store {
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	s := rec.open
+	rec.open, rec.malformed = nil, nil
+	return s
 }
 
 // reopen opens the store and restores its state.
@@ -262,15 +359,27 @@ func (rec *Recorder) reopen(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if s.Moved != "" {
+		rec.replaced(s.Moved)
+	}
 	state, err := s.LoadState(ctx)
+	if store.IsMalformed(err) {
+		moved, err := s.MoveMalformed()
+		if err != nil {
+			return err
+		}
+		rec.replaced(moved)
+		return rec.reopen(ctx)
+	}
 	if err != nil {
 		_ = s.Close()
 		return err
 	}
 	rec.mu.Lock()
-	defer rec.mu.Unlock()
 	rec.open = s
 	rec.restore(state)
+	rec.mu.Unlock()
+	rec.setAside(ctx)
 	return nil
 }
 
@@ -365,7 +474,7 @@ func (rec *Recorder) maintain(ctx context.Context) {
 		keep = 0
 	}
 	if err := rec.store().Maintain(ctx, now, keep); err != nil && ctx.Err() == nil {
-		rec.report(err)
+		rec.handle(ctx, err)
 	}
 }
 

@@ -37,6 +37,8 @@ type Exporter struct {
 	Platform string
 	// StoreErrors counts failed writes of history; nil means 0.
 	StoreErrors func() float64
+	// DamagedRows counts the rows of the store that could not be decoded; nil means 0.
+	DamagedRows func() float64
 	// Connections counts those to the page, the API and the metrics; nil: there are none.
 	Connections func() Connections
 	// Extra are exported too.
@@ -79,7 +81,11 @@ func NewExporter(e *Exporter, build Build, codex func() Codex) (*Exporter, *Coun
 		}, func() float64 { return 1 }),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "netwatchd_store_errors_total", Help: "How often the store could not be opened or written to.",
-		}, e.storeErrors),
+		}, orZero(e.StoreErrors)),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "netwatchd_store_damaged_rows_total",
+			Help: "Rows of the store that could not be decoded and were moved to its table damaged.",
+		}, orZero(e.DamagedRows)),
 		panicCounts{},
 		shortages{},
 		codexInfo{codex, e.Log},
@@ -91,11 +97,11 @@ func NewExporter(e *Exporter, build Build, codex func() Codex) (*Exporter, *Coun
 	return e, e.counters
 }
 
-func (e *Exporter) storeErrors() float64 {
-	if e.StoreErrors == nil {
-		return 0
+func orZero(count func() float64) func() float64 {
+	if count == nil {
+		return func() float64 { return 0 }
 	}
-	return e.StoreErrors()
+	return count
 }
 
 var agentDesc = prometheus.NewDesc("netwatchd_agent_info",

@@ -5,9 +5,11 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strconv"
+	"time"
+
 	"netwatchd/internal/ledger"
 	"netwatchd/internal/rollup"
-	"time"
 )
 
 const (
@@ -38,8 +40,11 @@ func (s *Store) writeMinute(ctx context.Context, tx *sql.Tx, m rollup.Minute) er
 	merged := make(map[uint64]*rollup.Rollup)
 	if err == nil {
 		add = func(number uint64, u *rollup.Rollup) { merge(merged, number, u) }
-		// A damaged minute is lost, but the new roll-ups are not.
-		_ = rollup.Unpack(stored, add)
+		if err := rollup.Unpack(stored, add); err != nil {
+			if err := keepCopy(ctx, tx, rowRef{"minutes", strconv.FormatInt(minute, 10)}, err.Error()); err != nil {
+				return err
+			}
+		}
 	}
 	for i := range m.Parts {
 		number, err := s.number(ctx, tx, m.Parts[i].Key)
@@ -97,11 +102,23 @@ func (s *Store) closeHour(ctx context.Context, now time.Time) (more bool, err er
 			return nil
 		}
 		series := make(map[uint64]*hourly)
-		const query = "SELECT minute, body FROM minutes WHERE minute >= ? AND minute < ?"
+		const query = "SELECT rowid, minute, body FROM minutes WHERE minute >= ? AND minute < ?"
 		bounds := []any{hour * minutesPerHour, (hour + 1) * minutesPerHour}
-		err := rows(ctx, tx, query, bounds, func(r *sql.Rows) error { return addMinute(r, hour, series) })
+		damaged := make(map[rowRef]string)
+		err := rows(ctx, tx, query, bounds, func(r *sql.Rows) error {
+			row := row{Rows: r}
+			if err := addMinute(&row, hour, series); err != nil {
+				damaged[rowRef{"minutes", row.key}] = err.Error()
+			}
+			return nil
+		})
 		if err != nil {
 			return err
+		}
+		for ref, reason := range damaged {
+			if err := keepCopy(ctx, tx, ref, reason); err != nil {
+				return err
+			}
 		}
 		if err := writeHours(ctx, tx, hour, series); err != nil {
 			return err
@@ -123,14 +140,13 @@ func (h *hourly) add(minute uint64, u *rollup.Rollup) {
 	h.minutes.Add(minute, u)
 }
 
-func addMinute(r *sql.Rows, hour int64, series map[uint64]*hourly) error {
+func addMinute(r *row, hour int64, series map[uint64]*hourly) error {
 	var minute int64
 	var body sql.RawBytes
 	if err := r.Scan(&minute, &body); err != nil {
 		return err
 	}
-	// A damaged minute is lost; the rest of the hour is not.
-	_ = rollup.Unpack(body, func(number uint64, u *rollup.Rollup) {
+	return rollup.Unpack(body, func(number uint64, u *rollup.Rollup) {
 		h := series[number]
 		if h == nil {
 			h = new(hourly)
@@ -138,7 +154,6 @@ func addMinute(r *sql.Rows, hour int64, series map[uint64]*hourly) error {
 		}
 		h.add(uint64(minute-hour*minutesPerHour), u)
 	})
-	return nil
 }
 
 func writeHours(ctx context.Context, tx *sql.Tx, hour int64, series map[uint64]*hourly) error {
@@ -180,22 +195,34 @@ func packOne(number uint64, u *rollup.Rollup) []byte {
 
 // mergeHour adds h to an hour that is already stored, because the clock was set back.
 func mergeHour(ctx context.Context, tx *sql.Tx, number uint64, hour int64, h *hourly) error {
-	var before []byte
-	err := tx.QueryRowContext(ctx, "SELECT body FROM hours WHERE series = ? AND hour = ?", number, hour).Scan(&before)
-	if err != nil {
+	addTotal := func(_ uint64, u *rollup.Rollup) { h.total.Merge(u) }
+	if err := addStored(ctx, tx, "hours", number, hour, addTotal); err != nil {
 		return err
 	}
-	_ = rollup.Unpack(before, func(_ uint64, u *rollup.Rollup) { h.total.Merge(u) })
-	_, err = tx.ExecContext(ctx, "UPDATE hours SET count = ?, failed = ?, body = ? WHERE series = ? AND hour = ?",
+	_, err := tx.ExecContext(ctx, "UPDATE hours SET count = ?, failed = ?, body = ? WHERE series = ? AND hour = ?",
 		h.total.Count, h.total.Failed(), packOne(0, &h.total), number, hour)
 	if err != nil {
 		return err
 	}
-	err = tx.QueryRowContext(ctx, "SELECT body FROM details WHERE series = ? AND hour = ?", number, hour).Scan(&before)
+	// a minute may appear twice: readers add them up
+	return addStored(ctx, tx, "details", number, hour, h.minutes.Add)
+}
+
+// addStored calls add for the roll-ups of a row that is about to be replaced. A copy of a damaged row is kept.
+func addStored(
+	ctx context.Context, tx *sql.Tx, table string, number uint64, hour int64, add func(uint64, *rollup.Rollup),
+) error {
+	ref := rowRef{table: table}
+	var body []byte
+	query := "SELECT rowid, body FROM " + table + " WHERE series = ? AND hour = ?"
+	err := tx.QueryRowContext(ctx, query, number, hour).Scan(&ref.key, &body)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
 	if err == nil {
-		_ = rollup.Unpack(before, h.minutes.Add) // a minute may appear twice: readers add them up
-	} else if errors.Is(err, sql.ErrNoRows) {
-		err = nil
+		if damage := rollup.Unpack(body, add); damage != nil {
+			err = keepCopy(ctx, tx, ref, damage.Error())
+		}
 	}
 	return err
 }
@@ -237,6 +264,7 @@ func (s *Store) prune(ctx context.Context, now time.Time, keep time.Duration) er
 		{"DELETE FROM attempts WHERE at < ?", before.UnixMilli()},
 		{"DELETE FROM suspends WHERE at < ?", before.UnixMilli()},
 		{"DELETE FROM runs WHERE seen < ?", before.UnixMilli()},
+		{"DELETE FROM damaged WHERE found < ?", before.UnixMilli()},
 	} {
 		if _, err := s.db.ExecContext(ctx, old.delete, old.than); err != nil {
 			return fmt.Errorf("store: %w", withHint(err))

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -59,19 +58,13 @@ func (s *Store) Incident(ctx context.Context, id string) (*incident.Incident, er
 }
 
 func (s *Store) incidents(ctx context.Context, which string, args []any) (found []*incident.Incident, err error) {
-	err = s.rows(ctx, "SELECT id, service, day, number, body FROM incidents "+which, args, func(r *sql.Rows) error {
-		var i incident.Incident
-		var body sql.RawBytes
-		var id, service string
-		if err := r.Scan(&id, &service, &i.Day, &i.Number, &body); err != nil {
-			return err
+	const query = "SELECT id, service, day, number, body FROM incidents "
+	err = s.read(ctx, s.db, "incidents", query+which, args, func(r *row) error {
+		i, err := decodeIncident(r)
+		if err == nil {
+			found = append(found, i)
 		}
-		if err := json.Unmarshal(body, &i); err != nil {
-			return fmt.Errorf("incident %s: %w", id, err)
-		}
-		i.ID, i.Service = id, service
-		found = append(found, &i)
-		return nil
+		return err
 	})
 	if err == nil {
 		err = s.addNotes(ctx, found)
@@ -80,6 +73,21 @@ func (s *Store) incidents(ctx context.Context, which string, args []any) (found 
 		return nil, fmt.Errorf("store: %w", err)
 	}
 	return found, nil
+}
+
+// decodeIncident reads a row that ends in service, day, number and body; more are the columns before these.
+func decodeIncident(r *row, more ...any) (*incident.Incident, error) {
+	i := new(incident.Incident)
+	var body sql.RawBytes
+	var service string
+	if err := r.Scan(append(more, &service, &i.Day, &i.Number, &body)...); err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(body, i); err != nil {
+		return nil, err
+	}
+	i.ID, i.Service = r.key, service
+	return i, nil
 }
 
 func (s *Store) addNotes(ctx context.Context, to []*incident.Incident) error {
@@ -91,8 +99,8 @@ func (s *Store) addNotes(ctx context.Context, to []*incident.Incident) error {
 	if err != nil {
 		return err
 	}
-	const query = "SELECT incident, at, text FROM notes WHERE incident IN (SELECT value FROM json_each(?)) ORDER BY id"
-	return s.rows(ctx, query, []any{string(names)}, func(r *sql.Rows) error {
+	const query = "SELECT id, incident, at, text FROM notes WHERE incident IN (SELECT value FROM json_each(?)) ORDER BY id"
+	return s.read(ctx, s.db, "notes", query, []any{string(names)}, func(r *row) error {
 		var id string
 		var at int64
 		var n incident.Note
@@ -125,30 +133,24 @@ func (s *Store) LoadState(ctx context.Context) (*State, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = s.rows(ctx, "SELECT id, number FROM incidents", nil, func(r *sql.Rows) error {
-		var id string
+	err = s.read(ctx, s.db, "incidents", "SELECT id, number FROM incidents", nil, func(r *row) error {
 		var n int
-		if err := r.Scan(&id, &n); err != nil {
+		if err := r.Scan(&n); err != nil {
 			return err
 		}
-		if day, service, _, ok := incident.ParseID(id); ok {
+		if day, service, _, ok := incident.ParseID(r.key); ok {
 			p.Numbers[day+"-"+service] = max(p.Numbers[day+"-"+service], n)
 		}
 		return nil
 	})
 	if err == nil {
-		err = s.rows(ctx, "SELECT service, body FROM costs", nil, func(r *sql.Rows) error {
-			var service string
-			var body sql.RawBytes
-			if err := r.Scan(&service, &body); err != nil {
-				return err
-			}
+		err = s.read(ctx, s.db, "costs", "SELECT service, body FROM costs", nil, func(r *row) error {
 			var c watch.Costs
-			if err := json.Unmarshal(body, &c); err != nil {
-				return fmt.Errorf("costs of %s: %w", service, err)
+			err := decodeJSON(r, &c)
+			if err == nil {
+				p.Costs[r.key] = c
 			}
-			p.Costs[service] = c
-			return nil
+			return err
 		})
 	}
 	if err != nil {
@@ -179,8 +181,8 @@ func (s *Store) Detail(ctx context.Context, id string) (*incident.Detail, error)
 	for _, read := range []func() error{
 		func() error { return s.readVerdicts(ctx, d) },
 		func() error {
-			return s.results(ctx, &d.Evidence, "SELECT body FROM evidence WHERE incident = ? ORDER BY at LIMIT ?",
-				i.ID, detailLimit)
+			return s.results(ctx, &d.Evidence, "evidence",
+				"SELECT rowid, body FROM evidence WHERE incident = ? ORDER BY at LIMIT ?", i.ID, detailLimit)
 		},
 		func() error { return s.readAttempts(ctx, d, until) },
 		func() error { return s.readSuspends(ctx, d, until) },
@@ -196,85 +198,104 @@ func (s *Store) Detail(ctx context.Context, id string) (*incident.Detail, error)
 }
 
 func (s *Store) readAttempts(ctx context.Context, d *incident.Detail, until time.Time) error {
-	const query = "SELECT body FROM attempts WHERE service = ? AND manual = ? AND at BETWEEN ? AND ? ORDER BY id LIMIT ?"
+	const query = `SELECT id, body FROM attempts WHERE service = ? AND manual = ? AND at BETWEEN ? AND ?
+		ORDER BY id LIMIT ?`
 	from := d.Incident.Opened.Add(-aftermath).UnixMilli()
-	err := s.results(ctx, &d.Attempts, query, d.Incident.Service, 0, from, until.UnixMilli(), detailLimit)
+	err := s.results(ctx, &d.Attempts, "attempts", query, d.Incident.Service, 0, from, until.UnixMilli(), detailLimit)
 	if err == nil {
-		err = s.results(ctx, &d.Manual, query, d.Incident.Service, 1, from, until.UnixMilli(), detailLimit)
+		err = s.results(ctx, &d.Manual, "attempts", query, d.Incident.Service, 1, from, until.UnixMilli(), detailLimit)
 	}
 	return err
 }
 
 func (s *Store) readSnapshot(ctx context.Context, into *json.RawMessage, table, id string) error {
-	row := s.db.QueryRowContext(ctx, "SELECT body FROM "+table+" WHERE incident = ?", id)
-	err := row.Scan((*[]byte)(into))
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil
+	query := "SELECT incident, body FROM " + table + " WHERE incident = ?"
+	return s.read(ctx, s.db, table, query, []any{id}, func(r *row) error { return decodeJSON(r, into) })
+}
+
+// decodeJSON decodes a row that has nothing but its key and a body.
+func decodeJSON(r *row, into any) error {
+	var body sql.RawBytes
+	if err := r.Scan(&body); err != nil {
+		return err
 	}
-	return withHint(err)
+	return json.Unmarshal(body, into)
 }
 
 func (s *Store) readVerdicts(ctx context.Context, d *incident.Detail) error {
-	const query = "SELECT at, was, body FROM verdicts WHERE incident = ? ORDER BY id LIMIT ?"
-	return s.rows(ctx, query, []any{d.Incident.ID, detailLimit}, func(r *sql.Rows) error {
-		v := incident.VerdictChange{Incident: d.Incident.ID}
-		var at int64
-		var was string
-		var body sql.RawBytes
-		if err := r.Scan(&at, &was, &body); err != nil {
-			return err
+	const query = "SELECT id, at, was, body FROM verdicts WHERE incident = ? ORDER BY id LIMIT ?"
+	return s.read(ctx, s.db, "verdicts", query, []any{d.Incident.ID, detailLimit}, func(r *row) error {
+		v, err := decodeVerdict(r)
+		if err == nil {
+			v.Incident = d.Incident.ID
+			d.Verdicts = append(d.Verdicts, v)
 		}
-		v.At = fromMillis(at)
-		_ = v.Was.UnmarshalText([]byte(was)) // a cause of a newer version is inconclusive to this one
-		if err := json.Unmarshal(body, &v.Status); err != nil {
-			return err
-		}
-		d.Verdicts = append(d.Verdicts, v)
-		return nil
+		return err
 	})
 }
 
-func (s *Store) results(ctx context.Context, into *[]probe.Result, query string, args ...any) error {
-	return s.rows(ctx, query, args, func(r *sql.Rows) error {
-		var body sql.RawBytes
-		if err := r.Scan(&body); err != nil {
-			return err
-		}
+func decodeVerdict(r *row) (v incident.VerdictChange, err error) {
+	var at int64
+	var was string
+	var body sql.RawBytes
+	if err := r.Scan(&at, &was, &body); err != nil {
+		return v, err
+	}
+	v.At = fromMillis(at)
+	_ = v.Was.UnmarshalText([]byte(was)) // a cause of a newer version is inconclusive to this one
+	return v, json.Unmarshal(body, &v.Status)
+}
+
+// results reads rows that have a key and a result as their body.
+func (s *Store) results(ctx context.Context, into *[]probe.Result, table, query string, args ...any) error {
+	return s.read(ctx, s.db, table, query, args, func(r *row) error {
 		var result probe.Result
-		if err := json.Unmarshal(body, &result); err != nil {
-			return err
+		err := decodeJSON(r, &result)
+		if err == nil {
+			*into = append(*into, result)
 		}
-		*into = append(*into, result)
-		return nil
+		return err
 	})
 }
 
 func (s *Store) readSuspends(ctx context.Context, d *incident.Detail, until time.Time) error {
-	const query = "SELECT at, away FROM suspends WHERE at BETWEEN ? AND ? ORDER BY id LIMIT ?"
+	const query = "SELECT id, at, away FROM suspends WHERE at BETWEEN ? AND ? ORDER BY id LIMIT ?"
 	args := []any{d.Incident.Opened.UnixMilli(), until.UnixMilli(), detailLimit}
-	return s.rows(ctx, query, args, func(r *sql.Rows) error {
-		var at, away int64
-		err := r.Scan(&at, &away)
-		suspend := incident.Suspend{At: fromMillis(at), Away: time.Duration(away) * time.Millisecond}
-		d.Suspends = append(d.Suspends, suspend)
+	return s.read(ctx, s.db, "suspends", query, args, func(r *row) error {
+		suspend, err := decodeSuspend(r)
+		if err == nil {
+			d.Suspends = append(d.Suspends, suspend)
+		}
 		return err
 	})
 }
 
 func (s *Store) readDaemonRuns(ctx context.Context, d *incident.Detail, until time.Time) error {
-	const query = `SELECT version, started, seen, ended FROM runs WHERE seen >= ? AND started <= ?
+	const query = `SELECT rowid, version, started, seen, ended FROM runs WHERE seen >= ? AND started <= ?
 		ORDER BY started LIMIT ?`
 	args := []any{d.Incident.Opened.UnixMilli(), until.UnixMilli(), detailLimit}
-	return s.rows(ctx, query, args, func(r *sql.Rows) error {
-		var run incident.DaemonRun
-		var started, seen int64
-		var ended sql.NullInt64
-		err := r.Scan(&run.Version, &started, &seen, &ended)
-		run.Started, run.Seen = fromMillis(started), fromMillis(seen)
-		if ended.Valid {
-			run.Ended = fromMillis(ended.Int64)
+	return s.read(ctx, s.db, "runs", query, args, func(r *row) error {
+		run, err := decodeRun(r)
+		if err == nil {
+			d.Runs = append(d.Runs, run)
 		}
-		d.Runs = append(d.Runs, run)
 		return err
 	})
+}
+
+func decodeRun(r *row) (run incident.DaemonRun, err error) {
+	var started, seen int64
+	var ended sql.NullInt64
+	err = r.Scan(&run.Version, &started, &seen, &ended)
+	run.Started, run.Seen = fromMillis(started), fromMillis(seen)
+	if ended.Valid {
+		run.Ended = fromMillis(ended.Int64)
+	}
+	return run, err
+}
+
+func decodeSuspend(r *row) (incident.Suspend, error) {
+	var at, away int64
+	err := r.Scan(&at, &away)
+	return incident.Suspend{At: fromMillis(at), Away: time.Duration(away) * time.Millisecond}, err
 }

@@ -40,8 +40,11 @@ ALTER TABLE incidents ADD COLUMN observation INTEGER NOT NULL DEFAULT 0; -- 1: n
 ALTER TABLE attempts ADD COLUMN manual INTEGER NOT NULL DEFAULT 0; -- 1: a person made it with backtest
 -- The host when an incident closed; snapshots has it when the incident began.
 CREATE TABLE end_snapshots (incident TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
+`, `
+-- Rows of other tables that could not be decoded, each as the statement that inserts it again.
+CREATE TABLE damaged (id INTEGER PRIMARY KEY, found INTEGER NOT NULL, origin TEXT NOT NULL, reason TEXT NOT NULL, statement TEXT NOT NULL);
 `}
 
 // tables lists the tables whose rows Check counts.
 var tables = []string{"incidents", "notes", "snapshots", "end_snapshots", "evidence", "verdicts", "attempts",
-	"suspends", "runs", "costs", "series", "minutes", "hours", "details"}
+	"suspends", "runs", "costs", "series", "minutes", "hours", "details", "damaged"}

@@ -6,11 +6,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
+
 	"netwatchd/internal/incident"
 	"netwatchd/internal/ledger"
 	"netwatchd/internal/rollup"
-	"slices"
-	"time"
 )
 
 // Series adds the stored measurements to curves.
@@ -36,8 +37,8 @@ func (s *Store) Series(ctx context.Context, c *rollup.Curves) error {
 }
 
 const (
-	hourQuery   = "SELECT hour, body, 0 FROM hours WHERE series = ? AND hour BETWEEN ? AND ?"
-	minuteQuery = `SELECT h.hour, coalesce(d.body, h.body), d.body IS NOT NULL FROM hours h
+	hourQuery   = "SELECT rowid, hour, body, 0 FROM hours WHERE series = ? AND hour BETWEEN ? AND ?"
+	minuteQuery = `SELECT coalesce(d.rowid, h.rowid), h.hour, coalesce(d.body, h.body), d.body IS NOT NULL FROM hours h
 		LEFT JOIN details d ON d.series = h.series AND d.hour = h.hour WHERE h.series = ? AND h.hour BETWEEN ? AND ?`
 )
 
@@ -48,27 +49,32 @@ func (s *Store) readHours(ctx context.Context, c *rollup.Curves, k ledger.Key, n
 	if c.Step >= time.Hour {
 		query = hourQuery
 	}
-	return s.rows(ctx, query, []any{number, hourOf(c.From), hourOf(c.To)}, func(r *sql.Rows) error {
+	return s.read(ctx, s.db, "hours", query, []any{number, hourOf(c.From), hourOf(c.To)}, func(r *row) error {
 		var hour int64
 		var body sql.RawBytes
 		var fine bool
 		if err := r.Scan(&hour, &body, &fine); err != nil {
 			return err
 		}
-		return rollup.Unpack(body, func(minute uint64, u *rollup.Rollup) {
+		err := rollup.Unpack(body, func(minute uint64, u *rollup.Rollup) {
 			if !fine {
 				minute = 0
 			}
 			c.Add(k, atHour(hour).Add(time.Duration(minute)*time.Minute), u)
 		})
+		if err != nil && fine {
+			s.skip("details", r.key, err)
+			return nil
+		}
+		return err
 	})
 }
 
 // readMinutes reads the current hour of all series.
 func (s *Store) readMinutes(ctx context.Context, c *rollup.Curves, numbers map[uint64]ledger.Key) error {
 	wanted := func(number uint64) bool { _, ok := numbers[number]; return ok }
-	const query = "SELECT minute, body FROM minutes WHERE minute BETWEEN ? AND ?"
-	return s.rows(ctx, query, []any{minuteOf(c.From), minuteOf(c.To)}, func(r *sql.Rows) error {
+	const query = "SELECT rowid, minute, body FROM minutes WHERE minute BETWEEN ? AND ?"
+	return s.read(ctx, s.db, "minutes", query, []any{minuteOf(c.From), minuteOf(c.To)}, func(r *row) error {
 		var minute int64
 		var body sql.RawBytes
 		if err := r.Scan(&minute, &body); err != nil {
@@ -82,7 +88,7 @@ func (s *Store) readMinutes(ctx context.Context, c *rollup.Curves, numbers map[u
 
 // Keys lists the series of services; without services, of all.
 func (s *Store) Keys(ctx context.Context, services ...string) ([]ledger.Key, error) {
-	query, args := "SELECT service, probe, kind, vantage FROM series", []any{}
+	query, args := "SELECT id, service, probe, kind, vantage FROM series", []any{}
 	if len(services) > 0 {
 		names, err := json.Marshal(services)
 		if err != nil {
@@ -92,7 +98,7 @@ func (s *Store) Keys(ctx context.Context, services ...string) ([]ledger.Key, err
 		args = append(args, string(names))
 	}
 	var keys []ledger.Key
-	err := s.rows(ctx, query+" ORDER BY service, probe, vantage", args, func(r *sql.Rows) error {
+	err := s.read(ctx, s.db, "series", query+" ORDER BY service, probe, vantage", args, func(r *row) error {
 		var k ledger.Key
 		var kind, vantage string
 		if err := r.Scan(&k.Service, &k.Probe, &kind, &vantage); err != nil {
@@ -118,10 +124,10 @@ func (s *Store) Gaps(ctx context.Context, from, to time.Time) ([]incident.Gap, e
 	}
 	seen := from
 	ended := true
-	const runs = `SELECT started, coalesce(ended, seen), ended IS NOT NULL FROM runs WHERE seen >= ? AND started < ?
-		ORDER BY started`
+	const runs = `SELECT rowid, started, coalesce(ended, seen), ended IS NOT NULL FROM runs
+		WHERE seen >= ? AND started < ? ORDER BY started`
 	span := []any{from.UnixMilli(), to.UnixMilli()}
-	err := s.rows(ctx, runs, span, func(r *sql.Rows) error {
+	err := s.read(ctx, s.db, "runs", runs, span, func(r *row) error {
 		var started, last int64
 		if err := r.Scan(&started, &last, &ended); err != nil {
 			return err
@@ -136,11 +142,12 @@ func (s *Store) Gaps(ctx context.Context, from, to time.Time) ([]incident.Gap, e
 		add(seen, to, false)
 	}
 	if err == nil {
-		const suspends = "SELECT at, away FROM suspends WHERE at > ? AND at - away < ?"
-		err = s.rows(ctx, suspends, span, func(r *sql.Rows) error {
-			var at, away int64
-			err := r.Scan(&at, &away)
-			add(fromMillis(at-away), fromMillis(at), true)
+		const suspends = "SELECT id, at, away FROM suspends WHERE at > ? AND at - away < ?"
+		err = s.read(ctx, s.db, "suspends", suspends, span, func(r *row) error {
+			suspend, err := decodeSuspend(r)
+			if err == nil {
+				add(suspend.At.Add(-suspend.Away), suspend.At, true)
+			}
 			return err
 		})
 	}

@@ -10,12 +10,14 @@ import (
 	"io"
 	"io/fs"
 	"net/url"
-	"netwatchd/internal/ledger"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
+
+	"netwatchd/internal/ledger"
 )
 
 // File is the name of the database in the storage directory.
@@ -40,12 +42,18 @@ type Store struct {
 	db   *sql.DB
 	lock *os.File // nil: opened with OpenToRead
 
+	// Moved is where Open moved a malformed database, in whose place this one was created; empty: there was none.
+	Moved string
+
 	// The row numbers of all series that this process has written.
 	series map[ledger.Key]int64
+
+	mu      sync.Mutex
+	skipped map[rowRef]string // the damaged rows that were found, with the reason
 }
 
 // Open opens the store in dir for writing, and creates or migrates it if necessary. Only one process can do so at a
-// time ([ErrInUse]).
+// time ([ErrInUse]). A malformed database is moved away, and a new one created.
 func Open(dir string) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("store: %w; set storage.path to a directory that this user can write to", err)
@@ -54,12 +62,19 @@ func Open(dir string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := openToWrite(filepath.Join(dir, File))
+	path := filepath.Join(dir, File)
+	s, err := openToWrite(path)
+	moved := ""
+	if IsMalformed(err) {
+		if moved, err = moveMalformed(path, time.Now()); err == nil {
+			s, err = openToWrite(path)
+		}
+	}
 	if err != nil {
 		claim.Close()
 		return nil, err
 	}
-	s.lock = claim
+	s.lock, s.Moved = claim, moved
 	return s, nil
 }
 
@@ -98,7 +113,7 @@ func OpenToRead(dir string) (*Store, error) {
 	err = checkHeader(f)
 	f.Close()
 	if err != nil {
-		return nil, fmt.Errorf("store: %s: %w", path, err)
+		return nil, fmt.Errorf("store: %s: %w", path, withHint(err))
 	}
 	s, err := open(path, "rw")
 	if err != nil {
@@ -140,7 +155,7 @@ func open(path, mode string, first ...string) (*Store, error) {
 	// One to write and one to read at the same time; the second is closed after use, because each has its own cache.
 	db.SetMaxOpenConns(2)
 	db.SetMaxIdleConns(1)
-	s := &Store{path: path, db: db, series: make(map[ledger.Key]int64)}
+	s := &Store{path: path, db: db, series: make(map[ledger.Key]int64), skipped: make(map[rowRef]string)}
 	if err := db.Ping(); err != nil {
 		db.Close()
 		return nil, fmt.Errorf("store: %s: %w", path, withHint(err))
@@ -188,8 +203,10 @@ func checkHeader(f io.Reader) error {
 	switch {
 	case n == 0 && errors.Is(err, io.EOF):
 		return nil
+	case err != nil && !errors.Is(err, io.ErrUnexpectedEOF):
+		return err
 	case err != nil || string(head[:len(magic)]) != magic:
-		return errForeign
+		return errMalformed
 	}
 	version, owner := binary.BigEndian.Uint32(head[versionAt:]), binary.BigEndian.Uint32(head[applicationAt:])
 	return checkVersion(int(version), int(owner))
@@ -290,8 +307,8 @@ func withHint(err error) error {
 		{"readonly", "let the daemon's user write to storage.path"},
 		{"unable to open", "let this user read and write storage.path"},
 		{"full", "free space on its disk"},
-		{"malformed", "stop the daemon, then move the file away or restore a backup"},
-		{"not a database", "move the file away or restore a backup"},
+		{"malformed", "restore a backup, or start the daemon: it moves the file away and begins a new one"},
+		{"not a database", "restore a backup, or start the daemon: it moves the file away and begins a new one"},
 	} {
 		if strings.Contains(err.Error(), h.words) {
 			return fmt.Errorf("%w; %s", err, h.do)
@@ -321,72 +338,6 @@ func Backup(ctx context.Context, dir, file string) error {
 		return fmt.Errorf("store: backing up to %s: %w", file, withHint(err))
 	}
 	return nil
-}
-
-// Health is the result of checking the store.
-type Health struct {
-	Path    string   `json:"path"`
-	Version int      `json:"version"`
-	Bytes   int64    `json:"bytes"`
-	Faults  []string `json:"faults"`
-	Counts  []Count  `json:"counts"`
-}
-
-// Count is the number of rows of a table.
-type Count struct {
-	Table string `json:"table"`
-	Rows  int64  `json:"rows"`
-}
-
-// Check reads the whole store in dir and returns every fault it finds.
-func Check(ctx context.Context, dir string) (*Health, error) {
-	s, err := OpenToRead(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer s.Close()
-	h := &Health{Path: s.path, Faults: []string{}, Counts: []Count{}}
-	if h.Version, _, err = s.version(ctx, s.db); err != nil {
-		return nil, fmt.Errorf("store: %w", withHint(err))
-	}
-	if info, err := os.Stat(s.path); err == nil {
-		h.Bytes = info.Size()
-	}
-	err = s.rows(ctx, "PRAGMA integrity_check", nil, func(r *sql.Rows) error {
-		var line string
-		err := r.Scan(&line)
-		if line != "ok" {
-			h.Faults = append(h.Faults, line)
-		}
-		return err
-	})
-	if err != nil {
-		h.Faults = append(h.Faults, err.Error())
-		return h, nil
-	}
-	if err := s.checkIncidents(ctx, h); err != nil {
-		h.Faults = append(h.Faults, err.Error())
-	}
-	for _, table := range tables {
-		c := Count{Table: table}
-		if err := s.db.QueryRowContext(ctx, "SELECT count(*) FROM "+table).Scan(&c.Rows); err != nil {
-			h.Faults = append(h.Faults, err.Error())
-		}
-		h.Counts = append(h.Counts, c)
-	}
-	return h, nil
-}
-
-// checkIncidents checks that each service has at most one open incident.
-func (s *Store) checkIncidents(ctx context.Context, h *Health) error {
-	const query = "SELECT service, count(*) FROM incidents WHERE closed IS NULL GROUP BY service HAVING count(*) > 1"
-	return s.rows(ctx, query, nil, func(r *sql.Rows) error {
-		var service string
-		var n int
-		err := r.Scan(&service, &n)
-		h.Faults = append(h.Faults, fmt.Sprintf("service %s has %d open incidents instead of one", service, n))
-		return err
-	})
 }
 
 // rows calls each for every row of a query.

@@ -4,11 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
-	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"netwatchd/internal/incident"
@@ -235,8 +233,13 @@ func (s *Store) Note(ctx context.Context, id, text string, at time.Time) error {
 
 // IsFull reports whether the disk was full. The store is unchanged, and can be written to again when there is space.
 func IsFull(err error) bool {
-	sqliteErr, ok := errors.AsType[*sqlite.Error](err)
-	return ok && sqliteErr.Code()&0xff == sqlite3.SQLITE_FULL
+	return sqliteCode(err) == sqlite3.SQLITE_FULL
+}
+
+// Shrink returns the space of the write-ahead log to the disk, as far as there is room for its pages in the database.
+// Without it a log that filled the disk would stay.
+func (s *Store) Shrink(ctx context.Context) {
+	_, _ = s.db.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)") // the disk is full: it may not succeed
 }
 
 // An Owned entry belongs to an incident, whose ID may change before the entry is written.
