@@ -55,6 +55,17 @@ type Codex struct {
 // Probe makes one run, within the deadline of ctx. Set one: codex does not end by itself when a server accepts its
 // request and sends nothing, and since 0.155 some versions retry for ever (measured; 60 s covers every bounded case).
 func (c Codex) Probe(ctx context.Context) (probe.Facts, error) {
+	facts, err := c.run(ctx)
+	if class, _ := probe.KnownClass(err); class == probe.ExecSignInMissing && c.BaseURL == "" {
+		if e := c.Endpoint(Version{}); e.sendsNoCredentials() {
+			err = probe.Failf(probe.ExecConfigInvalid, "the provider %q sends no credentials: set env_key in %s, "+
+				"model_providers.%s (%w)", e.provider, cmp.Or(e.Source, "config.toml"), e.provider, err)
+		}
+	}
+	return facts, err
+}
+
+func (c Codex) run(ctx context.Context) (probe.Facts, error) {
 	facts, err := c.attempt(ctx)
 	ran := facts.Exit != nil
 	if c.Provider == builtinProvider || ctx.Err() != nil || !ran || !isRefusalOfProvider(err) {

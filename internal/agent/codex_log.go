@@ -141,6 +141,7 @@ func (l *codexLog) warn(text, otherwise string) {
 func (l *codexLog) fill(facts *probe.Facts) {
 	if l.failed {
 		facts.Status = httpStatus(l.failure)
+		facts.Refusal = refusalOf(l.failure)
 	}
 	facts.Output = execprobe.Quote(l.answer)
 	facts.Tokens = l.tokens

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -246,12 +247,14 @@ func httpStatus(message string) int {
 	return 0
 }
 
+var isAboutCountry = anyOf(`(?i)country, region,? or territory|not available in your (?:country|region)`)
+
 // isBlocked matches a 403 by the edge: its message has no words of the service about the account. A cf-ray proves
 // nothing, because it is on every answer that came through the CDN.
 var isBlocked = anyOf(
 	`(?i)<!doctype html|<html|just a moment|attention required`, // a page in place of a JSON body
 	`^Access blocked by Cloudflare`,
-	`(?i)country, region,? or territory|not available in your (?:country|region)`,
+	isAboutCountry.String(),
 	`^unexpected status \d{3} [^:]*: Unknown error\b`) // codex's words for an empty body
 
 // classOfStatus returns the class of an answer that codex did not expect. Where codex only passes on an answer that has
@@ -259,6 +262,9 @@ var isBlocked = anyOf(
 func classOfStatus(status int, message string) probe.Class {
 	if status == 403 && isSandboxRefusal(message) {
 		return probe.LocalDenied // by the proxy of codex's own sandbox, on this host
+	}
+	if status == 401 && saysNoSignIn.MatchString(message) {
+		return probe.ExecSignInMissing // whatever the code: OpenAI sends the one of a wrong key too
 	}
 	if class, known := classOfReason(message); known {
 		return class
@@ -286,8 +292,32 @@ func classOfStatus(status int, message string) probe.Class {
 	return probe.HTTPUnexpectedStatus
 }
 
+// saysNoSignIn matches a 401 that says that the request carried no sign-in at all, as services write it: ChatGPT's
+// backend (openai/codex#12764), the API of OpenAI, those of Anthropic and of OpenRouter, and common frameworks.
+var saysNoSignIn = anyOf(
+	`(?i)login did not make it to this service`,
+	`(?i)\bmissing (?:bearer|authorization|authentication header|credentials|api key)`,
+	`(?i)\byou didn't provide an api key`,
+	`(?i)\bno (?:api key|auth(?:orization)?(?: header)?|auth(?:entication)? credentials|credentials|access token)`+
+		` (?:was |were )?(?:provided|found|supplied|received)`,
+	`(?i)\b(?:authorization|x-api-key)(?: header)? is (?:required|missing)`,
+	`(?i)\bcredentials were not provided`)
+
 func isSandboxRefusal(message string) bool {
 	return strings.Contains(message, `"source":"baseline_policy"`) || strings.Contains(message, "Sandbox policy blocks")
+}
+
+// refusalOf returns what a failed turn's message says about the client's country, or nil.
+func refusalOf(message string) *probe.Refusal {
+	codes := reasons(message)
+	const code = "unsupported_country_region_territory"
+	switch {
+	case slices.Contains(codes, code):
+		return &probe.Refusal{Code: code, Location: true}
+	case httpStatus(message) != 0 && isAboutCountry.MatchString(message):
+		return &probe.Refusal{Location: true}
+	}
+	return nil
 }
 
 // startFailures are the reasons why codex ends before its first event. They are on standard error.

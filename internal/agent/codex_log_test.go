@@ -236,6 +236,17 @@ func TestFailureMessages(t *testing.T) {
 		{"unexpected status 403 Forbidden: You have insufficient permissions., url: u", probe.ExecUnauthorized, 403},
 		{"unexpected status 403 Forbidden: Denied, url: u, auth error code: unsupported_country_region_territory",
 			probe.HTTPEdgeBlocked, 403},
+		// no sign-in arrived: openai/codex#12764, the API without a key, other services
+		{"unexpected status 401 Unauthorized: We got your request, but your ChatGPT login did not make it to this service., url: u",
+			probe.ExecSignInMissing, 401},
+		{"unexpected status 401 Unauthorized: Missing bearer or basic authentication in header, url: u", probe.ExecSignInMissing, 401},
+		{`unexpected status 401 Unauthorized: {"error":{"message":"You didn't provide an API key.","code":"invalid_api_key"}}`,
+			probe.ExecSignInMissing, 401},
+		{"unexpected status 401 Unauthorized: x-api-key header is required", probe.ExecSignInMissing, 401},
+		{"unexpected status 401 Unauthorized: No auth credentials found", probe.ExecSignInMissing, 401},
+		{"unexpected status 401 Unauthorized: Missing scopes: api.responses.write", probe.ExecUnauthorized, 401},
+		{"unexpected status 401 Unauthorized: Your authentication token has expired", probe.ExecUnauthorized, 401},
+		{"unexpected status 403 Forbidden: No API key provided, url: u", probe.ExecUnauthorized, 403},
 		// the words after the cut are the service's, unless they are codex's
 		{cutPrefix + "Rate limit reached for gpt-5.1 in organization org-A.", probe.ExecRateLimited, 0},
 		{cutPrefix + "You exceeded your current quota, please check your plan.", probe.ExecUsageLimit, 0},

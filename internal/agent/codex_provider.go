@@ -69,6 +69,16 @@ var probeEntry = map[string]any{
 	"supports_websockets":    false,
 }
 
+// sendsNoCredentials reports whether the provider is the user's own and its table names none: then an answer that no
+// sign-in arrived is about this table, and not about something on the network path.
+func (e Endpoint) sendsNoCredentials() bool {
+	if e.Mode != ProviderCredentials {
+		return false
+	}
+	return !slices.ContainsFunc([]string{"env_key", "experimental_bearer_token", "http_headers", "env_http_headers",
+		"query_params", "auth", "aws"}, func(key string) bool { return e.entry[key] != nil })
+}
+
 // environment returns what the user's codex reads from its .env, and the variables that its provider names. Our
 // environment is not passed on to commands as a whole.
 func (e Endpoint) environment() []string {

@@ -330,3 +330,31 @@ func TestSandboxCommand(t *testing.T) {
 		}
 	}
 }
+
+// A provider of the user's own that names no credentials explains why no sign-in arrives.
+func TestSignInMissing(t *testing.T) {
+	const without = "model_provider = \"own\"\n[model_providers.own]\nname = \"own\"\nbase_url = \"http://127.0.0.1:1/v1\"\n"
+	for name, test := range map[string]struct {
+		config string
+		class  probe.Class
+	}{
+		"codex's own provider":                {"", probe.ExecSignInMissing},
+		"a provider without credentials":      {without, probe.ExecConfigInvalid},
+		"a provider with a key in a variable": {without + "env_key = \"OWN_KEY\"\n", probe.ExecSignInMissing},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("OWN_KEY", "k")
+			dir := t.TempDir()
+			const message = "unexpected status 401 Unauthorized: Missing bearer or basic authentication in header"
+			fakeCodex(t, filepath.Join(dir, "codex"), `{"type":"turn.started"}
+{"type":"turn.failed","error":{"message":"`+message+`"}}`)
+			if err := os.WriteFile(filepath.Join(dir, "config.toml"), []byte(test.config), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			r := probetest.DoRun(t, Codex{Path: filepath.Join(dir, "codex"), Home: dir, StateDir: filepath.Join(dir, "state")}, 0)
+			if r.Class != test.class || !strings.Contains(r.Why, "Missing bearer") {
+				t.Errorf("got %v %q, want %v", r.Class, r.Why, test.class)
+			}
+		})
+	}
+}

@@ -127,7 +127,8 @@ var catalog = [...]About{
 	},
 	Interception: {
 		Means: "Controls return answers that are not theirs, the service's certificate has an untrusted or unexpected " +
-			"issuer, or the service's name resolves to the address that made-up names get too.",
+			"issuer, or the service's name resolves to the address that made-up names get too. Also named when the service " +
+			"received no sign-in from an agent that has one: something on the network path removes it.",
 		Owner:    OwnerHost,
 		Severity: Ticket,
 		Hold:     2 * time.Minute, // signing in to a captive portal takes a person about a minute
@@ -143,8 +144,8 @@ var catalog = [...]About{
 		Hides: []Cause{Upstream, UnexpectedAnswer, Stream, Degraded, Inconclusive},
 	},
 	EdgeBlocked: {
-		Means: "The service's edge answers with a challenge, 403 or 429: the service is up but blocks or rate-limits " +
-			"this IP address.",
+		Means: "The service's edge answers with a challenge, 403 or 429, or the service refuses requests from this " +
+			"country: it is up but blocks or rate-limits this IP address.",
 		Owner:    OwnerService,
 		Severity: Ticket,
 		Hold:     10 * time.Minute, // rate limits are counted over minutes; most are lifted before a person could act

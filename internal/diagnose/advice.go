@@ -22,6 +22,10 @@ const (
 		"makes programs use another address."
 	adviceIssuer = "If your company inspects TLS, install its CA here and set its issuer in the configuration. If the " +
 		"issuer is a well-known one, update ca-certificates."
+	adviceSignInRemoved = "Signing in again does not help. Show the error in the evidence to whoever runs the gateway, " +
+		"proxy or TLS inspection of this network: it must pass on the Authorization header."
+	adviceLocation = "Check which country your address appears to be in, and whether the service supports it: turn the " +
+		"VPN off, or on. Signing in again does not help."
 	adviceUnexpectedOutput = "Read the output in the evidence: either the model answers differently, or the expected " +
 		"output is out of date."
 	adviceTLSBlocked = "Look for what blocks port 443 or drops large packets, for example a VPN tunnel: try " +
@@ -58,6 +62,14 @@ func strayAdvice(r *probe.Result) string {
 	}
 	return "Use another nameserver, or wait until this one's cached address expires. If a VPN has just ended, " +
 		"restart what it configured."
+}
+
+// edgeAdvice is empty if the advice of the cause fits.
+func edgeAdvice(r *probe.Result) string {
+	if r.Refusal != nil && r.Refusal.Location {
+		return adviceLocation
+	}
+	return ""
 }
 
 func accountAdvice(r *probe.Result) string {

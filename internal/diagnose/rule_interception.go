@@ -1,6 +1,7 @@
 package diagnose
 
 import (
+	"cmp"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -25,7 +26,24 @@ func interception(g *groupedRound) *finding {
 	if r, canary := rewrittenName(g); r != nil {
 		return &finding{title: rewrittenNameTitle(g, canary), evidence: []*probe.Result{canary, r, g.reachedControl()}}
 	}
-	return nil
+	return removedSignIn(g)
+}
+
+// removedSignIn finds that the service received no sign-in from the agent, which has one: something on the network
+// path removes it, as TLS inspection with a list of allowed headers does (openai/codex#12764). The prober has ruled
+// out an agent that sends none. Other requests from this host must be answered: else their failure is the nearer one.
+func removedSignIn(g *groupedRound) *finding {
+	match := func(r *probe.Result) bool { return r.Class == probe.ExecSignInMissing }
+	r := g.failure(match)
+	if r == nil {
+		r = first(g.sandbox, match)
+	}
+	if r == nil || g.firstNetworkFailure() != nil || g.untriedProbe(isNetworkProbe) != nil {
+		return nil
+	}
+	secured := first(g.service, func(r *probe.Result) bool { return r.OK() && r.TLS != nil && r.TLS.Issuer != "" })
+	return &finding{title: titleSignInRemoved, note: issuerNote(secured), advice: adviceSignInRemoved,
+		evidence: []*probe.Result{r, cmp.Or(secured, g.bestSuccess()), g.reachedControl()}}
 }
 
 // isSignInRequest reports whether the network, or a proxy that is not configured here, answered r with a request for

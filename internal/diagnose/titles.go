@@ -25,6 +25,7 @@ const (
 	titleNoNameserver       = "no nameserver is configured"
 	titlePortal             = "a captive portal or a proxy answers instead of the real sites"
 	titleTLSIntercepted     = "TLS is intercepted: an unrelated site also presents a wrong certificate"
+	titleSignInRemoved      = "the agent's sign-in does not arrive: something on the network path removes it"
 	titleUnexpectedName     = "the service's name resolves, but not as configured"
 	titleUnexpectedOutput   = "the agent's run succeeds, but its output is not the expected one"
 	titleEdgeBlocksAgent    = "the service's CDN blocks the agent's requests, but answers other requests from this host"
@@ -218,7 +219,49 @@ func edgeTitle(r *probe.Result) string {
 	if r.Class == probe.HTTPRateLimited {
 		return "the service's CDN rate-limits this IP address (429)"
 	}
+	if refusal := r.Refusal; refusal != nil {
+		requests := "requests"
+		if r.Kind == probe.KindExec {
+			requests = "the agent's requests"
+		}
+		switch {
+		case refusal.Location && refusal.Country != "":
+			return fmt.Sprintf("the service refuses %s from this country, %s%s", requests, refusal.Country, reasonOf(r))
+		case refusal.Location:
+			return "the service refuses " + requests + " from this country or region" + reasonOf(r)
+		case refusal.Code != "":
+			return "the service blocks this IP address" + reasonOf(r)
+		}
+	}
 	return causes.EdgeBlocked.About().Title + outcome.WithStatus("", " with status", r.Status)
+}
+
+// reasonOf returns the status and the code of a refusal: " (403, unsupported_country_region_territory)".
+func reasonOf(r *probe.Result) string {
+	reason := strings.TrimSpace(outcome.WithStatus("", "", r.Status))
+	if code := r.Refusal.Code; code != "" {
+		reason = strings.TrimPrefix(reason+", "+code, ", ")
+	}
+	if reason == "" {
+		return ""
+	}
+	return " (" + reason + ")"
+}
+
+// edgeForAgentTitle is for a refusal of the agent's requests alone.
+func edgeForAgentTitle(r *probe.Result) string {
+	if r.Refusal != nil && r.Refusal.Location {
+		return edgeTitle(r)
+	}
+	return titleEdgeBlocksAgent
+}
+
+// issuerNote names the issuer of the certificate that a request got: it shows TLS inspection that this host trusts.
+func issuerNote(r *probe.Result) string {
+	if r == nil {
+		return ""
+	}
+	return fmt.Sprintf("the service's certificate here is issued by %q", r.TLS.Issuer)
 }
 
 func nameGoneTitle(r *probe.Result) string {

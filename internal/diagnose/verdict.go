@@ -51,6 +51,12 @@ type Verdict struct {
 	Missing  []string        `json:"missing"`  // vantages and controls that would tell more
 }
 
+// ExplainsRuns reports whether v is about what lies between this host and the service, so that a run of the agent would
+// show nothing more. It does not if a run itself shows the cause: the edge may refuse only the agent's requests.
+func (v Verdict) ExplainsRuns() bool {
+	return v.Cause.OfNetwork() && (len(v.Evidence) == 0 || v.Evidence[0].Kind != probe.KindExec)
+}
+
 // A Finding is another cause found beside the main one.
 type Finding struct {
 	Cause causes.Cause `json:"cause"`

@@ -85,6 +85,7 @@ const (
 	ExecStreamCut
 	ExecUnexpectedOutput
 	ExecUnexpectedExit
+	ExecSignInMissing // the service answered that no sign-in came with the agent's request
 )
 
 var classNames = []string{
@@ -121,7 +122,7 @@ var classNames = []string{
 	ExecNotLoggedIn: "exec.not_logged_in", ExecUnauthorized: "exec.unauthorized", ExecUsageLimit: "exec.usage_limit",
 	ExecRateLimited: "exec.rate_limited", ExecOverloaded: "exec.overloaded", ExecModelRejected: "exec.model_rejected",
 	ExecNetwork: "exec.network", ExecStreamCut: "exec.stream_cut", ExecUnexpectedOutput: "exec.unexpected_output",
-	ExecUnexpectedExit: "exec.unexpected_exit",
+	ExecUnexpectedExit: "exec.unexpected_exit", ExecSignInMissing: "exec.sign_in_missing",
 }
 
 func (c Class) String() string                { return enum.String(classNames, c, "class") }

@@ -44,6 +44,7 @@ type Facts struct {
 	Headers   []string  `json:"headers,omitempty"`    // those that the probe expects, as the server sent them: "Allow: POST"
 	TLS       *TLS      `json:"tls,omitempty"`        // the session and its certificate, verified or not
 	RequestID string    `json:"request_id,omitempty"` // x-request-id or cf-ray, for the operator of the service
+	Refusal   *Refusal  `json:"refusal,omitempty"`    // why the service or its edge refused this client, in its own words
 	Date      time.Time `json:"date,omitzero"`        // the answer's Date header: the server's clock
 	Signals   []string  `json:"signals,omitempty"`    // of a host check, or in a command's output: "os error 1"
 	Exit      *int      `json:"exit,omitempty"`       // a command's exit code; -1 for a signal
@@ -60,6 +61,13 @@ type TLS struct {
 	Subject  string    `json:"subject,omitempty"`
 	Issuer   string    `json:"issuer,omitempty"`
 	NotAfter time.Time `json:"not_after,omitzero"`
+}
+
+// Refusal is what the body of a refusal says about its reason.
+type Refusal struct {
+	Code     string `json:"code,omitempty"`     // "unsupported_country_region_territory"; Cloudflare's "1020"
+	Location bool   `json:"location,omitempty"` // it is about the country or region that the client's address is in
+	Country  string `json:"country,omitempty"`  // that country, if it is named
 }
 
 // TokensSpent is the price of one run of an agent, in tokens.

@@ -78,6 +78,9 @@ func BacktestEnd(w io.Writer, b Backtest, o Options) error {
 	p.heading(mark, b.summary())
 	p.labelled("verdict", plain, strings.TrimSuffix(b.Verdict.Title, ".")+" ("+b.Verdict.Cause.String()+")")
 	if b.Verdict.Cause != causes.Healthy {
+		if b.Verdict.Note != "" {
+			p.labelled("", plain, b.Verdict.Note)
+		}
 		p.labelled("do:", bold, b.Verdict.Advice)
 	}
 	if i := b.Incident; i != nil {

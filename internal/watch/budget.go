@@ -65,7 +65,7 @@ func (w *Watcher) reserveRun(s *service, t Task) bool {
 	switch {
 	case w.costly:
 		return false // one at a time, over all services
-	case s.status.Cause.OfNetwork():
+	case s.status.ExplainsRuns():
 		return false // it would show nothing that the cheap probes do not show
 	case t.Daily > 0 && len(s.spent) >= t.Daily:
 		return false
@@ -82,7 +82,8 @@ func (w *Watcher) reserveRun(s *service, t Task) bool {
 func (w *Watcher) runEnded(s *service, r probe.Result) {
 	w.costly = false
 	switch r.Class {
-	case probe.ExecUsageLimit, probe.ExecRateLimited, probe.ExecUnauthorized, probe.ExecNotLoggedIn:
+	case probe.ExecUsageLimit, probe.ExecRateLimited, probe.ExecUnauthorized, probe.ExecNotLoggedIn,
+		probe.ExecSignInMissing:
 		s.backoff, s.backoffSince = min(max(2*s.backoff, firstBackoff), maxBackoff), time.Now()
 	default:
 		s.backoff = 0

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"netwatchd/internal/causes"
+	"netwatchd/internal/diagnose"
 	"netwatchd/internal/probe"
 )
 
@@ -29,6 +30,15 @@ type longResult struct {
 	// unproven: it failed while something else explained the failure, or before a suspend. It counts until that is
 	// over; then the stream is held again. See revalidate.
 	unproven bool
+}
+
+// explanation returns the cause that v gives for other failures. If only a run of the agent shows the cause, v explains
+// none of them, and the run counts like any other that failed: until the next one.
+func explanation(v diagnose.Verdict) causes.Cause {
+	if v.Cause.OfNetwork() && !v.ExplainsRuns() {
+		return causes.Agent
+	}
+	return v.Cause
 }
 
 // An action is what to do about the result of an attempt that was made outside rounds.

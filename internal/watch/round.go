@@ -225,7 +225,7 @@ func (w *Watcher) judge(rd *round, ended bool) {
 	}
 	verdict, results := s.judge(rd.resultsSoFar(w.envRun))
 	if ended {
-		if again := s.retained.revalidate(verdict.Cause); len(again) > 0 {
+		if again := s.retained.revalidate(explanation(verdict)); len(again) > 0 {
 			w.startNow(s, func(t Task) bool { return slices.Contains(again, t.Name) })
 			verdict, results = s.judge(rd.resultsSoFar(w.envRun))
 		}
@@ -241,7 +241,7 @@ func (w *Watcher) judge(rd *round, ended bool) {
 // not run: they are listed as blocked, and their earlier results are left out.
 func (s *Service) judge(results []probe.Result) (diagnose.Verdict, []probe.Result) {
 	v := diagnose.Of(diagnose.Round{Service: s.Name, Results: results, Expect: s.Expect})
-	if !v.Cause.OfNetwork() {
+	if !v.ExplainsRuns() {
 		return v, results
 	}
 	for _, t := range s.Tasks {

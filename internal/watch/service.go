@@ -225,7 +225,7 @@ func (w *Watcher) confirmAgain(s *service, rd *round) {
 
 // verdictChanged does what follows from a new verdict.
 func (w *Watcher) verdictChanged(s *service, was causes.Cause) {
-	s.retained.explain(s.status.Cause)
+	s.retained.explain(explanation(s.status.Verdict))
 	if !s.status.Cause.Fault() && (was == causes.Upstream || was == causes.Stream || was == causes.Sandbox) {
 		w.confirmRecovery(s)
 	}

@@ -18,7 +18,7 @@ func (w *Watcher) startTask(s *service, t Task, e *entry) {
 			return
 		}
 		w.report(r, t.Interval)
-		do, dropped := s.retained.observe(t, r, s.status.Cause)
+		do, dropped := s.retained.observe(t, r, explanation(s.status.Verdict))
 		switch do {
 		case repeat:
 			w.startTask(s, t, e)

@@ -448,6 +448,35 @@ func TestCostlyRunsWaitWhileTheServiceCannotBeReached(t *testing.T) {
 	})
 }
 
+// The edge may refuse only the agent's requests. That is a cause of the network, but no reason to forget the run that
+// showed it, or to make no other.
+func TestCauseThatOnlyARunShowsLastsUntilTheNextRun(t *testing.T) {
+	for class, cause := range map[probe.Class]causes.Cause{
+		probe.HTTPEdgeBlocked: causes.EdgeBlocked, probe.ExecSignInMissing: causes.Interception,
+	} {
+		t.Run(class.String(), func(t *testing.T) {
+			world := newWorld()
+			watching(t, world.plan(world.withExec(0, time.Hour)), Options{}, func(t *testing.T, w *Watcher) {
+				time.Sleep(2 * time.Hour)
+				world.set("exec", class, usually)
+				time.Sleep(time.Hour + time.Minute)
+				since := wantCause(t, w, cause).Since
+				before := len(world.starts("exec"))
+				time.Sleep(3 * time.Hour)
+				if now := wantCause(t, w, cause); !now.Since.Equal(since) {
+					t.Errorf("holds since %s, want %s: the verdict changed in between", now.Since, since)
+				}
+				if len(world.starts("exec")) == before {
+					t.Error("no further run was made")
+				}
+				world.set("exec", probe.OK, usually)
+				time.Sleep(7 * time.Hour) // a refused account waits up to six hours
+				wantCause(t, w, causes.Healthy)
+			})
+		})
+	}
+}
+
 func TestRefusedRunsBackOff(t *testing.T) {
 	world := newWorld()
 	watching(t, world.plan(world.withExec(0, 10*time.Minute)), Options{}, func(t *testing.T, w *Watcher) {

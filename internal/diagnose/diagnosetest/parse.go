@@ -215,6 +215,9 @@ func set(r *probe.Result, fact string) {
 		r.Proxy = value
 	case "server":
 		r.Server = strings.TrimSuffix(value, "-")
+	case "refused":
+		code, country, _ := strings.Cut(value, "|")
+		r.Refusal = &probe.Refusal{Code: code, Country: country, Location: strings.Contains(code, "country") || country != ""}
 	case "rcode":
 		r.RCode = value
 	case "why":

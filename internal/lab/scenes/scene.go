@@ -222,6 +222,7 @@ var network = []Scene{
 		Cause: "edge_blocked", Class: "http.edge_blocked"},
 	{Name: "429 with Retry-After", Inject: func(w *world.World) { w.ServiceAnswers(429, "Retry-After: 120") },
 		Cause: "edge_blocked", Class: "http.rate_limited"},
+	{Name: "403 where 405 is expected", Inject: answers(403), Cause: "edge_blocked", Class: "http.edge_blocked"},
 
 	{Name: "the service's port is closed", Inject: (*world.World).CloseService, Cause: "upstream", Class: "tcp.refused"},
 	{Name: "packets to the service are dropped", Inject: func(w *world.World) { w.Drop(dropsService, dropsService6) },
@@ -257,7 +258,6 @@ var network = []Scene{
 	{Name: "405 without Allow", Inject: answers(405), Cause: "unexpected_answer", Class: "http.unexpected_header"},
 	{Name: "405 with Allow: GET", Inject: answers(405, "Allow: GET"), Cause: "unexpected_answer", Class: "http.unexpected_header"},
 	{Name: "401", Inject: answers(401), Cause: "unexpected_answer", Class: "http.unauthorized"},
-	{Name: "403 from the application", Inject: answers(403), Cause: "unexpected_answer", Class: "http.unexpected_status"},
 
 	{Name: "a third of the round trips are lost", Config: world.Config{Interval: 6 * time.Second, Timeout: 5 * time.Second}, Inject: func(w *world.World) { w.Impair(wire.Impairment{Loss: 0.16}) },
 		Cause: "degraded", Or: []string{"healthy", "inconclusive", "resolver", "resolver_degraded", "host_offline", "ipv6", "ipv4"}},

@@ -41,7 +41,9 @@ func (h *Request) Probe(ctx context.Context) (probe.Facts, error) {
 	defer l.Close()
 	err := h.request(ctx, l)
 	if err == nil {
+		h.explainRefusal(ctx, l)
 		err = h.judge(l.Response)
+		learnRefusal(l, err)
 		quoteBody(l, err)
 		h.quoteHeaders(l)
 	}

@@ -33,6 +33,9 @@ func statusError(a connect.Response, want []int) error {
 	if refused := edgeRefusal(a); refused != "" {
 		return probe.Failf(probe.HTTPEdgeBlocked, "%s: %s", said, refused)
 	}
+	if err := judgeRefusal(said, a, want); err != nil {
+		return err
+	}
 	switch {
 	case a.StatusCode == http.StatusUnauthorized:
 		return probe.Failf(probe.HTTPUnauthorized, "%s", said)
@@ -94,7 +97,7 @@ func quoteLocation(location string) string {
 // edgeRefusal says how a CDN rejected the request, or is empty if the application answered.
 //
 // Only a 403 or a challenge page counts. A CDN also passes on, or generates, the 5xx of an application that is down,
-// with its own headers, and those must page. An application's 403 is JSON.
+// with its own headers, and those must page. An application's 403 is JSON: see judgeRefusal.
 func edgeRefusal(a connect.Response) string {
 	if mitigated := a.Header.Get("Cf-Mitigated"); mitigated != "" {
 		return "Cloudflare refuses this address (cf-mitigated: " + mitigated + ")"

@@ -83,6 +83,7 @@ func (s *Stream) stream(ctx context.Context, attempt *connect.Attempt, u *url.UR
 		return probe.Failf(probe.StreamUpgradeRefused, "got 101, but not a WebSocket's: %w", err)
 	}
 	if err := s.judge(attempt.Response); err != nil {
+		learnRefusal(attempt, err)
 		quoteBody(attempt, err)
 		return err
 	}
