@@ -20,8 +20,8 @@ type Owner uint8
 
 const (
 	OwnerNobody  Owner = iota // nothing to fix, or the cause is not known
-	OwnerHost                 // this host, or the network it is in
-	OwnerService              // the service, or the network path to it
+	OwnerHost                 // this host, the network it is in, or the network path to the service
+	OwnerService              // the service
 	OwnerAgent                // the agent: its account, its installation, its sandbox
 )
 
@@ -142,6 +142,15 @@ var catalog = [...]About{
 		// timesyncd queries again within 32 s of coming back and has set the clock after a few answers
 		Hold:  3 * time.Minute,
 		Hides: []Cause{Upstream, UnexpectedAnswer, Stream, Degraded, Inconclusive},
+	},
+	Path: {
+		Means: "The network path to the service is broken, while others work and the service may be healthy: its address " +
+			"leaves through another interface than the controls' (a tunnel) and nothing comes back, a NAT64 translator does " +
+			"not forward, a firewall on the path rejects the connection, or large packets are lost.",
+		Owner:    OwnerHost,
+		Severity: Ticket,
+		Hold:     5 * time.Minute, // routes converge within about three minutes, and a VPN that reconnects within one
+		Hides:    explainedByHost(EdgeBlocked),
 	},
 	EdgeBlocked: {
 		Means: "The service's edge answers with a challenge, 403 or 429, or the service refuses requests from this " +

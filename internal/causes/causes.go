@@ -28,6 +28,9 @@ const (
 	Interception
 	Clock
 
+	// The network path to the service.
+	Path
+
 	// The service.
 	EdgeBlocked
 	Upstream
@@ -51,7 +54,7 @@ const (
 var causeNames = []string{
 	Inconclusive: "inconclusive", Starting: "starting", Suspended: "suspended", SelfSandboxed: "self_sandboxed",
 	LocalPolicy: "local_policy", HostOffline: "host_offline", Proxy: "proxy", Resolver: "resolver",
-	Interception: "interception", Clock: "clock", EdgeBlocked: "edge_blocked", Upstream: "upstream",
+	Interception: "interception", Clock: "clock", Path: "path", EdgeBlocked: "edge_blocked", Upstream: "upstream",
 	UnexpectedAnswer: "unexpected_answer", Stream: "stream", Account: "account", Agent: "agent", Sandbox: "sandbox",
 	SandboxOpen: "sandbox_open", ResolverDegraded: "resolver_degraded", IPv6: "ipv6", IPv4: "ipv4",
 	Degraded: "degraded", Healthy: "healthy",

@@ -96,7 +96,7 @@ func TestSeverities(t *testing.T) {
 		causes.Info: {causes.SelfSandboxed, causes.ResolverDegraded, causes.IPv6, causes.IPv4,
 			causes.Degraded, causes.Inconclusive},
 		causes.Ticket: {causes.LocalPolicy, causes.HostOffline, causes.Proxy, causes.Resolver,
-			causes.Interception, causes.Clock, causes.EdgeBlocked, causes.UnexpectedAnswer, causes.Account, causes.Agent,
+			causes.Interception, causes.Clock, causes.Path, causes.EdgeBlocked, causes.UnexpectedAnswer, causes.Account, causes.Agent,
 			causes.Sandbox, causes.SandboxOpen},
 		causes.Page: {causes.Upstream, causes.Stream},
 	}
@@ -114,7 +114,7 @@ func TestOwners(t *testing.T) {
 		causes.OwnerNobody: {causes.Starting, causes.Suspended, causes.Degraded, causes.Healthy,
 			causes.Inconclusive},
 		causes.OwnerHost: {causes.SelfSandboxed, causes.LocalPolicy, causes.HostOffline, causes.Proxy,
-			causes.Resolver, causes.Interception, causes.Clock, causes.ResolverDegraded, causes.IPv6,
+			causes.Resolver, causes.Interception, causes.Clock, causes.Path, causes.ResolverDegraded, causes.IPv6,
 			causes.IPv4},
 		causes.OwnerService: {causes.EdgeBlocked, causes.Upstream, causes.UnexpectedAnswer, causes.Stream},
 		causes.OwnerAgent:   {causes.Account, causes.Agent, causes.Sandbox, causes.SandboxOpen},

@@ -11,6 +11,7 @@ var titles = [...]string{
 	Resolver:         "DNS does not work on this host",
 	Interception:     "traffic is intercepted: a captive portal, TLS inspection or a resolver that rewrites answers",
 	Clock:            "this host's clock is wrong, so certificates look expired or not yet valid",
+	Path:             "the network path to the service is broken, and the service may be healthy",
 	EdgeBlocked:      "the service's CDN blocks this IP address",
 	Upstream:         "the service is down",
 	UnexpectedAnswer: "the service answers, but not as configured",
@@ -40,7 +41,9 @@ var advice = [...]string{
 	Resolver: "Check /etc/resolv.conf and try another nameserver: dig @1.1.1.1 NAME.",
 	Interception: "Open any http:// page in a browser and sign in to the network if it asks. If your company inspects " +
 		"TLS, install its CA.",
-	Clock:            "Set the clock: timedatectl set-ntp true. On WSL also run hwclock -s after a suspend.",
+	Clock: "Set the clock: timedatectl set-ntp true. On WSL also run hwclock -s after a suspend.",
+	Path: "Compare ip route get ADDRESS for the service and for another site, and look for a VPN, a firewall or an MTU that " +
+		"is too large on the path.",
 	EdgeBlocked:      "Wait, send fewer requests, or use another IP address: turn the VPN off, or on.",
 	Upstream:         "Nothing to fix here: check the service's status page and wait, or switch to another service.",
 	UnexpectedAnswer: "Compare the answer with the probe's expect:. If the service has changed, update expect:.",

@@ -23,6 +23,7 @@ var announced = []struct {
 	{cause: causes.Resolver, alert: "CodexResolverBroken", severity: "ticket", hold: 2 * time.Minute},
 	{cause: causes.Interception, alert: "CodexInterception", severity: "ticket", hold: 2 * time.Minute},
 	{cause: causes.Clock, alert: "CodexClockWrong", severity: "ticket", hold: 3 * time.Minute},
+	{cause: causes.Path, alert: "CodexPathBroken", severity: "ticket", hold: 5 * time.Minute},
 	{cause: causes.EdgeBlocked, alert: "CodexEdgeBlocked", severity: "ticket", hold: 10 * time.Minute},
 	{cause: causes.Upstream, alert: "CodexUpstreamOutage", severity: "page", hold: 3 * time.Minute},
 	{cause: causes.UnexpectedAnswer, alert: "CodexUnexpectedAnswer", severity: "ticket", hold: 15 * time.Minute},

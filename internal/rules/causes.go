@@ -20,6 +20,7 @@ var names = map[causes.Cause]string{
 	causes.Resolver:         "CodexResolverBroken",
 	causes.Interception:     "CodexInterception",
 	causes.Clock:            "CodexClockWrong",
+	causes.Path:             "CodexPathBroken",
 	causes.EdgeBlocked:      "CodexEdgeBlocked",
 	causes.Upstream:         "CodexUpstreamOutage",
 	causes.UnexpectedAnswer: "CodexUnexpectedAnswer",

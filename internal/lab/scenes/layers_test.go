@@ -26,7 +26,7 @@ var (
 )
 
 // order is the documented precedence of causes.
-var order = []string{"local_policy", "host_offline", "proxy", "resolver", "interception", "clock", "edge_blocked", "upstream",
+var order = []string{"local_policy", "host_offline", "proxy", "resolver", "interception", "clock", "path", "edge_blocked", "upstream",
 	"unexpected_answer", "stream", "account", "agent", "inconclusive", "sandbox", "sandbox_open",
 	"resolver_degraded", "ipv6", "ipv4", "degraded", "healthy"}
 
