@@ -1,6 +1,7 @@
 package diagnose
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 
@@ -63,3 +64,80 @@ func isLocalAddress(a netip.Addr) bool {
 // carrierNAT is for providers that share one public address among customers (RFC 6598). It is private, but not to
 // IsPrivate.
 var carrierNAT = netip.MustParsePrefix("100.64.0.0/10")
+
+// A name may have several addresses. Of a service, some may fail while others work: then it is degraded, or an address
+// family is broken, but the service is not down.
+
+// peerAddress returns the address that r was connected to.
+func peerAddress(r *probe.Result) (netip.Addr, bool) {
+	peer, err := netip.ParseAddrPort(r.Peer)
+	return peer.Addr().Unmap(), err == nil
+}
+
+// otherAddressSuccess returns an attempt of r's probe that succeeded at one of the addresses that r had too.
+func (g *groupedRound) otherAddressSuccess(r *probe.Result) *probe.Result {
+	if r.Proxy != "" || r.Phase <= probe.Resolve || r.Phase >= probe.Streaming || isDenied(r) {
+		return nil
+	}
+	here := addresses(r)
+	return first(g.addresses, func(other *probe.Result) bool {
+		addr, known := peerAddress(other)
+		return other.OK() && isSameProbe(r, other) && known && slices.Contains(here, addr)
+	})
+}
+
+// isAddressFault reports whether the attempt r at a single address shows that this address fails. That this host has no
+// route to it does not: a host with one address family is normal.
+func isAddressFault(r *probe.Result) bool { return !r.OK() && !isUnroutable(r) }
+
+// An addressFault is what the attempts of one probe at the single addresses of its name show, if some fail.
+type addressFault struct {
+	failed, works *probe.Result
+	addresses     int // that were tried
+	failing       int // of them
+}
+
+// addressFault returns the first probe that fails at some of its addresses and works at others. Counts selects the
+// failing ones that count.
+func (g *groupedRound) addressFault(counts func(*probe.Result) bool) *addressFault {
+	for _, r := range g.addresses {
+		if !isAddressFault(r) || !counts(r) {
+			continue
+		}
+		same := func(other *probe.Result) bool { return isSameProbe(r, other) }
+		match := func(other *probe.Result) bool { return other.OK() && same(other) && !isSamePeer(r, other) }
+		works := cmp.Or(first(g.addresses, match), first(g.service, match))
+		if works == nil {
+			continue
+		}
+		fault := &addressFault{failed: r, works: works}
+		for _, other := range g.addresses {
+			if same(other) && !isUnroutable(other) {
+				fault.addresses++
+				if !other.OK() {
+					fault.failing++
+				}
+			}
+		}
+		return fault
+	}
+	return nil
+}
+
+// isAtBrokenAddress reports whether the stream r failed at an address where HTTP fails too, while it works at another.
+func (g *groupedRound) isAtBrokenAddress(r *probe.Result) bool {
+	return r.Kind == probe.KindStream && g.addressFault(func(other *probe.Result) bool {
+		return other.Kind == probe.KindHTTP && isSamePeer(r, other)
+	}) != nil
+}
+
+// deadFamily returns what shows that the service fails at every address of that family, and works at one of the other.
+func (g *groupedRound) deadFamily(family int) *addressFault {
+	fault := g.addressFault(func(r *probe.Result) bool { return familyOf(r) == family })
+	if fault == nil || family == 0 || first(g.addresses, func(r *probe.Result) bool {
+		return r.OK() && isSameProbe(fault.failed, r) && familyOf(r) == family
+	}) != nil {
+		return nil
+	}
+	return fault
+}

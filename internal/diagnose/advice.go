@@ -36,6 +36,8 @@ const (
 	advicePacketLoss  = "Check the link first (Wi-Fi, VPN, cable), then look for packet loss with mtr."
 	adviceShortage    = "Find what holds the descriptors or the memory (ss -s, lsof -p PID, free -m) and end it, or " +
 		"raise LimitNOFILE= or MemoryMax= of the unit."
+	adviceOneAddress = "Nothing to fix here if the service is run by others: some of its servers fail, and a retry may " +
+		"reach another one. If it is yours, take the address in the evidence out of DNS until it works."
 	adviceRewritingNames = "Use a nameserver that does not rewrite NXDOMAIN: with this one, mistyped names seem to exist."
 	adviceClosedAsWanted = "Nothing is broken: allow network access for a run if its task needs it."
 )

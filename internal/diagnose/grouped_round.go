@@ -15,6 +15,7 @@ type groupedRound struct {
 	controls    []*probe.Result
 	nameservers []*probe.Result // lookups at single nameservers, configured and direct
 	service     []*probe.Result // the service's probes, from the host
+	addresses   []*probe.Result // the same at single addresses of the service's names
 	direct      []*probe.Result // the same without the system's resolver and proxy
 	sandbox     []*probe.Result // the same inside the agent's sandbox
 
@@ -33,8 +34,8 @@ func group(round Round) *groupedRound {
 		group := g.groupOf(r)
 		*group = append(*group, r)
 	}
-	for _, group := range [][]*probe.Result{g.hostChecks, g.controls, g.nameservers, g.service, g.direct, g.sandbox,
-		g.noEvidence} {
+	for _, group := range [][]*probe.Result{g.hostChecks, g.controls, g.nameservers, g.service, g.addresses, g.direct,
+		g.sandbox, g.noEvidence} {
 		if len(group) > 1 {
 			slices.SortFunc(group, compareResults)
 		}
@@ -59,6 +60,8 @@ func (g *groupedRound) groupOf(r *probe.Result) *[]*probe.Result {
 		return &g.noEvidence
 	case isControl(r):
 		return &g.controls
+	case r.Role == probe.ServiceAddress:
+		return &g.addresses
 	case r.Role != probe.OfService:
 		return &g.nameservers
 	case r.Vantage == probe.FromSandbox:
@@ -86,7 +89,7 @@ func rung(r *probe.Result) int {
 		return 0
 	case isControl(r):
 		return 2
-	case r.Role != probe.OfService || r.Kind == probe.KindDNS:
+	case r.Role != probe.OfService && r.Role != probe.ServiceAddress || r.Kind == probe.KindDNS:
 		return 1
 	case r.Kind == probe.KindHTTP:
 		return 3
@@ -110,7 +113,8 @@ func (g *groupedRound) tolerates(r *probe.Result) bool {
 	}) {
 		return true
 	}
-	return slices.ContainsFunc(g.direct, func(other *probe.Result) bool { return other.OK() && isSameAttempt(r, other) })
+	return g.otherAddressSuccess(r) != nil || g.isAtBrokenAddress(r) ||
+		slices.ContainsFunc(g.direct, func(other *probe.Result) bool { return other.OK() && isSameAttempt(r, other) })
 }
 
 func isSameProbe(r, other *probe.Result) bool { return r.Name == other.Name && r.Kind == other.Kind }
@@ -218,7 +222,8 @@ func (g *groupedRound) bestSuccess() *probe.Result {
 		return nil
 	}
 	for _, kind := range []probe.Kind{probe.KindHTTP, probe.KindStream, probe.KindDNS} {
-		if r := first(g.service, func(r *probe.Result) bool { return r.Kind == kind && r.OK() }); r != nil {
+		matches := func(r *probe.Result) bool { return r.Kind == kind && r.OK() }
+		if r := cmp.Or(first(g.service, matches), first(g.addresses, matches)); r != nil {
 			return r
 		}
 	}

@@ -38,6 +38,7 @@ func (v Verdict) Reassurance() string {
 // hasSuccess reports whether the evidence has a successful request of that role from the host.
 func (v Verdict) hasSuccess(role probe.Role) bool {
 	return slices.ContainsFunc(v.Evidence, func(r probe.Result) bool {
-		return r.OK() && r.Kind == probe.KindHTTP && r.Role == role && r.Vantage == probe.FromHost
+		same := r.Role == role || role == probe.OfService && r.Role == probe.ServiceAddress
+		return r.OK() && r.Kind == probe.KindHTTP && same && r.Vantage == probe.FromHost
 	})
 }

@@ -7,11 +7,20 @@ import (
 )
 
 func degraded(g *groupedRound) *finding {
+	if f := g.addressFault(func(r *probe.Result) bool {
+		return g.deadFamily(familyOf(r)) == nil // see brokenFamily
+	}); f != nil {
+		return &finding{title: addressTitle(f), advice: adviceOneAddress,
+			evidence: []*probe.Result{f.failed, f.works, g.reachedControl()}}
+	}
 	for _, r := range g.tolerated {
+		if g.deadFamily(familyOf(r)) != nil {
+			continue // see brokenFamily
+		}
 		isRepeat := func(other *probe.Result) bool {
 			return other.OK() && (isSameProbe(r, other) || isSameEndpoint(r, other))
 		}
-		if works := cmp.Or(first(g.service, isRepeat), first(g.direct, isRepeat)); works != nil {
+		if works := cmp.Or(first(g.service, isRepeat), g.otherAddressSuccess(r), first(g.direct, isRepeat)); works != nil {
 			return &finding{title: titleSometimes, evidence: []*probe.Result{r, works, g.reachedControl()}}
 		}
 	}

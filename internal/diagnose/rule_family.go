@@ -5,6 +5,11 @@ import "netwatchd/internal/probe"
 func brokenFamily(family int) func(*groupedRound) *finding {
 	warning := map[int]string{4: probe.WarnIPv4Failed, 6: probe.WarnIPv6Failed}[family]
 	return func(g *groupedRound) *finding {
+		if f := g.deadFamily(family); f != nil {
+			control := first(g.controls, func(r *probe.Result) bool { return r.OK() && familyOf(r) == family })
+			return &finding{title: deadFamilyTitle(f.failed, family, control),
+				evidence: []*probe.Result{f.failed, f.works, control, g.reachedControl()}}
+		}
 		if r := first(g.service, succeededWithWarning(warning)); r != nil {
 			return &finding{evidence: []*probe.Result{r, g.reachedControl()}}
 		}

@@ -51,6 +51,30 @@ func (g *groupedRound) title(f *finding) string {
 
 func serviceTitle(r *probe.Result) string { return "the service " + outcome.Of(r) }
 
+// addressTitle names an address that fails, and how many others there are.
+func addressTitle(f *addressFault) string {
+	addr, _ := peerAddress(f.failed)
+	switch {
+	case f.failed.Kind == probe.KindStream && f.failing == 1:
+		return fmt.Sprintf("at one of the service's %d addresses, %s, the stream %s", f.addresses, addr, outcome.Of(f.failed))
+	case f.failed.Kind == probe.KindStream:
+		return fmt.Sprintf("at %d of the service's %d addresses the stream fails: at %s it %s", f.failing, f.addresses, addr,
+			outcome.Of(f.failed))
+	case f.failing == 1:
+		return fmt.Sprintf("one of the service's %d addresses, %s, %s", f.addresses, addr, outcome.Of(f.failed))
+	}
+	return fmt.Sprintf("%d of the service's %d addresses fail: %s %s", f.failing, f.addresses, addr, outcome.Of(f.failed))
+}
+
+// deadFamilyTitle says how the service fails over one address family. Control is one that was reached over it, if any.
+func deadFamilyTitle(r *probe.Result, family int, control *probe.Result) string {
+	title := fmt.Sprintf("over IPv%d the service %s, over IPv%d it works", family, outcome.Of(r), 10-family)
+	if control != nil {
+		title += fmt.Sprintf("; other sites answer over IPv%d", family)
+	}
+	return title
+}
+
 func serviceBehindProxyTitle(direct *probe.Result) string {
 	return serviceTitle(direct) + "; the proxy cannot reach it either"
 }

@@ -164,6 +164,28 @@ func shortageWorld(t testing.TB) iter.Seq[diagnose.Round] {
 		states(t, ``, `s.head:ok`, `s.head:local.denied`, `s.head:local.resources`, `d.head:local.resources`))
 }
 
+// addressWorld is about the single addresses of the service's name.
+func addressWorld(t testing.TB) iter.Seq[diagnose.Round] {
+	const one, two, six = "203.0.113.1", "203.0.113.2", "2001:db8::1"
+	const names = `answers=` + one + `|` + two + `|` + six + `,peer=` + one + `:443`
+	heads := aspect{}
+	for class := range probe.Classes() {
+		heads = append(heads, diagnosetest.Results("head:"+class.String()+"("+names+")"))
+	}
+	ends := []string{`ok`, `tcp.timed_out`, `http.server_error`, `local.no_route`, `unknown`}
+	at := func(who, peer string) aspect {
+		states := aspect{nil}
+		for _, end := range ends {
+			states = append(states, diagnosetest.Results("at."+who+":"+end+"(peer="+peer+":443)"))
+		}
+		return states
+	}
+	return rounds([]diagnose.Want{diagnose.WantAny}, heads, at("head#1", one), at("head#2", two), at("head#3", "["+six+"]"),
+		states(t, ``, `c1:ok(date=0s) a1:ok`, `c1:tcp.timed_out`),
+		states(t, ``, `dns:ok stream:ok`, `stream:stream.cut(peer=`+one+`:443)`,
+			`stream:tcp.timed_out(peer=`+one+`:443) at.stream#1:tcp.timed_out(peer=`+one+`:443)`))
+}
+
 // ways changes how the request itself is made, in every round of the part.
 func ways(part iter.Seq[diagnose.Round]) iter.Seq[diagnose.Round] {
 	changes := []func(*probe.Result){
@@ -198,7 +220,8 @@ func onNetworkPath(t testing.TB) iter.Seq[diagnose.Round] { return ways(pathWorl
 
 func world(t testing.TB) iter.Seq[diagnose.Round] {
 	return func(yield func(diagnose.Round) bool) {
-		for _, part := range []iter.Seq[diagnose.Round]{hostWorld(t), sandboxWorld(t), onNetworkPath(t), shortageWorld(t)} {
+		for _, part := range []iter.Seq[diagnose.Round]{hostWorld(t), sandboxWorld(t), onNetworkPath(t), shortageWorld(t),
+			addressWorld(t)} {
 			for round := range part {
 				if !yield(round) {
 					return
@@ -252,7 +275,16 @@ func hasFailedRequest(round diagnose.Round) bool {
 		again := has(round, func(other *probe.Result) bool {
 			return isDirect(other) && other.OK() && len(r.Answers) > 0 && slices.Equal(r.Answers, other.Answers)
 		})
-		return ofHost(r) && r.Kind == probe.KindHTTP && !r.OK() && !again
+		return ofHost(r) && r.Kind == probe.KindHTTP && !r.OK() && !again && !worksElsewhere(round, r)
+	})
+}
+
+// worksElsewhere reports whether r's probe succeeded at another of the addresses that r had.
+func worksElsewhere(round diagnose.Round, r *probe.Result) bool {
+	return has(round, func(other *probe.Result) bool {
+		host, _, _ := strings.Cut(other.Peer, ":443")
+		return other.Role == probe.ServiceAddress && other.OK() && other.Name == r.Name && r.Phase > probe.Resolve &&
+			slices.Contains(r.Answers, strings.Trim(host, "[]"))
 	})
 }
 
@@ -367,6 +399,39 @@ var laws = []law{
 			return diagnose.Of(round)
 		},
 		onNetworkPath,
+	},
+	{
+		"nothing that a request at one address shows is told of the service while it works at another address",
+		func(round diagnose.Round, v diagnose.Verdict) bool {
+			if len(v.Evidence) == 0 || v.Cause.Owner() != causes.OwnerService && v.Cause != causes.Path {
+				return true
+			}
+			decisive := &v.Evidence[0]
+			return decisive.Kind != probe.KindHTTP || decisive.Role != probe.OfService || !worksElsewhere(round, decisive)
+		},
+		tampered(func(r *probe.Result) {
+			if r.Role == probe.ServiceAddress {
+				r.Class = probe.TCPTimedOut
+			}
+		}),
+		addressWorld,
+	},
+	{
+		"a healthy service works at every address that was tried",
+		func(round diagnose.Round, v diagnose.Verdict) bool {
+			return v.Cause != causes.Healthy || !has(round, func(r *probe.Result) bool {
+				return r.Role == probe.ServiceAddress && r.Class.Layer() != "local" && r.Class != probe.Unknown && !r.OK() &&
+					has(round, func(other *probe.Result) bool {
+						return other.Role == probe.ServiceAddress && other.OK() && other.Name == r.Name
+					})
+			})
+		},
+		tampered(func(r *probe.Result) {
+			if r.Role == probe.ServiceAddress {
+				r.Class = probe.OK
+			}
+		}),
+		addressWorld,
 	},
 	{
 		"nothing pages through a proxy that forwarded no control, unless a certificate proves who answered",
@@ -541,7 +606,9 @@ var laws = []law{
 		"nothing is healthy that was not tried from the host",
 		func(round diagnose.Round, v diagnose.Verdict) bool {
 			return !v.Cause.Usable() ||
-				has(round, func(r *probe.Result) bool { return (ofHost(r) || isDirect(r)) && r.OK() })
+				has(round, func(r *probe.Result) bool {
+					return (ofHost(r) || isDirect(r) || r.Role == probe.ServiceAddress) && r.OK()
+				})
 		},
 		misstated(func(v *diagnose.Verdict) {
 			if len(v.Evidence) == 0 {

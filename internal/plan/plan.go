@@ -4,6 +4,7 @@ package plan
 import (
 	"cmp"
 	"context"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"netwatchd/internal/ledger"
 	"netwatchd/internal/metrics"
 	"netwatchd/internal/probe"
+	"netwatchd/internal/probe/httpprobe"
 	"netwatchd/internal/redact"
 	"netwatchd/internal/resolvconf"
 	"netwatchd/internal/snapshot"
@@ -182,6 +184,9 @@ func task(c *config.Config, s config.Service, p config.Probe) watch.Task {
 	case p.Kind == probe.KindStream && p.Hold > 0:
 		t.RoundProbe = newProbe(c, s, p, 0)
 	}
+	if p.Kind == probe.KindHTTP || p.Kind == probe.KindStream {
+		t.AtAddress = func(addr netip.Addr) *probe.Probe { return addressProbe(c, s, p, addr) }
+	}
 	if p.Refused != "" {
 		t.Probe, t.RoundProbe = onLocalServer(t.Probe, p.Refused), onLocalServer(t.RoundProbe, p.Refused)
 	}
@@ -196,6 +201,19 @@ func newProbe(c *config.Config, s config.Service, p config.Probe, hold time.Dura
 		},
 		Prober: Prober(c, p, hold),
 	}
+}
+
+// addressProbe returns p as one attempt at a single address of its name.
+func addressProbe(c *config.Config, s config.Service, p config.Probe, addr netip.Addr) *probe.Probe {
+	at := newProbe(c, s, p, 0)
+	at.Role = probe.ServiceAddress
+	switch prober := at.Prober.(type) {
+	case *httpprobe.Request:
+		prober.Address = addr
+	case *httpprobe.Stream:
+		prober.Address = addr
+	}
+	return at
 }
 
 // directProbes returns the service's HTTP probes with public nameservers and without a proxy.

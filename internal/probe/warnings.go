@@ -13,6 +13,8 @@ const (
 	WarnIPv6Failed      = "ipv6_failed"                 // connecting over IPv6 failed, and over IPv4 succeeded
 	WarnIPv4Slow        = "ipv4_slow"                   // connecting over IPv4 took so long that IPv6 was used
 	WarnIPv6Slow        = "ipv6_slow"                   // connecting over IPv6 took so long that IPv4 was used
+	WarnAddressFailed   = "address_failed"              // connecting to one address failed, to another of its family succeeded
+	WarnAddressSlow     = "address_slow"                // connecting to one address took so long that another of its family was used
 	WarnRejectedOnPath  = "forbidden_on_the_way"        // a firewall on the network path rejected the connection by ICMP
 	WarnProxyGotNowhere = "proxy_got_nowhere"           // the proxy reported that it could not reach the target
 	WarnBaseURL         = "base_url_refused"            // the agent's base URL is on this host, and nothing listens there

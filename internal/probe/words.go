@@ -51,11 +51,12 @@ const (
 	ResolverAsksCanary              // one nameserver, queried for a random name that must not exist
 	ControlByName                   // a control reached by its name
 	ControlByAddress                // a control reached by its address, without a resolver
+	ServiceAddress                  // a probe of the service at one address of its name
 )
 
 var roleNames = []string{OfService: "service", OfHost: "host", ResolverAsksControl: "resolver.control",
 	ResolverAsksService: "resolver.service", ResolverAsksCanary: "resolver.canary",
-	ControlByName: "control.name", ControlByAddress: "control.address"}
+	ControlByName: "control.name", ControlByAddress: "control.address", ServiceAddress: "service.address"}
 
 func (r Role) String() string                { return enum.String(roleNames, r, "role") }
 func (r Role) MarshalText() ([]byte, error)  { return []byte(r.String()), nil }

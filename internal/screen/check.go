@@ -3,6 +3,7 @@ package screen
 import (
 	"fmt"
 	"io"
+	"net"
 	"strings"
 
 	"netwatchd/internal/causes"
@@ -265,7 +266,17 @@ func outcome(r probe.Result) string {
 	if r.OK() {
 		return strings.TrimSpace(facts(r) + " " + humanize.Latency(r.Elapsed.Duration()))
 	}
-	return r.Why
+	return r.Why + peerIfUnnamed(r)
+}
+
+// peerIfUnnamed names the address at which an attempt of the service failed, unless its error does.
+func peerIfUnnamed(r probe.Result) string {
+	peer, _, err := net.SplitHostPort(r.Peer)
+	ofService := r.Role == probe.OfService || r.Role == probe.ServiceAddress
+	if err != nil || !ofService || r.Why == "" || strings.Contains(r.Why, peer) {
+		return ""
+	}
+	return " (at " + peer + ")"
 }
 
 func classColor(r probe.Result) color {
@@ -278,6 +289,8 @@ func classColor(r probe.Result) color {
 // facts returns the decisive facts of a success.
 func facts(r probe.Result) string {
 	switch {
+	case r.Role == probe.ServiceAddress && r.Status > 0:
+		return fmt.Sprintf("%d at %s", r.Status, r.Peer)
 	case r.Status > 0:
 		return fmt.Sprint(r.Status)
 	case len(r.Answers) > 0:

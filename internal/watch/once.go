@@ -33,7 +33,7 @@ func Once(ctx context.Context, plan Plan, version string) *Status {
 	rounds, repeated := make([][]probe.Result, len(own)), make([]func() []probe.Result, len(own))
 	for i, s := range plan.Services {
 		rounds[i] = slices.Concat(own[i](), inSandbox[i], environment)
-		repeated[i] = startAll(ctx, &all, s.repeats(rounds[i]))
+		repeated[i] = startAll(ctx, &all, append(s.repeats(rounds[i]), s.addressRepeats(rounds[i])...))
 	}
 	all.Wait()
 	for i, s := range plan.Services {
@@ -62,6 +62,21 @@ func (s *Service) repeats(results []probe.Result) []*probe.Probe {
 		}
 	}
 	return slices.Repeat(failed[:min(len(failed), sampleSize/confirmRepeats)], confirmRepeats)
+}
+
+// addressRepeats returns the attempts at each address of the service's names, as results resolved them.
+func (s *Service) addressRepeats(results []probe.Result) []*probe.Probe {
+	probes := s.atEachAddress(func(t Task) (attemptEnd, bool) {
+		i := slices.IndexFunc(results, func(r probe.Result) bool { return t.RoundProbe != nil && r.Spec == t.RoundProbe.Spec })
+		if i < 0 {
+			return attemptEnd{}, false
+		}
+		return endOf(results[i]), true
+	})
+	for i, p := range probes {
+		probes[i] = withTimeout(confirmTimeout, p)
+	}
+	return probes
 }
 
 // onceProbes returns every probe of s that a single round can run.

@@ -67,6 +67,9 @@ type Task struct {
 
 	// RoundProbe is the form that rounds run. Nil: rounds do not run the task, and use its last result.
 	RoundProbe *probe.Probe
+	// AtAddress returns RoundProbe as an attempt at one address of its name, with the role [probe.ServiceAddress].
+	// Nil: the probe does not connect to an address.
+	AtAddress func(netip.Addr) *probe.Probe
 	// Costly attempts run one at a time and at most Daily times a day. They do not run while the service cannot be
 	// reached, and run at ever longer intervals while the account refuses them.
 	Costly bool

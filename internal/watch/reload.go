@@ -6,7 +6,6 @@ import (
 
 	"netwatchd/internal/causes"
 	"netwatchd/internal/diagnose"
-	"netwatchd/internal/probe"
 )
 
 // adopt makes plan the current one. A service or task of the same name keeps its state. A task of the same name and
@@ -58,7 +57,7 @@ func (s *service) dropUnplanned() {
 	for _, t := range s.Tasks {
 		planned[t.Name] = true
 	}
-	maps.DeleteFunc(s.lastClass, func(k probeKey, _ probe.Class) bool { return !planned[k.name] })
+	maps.DeleteFunc(s.latest, func(k probeKey, _ attemptEnd) bool { return !planned[k.name] })
 	s.sandbox.due = time.Time{} // its command may have changed
 	s.retained.replan(&s.Service)
 }
@@ -96,7 +95,7 @@ func (w *Watcher) addEntry(s *service, e *entry, now time.Time) {
 
 func newService(name string, now time.Time) *service {
 	return &service{
-		status:    ServiceStatus{Verdict: diagnose.NotReady(name, causes.Starting), Since: now},
-		lastClass: make(map[probeKey]probe.Class),
+		status: ServiceStatus{Verdict: diagnose.NotReady(name, causes.Starting), Since: now},
+		latest: make(map[probeKey]attemptEnd),
 	}
 }

@@ -24,6 +24,7 @@ type round struct {
 	confirming bool
 	begun      time.Time
 	pending    int // attempts that have not ended; the environment counts as one
+	addresses  int // of pending: requests at single addresses of the service
 	results    []probe.Result
 	sandbox    sandboxProgress
 	ended      bool // judged for the last time, by results
@@ -44,6 +45,13 @@ func (w *Watcher) startRound(s *service, confirming bool) {
 	e := w.environmentFor(rd)
 	if s.NameserverProbes != nil {
 		probes = append(probes, s.NameserverProbes(e.nameservers)...)
+	}
+	atAddresses := s.addressProbes(confirming)
+	probes = append(probes, atAddresses...)
+	for _, p := range atAddresses {
+		if p.Kind == probe.KindHTTP { // a stream has a longer timeout, and only decides whether streams work
+			rd.addresses++
+		}
 	}
 	rd.pending = len(probes) + 1 // and the environment
 	for _, p := range probes {
@@ -81,6 +89,9 @@ func (w *Watcher) endIfDone(rd *round) {
 
 func (w *Watcher) roundResult(rd *round, r probe.Result, valid bool) {
 	rd.pending--
+	if r.Role == probe.ServiceAddress && r.Kind == probe.KindHTTP {
+		rd.addresses--
+	}
 	if valid && !rd.void {
 		w.report(r, rd.service.intervalOf(r))
 		rd.results = append(rd.results, r)
@@ -91,8 +102,12 @@ func (w *Watcher) roundResult(rd *round, r probe.Result, valid bool) {
 	w.endIfDone(rd)
 }
 
-// report passes r to the observers, and records how long a success took.
+// report passes r to the observers, and records how long a success took. An attempt at a single address only helps
+// to judge its round: counted, it would look like another attempt of the probe.
 func (w *Watcher) report(r probe.Result, interval time.Duration) {
+	if r.Role == probe.ServiceAddress {
+		return
+	}
 	if r.OK() {
 		w.typical[seriesKeyOf(r.Spec)] = r.Elapsed.Duration()
 	}
@@ -231,10 +246,21 @@ func (w *Watcher) judge(rd *round, ended bool) {
 		}
 		rd.results = results
 	}
-	if !ended && (!verdict.Cause.Fault() || verdict.Cause == causes.Inconclusive || verdict.Cause == causes.Stream) {
-		return // Stream too: it requires that plain requests succeed, and one may still fail
+	if !ended && !rd.isDefinite(verdict.Cause) {
+		return
 	}
 	w.applyVerdict(rd, verdict, results, ended)
+}
+
+// isDefinite reports whether results that are still missing cannot change cause. Stream requires that plain requests
+// succeed, and one may still fail. What looks like the fault of the service or of the network path may be that of one
+// address.
+func (rd *round) isDefinite(cause causes.Cause) bool {
+	switch {
+	case !cause.Fault(), cause == causes.Inconclusive, cause == causes.Stream:
+		return false
+	}
+	return rd.addresses == 0 || cause.Owner() != causes.OwnerService && cause != causes.Path
 }
 
 // judge returns the verdict on results, and the results that it is about. Under a network fault costly attempts do

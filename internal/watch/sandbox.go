@@ -96,7 +96,7 @@ func withoutSandbox(results []probe.Result) []probe.Result {
 // suspectInSandbox is suspect for a sandbox probe. The first failure is no reason for suspicion: the sandbox may be
 // closed on purpose.
 func (w *Watcher) suspectInSandbox(s *service, r probe.Result) {
-	if _, known := s.lastClass[probeKey{r.Name, r.Vantage}]; known {
+	if _, known := s.latest[probeKey{r.Name, r.Vantage}]; known {
 		w.suspect(s, r)
 	}
 }

@@ -14,13 +14,15 @@ type service struct {
 	Service
 	entries          []*entry
 	status           ServiceStatus
-	firstRoundDone   bool           // its first full round has ended
-	lastRound        time.Time      // when its latest round began
-	rounds           []*round       // running: at most a regular and a confirming one
-	votes            []causes.Cause // the causes that the latest rounds named, newest last
-	confirmations    int            // confirming rounds in a row
-	unexplainedSince time.Time      // start of the first attempt that the verdict does not explain; zero: none
-	lastClass        map[probeKey]probe.Class
+	firstRoundDone   bool                    // its first full round has ended
+	lastRound        time.Time               // when its latest round began
+	rounds           []*round                // running: at most a regular and a confirming one
+	votes            []causes.Cause          // the causes that the latest rounds named, newest last
+	confirmations    int                     // confirming rounds in a row
+	unexplainedSince time.Time               // start of the first attempt that the verdict does not explain; zero: none
+	latest           map[probeKey]attemptEnd // how the latest attempt of each of its probes ended
+	addressFails     bool                    // at least one address failed when each was last probed
+	addressesFine    time.Time               // when each address was last probed and all answered
 	retained         retained
 	sandbox          sandboxSchedule
 	nextSample       int // where the next sample of a large service begins
@@ -50,8 +52,8 @@ const confirmRepeats = 3
 func (s *service) roundProbes(confirming bool) []*probe.Probe {
 	var failing, passing []*probe.Probe
 	for _, t := range s.Tasks {
-		class, seen := s.lastClass[probeKey{t.Name, t.Vantage}]
-		fails := seen && class != probe.OK
+		last, seen := s.latest[probeKey{t.Name, t.Vantage}]
+		fails := seen && last.class != probe.OK
 		switch {
 		case t.RoundProbe == nil:
 		case t.RoundProbe != t.Probe && !confirming && !(fails && s.retained.roundProbeMayFail(t)):
@@ -93,13 +95,14 @@ const reviewAfter = 30 * time.Second
 // suspect starts a confirming round if r ended differently than the last attempt of the same probe.
 func (w *Watcher) suspect(s *service, r probe.Result) {
 	key := probeKey{r.Name, r.Vantage}
-	before, known := s.lastClass[key]
-	s.lastClass[key] = r.Class
+	before, known := s.latest[key]
+	now := endOf(r)
+	s.latest[key] = now
 	if !known {
-		before = probe.OK
+		before.class = probe.OK
 	}
 	starting := s.status.Cause == causes.Starting && s.Every == 0
-	if before == r.Class && !starting {
+	if !s.isSuspicious(before, now) && !starting {
 		if s.Every == 0 && !r.OK() && time.Since(s.lastRound) > reviewAfter {
 			w.startRound(s, false)
 		}
@@ -176,9 +179,10 @@ func (s *service) vote(c causes.Cause) {
 func (s *service) remember(results []probe.Result) {
 	for _, r := range results {
 		if r.Role == probe.OfService {
-			s.lastClass[probeKey{r.Name, r.Vantage}] = r.Class
+			s.latest[probeKey{r.Name, r.Vantage}] = endOf(r)
 		}
 	}
+	s.observeAddresses(results)
 	s.retained.observeRound(results)
 }
 

@@ -12,8 +12,8 @@ import (
 // An Observer is notified of everything that happens, in order, on the watcher's goroutine. Its methods must return at
 // once.
 type Observer interface {
-	// Attempted is called for every attempt. Interval is how often such attempts are planned; zero if they are made
-	// in confirming rounds only.
+	// Attempted is called for every attempt, except those at single addresses of a service. Interval is how often such
+	// attempts are planned; zero if they are made in confirming rounds only.
 	Attempted(r probe.Result, interval time.Duration)
 	// Started is called for every planned start, with its delay and the number of starts that were missed.
 	Started(late time.Duration, missed int)

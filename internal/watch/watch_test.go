@@ -26,6 +26,8 @@ type world struct {
 	open   map[string]int
 	losses map[string]int
 	over   []string // probes of which two attempts overlapped
+
+	warnings map[string][]string // of the probes' attempts; set before the watcher starts
 }
 
 type end struct {
@@ -98,15 +100,16 @@ func (w *world) starts(name string) []time.Time {
 }
 
 type actor struct {
-	world *world
-	name  string
-	phase probe.Phase
+	world   *world
+	name    string
+	phase   probe.Phase
+	answers []string // the addresses of its name
 }
 
 func (a actor) Probe(ctx context.Context) (probe.Facts, error) {
 	e := a.world.begin(a.name)
 	defer a.world.finish(a.name)
-	facts := probe.Facts{Phase: cmp.Or(e.phase, a.phase)}
+	facts := probe.Facts{Phase: cmp.Or(e.phase, a.phase), Answers: a.answers, Warnings: a.world.warnings[a.name]}
 	select {
 	case <-time.After(e.after):
 	case <-ctx.Done():
@@ -121,7 +124,7 @@ func (a actor) Probe(ctx context.Context) (probe.Facts, error) {
 func (w *world) probe(service, name string, kind probe.Kind, role probe.Role, from probe.Vantage, phase probe.Phase) *probe.Probe {
 	return &probe.Probe{
 		Spec:   probe.Spec{Service: service, Name: name, Kind: kind, Role: role, Vantage: from, Timeout: 5 * time.Second},
-		Prober: actor{w, name, phase},
+		Prober: actor{world: w, name: name, phase: phase},
 	}
 }
 

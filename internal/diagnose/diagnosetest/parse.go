@@ -16,6 +16,7 @@ import (
 //	sandbox link route conf           the host itself
 //	dns head stream exec              the service's probes, from the host
 //	s.head                            the same inside the sandbox; d.head is the direct one, without the proxy
+//	at.head                           the same at one address of the name (peer); #1, #2 tell several apart
 //	ns1.ctl ns1.svc ns1.rnd           a configured nameserver, queried for a control, the service, a random name
 //	pub.ctl pub.svc                   a public nameserver
 //	c1 c2 c3, a1 a2 a3                controls by name, by address
@@ -124,6 +125,8 @@ func spec(who string) probe.Spec {
 		s.Vantage, who = probe.FromSandbox, rest
 	case dotted && prefix == "d":
 		s.Vantage, who = probe.Direct, rest
+	case dotted && prefix == "at":
+		s.Role, who = probe.ServiceAddress, rest
 	case dotted:
 		s.Kind, s.Name = probe.KindDNS, prefix
 		if prefix == "pub" {

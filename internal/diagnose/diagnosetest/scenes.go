@@ -654,6 +654,44 @@ var scenes = []Scene{
 	{Name: "one IPv6 address of two is filtered", Cause: causes.Healthy, Decisive: "ok",
 		world: Working + ` a1:ok(peer=1.1.1.1:80) a2:ok(peer=8.8.8.8:80)
 			a1#6:tcp.timed_out(peer=[2606:4700:4700::1111]:80) a2#6:ok(peer=[2001:4860:4860::8888]:80)`},
+	{Name: "one of two addresses answers 503", Cause: causes.Degraded, Decisive: "http.server_error",
+		world: Working + ` head:http.server_error(status=503,answers=203.0.113.1|203.0.113.2,peer=203.0.113.1:443)
+			at.head#1:http.server_error(status=503,peer=203.0.113.1:443) at.head#2:ok(status=405,peer=203.0.113.2:443)`},
+	{Name: "two of three addresses refuse, hidden from the request", Cause: causes.Degraded, Decisive: "tcp.refused",
+		world: Working + ` head:ok(status=405,warn=address_failed)
+			at.head#1:tcp.refused(peer=203.0.113.1:443) at.head#2:tcp.refused(peer=203.0.113.2:443)
+			at.head#3:ok(peer=203.0.113.3:443)`},
+	{Name: "both addresses answer 503", Cause: causes.Upstream, Decisive: "http.server_error",
+		world: Working + ` head:http.server_error(status=503,answers=203.0.113.1|203.0.113.2,peer=203.0.113.1:443)
+			at.head#1:http.server_error(status=503,peer=203.0.113.1:443)
+			at.head#2:http.server_error(status=503,peer=203.0.113.2:443)`},
+	{Name: "one of two addresses is stale: the name has others now", Cause: causes.Upstream, Decisive: "http.server_error",
+		world: Working + ` head:http.server_error(status=503,answers=203.0.113.1,peer=203.0.113.1:443)
+			at.head#1:http.server_error(status=503,peer=203.0.113.1:443) at.head#2:ok(peer=203.0.113.2:443)`},
+	{Name: "SYNs to the service vanish over IPv6, hidden from the request", Cause: causes.IPv6, Decisive: "tcp.timed_out",
+		world: Working + ` a1:ok(peer=[2001:db8::1]:80) head:ok(status=405,warn=ipv6_slow)
+			at.head#1:tcp.timed_out(peer=[2606:4700::1]:443) at.head#2:ok(peer=104.18.32.47:443)`},
+	{Name: "IPv6 connects and carries nothing", Cause: causes.IPv6, Decisive: "tls.timed_out",
+		world: Working + ` head:tls.timed_out(answers=2606:4700::1|104.18.32.47,peer=[2606:4700::1]:443)
+			at.head#1:tls.timed_out(peer=[2606:4700::1]:443) at.head#2:ok(peer=104.18.32.47:443)`},
+	{Name: "IPv6 slow once, every address well", Cause: causes.Healthy, Decisive: "ok",
+		world: Working + ` head:ok(status=405,warn=ipv6_slow) at.head#1:ok(peer=[2606:4700::1]:443)
+			at.head#2:ok(peer=104.18.32.47:443)`},
+	{Name: "an address without a route", Cause: causes.Healthy, Decisive: "ok",
+		world: Working + ` at.head#1:local.no_route(peer=[2606:4700::1]:443) at.head#2:ok(peer=104.18.32.47:443)`},
+	{Name: "a stream refused at an address where HTTP fails too", Cause: causes.Degraded, Decisive: "http.server_error",
+		world: Working + ` stream:stream.upgrade_refused@response(answers=203.0.113.1|203.0.113.2,peer=203.0.113.1:443)
+			at.head#1:http.server_error(status=503,peer=203.0.113.1:443) at.head#2:ok(peer=203.0.113.2:443)
+			at.stream#1:stream.upgrade_refused@response(peer=203.0.113.1:443) at.stream#2:ok(peer=203.0.113.2:443)`},
+	{Name: "a stream refused at one of two addresses", Cause: causes.Degraded, Decisive: "stream.upgrade_refused",
+		world: Working + ` stream:stream.upgrade_refused@response(answers=203.0.113.1|203.0.113.2,peer=203.0.113.1:443)
+			at.head#1:ok(peer=203.0.113.1:443) at.head#2:ok(peer=203.0.113.2:443)
+			at.stream#1:stream.upgrade_refused@response(peer=203.0.113.1:443) at.stream#2:ok(peer=203.0.113.2:443)`},
+	{Name: "a stream refused at both addresses", Cause: causes.Stream, Decisive: "stream.upgrade_refused",
+		world: Working + ` stream:stream.upgrade_refused@response(answers=203.0.113.1|203.0.113.2,peer=203.0.113.1:443)
+			at.head#1:ok(peer=203.0.113.1:443) at.head#2:ok(peer=203.0.113.2:443)
+			at.stream#1:stream.upgrade_refused@response(peer=203.0.113.1:443)
+			at.stream#2:stream.upgrade_refused@response(peer=203.0.113.2:443)`},
 	{Name: "no IPv6 here", Cause: causes.Healthy, Decisive: "ok",
 		world: Working + ` a1:ok(peer=1.1.1.1:80) a2:ok(peer=8.8.8.8:80)
 			a1#6:local.no_route(peer=[2606:4700:4700::1111]:80)

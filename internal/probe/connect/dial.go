@@ -156,23 +156,41 @@ func dialOne(ctx context.Context, addr netip.AddrPort) dialResult {
 	return dialResult{addr: addr, conn: conn}
 }
 
-// succeeded records the peer, and a warning if the other address family was tried and did not connect.
+// succeeded records the peer, and a warning for each address family that has an address which was tried and did not
+// connect.
 func (d *dialer) succeeded(winner netip.AddrPort, failed []dialResult, started []netip.AddrPort) {
-	isOther := func(a netip.AddrPort) bool { return a.Addr().Is4() != winner.Addr().Is4() }
-	failedWarning, slowWarning := probe.WarnIPv6Failed, probe.WarnIPv6Slow
-	if !winner.Addr().Is4() {
-		failedWarning, slowWarning = probe.WarnIPv4Failed, probe.WarnIPv4Slow
+	isFailed := func(a netip.AddrPort) bool {
+		return slices.ContainsFunc(failed, func(e dialResult) bool { return e.addr == a })
+	}
+	var warnings []string
+	for _, a := range started {
+		if a == winner {
+			continue
+		}
+		// One that has not failed began earlier and had no answer yet. That is a black hole or a long round-trip time.
+		if w := addressWarning(a.Addr(), winner.Addr(), isFailed(a)); !slices.Contains(warnings, w) {
+			warnings = append(warnings, w)
+		}
 	}
 	d.progress.Learn(func(f *probe.Facts) {
 		f.Peer = winner.String()
-		switch {
-		case slices.ContainsFunc(failed, func(e dialResult) bool { return isOther(e.addr) }):
-			f.Warnings = append(f.Warnings, failedWarning)
-		case slices.ContainsFunc(started, isOther):
-			// It began earlier and had no answer yet. That is a black hole or a long round-trip time.
-			f.Warnings = append(f.Warnings, slowWarning)
-		}
+		f.Warnings = append(f.Warnings, warnings...)
 	})
+}
+
+func addressWarning(lost, winner netip.Addr, failed bool) string {
+	names := [2]string{probe.WarnAddressSlow, probe.WarnAddressFailed}
+	switch {
+	case lost.Is4() == winner.Is4():
+	case lost.Is4():
+		names = [2]string{probe.WarnIPv4Slow, probe.WarnIPv4Failed}
+	default:
+		names = [2]string{probe.WarnIPv6Slow, probe.WarnIPv6Failed}
+	}
+	if failed {
+		return names[1]
+	}
+	return names[0]
 }
 
 // failed returns the most informative error with the text of all.

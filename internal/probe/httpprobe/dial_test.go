@@ -96,3 +96,23 @@ func TestNobodyListens(t *testing.T) {
 	probetest.WantEnd(t, probetest.Attempt(t, &Request{URL: u, Options: reach}, time.Second), probe.TCPRefused, probe.Connect,
 		"connect to 127.0.0.1:1: connection refused")
 }
+
+// TestOneAddressOfAFamily has a name with two addresses of one family. The second answers: that the first does not is a
+// warning.
+func TestOneAddressOfAFamily(t *testing.T) {
+	ok := probetest.Says("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+	silent := probetest.PortText(probetest.BlackHole(t, "127.0.0.2"))
+	probetest.ListeningAt(t, net.JoinHostPort("127.0.0.1", silent), ok)
+	refused := probetest.PortText(probetest.Listening(t, ok)) // at 127.0.0.1 alone
+	for port, warning := range map[string]string{silent: "address_slow", refused: "address_failed"} {
+		t.Run(warning, func(t *testing.T) {
+			r := probetest.Attempt(t, &Request{URL: probetest.MustURL(t, "http://service.test:"+port),
+				Options: connect.Options{Nameservers: probetest.Naming(t, "127.0.0.2", "127.0.0.1")}}, 3*time.Second)
+			probetest.WantEnd(t, r, probe.OK, probe.Response)
+			probetest.WantWarnings(t, r, warning)
+			if want := "127.0.0.1:" + port; r.Peer != want {
+				t.Errorf("peer %s, want %s", r.Peer, want)
+			}
+		})
+	}
+}
