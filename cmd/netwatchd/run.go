@@ -355,7 +355,7 @@ func (s *service) Status(ctx context.Context) (*watch.Status, error) {
 	if err != nil {
 		return nil, err
 	}
-	status.Storage = s.storage
+	status.PID, status.Storage = os.Getpid(), s.storage
 	status.Trouble = append(status.Trouble, s.warnings()...)
 	if fault := s.history.Fault(); fault != "" {
 		status.Trouble = append(status.Trouble, "history cannot be written; probing continues: "+fault)

@@ -91,8 +91,8 @@ func (c *Config) PlainSecrets() []string {
 	return all
 }
 
-// Warnings returns what is valid but unwise, with what to do instead: each secret that stands in the file, and
-// listening to others without authentication.
+// Warnings returns what is valid but unwise, with what to do instead: each secret that stands in the file, permissions
+// that are too wide, and listening to others without authentication.
 func (c *Config) Warnings() []string {
 	var all []string
 	for _, s := range c.plainSecrets() {
@@ -100,7 +100,7 @@ func (c *Config) Warnings() []string {
 			all = append(all, fmt.Sprintf("%s: %s: holds a secret: %s", c.Origin(), s.path, s.advice))
 		}
 	}
-	all = slices.Compact(all)
+	all = append(slices.Compact(all), c.PermissionWarnings()...)
 	if exposed := c.Web.ExposureWarning(c.Web.Listen); exposed != "" {
 		all = append(all, exposed)
 	}

@@ -28,8 +28,8 @@ import (
 // A process is a running `netwatchd run`.
 type process struct{ pid, uid int }
 
-// findDaemon searches the processes in this process's network namespace. It ignores daemons in containers.
-func (e *examination) findDaemon() *process {
+// findDaemons searches the processes in this process's network namespace. It ignores daemons in containers.
+func (e *examination) findDaemons() (found []process) {
 	here, _ := fs.ReadLink(e.Root, "proc/self/ns/net")
 	names, _ := fs.Glob(e.Root, "proc/[0-9]*/cmdline")
 	for _, name := range names {
@@ -42,9 +42,24 @@ func (e *examination) findDaemon() *process {
 			continue // reading it takes the same user or root; a namespace that cannot be read counts as this one
 		}
 		pid, _ := strconv.Atoi(path.Base(path.Dir(name)))
-		return &process{pid, e.owner(pid)}
+		found = append(found, process{pid, e.owner(pid)})
 	}
-	return nil
+	return found
+}
+
+// theDaemon returns the one of found that answered; if the answer does not tell, the first.
+func theDaemon(found []process, answered *watch.Status) *process {
+	if len(found) == 0 {
+		return nil
+	}
+	if answered != nil {
+		for _, p := range found {
+			if p.pid == answered.PID {
+				return &p
+			}
+		}
+	}
+	return &found[0]
 }
 
 // owner returns the user ID of a process, or -1 if it cannot be read.

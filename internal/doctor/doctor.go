@@ -18,6 +18,7 @@ import (
 	"netwatchd/internal/config"
 	"netwatchd/internal/host"
 	"netwatchd/internal/plan"
+	"netwatchd/internal/probe/execprobe"
 )
 
 // An Outcome is the result of a check; the worst comes last.
@@ -111,6 +112,7 @@ func runProgram(ctx context.Context, argv ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, localTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Env = execprobe.Environment(nil)
 	cmd.WaitDelay = time.Second
 	out, err := cmd.Output()
 	return string(out), err
@@ -139,13 +141,14 @@ func Examine(ctx context.Context, in Installation) Report {
 		return r
 	}
 	e := &examination{Installation: in, wsl: host.WSLIn(in.Root)}
-	e.daemon = e.findDaemon()
-	if e.answer = e.queryDaemon(ctx); e.answer.free {
+	e.answer = e.queryDaemon(ctx)
+	e.daemon = theDaemon(e.findDaemons(), e.answer.status)
+	if e.answer.free {
 		e.daemon, e.other = nil, e.daemon
 	}
 	for _, check := range []func(context.Context) []Finding{
-		e.configuration, e.exposure, e.codex, e.sandbox, e.unit, e.running, e.statusFile, e.storage, e.prometheus, e.clock,
-		e.proxies, e.windows,
+		e.configuration, e.permissions, e.exposure, e.codex, e.sandbox, e.unit, e.running, e.statusFile, e.storage,
+		e.prometheus, e.clock, e.proxies, e.windows,
 	} {
 		r.Findings = append(r.Findings, check(ctx)...)
 	}

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -416,8 +417,8 @@ func TestStorage(t *testing.T) {
 	}
 }
 
-// findDaemon finds the daemon by its command line, in this network namespace only.
-func TestFindDaemon(t *testing.T) {
+// findDaemons finds daemons by their command line, in this network namespace only. The one that answers is named.
+func TestFindDaemons(t *testing.T) {
 	root := fstest.MapFS{
 		"proc/self/ns/net": link("net:[1]"),
 		"proc/12/cmdline":  file("/usr/bin/netwatchd\x00check\x00"),
@@ -426,10 +427,16 @@ func TestFindDaemon(t *testing.T) {
 		"proc/15/cmdline": file("/opt/netwatchd\x00run\x00--log.level=debug\x00"), "proc/15/ns/net": link("net:[1]"),
 		"proc/15/status":  file("Name:\tnetwatchd\nUid:\t0\t1000\t1000\t1000\n"),
 		"proc/16/cmdline": file(""),
+		"proc/17/cmdline": file("/opt/netwatchd\x00run\x00"), "proc/17/ns/net": link("net:[1]"),
 	}
-	got := on(t, root, nil).findDaemon()
-	if got == nil || *got != (process{15, 1000}) {
-		t.Errorf("found %+v, want pid 15 of user 1000", got)
+	found := on(t, root, nil).findDaemons()
+	if want := []process{{15, 1000}, {17, -1}}; !slices.Equal(found, want) {
+		t.Errorf("found %+v, want %+v", found, want)
+	}
+	for answered, want := range map[int]int{15: 15, 17: 17, 0: 15, 1: 15} {
+		if got := theDaemon(found, &watch.Status{PID: answered}); got.pid != want {
+			t.Errorf("%d answered: took %d, want %d", answered, got.pid, want)
+		}
 	}
 }
 

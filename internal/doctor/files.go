@@ -47,6 +47,15 @@ func readableBy(info fs.FileInfo, uid int) bool {
 	return uid == 0 || info.Mode()&0o004 != 0
 }
 
+// permissions reports files of the configuration that other users can change, or whose secrets they can read.
+func (e *examination) permissions(context.Context) (all []Finding) {
+	for _, warning := range e.Config.PermissionWarnings() {
+		what, command, _ := strings.Cut(warning, ": run ")
+		all = append(all, one("permissions", Fault, what, run(command))...)
+	}
+	return all
+}
+
 // exposure reports a page that others can read: netwatchd shows a host's network, its nameservers and its services.
 func (e *examination) exposure(context.Context) []Finding {
 	warning := e.Config.Web.ExposureWarning(e.Config.Web.Listen)

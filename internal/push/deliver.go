@@ -93,7 +93,10 @@ func (r *receiver) attempt(ctx context.Context, due []entry) error {
 		r.metrics.attempts.WithLabelValues(name, failure).Inc()
 		r.metrics.samples.WithLabelValues(name, sent).Add(float64(taken))
 		r.metrics.samples.WithLabelValues(name, rejected).Add(float64(samples - taken))
-		r.log.Warn("the receiver rejected samples: they are lost", "samples", samples-taken, "error", refused)
+		if text := refused.Error(); text != r.refusal {
+			r.refusal = text
+			r.log.Warn("the receiver rejects samples: they are lost", "samples", samples-taken, "error", refused)
+		}
 		return nil
 	}
 	if err != nil {
@@ -104,6 +107,7 @@ func (r *receiver) attempt(ctx context.Context, due []entry) error {
 	r.metrics.attempts.WithLabelValues(name, success).Inc()
 	r.metrics.samples.WithLabelValues(name, sent).Add(float64(taken))
 	r.metrics.last.WithLabelValues(name).Set(float64(r.now().UnixMilli()) / 1000)
+	r.refusal = ""
 	r.logTransition(nil)
 	return nil
 }

@@ -89,6 +89,7 @@ type receiver struct {
 	now     func() time.Time
 
 	failing time.Time // since when every attempt has failed; zero while attempts succeed
+	refusal string    // the receiver's latest refusal, as logged; empty after a success
 }
 
 func newReceiver(conf config.Receiver, s sender, o Options, c *pushMetrics) *receiver {

@@ -92,8 +92,8 @@ func Read(path string) (*watch.Status, time.Duration, error) {
 		return nil, 0, fmt.Errorf("status file: %w", err)
 	}
 	defer f.Close()
-	if info, err := f.Stat(); err == nil && !info.Mode().IsRegular() {
-		return nil, 0, fmt.Errorf("status file: %s is not a regular file", path)
+	if err := checkOwner(f, path); err != nil {
+		return nil, 0, fmt.Errorf("status file: %w", err)
 	}
 	content, err := io.ReadAll(io.LimitReader(f, sizeLimit+1))
 	if err != nil {
@@ -110,8 +110,43 @@ func Read(path string) (*watch.Status, time.Duration, error) {
 	if s.At.IsZero() {
 		return nil, 0, fmt.Errorf("status file: %s holds no status: the time is missing", path)
 	}
-	// After the clock was set back, a fresh file is from the future.
-	return &s, max(time.Since(s.At), 0), nil
+	age := time.Since(s.At)
+	if age < -futureLimit {
+		return nil, 0, fmt.Errorf("status file: %s is of %s, which is in the future: if this host's clock was set back, "+
+			"a running daemon replaces the file within %v", path, s.At.Format(time.RFC3339), maxInterval)
+	}
+	return &s, max(age, 0), nil
+}
+
+// futureLimit is how far in the future a status may be: time synchronization steps the clock by less. After a larger
+// step, a running daemon soon writes a new one.
+const futureLimit = time.Minute
+
+// checkOwner refuses what is not a file, and a file that another user may have planted: it must belong to root, to this
+// user, or to the owner of its directory if only the owner can create files there. Inside a user namespace, the
+// daemon's user and its directory's owner may both appear as nobody.
+func checkOwner(f *os.File, path string) error {
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("%s is not a regular file", path)
+	}
+	owner := info.Sys().(*syscall.Stat_t).Uid
+	if owner == 0 || owner == uint32(os.Geteuid()) {
+		return nil
+	}
+	dir, err := os.Stat(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	const writableByOthers = 0o022
+	if dir.Sys().(*syscall.Stat_t).Uid != owner || dir.Mode().Perm()&writableByOthers != 0 {
+		return fmt.Errorf("%s belongs to user %d, who may not be the daemon's: set status_file to a path in a directory "+
+			"that only the daemon's user can write to", path, owner)
+	}
+	return nil
 }
 
 // Latest returns the newest status among the files at paths: a system daemon and a user's daemon use different paths.

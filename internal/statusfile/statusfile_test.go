@@ -260,15 +260,55 @@ func TestReadErrors(t *testing.T) {
 	}
 }
 
-func TestFileFromTheFutureIsFresh(t *testing.T) {
+func TestFileFromTheFuture(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "status.json")
 	s := statusOf(1)
-	s.At = s.At.Add(time.Hour)
+	s.At = time.Now().Add(futureLimit / 2) // a small step of the clock
 	if err := Write(path, s); err != nil {
 		t.Fatal(err)
 	}
 	if _, age, err := Read(path); err != nil || age != 0 {
 		t.Errorf("got %v, %v; want age zero", age, err)
+	}
+	s.At = time.Now().Add(time.Hour)
+	if err := Write(path, s); err != nil {
+		t.Fatal(err)
+	}
+	if _, age, err := Read(path); err == nil || !strings.Contains(err.Error(), "in the future") {
+		t.Errorf("an hour ahead: got an age of %v, %v; want an error", age, err)
+	}
+}
+
+// A file that another user planted is refused. That of a daemon with a user and a directory of its own is read.
+func TestOwner(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: giving files to other users")
+	}
+	const daemon, planter = 4201, 4202
+	for _, test := range []struct {
+		name      string
+		dir, file int
+		mode      os.FileMode
+		refused   bool
+	}{
+		{"the daemon's", daemon, daemon, 0o755, false},
+		{"root's", daemon, 0, 0o755, false},
+		{"planted in /tmp", 0, planter, 0o777 | os.ModeSticky, true},
+		{"planted in a directory that a group can write to", daemon, planter, 0o775, true},
+		{"planted in the planter's own /tmp", planter, planter, 0o777, true},
+	} {
+		dir := t.TempDir()
+		path := filepath.Join(dir, "status.json")
+		err := errors.Join(Write(path, statusOf(1)), os.Chown(path, test.file, -1), os.Chown(dir, test.dir, -1),
+			os.Chmod(dir, test.mode))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _, err = Read(path)
+		if refused := err != nil && strings.Contains(err.Error(), "belongs to user 4202"); refused != test.refused ||
+			err != nil && !refused {
+			t.Errorf("%s: %v, want refused %v", test.name, err, test.refused)
+		}
 	}
 }
 

@@ -276,6 +276,28 @@ func damaged(rng *rand.Rand, file []byte) []byte {
 	return bad
 }
 
+// Maintenance notices damage to what is cached.
+func TestMaintainFindsDamage(t *testing.T) {
+	dir := t.TempDir()
+	s := filled(t, dir)
+	if err := s.Maintain(t.Context(), noon.Add(2*time.Hour), 0); err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range []string{"", "-wal"} {
+		f, err := os.OpenFile(s.Path()+part, os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.WriteAt([]byte(strings.Repeat("!", 1<<20)), 4096); err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+	}
+	if err := s.Maintain(t.Context(), noon.Add(2*time.Hour), 0); !IsMalformed(err) {
+		t.Errorf("got %v, want that it is malformed", err)
+	}
+}
+
 // A disk that damages every store does not fill up with them.
 func TestMalformedAgainAndAgain(t *testing.T) {
 	dir := t.TempDir()

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"os"
 	"strconv"
 	"time"
 
@@ -227,11 +228,42 @@ func addStored(
 	return err
 }
 
+// verifiedSize is up to which size Maintain reads the whole file: that takes about 0.1 s. Of a larger one, only what is
+// read anyway is verified.
+const verifiedSize = 16 << 20
+
+// verify reads a small database from the disk. All of it may be cached, so that nobody would notice damage until the
+// next start.
+func (s *Store) verify(ctx context.Context) error {
+	if info, err := os.Stat(s.path); err != nil || info.Size() > verifiedSize {
+		return err
+	}
+	conn, err := s.db.Conn(ctx)
+	if err != nil {
+		return withHint(err)
+	}
+	defer conn.Close()
+	if _, err := conn.ExecContext(ctx, "PRAGMA shrink_memory"); err != nil { // empties the cache
+		return withHint(err)
+	}
+	var first string
+	if err := conn.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&first); err != nil {
+		return withHint(err)
+	}
+	if first != "ok" {
+		return fmt.Errorf("%w: %s", errMalformed, first)
+	}
+	return nil
+}
+
 // Maintain rolls past hours up and deletes what is older than keep; if keep is zero, it deletes nothing. Open
-// incidents are never deleted.
+// incidents are never deleted. It finds damage of a small database before anyone reads it ([IsMalformed]).
 func (s *Store) Maintain(ctx context.Context, now time.Time, keep time.Duration) error {
 	if err := s.checkFile(); err != nil {
 		return err
+	}
+	if err := s.verify(ctx); err != nil {
+		return fmt.Errorf("store: %w", err)
 	}
 	for {
 		more, err := s.closeHour(ctx, now)

@@ -11,6 +11,7 @@ import (
 type Status struct {
 	At        time.Time       `json:"at"`
 	Version   string          `json:"version"`
+	PID       int             `json:"pid,omitempty"` // of the daemon, in its own PID namespace; 0: this is not a daemon's
 	Sandboxed Sandboxed       `json:"sandboxed"`
 	Services  []ServiceStatus `json:"services"`
 	Notes     []string        `json:"notes,omitempty"`   // what a user may expect to be watched and is not, and why

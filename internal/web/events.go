@@ -3,6 +3,7 @@ package web
 import (
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"slices"
 	"strconv"
@@ -22,7 +23,7 @@ import (
 //
 // Snapshots and verdicts have an id. A client that reconnects with Last-Event-ID gets the verdicts it missed instead
 // of a snapshot, if they are among the last 256 since netwatchd started. A client that does not read its events is
-// disconnected. Beyond a hundred clients the response is 503 unavailable, with Retry-After.
+// disconnected. Beyond a hundred clients of one address the response is 503 unavailable, with Retry-After.
 type (
 	snapshotEvent struct {
 		At       time.Time `json:"at"`
@@ -54,8 +55,8 @@ func briefOf(s watch.ServiceStatus) brief {
 }
 
 const (
-	// maxClients is many times the tabs and scripts that follow one daemon. Each costs a goroutine and a connection,
-	// and pages left open by mistake must not use them all.
+	// maxClients limits the clients of one address. It is many times the tabs and scripts that follow one daemon. Each
+	// costs a goroutine and a connection, and pages left open by mistake on one host must not use them all.
 	maxClients = 100
 
 	// remembered verdicts cover what a client misses while a laptop is suspended or a proxy restarts.
@@ -95,6 +96,7 @@ type change struct {
 
 // A client is one connection. It is closed if it does not read in time.
 type client struct {
+	host string // its address without the port
 	news chan change
 	gone chan struct{} // closed if it was too slow
 }
@@ -128,14 +130,20 @@ func (e *Events) Judged(now watch.ServiceStatus, was causes.Cause) {
 }
 
 // join adds a client that has seen everything up to an id, and returns it with the changes it missed and the number of
-// the latest one. Known is false if the missed changes are no longer known. The client is nil if there are too many.
-func (e *Events) join(seen string) (c *client, missed []change, last uint64, known bool) {
+// the latest one. Known is false if the missed changes are no longer known. The client is nil if its host has too many.
+func (e *Events) join(host, seen string) (c *client, missed []change, last uint64, known bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if len(e.clients) >= maxClients {
+	sameHost := 0
+	for other := range e.clients {
+		if other.host == host {
+			sameHost++
+		}
+	}
+	if sameHost >= maxClients {
 		return nil, nil, 0, false
 	}
-	c = &client{news: make(chan change, queued), gone: make(chan struct{})}
+	c = &client{host: host, news: make(chan change, queued), gone: make(chan struct{})}
 	e.clients[c] = true
 	if epoch, text, ok := strings.Cut(seen, "-"); ok && epoch == e.epoch {
 		number, err := strconv.ParseUint(text, 10, 64)
@@ -160,10 +168,11 @@ func (s *Server) apiEvents(w http.ResponseWriter, r *http.Request) {
 	if !(parameters{}).read(w, r) {
 		return
 	}
-	c, missed, last, known := s.Events.join(r.Header.Get("Last-Event-ID"))
+	host, _, _ := net.SplitHostPort(r.RemoteAddr) // empty for all clients of a Unix socket
+	c, missed, last, known := s.Events.join(host, r.Header.Get("Last-Event-ID"))
 	if c == nil {
 		w.Header().Set("Retry-After", "10")
-		writeError(w, r, http.StatusServiceUnavailable, "unavailable", "too many clients on this stream: try again later")
+		writeError(w, r, http.StatusServiceUnavailable, "unavailable", "too many clients of this address on this stream: try again later")
 		return
 	}
 	defer s.Events.leave(c)

@@ -229,6 +229,13 @@ func TestEventsAreBounded(t *testing.T) {
 	if got.status != 503 || got.header.Get("Retry-After") == "" || !strings.Contains(got.body, `"code":"unavailable"`) {
 		t.Errorf("one too many: %d %s", got.status, got.body)
 	}
+	other := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
+	elsewhere := &http.Client{Transport: &http.Transport{DialContext: other.DialContext}}
+	response, err := elsewhere.Get(base + "/api/v1/events")
+	if err != nil || response.StatusCode != 200 {
+		t.Fatalf("a client of another address: %v, %v; want it served", response, err)
+	}
+	response.Body.Close()
 	for _, l := range all {
 		l.body.Close()
 	}
