@@ -155,7 +155,11 @@ func TestAStaleBaseURL(t *testing.T) {
 	l.Close()
 	home := codexHome(t, map[string]string{"config.toml": "openai_base_url = 'http://" + address + "/v1'\n"})
 	p := Of(builtin(t))
-	r, _ := probe.Do(t.Context(), p.Services[0].Tasks[0].Probe)
+	head := p.Services[0].Tasks[0]
+	if head.RoundProbe != head.Probe {
+		t.Error("a round takes the probe for a long one, and leaves it out")
+	}
+	r, _ := probe.Do(t.Context(), head.Probe)
 	want := "the base URL http://" + address + "/v1 (" + filepath.Join(home, "config.toml") + ", openai_base_url) points to " + address +
 		", where nothing listens"
 	if r.Class != probe.ProxyRefused || r.Why != want {

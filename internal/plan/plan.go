@@ -176,19 +176,23 @@ func roundInterval(c *config.Config, s config.Service) time.Duration {
 }
 
 func task(c *config.Config, s config.Service, p config.Probe) watch.Task {
-	long := newProbe(c, s, p, p.Hold)
-	t := watch.Task{Probe: long, RoundProbe: long, Interval: p.Interval}
+	held := func(hold time.Duration) *probe.Probe {
+		made := newProbe(c, s, p, hold)
+		if p.Refused != "" {
+			return onLocalServer(made, p.Refused)
+		}
+		return made
+	}
+	long := held(p.Hold)
+	t := watch.Task{Probe: long, RoundProbe: long, Interval: p.Interval} // the same: every round runs it
 	switch {
 	case p.Kind == probe.KindExec:
 		t.RoundProbe, t.Costly, t.Daily = nil, p.Preset != "", p.Budget.RunsPerDay
 	case p.Kind == probe.KindStream && p.Hold > 0:
-		t.RoundProbe = newProbe(c, s, p, 0)
+		t.RoundProbe = held(0)
 	}
 	if p.Kind == probe.KindHTTP || p.Kind == probe.KindStream {
 		t.AtAddress = func(addr netip.Addr) *probe.Probe { return addressProbe(c, s, p, addr) }
-	}
-	if p.Refused != "" {
-		t.Probe, t.RoundProbe = onLocalServer(t.Probe, p.Refused), onLocalServer(t.RoundProbe, p.Refused)
 	}
 	return t
 }
