@@ -6,7 +6,7 @@ SHELL := bash
 cache := $(CURDIR)/.cache
 version := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
-.PHONY: help build run test e2e e2e-full lab lab-soak lab-full dist rootfs axe screenshots grafana bench lint codex tools setup parts clean
+.PHONY: help build run test e2e e2e-full lab lab-soak lab-full dist rootfs axe screenshots grafana bench lint codex codex-newest forms test-newest tools setup parts clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -23,6 +23,9 @@ setup: ## install the programs that the tests need (Debian, as root or with sudo
 
 codex: ## fetch the tested versions of codex into .cache/codex
 	@hack/codex
+
+codex-newest: ## fetch the newest codex into .cache/codex/newest
+	@hack/codex newest
 
 axe: $(cache)/axe/node_modules/axe-core/axe.min.js ## fetch axe-core, for the accessibility tests, into .cache/axe
 
@@ -58,10 +61,13 @@ parts: setup codex axe grafana tools rootfs
 # No race detector for internal/lab, which tests other processes, for internal/diagnose, which shares nothing, and for
 # internal/top: bubbletea races with its own reader when it panics. The longest tests come first, so that nothing waits for them.
 raced = ./internal/agent ./internal/probe/httpprobe $$(go list ./... | grep -v -e /internal/lab/ -e /internal/diagnose)
-unraced := ./internal/lab/scenes ./internal/lab/sandbox ./internal/lab/... ./internal/diagnose ./internal/top
+unraced := ./internal/lab/scenes ./internal/lab/sandbox ./internal/lab/forms ./internal/lab/... ./internal/diagnose ./internal/top
 
 test: parts ## run every test, then list what was skipped and why
 	@go run ./hack/testsummary -race -count=1 $(TESTFLAGS) $(raced) -- -count=1 $(TESTFLAGS) $(unraced)
+
+test-newest: setup codex-newest ## try the newest codex beside each form of its sign-in, as root
+	@CI=true go run ./hack/testsummary -count=1 $(TESTFLAGS) -run 'Healthy|Faults' ./internal/lab/forms -codex newest
 
 screenshots: setup codex ## take the screenshots of the status page, into docs/screenshots
 	@mkdir -p docs/screenshots
@@ -83,6 +89,9 @@ e2e-full: e2e ## the same, and longer tests: oldest releases, 200 services, a pa
 lab: setup codex $(cache)/bin/lab ## inject every fault into a small internet, as root; SCENE='503' for one, left open
 	@cd internal/lab/scenes && $(if $(SCENE),$(cache)/bin/lab -test.run '^TestOpen$$' -scene $(call quoted,$(SCENE)), \
 	  $(cache)/bin/lab -test.run '^TestScenes$$' -table $(LABFLAGS))
+
+forms: setup codex codex-newest ## inject each fault beside each form of codex's sign-in, three versions, as root (ten minutes)
+	@go test ./internal/lab/forms -timeout 60m -count=1 -matrix $(LABFLAGS)
 
 lab-soak: setup codex $(cache)/bin/lab ## inject random faults for SOAK=10m, as root; a false page fails
 	@cd internal/lab/scenes && $(cache)/bin/lab -test.timeout 0 -test.run '^TestSoak$$' -soak $(or $(SOAK),10m) $(LABFLAGS)

@@ -12,6 +12,10 @@ import (
 // bubblewrap with its own.
 var CodexVersions = []string{"0.104.0", "0.169.0"}
 
+// NewestCodex is in place of a version for the newest release, which `make codex-newest` installs. It is only tried if
+// someone asks for it: its behavior is not known.
+const NewestCodex = "newest"
+
 // Codex is npm's launcher of this version, which `make codex` installs. It skips the test if it is missing.
 func Codex(t testing.TB, version string) string {
 	t.Helper()
@@ -20,7 +24,7 @@ func Codex(t testing.TB, version string) string {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(path); err != nil {
-		t.Skipf("needs codex %s: make codex", version)
+		t.Skipf("needs codex %s: make codex, make codex-newest", version)
 	}
 	return path
 }
