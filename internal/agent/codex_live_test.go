@@ -108,6 +108,12 @@ func TestCodexLive(t *testing.T) {
 		responses.Page:         {probe.ExecStreamCut, plenty, "closed before response.completed"},
 		responses.ModelRefused: {probe.ExecModelRejected, plenty, "model is not supported"},
 		responses.NotFound:     {probe.HTTPUnexpectedStatus, plenty, "404"},
+
+		responses.Geo:             {probe.HTTPEdgeBlocked, plenty, "territory not supported"},
+		responses.TooLarge:        {probe.HTTPUnexpectedStatus, plenty, "413"},
+		responses.UpgradeRequired: {probe.HTTPUnexpectedStatus, plenty, "426"},
+		responses.Legal:           {probe.HTTPEdgeBlocked, plenty, "451"},
+		responses.BadRequest:      {probe.HTTPUnexpectedStatus, plenty, "the value is not allowed"},
 	}
 	if len(tests) != int(responses.BehaviourCount) {
 		t.Errorf("%d of %d behaviours are tried", len(tests), responses.BehaviourCount)

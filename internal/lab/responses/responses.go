@@ -21,30 +21,35 @@ import (
 type Behaviour int32
 
 const (
-	OK             Behaviour = iota // answers "OK"
-	Other                           // answers something else
-	Empty                           // completes the turn without an answer
-	Unauthorized                    // 401
-	Challenge                       // 403 with a CDN's page
-	UsageLimit                      // 429 of an account that has used its share
-	RateLimit                       // 429 of too many requests
-	ServerError                     // 500
-	BadGateway                      // 502
-	Unavailable                     // 503
-	Cut                             // ends the stream before the turn is completed
-	Abort                           // resets the connection in the middle of the stream
-	Stall                           // says the first event and nothing more
-	StallHeaders                    // accepts the request and says nothing
-	Garbage                         // a stream of nonsense
-	Page                            // 200 with a page, as a captive portal has
-	ModelRefused                    // 400: no such model
-	NotFound                        // 404
-	BehaviourCount                  // how many there are
+	OK              Behaviour = iota // answers "OK"
+	Other                            // answers something else
+	Empty                            // completes the turn without an answer
+	Unauthorized                     // 401
+	Challenge                        // 403 with a CDN's page
+	UsageLimit                       // 429 of an account that has used its share
+	RateLimit                        // 429 of too many requests
+	ServerError                      // 500
+	BadGateway                       // 502
+	Unavailable                      // 503
+	Cut                              // ends the stream before the turn is completed
+	Abort                            // resets the connection in the middle of the stream
+	Stall                            // says the first event and nothing more
+	StallHeaders                     // accepts the request and says nothing
+	Garbage                          // a stream of nonsense
+	Page                             // 200 with a page, as a captive portal has
+	ModelRefused                     // 400: no such model
+	NotFound                         // 404
+	Geo                              // 403 for a country that is not served
+	TooLarge                         // 413
+	UpgradeRequired                  // 426
+	Legal                            // 451
+	BadRequest                       // 400 that names no model
+	BehaviourCount                   // how many there are
 )
 
 var names = [BehaviourCount]string{"OK", "Other", "Empty", "Unauthorized", "Challenge", "UsageLimit", "RateLimit",
 	"ServerError", "BadGateway", "Unavailable", "Cut", "Abort", "Stall", "StallHeaders", "Garbage", "Page",
-	"ModelRefused", "NotFound"}
+	"ModelRefused", "NotFound", "Geo", "TooLarge", "UpgradeRequired", "Legal", "BadRequest"}
 
 func (b Behaviour) String() string { return names[b] }
 
@@ -188,6 +193,13 @@ var refusals = map[Behaviour]struct {
 	Page:         {200, "<!DOCTYPE html><html><head><title>Welcome to our wireless network</title></head></html>"},
 	ModelRefused: {400, `{"detail":"The 'gpt-nope' model is not supported when using Codex with a ChatGPT account."}`},
 	NotFound:     {404, `{"detail":"Not Found"}`},
+	Geo: {403, `{"error":{"code":"unsupported_country_region_territory",` +
+		`"message":"Country, region, or territory not supported","type":"request_forbidden"}}`},
+	TooLarge:        {413, "<html>\r\n<head><title>413 Request Entity Too Large</title></head>\r\n</html>"},
+	UpgradeRequired: {426, `{"detail":"Upgrade Required"}`},
+	Legal:           {451, `{"detail":"Unavailable For Legal Reasons"}`},
+	BadRequest: {400, `{"error":{"message":"Invalid 'input[0].content': the value is not allowed.",` +
+		`"type":"invalid_request_error","param":"input[0].content","code":null}}`},
 }
 
 const challengePage = `<!DOCTYPE html>

@@ -71,6 +71,8 @@ func TestServerBehaviours(t *testing.T) {
 		Cut: {200, "response.created", "response.completed", false}, Abort: {200, "response.created", "response.completed", true},
 		Garbage: {200, "nonsense", "response", false}, Page: {200, "<title>", "", false},
 		ModelRefused: {400, "gpt-nope", "", false}, NotFound: {404, "Not Found", "", false},
+		Geo: {403, "territory", "<", false}, TooLarge: {413, "<html>", "", false}, UpgradeRequired: {426, "Upgrade", "", false},
+		Legal: {451, "Legal", "", false}, BadRequest: {400, "not allowed", "model", false},
 	}
 	for behaviour, test := range tests {
 		s.Behave(behaviour)
