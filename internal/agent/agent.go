@@ -27,6 +27,9 @@ type Agent struct {
 
 	// Run returns the prober that makes one run; a wrapper is a command that runs the rest of its arguments.
 	Run func(s Settings, wrapper []string) probe.Prober
+	// Stub returns the prober that makes the same run against a stub of the service on this host: it needs neither the
+	// network nor an account and costs no tokens, so it fails only with the installation.
+	Stub func(Settings) probe.Prober
 	// Sandbox returns the command that runs its arguments as the agent runs its own commands, with the settings in
 	// home. If it begins with Name, that is the executable.
 	Sandbox func(v Version, home string) []string
@@ -64,6 +67,7 @@ var agents = []Agent{{
 		c.Wrapper = wrapper
 		return &c
 	},
+	Stub:         func(s Settings) probe.Prober { return codexStubRun{codexWith(s)} },
 	Sandbox:      func(v Version, home string) []string { return agentSandbox(v, readSandboxSettings(home)) },
 	HomeVariable: "CODEX_HOME",
 	Install:      "npm install -g @openai/codex",

@@ -102,33 +102,51 @@ func (c Codex) attempt(ctx context.Context) (probe.Facts, error) {
 // sign-in, derives the endpoint, and asks codex whether anyone is signed in: `codex exec` itself does not say so. It
 // sends its request without a token and reports the refusal as a network fault.
 func (c Codex) Command(ctx context.Context) (argv, env []string, dir string, err error) {
-	path, err := FindCodex(c.Path)
+	p, err := c.prepare(ctx)
 	if err != nil {
 		return nil, nil, "", err
 	}
-	home, dir, err := c.directories()
-	if err != nil {
-		return nil, nil, "", err
-	}
-	version, _ := CodexVersion(ctx, path) // a run reports better than --version what is wrong
-	endpoint := c.Endpoint(version)
-	ours := "CODEX_HOME=" + home
+	ours := "CODEX_HOME=" + p.home
 	env = execprobe.Environment(append(slices.Clone(c.Env), ours))
-	if c.BaseURL != "" || endpoint.Mode != ProviderCredentials {
-		if err := signedIn(ctx, path, env); err != nil {
+	if c.BaseURL != "" || p.endpoint.Mode != ProviderCredentials {
+		if err := signedIn(ctx, p.path, env); err != nil {
 			return nil, nil, "", err
 		}
 	}
-	provider, more := c.provider(endpoint)
+	provider, more := c.provider(p.endpoint)
 	if len(c.Wrapper) > 0 {
 		env, argv = c.wrapped(ours)
 	}
-	argv = slices.Concat(argv, []string{path}, cheapRunFlags, provider)
-	if model := cmp.Or(c.Model, endpoint.Model); model != "" {
+	return slices.Concat(argv, c.arguments(p, provider)), slices.Concat(env, more), p.dir, nil
+}
+
+// A preparedRun is what every run needs: the executable, its CODEX_HOME and working directory, which exist, and where
+// the user's codex sends its requests.
+type preparedRun struct {
+	path, home, dir string
+	version         Version // zero: unknown
+	endpoint        Endpoint
+}
+
+func (c Codex) prepare(ctx context.Context) (p preparedRun, err error) {
+	if p.path, err = FindCodex(c.Path); err != nil {
+		return p, err
+	}
+	if p.home, p.dir, err = c.directories(); err != nil {
+		return p, err
+	}
+	p.version, _ = CodexVersion(ctx, p.path) // a run reports better than --version what is wrong
+	p.endpoint = c.Endpoint(p.version)
+	return p, nil
+}
+
+// arguments returns the command line of a run that uses provider.
+func (c Codex) arguments(p preparedRun, provider []string) []string {
+	argv := slices.Concat([]string{p.path}, cheapRunFlags, provider)
+	if model := cmp.Or(c.Model, p.endpoint.Model); model != "" {
 		argv = append(argv, "-m", model)
 	}
-	argv = append(argv, execprobe.FirstNonBlank(c.Prompt, codexPrompt))
-	return argv, slices.Concat(env, more), dir, nil
+	return append(argv, execprobe.FirstNonBlank(c.Prompt, codexPrompt))
 }
 
 // wrapped returns the wrapper's environment, and the command that gives the run inside our own CODEX_HOME.

@@ -172,6 +172,10 @@ func (l *codexLog) cause() string {
 	return ""
 }
 
+// sentWithoutAnswer matches the message for a connection that was closed or reset after the request was sent, since 0.155.
+// A connection that was never made is "Connection failed: …" there. Up to 0.142 both are "… for url (…)" (measured).
+var sentWithoutAnswer = regexp.MustCompile(`^` + cutPrefix + `error sending request$`)
+
 // signals are for comparison with the results of other attempts: "os error 1" is a refusal by the sandbox or by a
 // local firewall, whatever codex's words are.
 func (l *codexLog) signals() []string {
@@ -181,6 +185,9 @@ func (l *codexLog) signals() []string {
 	}
 	if strings.Contains(l.failure, refreshURL) {
 		signals = append(signals, refreshURL)
+	}
+	if sentWithoutAnswer.MatchString(l.failure) {
+		signals = append(signals, probe.SignalConnected)
 	}
 	return signals
 }

@@ -30,6 +30,9 @@ type Spec struct {
 	Timeout time.Duration `json:"-"`
 }
 
+// StubName returns the name of the attempts with the role [AgentStub] that belong to the run with that name.
+func StubName(run string) string { return run + "/stub" }
+
 // Facts are what an attempt learned, whether it succeeded or not.
 type Facts struct {
 	Phase  Phase  `json:"phase"`  // the last phase entered

@@ -20,3 +20,6 @@ const (
 	WarnBaseURL         = "base_url_refused"            // the agent's base URL is on this host, and nothing listens there
 	WarnLeftProcesses   = "exec_left_processes"         // the command ended and left processes behind; they were killed
 )
+
+// SignalConnected is a signal of an agent's run that failed without an answer: it had connected and sent its request.
+const SignalConnected = "connected"

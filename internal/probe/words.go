@@ -52,11 +52,13 @@ const (
 	ControlByName                   // a control reached by its name
 	ControlByAddress                // a control reached by its address, without a resolver
 	ServiceAddress                  // a probe of the service at one address of its name
+	AgentStub                       // a run of the agent against a stub of its service on this host
 )
 
 var roleNames = []string{OfService: "service", OfHost: "host", ResolverAsksControl: "resolver.control",
 	ResolverAsksService: "resolver.service", ResolverAsksCanary: "resolver.canary",
-	ControlByName: "control.name", ControlByAddress: "control.address", ServiceAddress: "service.address"}
+	ControlByName: "control.name", ControlByAddress: "control.address", ServiceAddress: "service.address",
+	AgentStub: "agent.stub"}
 
 func (r Role) String() string                { return enum.String(roleNames, r, "role") }
 func (r Role) MarshalText() ([]byte, error)  { return []byte(r.String()), nil }

@@ -1,0 +1,171 @@
+package agent
+
+import (
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"netwatchd/internal/lab/responses"
+	"netwatchd/internal/probe"
+	"netwatchd/internal/probe/execprobe"
+	"netwatchd/internal/probe/probetest"
+)
+
+// A stub run works whatever the service does, and needs no sign-in.
+func TestCodexStubLive(t *testing.T) {
+	eachCodex(t, func(t *testing.T, path string) {
+		s := serve(t, responses.StallHeaders)
+		nobody := withKey(t, path, s.BaseURL())
+		nobody.Env = nil
+		for name, c := range map[string]Codex{"with a key": withKey(t, path, s.BaseURL()), "signed in": signedInUser(t, path, s), "nobody": nobody} {
+			r := probetest.DoRun(t, codexStubRun{c}, 60*time.Second)
+			if !r.OK() || r.Output != "OK" || r.Tokens != nil {
+				t.Errorf("%s: got %v %q, output %q, tokens %v", name, r.Class, r.Why, r.Output, r.Tokens)
+			}
+		}
+		if got := s.Requests(); len(got) != 0 {
+			t.Errorf("the service got %d requests, want none: %+v", len(got), got)
+		}
+	})
+}
+
+// A stub run sends neither the user's key nor the token of the sign-in, and asks nobody else for anything.
+func TestCodexStubLiveSendsNoCredentials(t *testing.T) {
+	eachCodex(t, func(t *testing.T, path string) {
+		s := serve(t, responses.OK)
+		key, signedIn := withKey(t, path, s.BaseURL()), signedInUser(t, path, s)
+		// Not on the loopback address, which is exempt from the proxy.
+		signedIn.Env = []string{"CODEX_REFRESH_TOKEN_URL_OVERRIDE=http://auth.test/oauth/token"}
+		for name, c := range map[string]Codex{"with a key": key, "signed in": signedIn} {
+			stub := &codexStub{path: "/of-this-run", key: "of-this-run", answer: "OK"}
+			var mu sync.Mutex
+			var seen []string
+			front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				var all strings.Builder
+				_ = r.Header.Write(&all)
+				mu.Lock()
+				seen = append(seen, r.Method+" "+r.URL.String()+"\n"+all.String())
+				mu.Unlock()
+				stub.ServeHTTP(w, r)
+			}))
+			t.Cleanup(front.Close)
+			stub.address = front.Listener.Addr().String()
+			argv, env, dir, err := codexStubRun{c}.command(t.Context(), stub)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := probetest.DoRun(t, execprobe.Run{Command: append([]string{"env", "-i"}, append(env, argv...)...), Dir: dir, Expect: "turn.completed"}, 60*time.Second)
+			if !r.OK() {
+				t.Errorf("%s: got %v %q", name, r.Class, r.Why)
+			}
+			turns := 0
+			for _, request := range seen {
+				if strings.Contains(request, "sk-test") || strings.Contains(request, "eyJ") || strings.Contains(strings.ToLower(request), "chatgpt-account-id") {
+					t.Errorf("%s: sent credentials: %s", name, request)
+				}
+				if strings.HasPrefix(request, "POST /of-this-run/responses") {
+					turns++
+				}
+			}
+			if turns != 1 || stub.turns.Load() != 1 {
+				t.Errorf("%s: %d turns, want one, of %d requests", name, turns, len(seen))
+			}
+		}
+		if got := refreshToken(t, signedIn); got != "rt_first" {
+			t.Errorf("the sign-in was renewed: %s is stored", got)
+		}
+	})
+}
+
+// A stub run fails with the installation, and reports whether the stub got a request.
+func TestCodexStubLiveBrokenInstallation(t *testing.T) {
+	eachCodex(t, func(t *testing.T, path string) {
+		c := withKey(t, path, "http://127.0.0.1:1/v1")
+		if r := probetest.DoRun(t, codexStubRun{c}, 60*time.Second); !r.OK() {
+			t.Fatalf("before: got %v %q, want ok", r.Class, r.Why)
+		}
+		if err := os.WriteFile(filepath.Join(c.StateDir, "codex-home", "config.toml"), []byte("[foo\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r := probetest.DoRun(t, codexStubRun{c}, 60*time.Second)
+		if r.Class != probe.ExecConfigInvalid || !strings.Contains(r.Why, "config.toml:1:5") || !strings.Contains(r.Why, "got no request") {
+			t.Errorf("got %v %q, want %v with the place", r.Class, r.Why, probe.ExecConfigInvalid)
+		}
+	})
+}
+
+func TestCodexStubOfAProgramThatFails(t *testing.T) {
+	t.Parallel()
+	state := stateDir(t)
+	codex := filepath.Join(state, "codex")
+	if err := os.WriteFile(codex, []byte("#!/bin/sh\ncase $1 in --version) echo codex-cli 0.169.0;; *) echo Error: lost >&2; exit 3;; esac\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	r := probetest.DoRun(t, codexStubRun{Codex{Path: codex, Home: state, StateDir: state}}, 30*time.Second)
+	if r.Class != probe.ExecUnexpectedExit || !strings.Contains(r.Why, "Error: lost") || !strings.Contains(r.Why, "got no request") {
+		t.Errorf("got %v %q, want %v", r.Class, r.Why, probe.ExecUnexpectedExit)
+	}
+}
+
+func TestCodexStubServesOneRunOnly(t *testing.T) {
+	t.Parallel()
+	s, err := startCodexStub(`"OK" in quotes`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	send := func(method, url, key string) (status int) {
+		r, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader("{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+key)
+		answer, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		return answer.StatusCode
+	}
+	base := "http://" + s.address + s.path
+	for _, test := range []struct {
+		name, method, url, key string
+		status                 int
+	}{
+		{"a turn", "POST", base + "/responses", s.key, 200},
+		{"the models", "GET", base + "/models?client_version=0.169.0", s.key, 200},
+		{"no turn", "GET", base + "/responses", s.key, 404},
+		{"another key", "POST", base + "/responses", "guessed", 404},
+		{"another path", "POST", "http://" + s.address + "/responses", s.key, 404},
+		{"the root", "GET", "http://" + s.address + "/", "", 404},
+	} {
+		if got := send(test.method, test.url, test.key); got != test.status {
+			t.Errorf("%s: got status %d, want %d", test.name, got, test.status)
+		}
+	}
+	proxied, err := net.Dial("tcp", s.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer proxied.Close()
+	answer := make([]byte, 12)
+	if _, err := proxied.Write([]byte("CONNECT chatgpt.com:443 HTTP/1.1\r\nHost: chatgpt.com:443\r\n\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := proxied.Read(answer); err != nil || string(answer) != "HTTP/1.1 403" {
+		t.Errorf("as a proxy: got %q (%v), want 403", answer, err)
+	}
+	if s.turns.Load() != 1 {
+		t.Errorf("%d turns were counted, want one", s.turns.Load())
+	}
+	s.Close()
+	if c, err := net.Dial("tcp", s.address); err == nil {
+		c.Close()
+		t.Error("the stub still listens after Close")
+	}
+}
