@@ -162,7 +162,8 @@ var catalog = [...]About{
 	},
 	Upstream: {
 		Means: "Controls are reached in the same round and the service's name resolves (or every resolver, a public one " +
-			"among them, reports that it does not exist), but the service cannot be reached or fails.",
+			"among them, reports that it does not exist), but the service cannot be reached or fails. Also named when only " +
+			"the agent's requests get no answer, and the same run succeeds against a stub of the service on this host.",
 		Owner:    OwnerService,
 		Severity: Page,
 		// a deployment or a CDN moving its traffic shows as one or two minutes of refused connections and 5xx; a person

@@ -95,6 +95,18 @@ const (
 		"lasts, check the service's status page, then the proxy in the agent's environment."
 )
 
+// Advice for a service that treats the agent's requests differently from others.
+const adviceServiceForAgent = "Nothing to fix here: the agent's installation works. Check the service's status page " +
+	"and wait, or switch to another service."
+
+// stubAdvice is for an installation whose run against a stub fails, too.
+func stubAdvice(stub *probe.Result) string {
+	if isInstallationFault(stub.Class) {
+		return agentAdvice(stub)
+	}
+	return causes.Agent.About().Advice
+}
+
 func agentAdvice(r *probe.Result) string {
 	if r.Vantage == probe.FromSandbox && r.Kind != probe.KindExec {
 		return "Run the configured sandbox command by hand: codex sandbox, its helper or bwrap may be missing."

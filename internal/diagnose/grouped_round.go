@@ -18,6 +18,7 @@ type groupedRound struct {
 	addresses   []*probe.Result // the same at single addresses of the service's names
 	direct      []*probe.Result // the same without the system's resolver and proxy
 	sandbox     []*probe.Result // the same inside the agent's sandbox
+	stubs       []*probe.Result // runs of the agent against a stub of its service
 
 	// noEvidence holds what could not be tried, and comparisons that failed with an unknown error. They show nothing,
 	// so they are in no other group: no rule sees them but the gates to Inconclusive.
@@ -35,7 +36,7 @@ func group(round Round) *groupedRound {
 		*group = append(*group, r)
 	}
 	for _, group := range [][]*probe.Result{g.hostChecks, g.controls, g.nameservers, g.service, g.addresses, g.direct,
-		g.sandbox, g.noEvidence} {
+		g.sandbox, g.stubs, g.noEvidence} {
 		if len(group) > 1 {
 			slices.SortFunc(group, compareResults)
 		}
@@ -56,7 +57,11 @@ func (g *groupedRound) groupOf(r *probe.Result) *[]*probe.Result {
 	switch {
 	case r.Role == probe.OfHost:
 		return &g.hostChecks
-	case isUntried(r), isInexplicable(r) && r.Role != probe.OfService:
+	case isUntried(r):
+		return &g.noEvidence
+	case r.Role == probe.AgentStub:
+		return &g.stubs
+	case isInexplicable(r) && r.Role != probe.OfService:
 		return &g.noEvidence
 	case isControl(r):
 		return &g.controls
@@ -89,6 +94,8 @@ func rung(r *probe.Result) int {
 		return 0
 	case isControl(r):
 		return 2
+	case r.Role == probe.AgentStub:
+		return 6
 	case r.Role != probe.OfService && r.Role != probe.ServiceAddress || r.Kind == probe.KindDNS:
 		return 1
 	case r.Kind == probe.KindHTTP:

@@ -3,22 +3,29 @@ package diagnose
 import "netwatchd/internal/probe"
 
 // brokenAgent requires either a sign that needs no network, or that everything else is healthy: an agent that reports
-// "I cannot reach it" is blamed only if this host has just reached it.
+// "I cannot reach it" is blamed only if this host has just reached it. If the same run succeeds against a stub, the
+// installation is fine: what remains are the agent's own settings for the network.
 func brokenAgent(g *groupedRound) *finding {
 	r := g.failure(func(r *probe.Result) bool { return r.Kind == probe.KindExec && isInstallationFault(r.Class) })
 	if r == nil {
 		r = first(g.sandbox, isNotStarted)
 	}
 	if r == nil && g.bestSuccess() != nil {
+		if r = g.failure(g.isInstallationAtFault); r != nil {
+			stub := g.stubOf(r)
+			return &finding{title: stubTitle(stub), advice: stubAdvice(stub),
+				evidence: []*probe.Result{r, stub, g.bestSuccess(), g.reachedControl()}}
+		}
 		r = g.failure(func(r *probe.Result) bool {
-			return r.Kind == probe.KindExec && isAgentNetworkFailure(r) && !isAnswerToAgent(r)
+			return r.Kind == probe.KindExec && isAgentNetworkFailure(r) && !isAnswerToAgent(r) &&
+				!g.isServiceFaultToAgent(r) && !g.isServiceAnswerToAgent(r)
 		})
 	}
 	if r == nil {
 		return nil
 	}
 	return &finding{title: agentTitle(r), advice: agentAdvice(r),
-		evidence: []*probe.Result{r, g.bestSuccess(), g.reachedControl()}}
+		evidence: []*probe.Result{r, g.stubOf(r), g.bestSuccess(), g.reachedControl()}}
 }
 
 // isInstallationFault reports whether c is a fault of the installation, whatever the network does.

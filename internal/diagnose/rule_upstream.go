@@ -18,6 +18,10 @@ func upstream(g *groupedRound) *finding {
 	if r != nil && g.isPathSuspect(r) {
 		return nil // see unexplainedNetwork
 	}
+	if r != nil && g.isServiceFaultToAgent(r) {
+		return &finding{title: serviceForAgentTitle(r), advice: adviceServiceForAgent,
+			evidence: []*probe.Result{r, g.stubOf(r), g.bestSuccess(), control}}
+	}
 	if r != nil {
 		return &finding{title: serviceTitle(r), evidence: []*probe.Result{r, control, g.configuredAnswer()}}
 	}
@@ -53,7 +57,7 @@ func (g *groupedRound) isServiceFault(r *probe.Result) bool {
 	case probe.ExecOverloaded:
 		return true
 	}
-	return false
+	return g.isServiceFaultToAgent(r)
 }
 
 // agreedNameGone returns a public resolver's answer that the service's name does not exist, if that resolver works

@@ -19,27 +19,28 @@ import (
 
 // Titles and notes that need no evidence.
 const (
-	titleNoRouteToService   = "this host has no route to the service, although it reaches other sites"
-	titleNothingOutside     = "this host is offline: neither the controls nor public resolvers answer"
-	titleConnectionsBlocked = "DNS works, but this network blocks every outbound connection"
-	titleNoNameserver       = "no nameserver is configured"
-	titlePortal             = "a captive portal or a proxy answers instead of the real sites"
-	titleTLSIntercepted     = "TLS is intercepted: an unrelated site also presents a wrong certificate"
-	titleSignInRemoved      = "the agent's sign-in does not arrive: something on the network path removes it"
-	titleUnexpectedName     = "the service's name resolves, but not as configured"
-	titleUnexpectedOutput   = "the agent's run succeeds, but its output is not the expected one"
-	titleEdgeBlocksAgent    = "the service's CDN blocks the agent's requests, but answers other requests from this host"
-	titlePolicyForAgent     = "a security policy on this host blocks only the agent's connections"
-	titleTLSBlocked         = "TLS to unrelated sites fails too, while plain HTTP works: the network path is at fault"
-	titlePathRejects        = "a firewall on the network path rejects the connection"
-	titlePacketLoss         = "packets are lost, on the network path to unrelated sites too"
-	titleShortage           = "cannot tell: this host has run out of descriptors, sockets or memory"
-	titleNothingTried       = "cannot tell: nothing was tried from this host"
-	titleRunInSandbox       = "the agent's run fails only inside its sandbox"
-	titleRunInSandboxToo    = "the agent's run inside the sandbox is denied network access too"
-	titleSandboxToo         = "the agent's sandbox is denied network access too, although it should be open"
-	titleFirstNameserver    = "the first nameserver fails, but names still resolve"
-	titleSometimes          = "not always reachable: some attempts of a round fail and others succeed"
+	titleNoRouteToService     = "this host has no route to the service, although it reaches other sites"
+	titleNothingOutside       = "this host is offline: neither the controls nor public resolvers answer"
+	titleConnectionsBlocked   = "DNS works, but this network blocks every outbound connection"
+	titleNoNameserver         = "no nameserver is configured"
+	titlePortal               = "a captive portal or a proxy answers instead of the real sites"
+	titleTLSIntercepted       = "TLS is intercepted: an unrelated site also presents a wrong certificate"
+	titleSignInRemoved        = "the agent's sign-in does not arrive: something on the network path removes it"
+	titleUnexpectedName       = "the service's name resolves, but not as configured"
+	titleFailsWithServiceOnly = "the agent's run fails on the service's answer; with a stub of the service it succeeds"
+	titleUnexpectedOutput     = "the agent's run succeeds, but its output is not the expected one"
+	titleEdgeBlocksAgent      = "the service's CDN blocks the agent's requests, but answers other requests from this host"
+	titlePolicyForAgent       = "a security policy on this host blocks only the agent's connections"
+	titleTLSBlocked           = "TLS to unrelated sites fails too, while plain HTTP works: the network path is at fault"
+	titlePathRejects          = "a firewall on the network path rejects the connection"
+	titlePacketLoss           = "packets are lost, on the network path to unrelated sites too"
+	titleShortage             = "cannot tell: this host has run out of descriptors, sockets or memory"
+	titleNothingTried         = "cannot tell: nothing was tried from this host"
+	titleRunInSandbox         = "the agent's run fails only inside its sandbox"
+	titleRunInSandboxToo      = "the agent's run inside the sandbox is denied network access too"
+	titleSandboxToo           = "the agent's sandbox is denied network access too, although it should be open"
+	titleFirstNameserver      = "the first nameserver fails, but names still resolve"
+	titleSometimes            = "not always reachable: some attempts of a round fail and others succeed"
 
 	noteClosedAsWanted = "the sandbox has no network, as configured"
 	noteClosed         = "the sandbox has no network"
@@ -335,6 +336,22 @@ func agentTitle(r *probe.Result) string {
 		return "the agent's run fails, although the service answers"
 	}
 	return "the agent cannot reach the service, but this host can"
+}
+
+// serviceForAgentTitle is for a run of the agent that got no answer, and succeeds against a stub.
+func serviceForAgentTitle(r *probe.Result) string {
+	if r.Class == probe.ExecNetwork {
+		return "the service closes the agent's connections without an answer, but answers other requests from this host"
+	}
+	return "the service does not answer the agent's requests, but answers other requests from this host"
+}
+
+// stubTitle is for an installation whose run against a stub fails, too.
+func stubTitle(stub *probe.Result) string {
+	if isInstallationFault(stub.Class) {
+		return agentTitle(stub)
+	}
+	return "the agent's installation is broken: its run fails even against a stub of the service on this host"
 }
 
 func slowPathTitle(r *probe.Result) string {

@@ -186,6 +186,18 @@ func addressWorld(t testing.TB) iter.Seq[diagnose.Round] {
 			`stream:tcp.timed_out(peer=`+one+`:443) at.stream#1:tcp.timed_out(peer=`+one+`:443)`))
 }
 
+// stubWorld is about a run of the agent that is made again against a stub of its service.
+func stubWorld(t testing.TB) iter.Seq[diagnose.Round] {
+	return rounds([]diagnose.Want{diagnose.WantAny},
+		everyClass(t, "exec"),
+		states(t, ``, `stub:ok`, `stub:unknown`, `stub:internal`, `stub:exec.timed_out`, `stub:exec.unexpected_exit`,
+			`stub:exec.config_invalid`, `stub:exec.network`, `stub:exec.stream_cut`, `stub:http.unexpected_status`),
+		states(t, ``, `dns:ok head:ok`, `dns:ok head:tcp.timed_out`, `dns:ok head:http.server_error`, `dns:dns.timeout head:dns.timeout`,
+			`dns:ok head:ok stream:stream.cut`),
+		states(t, ``, `c1:ok(date=0s) a1:ok`, `c1:tcp.timed_out a1:tcp.timed_out`),
+		states(t, ``, `s.exec:exec.network`))
+}
+
 // ways changes how the request itself is made, in every round of the part.
 func ways(part iter.Seq[diagnose.Round]) iter.Seq[diagnose.Round] {
 	changes := []func(*probe.Result){
@@ -221,7 +233,7 @@ func onNetworkPath(t testing.TB) iter.Seq[diagnose.Round] { return ways(pathWorl
 func world(t testing.TB) iter.Seq[diagnose.Round] {
 	return func(yield func(diagnose.Round) bool) {
 		for _, part := range []iter.Seq[diagnose.Round]{hostWorld(t), sandboxWorld(t), onNetworkPath(t), shortageWorld(t),
-			addressWorld(t)} {
+			addressWorld(t), stubWorld(t)} {
 			for round := range part {
 				if !yield(round) {
 					return
@@ -320,6 +332,13 @@ func inSandbox(round diagnose.Round, match func(*probe.Result) bool) bool {
 }
 
 func ofHostOrService(c causes.Cause) bool { return c.Fault() && c.Owner() != causes.OwnerAgent }
+
+func ofStub(r *probe.Result) bool { return r.Role == probe.AgentStub }
+
+func withoutStub(round diagnose.Round) diagnose.Round {
+	round.Results = slices.DeleteFunc(slices.Clone(round.Results), func(r probe.Result) bool { return ofStub(&r) })
+	return round
+}
 
 func shown(round diagnose.Round) string {
 	var b strings.Builder
@@ -732,6 +751,42 @@ var laws = []law{
 		},
 		misstated(func(v *diagnose.Verdict) { v.Also = append(v.Also, diagnose.Finding{Cause: v.Cause}) }),
 		hostWorld,
+	},
+	{
+		"an agent whose run succeeds against a stub is not sent to codex doctor",
+		func(round diagnose.Round, v diagnose.Verdict) bool {
+			return !strings.Contains(v.Advice, "codex doctor") ||
+				!has(round, func(r *probe.Result) bool { return ofStub(r) && r.OK() }) ||
+				!has(round, func(r *probe.Result) bool { return ofHost(r) && diagnose.NeedsStub(*r) })
+		},
+		func(round diagnose.Round) diagnose.Verdict { return diagnose.Of(withoutStub(round)) },
+		stubWorld,
+	},
+	{
+		"a run that fails against a stub without any answer is not blamed on the service",
+		func(round diagnose.Round, v diagnose.Verdict) bool {
+			return !ofHostOrService(v.Cause) || v.Evidence[0].Kind != probe.KindExec || v.Evidence[0].Class != probe.ExecTimedOut ||
+				has(round, func(r *probe.Result) bool { return ofStub(r) && r.OK() })
+		},
+		tampered(func(r *probe.Result) {
+			if ofStub(r) {
+				r.Class = probe.OK
+			}
+		}),
+		stubWorld,
+	},
+	{
+		"a run against a stub matters only if the agent's run failed",
+		func(round diagnose.Round, v diagnose.Verdict) bool {
+			ran := has(round, func(r *probe.Result) bool { return ofHost(r) && r.Kind == probe.KindExec && !r.OK() })
+			return ran || diagnose.Of(withoutStub(round)).Cause == v.Cause
+		},
+		tampered(func(r *probe.Result) {
+			if ofStub(r) {
+				r.Role, r.Name = probe.OfService, "exec"
+			}
+		}),
+		stubWorld,
 	},
 	{
 		"a verdict names the service, what is wrong, and what to do",

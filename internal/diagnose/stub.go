@@ -1,0 +1,56 @@
+package diagnose
+
+import (
+	"slices"
+
+	"netwatchd/internal/probe"
+)
+
+// NeedsStub reports whether a run of the agent against a stub of its service tells more about how r, a run against the
+// service, ended: the installation, the network or the service may explain it. Where the agent has named the reason (the
+// account, its configuration, an overloaded service), a stub would show nothing new.
+func NeedsStub(r probe.Result) bool {
+	return slices.Contains([]probe.Class{probe.Unknown, probe.ExecTimedOut, probe.ExecUnexpectedExit, probe.ExecNetwork,
+		probe.HTTPEdgeBlocked, probe.HTTPUnexpectedStatus}, r.Class)
+}
+
+// stubOf returns the run against a stub that followed the run r of the agent; nil: there was none.
+func (g *groupedRound) stubOf(r *probe.Result) *probe.Result {
+	return first(g.stubs, func(stub *probe.Result) bool {
+		return stub.Service == r.Service && stub.Name == probe.StubName(r.Name) && r.Vantage == probe.FromHost
+	})
+}
+
+// isInstallationFine reports whether the run r of the agent failed only with the real service: against a stub it
+// succeeded.
+func (g *groupedRound) isInstallationFine(r *probe.Result) bool {
+	stub := g.stubOf(r)
+	return r.Kind == probe.KindExec && stub != nil && stub.OK()
+}
+
+// isServiceFaultToAgent reports whether the run r of the agent ended as it did because of the service, although this
+// host's other requests are answered as expected. If the agent never got a connection, it is false: the agent's own
+// settings for the network (its proxy, its CA) may explain that.
+func (g *groupedRound) isServiceFaultToAgent(r *probe.Result) bool {
+	if !g.isInstallationFine(r) || g.bestSuccess() == nil {
+		return false
+	}
+	return r.Class == probe.ExecTimedOut || r.Class == probe.ExecNetwork && slices.Contains(r.Signals, probe.SignalConnected)
+}
+
+// isServiceAnswerToAgent reports whether the run r of the agent ended on an answer of the service, without a reason that
+// is known here: with the stub's answer it succeeds. codex reports a status 400 by the message in its body alone (since
+// 0.142).
+func (g *groupedRound) isServiceAnswerToAgent(r *probe.Result) bool {
+	return (r.Class == probe.ExecUnexpectedExit || r.Class == probe.Unknown) && g.isInstallationFine(r) &&
+		g.bestSuccess() != nil
+}
+
+// isInstallationAtFault reports whether the run r of the agent fails against a stub, too. It is false if either of the
+// two got an answer: then the installation works, and this version of the agent wants something else from the stub.
+func (g *groupedRound) isInstallationAtFault(r *probe.Result) bool {
+	stub := g.stubOf(r)
+	return r.Kind == probe.KindExec && NeedsStub(*r) && !isAnswerToAgent(r) &&
+		stub != nil && !stub.OK() && !isAnswerToAgent(stub) &&
+		stub.Class != probe.ExecStreamCut && stub.Class != probe.ExecUnexpectedOutput
+}
