@@ -70,6 +70,9 @@ type Task struct {
 	// AtAddress returns RoundProbe as an attempt at one address of its name, with the role [probe.ServiceAddress].
 	// Nil: the probe does not connect to an address.
 	AtAddress func(netip.Addr) *probe.Probe
+	// Stub is attempted after an attempt of Probe that it may help to explain: see [diagnose.NeedsStub]. Rounds use both
+	// results together. It may be nil.
+	Stub *probe.Probe
 	// Costly attempts run one at a time and at most Daily times a day. They do not run while the service cannot be
 	// reached, and run at ever longer intervals while the account refuses them.
 	Costly bool

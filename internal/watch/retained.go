@@ -30,6 +30,7 @@ type longResult struct {
 	// unproven: it failed while something else explained the failure, or before a suspend. It counts until that is
 	// over; then the stream is held again. See revalidate.
 	unproven bool
+	stub     *probe.Result // of the attempt of Task.Stub that followed; nil: there was none
 }
 
 // explanation returns the cause that v gives for other failures. If only a run of the agent shows the cause, v explains
@@ -66,12 +67,20 @@ func (m *retained) observe(t Task, r probe.Result, cause causes.Cause) (do actio
 		delete(m.long, t.Name)
 		return ignore, time.Time{}
 	default:
-		put(&m.long, t.Name, longResult{r, !r.OK() && cause.OfNetwork()})
+		put(&m.long, t.Name, longResult{Result: r, unproven: !r.OK() && cause.OfNetwork()})
 	}
 	if r.OK() {
 		dropped = time.Time{}
 	}
 	return confirm, dropped
+}
+
+// observeStub records the attempt of t.Stub that was made because of the result of t that observe recorded last.
+func (m *retained) observeStub(t Task, stub probe.Result) {
+	if last, known := m.long[t.Name]; known {
+		last.stub = &stub
+		m.long[t.Name] = last
+	}
 }
 
 func put[V any](m *map[string]V, name string, value V) {
@@ -114,9 +123,13 @@ func (m *retained) into(round []probe.Result, s *Service, begun time.Time, ownSa
 		results = append(results, m.sandbox...)
 	}
 	for _, name := range slices.Sorted(maps.Keys(m.long)) {
-		last := m.long[name].Result
-		if !slices.ContainsFunc(results, func(other probe.Result) bool { return sameProbe(last, other) }) {
-			results = append(results, last)
+		last := m.long[name]
+		if slices.ContainsFunc(results, func(other probe.Result) bool { return sameProbe(last.Result, other) }) {
+			continue
+		}
+		results = append(results, last.Result)
+		if last.stub != nil {
+			results = append(results, *last.stub)
 		}
 	}
 	return results
@@ -172,7 +185,7 @@ func (m *retained) revalidate(cause causes.Cause) (again []string) {
 		switch {
 		case last.OK(), last.Kind == probe.KindExec:
 		case cause.OfNetwork(), cause == causes.Inconclusive:
-			m.long[name] = longResult{last.Result, true}
+			m.long[name] = longResult{Result: last.Result, unproven: true}
 		case last.unproven:
 			delete(m.long, name)
 			again = append(again, name)
@@ -197,7 +210,7 @@ func (m *retained) suspend() {
 	m.dropped = nil
 	m.sandboxAt, m.sandbox = time.Time{}, nil
 	for name, last := range m.long {
-		m.long[name] = longResult{last.Result, !last.OK()}
+		m.long[name] = longResult{last.Result, !last.OK(), last.stub}
 	}
 }
 

@@ -147,7 +147,8 @@ func (w *world) injectAtRandom(random *rand.Rand) string {
 	wire := []probe.Class{probe.TCPRefused, probe.TCPTimedOut, probe.TCPReset, probe.TLSAuthorityInvalid, probe.TLSDateInvalid,
 		probe.ProxyUnreachable, probe.LocalNoRoute, probe.LocalDenied, probe.Unknown}
 	answers := []probe.Class{probe.HTTPServerError, probe.HTTPUnexpectedStatus, probe.HTTPEdgeBlocked, probe.HTTPTimedOut}
-	fail(3, probe.Executing, []probe.Class{probe.ExecUsageLimit, probe.ExecNotFound, probe.ExecTimedOut, probe.Unknown}, "exec")
+	fail(3, probe.Executing, []probe.Class{probe.ExecUsageLimit, probe.ExecNotFound, probe.ExecTimedOut, probe.Unknown,
+		probe.ExecOverloaded, probe.HTTPEdgeBlocked}, "exec")
 	fail(4, probe.Streaming, []probe.Class{probe.StreamCut, probe.StreamIdleCut, probe.StreamStalled}, "stream")
 	// A fault on a lower rung makes those above it fail too.
 	fail(4, probe.Response, answers, "head")

@@ -157,6 +157,13 @@ func (w *world) withExec(daily int, every time.Duration) Service {
 	return s
 }
 
+// withStub has runs of the agent that are made again against a stub, if that may explain a failure.
+func (w *world) withStub() Service {
+	s := w.withExec(0, time.Hour)
+	s.Tasks[2].Stub = w.probe("codex", "exec/stub", probe.KindExec, probe.AgentStub, probe.FromHost, probe.Executing)
+	return s
+}
+
 // held is how long the stream is held.
 const held = time.Minute
 
@@ -456,6 +463,7 @@ func TestCostlyRunsWaitWhileTheServiceCannotBeReached(t *testing.T) {
 func TestCauseThatOnlyARunShowsLastsUntilTheNextRun(t *testing.T) {
 	for class, cause := range map[probe.Class]causes.Cause{
 		probe.HTTPEdgeBlocked: causes.EdgeBlocked, probe.ExecSignInMissing: causes.Interception,
+		probe.ExecOverloaded: causes.Upstream,
 	} {
 		t.Run(class.String(), func(t *testing.T) {
 			world := newWorld()
@@ -478,6 +486,63 @@ func TestCauseThatOnlyARunShowsLastsUntilTheNextRun(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A run that a stub may help to explain is followed by one against the stub, and rounds have both results.
+func TestStubFollowsARunThatItMayExplain(t *testing.T) {
+	for _, test := range []struct {
+		run, stub probe.Class
+		stubs     int
+		want      causes.Cause
+	}{
+		{probe.OK, probe.OK, 0, causes.Healthy},
+		{probe.ExecUsageLimit, probe.OK, 0, causes.Account},
+		{probe.ExecTimedOut, probe.OK, 1, causes.Upstream},
+		{probe.ExecTimedOut, probe.ExecTimedOut, 1, causes.Agent},
+		{probe.ExecTimedOut, probe.Internal, 1, causes.Agent},
+		{probe.ExecNetwork, probe.OK, 1, causes.Agent},
+		{probe.ExecUnexpectedExit, probe.OK, 1, causes.UnexpectedAnswer},
+		{probe.Unknown, probe.OK, 1, causes.UnexpectedAnswer},
+	} {
+		t.Run(test.run.String()+", "+test.stub.String(), func(t *testing.T) {
+			world, seen := newWorld(), new(moves)
+			world.set("exec", test.run, usually)
+			world.set("exec/stub", test.stub, 3*time.Second)
+			watching(t, world.plan(world.withStub()), Options{Observers: []Observer{seen}}, func(t *testing.T, w *Watcher) {
+				time.Sleep(time.Hour) // one run at its interval
+				now := wantCause(t, w, test.want)
+				if got := len(world.starts("exec/stub")); got != test.stubs {
+					t.Errorf("%d runs against the stub, want %d", got, test.stubs)
+				}
+				shown := slices.ContainsFunc(now.Results, func(r probe.Result) bool { return r.Role == probe.AgentStub })
+				if shown != (test.stubs > 0) {
+					t.Errorf("the round has the run against the stub: %v", shown)
+				}
+				if got := len(seen.seen); test.want != causes.Healthy && got != 2 {
+					t.Errorf("the verdict moved more than once: %v", seen.seen)
+				}
+			})
+		})
+	}
+}
+
+// Under a fault of the network a run says nothing, and neither does one against a stub.
+func TestNoStubUnderANetworkFault(t *testing.T) {
+	world := newWorld()
+	world.set("exec", probe.ExecNetwork, 10*time.Minute)
+	service := world.withStub()
+	service.Tasks[2].Timeout = time.Hour
+	watching(t, world.plan(service), Options{}, func(t *testing.T, w *Watcher) {
+		for len(world.starts("exec")) == 0 {
+			time.Sleep(time.Second)
+		}
+		world.set("head", probe.TCPRefused, usually) // while the run is under way
+		time.Sleep(20 * time.Minute)
+		wantCause(t, w, causes.Upstream)
+		if got := len(world.starts("exec/stub")); got != 0 {
+			t.Errorf("%d runs against the stub, want none", got)
+		}
+	})
 }
 
 func TestRefusedRunsBackOff(t *testing.T) {
