@@ -37,6 +37,10 @@ The runs are recorded, by the daemon if it runs. If the sandbox is closed as
 configured and a run failed in it, that is an observation, not a fault:
 "netwatchd incidents" lists it, and "netwatchd explain ID" prints its report.
 
+If a run on the host fails and the installation may be the reason, one more run
+is made against a stub of the service that netwatchd serves on 127.0.0.1. It
+costs nothing: if it succeeds, the installation works.
+
 Each run that reaches the model costs a few thousand tokens. These runs do not
 count against the daemon's daily budget. A run inside a closed sandbox never
 reaches the model and costs nothing.
@@ -72,6 +76,7 @@ type backtestReport struct {
 	Host    tally            `json:"host"`
 	Sandbox *tally           `json:"sandbox,omitempty"`
 	Want    string           `json:"want,omitempty"` // the configured state of the sandbox
+	Stub    *probe.Result    `json:"stub,omitempty"` // the run against a stub of the service, if there was one
 	Verdict diagnose.Verdict `json:"verdict"`
 
 	Incident string `json:"incident,omitempty"` // the ID of the incident or observation whose report has the runs
@@ -105,7 +110,7 @@ func (b *backtest) run(ctx context.Context) error {
 			return failed(err)
 		}
 	}
-	runs, skipped, err := b.runs(ctx, agent, o)
+	runs, stub, skipped, err := b.runs(ctx, agent, o)
 	if err != nil {
 		return failed(err)
 	}
@@ -115,14 +120,14 @@ func (b *backtest) run(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return failed(ctx.Err())
 	}
-	round.Results = slices.Concat(runs, round.Results)
+	round.Results = slices.Concat(runs, stub, round.Results)
 	round.Verdict = diagnose.Of(diagnose.Round{Service: agent.Service.Name, Results: round.Results,
 		Expect: agent.Service.Expect})
 	recorded, err := b.record(ctx, c, agent, runs, round, snapshotOptions)
 	if err != nil {
 		fmt.Fprintf(b.errs, "netwatchd: the runs are not recorded: %v\n", err)
 	}
-	if err := b.report(agent, runs, skipped, round.Verdict, recorded, o); err != nil {
+	if err := b.report(agent, runs, stub, skipped, round.Verdict, recorded, o); err != nil {
 		return failed(err)
 	}
 	if onHost := count(runs, probe.FromHost); onHost.OK < onHost.Of {
@@ -195,9 +200,10 @@ func (b *backtest) choose(p *plan.Plan) (plan.Agent, error) {
 
 // runs runs the agent, one run at a time, and shows each result as it arrives. It skips the sandbox if the account
 // was refused on the host: there is nothing to compare, and codex must not renew a sign-in where it cannot save it.
-// skipped is the reason.
+// skipped is the reason. If a run on the host failed in a way that the installation may explain, one run against a stub
+// follows: it is the only result in stub.
 func (b *backtest) runs(ctx context.Context, agent plan.Agent, o screen.Options) (
-	runs []probe.Result, skipped string, err error,
+	runs, stub []probe.Result, skipped string, err error,
 ) {
 	probes := []*probe.Probe{agent.Host}
 	if b.sandbox && agent.Inside != nil {
@@ -205,26 +211,42 @@ func (b *backtest) runs(ctx context.Context, agent plan.Agent, o screen.Options)
 	}
 	for _, p := range probes {
 		if p == agent.Inside && slices.ContainsFunc(runs, accountRefused) {
-			return runs, "the account was refused on the host", nil
+			return runs, stub, "the account was refused on the host", nil
 		}
 		for range b.n {
 			r, ok := probe.Do(ctx, p)
 			if !ok {
-				return nil, "", ctx.Err()
+				return nil, nil, "", ctx.Err()
 			}
 			runs = append(runs, r)
-			if b.asJSON {
-				continue
-			}
 			if n := len(runs); n > 1 && r.Why != "" && r.Why == runs[n-2].Why {
 				r.Why = "same error"
 			}
-			if err := screen.BacktestRun(b.out, len(runs), r, o); err != nil {
-				return nil, "", err
+			if err := b.printRun(len(runs), r, o); err != nil {
+				return nil, nil, "", err
 			}
 		}
+		if p != agent.Host || agent.Stub == nil || !slices.ContainsFunc(runs, diagnose.NeedsStub) {
+			continue
+		}
+		r, ok := probe.Do(ctx, agent.Stub)
+		if !ok {
+			return nil, nil, "", ctx.Err()
+		}
+		stub = []probe.Result{r}
+		if err := b.printRun(0, r, o); err != nil {
+			return nil, nil, "", err
+		}
 	}
-	return runs, "", nil
+	return runs, stub, "", nil
+}
+
+// printRun prints the n-th run, unless everything is printed as JSON at the end.
+func (b *backtest) printRun(n int, r probe.Result, o screen.Options) error {
+	if b.asJSON {
+		return nil
+	}
+	return screen.BacktestRun(b.out, n, r, o)
 }
 
 func accountRefused(r probe.Result) bool {
@@ -246,7 +268,7 @@ func count(runs []probe.Result, from probe.Vantage) tally {
 }
 
 func (b *backtest) report(
-	agent plan.Agent, runs []probe.Result, skipped string, v diagnose.Verdict, i *incident.Incident, o screen.Options,
+	agent plan.Agent, runs, stub []probe.Result, skipped string, v diagnose.Verdict, i *incident.Incident, o screen.Options,
 ) error {
 	onHost, inSandbox := count(runs, probe.FromHost), count(runs, probe.FromSandbox)
 	if !b.asJSON {
@@ -256,6 +278,9 @@ func (b *backtest) report(
 	report := backtestReport{Service: agent.Service.Name, Runs: runs, Host: onHost, Verdict: v}
 	if inSandbox.Of > 0 {
 		report.Sandbox, report.Want = &inSandbox, agent.Want.String()
+	}
+	if len(stub) > 0 {
+		report.Stub = &stub[0]
 	}
 	if i != nil {
 		report.Incident = i.ID

@@ -203,6 +203,7 @@ func assign(all *[rungs]rungResults, r probe.Result) {
 		}
 	case r.Role == probe.ControlByName, r.Role == probe.ControlByAddress:
 		all[Internet].add(r)
+	case r.Role == probe.AgentStub: // it explains the failure of another run, which is on the rung
 	case r.Role != probe.OfService && r.Role != probe.ServiceAddress, r.Kind == probe.KindDNS:
 		all[Resolver].add(r)
 	case r.Kind == probe.KindHTTP:

@@ -32,7 +32,7 @@ func sandbox(r Rung) Step { return r.Sandbox }
 // own side and none on the other.
 func TestEverySingleAttempt(t *testing.T) {
 	for kind := probe.KindHost; kind <= probe.KindExec; kind++ {
-		for role := probe.OfService; role <= probe.ControlByAddress; role++ {
+		for role := probe.OfService; role <= probe.AgentStub; role++ {
 			for v := probe.FromHost; v <= probe.Direct; v++ {
 				for _, phase := range append(probe.AllPhases(), probe.NoPhase) {
 					for class := range probe.Classes() {
@@ -60,9 +60,9 @@ func checkSingle(t *testing.T, r probe.Result) {
 		}
 	}
 	direct := r.Vantage == probe.Direct && r.Role != probe.OfHost     // the service is not used this way
-	kindless := r.Role == probe.OfService && r.Kind == probe.KindHost // no such prober exists
+	kindless := (r.Role == probe.OfService || r.Role == probe.ServiceAddress) && r.Kind == probe.KindHost // no such prober exists
 	want := 1
-	if r.OK() || direct || kindless {
+	if r.OK() || direct || kindless || r.Role == probe.AgentStub {
 		want = 0
 	}
 	if failures != want {

@@ -16,6 +16,7 @@ import (
 type Agent struct {
 	Service watch.Service
 	Host    *probe.Probe
+	Stub    *probe.Probe // the same run against a stub of the service; nil: the agent has none
 	Inside  *probe.Probe // the same run inside the agent's sandbox; nil if the service has no sandbox
 	Want    diagnose.Want
 }
@@ -29,7 +30,8 @@ func (p *Plan) Agents() []Agent {
 			continue
 		}
 		run := s.Probes[first]
-		a := Agent{Service: p.Services[i], Host: newProbe(p.config, s, run, 0)}
+		a := Agent{Service: p.Services[i], Host: newProbe(p.config, s, run, 0),
+			Stub: stubProbe(p.config, s, run)}
 		if s.Sandbox != nil {
 			spec := a.Host.Spec
 			spec.Vantage = probe.FromSandbox

@@ -122,3 +122,29 @@ func nameserversOf(t *testing.T, probes []*probe.Probe) (all []string) {
 	slices.Sort(all)
 	return slices.Compact(all)
 }
+
+// A run of an agent that netwatchd knows can be made again against a stub; any other command cannot.
+func TestStubOfAnAgent(t *testing.T) {
+	p := planned(t, `
+services:
+  - name: codex
+    probes:
+      - {name: run, kind: exec, preset: codex, timeout: 20s, interval: 1h}
+      - {name: script, kind: exec, command: [/bin/true]}
+`)
+	run, script := p.Services[0].Tasks[0], p.Services[0].Tasks[1]
+	if script.Stub != nil {
+		t.Error("a command has a stub")
+	}
+	want := probe.Spec{Service: "codex", Name: "run/stub", Kind: probe.KindExec, Role: probe.AgentStub,
+		Target: "a stub of the service on 127.0.0.1", Timeout: 20 * time.Second}
+	if run.Stub == nil || run.Stub.Spec != want {
+		t.Fatalf("got %+v, want %+v", run.Stub, want)
+	}
+	if info, known := p.Info(ledger.KeyOf(want)); !known || info.Target != want.Target || !p.Watches(ledger.KeyOf(want)) {
+		t.Errorf("described as %+v", info)
+	}
+	if a := p.Agents()[0]; a.Stub == nil || a.Stub.Spec != want {
+		t.Errorf("for a backtest: got %+v", a.Stub)
+	}
+}

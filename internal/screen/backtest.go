@@ -30,7 +30,8 @@ func BacktestHeading(w io.Writer, o Options) error {
 	return p.to(w)
 }
 
-// BacktestRun writes one run; a long error gets lines of its own.
+// BacktestRun writes the n-th run; a long error gets lines of its own. A run against a stub is not counted, so it has no
+// number.
 func BacktestRun(w io.Writer, n int, r probe.Result, o Options) error {
 	p := &printer{Options: o}
 	m := ladder.OK
@@ -41,7 +42,11 @@ func BacktestRun(w io.Writer, n int, r probe.Result, o Options) error {
 	if r.Tokens != nil {
 		spent = fmt.Sprint(r.Tokens.Input + r.Tokens.Output)
 	}
-	segments := []segment{p.mark(m), {plain, " " + pad(fmt.Sprint(n), runWidth) + pad(r.Vantage.String(), vantageWidth)},
+	number, from := fmt.Sprint(n), r.Vantage.String()
+	if r.Role == probe.AgentStub {
+		number, from = "-", "stub"
+	}
+	segments := []segment{p.mark(m), {plain, " " + pad(number, runWidth) + pad(from, vantageWidth)},
 		{classColor(r), pad(r.Class.String(), classWidth)},
 		{plain, padLeft(humanize.Latency(r.Elapsed.Duration()), tookWidth) + padLeft(spent, tokensWidth)}}
 	why := p.sanitize(r.Why, textLimit)

@@ -8,6 +8,7 @@ import (
 	"netwatchd/internal/causes"
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/incident"
+	"netwatchd/internal/probe"
 )
 
 // An observation is not shown as a fault: it has no failed mark, no duration and no cause.
@@ -37,6 +38,25 @@ and 2 more (--limit=0 lists all)
 	out.Reset()
 	if err := Observations(&out, nil, 0, Options{}); err != nil || out.Len() > 0 {
 		t.Errorf("without any: %q, %v", out.String(), err)
+	}
+}
+
+// A run against a stub is not one of the runs that are counted.
+func TestBacktestRunAgainstAStub(t *testing.T) {
+	run := probe.Result{Spec: probe.Spec{Name: "exec", Kind: probe.KindExec}, Class: probe.ExecTimedOut, Elapsed: 90}
+	stub := probe.Result{Spec: probe.Spec{Name: "exec/stub", Kind: probe.KindExec, Role: probe.AgentStub}, Class: probe.OK, Elapsed: 0.4}
+	for _, test := range []struct {
+		n    int
+		r    probe.Result
+		want string
+	}{{3, run, "3 host exec.timed_out 90 s -"}, {0, stub, "- stub ok 400 ms -"}} {
+		var out strings.Builder
+		if err := BacktestRun(&out, test.n, test.r, Options{}); err != nil {
+			t.Fatal(err)
+		}
+		if _, got, _ := strings.Cut(strings.Join(strings.Fields(out.String()), " "), " "); got != test.want {
+			t.Errorf("got %q, want %q", got, test.want)
+		}
 	}
 }
 

@@ -80,6 +80,12 @@ func ofCodex(version, inside string) []Scene {
 			Cause: "unexpected_answer", Class: "exec.unexpected_output", ByHand: ByHand{Command: backtest}},
 		{Name: "the connection drops during the agent's answer", Config: closed, Inject: turns(responses.Cut),
 			Cause: "stream", Class: "exec.stream_cut", ByHand: ByHand{Command: backtest}},
+		{Name: "the service does not answer the agent's requests", Config: closed, Inject: turns(responses.StallHeaders),
+			Cause: "upstream", Class: "exec.timed_out", ByHand: ByHand{Command: backtest}},
+		{Name: "the CDN blocks the agent's requests", Config: closed, Inject: turns(responses.Challenge),
+			Cause: "edge_blocked", Class: "http.edge_blocked", ByHand: ByHand{Command: backtest}},
+		{Name: "the service answers 413 to the agent's requests", Config: slow, Inject: turns(responses.TooLarge),
+			Cause: "unexpected_answer", Class: "http.unexpected_status", ByHand: ByHand{Command: backtest}},
 	}
 	for i := range all {
 		all[i].Name = "codex " + version + ": " + all[i].Name

@@ -54,7 +54,7 @@ func (v verdict) of(probe, vantage string) string {
 
 // after reports whether all attempts of the verdict started after that time. Runs of the agent are rare and exempt.
 func (v verdict) after(at time.Time) bool {
-	return len(v.Results) > 0 && !slices.ContainsFunc(v.Results, func(r result) bool { return r.Probe != "exec" && r.Start.Before(at) })
+	return len(v.Results) > 0 && !slices.ContainsFunc(v.Results, func(r result) bool { return r.Probe != "exec" && r.Probe != "exec/stub" && r.Start.Before(at) })
 }
 
 // decisive is the class of the first evidence; empty if healthy.
@@ -63,6 +63,15 @@ func (v verdict) decisive() string {
 		return ""
 	}
 	return v.Evidence[0].Class
+}
+
+// stub is the run of the agent against a stub of its service that the verdict shows.
+func (v verdict) stub() (evidence, bool) {
+	i := slices.IndexFunc(v.Evidence, func(e evidence) bool { return e.Probe == "exec/stub" })
+	if i < 0 {
+		return evidence{}, false
+	}
+	return v.Evidence[i], true
 }
 
 // names are the main cause and the others found.
@@ -229,6 +238,10 @@ const promised = 2 * time.Second
 // effort is how long the decisive attempt itself takes, as text and as a duration. No verdict can be sooner.
 func (o Outcome) effort() (words string, takes time.Duration) {
 	timeout := world.TimeoutOf(o.Scene.Config)
+	if stub, repeated := o.Daemon.stub(); repeated {
+		both := o.Daemon.Evidence[0].Elapsed + stub.Elapsed
+		return "run + run against a stub + ", time.Duration(both * float64(time.Second))
+	}
 	switch decisive := o.Daemon.decisive(); {
 	case decisive == "stream.stalled": // a stream is held a second time before it counts as dropped
 		return "2 × (hold + timeout) + ", 2 * (world.Hold + timeout)
