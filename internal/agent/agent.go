@@ -30,9 +30,9 @@ type Agent struct {
 	// Stub returns the prober that makes the same run against a stub of the service on this host: it needs neither the
 	// network nor an account and costs no tokens, so it fails only with the installation.
 	Stub func(Settings) probe.Prober
-	// Sandbox returns the command that runs its arguments as the agent runs its own commands, with the settings in
-	// home. If it begins with Name, that is the executable.
-	Sandbox func(v Version, home string) []string
+	// Policy returns what the configuration in home (empty: the user's) allows the commands of the agent, and how to run
+	// a command as the agent does. If that begins with Name, Name stands for the executable.
+	Policy func(v Version, home string) Policy
 	// HomeVariable names the directory with the agent's files, for a sandbox that is started with other files than the
 	// user's.
 	HomeVariable string
@@ -68,7 +68,7 @@ var agents = []Agent{{
 		return &c
 	},
 	Stub:         func(s Settings) probe.Prober { return codexStubRun{codexWith(s)} },
-	Sandbox:      func(v Version, home string) []string { return agentSandbox(v, readSandboxSettings(home)) },
+	Policy:       func(v Version, home string) Policy { return Codex{Home: home}.setup(v).policy() },
 	HomeVariable: "CODEX_HOME",
 	Install:      "npm install -g @openai/codex",
 	SignIn:       "codex login",

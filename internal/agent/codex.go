@@ -17,6 +17,7 @@ import (
 
 	"netwatchd/internal/probe"
 	"netwatchd/internal/probe/execprobe"
+	"netwatchd/internal/userfile"
 )
 
 // Codex's default prompt, and the text that its answer must contain.
@@ -199,7 +200,7 @@ func (c Codex) linkSignIn(home string) error {
 	}
 	if err == nil && !info.Mode().IsRegular() { // codex would wait at a named pipe until the timeout
 		return probe.Failf(probe.ExecConfigInvalid, "%s is %s, not a regular file: remove it and run `codex login`",
-			target, kindOfFile(info.Mode()))
+			target, userfile.Kind(info.Mode()))
 	}
 	if err := unix.Access(target, unix.R_OK|unix.W_OK); err != nil {
 		return probe.Failf(probe.ExecHomeUnwritable, "%s: %w: codex must be able to write it, or a renewed sign-in is lost; "+

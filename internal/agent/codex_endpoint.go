@@ -5,19 +5,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
-	"maps"
 	"net"
 	"net/netip"
 	"net/url"
+	"netwatchd/internal/codexconf"
+	"netwatchd/internal/userfile"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"golang.org/x/net/http/httpproxy"
-
-	"netwatchd/internal/redact"
 )
 
 // Mode is which credentials an agent sends.
@@ -92,11 +90,14 @@ const (
 var (
 	readsBaseURLSetting    = Version{Minor: 116} // openai_base_url in config.toml; 0.113.0 does not
 	ignoresBaseURLVariable = Version{Minor: 121} // OPENAI_BASE_URL; 0.118.0 reads it
-	refusesProfile         = Version{Minor: 136} // profile = "…" in config.toml; 0.130.0 accepts it
 	readsCAVariable        = Version{Minor: 116} // CODEX_CA_CERTIFICATE; 0.113.0 does not
 )
 
-// codexSetup is what decides where codex sends its requests.
+// refusesProfile is the first version that does not start with profile = "…" in config.toml; 0.130.0 accepts it. Since
+// then --profile NAME selects the file NAME.config.toml, and only the command line can do so.
+var refusesProfile = Version{Minor: 136}
+
+// codexSetup is what decides how a codex behaves: its files, its environment and its version.
 type codexSetup struct {
 	home    string   // CODEX_HOME; empty: there is none
 	auth    string   // auth.json
@@ -107,14 +108,25 @@ type codexSetup struct {
 
 const codexSystem = "/etc/codex"
 
+func (c Codex) setup(version Version) codexSetup {
+	s := codexSetup{system: codexSystem, env: slices.Concat(os.Environ(), c.Env), version: version}
+	if home, err := c.usersHome(); err == nil {
+		s.home, s.auth = home, c.authFile(home)
+	}
+	return s
+}
+
+func (s codexSetup) conf() codexconf.Setup {
+	return codexconf.Setup{Home: s.home, System: s.system, RefusesProfile: s.since(refusesProfile)}
+}
+
+// since reports whether the version is v or later.
+func (s codexSetup) since(v Version) bool { return s.version == Version{} || s.version.Compare(v) >= 0 }
+
 // Endpoint returns where a codex of this version, run by this user, sends its requests. It reads files and the
 // environment, and sends nothing. Path, Provider and BaseURL do not matter.
 func (c Codex) Endpoint(version Version) Endpoint {
-	setup := codexSetup{system: codexSystem, env: slices.Concat(os.Environ(), c.Env), version: version}
-	if home, err := c.usersHome(); err == nil {
-		setup.home, setup.auth = home, c.authFile(home)
-	}
-	return setup.endpoint()
+	return c.setup(version).endpoint()
 }
 
 // endpoint follows codex: the profile, then managed_config.toml, the user's config.toml and the system's decide the
@@ -124,11 +136,12 @@ func (c Codex) Endpoint(version Version) Endpoint {
 func (s codexSetup) endpoint() Endpoint {
 	e := Endpoint{}
 	e.env = s.dotenv(&e)
-	c := s.configuration(&e)
+	c := s.conf().Configuration() // runs of netwatchd are in no project
+	e.Notes = append(e.Notes, c.Notes...)
 	s.signIn(&e)
 
-	id, source := c.text("model_provider")
-	e.Model, _ = c.text("model")
+	id, source := c.Text("model_provider")
+	e.Model, _ = c.Text("model")
 	e.provider = cmp.Or(id, "openai")
 	switch base, known := s.localServer(e, e.provider); {
 	case known:
@@ -149,13 +162,10 @@ func (s codexSetup) endpoint() Endpoint {
 	return e
 }
 
-// since reports whether the version is v or later.
-func (s codexSetup) since(v Version) bool { return s.version == Version{} || s.version.Compare(v) >= 0 }
-
 // variable returns what codex sees: its .env replaces the environment (measured with 0.104.0).
 func (s codexSetup) variable(e Endpoint, name string) (value, source string) {
 	if value := lastValue(e.env, name); value != "" {
-		return value, short(filepath.Join(s.home, ".env"))
+		return value, userfile.Short(filepath.Join(s.home, ".env"))
 	}
 	return lastValue(s.env, name), ""
 }
@@ -165,15 +175,13 @@ func (s codexSetup) dotenv(e *Endpoint) []string {
 		return nil
 	}
 	path := filepath.Join(s.home, ".env")
-	entries, err := readDotenv(path)
+	entries, err := userfile.ReadDotenv(path)
 	e.note(path, err)
 	return entries
 }
 
 func (e *Endpoint) note(path string, err error) {
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		e.Notes = append(e.Notes, fmt.Sprintf("%s %v", short(path), err))
-	}
+	e.Notes = append(e.Notes, userfile.Notes(path, err)...)
 }
 
 // set takes base as the address. A base URL that is none is noted, and left unknown.
@@ -199,7 +207,7 @@ func (s codexSetup) signIn(e *Endpoint) {
 	if s.auth == "" {
 		return
 	}
-	text, err := readUserFile(s.auth)
+	text, err := userfile.Read(s.auth)
 	if err != nil {
 		e.note(s.auth, err)
 		return
@@ -223,7 +231,7 @@ func (s codexSetup) signIn(e *Endpoint) {
 	default:
 		return
 	}
-	e.Source = short(s.auth)
+	e.Source = userfile.Short(s.auth)
 }
 
 // modeBase is the address that the sign-in's kind selects. Without a sign-in it is that of a ChatGPT sign-in: a
@@ -235,8 +243,8 @@ func (e Endpoint) modeBase() string {
 	return chatGPTBaseURL
 }
 
-func (s codexSetup) ownProvider(e *Endpoint, c configuration) {
-	base, source := c.text("openai_base_url")
+func (s codexSetup) ownProvider(e *Endpoint, c codexconf.Configuration) {
+	base, source := c.Text("openai_base_url")
 	if base != "" && s.since(readsBaseURLSetting) {
 		e.override = base
 		e.set(base, source, "openai_base_url")
@@ -265,9 +273,9 @@ func (s codexSetup) localServer(e Endpoint, id string) (base string, known bool)
 		"http://localhost:"+cmp.Or(lastValue(s.env, "CODEX_OSS_PORT"), port)+"/v1"), true
 }
 
-func (s codexSetup) userProvider(e *Endpoint, c configuration, source string) {
+func (s codexSetup) userProvider(e *Endpoint, c codexconf.Configuration, source string) {
 	key := "model_providers." + e.provider
-	table, _ := c.get("model_providers", e.provider)
+	table, _ := c.Get("model_providers", e.provider)
 	entry, ok := table.(map[string]any)
 	if !ok {
 		e.Source, e.Key = source, fmt.Sprintf("model_provider = %q", e.provider)
@@ -288,7 +296,7 @@ func (s codexSetup) userProvider(e *Endpoint, c configuration, source string) {
 			e.Notes = append(e.Notes, fmt.Sprintf("%s is not set here: %s, %s.env_key needs it", name, source, key))
 		}
 	}
-	if base, source := c.text("model_providers", e.provider, "base_url"); base != "" {
+	if base, source := c.Text("model_providers", e.provider, "base_url"); base != "" {
 		e.set(base, source, key+".base_url")
 		return
 	}
@@ -334,94 +342,8 @@ func (s codexSetup) proxy(e *Endpoint) {
 			return
 		}
 	}
-	e.Proxy, e.ProxySource = "none", short(filepath.Join(s.home, ".env"))
+	e.Proxy, e.ProxySource = "none", userfile.Short(filepath.Join(s.home, ".env"))
 	if via, err := c.ProxyFunc()(e.BaseURL); err == nil && via != nil {
 		e.Proxy = via.String()
 	}
-}
-
-// A configuration is codex's files, the one that wins first.
-type configuration []layer
-
-type layer struct {
-	source string
-	keys   map[string]any
-}
-
-// configuration reads the files: managed_config.toml wins over the user's config.toml, that one over the system's, and
-// a profile over all of them.
-func (s codexSetup) configuration(e *Endpoint) configuration {
-	var c configuration
-	for _, path := range []string{
-		filepath.Join(s.system, "managed_config.toml"),
-		filepath.Join(s.home, "config.toml"),
-		filepath.Join(s.system, "config.toml"),
-	} {
-		if !filepath.IsAbs(path) {
-			continue // no home
-		}
-		text, err := readUserFile(path)
-		keys := map[string]any{}
-		if err == nil {
-			err = decodeTOML(text, &keys)
-		}
-		e.note(path, err)
-		if err == nil {
-			c = append(c, layer{short(path), keys})
-		}
-	}
-	name, source := c.text("profile")
-	if name == "" {
-		return c
-	}
-	if s.since(refusesProfile) {
-		e.Notes = append(e.Notes, fmt.Sprintf(
-			"%s: codex no longer accepts profile = %q: remove it, and start codex with --profile", source, redact.String(name)))
-		return c
-	}
-	table, source := c.get("profiles", name)
-	if keys, ok := table.(map[string]any); ok {
-		selected := map[string]any{"model": keys["model"], "model_provider": keys["model_provider"]}
-		c = slices.Insert(c, 0, layer{source + ", profiles." + name, selected})
-	}
-	return c
-}
-
-// get returns the value at the keys and the file it is from. Tables of several files are merged.
-func (c configuration) get(keys ...string) (value any, source string) {
-	for _, l := range c {
-		var v any = l.keys
-		for _, key := range keys {
-			table, _ := v.(map[string]any)
-			v = table[key]
-		}
-		switch {
-		case v == nil:
-		case value == nil:
-			value, source = v, l.source
-		default:
-			value = merged(value, v)
-		}
-	}
-	return value, source
-}
-
-// merged adds to a what only b has.
-func merged(a, b any) any {
-	upper, isTable := a.(map[string]any)
-	lower, both := b.(map[string]any)
-	if !isTable || !both {
-		return a
-	}
-	all := maps.Clone(lower)
-	for key, value := range upper {
-		all[key] = merged(value, lower[key])
-	}
-	return all
-}
-
-func (c configuration) text(keys ...string) (text, source string) {
-	value, source := c.get(keys...)
-	text, _ = value.(string)
-	return strings.TrimSpace(text), source
 }

@@ -142,15 +142,3 @@ func readVersion(e execprobe.ExitState) (Version, error) {
 	}
 	return v, nil
 }
-
-// sandboxWithoutSystem is the first version whose `codex sandbox` takes no operating system. Newer ones take "linux"
-// as the command to run, older ones require it (tried: 0.104.0, 0.130.0, 0.133.0; 0.134.0, 0.135.0, 0.169.0).
-var sandboxWithoutSystem = Version{Minor: 134}
-
-// sandboxCommand returns the command that runs its arguments in the sandbox of this version.
-func sandboxCommand(v Version) []string {
-	if v.Compare(sandboxWithoutSystem) < 0 {
-		return []string{"codex", "sandbox", "linux", "--"}
-	}
-	return []string{"codex", "sandbox", "--"}
-}

@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	gocmp "github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
 	"netwatchd/internal/lab/responses"
@@ -319,15 +318,6 @@ func TestSignInThatIsAPipe(t *testing.T) {
 	r := probetest.DoRun(t, Codex{Path: path, Home: dir, StateDir: filepath.Join(dir, "state")}, 0)
 	if r.Class != probe.ExecConfigInvalid || !strings.Contains(r.Why, "auth.json is a named pipe") {
 		t.Errorf("got %v %q", r.Class, r.Why)
-	}
-}
-
-func TestSandboxCommand(t *testing.T) {
-	older, newer := []string{"codex", "sandbox", "linux", "--"}, []string{"codex", "sandbox", "--"}
-	for v, want := range map[Version][]string{{0, 104, 0, ""}: older, {0, 133, 0, ""}: older, {0, 134, 0, ""}: newer, {0, 169, 0, ""}: newer, {1, 0, 0, ""}: newer} {
-		if diff := gocmp.Diff(want, sandboxCommand(v)); diff != "" {
-			t.Errorf("%v: -want +got:\n%s", v, diff)
-		}
 	}
 }
 

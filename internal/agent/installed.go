@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"cmp"
+	"netwatchd/internal/userfile"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -76,7 +77,7 @@ func npmPrefix(home string) string {
 	if prefix := cmp.Or(os.Getenv("NPM_CONFIG_PREFIX"), os.Getenv("npm_config_prefix")); filepath.IsAbs(prefix) {
 		return prefix
 	}
-	text, err := readUserFile(filepath.Join(home, ".npmrc"))
+	text, err := userfile.Read(filepath.Join(home, ".npmrc"))
 	if err != nil {
 		return ""
 	}

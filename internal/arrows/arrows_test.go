@@ -35,12 +35,12 @@ var layers = [][]string{
 	{"internal/diagnose/diagnosetest"},
 	{"internal/diagnose"},
 	{"internal/agent", "internal/causes", "internal/host", "internal/outcome", "internal/sandbox"},
-	{"internal/probe/httpprobe"},
+	{"internal/codexconf", "internal/probe/httpprobe"},
 	{"internal/probe/connect", "internal/probe/execprobe"},
 	{"internal/probe/dnsprobe", "internal/probe/probetest"},
 	{"internal/clientrules", "internal/probe"},
 	{"internal/arrows", "internal/enum", "internal/humanize", "internal/panics", "internal/redact", "internal/resolvconf",
-		"internal/shortage", "internal/strictyaml"},
+		"internal/shortage", "internal/strictyaml", "internal/userfile"},
 }
 
 // pure are the packages that do no I/O and so depend on nothing but the standard library and each other.

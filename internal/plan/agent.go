@@ -51,7 +51,7 @@ type wrappedRun struct {
 }
 
 func (w wrappedRun) Probe(ctx context.Context) (probe.Facts, error) {
-	wrap, err := w.command(ctx)
+	wrap, err := w.runCommand(ctx)
 	if err != nil {
 		return probe.Facts{Phase: probe.Executing}, err
 	}

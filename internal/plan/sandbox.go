@@ -89,6 +89,15 @@ func agentProbe(s config.Service) (config.Probe, bool) {
 // command returns the start of a command line that runs the rest of it in the sandbox. It is computed for every start:
 // the agent may be upgraded while netwatchd runs, and its sandbox command has changed between versions.
 func (w wrapper) command(ctx context.Context) ([]string, error) {
+	return w.start(ctx, agent.Policy.Command)
+}
+
+// runCommand is like command, for a run of the agent itself, which writes files.
+func (w wrapper) runCommand(ctx context.Context) ([]string, error) {
+	return w.start(ctx, agent.Policy.RunCommand)
+}
+
+func (w wrapper) start(ctx context.Context, command func(agent.Policy) []string) ([]string, error) {
 	if len(w.configured) > 0 && w.configured[0] != w.agent.Name {
 		return w.configured, nil
 	}
@@ -96,18 +105,18 @@ func (w wrapper) command(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	command := w.configured
-	if len(command) == 0 {
+	argv := w.configured
+	if len(argv) == 0 {
 		version, err := w.agent.Version(ctx, path)
 		if err != nil {
 			return nil, err
 		}
-		command = w.agent.Sandbox(version, w.home)
+		argv = command(w.agent.Policy(version, w.home))
 	}
-	if command[0] == w.agent.Name {
-		command = slices.Concat([]string{path}, command[1:])
+	if argv[0] == w.agent.Name {
+		argv = slices.Concat([]string{path}, argv[1:])
 	}
-	return command, nil
+	return argv, nil
 }
 
 // inside returns how to run a command in the sandbox: see [snapshot.Options].

@@ -133,7 +133,7 @@ func TestSandboxCommand(t *testing.T) {
 		configured, want []string
 	}{
 		{"0.104.0", nil, []string{"CODEX", "sandbox", "linux", "--"}},
-		{"0.169.0", nil, []string{"CODEX", "sandbox", "--"}},
+		{"0.169.0", nil, []string{"CODEX", "sandbox", "-c", `sandbox_mode="read-only"`, "--"}},
 		{"0.169.0", []string{"codex", "sandbox", "-P", "mine", "--"}, []string{"CODEX", "sandbox", "-P", "mine", "--"}},
 		{"0.104.0", []string{"bwrap", "--unshare-net", "--"}, []string{"bwrap", "--unshare-net", "--"}},
 		{"", []string{"env"}, []string{"env"}},

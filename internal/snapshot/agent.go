@@ -4,18 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 
 	"github.com/pelletier/go-toml/v2"
 
 	"netwatchd/internal/agent"
 	"netwatchd/internal/redact"
+	"netwatchd/internal/userfile"
 )
 
 // An Agent describes the Codex CLI as installed and configured on this host.
@@ -49,20 +48,24 @@ func describeAgent(ctx context.Context, o Options) *Agent {
 	a := &Agent{Program: Program{Name: "codex"}, Home: codexHome(o)}
 	var user map[string]any
 	a.Configuration, user, a.Fault = configuration(filepath.Join(a.Home, "config.toml"))
-	if a.Fault == "" || a.Fault == noSuchFile {
-		a.Policy, a.Projects = readPolicy(systemDir, a.Home, user), countProjects(user)
-	}
 	a.SignIn = signIn(filepath.Join(a.Home, "auth.json"))
 	path, err := agent.FindCodex(o.Path)
-	if err != nil {
-		a.Program.Fault = redact.String(err.Error())
-		return a
+	var version agent.Version // unknown: taken as the newest
+	if err == nil {
+		a.Path = path
+		version, err = agent.CodexVersion(ctx, path)
 	}
-	a.Path = path
-	if version, err := agent.CodexVersion(ctx, path); err != nil {
+	if a.Fault == "" || a.Fault == noSuchFile {
+		a.Policy = describePolicy(agent.Named("codex").Policy(version, a.Home), filepath.Join(a.Home, "config.toml"))
+		a.Projects = countProjects(user)
+	}
+	if err != nil {
 		a.Program.Fault = redact.String(err.Error())
 	} else {
 		a.Version = version.String()
+	}
+	if a.Path == "" {
+		return a
 	}
 	a.Flags = flags(ctx, path, a.Home, o.State)
 	for _, f := range a.Flags {
@@ -85,18 +88,15 @@ func signIn(path string) string {
 		info.Mode().Perm(), info.ModTime().UTC().Format("2006-01-02 15:04"))
 }
 
-// configLimit limits how much of the file is read. No person writes a configuration of a megabyte.
-const configLimit = 256 << 10
-
 // configuration returns the file without secrets and as it is, or why it cannot be shown. It parses the file and writes
 // it again, because a secret does not always look like one: values of a tool's environment and of headers are never
 // shown.
 func configuration(path string) (text string, raw map[string]any, fault string) {
-	shown, fault := readTOML(path)
-	if shown == nil {
-		return "", nil, fault
+	shown, err := userfile.ReadTOML(path)
+	if err != nil {
+		return "", nil, faultOf(err)
 	}
-	raw, _ = readTOML(path) // a second copy: hiding secrets changes the first
+	raw, _ = userfile.ReadTOML(path) // a second copy: hiding secrets changes the first
 	if projects, ok := shown["projects"].(map[string]any); ok {
 		shown["projects"] = fmt.Sprintf("%d, names omitted", len(projects))
 	}
@@ -109,34 +109,11 @@ func configuration(path string) (text string, raw map[string]any, fault string) 
 
 const noSuchFile = "no such file"
 
-// readTOML reads a file. A library that parses what a user wrote must not take the daemon down: go-toml 2.2.4 panics at
-// some broken tables.
-func readTOML(path string) (all map[string]any, fault string) {
-	defer func() {
-		if recover() != nil {
-			all, fault = nil, "not valid TOML"
-		}
-	}()
-	// Without O_NONBLOCK a FIFO would block until somebody writes to it.
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+func faultOf(err error) string {
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, noSuchFile
-	} else if err != nil {
-		return nil, redact.String(err.Error())
+		return noSuchFile
 	}
-	defer f.Close()
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		return nil, "not a regular file"
-	}
-	text, err := io.ReadAll(io.LimitReader(f, configLimit))
-	if err != nil {
-		return nil, redact.String(err.Error())
-	}
-	all = make(map[string]any)
-	if err := toml.Unmarshal(text, &all); err != nil {
-		return nil, "not valid TOML: " + redact.String(err.Error())
-	}
-	return all, ""
+	return err.Error()
 }
 
 // private lists the tables whose values are never shown.

@@ -1,9 +1,10 @@
 package snapshot
 
 import (
-	"fmt"
 	"path/filepath"
+	"strings"
 
+	"netwatchd/internal/agent"
 	"netwatchd/internal/redact"
 )
 
@@ -23,58 +24,24 @@ type Change struct {
 	Run   string   `json:"run"` // the command that does the same for one run of the agent; empty: there is none
 }
 
-// systemDir is where codex reads the settings of the whole system.
-const systemDir = "/etc/codex"
-
-// readPolicy reads the files that codex reads, from the weakest to the strongest: the system's, the user's, and the
-// administrator's, which overrides even the command line.
-func readPolicy(system, home string, user map[string]any) *Policy {
-	p := new(Policy)
-	own := filepath.Join(home, "config.toml")
-	weakest, strongest := filepath.Join(system, "config.toml"), filepath.Join(system, "managed_config.toml")
-	for _, layer := range []string{weakest, own, strongest} {
-		all := user
-		if layer != own {
-			all, _ = readTOML(layer)
-		}
-		p.read(layer, all)
+// describePolicy returns the policy for a bug report: the names of projects are private. own is the user's config.toml.
+func describePolicy(of agent.Policy, own string) *Policy {
+	p := &Policy{Mode: redact.String(of.Mode), Network: of.Network, Profile: redact.String(of.Profile), File: of.File}
+	if of.Project != "" {
+		p.File = filepath.Join("PROJECT", ".codex", "config.toml")
 	}
-	if p.Profile == "" && (p.Mode == "danger-full-access" || p.Mode == "read-only") {
-		p.Network = p.Mode == "danger-full-access" // whatever [sandbox_workspace_write] has
+	if p.Network {
+		return p
 	}
-	if !p.Network {
-		p.Change = p.change(own)
+	if filepath.Base(p.File) == "requirements.toml" {
+		p.Change = Change{File: p.File, Lines: []string{`allowed_sandbox_modes = ["read-only", "workspace-write"]`}}
+		return p
 	}
-	p.Mode, p.Profile = redact.String(p.Mode), redact.String(p.Profile)
+	p.Change = p.change(own)
+	if of.Forced {
+		p.Change.Run = ""
+	}
 	return p
-}
-
-// read applies one file.
-func (p *Policy) read(file string, all map[string]any) {
-	if name, ok := all["profile"].(string); ok { // [profiles.NAME] overrides the top level
-		p.readMode(file, table(table(all, "profiles"), name))
-	}
-	if _, ok := table(table(all, "profiles"), fmt.Sprint(all["profile"]))["sandbox_mode"]; !ok {
-		p.readMode(file, all)
-	}
-	if network, ok := table(all, "sandbox_workspace_write")["network_access"].(bool); ok {
-		p.Network, p.File = network, file
-	}
-	if name, ok := all["default_permissions"].(string); ok {
-		p.Profile, p.File = name, file
-		p.Network, _ = table(table(table(all, "permissions"), name), "network")["enabled"].(bool)
-	}
-}
-
-func (p *Policy) readMode(file string, all map[string]any) {
-	if mode, ok := all["sandbox_mode"].(string); ok {
-		p.Mode, p.File = mode, file
-	}
-}
-
-func table(all map[string]any, name string) map[string]any {
-	t, _ := all[name].(map[string]any)
-	return t
 }
 
 const networkFlag = "-c sandbox_workspace_write.network_access=true"
@@ -85,7 +52,7 @@ func (p *Policy) change(own string) Change {
 	if p.File != "" {
 		c.File = p.File
 	}
-	if p.Profile != "" {
+	if p.Profile != "" && !strings.HasPrefix(p.Profile, ":") { // those that codex brings along cannot be changed
 		c.Lines = []string{"[permissions." + redact.String(p.Profile) + ".network]", "enabled = true"}
 		return c
 	}
@@ -96,6 +63,11 @@ func (p *Policy) change(own string) Change {
 	}
 	c.Lines = append(c.Lines, "[sandbox_workspace_write]", "network_access = true")
 	return c
+}
+
+func table(all map[string]any, name string) map[string]any {
+	t, _ := all[name].(map[string]any)
+	return t
 }
 
 // countProjects counts the projects by their trust level.

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"netwatchd/internal/agent"
 )
 
 // planted is part of every secret and must not appear anywhere.
@@ -120,7 +122,7 @@ func TestBadFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := describeAgent(t.Context(), Options{Home: home, Path: "/nonexistent/codex"})
-	if a.Fault != "not a regular file" || a.Policy != nil {
+	if a.Fault != "is a named pipe, not a regular file" || a.Policy != nil {
 		t.Errorf("a FIFO: %q, policy %+v", a.Fault, a.Policy)
 	}
 	os.Remove(path)
@@ -128,49 +130,39 @@ func TestBadFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	a = describeAgent(t.Context(), Options{Home: home, Path: "/nonexistent/codex"})
-	if !strings.HasPrefix(a.Fault, "not valid TOML") || a.Policy != nil {
+	if !strings.HasPrefix(a.Fault, "is not valid TOML at line 3") || a.Policy != nil {
 		t.Errorf("a typing error: %q, policy %+v", a.Fault, a.Policy)
 	}
 }
 
-func TestPolicy(t *testing.T) {
-	const write, access = "sandbox_mode = 'workspace-write'\n", "[sandbox_workspace_write]\nnetwork_access = true\n"
+func TestDescribePolicy(t *testing.T) {
 	network := []string{"[sandbox_workspace_write]", "network_access = true"}
 	both := append([]string{`sandbox_mode = "workspace-write"`}, network...)
 	const run = "-c sandbox_workspace_write.network_access=true"
 	for name, test := range map[string]struct {
-		system, user, managed string
-		want                  Policy // with files as "system", "user", "managed"
+		policy agent.Policy
+		want   Policy
 	}{
-		"nothing is set": {want: Policy{Change: Change{"user", both, "codex -s workspace-write " + run}}},
-		"closed":         {user: write, want: Policy{Mode: "workspace-write", File: "user", Change: Change{"user", network, "codex " + run}}},
-		"open":           {user: write + access, want: Policy{Mode: "workspace-write", Network: true, File: "user"}},
-		"read-only ignores the network": {user: "sandbox_mode = 'read-only'\n" + access,
-			want: Policy{Mode: "read-only", File: "user", Change: Change{"user", both, "codex -s workspace-write " + run}}},
-		"no sandbox":            {user: "sandbox_mode = 'danger-full-access'", want: Policy{Mode: "danger-full-access", Network: true, File: "user"}},
-		"the system's, alone":   {system: access, want: Policy{Network: true, File: "system"}},
-		"the user's wins":       {system: access, user: "[sandbox_workspace_write]\nnetwork_access = false", want: Policy{File: "user", Change: Change{"user", both, "codex -s workspace-write " + run}}},
-		"the administrator's":   {user: write + access, managed: "[sandbox_workspace_write]\nnetwork_access = false", want: Policy{Mode: "workspace-write", File: "managed", Change: Change{"managed", network, "codex " + run}}},
-		"a profile of settings": {user: "profile = 'p'\n" + write + "[profiles.p]\nsandbox_mode = 'read-only'", want: Policy{Mode: "read-only", File: "user", Change: Change{"user", both, "codex -s workspace-write " + run}}},
-		"a permissions profile": {user: "default_permissions = 'p'\n[permissions.p.network]\nenabled = false",
-			want: Policy{Profile: "p", File: "user", Change: Change{"user", []string{"[permissions.p.network]", "enabled = true"}, ""}}},
+		"nothing is set": {want: Policy{Change: Change{"own", both, "codex -s workspace-write " + run}}},
+		"closed": {agent.Policy{Mode: "workspace-write", File: "user"},
+			Policy{Mode: "workspace-write", File: "user", Change: Change{"user", network, "codex " + run}}},
+		"open": {agent.Policy{Mode: "workspace-write", Network: true, File: "user"},
+			Policy{Mode: "workspace-write", Network: true, File: "user"}},
+		"read-only": {agent.Policy{Mode: "read-only", File: "user"},
+			Policy{Mode: "read-only", File: "user", Change: Change{"user", both, "codex -s workspace-write " + run}}},
+		"the administrator's, which the command line does not override": {agent.Policy{Mode: "workspace-write", File: "managed", Forced: true},
+			Policy{Mode: "workspace-write", File: "managed", Change: Change{"managed", network, ""}}},
+		"the administrator allows no such mode": {agent.Policy{Mode: "workspace-write", File: "/etc/codex/requirements.toml", Forced: true},
+			Policy{Mode: "workspace-write", File: "/etc/codex/requirements.toml", Change: Change{"/etc/codex/requirements.toml",
+				[]string{`allowed_sandbox_modes = ["read-only", "workspace-write"]`}, ""}}},
+		"a permissions profile": {agent.Policy{Profile: "p", File: "user"},
+			Policy{Profile: "p", File: "user", Change: Change{"user", []string{"[permissions.p.network]", "enabled = true"}, ""}}},
+		"a permissions profile of codex": {agent.Policy{Profile: ":workspace", File: "user"},
+			Policy{Profile: ":workspace", File: "user", Change: Change{"user", both, "codex -s workspace-write " + run}}},
+		"a project's name is private": {agent.Policy{Mode: "workspace-write", Network: true, File: "~/planted/.codex/config.toml", Project: "/home/me/planted"},
+			Policy{Mode: "workspace-write", Network: true, File: "PROJECT/.codex/config.toml"}},
 	} {
-		dir := t.TempDir()
-		files := map[string]string{filepath.Join(dir, "config.toml"): "system", filepath.Join(dir, "user", "config.toml"): "user",
-			filepath.Join(dir, "managed_config.toml"): "managed", "": ""}
-		texts := map[string]string{"system": test.system, "user": test.user, "managed": test.managed}
-		os.Mkdir(filepath.Join(dir, "user"), 0o700)
-		for path, layer := range files {
-			if texts[layer] != "" {
-				if err := os.WriteFile(path, []byte(texts[layer]), 0o600); err != nil {
-					t.Fatal(err)
-				}
-			}
-		}
-		user, _ := readTOML(filepath.Join(dir, "user", "config.toml"))
-		got := readPolicy(dir, filepath.Join(dir, "user"), user)
-		got.File, got.Change.File = files[got.File], files[got.Change.File]
-		if diff := cmp.Diff(&test.want, got); diff != "" {
+		if diff := cmp.Diff(&test.want, describePolicy(test.policy, "own")); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}

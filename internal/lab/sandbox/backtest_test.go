@@ -46,7 +46,6 @@ func (b backtest) classes(vantage string) []string {
 // The incident: `codex exec` fails in the sandbox with the sentence it has for every network fault, three times out of
 // three, and says OK outside, three times out of three. Then the same sentence, and this time it is the service.
 func TestTheIncident(t *testing.T) {
-	inside := map[string]string{"0.104.0": "exec.network", "0.169.0": "exec.home_unwritable"}
 	for _, version := range parts.CodexVersions {
 		t.Run(version, func(t *testing.T) {
 			s := play(t, version)
@@ -56,8 +55,8 @@ func TestTheIncident(t *testing.T) {
 			if e.Code != 0 || got.Host.OK != 3 || got.Host.Of != 3 || got.Sandbox == nil || got.Sandbox.OK != 0 || got.Sandbox.Of != 3 {
 				t.Errorf("exit code %d, host %+v, sandbox %+v", e.Code, got.Host, got.Sandbox)
 			}
-			if got.Verdict.Cause != "sandbox" || !slices.Equal(got.classes("sandbox"), []string{inside[version]}) {
-				t.Errorf("%s (%s), inside %v; want sandbox, %s", got.Verdict.Cause, got.Verdict.Title, got.classes("sandbox"), inside[version])
+			if got.Verdict.Cause != "sandbox" || !slices.Equal(got.classes("sandbox"), []string{"exec.network"}) {
+				t.Errorf("%s (%s), inside %v; want sandbox, exec.network", got.Verdict.Cause, got.Verdict.Title, got.classes("sandbox"))
 			}
 			if turns := len(s.service.Turns()); turns != 3 {
 				t.Errorf("the service was asked %d times, want thrice: a closed sandbox costs nothing", turns)

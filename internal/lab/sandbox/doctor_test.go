@@ -69,7 +69,7 @@ func TestDoctor(t *testing.T) {
 			wants(t, s.doctor(t, config), map[string]string{"prometheus": "well"})
 
 			s.without = "CODEX_API_KEY"
-			s.configure("sandbox_mode = 'workspace-write'\n" + opened)
+			s.configure(opened)
 			wants(t, s.doctor(t, config), map[string]string{"sign-in": "fault", "sandbox": "fault"})
 		})
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	opened   = "[sandbox_workspace_write]\nnetwork_access = true\n"
+	opened   = "sandbox_mode = 'workspace-write'\n[sandbox_workspace_write]\nnetwork_access = true\n"
 	wantOpen = "sandbox: {want: open}"
 	closed   = "sandbox: {want: closed}"
 )

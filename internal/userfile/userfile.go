@@ -1,4 +1,5 @@
-package agent
+// Package userfile reads files that belong to a user. It never blocks or panics, and its errors quote no content.
+package userfile
 
 import (
 	"bytes"
@@ -17,9 +18,9 @@ import (
 // fileLimit is more than anyone writes into a configuration file by hand.
 const fileLimit = 1 << 20
 
-// readUserFile reads a file of the user's agent. It never blocks: opening a named pipe would otherwise wait for a
+// Read reads a file. It never blocks: opening a named pipe would otherwise wait for a
 // writer for ever. Its errors name the problem without the path and without any content.
-func readUserFile(path string) ([]byte, error) {
+func Read(path string) ([]byte, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, describeOpenError(path, err)
@@ -30,7 +31,7 @@ func readUserFile(path string) ([]byte, error) {
 		return nil, errors.New("cannot be read")
 	}
 	if !info.Mode().IsRegular() {
-		return nil, errors.New("is " + kindOfFile(info.Mode()) + ", not a regular file")
+		return nil, errors.New("is " + Kind(info.Mode()) + ", not a regular file")
 	}
 	text, err := io.ReadAll(io.LimitReader(f, fileLimit+1))
 	switch {
@@ -58,7 +59,8 @@ func describeOpenError(path string, err error) error {
 	return fmt.Errorf("is not readable for uid %d", os.Geteuid())
 }
 
-func kindOfFile(mode fs.FileMode) string {
+// Kind names a kind of file that is not a regular one.
+func Kind(mode fs.FileMode) string {
 	switch {
 	case mode.IsDir():
 		return "a directory"
@@ -68,6 +70,28 @@ func kindOfFile(mode fs.FileMode) string {
 		return "a socket"
 	}
 	return "a device"
+}
+
+// ReadTOML reads a TOML file of the user's. Its errors name the problem without the path and without any content; one
+// for a file that does not exist is [fs.ErrNotExist].
+func ReadTOML(path string) (map[string]any, error) {
+	text, err := Read(path)
+	if err != nil {
+		return nil, err
+	}
+	keys := make(map[string]any)
+	if err := decodeTOML(text, &keys); err != nil {
+		return nil, err
+	}
+	return keys, nil
+}
+
+// Notes are what to tell the user about an error of this package. A missing file is no error.
+func Notes(path string, err error) []string {
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return []string{fmt.Sprintf("%s %v", Short(path), err)}
 }
 
 // decodeTOML decodes text into v. The file is the user's: a bug of the decoder must not end the daemon (version 2.2.4
@@ -88,11 +112,11 @@ func decodeTOML(text []byte, v any) (err error) {
 	return nil
 }
 
-// readDotenv reads an .env file as codex does: name=value lines, an optional `export`, quotes, comments. Names that
+// ReadDotenv reads an .env file as codex does: name=value lines, an optional `export`, quotes, comments. Names that
 // begin with CODEX_ are left out, because codex does not take them from there (measured with 0.104.0: it ignores
 // CODEX_API_KEY).
-func readDotenv(path string) (entries []string, err error) {
-	text, err := readUserFile(path)
+func ReadDotenv(path string) (entries []string, err error) {
+	text, err := Read(path)
 	if err != nil {
 		return nil, err
 	}
@@ -125,8 +149,8 @@ func dotenvValue(value string) string {
 	return value
 }
 
-// short returns path with the home directory abbreviated, as people write it.
-func short(path string) string {
+// Short returns path with the home directory abbreviated, as people write it.
+func Short(path string) string {
 	home, err := os.UserHomeDir()
 	if err != nil || home == "/" || home == "" {
 		return path
