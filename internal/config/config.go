@@ -125,10 +125,8 @@ type Expect struct {
 	Any     bool // any status that an application answers with; Status is empty then
 	Headers []Header
 	Body    *regexp.Regexp
-	// BodyLimit is how many bytes of the body are searched; zero: DefaultBodyLimit.
-	BodyLimit int64
-	Answers   []string // dns: exactly these, in any order
-	Output    string   // exec: part of the agent's message, or of standard output
+	Answers []string // dns: exactly these, in any order
+	Output  string   // exec: part of the agent's message, or of standard output
 }
 
 // String is a summary: "status 405, Allow: POST".
@@ -165,8 +163,6 @@ type Header struct{ Name, Value string }
 type TLS struct {
 	CAFile string // PEM; empty: the system's
 	Extra  string // PEM, trusted in addition; empty: none
-	Cert   string // PEM, presented to servers that request a client certificate; empty: none
-	Key    string // PEM, its private key: never show what is in it
 	Issuer string // expected part of the issuer's name; empty: any
 	Name   string // verified instead of the URL's host
 }
@@ -194,8 +190,10 @@ type Budget struct{ RunsPerDay int } // zero: no limit
 
 // Sandbox is how to run a command inside the agent's sandbox, and whether the service should be reachable there.
 type Sandbox struct {
-	Command  []string // wrapper command; empty: the one of the installed codex
-	Want     diagnose.Want
-	Interval time.Duration
-	Timeout  time.Duration
+	Command []string // wrapper command; empty: the one of the installed codex
+	Want    diagnose.Want
+	// FollowsAgent: Want is what the agent's own configuration asks for. Until that is known it is WantClosed.
+	FollowsAgent bool
+	Interval     time.Duration
+	Timeout      time.Duration
 }

@@ -50,9 +50,11 @@ func (d *decoder) sandbox(n *strictyaml.Node) *Sandbox {
 	f := n.Object("command", "want", "interval", "timeout")
 	f.Texts("command", &s.Command, nil)
 	checkExecutable(f, "command", s.Command)
-	want := wantNames[s.Want]
-	f.Text("want", &want, strictyaml.OneOf(wantNames...))
-	s.Want = diagnose.Want(slices.Index(wantNames, want))
+	want := wantOfAgent
+	f.Text("want", &want, strictyaml.OneOf(append(wantNames, wantOfAgent)...))
+	if s.FollowsAgent = want == wantOfAgent; !s.FollowsAgent {
+		s.Want = diagnose.Want(slices.Index(wantNames, want))
+	}
 	interval := f.Duration("interval", &s.Interval, minInterval)
 	timeout := f.Duration("timeout", &s.Timeout, minInterval)
 	if interval && timeout {
@@ -60,6 +62,9 @@ func (d *decoder) sandbox(n *strictyaml.Node) *Sandbox {
 	}
 	return &s
 }
+
+// wantOfAgent is the default of want: what the agent's own configuration asks for.
+const wantOfAgent = "agent"
 
 var wantNames = []string{diagnose.WantAny: "any", diagnose.WantClosed: "closed", diagnose.WantOpen: "open"}
 

@@ -151,7 +151,6 @@ func (e Expect) shown() shown {
 		addIf(len(e.Status) > 0, "status", e.Status).
 		addIf(len(headers) > 0, "headers", headers).
 		addIf(e.Body != nil, "body", pattern(e.Body)).
-		addIf(e.BodyLimit > 0, "body_limit", strictyaml.FormatSize(e.BodyLimit)).
 		addIf(len(e.Answers) > 0, "answers", e.Answers)
 }
 
@@ -188,7 +187,11 @@ func withoutCredentials(proxy string) string {
 }
 
 func (s Sandbox) shown() shown {
-	return append(shown{{"command", notNil(s.Command)}, {"want", wantNames[s.Want]}}, showTimes(s.Interval, s.Timeout)...)
+	want := wantNames[s.Want]
+	if s.FollowsAgent {
+		want = wantOfAgent
+	}
+	return append(shown{{"command", notNil(s.Command)}, {"want", want}}, showTimes(s.Interval, s.Timeout)...)
 }
 
 func (p Probe) shown() shown {
@@ -212,8 +215,7 @@ func (p Probe) shownTransport() shown {
 		{"expect", p.Expect.shown()},
 		{
 			"tls",
-			shown{{"ca_file", p.TLS.CAFile}, {"extra_ca_file", p.TLS.Extra}, {"cert_file", p.TLS.Cert},
-				{"key_file", p.TLS.Key}, {"issuer", p.TLS.Issuer}, {"name", p.TLS.Name}},
+			shown{{"ca_file", p.TLS.CAFile}, {"extra_ca_file", p.TLS.Extra}, {"issuer", p.TLS.Issuer}, {"name", p.TLS.Name}},
 		},
 		{"family", string(p.Family)},
 		{"nameservers", showAll(p.Nameservers, netip.AddrPort.String)},

@@ -11,6 +11,7 @@ import (
 
 	"netwatchd/internal/agent"
 	"netwatchd/internal/config"
+	"netwatchd/internal/diagnose"
 	"netwatchd/internal/humanize"
 	"netwatchd/internal/probe"
 )
@@ -96,7 +97,7 @@ func (e *examination) sandbox(ctx context.Context) []Finding {
 		start := time.Now()
 		results, done := s.SandboxProbes.Run(ctx, sandboxTimeout)
 		if done {
-			all = append(all, e.judgeSandbox(results, e.Config.Services[i], time.Since(start)))
+			all = append(all, e.judgeSandbox(results, e.Config.Services[i], s.Expect.Sandbox, time.Since(start)))
 		}
 	}
 	return all
@@ -106,7 +107,9 @@ func (e *examination) sandbox(ctx context.Context) []Finding {
 // reaches the service does not matter here.
 const sandboxTimeout = time.Second
 
-func (e *examination) judgeSandbox(results []probe.Result, s config.Service, took time.Duration) Finding {
+func (e *examination) judgeSandbox(
+	results []probe.Result, s config.Service, wanted diagnose.Want, took time.Duration,
+) Finding {
 	const check = "sandbox"
 	i := slices.IndexFunc(results, func(r probe.Result) bool { return r.Role == probe.OfHost })
 	if i < 0 { // it did not start: every result has the reason
@@ -121,7 +124,7 @@ func (e *examination) judgeSandbox(results []probe.Result, s config.Service, too
 		state = "closed"
 	}
 	message := fmt.Sprintf("starts in %s; its network is %s", humanize.Latency(took), state)
-	if want := s.Sandbox.Want.String(); want != "any" && want != state {
+	if want := wanted.String(); want != "any" && want != state {
 		return newFinding(check, Fault, message+", but the configuration wants it "+want,
 			e.switchSandbox(s.Sandbox, state))
 	}

@@ -482,7 +482,7 @@ func TestJudgeSandbox(t *testing.T) {
 		{"not started", closed, []probe.Result{{Class: probe.ExecStartFailed, Why: "bwrap: No permissions to create new namespace"}},
 			"sandbox: fault | > netwatchd check -v # shows the attempt"},
 	} {
-		got := on(t, fstest.MapFS{}, nil).judgeSandbox(tt.results, config.Service{Sandbox: &tt.sandbox}, time.Second)
+		got := on(t, fstest.MapFS{}, nil).judgeSandbox(tt.results, config.Service{Sandbox: &tt.sandbox}, tt.sandbox.Want, time.Second)
 		if diff := cmp.Diff([]string{tt.want}, brief([]Finding{got})); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
 		}

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 
 	"netwatchd/internal/agent"
 	"netwatchd/internal/config"
+	"netwatchd/internal/diagnose"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/redact"
 )
@@ -26,28 +28,86 @@ func Derive(c *config.Config) (*config.Config, []string) {
 	}
 	for i := range derived.Services {
 		s := &derived.Services[i]
+		notes = append(notes, followPolicy(c, s)...)
 		run, ok := agentProbe(c.Services[i])
 		if !ok || run.Codex.BaseURL != "" { // an address that someone configured wins
 			continue
 		}
 		e := endpoint(c, run)
-		s.Derived = describeEndpoint(e)
+		s.Derived = strings.TrimPrefix(s.Derived+"\n"+describeEndpoint(e), "\n")
 		notes = append(notes, e.Notes...)
 		if c.Assumed {
 			*s = pointAt(*s, e, agent.Named(run.Preset).ProbePath)
 		}
 	}
-	return derived, notes
+	return derived, distinctNotes(notes)
+}
+
+// distinctNotes returns the notes, each once: several parts of the plan read the same files of the agent.
+func distinctNotes(notes []string) (each []string) {
+	for _, note := range notes {
+		if !slices.Contains(each, note) {
+			each = append(each, note)
+		}
+	}
+	return each
 }
 
 // endpoint returns the endpoint of the agent that run starts.
 func endpoint(c *config.Config, run config.Probe) agent.Endpoint {
 	a := agent.Named(run.Preset)
-	var version agent.Version
-	if path, err := a.Find(run.Codex.Path); err == nil {
-		version, _ = a.Version(context.Background(), path) // unknown: taken as the newest
+	return a.Endpoint(settings(c, run), versionOf(a, run.Codex.Path))
+}
+
+// versionOf returns the version of the executable at path. It is zero if that is unknown, and then taken as the newest.
+func versionOf(a *agent.Agent, path string) (version agent.Version) {
+	if path, err := a.Find(path); err == nil {
+		version, _ = a.Version(context.Background(), path)
 	}
-	return a.Endpoint(settings(c, run), version)
+	return version
+}
+
+// followPolicy sets what is expected of the service's sandbox to what the agent's own configuration asks for. A sandbox
+// with another command is not the agent's: it is expected to be closed. It returns notes on the agent's files.
+func followPolicy(c *config.Config, s *config.Service) (notes []string) {
+	if s.Sandbox == nil || !s.Sandbox.FollowsAgent {
+		return nil
+	}
+	followed := *s.Sandbox
+	s.Sandbox, followed.FollowsAgent = &followed, false
+	if len(followed.Command) > 0 {
+		return nil
+	}
+	w := wrapperOf(c, *s)
+	policy := w.agent.Policy(versionOf(w.agent, w.path), w.home)
+	followed.Want = wanted(policy)
+	s.Derived = describePolicy(policy)
+	return policy.Notes
+}
+
+// wanted returns the state of the sandbox that a policy asks for. With the agent's own proxy it is neither: whether the
+// proxy lets the service through is up to its rules.
+func wanted(p agent.Policy) diagnose.Want {
+	switch {
+	case p.Proxied:
+		return diagnose.WantAny
+	case p.Asked:
+		return diagnose.WantOpen
+	}
+	return diagnose.WantClosed
+}
+
+func describePolicy(p agent.Policy) string {
+	words := "no network for the agent's commands"
+	switch {
+	case p.Proxied:
+		words = "network for the agent's commands through the agent's own proxy only"
+	case p.Network:
+		words = "network for the agent's commands"
+	case p.Asked:
+		words = "network for the agent's commands is asked for, without effect"
+	}
+	return words + ", because of " + cmp.Or(p.File, "the default")
 }
 
 // describeEndpoint returns one line per fact, without secrets.

@@ -170,3 +170,49 @@ func TestAStaleBaseURL(t *testing.T) {
 		t.Errorf("got %v %q, %q", v.Cause, v.Title, v.Advice)
 	}
 }
+
+// TestWantFollowsTheAgent: without want, the agent's own configuration says how its sandbox should be.
+func TestWantFollowsTheAgent(t *testing.T) {
+	const write, access = "sandbox_mode = 'workspace-write'\n", "[sandbox_workspace_write]\nnetwork_access = true\n"
+	const service = "services: [{name: codex, probes: [{name: head, kind: http, target: 'https://chatgpt.com/'}, " +
+		"{name: exec, kind: exec, preset: codex}], sandbox: {"
+	for name, test := range map[string]struct {
+		sandbox, agent string
+		want           diagnose.Want
+		derived, note  string
+	}{
+		"nothing is asked for": {"", "", diagnose.WantClosed, "no network for the agent's commands, because of the default", ""},
+		"closed":               {"", write, diagnose.WantClosed, "no network for the agent's commands, because of ~/.codex/config.toml", ""},
+		"open":                 {"", write + access, diagnose.WantOpen, "network for the agent's commands, because of ~/.codex/config.toml", ""},
+		"asked for in vain":    {"", access, diagnose.WantOpen, "asked for, without effect", "network_access = true has no effect"},
+		"the agent's proxy":    {"", write + access + "[features]\nnetwork_proxy = true\n", diagnose.WantAny, "own proxy only", ""},
+		"want: closed":         {"want: closed", write + access, diagnose.WantClosed, "", ""},
+		"want: open":           {"want: open", write, diagnose.WantOpen, "", ""},
+		"want: agent":          {"want: agent", write + access, diagnose.WantOpen, "network for the agent's commands", ""},
+		"another command":      {"command: [env]", write + access, diagnose.WantClosed, "", ""},
+	} {
+		fakeCodex(t, "0.169.0")
+		home := filepath.Join(os.Getenv("HOME"), ".codex")
+		t.Setenv("CODEX_HOME", home)
+		if err := os.Mkdir(home, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(home, "config.toml"), []byte(test.agent), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		p := Of(load(t, service+test.sandbox+"}}]"))
+		if got := p.Services[0].Expect.Sandbox; got != test.want {
+			t.Errorf("%s: got %v, want %v", name, got, test.want)
+		}
+		if agents := p.Agents(); agents[0].Want != test.want {
+			t.Errorf("%s: backtest compares with %v, want %v", name, agents[0].Want, test.want)
+		}
+		first, _, _ := strings.Cut(p.config.Services[0].Derived, "\n")
+		if !strings.Contains(first, test.derived) || test.derived == "" && strings.Contains(first, "commands") {
+			t.Errorf("%s: derived %q, want %q", name, first, test.derived)
+		}
+		if notes := strings.Join(p.Notes, "\n"); !strings.Contains(notes, test.note) || (notes == "") != (test.note == "") {
+			t.Errorf("%s: notes %q, want %q", name, notes, test.note)
+		}
+	}
+}

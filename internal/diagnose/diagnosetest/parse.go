@@ -201,7 +201,7 @@ func set(r *probe.Result, fact string) {
 		}
 		return d
 	}
-	if r.TLS == nil && slices.Contains([]string{"issuer", "subject", "expires", "cipher", "version"}, key) {
+	if r.TLS == nil && slices.Contains([]string{"issuer", "subject", "expires"}, key) {
 		r.TLS = &probe.TLS{}
 	}
 	switch key {
@@ -238,10 +238,6 @@ func set(r *probe.Result, fact string) {
 		r.Date = r.Start.Add(duration())
 	case "issuer":
 		r.TLS.Issuer = value
-	case "cipher":
-		r.TLS.Cipher = value
-	case "version":
-		r.TLS.Version = strings.ReplaceAll(value, "S.", "S ")
 	case "subject":
 		r.TLS.Subject = value
 	case "expires":

@@ -22,8 +22,7 @@ type Request struct {
 	Status          []int
 	AnyStatus       bool // instead of Status: any answer of an application, also a refusal
 	Headers         []HeaderToken
-	Body            *regexp.Regexp // must match in the first BodyLimit bytes, after decoding
-	BodyLimit       int64          // at least probe.BodyLimit, which zero means
+	Body            *regexp.Regexp // must match in the first 64 KiB
 	FollowRedirects bool           // judge the last answer; otherwise a redirect is the answer
 	connect.Options
 }
@@ -39,13 +38,11 @@ func (h *Request) Probe(ctx context.Context) (probe.Facts, error) {
 		Origin:    h.URL,
 		Protocols: []string{"h2", "http/1.1"},
 	}
-	body := &bodySearch{pattern: h.Body, limit: max(h.BodyLimit, probe.BodyLimit), wants: h.wantsBody}
-	l.ReadOn, l.ReadLimit = body.readOn, body.limit
 	defer l.Close()
 	err := h.request(ctx, l)
 	if err == nil {
 		h.explainRefusal(ctx, l)
-		err = h.judge(l.Response, body)
+		err = h.judge(l.Response)
 		learnRefusal(l, err)
 		quoteBody(l, err)
 		h.quoteHeaders(l)
@@ -58,28 +55,12 @@ func (h *Request) request(ctx context.Context, l *connect.Attempt) error {
 	if err != nil {
 		return probe.Fail(probe.Internal, err)
 	}
-	if !h.FollowRedirects { // http.Client would fail at a redirect to an invalid address
-		_, err = l.RoundTrip(r)
-		return err
+	client := &http.Client{Transport: l}
+	if !h.FollowRedirects {
+		client.CheckRedirect = followNone
 	}
-	hops := &follower{Attempt: l}
-	_, err = (&http.Client{Transport: hops}).Do(r)
-	if err = unwrapURLError(err); err != nil && hops.err == nil {
-		return probe.Failf(probe.HTTPRedirected, "cannot follow the redirect: %w", err)
-	}
-	return err
-}
-
-// A follower makes the requests of one attempt. Its error is that of the last one: other errors of the client are about
-// a redirect.
-type follower struct {
-	*connect.Attempt
-	err error
-}
-
-func (f *follower) RoundTrip(r *http.Request) (response *http.Response, err error) {
-	response, f.err = f.Attempt.RoundTrip(r)
-	return response, f.err
+	_, err = client.Do(r)
+	return unwrapURLError(err)
 }
 
 func followNone(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
@@ -110,10 +91,7 @@ func (h *Request) quoteHeaders(l *connect.Attempt) {
 	}
 }
 
-// wantsBody reports whether the body of an answer with this status is searched.
-func (h *Request) wantsBody(status int) bool { return h.AnyStatus || isExpected(h.Status, status) }
-
-func (h *Request) judge(a connect.Response, body *bodySearch) error {
+func (h *Request) judge(a connect.Response) error {
 	if h.AnyStatus {
 		if err := notAnApplication(a); err != nil {
 			return err
@@ -126,8 +104,11 @@ func (h *Request) judge(a connect.Response, body *bodySearch) error {
 			return err
 		}
 	}
-	if a.ReadErr != nil {
+	switch {
+	case a.ReadErr != nil:
 		return a.ReadErr
+	case h.Body != nil && !h.Body.Match(a.Content):
+		return probe.Failf(probe.HTTPUnexpectedBody, "the body does not match /%s/", h.Body)
 	}
-	return body.judge(a)
+	return nil
 }
