@@ -69,6 +69,8 @@ type Server struct {
 
 	// RefusesRenewal makes the sign-in's renewal fail, as for a refresh token that has expired.
 	RefusesRenewal atomic.Bool
+	// RefusesRouting makes routing discovery fail with 503.
+	RefusesRouting atomic.Bool
 
 	mu       sync.Mutex
 	requests []Request
@@ -136,6 +138,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.responses(w, r)
 	case strings.HasSuffix(r.URL.Path, "/models"):
 		reply(w, http.StatusOK, `{"models":[]}`)
+	case strings.HasSuffix(r.URL.Path, "/accounts/check") && s.RefusesRouting.Load():
+		reply(w, http.StatusServiceUnavailable, `{"detail":"Service Unavailable"}`)
 	case strings.HasSuffix(r.URL.Path, "/accounts/check"):
 		reply(w, http.StatusOK, `{"accounts":[{"id":"`+accountID+
 			`","workspace_backend_origin":"NO_CONSTRAINT","account_routing_override":"NO_CONSTRAINT"}]}`)

@@ -51,7 +51,11 @@ func TestServerWhereNoTurnIs(t *testing.T) {
 			t.Errorf("%s %s: got %d, allow %q, %q", test.method, test.path, answer.StatusCode, answer.Header.Get("Allow"), body)
 		}
 	}
-	if got := len(s.Requests()); got != len(tests) || len(s.Turns()) != 0 {
+	s.RefusesRouting.Store(true)
+	if answer, _, err := send(t, http.DefaultClient, "GET", s.URL()+"/backend-api/wham/accounts/check", nil); err != nil || answer.StatusCode != 503 {
+		t.Errorf("routing discovery, refused: %v, %v", answer, err)
+	}
+	if got := len(s.Requests()) - 1; got != len(tests) || len(s.Turns()) != 0 {
 		t.Errorf("%d requests and %d turns were seen, want %d and none", got, len(s.Turns()), len(tests))
 	}
 }
