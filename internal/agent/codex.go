@@ -41,7 +41,7 @@ type Codex struct {
 	Home     string // the user's CODEX_HOME; empty: $CODEX_HOME, then ~/.codex
 	StateDir string // ours, for CODEX_HOME and the working directory; not under $TMPDIR, which codex's sandbox refuses
 	Model    string // empty: the one in the user's files, then the agent's default
-	Provider string // builtinProvider; anything else is a provider entry of ours, with retries off
+	Provider string // BuiltinProvider; anything else is a provider entry of ours, with retries off
 	BaseURL  string // of the API; empty: the one that the user's codex would use
 	Prompt   string
 	Expect   string
@@ -69,10 +69,10 @@ func (c Codex) Probe(ctx context.Context) (probe.Facts, error) {
 func (c Codex) run(ctx context.Context) (probe.Facts, error) {
 	facts, err := c.attempt(ctx)
 	ran := facts.Exit != nil
-	if c.Provider == builtinProvider || ctx.Err() != nil || !ran || !isRefusalOfProvider(err) {
+	if c.Provider == BuiltinProvider || ctx.Err() != nil || !ran || !isRefusalOfProvider(err) {
 		return facts, err
 	}
-	c.Provider = builtinProvider
+	c.Provider = BuiltinProvider
 	facts, err = c.attempt(ctx)
 	facts.Warnings = append(facts.Warnings, warnBuiltinProvider)
 	return facts, err

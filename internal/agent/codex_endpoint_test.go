@@ -256,7 +256,7 @@ func TestProviderKeepsSecretsOffTheCommandLine(t *testing.T) {
 			"experimental_bearer_token = 'secret-bearer'\nenv_http_headers = { Z = 'OTHER' }\n[model_providers.mine.auth]\nargs = ['a', 1, 2.5, true]\n",
 		".env": "OTHER=secret-dotenv\nHTTPS_PROXY=http://u:secret-proxy@p.test:1\n"}}
 	e := form.setup(t).endpoint()
-	for _, provider := range []string{"isolated", builtinProvider} {
+	for _, provider := range []string{"isolated", BuiltinProvider} {
 		flags, env := Codex{Provider: provider}.provider(e)
 		line := strings.Join(flags, " ")
 		if strings.Contains(line, "secret") || strings.Contains(line, "sk-") {

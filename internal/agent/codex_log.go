@@ -172,6 +172,10 @@ func (l *codexLog) cause() string {
 	return ""
 }
 
+// routingDiscovery begins the messages about GET /backend-api/wham/accounts/check, which a codex with a ChatGPT sign-in
+// and its own provider makes before each turn (since 0.162).
+const routingDiscovery = "workspace routing discovery"
+
 // sentWithoutAnswer matches the message for a connection that was closed or reset after the request was sent, since 0.155.
 // A connection that was never made is "Connection failed: …" there. Up to 0.142 both are "… for url (…)" (measured).
 var sentWithoutAnswer = regexp.MustCompile(`^` + cutPrefix + `error sending request$`)
@@ -185,6 +189,9 @@ func (l *codexLog) signals() []string {
 	}
 	if strings.Contains(l.failure, refreshURL) {
 		signals = append(signals, refreshURL)
+	}
+	if strings.HasPrefix(l.failure, routingDiscovery) {
+		signals = append(signals, probe.SignalRouting)
 	}
 	if sentWithoutAnswer.MatchString(l.failure) {
 		signals = append(signals, probe.SignalConnected)
@@ -277,7 +284,7 @@ func (l *codexLog) turnFailed(message string) error {
 	switch {
 	case strings.TrimSpace(message) == "":
 		message = "the turn failed with an empty message, as after status 400 without a body"
-	case strings.HasPrefix(message, "workspace routing discovery"):
+	case strings.HasPrefix(message, routingDiscovery):
 		message += " (codex asks the service first where the workspace is: GET /backend-api/wham/accounts/check)"
 	}
 	return probe.Fail(class, l.words(message))

@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// builtinProvider as Codex.Provider is the user's own provider with its retries. One run may then send thirty requests
+// BuiltinProvider as Codex.Provider is the user's own provider with its retries. One run may then send thirty requests
 // where one would do.
-const builtinProvider = "builtin"
+const BuiltinProvider = "builtin"
 
 // provider returns how a run reaches the service: flags, and additions to its environment.
 //
@@ -28,7 +28,7 @@ func (c Codex) provider(e Endpoint) (flags, env []string) {
 		e = Endpoint{provider: "openai", override: c.BaseURL, Mode: e.Mode}
 	}
 	unknown := e.BaseURL == nil && e.override == "" || e.override == "" && e.entry == nil && e.Mode == SignedOut
-	switch isolated := c.Provider != builtinProvider && !unknown; {
+	switch isolated := c.Provider != BuiltinProvider && !unknown; {
 	case isolated && e.entry != nil:
 		entry, secrets := withoutSecrets(e.entry)
 		maps.Copy(entry, probeEntry)

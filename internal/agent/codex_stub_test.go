@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -168,4 +169,40 @@ func TestCodexStubServesOneRunOnly(t *testing.T) {
 		c.Close()
 		t.Error("the stub still listens after Close")
 	}
+}
+
+// A run with codex's own provider depends on routing discovery and tries a WebSocket, as the user's codex does. A usual
+// one does neither (0.169.0 asks for the routing beside the turn), so only the other shows if routing discovery fails.
+func TestCodexLiveBuiltinProvider(t *testing.T) {
+	eachCodex(t, func(t *testing.T, path string) {
+		isRouted := filepath.Base(t.Name()) != "0.104.0" // since 0.162
+		users := stateDir(t)
+		if err := responses.SignIn(users); err != nil {
+			t.Fatal(err)
+		}
+		e, env := startEverywhere(t)
+		usual := Codex{Path: path, Home: users, StateDir: stateDir(t), Model: "gpt-5.5", Env: env}
+		builtin := usual
+		builtin.Provider = BuiltinProvider
+		for name, test := range map[string]struct {
+			run        Codex
+			webSockets bool
+		}{"usual": {usual, false}, "builtin": {builtin, isRouted}} {
+			r := probetest.DoRun(t, test.run, 60*time.Second)
+			upgrade := slices.ContainsFunc(e.requests(), func(r request) bool {
+				return r.method == http.MethodGet && strings.HasSuffix(r.path, "/codex/responses")
+			})
+			if !r.OK() || upgrade != test.webSockets {
+				t.Errorf("%s: got %v %q; tried a WebSocket: %v", name, r.Class, r.Why, upgrade)
+			}
+		}
+		e.mock.RefusesRouting.Store(true)
+		if r := probetest.DoRun(t, usual, 60*time.Second); !r.OK() {
+			t.Errorf("usual, without routing: got %v %q", r.Class, r.Why)
+		}
+		r := probetest.DoRun(t, builtin, 60*time.Second)
+		if signals := []string{probe.SignalRouting}; r.OK() == isRouted || isRouted && (r.Class != probe.ExecNetwork || !slices.Equal(r.Signals, signals)) {
+			t.Errorf("builtin, without routing: got %v %q with %v", r.Class, r.Why, r.Signals)
+		}
+	})
 }

@@ -73,7 +73,7 @@ func TestCodexCommand(t *testing.T) {
 	if provider, _ = last(c); !strings.Contains(provider, `base_url="https://api.openai.com/v1"`) {
 		t.Errorf("with a key: the provider is %s", provider)
 	}
-	c.Provider = builtinProvider
+	c.Provider = BuiltinProvider
 	if provider, _ = last(c); provider != "include_permissions_instructions=false" {
 		t.Errorf("built in: the provider is %s", provider)
 	}

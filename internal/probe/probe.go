@@ -33,6 +33,9 @@ type Spec struct {
 // StubName returns the name of the attempts with the role [AgentStub] that belong to the run with that name.
 func StubName(run string) string { return run + "/stub" }
 
+// BuiltinName returns the name of the attempts of the run with that name that use the agent's own provider.
+func BuiltinName(run string) string { return run + "/builtin" }
+
 // Facts are what an attempt learned, whether it succeeded or not.
 type Facts struct {
 	Phase  Phase  `json:"phase"`  // the last phase entered

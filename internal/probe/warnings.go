@@ -21,5 +21,8 @@ const (
 	WarnLeftProcesses   = "exec_left_processes"         // the command ended and left processes behind; they were killed
 )
 
-// SignalConnected is a signal of an agent's run that failed without an answer: it had connected and sent its request.
-const SignalConnected = "connected"
+// Signals of an agent's run that failed (see [Facts.Signals]).
+const (
+	SignalConnected = "connected"         // there was no answer, but it had connected and sent its request
+	SignalRouting   = "routing_discovery" // what failed is the request that tells the agent where to send its turns
+)
