@@ -25,7 +25,7 @@ func brokenAgent(g *groupedRound) *finding {
 		return nil
 	}
 	return &finding{title: agentTitle(r), advice: agentAdvice(r),
-		evidence: []*probe.Result{r, g.stubOf(r), g.bestSuccess(), g.reachedControl()}}
+		evidence: []*probe.Result{r, g.secondRunOf(r), g.bestSuccess(), g.reachedControl()}}
 }
 
 // isInstallationFault reports whether c is a fault of the installation, whatever the network does.

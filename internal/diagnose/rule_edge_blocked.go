@@ -7,7 +7,7 @@ func edgeBlocked(g *groupedRound) *finding {
 	if r == nil {
 		if r = g.agentAnswer(probe.HTTPEdgeBlocked); r != nil {
 			return &finding{title: edgeForAgentTitle(r), advice: edgeAdvice(r),
-				evidence: []*probe.Result{r, g.stubOf(r), g.bestSuccess(), g.reachedControl()}}
+				evidence: []*probe.Result{r, g.secondRunOf(r), g.bestSuccess(), g.reachedControl()}}
 		}
 	}
 	if r == nil || !g.isAuthenticated(r) {

@@ -10,11 +10,11 @@ func unexpectedAnswer(g *groupedRound) *finding {
 	}
 	if r = g.agentAnswer(probe.HTTPUnexpectedStatus); r != nil {
 		return &finding{title: unexpectedForAgentTitle(r), advice: adviceUnexpectedForAgent,
-			evidence: []*probe.Result{r, g.stubOf(r), g.bestSuccess(), g.reachedControl()}}
+			evidence: []*probe.Result{r, g.secondRunOf(r), g.bestSuccess(), g.reachedControl()}}
 	}
 	if r = g.failure(g.isServiceAnswerToAgent); r != nil {
-		return &finding{title: titleFailsWithServiceOnly, advice: adviceUnexpectedForAgent,
-			evidence: []*probe.Result{r, g.stubOf(r), g.bestSuccess(), g.reachedControl()}}
+		return &finding{title: serviceAnswerTitle(g, r), advice: adviceUnexpectedForAgent,
+			evidence: []*probe.Result{r, g.secondRunOf(r), g.bestSuccess(), g.reachedControl()}}
 	}
 	// A wrong answer that brokenResolver did not blame on the resolver is what every resolver returns.
 	if r = g.failureOf(probe.DNSWrongAnswer); r != nil {

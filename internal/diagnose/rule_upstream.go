@@ -19,8 +19,8 @@ func upstream(g *groupedRound) *finding {
 		return nil // see unexplainedNetwork
 	}
 	if r != nil && g.isServiceFaultToAgent(r) {
-		return &finding{title: serviceForAgentTitle(r), advice: adviceServiceForAgent,
-			evidence: []*probe.Result{r, g.stubOf(r), g.bestSuccess(), control}}
+		return &finding{title: serviceForAgentTitle(g, r), advice: adviceServiceForAgent,
+			evidence: []*probe.Result{r, g.contrastOf(r), g.bestSuccess(), control}}
 	}
 	if r != nil {
 		return &finding{title: serviceTitle(r), evidence: []*probe.Result{r, control, g.configuredAnswer()}}

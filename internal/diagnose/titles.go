@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,28 +20,27 @@ import (
 
 // Titles and notes that need no evidence.
 const (
-	titleNoRouteToService     = "this host has no route to the service, although it reaches other sites"
-	titleNothingOutside       = "this host is offline: neither the controls nor public resolvers answer"
-	titleConnectionsBlocked   = "DNS works, but this network blocks every outbound connection"
-	titleNoNameserver         = "no nameserver is configured"
-	titlePortal               = "a captive portal or a proxy answers instead of the real sites"
-	titleTLSIntercepted       = "TLS is intercepted: an unrelated site also presents a wrong certificate"
-	titleSignInRemoved        = "the agent's sign-in does not arrive: something on the network path removes it"
-	titleUnexpectedName       = "the service's name resolves, but not as configured"
-	titleFailsWithServiceOnly = "the agent's run fails on the service's answer; with a stub of the service it succeeds"
-	titleUnexpectedOutput     = "the agent's run succeeds, but its output is not the expected one"
-	titleEdgeBlocksAgent      = "the service's CDN blocks the agent's requests, but answers other requests from this host"
-	titlePolicyForAgent       = "a security policy on this host blocks only the agent's connections"
-	titleTLSBlocked           = "TLS to unrelated sites fails too, while plain HTTP works: the network path is at fault"
-	titlePathRejects          = "a firewall on the network path rejects the connection"
-	titlePacketLoss           = "packets are lost, on the network path to unrelated sites too"
-	titleShortage             = "cannot tell: this host has run out of descriptors, sockets or memory"
-	titleNothingTried         = "cannot tell: nothing was tried from this host"
-	titleRunInSandbox         = "the agent's run fails only inside its sandbox"
-	titleRunInSandboxToo      = "the agent's run inside the sandbox is denied network access too"
-	titleSandboxToo           = "the agent's sandbox is denied network access too, although it should be open"
-	titleFirstNameserver      = "the first nameserver fails, but names still resolve"
-	titleSometimes            = "not always reachable: some attempts of a round fail and others succeed"
+	titleNoRouteToService   = "this host has no route to the service, although it reaches other sites"
+	titleNothingOutside     = "this host is offline: neither the controls nor public resolvers answer"
+	titleConnectionsBlocked = "DNS works, but this network blocks every outbound connection"
+	titleNoNameserver       = "no nameserver is configured"
+	titlePortal             = "a captive portal or a proxy answers instead of the real sites"
+	titleTLSIntercepted     = "TLS is intercepted: an unrelated site also presents a wrong certificate"
+	titleSignInRemoved      = "the agent's sign-in does not arrive: something on the network path removes it"
+	titleUnexpectedName     = "the service's name resolves, but not as configured"
+	titleUnexpectedOutput   = "the agent's run succeeds, but its output is not the expected one"
+	titleEdgeBlocksAgent    = "the service's CDN blocks the agent's requests, but answers other requests from this host"
+	titlePolicyForAgent     = "a security policy on this host blocks only the agent's connections"
+	titleTLSBlocked         = "TLS to unrelated sites fails too, while plain HTTP works: the network path is at fault"
+	titlePathRejects        = "a firewall on the network path rejects the connection"
+	titlePacketLoss         = "packets are lost, on the network path to unrelated sites too"
+	titleShortage           = "cannot tell: this host has run out of descriptors, sockets or memory"
+	titleNothingTried       = "cannot tell: nothing was tried from this host"
+	titleRunInSandbox       = "the agent's run fails only inside its sandbox"
+	titleRunInSandboxToo    = "the agent's run inside the sandbox is denied network access too"
+	titleSandboxToo         = "the agent's sandbox is denied network access too, although it should be open"
+	titleFirstNameserver    = "the first nameserver fails, but names still resolve"
+	titleSometimes          = "not always reachable: some attempts of a round fail and others succeed"
 
 	noteClosedAsWanted = "the sandbox has no network, as configured"
 	noteClosed         = "the sandbox has no network"
@@ -338,12 +338,25 @@ func agentTitle(r *probe.Result) string {
 	return "the agent cannot reach the service, but this host can"
 }
 
-// serviceForAgentTitle is for a run of the agent that got no answer, and succeeds against a stub.
-func serviceForAgentTitle(r *probe.Result) string {
-	if r.Class == probe.ExecNetwork {
+// serviceForAgentTitle is for a run of the agent that got no answer, although the installation works.
+func serviceForAgentTitle(g *groupedRound, r *probe.Result) string {
+	switch {
+	case slices.Contains(r.Signals, probe.SignalRouting):
+		return "the service's routing discovery fails, so the agent cannot start a turn; other requests are answered"
+	case g.usualRunOf(r) != nil:
+		return "the service does not answer the agent's own requests (routing discovery, WebSocket), but answers plain ones"
+	case r.Class == probe.ExecNetwork:
 		return "the service closes the agent's connections without an answer, but answers other requests from this host"
 	}
 	return "the service does not answer the agent's requests, but answers other requests from this host"
+}
+
+// serviceAnswerTitle is for a run of the agent that ends on the service's answer, although the installation works.
+func serviceAnswerTitle(g *groupedRound, r *probe.Result) string {
+	if g.usualRunOf(r) != nil {
+		return "the agent's run with its own provider fails on the service's answer; a plain run succeeds"
+	}
+	return "the agent's run fails on the service's answer; with a stub of the service it succeeds"
 }
 
 // stubTitle is for an installation whose run against a stub fails, too.

@@ -198,6 +198,15 @@ func stubWorld(t testing.TB) iter.Seq[diagnose.Round] {
 		states(t, ``, `s.exec:exec.network`))
 }
 
+// builtinWorld is about a run of the agent with its own provider, beside a usual one.
+func builtinWorld(t testing.TB) iter.Seq[diagnose.Round] {
+	return rounds([]diagnose.Want{diagnose.WantAny},
+		everyClass(t, "builtin"),
+		states(t, ``, `exec:ok`, `exec:exec.network`, `exec:exec.timed_out stub:ok`, `exec:exec.timed_out stub:exec.timed_out`, `exec:exec.usage_limit`),
+		states(t, ``, `dns:ok head:ok`, `dns:ok head:tcp.timed_out`, `dns:ok head:ok stream:stream.cut`),
+		states(t, ``, `c1:ok(date=0s) a1:ok`, `c1:tcp.timed_out a1:tcp.timed_out`))
+}
+
 // ways changes how the request itself is made, in every round of the part.
 func ways(part iter.Seq[diagnose.Round]) iter.Seq[diagnose.Round] {
 	changes := []func(*probe.Result){
@@ -233,7 +242,7 @@ func onNetworkPath(t testing.TB) iter.Seq[diagnose.Round] { return ways(pathWorl
 func world(t testing.TB) iter.Seq[diagnose.Round] {
 	return func(yield func(diagnose.Round) bool) {
 		for _, part := range []iter.Seq[diagnose.Round]{hostWorld(t), sandboxWorld(t), onNetworkPath(t), shortageWorld(t),
-			addressWorld(t), stubWorld(t)} {
+			addressWorld(t), stubWorld(t), builtinWorld(t)} {
 			for round := range part {
 				if !yield(round) {
 					return
@@ -755,7 +764,7 @@ var laws = []law{
 	{
 		"an agent whose run succeeds against a stub is not sent to codex doctor",
 		func(round diagnose.Round, v diagnose.Verdict) bool {
-			return !strings.Contains(v.Advice, "codex doctor") ||
+			return !strings.Contains(v.Advice, "codex doctor") || v.Evidence[0].Name != "exec" && v.Evidence[0].Role == probe.OfService ||
 				!has(round, func(r *probe.Result) bool { return ofStub(r) && r.OK() }) ||
 				!has(round, func(r *probe.Result) bool { return ofHost(r) && diagnose.NeedsStub(*r) })
 		},
@@ -766,7 +775,7 @@ var laws = []law{
 		"a run that fails against a stub without any answer is not blamed on the service",
 		func(round diagnose.Round, v diagnose.Verdict) bool {
 			return !ofHostOrService(v.Cause) || v.Evidence[0].Kind != probe.KindExec || v.Evidence[0].Class != probe.ExecTimedOut ||
-				has(round, func(r *probe.Result) bool { return ofStub(r) && r.OK() })
+				v.Evidence[0].Name != "exec" || has(round, func(r *probe.Result) bool { return ofStub(r) && r.OK() })
 		},
 		tampered(func(r *probe.Result) {
 			if ofStub(r) {
@@ -774,6 +783,22 @@ var laws = []law{
 			}
 		}),
 		stubWorld,
+	},
+	{
+		"a run with the agent's own provider pages only beside a usual one that succeeded",
+		func(round diagnose.Round, v diagnose.Verdict) bool {
+			if v.Severity != causes.Page || v.Evidence[0].Name != "exec/builtin" || v.Evidence[0].Class == probe.ExecOverloaded ||
+				v.Evidence[0].Class == probe.ExecStreamCut { // the service has said so itself
+				return true
+			}
+			return has(round, func(r *probe.Result) bool { return ofHost(r) && r.Name == "exec" && r.OK() })
+		},
+		func(round diagnose.Round) diagnose.Verdict {
+			usual := probe.Result{Spec: probe.Spec{Service: "codex", Name: "exec", Kind: probe.KindExec}, Class: probe.OK}
+			round.Results = append(slices.Clone(round.Results), usual)
+			return diagnose.Of(round)
+		},
+		builtinWorld,
 	},
 	{
 		"a run against a stub matters only if the agent's run failed",

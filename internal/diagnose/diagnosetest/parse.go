@@ -15,7 +15,7 @@ import (
 //
 //	sandbox link route conf           the host itself
 //	dns head stream exec              the service's probes, from the host
-//	stub                              the run of exec against a stub
+//	stub builtin                      the run of exec against a stub, and with the agent's own provider
 //	s.head                            the same inside the sandbox; d.head is the direct one, without the proxy
 //	at.head                           the same at one address of the name (peer); #1, #2 tell several apart
 //	ns1.ctl ns1.svc ns1.rnd           a configured nameserver, queried for a control, the service, a random name
@@ -158,6 +158,8 @@ func spec(who string) probe.Spec {
 		s.Kind, s.Target = probe.KindStream, "wss://chatgpt.com/backend-api/codex/responses"
 	case "exec":
 		s.Kind = probe.KindExec
+	case "builtin":
+		s.Kind, s.Name = probe.KindExec, probe.BuiltinName("exec")
 	case "stub":
 		s.Kind, s.Role, s.Name = probe.KindExec, probe.AgentStub, probe.StubName("exec")
 	default:
