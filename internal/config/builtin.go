@@ -44,7 +44,8 @@ func defaultProbe(name string, kind probe.Kind, d Defaults) Probe {
 func (b *Probe) codexDefaults() {
 	b.Interval, b.Timeout, b.Budget.RunsPerDay = time.Hour, 90*time.Second, 24
 	b.Prompt, b.Expect.Output = "Reply with the two letters OK and nothing else", "OK"
-	b.Codex.Provider = "isolated"
+	// Once a day: such a run may send thirty requests, where a usual one sends one.
+	b.Codex.Provider, b.Codex.BuiltinInterval = "isolated", 24*time.Hour
 }
 
 // Builtin returns the configuration used without a file. It watches Codex.

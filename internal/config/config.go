@@ -183,6 +183,9 @@ type Codex struct {
 	Model    string // empty: the agent's default
 	Provider string // "isolated": a provider entry of ours with retries off; "builtin": the agent's own
 	BaseURL  string // empty: the one that this user's codex would use
+
+	// BuiltinInterval is how often a run has the agent's own provider although Provider is isolated; zero: never.
+	BuiltinInterval time.Duration
 }
 
 // Budget limits runs that cost money.

@@ -214,7 +214,7 @@ func checkPlainCommand(n *strictyaml.Node, f strictyaml.Fields, b *Probe) {
 }
 
 func (d *decoder) codex(n *strictyaml.Node, c *Codex) {
-	f := n.Object("path", "home", "model", "provider", "base_url")
+	f := n.Object("path", "home", "model", "provider", "builtin_interval", "base_url")
 	f.Text("path", &c.Path, nil)
 	if strings.Contains(c.Path, "/") { // a bare name is looked up on the PATH
 		c.Path = resolved(c.Path, d.file)
@@ -223,6 +223,7 @@ func (d *decoder) codex(n *strictyaml.Node, c *Codex) {
 	c.Home = resolved(c.Home, d.file)
 	f.Text("model", &c.Model, nil)
 	f.Text("provider", &c.Provider, strictyaml.OneOf("isolated", "builtin"))
+	f.Duration("builtin_interval", &c.BuiltinInterval, 0)
 	f.Text("base_url", &c.BaseURL, func(s string) error {
 		if s == "" {
 			return nil

@@ -226,7 +226,7 @@ func (p Probe) shownTransport() shown {
 
 func (p Probe) shownExec() shown {
 	codex := shown{{"path", p.Codex.Path}, {"home", p.Codex.Home}, {"model", p.Codex.Model},
-		{"provider", p.Codex.Provider}, {"base_url", p.Codex.BaseURL}}
+		{"provider", p.Codex.Provider}, {"builtin_interval", strictyaml.FormatDuration(p.Codex.BuiltinInterval)}, {"base_url", p.Codex.BaseURL}}
 	isCodex := p.Preset == "codex"
 	return shown{{"preset", p.Preset}, {"command", notNil(p.Command)},
 		{"expect", shown{{"output", p.Expect.Output}}}}.

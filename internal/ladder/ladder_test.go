@@ -59,7 +59,7 @@ func checkSingle(t *testing.T, r probe.Result) {
 			failures++
 		}
 	}
-	direct := r.Vantage == probe.Direct && r.Role != probe.OfHost     // the service is not used this way
+	direct := r.Vantage == probe.Direct && r.Role != probe.OfHost                                         // the service is not used this way
 	kindless := (r.Role == probe.OfService || r.Role == probe.ServiceAddress) && r.Kind == probe.KindHost // no such prober exists
 	want := 1
 	if r.OK() || direct || kindless || r.Role == probe.AgentStub {

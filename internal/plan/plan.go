@@ -122,6 +122,11 @@ func (p *Plan) describe(s config.Service) {
 	for _, c := range s.Probes {
 		key := ledger.Key{Service: s.Name, Probe: c.Name, Kind: c.Kind, Vantage: probe.FromHost}
 		p.info[key] = metrics.Info{Target: target(c), Interval: c.Interval.String(), Expectation: c.Expect.String()}
+		if builtin := builtinProbe(p.config, s, c); builtin != nil {
+			p.info[ledger.KeyOf(builtin.Spec)] = metrics.Info{
+				Target: builtin.Target, Interval: c.Codex.BuiltinInterval.String(), Expectation: c.Expect.String(),
+			}
+		}
 		if stub := stubProbe(p.config, s, c); stub != nil {
 			p.info[ledger.KeyOf(stub.Spec)] = metrics.Info{Target: stub.Target, Expectation: c.Expect.String()}
 		}
@@ -192,6 +197,7 @@ func task(c *config.Config, s config.Service, p config.Probe) watch.Task {
 	case p.Kind == probe.KindExec:
 		t.RoundProbe, t.Costly, t.Daily = nil, p.Preset != "", p.Budget.RunsPerDay
 		t.Stub = stubProbe(c, s, p)
+		t.Builtin, t.BuiltinEvery = builtinProbe(c, s, p), p.Codex.BuiltinInterval
 	case p.Kind == probe.KindStream && p.Hold > 0:
 		t.RoundProbe = held(0)
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"netwatchd/internal/agent"
 	"netwatchd/internal/config"
 	"netwatchd/internal/ledger"
 	"netwatchd/internal/probe"
@@ -146,5 +147,34 @@ services:
 	}
 	if a := p.Agents()[0]; a.Stub == nil || a.Stub.Spec != want {
 		t.Errorf("for a backtest: got %+v", a.Stub)
+	}
+}
+
+// A usual run of an agent gives its place to one with the agent's own provider, unless it has that already.
+func TestBuiltinRunOfAnAgent(t *testing.T) {
+	p := planned(t, `
+services:
+  - name: codex
+    probes:
+      - {name: run, kind: exec, preset: codex}
+      - {name: never, kind: exec, preset: codex, codex: {builtin_interval: 0s}}
+      - {name: own, kind: exec, preset: codex, codex: {provider: builtin}}
+      - {name: script, kind: exec, command: [/bin/true]}
+`)
+	tasks := p.Services[0].Tasks
+	for _, task := range tasks[1:] {
+		if task.Builtin != nil {
+			t.Errorf("%s has %s", task.Name, task.Builtin.Name)
+		}
+	}
+	run := tasks[0]
+	if run.Builtin == nil || run.Builtin.Name != "run/builtin" || run.BuiltinEvery != 24*time.Hour || run.Builtin.Timeout != run.Timeout {
+		t.Fatalf("got %+v every %v", run.Builtin, run.BuiltinEvery)
+	}
+	if c, ok := run.Builtin.Prober.(*agent.Codex); !ok || c.Provider != agent.BuiltinProvider {
+		t.Errorf("made by %+v", run.Builtin.Prober)
+	}
+	if info, known := p.Info(ledger.KeyOf(run.Builtin.Spec)); !known || info.Interval != "24h0m0s" || !p.Watches(ledger.KeyOf(run.Builtin.Spec)) {
+		t.Errorf("described as %+v", info)
 	}
 }

@@ -93,6 +93,15 @@ func stubProbe(c *config.Config, s config.Service, p config.Probe) *probe.Probe 
 // stubTarget is the target of runs against a stub, for people.
 const stubTarget = "a stub of the service on 127.0.0.1"
 
+// builtinProbe returns the probe that makes the run p with the agent's own provider, if p has another one; else nil.
+func builtinProbe(c *config.Config, s config.Service, p config.Probe) *probe.Probe {
+	if agent.Named(p.Preset) == nil || p.Codex.Provider == agent.BuiltinProvider || p.Codex.BuiltinInterval == 0 {
+		return nil
+	}
+	p.Name, p.Codex.Provider = probe.BuiltinName(p.Name), agent.BuiltinProvider
+	return newProbe(c, s, p, 0)
+}
+
 // settings returns how p runs its agent.
 func settings(c *config.Config, p config.Probe) agent.Settings {
 	return agent.Settings{

@@ -17,9 +17,10 @@ const (
 // Costs are what a service's costly attempts have used of their budget, and whether they wait because the account
 // refused one.
 type Costs struct {
-	Spent        []time.Time   `json:"spent"`           // starts within the last day
-	Backoff      time.Duration `json:"wait,omitzero"`   // how long the next attempt waits
-	BackoffSince time.Time     `json:"waited,omitzero"` // since when it waits
+	Spent        []time.Time   `json:"spent"`            // starts within the last day
+	Backoff      time.Duration `json:"wait,omitzero"`    // how long the next attempt waits
+	BackoffSince time.Time     `json:"waited,omitzero"`  // since when it waits
+	Builtin      time.Time     `json:"builtin,omitzero"` // start of the last one with the agent's own provider
 }
 
 // A BudgetStore keeps costs from one run of the daemon to the next. Its methods are called on the watcher's own
@@ -40,6 +41,7 @@ func (w *Watcher) loadBudget(s *service, name string) {
 		s.spent = append(s.spent, earlier(at, now))
 	}
 	s.backoff, s.backoffSince = c.Backoff, earlier(c.BackoffSince, now)
+	s.builtinAt = earlier(c.Builtin, now)
 }
 
 // earlier returns the earlier of two times. A start in the future, after the clock was set back, would block the
@@ -54,7 +56,7 @@ func earlier(a, b time.Time) time.Time {
 // saveBudget stores what the service has spent.
 func (w *Watcher) saveBudget(s *service) {
 	if w.Budgets != nil {
-		w.Budgets.SetCosts(s.Name, Costs{slices.Clone(s.spent), s.backoff, s.backoffSince})
+		w.Budgets.SetCosts(s.Name, Costs{slices.Clone(s.spent), s.backoff, s.backoffSince, s.builtinAt})
 	}
 }
 
@@ -74,6 +76,9 @@ func (w *Watcher) reserveRun(s *service, t Task) bool {
 	}
 	w.costly = true
 	s.spent = append(s.spent, now)
+	if t.isBuiltin {
+		s.builtinAt = now
+	}
 	w.saveBudget(s)
 	return true
 }

@@ -73,10 +73,27 @@ type Task struct {
 	// Stub is attempted after an attempt of Probe that it may help to explain: see [diagnose.NeedsStub]. Rounds use both
 	// results together. It may be nil.
 	Stub *probe.Probe
+	// Builtin is the same run with the agent's own provider, which makes requests that Probe does not make. It takes the
+	// place of Probe once in BuiltinEvery, across restarts, and on suspicion: see isBuiltinDue. It may be nil.
+	Builtin      *probe.Probe
+	BuiltinEvery time.Duration
 	// Costly attempts run one at a time and at most Daily times a day. They do not run while the service cannot be
 	// reached, and run at ever longer intervals while the account refuses them.
 	Costly bool
 	Daily  int
+
+	isBuiltin bool // Probe is the run with the agent's own provider, in the place of a usual one
+}
+
+// has reports whether r is a result of the task: of Probe, or of the runs that take its place or follow it.
+func (t Task) has(r probe.Result) bool {
+	switch r.Role {
+	case probe.OfService:
+		return r.Name == t.Name || t.Builtin != nil && r.Name == t.Builtin.Name
+	case probe.AgentStub:
+		return t.Stub != nil && r.Name == t.Stub.Name
+	}
+	return false
 }
 
 // inRoundsOnly reports whether rounds already run the task as often as it is planned.

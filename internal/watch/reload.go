@@ -56,6 +56,9 @@ func (s *service) dropUnplanned() {
 	planned := make(map[string]bool, len(s.Tasks))
 	for _, t := range s.Tasks {
 		planned[t.Name] = true
+		if t.Builtin != nil {
+			planned[t.Builtin.Name] = true
+		}
 	}
 	maps.DeleteFunc(s.latest, func(k probeKey, _ attemptEnd) bool { return !planned[k.name] })
 	s.sandbox.due = time.Time{} // its command may have changed

@@ -220,6 +220,9 @@ func (m *retained) replan(s *Service) {
 	planned, long := make(map[string]bool, len(s.Tasks)), make(map[string]bool)
 	for _, t := range s.Tasks {
 		planned[t.Name], long[t.Name] = true, t.RoundProbe != t.Probe
+		if t.Builtin != nil {
+			long[t.Builtin.Name] = true
+		}
 	}
 	maps.DeleteFunc(m.long, func(name string, _ longResult) bool { return !long[name] })
 	m.sandbox = slices.DeleteFunc(m.sandbox, func(r probe.Result) bool {

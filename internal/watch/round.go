@@ -275,7 +275,7 @@ func (s *Service) judge(results []probe.Result) (diagnose.Verdict, []probe.Resul
 			continue
 		}
 		results = slices.DeleteFunc(slices.Clone(results), func(r probe.Result) bool {
-			return r.Role == probe.OfService && r.Name == t.Name || r.Role == probe.AgentStub && r.Name == probe.StubName(t.Name)
+			return t.has(r)
 		})
 		if !slices.Contains(v.Blocked, t.Name) {
 			v.Blocked = append(v.Blocked, t.Name)

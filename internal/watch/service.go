@@ -30,6 +30,8 @@ type service struct {
 	spent        []time.Time   // starts of costly attempts within the last day
 	backoff      time.Duration // how long the next costly attempt waits because the account refused one
 	backoffSince time.Time
+	builtinAt    time.Time     // start of the last run with the agent's own provider
+	recheck      time.Duration // how long the last recheck of a failed run waited; zero: the last run needs none
 }
 
 type probeKey struct {
@@ -232,6 +234,9 @@ func (w *Watcher) verdictChanged(s *service, was causes.Cause) {
 	s.retained.explain(explanation(s.status.Verdict))
 	if !s.status.Cause.Fault() && (was == causes.Upstream || was == causes.Stream || was == causes.Sandbox) {
 		w.confirmRecovery(s)
+	}
+	if s.wantsBuiltin() {
+		w.startNow(s, s.isBuiltinDue)
 	}
 }
 

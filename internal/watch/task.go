@@ -1,6 +1,9 @@
 package watch
 
 import (
+	"time"
+
+	"netwatchd/internal/causes"
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/probe"
 )
@@ -8,11 +11,12 @@ import (
 // startTask makes an attempt at t outside rounds. What is kept of the result of a long probe, for the rounds to use,
 // is decided by [retained].
 func (w *Watcher) startTask(s *service, t Task, e *entry) {
-	if t.Costly && !w.reserveRun(s, t) {
+	form := s.form(t)
+	if t.Costly && !w.reserveRun(s, form) {
 		return
 	}
 	e.running = true
-	w.attempt(t.Probe, func(r probe.Result, valid bool) {
+	w.attempt(form.Probe, func(r probe.Result, valid bool) {
 		e.running = false
 		if t.Costly {
 			w.runEnded(s, r)
@@ -20,13 +24,45 @@ func (w *Watcher) startTask(s *service, t Task, e *entry) {
 		if !valid || e.gone {
 			return
 		}
-		w.report(r, t.Interval)
-		if t.Stub != nil && diagnose.NeedsStub(r) && !s.status.ExplainsRuns() {
+		w.report(r, form.Interval)
+		if form.Stub != nil && diagnose.NeedsStub(r) && !s.status.ExplainsRuns() {
 			w.startStub(s, t, e, r)
 			return
 		}
-		w.taskEnded(s, t, e, r, nil)
+		w.taskEnded(s, t, form, e, r, nil)
 	})
+}
+
+// form returns t, or the run that takes its place now: the one with the agent's own provider.
+func (s *service) form(t Task) Task {
+	if !s.isBuiltinDue(t) {
+		return t
+	}
+	return Task{Probe: t.Builtin, Interval: t.BuiltinEvery, Costly: t.Costly, Daily: t.Daily, isBuiltin: true}
+}
+
+// isBuiltinDue reports whether the next run of t is one with the agent's own provider. It needs a usual run that
+// succeeded: only the difference between the two shows anything.
+func (s *service) isBuiltinDue(t Task) bool {
+	usual := s.retained.long[t.Name]
+	if t.Builtin == nil || !usual.OK() {
+		return false
+	}
+	last, known := s.retained.long[t.Builtin.Name]
+	switch {
+	case time.Since(s.builtinAt) >= t.BuiltinEvery:
+		return true
+	case known && !last.OK(): // until it succeeds
+		return true
+	}
+	return s.wantsBuiltin() && s.builtinAt.Before(s.status.Since) // once for each verdict
+}
+
+// wantsBuiltin reports whether the verdict is a fault that a run with the agent's own provider may show more of. What
+// the sandbox denies says nothing about runs on the host.
+func (s *service) wantsBuiltin() bool {
+	c := s.status.Cause
+	return c.Fault() && !s.status.ExplainsRuns() && c != causes.Sandbox && c != causes.SandboxOpen
 }
 
 // startStub makes the attempt that helps to explain r, the result of t. Nothing is concluded from r before it has ended:
@@ -39,15 +75,15 @@ func (w *Watcher) startStub(s *service, t Task, e *entry, r probe.Result) {
 			return
 		}
 		w.report(stub, 0)
-		w.taskEnded(s, t, e, r, &stub)
+		w.taskEnded(s, t, t, e, r, &stub)
 	})
 }
 
-// taskEnded draws the conclusions from the result of t. Stub is that of t.Stub, or nil.
-func (w *Watcher) taskEnded(s *service, t Task, e *entry, r probe.Result, stub *probe.Result) {
-	do, dropped := s.retained.observe(t, r, explanation(s.status.Verdict))
+// taskEnded draws the conclusions from the result of t in that form. Stub is that of t.Stub, or nil.
+func (w *Watcher) taskEnded(s *service, t, form Task, e *entry, r probe.Result, stub *probe.Result) {
+	do, dropped := s.retained.observe(form, r, explanation(s.status.Verdict))
 	if stub != nil {
-		s.retained.observeStub(t, *stub)
+		s.retained.observeStub(form, *stub)
 	}
 	switch do {
 	case repeat:
@@ -59,7 +95,34 @@ func (w *Watcher) taskEnded(s *service, t Task, e *entry, r probe.Result, stub *
 	if !dropped.IsZero() {
 		s.unexplainedSince = dropped
 	}
+	if t.Costly {
+		w.planRecheck(s, t, e, r, stub)
+	}
 	w.suspect(s, r)
+}
+
+// firstRecheck is when a run is made again that the service failed: before the fault is announced (the shortest hold of
+// a page is 3 min), so that one lost answer wakes nobody. Each further one waits twice as long, until the task's own
+// interval is shorter: five more runs in the first hour of a fault, and its end is noticed.
+const firstRecheck = 2 * time.Minute
+
+// planRecheck plans another run after r, if the service may have failed it.
+func (w *Watcher) planRecheck(s *service, t Task, e *entry, r probe.Result, stub *probe.Result) {
+	mayBeService := diagnose.NeedsStub(r) || r.Class == probe.ExecOverloaded || r.Class == probe.ExecStreamCut
+	if r.OK() || !mayBeService || stub != nil && !stub.OK() {
+		s.recheck = 0
+		return
+	}
+	s.recheck = max(2*s.recheck, firstRecheck)
+	if s.recheck >= t.Interval {
+		return
+	}
+	w.after(s.recheck, func() {
+		last, known := s.retained.long[r.Name]
+		if !e.gone && !e.running && known && last.Start.Equal(r.Start) {
+			w.startTask(s, t, e)
+		}
+	})
 }
 
 // startNow starts the tasks that match at once, except those that are running.

@@ -492,17 +492,17 @@ func TestCauseThatOnlyARunShowsLastsUntilTheNextRun(t *testing.T) {
 func TestStubFollowsARunThatItMayExplain(t *testing.T) {
 	for _, test := range []struct {
 		run, stub probe.Class
-		stubs     int
+		follows   bool
 		want      causes.Cause
 	}{
-		{probe.OK, probe.OK, 0, causes.Healthy},
-		{probe.ExecUsageLimit, probe.OK, 0, causes.Account},
-		{probe.ExecTimedOut, probe.OK, 1, causes.Upstream},
-		{probe.ExecTimedOut, probe.ExecTimedOut, 1, causes.Agent},
-		{probe.ExecTimedOut, probe.Internal, 1, causes.Agent},
-		{probe.ExecNetwork, probe.OK, 1, causes.Agent},
-		{probe.ExecUnexpectedExit, probe.OK, 1, causes.UnexpectedAnswer},
-		{probe.Unknown, probe.OK, 1, causes.UnexpectedAnswer},
+		{probe.OK, probe.OK, false, causes.Healthy},
+		{probe.ExecUsageLimit, probe.OK, false, causes.Account},
+		{probe.ExecTimedOut, probe.OK, true, causes.Upstream},
+		{probe.ExecTimedOut, probe.ExecTimedOut, true, causes.Agent},
+		{probe.ExecTimedOut, probe.Internal, true, causes.Agent},
+		{probe.ExecNetwork, probe.OK, true, causes.Agent},
+		{probe.ExecUnexpectedExit, probe.OK, true, causes.UnexpectedAnswer},
+		{probe.Unknown, probe.OK, true, causes.UnexpectedAnswer},
 	} {
 		t.Run(test.run.String()+", "+test.stub.String(), func(t *testing.T) {
 			world, seen := newWorld(), new(moves)
@@ -511,11 +511,15 @@ func TestStubFollowsARunThatItMayExplain(t *testing.T) {
 			watching(t, world.plan(world.withStub()), Options{Observers: []Observer{seen}}, func(t *testing.T, w *Watcher) {
 				time.Sleep(time.Hour) // one run at its interval
 				now := wantCause(t, w, test.want)
-				if got := len(world.starts("exec/stub")); got != test.stubs {
-					t.Errorf("%d runs against the stub, want %d", got, test.stubs)
+				want := 0
+				if test.follows {
+					want = len(world.starts("exec"))
+				}
+				if got := len(world.starts("exec/stub")); got != want {
+					t.Errorf("%d runs against the stub, want %d", got, want)
 				}
 				shown := slices.ContainsFunc(now.Results, func(r probe.Result) bool { return r.Role == probe.AgentStub })
-				if shown != (test.stubs > 0) {
+				if shown != test.follows {
 					t.Errorf("the round has the run against the stub: %v", shown)
 				}
 				if got := len(seen.seen); test.want != causes.Healthy && got != 2 {
@@ -541,6 +545,141 @@ func TestNoStubUnderANetworkFault(t *testing.T) {
 		wantCause(t, w, causes.Upstream)
 		if got := len(world.starts("exec/stub")); got != 0 {
 			t.Errorf("%d runs against the stub, want none", got)
+		}
+	})
+}
+
+// A run that the service failed is made again before the fault pages anyone, and then ever more rarely: one lost answer
+// is forgotten, and the end of a fault is noticed.
+func TestFailedRunIsMadeAgain(t *testing.T) {
+	world := newWorld()
+	watching(t, world.plan(world.withExec(0, time.Hour)), Options{}, func(t *testing.T, w *Watcher) {
+		time.Sleep(2 * time.Hour)
+		world.set("exec", probe.ExecOverloaded, usually)
+		for before := len(world.starts("exec")); len(world.starts("exec")) == before; {
+			time.Sleep(time.Second)
+		}
+		begun := time.Now()
+		time.Sleep(10 * time.Second)
+		wantCause(t, w, causes.Upstream)
+		time.Sleep(time.Hour)
+		var waits []time.Duration
+		for _, at := range world.starts("exec") {
+			if at.After(begun) {
+				waits = append(waits, at.Sub(begun).Round(time.Minute))
+			}
+		}
+		if diff := gocmp.Diff([]time.Duration{2 * time.Minute, 6 * time.Minute, 14 * time.Minute, 30 * time.Minute, time.Hour}, waits); diff != "" {
+			t.Errorf("made again after (-want +got):\n%s", diff)
+		}
+		world.set("exec", probe.OK, usually)
+		time.Sleep(time.Hour)
+		wantCause(t, w, causes.Healthy)
+
+		world.set("exec", probe.ExecOverloaded, usually)
+		for before := len(world.starts("exec")); len(world.starts("exec")) == before; {
+			time.Sleep(time.Second)
+		}
+		world.set("exec", probe.OK, usually)
+		time.Sleep(firstRecheck + 10*time.Second)
+		wantCause(t, w, causes.Healthy)
+	})
+}
+
+// What a run against a stub shows to be the installation is not tried again at once, and neither is a refused account.
+func TestOtherFailedRunsWait(t *testing.T) {
+	for run, stub := range map[probe.Class]probe.Class{
+		probe.ExecTimedOut: probe.ExecTimedOut, probe.ExecNotFound: probe.OK, probe.ExecModelRejected: probe.OK,
+	} {
+		world := newWorld()
+		world.set("exec", run, usually)
+		world.set("exec/stub", stub, usually)
+		watching(t, world.plan(world.withStub()), Options{}, func(t *testing.T, w *Watcher) {
+			time.Sleep(3 * time.Hour)
+			if got := len(world.starts("exec")); got != 3 {
+				t.Errorf("%v: %d runs in three hours", run, got)
+			}
+		})
+	}
+}
+
+// withBuiltin has runs of the agent with its own provider, once a day.
+func (w *world) withBuiltin() Service {
+	s := w.withStub()
+	s.Tasks[2].Daily = 24
+	s.Tasks[2].Builtin = w.probe("codex", "exec/builtin", probe.KindExec, probe.OfService, probe.FromHost, probe.Executing)
+	s.Tasks[2].BuiltinEvery = 24 * time.Hour
+	return s
+}
+
+// A run with the agent's own provider takes the place of a usual one once a day, after a usual one that succeeded. A
+// restart does not repeat it, and it counts.
+func TestBuiltinRunOnceADay(t *testing.T) {
+	kept := make(budgets)
+	world := newWorld()
+	plan := world.plan(world.withBuiltin())
+	synctest.Test(t, func(t *testing.T) {
+		live := func(life time.Duration) {
+			ctx, stop := context.WithTimeout(t.Context(), life)
+			defer stop()
+			New(plan, Options{Budgets: kept}).Run(ctx)
+		}
+		live(time.Hour)
+		if got := len(world.starts("exec/builtin")); got != 0 {
+			t.Errorf("%d runs before a usual one succeeded", got)
+		}
+		for range 10 {
+			live(2 * time.Hour)
+		}
+		if got := len(world.starts("exec/builtin")); got != 1 {
+			t.Errorf("%d runs in a day of ten lives, want one", got)
+		}
+		live(72*time.Hour + time.Minute)
+		if got := len(world.starts("exec/builtin")); got != 4 {
+			t.Errorf("%d runs in four days, want one a day", got)
+		}
+		if usual, own := len(world.starts("exec")), len(world.starts("exec/builtin")); usual+own > 4*24+1 || len(kept["codex"].Spent) > 24 {
+			t.Errorf("%d and %d runs in four days, %d counted in the last one", usual, own, len(kept["codex"].Spent))
+		}
+	})
+}
+
+// It is also made when something else is wrong, once for each verdict, and until it succeeds if it fails.
+func TestBuiltinRunOnSuspicion(t *testing.T) {
+	world := newWorld()
+	plan := world.plan(world.withBuiltin())
+	watching(t, plan, Options{}, func(t *testing.T, w *Watcher) {
+		time.Sleep(5 * time.Hour)
+		before := len(world.starts("exec/builtin"))
+		world.set("exec/builtin", probe.ExecNetwork, usually)
+		world.set("head", probe.HTTPServerError, usually) // explains runs, so that none is made
+		time.Sleep(2 * time.Hour)
+		wantCause(t, w, causes.Upstream)
+		if got := len(world.starts("exec/builtin")) - before; got != 0 {
+			t.Errorf("%d runs during a fault of the network", got)
+		}
+		world.set("head", probe.OK, usually)
+		time.Sleep(20 * time.Hour) // the next day's
+		now := wantCause(t, w, causes.Upstream)
+		if now.Evidence[0].Name != "exec/builtin" {
+			t.Errorf("shown by %s", now.Evidence[0].Name)
+		}
+		world.set("exec/builtin", probe.OK, usually)
+		time.Sleep(2 * time.Hour)
+		wantCause(t, w, causes.Healthy)
+	})
+	stream := newWorld()
+	s := stream.withStream()
+	s.Tasks = append(s.Tasks, stream.withBuiltin().Tasks[2])
+	watching(t, stream.plan(s), Options{}, func(t *testing.T, w *Watcher) {
+		time.Sleep(5 * time.Hour)
+		before := len(stream.starts("exec/builtin"))
+		stream.fail("stream", probe.StreamCut, probe.Streaming)
+		stream.fail("upgrade", probe.StreamUpgradeRefused, probe.Streaming)
+		time.Sleep(3 * time.Hour)
+		wantCause(t, w, causes.Stream)
+		if got := len(stream.starts("exec/builtin")) - before; got != 1 {
+			t.Errorf("%d runs for a broken stream, want one", got)
 		}
 	})
 }
