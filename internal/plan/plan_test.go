@@ -158,6 +158,7 @@ services:
     probes:
       - {name: run, kind: exec, preset: codex}
       - {name: never, kind: exec, preset: codex, codex: {builtin_interval: 0s}}
+      - {name: elsewhere, kind: exec, preset: codex, codex: {base_url: "http://127.0.0.1:1/v1"}}
       - {name: own, kind: exec, preset: codex, codex: {provider: builtin}}
       - {name: script, kind: exec, command: [/bin/true]}
 `)

@@ -93,9 +93,11 @@ func stubProbe(c *config.Config, s config.Service, p config.Probe) *probe.Probe 
 // stubTarget is the target of runs against a stub, for people.
 const stubTarget = "a stub of the service on 127.0.0.1"
 
-// builtinProbe returns the probe that makes the run p with the agent's own provider, if p has another one; else nil.
+// builtinProbe returns the probe that makes the run p with the agent's own provider, if p has another one; else nil. With a
+// configured base URL there is none: the agent's own provider goes also to where the user's agent goes.
 func builtinProbe(c *config.Config, s config.Service, p config.Probe) *probe.Probe {
-	if agent.Named(p.Preset) == nil || p.Codex.Provider == agent.BuiltinProvider || p.Codex.BuiltinInterval == 0 {
+	if agent.Named(p.Preset) == nil || p.Codex.Provider == agent.BuiltinProvider || p.Codex.BuiltinInterval == 0 ||
+		p.Codex.BaseURL != "" {
 		return nil
 	}
 	p.Name, p.Codex.Provider = probe.BuiltinName(p.Name), agent.BuiltinProvider

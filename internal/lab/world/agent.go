@@ -63,8 +63,10 @@ func (a *Agent) config() string {
 	}
 	text := ""
 	if a.version != "" {
+		// Without runs that have codex's own provider: with the retries of that one they outlast a scene.
 		every := 5 * a.w.config.Interval // a run of a second takes five where other tests keep the machine busy
-		text = fmt.Sprintf("      - {name: exec, kind: exec, preset: codex, interval: %v, timeout: %v, codex: {path: %q, home: %q}}\n",
+		text = fmt.Sprintf("      - {name: exec, kind: exec, preset: codex, interval: %v, timeout: %v, codex: {path: %q, home: %q, "+
+			"builtin_interval: 0s}}\n",
 			every, every-time.Second, a.launcher(), a.home())
 	}
 	if a.w.config.Sandbox != "" {
