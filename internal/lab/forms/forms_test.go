@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -202,6 +203,9 @@ func (o *outcomes) print() {
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	defer w.Flush()
 	for _, version := range versions() {
+		if !slices.ContainsFunc(slices.Collect(maps.Keys(o.causes)), func(key [3]string) bool { return key[0] == version }) {
+			continue
+		}
 		fmt.Fprintf(w, "\nCODEX %s", strings.ToUpper(version))
 		for _, f := range forms {
 			fmt.Fprint(w, "\t", f.name)
