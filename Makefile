@@ -6,7 +6,7 @@ SHELL := bash
 cache := $(CURDIR)/.cache
 version := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
-.PHONY: help build run test e2e e2e-full lab lab-soak lab-full dist rootfs axe screenshots grafana bench lint codex codex-newest forms test-newest tools setup parts clean
+.PHONY: help build run test e2e e2e-full lab lab-soak lab-full dist rootfs axe screenshots grafana bench fuzz lint codex codex-newest forms test-newest tools setup parts clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -109,6 +109,9 @@ quoted = '$(subst ','\'',$(1))'
 bench: build ## run micro-benchmarks, then ten thousand DNS probes a second on one core
 	@go test -run '^$$' -bench . -benchmem $$(go list ./... | grep -v /hack/)
 	@go run ./internal/lab/bench -netwatchd bin/netwatchd $(BENCHFLAGS)
+
+fuzz: ## run every fuzz target for FUZZTIME=30s, one after the other
+	@hack/fuzz $(or $(FUZZTIME),30s)
 
 lint: $(cache)/bin/golangci-lint ## go fix and golangci-lint, which also runs gofmt and go vet (builds it first: some minutes)
 	@go fix -diff ./...

@@ -54,6 +54,18 @@ func filled(t *testing.T, dir string) *Store {
 	return s
 }
 
+// fileOf returns the file of a filled store.
+func fileOf(t *testing.T) []byte {
+	t.Helper()
+	s := filled(t, t.TempDir())
+	s.Close()
+	file, err := os.ReadFile(s.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
 // readAll reads all that can be read, and returns how much it was.
 func readAll(t *testing.T, s *Store) (read int) {
 	t.Helper()
@@ -97,6 +109,7 @@ func readAll(t *testing.T, s *Store) (read int) {
 // One damaged row, in any table and of any kind, hides nothing but itself. A check names it. It is set aside, and the
 // statement that is kept of it restores it.
 func TestDamagedRow(t *testing.T) {
+	file := fileOf(t)
 	for _, edit := range []struct{ table, change string }{
 		{"incidents", "body = '{\"id'"}, {"incidents", "body = x'00ff'"}, {"incidents", "body = '[]'"},
 		{"incidents", "number = 'one'"}, {"incidents", "body = '{\"opened\": 5}'"},
@@ -109,7 +122,10 @@ func TestDamagedRow(t *testing.T) {
 	} {
 		t.Run(edit.table+" "+edit.change, func(t *testing.T) {
 			dir := t.TempDir()
-			s := filled(t, dir)
+			if err := os.WriteFile(filepath.Join(dir, File), file, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			s := opened(t, dir)
 			whole := readAll(t, s)
 			if h, err := Check(t.Context(), dir); err != nil || len(h.Faults) > 0 {
 				t.Fatalf("before: %+v, %v", h, err)
@@ -201,17 +217,11 @@ func wantDamaged(t *testing.T, s *Store, want ...string) {
 // Nothing panics, and what was there is still on the disk.
 func TestMalformed(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
+	whole := fileOf(t)
 	moved := 0
 	for range 24 {
 		dir := t.TempDir()
-		s := filled(t, dir)
-		s.Close()
-		path := filepath.Join(dir, File)
-		whole, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, damaged(rng, whole), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, File), damaged(rng, whole), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		kept := reopened(t, dir)

@@ -55,12 +55,28 @@ func (h *Request) request(ctx context.Context, l *connect.Attempt) error {
 	if err != nil {
 		return probe.Fail(probe.Internal, err)
 	}
-	client := &http.Client{Transport: l}
-	if !h.FollowRedirects {
-		client.CheckRedirect = followNone
+	if !h.FollowRedirects { // http.Client would fail at a redirect to an invalid address
+		_, err = l.RoundTrip(r)
+		return err
 	}
-	_, err = client.Do(r)
-	return unwrapURLError(err)
+	hops := &follower{Attempt: l}
+	_, err = (&http.Client{Transport: hops}).Do(r)
+	if err = unwrapURLError(err); err != nil && hops.err == nil {
+		return probe.Failf(probe.HTTPRedirected, "cannot follow the redirect: %w", err)
+	}
+	return err
+}
+
+// A follower makes the requests of one attempt. Its error is that of the last one: other errors of the client are about
+// a redirect.
+type follower struct {
+	*connect.Attempt
+	err error
+}
+
+func (f *follower) RoundTrip(r *http.Request) (response *http.Response, err error) {
+	response, f.err = f.Attempt.RoundTrip(r)
+	return response, f.err
 }
 
 func followNone(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }

@@ -299,6 +299,17 @@ func TestRedirects(t *testing.T) {
 	}
 }
 
+// A redirect that cannot be followed is the server's: one to an invalid address, and one to itself.
+func TestBadRedirects(t *testing.T) {
+	for location, why := range map[string]string{"::": "Location", "/": "stopped after 10 redirects"} {
+		p := &Request{}
+		p.URL, p.Options = at(t, "http", probetest.Serving(t, nil, probetest.Answering(302, "", "Location", location)), "/")
+		probetest.WantEnd(t, probetest.Attempt(t, p, quick), probe.HTTPRedirected, probe.Response)
+		p.FollowRedirects = true
+		probetest.WantEnd(t, probetest.Attempt(t, p, quick), probe.HTTPRedirected, probe.Response, "cannot follow the redirect", why)
+	}
+}
+
 // A testProxy speaks CONNECT and absolute URLs, and notes what it was asked.
 type testProxy struct {
 	refuse http.HandlerFunc // instead of passing on
