@@ -130,6 +130,8 @@ func (f *attemptFlags) bind(fs *pflag.FlagSet) {
 	fs.IntSliceVar(&f.p.Expect.Status, "expect.status", nil, "http: expect one of these `status` codes (default any 2xx)")
 	fs.StringArrayVar(&f.headers, "expect.header", nil, "http: expect this header, as `Name=value`; may be repeated")
 	fs.StringVar(&f.p.TLS.CAFile, "tls.ca-file", "", "trust the certificates in this PEM `file` instead of the system's")
+	fs.StringVar(&f.p.TLS.Cert, "tls.cert-file", "", "present the client certificate in this PEM `file`, with --tls.key-file")
+	fs.StringVar(&f.p.TLS.Key, "tls.key-file", "", "the private key of the client certificate, a PEM `file`")
 	fs.StringVar(&f.p.TLS.Issuer, "tls.issuer", "", "expect this `text` in the name of the certificate's issuer")
 	fs.StringVar(&f.p.TLS.Name, "tls.name", "", "verify the certificate for this `name` instead of the URL's host")
 	fs.StringVar(&f.family, "family", "any", "address `family`: any, ipv4 or ipv6")

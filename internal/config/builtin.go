@@ -21,6 +21,10 @@ var (
 	bothFamilies = []string{"A", "AAAA"}                    // what a dns probe queries by default
 )
 
+// DefaultBodyLimit is how much of a body is searched for expect.body: more than a page has before its content, and read
+// in a tenth of a second on any link that a probe should not report as slow.
+const DefaultBodyLimit = 1 << 20
+
 func defaultSandbox() Sandbox {
 	return Sandbox{Want: diagnose.WantClosed, FollowsAgent: true, Interval: 5 * time.Minute, Timeout: 20 * time.Second}
 }

@@ -1,12 +1,14 @@
 package config
 
 import (
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"net/url"
+	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -224,6 +226,25 @@ func checkCAFile(path string) error {
 	}
 	if !x509.NewCertPool().AppendCertsFromPEM(b) {
 		return errors.New("contains no certificate: use a PEM file (-----BEGIN CERTIFICATE-----)")
+	}
+	return nil
+}
+
+// checkKeyPair returns what is wrong with the files of a client certificate and its key.
+func checkKeyPair(certFile, keyFile string) error {
+	var pem [2][]byte
+	for i, path := range []string{certFile, keyFile} {
+		if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() { // a named pipe would block for ever
+			return fmt.Errorf("%s is not a regular file: use a PEM file", path)
+		}
+		b, err := readBounded(path, 1<<20) // a chain takes some kilobytes
+		if err != nil {
+			return fmt.Errorf("cannot read %s: %w", path, err)
+		}
+		pem[i] = b
+	}
+	if _, err := tls.X509KeyPair(pem[0], pem[1]); err != nil {
+		return fmt.Errorf("cert_file and key_file cannot be used (%w): use a PEM certificate and its unencrypted key", err)
 	}
 	return nil
 }

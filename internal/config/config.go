@@ -125,8 +125,10 @@ type Expect struct {
 	Any     bool // any status that an application answers with; Status is empty then
 	Headers []Header
 	Body    *regexp.Regexp
-	Answers []string // dns: exactly these, in any order
-	Output  string   // exec: part of the agent's message, or of standard output
+	// BodyLimit is how many bytes of the body are searched; zero: DefaultBodyLimit.
+	BodyLimit int64
+	Answers   []string // dns: exactly these, in any order
+	Output    string   // exec: part of the agent's message, or of standard output
 }
 
 // String is a summary: "status 405, Allow: POST".
@@ -163,6 +165,8 @@ type Header struct{ Name, Value string }
 type TLS struct {
 	CAFile string // PEM; empty: the system's
 	Extra  string // PEM, trusted in addition; empty: none
+	Cert   string // PEM, presented to servers that request a client certificate; empty: none
+	Key    string // PEM, its private key: never show what is in it
 	Issuer string // expected part of the issuer's name; empty: any
 	Name   string // verified instead of the URL's host
 }

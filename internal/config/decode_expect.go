@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/net/http/httpguts"
 
+	"netwatchd/internal/probe"
 	"netwatchd/internal/strictyaml"
 )
 
@@ -18,7 +19,7 @@ func decodeExpectHTTP(f strictyaml.Fields, status []int) Expect {
 	if !ok {
 		return e
 	}
-	x := at.Object("status", "headers", "body")
+	x := at.Object("status", "headers", "body", "body_limit")
 	if at, ok := x.Has("status"); ok {
 		if e.Any = at.Value() == "any"; e.Any {
 			e.Status = nil
@@ -39,6 +40,7 @@ func decodeExpectHTTP(f strictyaml.Fields, status []int) Expect {
 		}
 		return nil
 	})
+	x.Size("body_limit", &e.BodyLimit, probe.BodyLimit)
 	return e
 }
 

@@ -140,9 +140,10 @@ func (d *decoder) transport(n *strictyaml.Node, f strictyaml.Fields, b *Probe, s
 	if !ok {
 		return
 	}
-	t := at.Object("ca_file", "extra_ca_file", "issuer", "name")
+	t := at.Object("ca_file", "extra_ca_file", "cert_file", "key_file", "issuer", "name")
 	d.path(t, "ca_file", &b.TLS.CAFile, checkCAFile)
 	d.path(t, "extra_ca_file", &b.TLS.Extra, checkCAFile)
+	d.clientCertificate(at, t, &b.TLS)
 	t.Text("issuer", &b.TLS.Issuer, nil)
 	t.Text("name", &b.TLS.Name, func(s string) error {
 		if s == "" {
@@ -152,6 +153,24 @@ func (d *decoder) transport(n *strictyaml.Node, f strictyaml.Fields, b *Probe, s
 	})
 	if b.URL != nil && b.URL.Scheme != secure && b.TLS != (TLS{}) {
 		at.Errorf("has no effect with %s: use %s in the target, or remove the key", b.URL.Scheme, secure)
+	}
+}
+
+// clientCertificate reads the certificate that the probe presents. Its key is read by netwatchd alone, and never shown.
+func (d *decoder) clientCertificate(n *strictyaml.Node, f strictyaml.Fields, t *TLS) {
+	checkedTogether := func(string) error { return nil }
+	d.path(f, "cert_file", &t.Cert, checkedTogether)
+	d.path(f, "key_file", &t.Key, checkedTogether)
+	switch {
+	case t.Cert == "" && t.Key == "":
+	case t.Key == "":
+		n.Errorf("cert_file is set without key_file: set key_file to the file with its private key")
+	case t.Cert == "":
+		n.Errorf("key_file is set without cert_file: set cert_file to the file with the certificate")
+	default:
+		if err := checkKeyPair(t.Cert, t.Key); err != nil {
+			n.Errorf("%v", err)
+		}
 	}
 }
 

@@ -21,7 +21,7 @@ func TestTheReferenceHasTheKeysOfTheExample(t *testing.T) {
 	}
 	// Keys that the example cannot set without changing its meaning: the expected response to an upgrade, a proxy's
 	// file, other sources of a secret.
-	want := []string{"expect.status", "expect.headers", "expect.body", "proxy_file",
+	want := []string{"expect.status", "expect.headers", "expect.body", "expect.body_limit", "proxy_file",
 		"basic_auth.password_env", "bearer_token_file", "bearer_token_env"}
 	collect(document.Content[0], "", &want)
 	slices.Sort(want)

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -105,6 +106,14 @@ func (o *Overrides) Given(flag string) bool { return o.source(flag) != "" }
 func CheckProbe(p Probe) error {
 	if err := strictyaml.OneOf(string(anyFamily), string(ipv4), string(ipv6))(string(p.Family)); err != nil {
 		return fmt.Errorf("--family: %w", err)
+	}
+	if p.TLS.Cert != "" || p.TLS.Key != "" {
+		if p.TLS.Cert == "" || p.TLS.Key == "" {
+			return errors.New("--tls.cert-file and --tls.key-file: set both")
+		}
+		if err := checkKeyPair(p.TLS.Cert, p.TLS.Key); err != nil {
+			return fmt.Errorf("--tls.cert-file: %w", err)
+		}
 	}
 	if p.TLS.CAFile == "" {
 		return nil

@@ -151,6 +151,7 @@ func (e Expect) shown() shown {
 		addIf(len(e.Status) > 0, "status", e.Status).
 		addIf(len(headers) > 0, "headers", headers).
 		addIf(e.Body != nil, "body", pattern(e.Body)).
+		addIf(e.BodyLimit > 0, "body_limit", strictyaml.FormatSize(e.BodyLimit)).
 		addIf(len(e.Answers) > 0, "answers", e.Answers)
 }
 
@@ -215,7 +216,8 @@ func (p Probe) shownTransport() shown {
 		{"expect", p.Expect.shown()},
 		{
 			"tls",
-			shown{{"ca_file", p.TLS.CAFile}, {"extra_ca_file", p.TLS.Extra}, {"issuer", p.TLS.Issuer}, {"name", p.TLS.Name}},
+			shown{{"ca_file", p.TLS.CAFile}, {"extra_ca_file", p.TLS.Extra}, {"cert_file", p.TLS.Cert},
+				{"key_file", p.TLS.Key}, {"issuer", p.TLS.Issuer}, {"name", p.TLS.Name}},
 		},
 		{"family", string(p.Family)},
 		{"nameservers", showAll(p.Nameservers, netip.AddrPort.String)},

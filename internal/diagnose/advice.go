@@ -22,6 +22,12 @@ const (
 		"makes programs use another address."
 	adviceIssuer = "If your company inspects TLS, install its CA here and set its issuer in the configuration. If the " +
 		"issuer is a well-known one, update ca-certificates."
+	adviceOutdatedTLS = "Nothing is down. Enable TLS 1.2 or later with an ECDHE cipher suite on the server: programs built with " +
+		"current TLS libraries cannot connect to it."
+	adviceClientCertificate = "Set tls.cert_file and tls.key_file of the probe to a certificate that the server accepts, or " +
+		"point the probe at an address that needs none."
+	adviceClientCertificateRefused = "Read the server's reason in the evidence, and issue a certificate that it accepts for " +
+		"tls.cert_file: it may have expired, or have another issuer than the server trusts."
 	adviceSignInRemoved = "Signing in again does not help. Show the error in the evidence to whoever runs the gateway, " +
 		"proxy or TLS inspection of this network: it must pass on the Authorization header."
 	adviceLocation = "Check which country your address appears to be in, and whether the service supports it: turn the " +
@@ -64,6 +70,13 @@ func strayAdvice(r *probe.Result) string {
 	}
 	return "Use another nameserver, or wait until this one's cached address expires. If a VPN has just ended, " +
 		"restart what it configured."
+}
+
+func clientCertificateAdvice(r *probe.Result) string {
+	if hasWarning(r, probe.WarnClientCertificate) {
+		return adviceClientCertificateRefused
+	}
+	return adviceClientCertificate
 }
 
 // edgeAdvice is empty if the advice of the cause fits.

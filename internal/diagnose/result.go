@@ -41,6 +41,7 @@ func isAnswered(r *probe.Result) bool {
 	switch r.Class {
 	case probe.OK, probe.HTTPUnexpectedStatus, probe.HTTPUnexpectedHeader, probe.HTTPUnexpectedBody,
 		probe.HTTPServerError, probe.HTTPRateLimited, probe.HTTPUnauthorized, probe.HTTPEdgeBlocked, probe.HTTPRedirected,
+		probe.TLSClientCertificate, // the server, verified by its certificate: it wants to know who asks
 		probe.StreamUpgradeRefused, probe.StreamCut, probe.StreamIdleCut, probe.StreamStalled:
 		return true
 	}

@@ -31,5 +31,8 @@ func degraded(g *groupedRound) *finding {
 	}); r != nil {
 		return &finding{title: lateTitle(r, late), evidence: []*probe.Result{r, g.reachedControl()}}
 	}
+	if r := first(g.service, succeededWithWarning(probe.WarnOutdatedTLS)); r != nil {
+		return &finding{title: outdatedTLSTitle(r), advice: adviceOutdatedTLS, evidence: []*probe.Result{r, g.reachedControl()}}
+	}
 	return nil
 }

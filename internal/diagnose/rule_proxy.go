@@ -14,7 +14,9 @@ func brokenProxy(g *groupedRound) *finding {
 			evidence: []*probe.Result{r, direct, g.controlViaSameProxy(r, isOK), g.reachedControl()}}
 	}
 	// The proxy reports that the connection is established, but whoever answers the TLS handshake is not the server.
-	r := g.failure(func(r *probe.Result) bool { return r.Proxy != "" && isTLS(r) && r.Class.Layer() == "tls" })
+	r := g.failure(func(r *probe.Result) bool {
+		return r.Proxy != "" && isTLS(r) && r.Class.Layer() == "tls" && !isAnswered(r)
+	})
 	if r == nil || g.forwardedControl(r) != nil {
 		return nil
 	}

@@ -3,6 +3,10 @@ package diagnose
 import "netwatchd/internal/probe"
 
 func unexpectedAnswer(g *groupedRound) *finding {
+	if r := g.failureOf(probe.TLSClientCertificate); r != nil {
+		return &finding{title: clientCertificateTitle(r), advice: clientCertificateAdvice(r),
+			evidence: []*probe.Result{r, g.reachedControl()}}
+	}
 	r := g.failureOf(probe.HTTPUnexpectedStatus, probe.HTTPUnexpectedHeader, probe.HTTPUnexpectedBody,
 		probe.HTTPUnauthorized, probe.HTTPRedirected)
 	if r != nil && g.isAuthenticated(r) {

@@ -87,6 +87,21 @@ func unexpectedTitle(r *probe.Result) string {
 	return serviceTitle(r) + ", not as configured"
 }
 
+func clientCertificateTitle(r *probe.Result) string {
+	if hasWarning(r, probe.WarnClientCertificate) {
+		return "the service is up, but refuses this probe's client certificate"
+	}
+	return "the service is up, but requires a client certificate"
+}
+
+func outdatedTLSTitle(r *probe.Result) string {
+	offers := "the service offers only outdated TLS"
+	if r.TLS == nil || r.TLS.Cipher == "" {
+		return offers
+	}
+	return fmt.Sprintf("%s (%s, %s), which current clients refuse", offers, r.TLS.Version, r.TLS.Cipher)
+}
+
 func streamTitle(r *probe.Result) string { return "HTTP works, but the stream " + outcome.Of(r) }
 
 func policyTitle(g *groupedRound, r *probe.Result) string {

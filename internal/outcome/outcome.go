@@ -64,6 +64,7 @@ var verbs = map[probe.Class]string{
 	probe.TLSNameInvalid:        "presents a certificate for another name",
 	probe.TLSTimedOut:           "accepts connections but does not answer the TLS handshake",
 	probe.TLSClosed:             "closes connections during the TLS handshake",
+	probe.TLSClientCertificate:  "requires a client certificate",
 	probe.TLSProtocolError:      "breaks the TLS protocol",
 	probe.HTTPTimedOut:          "accepts requests but does not answer them",
 	probe.HTTPClosed:            "closes connections without an answer",

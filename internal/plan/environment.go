@@ -121,7 +121,8 @@ func controlProbe(
 		},
 		Prober: &httpprobe.Request{
 			URL: control.URL, Status: control.Expect.Status, Headers: tokens(control.Expect.Headers), Body: control.Expect.Body,
-			Options: connect.Options{Address: address},
+			BodyLimit: control.Expect.BodyLimit,
+			Options:   connect.Options{Address: address},
 		},
 	}
 }

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"net/netip"
 	"time"
 
@@ -37,13 +38,15 @@ func request(c *config.Config, p config.Probe) *httpprobe.Request {
 	return &httpprobe.Request{
 		URL: p.URL, Method: p.Method,
 		Status: p.Expect.Status, AnyStatus: p.Expect.Any, Headers: tokens(p.Expect.Headers), Body: p.Expect.Body,
-		Options: connectOptions(c, p),
+		BodyLimit: cmp.Or(p.Expect.BodyLimit, config.DefaultBodyLimit),
+		Options:   connectOptions(c, p),
 	}
 }
 
 func connectOptions(c *config.Config, p config.Probe) connect.Options {
 	return connect.Options{
 		CAFile: p.TLS.CAFile, ExtraCA: p.TLS.Extra, Issuer: p.TLS.Issuer, ServerName: p.TLS.Name,
+		CertFile: p.TLS.Cert, KeyFile: p.TLS.Key,
 		Family: string(p.Family), Proxy: p.Proxy, Nameservers: nameservers(c, p),
 	}
 }

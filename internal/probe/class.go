@@ -46,6 +46,7 @@ const (
 	TLSTimedOut
 	TLSClosed
 	TLSProtocolError
+	TLSClientCertificate // the server wants a client certificate: it got none, or not one that it accepts
 
 	ProxyRefused
 	ProxyUnreachable
@@ -104,6 +105,7 @@ var classNames = []string{
 	TLSAuthorityInvalid: "tls.cert.authority_invalid", TLSDateInvalid: "tls.cert.date_invalid",
 	TLSNameInvalid: "tls.cert.name_invalid", TLSUnexpectedIssuer: "tls.cert.unexpected_issuer",
 	TLSTimedOut: "tls.timed_out", TLSClosed: "tls.closed", TLSProtocolError: "tls.protocol.error",
+	TLSClientCertificate: "tls.client_certificate",
 
 	ProxyRefused: "proxy.refused", ProxyUnreachable: "proxy.unreachable", ProxyAuthRequired: "proxy.auth_required",
 	ProxyFailed: "proxy.failed",

@@ -64,6 +64,7 @@ type Facts struct {
 // TLS describes a session and the server's certificate.
 type TLS struct {
 	Version  string    `json:"version,omitempty"` // "TLS 1.3"
+	Cipher   string    `json:"cipher,omitempty"`  // the cipher suite, if current clients refuse it by default
 	Subject  string    `json:"subject,omitempty"`
 	Issuer   string    `json:"issuer,omitempty"`
 	NotAfter time.Time `json:"not_after,omitzero"`

@@ -19,6 +19,9 @@ const (
 	WarnProxyGotNowhere = "proxy_got_nowhere"           // the proxy reported that it could not reach the target
 	WarnBaseURL         = "base_url_refused"            // the agent's base URL is on this host, and nothing listens there
 	WarnLeftProcesses   = "exec_left_processes"         // the command ended and left processes behind; they were killed
+
+	WarnClientCertificate = "tls_client_certificate_refused" // the probe's own client certificate was not accepted
+	WarnOutdatedTLS       = "tls_outdated"                   // the server offers only TLS that current clients refuse by default
 )
 
 // Signals of an agent's run that failed (see [Facts.Signals]).

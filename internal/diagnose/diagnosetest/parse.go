@@ -203,7 +203,7 @@ func set(r *probe.Result, fact string) {
 		}
 		return d
 	}
-	if r.TLS == nil && slices.Contains([]string{"issuer", "subject", "expires"}, key) {
+	if r.TLS == nil && slices.Contains([]string{"issuer", "subject", "expires", "cipher", "version"}, key) {
 		r.TLS = &probe.TLS{}
 	}
 	switch key {
@@ -240,6 +240,10 @@ func set(r *probe.Result, fact string) {
 		r.Date = r.Start.Add(duration())
 	case "issuer":
 		r.TLS.Issuer = value
+	case "cipher":
+		r.TLS.Cipher = value
+	case "version":
+		r.TLS.Version = strings.ReplaceAll(value, "S.", "S ")
 	case "subject":
 		r.TLS.Subject = value
 	case "expires":

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -34,6 +35,8 @@ type Options struct {
 	ExtraCA    string // PEM, read like CAFile; trusted in addition to CAFile or to the system's roots
 	Issuer     string // case-insensitive part of an issuer's name that must be in the chain; empty: any
 	ServerName string // sent and verified instead of the URL's host
+	CertFile   string // PEM, a client certificate with its chain, read like CAFile; empty: none
+	KeyFile    string // PEM, its private key
 
 	Family      string           // "ipv4", "ipv6"; empty or "any": both
 	Nameservers []netip.AddrPort // queried instead of the system's
@@ -57,13 +60,22 @@ type Attempt struct {
 	Conns     []*http.ClientConn
 	Response  Response    // to the latest request
 	KeepOpen  func() bool // after a protocol upgrade: keeps the connection when the request's context ends
+
+	// ReadOn, if set, is called for a body of probe.BodyLimit bytes or more, with what follows the content. Up to
+	// ReadLimit bytes of the body are received.
+	ReadOn    func(a Response, rest io.Reader)
+	ReadLimit int64
+
+	demand *clientDemand                            // of the connection opened last
+	again  func(context.Context) (*tls.Conn, error) // makes another one like it
 }
 
 // A Response is what a server answered.
 type Response struct {
 	*http.Response
-	Content []byte // the part of the body that was read
+	Content []byte // the part of the body that was read, decoded
 	ReadErr error  // why the body ended early
+	Encoded string // the encoding that Content still has, because it cannot be decoded; empty: none
 	Proxied bool   // over plain HTTP by a proxy, which may have made it up
 }
 
@@ -92,7 +104,7 @@ func (l *Attempt) send(r *http.Request) (*http.Response, error) {
 	r.Header.Set("User-Agent", UserAgent)
 	response, err := l.Conns[len(l.Conns)-1].RoundTrip(r)
 	if err != nil {
-		return nil, l.requestError(err)
+		return nil, l.requestError(ctx, err)
 	}
 	l.Progress.advance(probe.Request, probe.Response)
 	l.readResponse(r, response)
@@ -106,9 +118,7 @@ func (l *Attempt) readResponse(r *http.Request, response *http.Response) {
 		body := response.Body
 		l.KeepOpen = context.AfterFunc(r.Context(), func() { body.Close() })
 	} else {
-		var err error
-		l.Response.Content, err = io.ReadAll(io.LimitReader(response.Body, probe.BodyLimit))
-		if err != nil {
+		if err := l.readBody(response); err != nil {
 			l.Response.ReadErr = l.transportError("reading the body", err)
 		}
 		response.Body.Close()
@@ -121,10 +131,20 @@ func (l *Attempt) readResponse(r *http.Request, response *http.Response) {
 	})
 }
 
-func (l *Attempt) requestError(err error) error {
+func (l *Attempt) requestError(ctx context.Context, err error) error {
 	var peer string
 	l.Progress.Learn(func(f *probe.Facts) { peer = f.Peer })
-	return l.transportError("request to "+peer, err)
+	err = l.transportError("request to "+peer, err)
+	refusal := l.refusal(l.Progress.phase(), err)
+	if refusal == nil {
+		refusal = l.lateRefusal(ctx, err)
+	}
+	if refusal != nil {
+		// With TLS 1.3 the server rejects the client after the client's part of the handshake, but it is part of it.
+		l.Progress.Enter(probe.Handshake)
+		return refusal
+	}
+	return err
 }
 
 // transportError classifies the errors that net/http reports as text only, from the request to the end of the body.
@@ -134,7 +154,8 @@ func (l *Attempt) transportError(doing string, err error) error {
 	if probe.Classify(l.Progress.phase(), err) != probe.Unknown {
 		return said
 	}
-	for _, end := range []string{"server closed idle connection", "GOAWAY", "client connection lost", "received from peer"} {
+	for _, end := range []string{"server closed idle connection", "GOAWAY", "client connection lost", "received from peer",
+		"client conn could not be established"} {
 		if strings.Contains(err.Error(), end) {
 			return probe.Fail(probe.HTTPClosed, said)
 		}
@@ -188,13 +209,14 @@ func (l *Attempt) open(ctx context.Context, u *url.URL) error {
 	client, err := t.NewClientConn(ctx, u.Scheme, hostPort(u))
 	if err != nil {
 		conn.Close()
-		return err
+		return cmp.Or(l.refusal(probe.Handshake, err), err)
 	}
 	l.Conns = append(l.Conns, client)
 	return nil
 }
 
 func (l *Attempt) connect(ctx context.Context, u, via *url.URL, security *verifier) (conn net.Conn, err error) {
+	l.demand, l.again = nil, nil
 	if via == nil {
 		conn, err = l.dial(ctx, u)
 	} else {
@@ -203,13 +225,32 @@ func (l *Attempt) connect(ctx context.Context, u, via *url.URL, security *verifi
 	if err != nil || u.Scheme != "https" {
 		return conn, err
 	}
+	l.again = func(ctx context.Context) (*tls.Conn, error) {
+		return l.secureAgain(ctx, conn.RemoteAddr(), u, via, security, false)
+	}
+	secured, err := l.secure(ctx, conn, u, security, false)
+	if err == nil {
+		return secured, nil
+	}
+	conn.Close()
+	if again := l.secureOutdated(ctx, conn.RemoteAddr(), u, via, security, err); again != nil {
+		return again, nil
+	}
+	return nil, err
+}
+
+// secure makes the TLS handshake with u's server.
+func (l *Attempt) secure(
+	ctx context.Context, conn net.Conn, u *url.URL, security *verifier, outdated bool,
+) (*tls.Conn, error) {
 	l.Progress.Enter(probe.Handshake)
-	secured, err := security.handshake(ctx, conn, cmp.Or(l.ServerName, u.Hostname()), l.Protocols, func(shown *probe.TLS) {
-		l.Progress.Learn(func(f *probe.Facts) { f.TLS = shown })
+	l.demand = new(clientDemand)
+	secured, err := security.handshake(ctx, conn, handshake{
+		name: cmp.Or(l.ServerName, u.Hostname()), protocols: l.Protocols, outdated: outdated, demand: l.demand,
+		seen: func(shown *probe.TLS) { l.Progress.Learn(func(f *probe.Facts) { f.TLS = shown }) },
 	})
 	if err != nil {
-		conn.Close()
-		return nil, err
+		return nil, cmp.Or(l.refusal(probe.Handshake, err), err)
 	}
 	return secured, nil
 }
@@ -269,7 +310,8 @@ func (l *Attempt) dialProxy(ctx context.Context, via, u *url.URL, security *veri
 		return nil, proxyError(l.Progress.phase(), via, err)
 	}
 	if via.Scheme == "https" {
-		secured, err := security.anyIssuer().handshake(ctx, conn, via.Hostname(), nil, func(*probe.TLS) {})
+		secured, err := security.anyIssuer().handshake(ctx, conn,
+			handshake{name: via.Hostname(), seen: func(*probe.TLS) {}, demand: new(clientDemand)})
 		if err != nil {
 			conn.Close()
 			return nil, probe.Fail(probe.ProxyFailed, probe.During("proxy "+withoutCredentials(via), err))

@@ -6,10 +6,12 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"netwatchd/internal/probe"
@@ -21,6 +23,7 @@ type verifier struct {
 	roots  *x509.CertPool // nil: the system's
 	issuer string
 	now    func() time.Time
+	own    *tls.Certificate // the client's, for servers that request one; nil: none
 }
 
 func (r *Options) verifier() (*verifier, error) {
@@ -32,7 +35,7 @@ func (r *Options) verifier() (*verifier, error) {
 		if file == "" {
 			continue
 		}
-		pem, err := os.ReadFile(file)
+		pem, err := readFile(file)
 		if err != nil {
 			return nil, probe.Failf(probe.Internal, "reading the CA file: %w: correct tls.ca_file or make it readable", err)
 		}
@@ -48,34 +51,78 @@ func (r *Options) verifier() (*verifier, error) {
 			return nil, probe.Failf(probe.Internal, "%s holds no certificate: a CA file must be PEM", file)
 		}
 	}
+	if r.CertFile != "" {
+		own, err := readKeyPair(r.CertFile, r.KeyFile)
+		if err != nil {
+			return nil, probe.Failf(probe.Internal,
+				"reading the client certificate: %w: correct tls.cert_file and tls.key_file or make them readable", err)
+		}
+		s.own = &own
+	}
 	return s, nil
 }
 
-// anyIssuer returns a verifier for a proxy's certificate: the expected issuer is that of the server.
+func readKeyPair(certFile, keyFile string) (tls.Certificate, error) {
+	cert, err := readFile(certFile)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	key, err := readFile(keyFile)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return tls.X509KeyPair(cert, key)
+}
+
+// pemLimit bounds a file of certificates: all public roots together take a quarter of a megabyte.
+const pemLimit = 4 << 20
+
+// readFile reads a file of certificates or keys. It opens only a regular file: a named pipe would block for ever.
+func readFile(path string) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%s is not a regular file", path)
+	case info.Size() > pemLimit:
+		return nil, fmt.Errorf("%s is larger than %d MiB", path, pemLimit>>20)
+	}
+	return io.ReadAll(io.LimitReader(f, pemLimit))
+}
+
+// anyIssuer returns a verifier for a proxy's certificate: the expected issuer and the client certificate are for the
+// server.
 func (s *verifier) anyIssuer() *verifier { return &verifier{roots: s.roots, now: s.now} }
 
 // handshake makes the TLS handshake and passes the certificate to seen, verified or not: an expired or forged
 // certificate is the best evidence. crypto/tls does not hand out a certificate that it rejects, so it accepts all and
 // they are verified here.
-func (s *verifier) handshake(
-	ctx context.Context,
-	conn net.Conn,
-	name string,
-	protocols []string,
-	seen func(*probe.TLS),
-) (*tls.Conn, error) {
+func (s *verifier) handshake(ctx context.Context, conn net.Conn, h handshake) (*tls.Conn, error) {
 	var distrust error
-	secured := tls.Client(conn, &tls.Config{
-		ServerName:         name,
-		NextProtos:         protocols,
+	c := &tls.Config{
+		ServerName:         h.name,
+		NextProtos:         h.protocols,
 		Time:               s.now,
 		InsecureSkipVerify: true,
 		VerifyConnection: func(state tls.ConnectionState) error {
-			seen(tlsFacts(state))
-			distrust = s.verify(state, name)
+			h.seen(tlsFacts(state))
+			distrust = s.verify(state, h.name)
 			return distrust
 		},
-	})
+		GetClientCertificate: h.demand.answer(s.own),
+		// Apache and IIS request the certificate of one directory this way, after they have read the request.
+		Renegotiation: tls.RenegotiateOnceAsClient,
+	}
+	if h.outdated {
+		c.MinVersion, c.CipherSuites = tls.VersionTLS10, everyCipherSuite
+	}
+	secured := tls.Client(conn, c)
 	err := secured.HandshakeContext(ctx)
 	switch {
 	case err == nil:
@@ -86,14 +133,27 @@ func (s *verifier) handshake(
 	return nil, probe.Reword(fmt.Sprintf("TLS handshake with %s: %s", conn.RemoteAddr(), probe.InWords(err)), err)
 }
 
+// A handshake is what one handshake is about.
+type handshake struct {
+	name      string   // sent, and verified
+	protocols []string // ALPN
+	outdated  bool     // offer also what current clients refuse by default
+	seen      func(*probe.TLS)
+	demand    *clientDemand
+}
+
 func tlsFacts(state tls.ConnectionState) *probe.TLS {
 	leaf := state.PeerCertificates[0] // without one the handshake has failed
-	return &probe.TLS{
+	facts := &probe.TLS{
 		Version:  tls.VersionName(state.Version),
 		Subject:  redact.Line(leaf.Subject.String(), probe.WhyLimit),
 		Issuer:   redact.Line(leaf.Issuer.String(), probe.WhyLimit),
 		NotAfter: leaf.NotAfter,
 	}
+	if isOutdated(state) {
+		facts.Cipher = tls.CipherSuiteName(state.CipherSuite)
+	}
+	return facts
 }
 
 func (s *verifier) verify(state tls.ConnectionState, name string) error {

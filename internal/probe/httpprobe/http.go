@@ -22,7 +22,8 @@ type Request struct {
 	Status          []int
 	AnyStatus       bool // instead of Status: any answer of an application, also a refusal
 	Headers         []HeaderToken
-	Body            *regexp.Regexp // must match in the first 64 KiB
+	Body            *regexp.Regexp // must match in the first BodyLimit bytes, after decoding
+	BodyLimit       int64          // at least probe.BodyLimit, which zero means
 	FollowRedirects bool           // judge the last answer; otherwise a redirect is the answer
 	connect.Options
 }
@@ -38,11 +39,13 @@ func (h *Request) Probe(ctx context.Context) (probe.Facts, error) {
 		Origin:    h.URL,
 		Protocols: []string{"h2", "http/1.1"},
 	}
+	body := &bodySearch{pattern: h.Body, limit: max(h.BodyLimit, probe.BodyLimit), wants: h.wantsBody}
+	l.ReadOn, l.ReadLimit = body.readOn, body.limit
 	defer l.Close()
 	err := h.request(ctx, l)
 	if err == nil {
 		h.explainRefusal(ctx, l)
-		err = h.judge(l.Response)
+		err = h.judge(l.Response, body)
 		learnRefusal(l, err)
 		quoteBody(l, err)
 		h.quoteHeaders(l)
@@ -107,7 +110,10 @@ func (h *Request) quoteHeaders(l *connect.Attempt) {
 	}
 }
 
-func (h *Request) judge(a connect.Response) error {
+// wantsBody reports whether the body of an answer with this status is searched.
+func (h *Request) wantsBody(status int) bool { return h.AnyStatus || isExpected(h.Status, status) }
+
+func (h *Request) judge(a connect.Response, body *bodySearch) error {
 	if h.AnyStatus {
 		if err := notAnApplication(a); err != nil {
 			return err
@@ -120,11 +126,8 @@ func (h *Request) judge(a connect.Response) error {
 			return err
 		}
 	}
-	switch {
-	case a.ReadErr != nil:
+	if a.ReadErr != nil {
 		return a.ReadErr
-	case h.Body != nil && !h.Body.Match(a.Content):
-		return probe.Failf(probe.HTTPUnexpectedBody, "the body does not match /%s/", h.Body)
 	}
-	return nil
+	return body.judge(a)
 }

@@ -275,8 +275,9 @@ func TestRefusedClientCertificate(t *testing.T) {
 	p.URL, p.Options = at(t, "https", s.Listener.Addr().(*net.TCPAddr), "/")
 	p.CAFile = ca.File
 	r := probetest.Attempt(t, p, quick)
-	if r.Class != probe.TLSProtocolError || !strings.Contains(r.Why, "certificate required") {
-		t.Errorf("class = %s, want %s: %s", r.Class, probe.TLSProtocolError, r.Why)
+	probetest.WantEnd(t, r, probe.TLSClientCertificate, probe.Handshake, "certificate required")
+	if r.TLS == nil || !r.TLS.NotAfter.Equal(cert.Leaf.NotAfter) {
+		t.Errorf("TLS = %+v, want the server's certificate kept", r.TLS)
 	}
 }
 

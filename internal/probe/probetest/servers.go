@@ -3,6 +3,7 @@ package probetest
 
 import (
 	"context"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -165,7 +166,8 @@ type authority struct {
 func NewAuthority(t *testing.T, name string) *authority {
 	t.Helper()
 	a := &authority{File: filepath.Join(t.TempDir(), "ca.pem")}
-	a.cert, a.key = certify(t, &x509.Certificate{
+	a.key = newKey(t)
+	a.cert = certify(t, a.key, &x509.Certificate{
 		Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	}, nil)
 	block := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.cert.Raw})
@@ -178,20 +180,31 @@ func NewAuthority(t *testing.T, name string) *authority {
 // Issue makes a certificate for service.test, changed as told.
 func (a *authority) Issue(t *testing.T, change func(*x509.Certificate)) tls.Certificate {
 	t.Helper()
+	return a.IssueFor(t, newKey(t), change)
+}
+
+// IssueFor is Issue for a key of any kind.
+func (a *authority) IssueFor(t *testing.T, key crypto.Signer, change func(*x509.Certificate)) tls.Certificate {
+	t.Helper()
 	template := &x509.Certificate{Subject: pkix.Name{CommonName: "service.test"}, DNSNames: []string{"service.test"}}
 	if change != nil {
 		change(template)
 	}
-	cert, key := certify(t, template, a)
+	cert := certify(t, key, template, a)
 	return tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: key, Leaf: cert}
 }
 
-func certify(t *testing.T, template *x509.Certificate, by *authority) (*x509.Certificate, *ecdsa.PrivateKey) {
+func newKey(t *testing.T) *ecdsa.PrivateKey {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return key
+}
+
+func certify(t *testing.T, key crypto.Signer, template *x509.Certificate, by *authority) *x509.Certificate {
+	t.Helper()
 	if template.NotAfter.IsZero() {
 		template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
 	}
@@ -200,7 +213,7 @@ func certify(t *testing.T, template *x509.Certificate, by *authority) (*x509.Cer
 	if by != nil {
 		parent, signer = by.cert, by.key
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, signer)
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -208,7 +221,7 @@ func certify(t *testing.T, template *x509.Certificate, by *authority) (*x509.Cer
 	if err != nil {
 		t.Fatal(err)
 	}
-	return cert, key
+	return cert
 }
 
 // Serving answers over HTTP; with a certificate, over TLS and HTTP/2.
