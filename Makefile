@@ -6,7 +6,7 @@ SHELL := bash
 cache := $(CURDIR)/.cache
 version := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
-.PHONY: help build run test e2e e2e-full lab lab-soak lab-full dist rootfs axe screenshots grafana bench fuzz lint codex codex-newest forms test-newest tools setup parts clean
+.PHONY: help build run test e2e e2e-full lab lab-soak lab-full dist rootfs axe screenshots grafana bench fuzz lint codex codex-newest forms incident test-newest tools setup parts clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -92,6 +92,10 @@ lab: setup codex $(cache)/bin/lab ## inject every fault into a small internet, a
 
 forms: setup codex codex-newest ## inject each fault beside each form of codex's sign-in, three versions, as root (ten minutes)
 	@go test ./internal/lab/forms -timeout 60m -count=1 -matrix $(LABFLAGS)
+
+incident: setup codex ## replay the incident that started this project, as root; its reports go to .cache/incident
+	@mkdir -p $(cache)/incident
+	@go test ./internal/lab/forms -count=1 -run TheIncident -records $(cache)/incident && ls $(cache)/incident/*
 
 lab-soak: setup codex $(cache)/bin/lab ## inject random faults for SOAK=10m, as root; a false page fails
 	@cd internal/lab/scenes && $(cache)/bin/lab -test.timeout 0 -test.run '^TestSoak$$' -soak $(or $(SOAK),10m) $(LABFLAGS)

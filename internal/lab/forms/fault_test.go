@@ -93,6 +93,9 @@ var faults = []fault{
 		n.mock.RefusesRenewal.Store(true)
 	}, cause: "account", class: "exec.unauthorized",
 		except: map[string]other{ollama: noLogin}, everyRun: []string{"API key"}},
+	{name: "turns hang, all else is fine", runs: true, waits: true,
+		inject: func(n *internet, _ form, _ string) { n.mock.Behave(responses.StallHeaders) },
+		cause:  "upstream", class: "exec.timed_out", everyRun: []string{"ChatGPT"}},
 	{name: "the proxy or the local server is down", inject: func(n *internet, f form, _ string) {
 		if f.local {
 			n.stop(ollama)

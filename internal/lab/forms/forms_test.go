@@ -54,6 +54,7 @@ func versions() []string {
 // TestHealthy: without a configuration netwatchd watches where the agent sends its requests, and sends a key nowhere
 // else.
 func TestHealthy(t *testing.T) {
+	t.Parallel()
 	for _, version := range versions() {
 		for _, f := range forms {
 			if version != oldest || f.everyVersion || *matrix {
@@ -110,7 +111,9 @@ func (u *user) watches(turnsAt []string, command ...string) []request {
 	u.t.Helper()
 	var v verdict
 	if command[0] == "run" {
-		v = u.daemon()
+		var end func()
+		v, end = u.daemon()
+		end()
 	} else {
 		var e exit
 		if v, e = u.verdict(command...); e.code != 0 {
@@ -132,30 +135,29 @@ func (u *user) watches(turnsAt []string, command ...string) []request {
 
 // TestFaults injects each fault.
 func TestFaults(t *testing.T) {
+	t.Parallel()
 	said := &outcomes{causes: make(map[[3]string]string)}
-	t.Run("fault", func(t *testing.T) {
-		for _, version := range versions() {
-			for _, s := range faults {
-				for _, f := range forms {
-					want := s.expected(f, version)
-					if want.cause == "" || !*matrix && (version == oldest || !slices.Contains(s.everyRun, f.name)) {
-						continue
-					}
-					t.Run(version+"/"+s.name+"/"+f.name, func(t *testing.T) {
-						t.Parallel()
-						v := inject(t, s, f, version)
-						if v.Cause != want.cause || want.class != "" && v.decisive() != want.class {
-							t.Errorf("%s by %s (%s), want %s by %s: %+v", v.Cause, v.decisive(), v.Title,
-								want.cause, cmp.Or(want.class, "any class"), v.Evidence)
-						}
-						said.note(version, s, f, v.Cause)
-					})
+	if *matrix {
+		t.Cleanup(said.print)
+	}
+	for _, version := range versions() {
+		for _, s := range faults {
+			for _, f := range forms {
+				want := s.expected(f, version)
+				if want.cause == "" || !*matrix && (version == oldest || !slices.Contains(s.everyRun, f.name)) {
+					continue
 				}
+				t.Run(version+"/"+s.name+"/"+f.name, func(t *testing.T) {
+					t.Parallel()
+					v := inject(t, s, f, version)
+					if v.Cause != want.cause || want.class != "" && v.decisive() != want.class {
+						t.Errorf("%s by %s (%s), want %s by %s: %+v", v.Cause, v.decisive(), v.Title,
+							want.cause, cmp.Or(want.class, "any class"), v.Evidence)
+					}
+					said.note(version, s, f, v.Cause)
+				})
 			}
 		}
-	})
-	if *matrix {
-		said.print()
 	}
 }
 

@@ -165,12 +165,16 @@ func (n *internet) furnish() {
 	n.write("/etc/ssl/certs/ca-certificates.crt", string(ca))
 }
 
-// write writes a file of the host.
+// write writes a file of the host. It follows no link: one in the host's /etc may lead to a file of this machine.
 func (n *internet) write(path, text string) {
 	n.t.Helper()
-	path = n.host.Path(path)
-	n.must(os.MkdirAll(filepath.Dir(path), 0o755))
-	n.must(os.WriteFile(path, []byte(text), 0o600))
+	root, err := os.OpenRoot(n.host.Path("/"))
+	n.must(err)
+	defer root.Close()
+	path = strings.TrimPrefix(path, "/")
+	n.must(root.MkdirAll(filepath.Dir(path), 0o755))
+	root.Remove(path)
+	n.must(root.WriteFile(path, []byte(text), 0o600))
 }
 
 // serveNames starts the host's resolver and the public ones.

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -37,10 +38,12 @@ type exit struct {
 // commandLimit kills a command that hangs. A run of the agent has 90 seconds.
 const commandLimit = 3 * time.Minute
 
+func (u *user) path() string { return u.codex + ":/usr/sbin:/usr/bin:/sbin:/bin" }
+
 func (u *user) command(argv ...string) *exec.Cmd {
 	argv = u.host.Command(argv...)
 	cmd := exec.Command(argv[0], argv[1:]...)
-	cmd.Env = append([]string{"HOME=" + userHome, "PATH=" + u.codex + ":/usr/sbin:/usr/bin:/sbin:/bin"}, u.env...)
+	cmd.Env = append([]string{"HOME=" + userHome, "PATH=" + u.path()}, u.env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	return cmd
 }
@@ -120,8 +123,8 @@ func (u *user) verdict(args ...string) (verdict, exit) {
 	return v, e
 }
 
-// daemon runs the daemon until it has reached a verdict.
-func (u *user) daemon() verdict {
+// daemon starts the daemon, waits until it has reached a verdict, and returns that and what ends it.
+func (u *user) daemon() (verdict, func()) {
 	u.t.Helper()
 	cmd := u.command(filepath.Join(parts.Dir(), "netwatchd"), "run")
 	var said parts.Buffer
@@ -129,7 +132,7 @@ func (u *user) daemon() verdict {
 	u.must(cmd.Start())
 	ended := make(chan struct{})
 	go func() { cmd.Wait(); close(ended) }()
-	defer func() {
+	end := sync.OnceFunc(func() {
 		cmd.Process.Signal(syscall.SIGTERM)
 		select {
 		case <-ended:
@@ -138,7 +141,8 @@ func (u *user) daemon() verdict {
 			syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 			<-ended
 		}
-	}()
+	})
+	u.t.Cleanup(end)
 	var v verdict
 	err := parts.Eventually(time.Minute, func() error {
 		select {
@@ -158,7 +162,7 @@ func (u *user) daemon() verdict {
 	if err != nil {
 		u.t.Errorf("the daemon: %v: %s (%s): %+v\n%s", err, v.Cause, v.Title, v.Evidence, said.String())
 	}
-	return v
+	return v, end
 }
 
 // urls are the distinct URLs of requests.
