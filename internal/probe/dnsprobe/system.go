@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -143,7 +142,7 @@ type observed struct {
 	reply
 	question
 	err       error
-	strangers int // datagrams that did not match
+	strangers mismatches
 }
 
 // minTimeLeft is the least time in which another query makes sense; with less, the earlier failures say more.
@@ -286,7 +285,7 @@ func (t *tappedConn) Read(b []byte) (int, error) {
 		t.answered(t.exchange, b[:n])
 	default:
 		t.mu.Lock()
-		t.exchange.strangers++
+		t.exchange.strangers.note(t.query, b[:n])
 		t.mu.Unlock()
 	}
 	return n, err
@@ -383,7 +382,7 @@ func (l *resolverTap) exchangesFor(q question, found bool) []*observed {
 			continue
 		}
 		all = append(all, x)
-		if unsaid || strings.EqualFold(x.name, dns.Fqdn(q.name)) {
+		if unsaid || dns.CanonicalName(x.name) == dns.CanonicalName(q.name) {
 			itself = append(itself, x)
 		}
 	}
