@@ -77,6 +77,14 @@ func behave(w dns.ResponseWriter, q *dns.Msg) {
 		if m.Answer = records(name, qtype, "192.0.2.80", "2001:db8::80"); q.IsEdns0() != nil {
 			return
 		}
+	case "halfrefused", "halfnxdomain", "halfnotimp", "halfformerr", "halfdropped": // the AAAA query alone goes wrong
+		if m.Answer = records(name, qtype, "192.0.2.80", ""); qtype == dns.TypeAAAA {
+			if label == "halfdropped" {
+				return
+			}
+			m.Rcode = map[string]int{"halfrefused": dns.RcodeRefused, "halfnxdomain": dns.RcodeNameError,
+				"halfnotimp": dns.RcodeNotImplemented, "halfformerr": dns.RcodeFormatError}[label]
+		}
 	case "halfsilent":
 		if m.Answer = records(name, qtype, "", "2001:db8::80"); qtype == dns.TypeA {
 			return

@@ -44,7 +44,7 @@ func (ls *Pool) Wait() { ls.working.Wait() }
 // result.
 func (ls *Pool) Start(p *probe.Probe, done func(probe.Result)) bool {
 	d, ok := p.Prober.(*Lookup)
-	if !ok || len(d.Nameservers) != 1 {
+	if !ok || len(d.Nameservers) != 1 || d.Client != nil {
 		return false
 	}
 	types, err := recordTypes(d.Types)
