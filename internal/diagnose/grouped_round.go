@@ -14,6 +14,7 @@ type groupedRound struct {
 	hostChecks  []*probe.Result // rung 0
 	controls    []*probe.Result
 	nameservers []*probe.Result // lookups at single nameservers, configured and direct
+	asClient    []*probe.Result // the service's name, looked up by the rules of its client
 	service     []*probe.Result // the service's probes, from the host
 	addresses   []*probe.Result // the same at single addresses of the service's names
 	direct      []*probe.Result // the same without the system's resolver and proxy
@@ -35,8 +36,8 @@ func group(round Round) *groupedRound {
 		group := g.groupOf(r)
 		*group = append(*group, r)
 	}
-	for _, group := range [][]*probe.Result{g.hostChecks, g.controls, g.nameservers, g.service, g.addresses, g.direct,
-		g.sandbox, g.stubs, g.noEvidence} {
+	for _, group := range [][]*probe.Result{g.hostChecks, g.controls, g.nameservers, g.asClient, g.service, g.addresses,
+		g.direct, g.sandbox, g.stubs, g.noEvidence} {
 		if len(group) > 1 {
 			slices.SortFunc(group, compareResults)
 		}
@@ -67,6 +68,8 @@ func (g *groupedRound) groupOf(r *probe.Result) *[]*probe.Result {
 		return &g.controls
 	case r.Role == probe.ServiceAddress:
 		return &g.addresses
+	case r.Role == probe.ResolvedAsClient:
+		return &g.asClient
 	case r.Role != probe.OfService:
 		return &g.nameservers
 	case r.Vantage == probe.FromSandbox:
@@ -113,6 +116,9 @@ func rung(r *probe.Result) int {
 func (g *groupedRound) tolerates(r *probe.Result) bool {
 	if isInexplicable(r) {
 		return false
+	}
+	if isGlibcLookup(r) && first(g.asClient, isOK) != nil && slices.ContainsFunc(g.service, isOK) {
+		return true
 	}
 	if slices.ContainsFunc(g.service, func(other *probe.Result) bool {
 		return other.OK() &&
