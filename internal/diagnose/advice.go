@@ -159,12 +159,13 @@ func agentAdvice(r *probe.Result) string {
 // no-aaaa and use-vc.
 func strictClientAdvice(g *groupedRound, r *probe.Result) string {
 	host, _, _ := net.SplitHostPort(r.Server)
+	another := func(other *probe.Result) bool { return other.Server != r.Server }
 	switch {
 	case host == wslTunnel:
 		return resolverAdvice(r)
 	case strings.HasPrefix(r.AnswersTo, r.Target+"."):
 		return adviceSuffixed
-	case g.nameserversOfService() > 1 && r.Class != probe.DNSTimeout:
+	case r.Class == probe.DNSNameNotResolved && g.nameserver(probe.FromHost, probe.ResolverAsksService, another) != nil:
 		return "Remove the nameserver " + host + " from /etc/resolv.conf, or all others: " + g.Expect.Client.Name +
 			" asks all of them at once and takes the first answer. Their order does not help."
 	}

@@ -42,26 +42,10 @@ func strictClient(g *groupedRound) *finding {
 		aside: g.firstNetworkFailure() != nil}
 }
 
-// otherFirst returns a configured nameserver that resolves the name sooner than r, which another one ends. Programs
-// linked with musl take that answer.
+// otherFirst returns a configured nameserver that resolves the name in less time than r, a lookup at another one, took
+// to fail. Programs linked with musl take that answer.
 func (g *groupedRound) otherFirst(r *probe.Result) *probe.Result {
-	own := g.nameserver(probe.FromHost, probe.ResolverAsksService, func(other *probe.Result) bool {
-		return other.Server == r.Server && !other.OK()
-	})
-	if own == nil {
-		return nil
-	}
 	return g.nameserver(probe.FromHost, probe.ResolverAsksService, func(other *probe.Result) bool {
-		return other.OK() && other.Server != r.Server && other.Elapsed < own.Elapsed
+		return other.OK() && other.Server != r.Server && other.Elapsed < r.Elapsed
 	})
-}
-
-// nameserversOfService counts the configured nameservers that were queried for the service's name.
-func (g *groupedRound) nameserversOfService() (n int) {
-	for _, r := range g.nameservers {
-		if r.Vantage == probe.FromHost && r.Role == probe.ResolverAsksService {
-			n++
-		}
-	}
-	return n
 }

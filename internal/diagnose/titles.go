@@ -187,26 +187,10 @@ func resolverTitle(g *groupedRound, r *probe.Result) string {
 // strictClientTitle says which nameserver spoils the lookup of the service's client, with which answer to which question,
 // and who is not affected.
 func strictClientTitle(g *groupedRound, r *probe.Result) string {
-	_, qtype, _ := strings.Cut(r.Question, " ")
-	words := "answers " + r.RCode + " for " + qtype
-	switch {
-	case r.AnswersTo != "":
-		about, _, _ := strings.Cut(r.AnswersTo, " ")
-		words = "answers the " + qtype + " query with an answer about another name, " + about
-	case r.Class == probe.DNSNoData:
-		words = "returns no address"
-	case r.Class == probe.DNSWrongAnswer && len(r.Answers) > 0:
-		words = "returns " + r.Answers[0]
-	case r.RCode == "NOERROR":
-		words = "truncates its answer for " + qtype + " and does not answer over TCP"
-	case r.Class == probe.DNSTimeout:
-		words = "does not answer " + qtype + " queries"
-	case r.RCode == "":
-		words = "fails for " + qtype + " (" + r.Class.String() + ")"
-	}
+	words := outcome.OfQuestion(r)
 	subject := resolverName(g, r)
-	if r.Class == probe.DNSTimeout && r.RCode == "" && g.nameserversOfService() > 1 {
-		subject, words = "the resolvers", "do not answer "+qtype+" queries"
+	if r.Class == probe.DNSTimeout && r.Server == "" {
+		subject, words = "the resolvers", strings.Replace(words, "does", "do", 1)
 	}
 	if others := g.nameserver(probe.FromHost, probe.ResolverAsksService, isOK); r.RCode == "NXDOMAIN" && others != nil &&
 		r.AnswersTo == "" && others.Server != r.Server {
