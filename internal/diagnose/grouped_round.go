@@ -80,37 +80,6 @@ func (g *groupedRound) groupOf(r *probe.Result) *[]*probe.Result {
 	return &g.service
 }
 
-// compareResults sorts by rung, then by everything that a verdict shows of a result.
-func compareResults(a, b *probe.Result) int {
-	return cmp.Or(
-		cmp.Compare(rung(a), rung(b)), cmp.Compare(a.Role, b.Role), cmp.Compare(a.Vantage, b.Vantage),
-		cmp.Compare(a.Name, b.Name), cmp.Compare(a.Server, b.Server), cmp.Compare(a.Target, b.Target),
-		a.Start.Compare(b.Start), cmp.Compare(a.Class, b.Class), cmp.Compare(a.Phase, b.Phase),
-		cmp.Compare(a.Peer, b.Peer), cmp.Compare(a.Elapsed, b.Elapsed), cmp.Compare(a.Why, b.Why),
-		slices.Compare(a.Answers, b.Answers))
-}
-
-// rung returns the step of the ladder that an attempt belongs to.
-func rung(r *probe.Result) int {
-	switch {
-	case r.Role == probe.OfHost:
-		return 0
-	case isControl(r):
-		return 2
-	case r.Role == probe.AgentStub:
-		return 6
-	case r.Role != probe.OfService && r.Role != probe.ServiceAddress || r.Kind == probe.KindDNS:
-		return 1
-	case r.Kind == probe.KindHTTP:
-		return 3
-	case r.Kind == probe.KindStream:
-		return 5
-	case r.Kind == probe.KindExec:
-		return 6
-	}
-	return 0
-}
-
 // tolerates reports whether r failed while the same thing worked in another way in the same round: then the service is
 // degraded, but not down. An unknown failure is never tolerated.
 func (g *groupedRound) tolerates(r *probe.Result) bool {
