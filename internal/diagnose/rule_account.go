@@ -3,19 +3,20 @@ package diagnose
 import "netwatchd/internal/probe"
 
 func account(g *groupedRound) *finding {
-	match := func(r *probe.Result) bool {
-		switch r.Class {
-		case probe.ExecNotLoggedIn, probe.ExecUnauthorized, probe.ExecUsageLimit, probe.ExecRateLimited:
-			return true
-		}
-		return false
-	}
-	r := g.failure(match)
+	r := g.failure(isOfAccount)
 	if r == nil {
-		r = first(g.sandbox, match) // the account is the same in the sandbox, and the answer came from the service
+		r = first(g.sandbox, isOfAccount) // the account is the same in the sandbox, and the answer came from the service
 	}
 	if r == nil {
 		return nil
 	}
 	return &finding{title: accountTitle(r), advice: accountAdvice(r), evidence: []*probe.Result{r, g.bestSuccess()}}
+}
+
+func isOfAccount(r *probe.Result) bool {
+	switch r.Class {
+	case probe.ExecNotLoggedIn, probe.ExecUnauthorized, probe.ExecUsageLimit, probe.ExecRateLimited:
+		return true
+	}
+	return false
 }

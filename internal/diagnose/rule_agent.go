@@ -6,7 +6,7 @@ import "netwatchd/internal/probe"
 // "I cannot reach it" is blamed only if this host has just reached it. If the same run succeeds against a stub, the
 // installation is fine: what remains are the agent's own settings for the network.
 func brokenAgent(g *groupedRound) *finding {
-	r := g.failure(func(r *probe.Result) bool { return r.Kind == probe.KindExec && isInstallationFault(r.Class) })
+	r := g.failure(func(r *probe.Result) bool { return isAgentProbe(r) && isInstallationFault(r.Class) })
 	if r == nil {
 		r = first(g.sandbox, isNotStarted)
 	}
@@ -16,10 +16,8 @@ func brokenAgent(g *groupedRound) *finding {
 			return &finding{title: stubTitle(stub), advice: stubAdvice(stub),
 				evidence: []*probe.Result{r, stub, g.bestSuccess(), g.reachedControl()}}
 		}
-	}
-	if r == nil && g.bestSuccess() != nil && g.clientFailure() == nil { // else the lookup explains the run
 		r = g.failure(func(r *probe.Result) bool {
-			return r.Kind == probe.KindExec && isAgentNetworkFailure(r) && !isAnswerToAgent(r) &&
+			return isAgentProbe(r) && isAgentNetworkFailure(r) && !isAnswerToAgent(r) &&
 				!g.isServiceFaultToAgent(r) && !g.isServiceAnswerToAgent(r)
 		})
 	}
@@ -40,8 +38,11 @@ func isInstallationFault(c probe.Class) bool {
 	return false
 }
 
-// isAgentNetworkFailure reports whether a run of the agent failed in a way that the network may explain.
+// isAgentNetworkFailure reports whether a run of the agent, or its report about itself, failed in a way that the network may explain.
 func isAgentNetworkFailure(r *probe.Result) bool {
+	if r.Kind == probe.KindStatus {
+		return !r.OK() && !isInexplicable(r) && !isDenied(r) && !isOfAccount(r)
+	}
 	switch r.Class {
 	case probe.ExecNetwork, probe.ExecTimedOut, probe.ExecUnexpectedExit, probe.ExecHomeUnwritable, probe.ExecKilled:
 		return true
@@ -62,14 +63,14 @@ func isNotStarted(r *probe.Result) bool {
 // isAgentRequestFailure reports whether a run of the agent started and got no answer. The installation is probably
 // fine: its settings for the network, or the service's treatment of its requests, are not.
 func isAgentRequestFailure(r *probe.Result) bool {
-	return r.Kind == probe.KindExec &&
+	return isAgentProbe(r) &&
 		(r.Class == probe.ExecNetwork || r.Class == probe.ExecTimedOut || r.Class.Layer() != "exec")
 }
 
-// isAnswerToAgent reports whether a run of the agent ended with an answer of the service or its edge: see edgeBlocked
-// and unexpectedAnswer.
+// isAnswerToAgent reports whether a request of the agent ended with an answer of the service or its edge: see
+// edgeBlocked and unexpectedAnswer.
 func isAnswerToAgent(r *probe.Result) bool {
-	return r.Kind == probe.KindExec && (r.Class == probe.HTTPEdgeBlocked || r.Class == probe.HTTPUnexpectedStatus)
+	return isAgentProbe(r) && (r.Class == probe.HTTPEdgeBlocked || r.Class == probe.HTTPUnexpectedStatus)
 }
 
 // agentAnswer returns a run of the agent that got such an answer, if this host's other requests are answered as

@@ -9,7 +9,7 @@ import (
 func healthy(g *groupedRound) *finding {
 	success := g.bestSuccess()
 	if success == nil { // only the agent was run, and it succeeded
-		success = first(g.service, isOK)
+		success = g.working()
 	}
 	closed := first(g.sandbox, not(isOK))
 	f := &finding{evidence: []*probe.Result{success, cmp.Or(closed, first(g.sandbox, isOK)), g.sandboxCheck(),

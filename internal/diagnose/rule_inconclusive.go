@@ -78,7 +78,7 @@ func tooLittleKnown(g *groupedRound) *finding {
 	switch {
 	case unknown != nil:
 		return unexplained(g, unknown)
-	case first(g.service, isOK) == nil && len(g.tolerated) == 0:
+	case g.working() == nil && len(g.tolerated) == 0:
 		return &finding{title: titleNothingTried, evidence: []*probe.Result{first(g.sandbox, not(isOK))}}
 	case g.failedSandboxRun() != nil:
 		return unexplained(g, g.failedSandboxRun())

@@ -13,7 +13,7 @@ func brokenStream(g *groupedRound) *finding {
 			return false
 		case isSilent(r) && g.lossyControl() != nil:
 			return false // see unexplainedNetwork
-		case r.Class == probe.ExecStreamCut: // the service began to answer the agent, and its answer was disconnected
+		case r.Class == probe.ExecStreamCut && r.Kind == probe.KindExec: // the service began to answer the agent, and its answer was disconnected
 			return g.bestSuccess() != nil && g.isNameResolved()
 		case r.Kind != probe.KindStream:
 			return false

@@ -1,9 +1,13 @@
 package diagnose
 
-import "netwatchd/internal/probe"
+import (
+	"slices"
+
+	"netwatchd/internal/probe"
+)
 
 // upstream pages people by default. It therefore requires a control that was reached, and a name that resolved or that
-// every resolver reports as missing.
+// every resolver reports as missing. What the agent reports about itself never pages: see isServiceFault.
 func upstream(g *groupedRound) *finding {
 	control := g.reachedControl()
 	if control == nil {
@@ -23,7 +27,14 @@ func upstream(g *groupedRound) *finding {
 			evidence: []*probe.Result{r, g.contrastOf(r), g.bestSuccess(), control}}
 	}
 	if r != nil {
-		return &finding{title: serviceTitle(r), evidence: []*probe.Result{r, control, g.configuredAnswer()}}
+		f := &finding{title: serviceTitle(r), evidence: []*probe.Result{r, control, g.configuredAnswer()}}
+		if hasWarning(r, probe.WarnRouting) {
+			f.note, f.advice = noteRouting, adviceRouting
+			f.evidence = slices.Insert(f.evidence, 1, first(g.service, func(r *probe.Result) bool {
+				return r.Kind == probe.KindHTTP && r.OK()
+			}))
+		}
+		return f
 	}
 	if r = g.failure(func(r *probe.Result) bool { return g.directConfirmation(r) != nil }); r != nil {
 		direct := g.directConfirmation(r)
@@ -55,7 +66,7 @@ func (g *groupedRound) isServiceFault(r *probe.Result) bool {
 		_, known := g.clockSkew()
 		return isNetworkProbe(r) && known && !g.isClockToBlame(r)
 	case probe.ExecOverloaded:
-		return true
+		return r.Kind == probe.KindExec
 	}
 	return g.isServiceFaultToAgent(r)
 }

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"netwatchd/internal/causes"
-	"netwatchd/internal/clientrules"
 	"netwatchd/internal/humanize"
 	"netwatchd/internal/outcome"
 	"netwatchd/internal/probe"
@@ -44,6 +43,7 @@ const (
 	titleSometimes          = "not always reachable: some attempts of a round fail and others succeed"
 
 	noteClosedAsWanted = "the sandbox has no network, as configured"
+	noteRouting        = "the agent asks it before every turn"
 	noteClosed         = "the sandbox has no network"
 )
 
@@ -51,7 +51,12 @@ func (g *groupedRound) title(f *finding) string {
 	return g.Service + ": " + cmp.Or(f.title, f.cause.About().Title)
 }
 
-func serviceTitle(r *probe.Result) string { return "the service " + outcome.Of(r) }
+func serviceTitle(r *probe.Result) string {
+	if hasWarning(r, probe.WarnRouting) {
+		return "the agent's routing discovery is down: it " + outcome.Of(r)
+	}
+	return "the service " + outcome.Of(r)
+}
 
 // addressTitle names an address that fails, and how many others there are.
 func addressTitle(f *addressFault) string {
@@ -82,7 +87,7 @@ func serviceBehindProxyTitle(direct *probe.Result) string {
 }
 
 func unexpectedTitle(r *probe.Result) string {
-	if r.Class == probe.HTTPUnexpectedHeader || r.Class == probe.HTTPUnexpectedBody {
+	if r.Class == probe.HTTPUnexpectedHeader || r.Class == probe.HTTPUnexpectedBody || hasWarning(r, probe.WarnRouting) {
 		return serviceTitle(r)
 	}
 	return serviceTitle(r) + ", not as configured"
@@ -106,7 +111,7 @@ func outdatedTLSTitle(r *probe.Result) string {
 func streamTitle(r *probe.Result) string { return "HTTP works, but the stream " + outcome.Of(r) }
 
 func policyTitle(g *groupedRound, r *probe.Result) string {
-	if r.Kind == probe.KindExec && g.bestSuccess() != nil {
+	if isAgentProbe(r) && g.bestSuccess() != nil {
 		return titlePolicyForAgent
 	}
 	return causes.LocalPolicy.About().Title
@@ -184,29 +189,8 @@ func resolverTitle(g *groupedRound, r *probe.Result) string {
 	return resolverName(g, r) + " " + words
 }
 
-// strictClientTitle says which nameserver spoils the lookup of the service's client, with which answer to which question,
-// and who is not affected.
-func strictClientTitle(g *groupedRound, r *probe.Result) string {
-	words := outcome.OfQuestion(r)
-	subject := resolverName(g, r)
-	if r.Class == probe.DNSTimeout && r.Server == "" {
-		subject, words = "the resolvers", strings.Replace(words, "does", "do", 1)
-	}
-	if others := g.nameserver(probe.FromHost, probe.ResolverAsksService, isOK); r.RCode == "NXDOMAIN" && others != nil &&
-		r.AnswersTo == "" && others.Server != r.Server {
-		words += " before the others answer"
-	}
-	title := subject + " " + words + ", so " + g.Expect.Client.Name + " cannot resolve the service's name"
-	return title + "; programs linked with glibc, curl among them, can"
-}
-
-// contrastTitle adds to resolverTitle that another nameserver has the name that r reports as missing, and whether
-// programs that ask all nameservers at once are affected.
+// contrastTitle adds to resolverTitle that another nameserver has the name that r reports as missing.
 func contrastTitle(g *groupedRound, r *probe.Result) string {
-	if other := g.otherFirst(r); nameGone(r) && other != nil && g.Expect.Client.Resolver == clientrules.Glibc {
-		return resolverTitle(g, r) + "; " + resolverName(g, other) +
-			" resolves it, so programs linked with musl, codex among them, are not affected"
-	}
 	if nameGone(r) {
 		return resolverTitle(g, r) + "; other resolvers resolve the name"
 	}
@@ -218,9 +202,6 @@ func degradedResolverTitle(g *groupedRound, r *probe.Result) string {
 }
 
 func unneededResolverTitle(g *groupedRound, r *probe.Result) string {
-	if first(g.asClient, isOK) != nil {
-		return resolverTitle(g, r) + "; " + g.Expect.Client.Name + " is not affected, programs linked with glibc are"
-	}
 	return resolverTitle(g, r) + ", but the service is reached without it"
 }
 
@@ -371,9 +352,15 @@ func agentTitle(r *probe.Result) string {
 	case probe.ExecKilled:
 		return "the agent's run was killed"
 	case probe.ExecTimedOut:
+		if r.Kind == probe.KindStatus {
+			return "the agent does not answer when it is asked about itself"
+		}
 		return "the agent's run timed out, although the service answers"
 	case probe.ExecUnexpectedExit:
 		return "the agent's run fails, although the service answers"
+	}
+	if r.Kind == probe.KindStatus {
+		return "the agent reports that it cannot reach the service, but this host can"
 	}
 	return "the agent cannot reach the service, but this host can"
 }

@@ -76,8 +76,6 @@ func hostWorld(t testing.TB) iter.Seq[diagnose.Round] {
 		states(t, // the service's name
 			``,
 			`dns:ok ns1.ctl:ok ns1.svc:ok`,
-			`dns:ok ns1.ctl:ok ns1.svc:ok musl:dns.refused(server=192.168.1.1:53,rcode=REFUSED,question=chatgpt.com/AAAA)`,
-			`dns:dns.name_not_resolved ns1.svc:dns.name_not_resolved ns2.ctl:ok ns2.svc:ok musl:ok`,
 			`dns:dns.name_not_resolved ns1.ctl:ok ns1.svc:dns.name_not_resolved`,
 			`dns:dns.timeout ns1.ctl:dns.timeout ns1.svc:dns.timeout`,
 			`dns:dns.wrong_answer(answers=0.0.0.0) ns1.ctl:ok ns1.svc:dns.wrong_answer(answers=0.0.0.0)`,
@@ -110,6 +108,23 @@ func sandboxWorld(t testing.TB) iter.Seq[diagnose.Round] {
 			`s.head:exec.start_failed`, `s.head:unknown`, `s.head:proxy.failed(proxy=127.0.0.1:3128)`),
 		states(t, ``, `s.exec:ok`, `s.exec:exec.network`, `s.exec:local.denied`, `s.exec:exec.usage_limit`,
 			`s.exec:exec.not_found`))
+}
+
+// statusWorld is about what the agent reports about itself.
+func statusWorld(t testing.TB) iter.Seq[diagnose.Round] {
+	return rounds([]diagnose.Want{diagnose.WantAny},
+		everyClass(t, "status"),
+		states(t, ``, `head:ok`, `head:tcp.refused`, `head:http.server_error`, `head:unknown`, `head:dns.timeout`),
+		states(t, ``, `dns:ok`, `dns:dns.timeout`),
+		states(t, ``, `c1:ok(date=0s) a1:ok`, `c1:tcp.timed_out a1:tcp.timed_out`),
+		states(t, ``, `stream:ok`, `stream:stream.cut`),
+		states(t, ``, `exec:ok`, `exec:exec.network`, `exec:exec.overloaded`))
+}
+
+func withoutStatus(round diagnose.Round) diagnose.Round {
+	round.Results = slices.DeleteFunc(slices.Clone(round.Results),
+		func(r probe.Result) bool { return r.Kind == probe.KindStatus })
+	return round
 }
 
 // pathWorld is about the network path: which address the name resolves to, the proxy, the latency, and what a direct
@@ -243,8 +258,8 @@ func onNetworkPath(t testing.TB) iter.Seq[diagnose.Round] { return ways(pathWorl
 
 func world(t testing.TB) iter.Seq[diagnose.Round] {
 	return func(yield func(diagnose.Round) bool) {
-		for _, part := range []iter.Seq[diagnose.Round]{hostWorld(t), sandboxWorld(t), onNetworkPath(t), shortageWorld(t),
-			addressWorld(t), stubWorld(t), builtinWorld(t)} {
+		for _, part := range []iter.Seq[diagnose.Round]{hostWorld(t), sandboxWorld(t), statusWorld(t), onNetworkPath(t),
+			shortageWorld(t), addressWorld(t), stubWorld(t), builtinWorld(t)} {
 			for round := range part {
 				if !yield(round) {
 					return
@@ -488,6 +503,30 @@ var laws = []law{
 		onNetworkPath,
 	},
 	{
+		"what the agent reports about itself never pages",
+		func(round diagnose.Round, v diagnose.Verdict) bool {
+			return v.Severity != causes.Page || diagnose.Of(withoutStatus(round)).Severity == causes.Page
+		},
+		tampered(func(r *probe.Result) {
+			if r.Kind == probe.KindStatus {
+				r.Kind = probe.KindExec
+			}
+		}),
+		statusWorld,
+	},
+	{
+		"what the agent reports about itself never makes a service healthy",
+		func(round diagnose.Round, v diagnose.Verdict) bool {
+			return v.Cause != causes.Healthy || diagnose.Of(withoutStatus(round)).Cause == causes.Healthy
+		},
+		tampered(func(r *probe.Result) {
+			if r.Kind == probe.KindStatus {
+				r.Kind = probe.KindExec
+			}
+		}),
+		statusWorld,
+	},
+	{
 		"what was seen in the sandbox is never blamed on the host or the service",
 		func(round diagnose.Round, v diagnose.Verdict) bool {
 			return !inSandbox(round, func(*probe.Result) bool { return true }) || !ofHostOrService(v.Cause) ||
@@ -707,7 +746,7 @@ var laws = []law{
 		"a verdict shows at most six results of the round, the decisive one first",
 		func(round diagnose.Round, v diagnose.Verdict) bool {
 			if len(v.Evidence) == 0 {
-				return v.Cause == causes.Inconclusive && !has(round, ofHost)
+				return v.Cause == causes.Inconclusive && !has(withoutStatus(round), ofHost)
 			}
 			bad := v.Cause.Fault() && v.Cause != causes.SandboxOpen
 			return len(v.Evidence) <= 6 && (!bad || !v.Evidence[0].OK()) &&

@@ -9,7 +9,6 @@ const (
 	WarnFirstFailed     = "dns_first_nameserver_failed" // it works, but each lookup waits for a dead nameserver first
 	WarnHostsFile       = "dns_hosts_file"              // no nameserver was queried: the name is in /etc/hosts
 	WarnNotAsked        = "dns_not_asked"               // no nameserver was queried, because of nsswitch.conf
-	WarnOnlyByClient    = "dns_as_client"               // only the resolver of the service's programs finds the name
 	WarnIPv4Failed      = "ipv4_failed"                 // connecting over IPv4 failed, and over IPv6 succeeded
 	WarnIPv6Failed      = "ipv6_failed"                 // connecting over IPv6 failed, and over IPv4 succeeded
 	WarnIPv4Slow        = "ipv4_slow"                   // connecting over IPv4 took so long that IPv6 was used
@@ -19,6 +18,7 @@ const (
 	WarnRejectedOnPath  = "forbidden_on_the_way"        // a firewall on the network path rejected the connection by ICMP
 	WarnProxyGotNowhere = "proxy_got_nowhere"           // the proxy reported that it could not reach the target
 	WarnBaseURL         = "base_url_refused"            // the agent's base URL is on this host, and nothing listens there
+	WarnRouting         = "routing_discovery"           // the agent makes this request before every turn, so every turn fails
 	WarnLeftProcesses   = "exec_left_processes"         // the command ended and left processes behind; they were killed
 
 	WarnClientCertificate = "tls_client_certificate_refused" // the probe's own client certificate was not accepted

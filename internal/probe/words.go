@@ -17,9 +17,11 @@ const (
 	KindHTTP               // makes one request
 	KindStream             // upgrades to a WebSocket and holds it
 	KindExec               // runs a command
+	KindStatus             // asks an agent about itself, without tokens
 )
 
-var kindNames = []string{KindHost: "host", KindDNS: "dns", KindHTTP: "http", KindStream: "stream", KindExec: "exec"}
+var kindNames = []string{KindHost: "host", KindDNS: "dns", KindHTTP: "http", KindStream: "stream", KindExec: "exec",
+	KindStatus: "status"}
 
 func (k Kind) String() string                { return enum.String(kindNames, k, "kind") }
 func (k Kind) MarshalText() ([]byte, error)  { return []byte(k.String()), nil }
@@ -53,13 +55,12 @@ const (
 	ControlByAddress                // a control reached by its address, without a resolver
 	ServiceAddress                  // a probe of the service at one address of its name
 	AgentStub                       // a run of the agent against a stub of its service on this host
-	ResolvedAsClient                // the service's name, looked up as the programs that use the service do
 )
 
 var roleNames = []string{OfService: "service", OfHost: "host", ResolverAsksControl: "resolver.control",
 	ResolverAsksService: "resolver.service", ResolverAsksCanary: "resolver.canary",
 	ControlByName: "control.name", ControlByAddress: "control.address", ServiceAddress: "service.address",
-	AgentStub: "agent.stub", ResolvedAsClient: "resolver.client"}
+	AgentStub: "agent.stub"}
 
 func (r Role) String() string                { return enum.String(roleNames, r, "role") }
 func (r Role) MarshalText() ([]byte, error)  { return []byte(r.String()), nil }

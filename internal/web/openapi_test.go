@@ -59,7 +59,7 @@ func TestListsAreDescribed(t *testing.T) {
 		"Cause":    all(causes.All()),
 		"Severity": named(causes.None, causes.Page),
 		"Class":    all(probe.Classes()),
-		"Kind":     named(probe.KindHost, probe.KindExec),
+		"Kind":     named(probe.KindHost, probe.KindStatus),
 		"Vantage":  named(probe.FromHost, probe.Direct),
 		"Role":     named(probe.OfService, probe.AgentStub),
 		"Phase":    named(probe.NoPhase, probe.Executing),

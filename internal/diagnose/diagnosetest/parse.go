@@ -14,13 +14,12 @@ import (
 // Working is a round in which everything works. Rounds are written as who:how, one word per attempt:
 //
 //	sandbox link route conf           the host itself
-//	dns head stream exec              the service's probes, from the host
+//	dns head stream status exec       the service's probes, from the host; routing is the agent's routing discovery
 //	stub builtin                      the run of exec against a stub, and with the agent's own provider
 //	s.head                            the same inside the sandbox; d.head is the direct one, without the proxy
 //	at.head                           the same at one address of the name (peer); #1, #2 tell several apart
 //	ns1.ctl ns1.svc ns1.rnd           a configured nameserver, queried for a control, the service, a random name
 //	pub.ctl pub.svc                   a public nameserver
-//	musl                              the service's name, looked up by the rules of its client
 //	c1 c2 c3, a1 a2 a3                controls by name, by address
 //
 // how is a class, with @phase where the class's usual phase does not fit, and (key=value,…) for facts. A later word
@@ -149,16 +148,18 @@ func spec(who string) probe.Spec {
 		s.Role, s.Kind = probe.ControlByName, probe.KindHTTP
 	case "a1", "a2", "a3":
 		s.Role, s.Kind, s.Name = probe.ControlByAddress, probe.KindHTTP, "c"+who[1:]
-	case "musl":
-		s.Role, s.Kind, s.Name, s.Target = probe.ResolvedAsClient, probe.KindDNS, "musl/codex", "chatgpt.com"
 	case "dns":
 		s.Kind, s.Target = probe.KindDNS, "chatgpt.com"
 	case "head", "head4", "head6", "models":
 		s.Kind, s.Target = probe.KindHTTP, "https://chatgpt.com/backend-api/codex/responses"
+	case "routing":
+		s.Kind, s.Target = probe.KindHTTP, "https://chatgpt.com/backend-api/wham/accounts/check"
 	case "plain":
 		s.Kind, s.Target = probe.KindHTTP, "http://chatgpt.com/"
 	case "stream":
 		s.Kind, s.Target = probe.KindStream, "wss://chatgpt.com/backend-api/codex/responses"
+	case "status":
+		s.Kind = probe.KindStatus
 	case "exec":
 		s.Kind = probe.KindExec
 	case "builtin":
@@ -178,7 +179,7 @@ func usualPhase(k probe.Kind, c probe.Class) probe.Phase {
 		return probe.NoPhase
 	case k == probe.KindDNS:
 		return probe.Resolve
-	case k == probe.KindExec:
+	case k == probe.KindExec, k == probe.KindStatus:
 		return probe.Executing
 	}
 	switch c.Layer() {
@@ -229,10 +230,6 @@ func set(r *probe.Result, fact string) {
 	case "refused":
 		code, country, _ := strings.Cut(value, "|")
 		r.Refusal = &probe.Refusal{Code: code, Country: country, Location: strings.Contains(code, "country") || country != ""}
-	case "question":
-		r.Question = strings.ReplaceAll(value, "/", " ")
-	case "answers_to":
-		r.AnswersTo = strings.ReplaceAll(value, "/", " ")
 	case "rcode":
 		r.RCode = value
 	case "why":

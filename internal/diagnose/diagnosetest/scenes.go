@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"netwatchd/internal/causes"
-	"netwatchd/internal/clientrules"
 	"netwatchd/internal/diagnose"
 )
 
@@ -20,7 +19,6 @@ type Scene struct {
 
 	world   string
 	sandbox diagnose.Want
-	client  clientrules.Client // zero: codex's
 }
 
 // late is the bound of every scene: an answer that took longer is late.
@@ -31,11 +29,8 @@ func Scenes() []Scene {
 	all := slices.Clone(scenes)
 	for i := range all {
 		s := &all[i]
-		if s.client == (clientrules.Client{}) {
-			s.client = clientrules.Codex()
-		}
 		s.Round = diagnose.Round{Service: "codex", Results: Results(s.world),
-			Expect: diagnose.Expect{Sandbox: s.sandbox, Client: s.client, Late: late}}
+			Expect: diagnose.Expect{Sandbox: s.sandbox, Late: late}}
 	}
 	return all
 }
@@ -261,46 +256,6 @@ var scenes = []Scene{
 	{Name: "WSL's tunnel is down", Cause: causes.Resolver, Decisive: "dns.timeout",
 		world: Working + ` -ns1.* c*:dns.timeout dns:dns.timeout(server=10.255.255.254:53)
 			head:dns.timeout(server=10.255.255.254:53)`},
-	// The resolver of the service's client: codex is linked with musl, which forgives less than glibc.
-	{Name: "AAAA is refused, only codex cannot resolve the name", Cause: causes.Resolver, Decisive: "dns.refused",
-		world: Working + ` musl:dns.refused(server=192.168.1.1:53,rcode=REFUSED,question=chatgpt.com/AAAA)`},
-	{Name: "AAAA is refused, and the agent's run reports it", Cause: causes.Resolver, Decisive: "dns.refused",
-		world: Working + ` exec:exec.network
-			musl:dns.refused(server=192.168.1.1:53,rcode=REFUSED,question=chatgpt.com/AAAA)`},
-	{Name: "AAAA is not answered", Cause: causes.Resolver, Decisive: "dns.timeout",
-		world: Working + ` head:ok(warn=dns_aaaa_failed)
-			musl:dns.timeout(server=192.168.1.1:53,question=chatgpt.com/AAAA)`},
-	{Name: "no nameserver of two answers AAAA", Cause: causes.Resolver, Decisive: "dns.timeout",
-		world: Working + ` ns2.svc:ok musl:dns.timeout(question=chatgpt.com/AAAA)`},
-	{Name: "AAAA is answered about another name", Cause: causes.Resolver, Decisive: "dns.failed",
-		world: Working + ` musl:dns.failed(server=192.168.1.1:53,rcode=NXDOMAIN,question=chatgpt.com/AAAA,answers_to=chatgpt.com.corp.local/AAAA)`},
-	{Name: "WSL's tunnel refuses AAAA", Cause: causes.Resolver, Decisive: "dns.servfail",
-		world: Working + ` musl:dns.servfail(server=10.255.255.254:53,rcode=SERVFAIL,question=chatgpt.com/AAAA)`},
-	{Name: "AAAA is truncated, TCP is filtered", Cause: causes.Resolver, Decisive: "dns.timeout",
-		world: Working + ` musl:dns.timeout(server=192.168.1.1:53,rcode=NOERROR,question=chatgpt.com/AAAA)`},
-	{Name: "a second nameserver reports NXDOMAIN first", Cause: causes.Resolver, Decisive: "dns.name_not_resolved",
-		world: Working + ` ns2.ctl:ok ns2.svc:dns.name_not_resolved
-			musl:dns.name_not_resolved(server=192.168.1.2:53,rcode=NXDOMAIN,question=chatgpt.com/A)`},
-	{Name: "the first nameserver reports NXDOMAIN, the second answers codex first", Cause: causes.ResolverDegraded,
-		Decisive: "dns.name_not_resolved",
-		world: Working + ` dns:dns.name_not_resolved(server=192.168.1.1:53) ns1.svc:dns.name_not_resolved
-			ns2.ctl:ok ns2.svc:ok musl:ok head:ok(warn=dns_as_client)`},
-	{Name: "the first nameserver reports NXDOMAIN, the client is linked with glibc", Cause: causes.Resolver,
-		Decisive: "dns.name_not_resolved", client: clientrules.Curl(),
-		world: Working + ` dns:dns.name_not_resolved(server=192.168.1.1:53) head:dns.name_not_resolved
-			stream:dns.name_not_resolved ns1.svc:dns.name_not_resolved ns2.ctl:ok ns2.svc:ok(took=10ms)`},
-	{Name: "AAAA is refused, a proxy resolves the name", Cause: causes.Healthy, Decisive: "ok",
-		world: Working + ` head:ok(status=405,proxy=10.0.0.1:3128)
-			musl:dns.refused(server=192.168.1.1:53,rcode=REFUSED,question=chatgpt.com/AAAA)`},
-	{Name: "a datagram of codex's lookup is lost, another lookup of the same kind succeeds", Cause: causes.Healthy,
-		Decisive: "ok",
-		world: Working + ` head:ok(warn=dns_as_client)
-			musl:dns.timeout(server=192.168.1.1:53,question=chatgpt.com/AAAA)`},
-	{Name: "AAAA is refused and the service is down", Cause: causes.Upstream, Decisive: "http.server_error",
-		Also: []causes.Cause{causes.Resolver},
-		world: Working + ` head:http.server_error(status=503)
-			musl:dns.refused(server=192.168.1.1:53,rcode=REFUSED,question=chatgpt.com/AAAA)`},
-
 	{Name: "the resolver answers NOTIMP", Cause: causes.Resolver, Decisive: "dns.failed",
 		world: Working + ` ns1.svc:dns.failed(rcode=NOTIMP) dns:dns.failed(server=192.168.1.1:53,rcode=NOTIMP)
 			head:dns.failed`},
@@ -485,6 +440,17 @@ var scenes = []Scene{
 		world: Working + ` *.svc:dns.servfail dns:dns.servfail head:dns.servfail`},
 	{Name: "queries for the service time out everywhere", Cause: causes.Inconclusive, Decisive: "dns.timeout",
 		world: Working + ` *.svc:dns.timeout dns:dns.timeout head:dns.timeout`},
+	{Name: "routing discovery is down, the rest answers", Cause: causes.Upstream, Decisive: "http.server_error",
+		world: Working + ` routing:http.server_error(status=503,warn=routing_discovery)`},
+	{Name: "routing discovery does not answer, the rest does", Cause: causes.Upstream, Decisive: "http.timed_out",
+		world: Working + ` routing:http.timed_out(warn=routing_discovery)`},
+	{Name: "routing discovery is gone", Cause: causes.UnexpectedAnswer, Decisive: "http.unexpected_status",
+		world: Working + ` routing:http.unexpected_status(status=404,warn=routing_discovery)`},
+	{Name: "routing discovery is blocked by the CDN", Cause: causes.EdgeBlocked, Decisive: "http.edge_blocked",
+		world: Working + ` routing:http.edge_blocked(status=403,warn=routing_discovery)`},
+	{Name: "the whole service fails, routing discovery too", Cause: causes.Upstream, Decisive: "http.server_error",
+		world: Working + ` head:http.server_error(status=503) routing:http.server_error(status=503,warn=routing_discovery)
+			stream:http.server_error exec:exec.network`},
 	{Name: "model overloaded, the edge fine", Cause: causes.Upstream, Decisive: "exec.overloaded",
 		world: Working + ` exec:exec.overloaded`},
 	{Name: "one endpoint of two fails", Cause: causes.Upstream, Decisive: "http.server_error",
@@ -643,6 +609,26 @@ var scenes = []Scene{
 		world: Working + ` exec:dns.name_not_resolved`},
 	{Name: "agent cannot reach it, nothing else tried", Cause: causes.Inconclusive, Decisive: "exec.network",
 		world: `exec:exec.network`},
+	{Name: "the agent reports that it is signed out", Cause: causes.Account, Decisive: "exec.not_logged_in",
+		world: Working + ` status:exec.not_logged_in`},
+	{Name: "the agent reports that it is signed out, before its first run", Cause: causes.Account,
+		Decisive: "exec.not_logged_in",
+		world:    Working + ` -exec status:exec.not_logged_in`},
+	{Name: "the agent reports that it is signed out, the service is down", Cause: causes.Upstream, Decisive: "tcp.refused",
+		Also:  []causes.Cause{causes.Account},
+		world: Working + ` head:tcp.refused stream:tcp.refused status:exec.not_logged_in`},
+	{Name: "the agent rejects its configuration", Cause: causes.Agent, Decisive: "exec.config_invalid",
+		world: Working + ` status:exec.config_invalid`},
+	{Name: "the agent alone reports that it cannot reach the service", Cause: causes.Agent, Decisive: "exec.network",
+		world: Working + ` status:exec.network`},
+	{Name: "the agent cannot reach the service, and neither can this host", Cause: causes.Upstream, Decisive: "tcp.refused",
+		world: Working + ` head:tcp.refused stream:tcp.refused status:exec.network -exec`},
+	{Name: "the agent's base URL is wrong", Cause: causes.UnexpectedAnswer, Decisive: "http.unexpected_status",
+		world: Working + ` status:http.unexpected_status(status=404)`},
+	{Name: "the agent does not answer when it is asked about itself", Cause: causes.Agent, Decisive: "exec.timed_out",
+		world: Working + ` status:exec.timed_out`},
+	{Name: "the agent is fine, nothing else tried", Cause: causes.Inconclusive,
+		world: `status:ok`},
 	{Name: "signed out", Cause: causes.Account, Decisive: "exec.not_logged_in",
 		world: Working + ` exec:exec.not_logged_in`},
 	{Name: "token refused", Cause: causes.Account, Decisive: "exec.unauthorized",
