@@ -4,7 +4,6 @@
 package ladder
 
 import (
-	"cmp"
 	"slices"
 
 	"netwatchd/internal/causes"
@@ -21,11 +20,12 @@ const (
 	Edge
 	Application
 	Stream
+	Status
 	Agent
 	rungs
 )
 
-var rungNames = [rungs]string{"host", "resolver", "internet", "edge", "application", "stream", "agent"}
+var rungNames = [rungs]string{"host", "resolver", "internet", "edge", "application", "stream", "status", "agent"}
 
 // Mark is the outcome of a rung.
 type Mark uint8
@@ -78,18 +78,17 @@ func Of(s watch.ServiceStatus) []Rung {
 		results = s.Evidence
 	}
 	host, sandbox := steps(results, false), steps(results, true)
-	if f := s.Evidence; s.Cause == causes.Resolver && len(f) > 0 && f[0].Role == probe.ResolvedAsClient {
-		host[Resolver] = Step{Mark: Failed, Words: short(f[0].Class) + " for " + cmp.Or(f[0].Question, f[0].Target),
-			Took: f[0].Elapsed, class: f[0].Class, vantage: f[0].Vantage}
-	}
 	block(host, firstSkipped(s, results))
 	block(sandbox, firstDenied(sandbox))
 	if !sandboxIsFault(s) {
 		closeSandbox(sandbox, host)
 	}
-	ladder := make([]Rung, rungs)
+	ladder := make([]Rung, 0, rungs)
 	for i, name := range rungNames {
-		ladder[i] = Rung{Name: name, Host: host[i], Sandbox: sandbox[i]}
+		if i == Status && host[i].Mark == NotTested && sandbox[i].Mark == NotTested { // most agents cannot be asked, and most services have none
+			continue
+		}
+		ladder = append(ladder, Rung{Name: name, Host: host[i], Sandbox: sandbox[i]})
 	}
 	return ladder
 }
@@ -170,7 +169,7 @@ func block(steps []Step, skipped int) {
 		switch m := steps[i].Mark; {
 		case m == Failed:
 			steps[i].Mark = Blocked // its own words stay: it was tested
-		case m == Blocked, m == NotTested && i >= skipped:
+		case m == Blocked, m == NotTested && i >= skipped && i != Status:
 			steps[i] = notTested(why)
 		}
 	}
@@ -215,6 +214,8 @@ func assign(all *[rungs]rungResults, r probe.Result) {
 		assignRequest(all, r, Application)
 	case r.Kind == probe.KindStream:
 		assignRequest(all, r, Stream)
+	case r.Kind == probe.KindStatus:
+		all[Status].add(r)
 	case r.Kind == probe.KindExec:
 		all[Agent].add(r)
 	}

@@ -25,13 +25,23 @@ func marks(rungs []Rung, side func(Rung) Step) []Mark {
 	return all
 }
 
+// rungOf returns a rung by its constant: one that nothing tested may be left out.
+func rungOf(s watch.ServiceStatus, rung int) Rung {
+	for _, r := range Of(s) {
+		if r.Name == rungNames[rung] {
+			return r
+		}
+	}
+	return Rung{}
+}
+
 func host(r Rung) Step    { return r.Host }
 func sandbox(r Rung) Step { return r.Sandbox }
 
 // TestEverySingleAttempt tries every possible attempt: a success marks no rung as failed, a failure marks exactly one on its
 // own side and none on the other.
 func TestEverySingleAttempt(t *testing.T) {
-	for kind := probe.KindHost; kind <= probe.KindExec; kind++ {
+	for kind := probe.KindHost; kind <= probe.KindStatus; kind++ {
 		for role := probe.OfService; role <= probe.AgentStub; role++ {
 			for v := probe.FromHost; v <= probe.Direct; v++ {
 				for _, phase := range append(probe.AllPhases(), probe.NoPhase) {
@@ -100,6 +110,12 @@ func TestTheLowestFailureBlocksTheRest(t *testing.T) {
 			nil, []Mark{NotTested, Partial, NotTested, NotTested, NotTested, NotTested, NotTested}},
 		{"all is well", []probe.Result{good(probe.KindHost, probe.OfHost, probe.NoPhase), good(probe.KindHTTP, probe.OfService, probe.Response), good(probe.KindExec, probe.OfService, probe.Executing)},
 			nil, []Mark{OK, NotTested, NotTested, OK, OK, NotTested, OK}},
+		{"the agent is signed out", []probe.Result{good(probe.KindHTTP, probe.OfService, probe.Response),
+			attempt(probe.KindStatus, probe.OfService, probe.FromHost, probe.Executing, probe.ExecNotLoggedIn)},
+			nil, []Mark{NotTested, NotTested, NotTested, OK, OK, NotTested, Failed, NotTested}},
+		{"the agent is signed in, its run fails", []probe.Result{good(probe.KindStatus, probe.OfService, probe.Executing),
+			attempt(probe.KindExec, probe.OfService, probe.FromHost, probe.Executing, probe.ExecUsageLimit)},
+			nil, []Mark{NotTested, NotTested, NotTested, NotTested, NotTested, NotTested, OK, Failed}},
 	} {
 		s := watch.ServiceStatus{Results: test.results}
 		s.Service, s.Cause, s.Blocked = "codex", causes.Upstream, test.blocked
@@ -171,7 +187,7 @@ func TestHostChecksAreSorted(t *testing.T) {
 func TestEvidenceReplacesRound(t *testing.T) {
 	var s watch.ServiceStatus
 	s.Evidence = []probe.Result{attempt(probe.KindExec, probe.OfService, probe.FromHost, probe.Executing, probe.ExecUsageLimit)}
-	if got := Of(s)[Agent].Host; got.Mark != Failed || got.Words != "usage limit" {
+	if got := rungOf(s, Agent).Host; got.Mark != Failed || got.Words != "usage limit" {
 		t.Errorf("got %+v", got)
 	}
 }
@@ -193,5 +209,19 @@ func TestSandboxWithoutRoutesIsClosed(t *testing.T) {
 	s.Results[0].Class, s.Results[1].Class = probe.OK, probe.ExecStartFailed
 	if IsClosed(s, s.Results[1]) || Of(s)[Application].Sandbox.Mark != Failed {
 		t.Error("a sandbox that cannot be started is not closed")
+	}
+}
+
+// TestWhatTheAgentReports: the rung shows it, and what its version cannot report.
+func TestWhatTheAgentReports(t *testing.T) {
+	r := attempt(probe.KindStatus, probe.OfService, probe.FromHost, probe.Executing, probe.OK)
+	r.Output = "signed in with ChatGPT, no doctor in 0.104.0"
+	s := watch.ServiceStatus{Results: []probe.Result{r}}
+	if got := rungOf(s, Status); got.Name != "status" || got.Host.Words != r.Output {
+		t.Errorf("got %+v", got)
+	}
+	s.Results[0].Class = probe.ExecNotLoggedIn
+	if got := rungOf(s, Status).Host; got.Mark != Failed || got.Words != "signed out" {
+		t.Errorf("got %+v", got)
 	}
 }

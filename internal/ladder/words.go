@@ -82,6 +82,8 @@ func passedText(rung int, ok []probe.Result) string {
 		return answered(first) + ", as expected"
 	case Stream:
 		return streamed(ok)
+	case Status:
+		return cmp.Or(first.Output, "OK")
 	}
 	return "run succeeded"
 }
