@@ -2,8 +2,7 @@ package agent
 
 import (
 	"context"
-	"net/url"
-	"strings"
+	"time"
 
 	"netwatchd/internal/clientrules"
 	"netwatchd/internal/probe"
@@ -32,6 +31,10 @@ type Agent struct {
 	// Stub returns the prober that makes the same run against a stub of the service on this host: it needs neither the
 	// network nor an account and costs no tokens, so it fails only with the installation.
 	Stub func(Settings) probe.Prober
+	// Status returns the prober that asks the agent about itself: whether anyone is signed in, and whether it reaches its
+	// service. It costs no tokens, and takes at most the timeout once no run of ours is in its way. Nil: the agent has no
+	// command for it.
+	Status func(s Settings, timeout time.Duration) probe.Prober
 	// Policy returns what the configuration in home (empty: the user's) allows the commands of the agent, and how to run
 	// a command as the agent does. If that begins with Name, Name stands for the executable.
 	Policy func(v Version, home string) Policy
@@ -39,25 +42,12 @@ type Agent struct {
 	// user's.
 	HomeVariable string
 
-	Service string // the host and path of its own service, which nothing else uses
-
 	Install, SignIn string // commands for advice
 }
 
 // Settings are how an agent is run. Empty values are the agent's own.
 type Settings struct {
 	Path, Home, StateDir, Model, Provider, BaseURL, Prompt, Expect string
-}
-
-// AtEndpoint returns the agent whose service has that URL, or nil.
-func AtEndpoint(u *url.URL) *Agent {
-	for i := range agents {
-		host, path, _ := strings.Cut(agents[i].Service, "/")
-		if strings.EqualFold(u.Hostname(), host) && (u.Path == "/"+path || strings.HasPrefix(u.Path, "/"+path+"/")) {
-			return &agents[i]
-		}
-	}
-	return nil
 }
 
 // Named returns the agent of a preset, or nil.
@@ -82,10 +72,12 @@ var agents = []Agent{{
 		c.Wrapper = wrapper
 		return &c
 	},
-	Stub:         func(s Settings) probe.Prober { return codexStubRun{codexWith(s)} },
+	Stub: func(s Settings) probe.Prober { return codexStubRun{codexWith(s)} },
+	Status: func(s Settings, timeout time.Duration) probe.Prober {
+		return codexStatus{codexWith(s), timeout}
+	},
 	Policy:       func(v Version, home string) Policy { return Codex{Home: home}.setup(v).policy() },
 	HomeVariable: "CODEX_HOME",
-	Service:      "chatgpt.com/backend-api/codex",
 	Install:      "npm install -g @openai/codex",
 	SignIn:       "codex login",
 }}

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"netwatchd/internal/codexconf"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/probe/execprobe"
 	"netwatchd/internal/userfile"
@@ -56,6 +57,11 @@ type Codex struct {
 // Probe makes one run, within the deadline of ctx. Set one: codex does not end by itself when a server accepts its
 // request and sends nothing, and since 0.155 some versions retry for ever (measured; 60 s covers every bounded case).
 func (c Codex) Probe(ctx context.Context) (probe.Facts, error) {
+	release, err := c.takeTurn(ctx)
+	if err != nil {
+		return probe.Facts{Phase: probe.Executing}, err
+	}
+	defer release()
 	facts, err := c.run(ctx)
 	if class, _ := probe.KnownClass(err); class == probe.ExecSignInMissing && c.BaseURL == "" {
 		if e := c.Endpoint(Version{}); e.sendsNoCredentials() {
@@ -94,7 +100,7 @@ func (c Codex) attempt(ctx context.Context) (probe.Facts, error) {
 		return facts, err
 	}
 	log := readCodexLog(e.Stdout, e.Stderr)
-	log.configFiles = codexConfigFiles(lastValue(env, "CODEX_HOME"))
+	log.configFiles = codexconf.Setup{Home: lastValue(env, "CODEX_HOME"), System: codexSystem}.Paths()
 	log.fill(&facts)
 	return facts, log.verdict(ctx, e, execprobe.FirstNonBlank(c.Expect, codexExpect))
 }
@@ -194,17 +200,11 @@ func (c Codex) linkSignIn(home string) error {
 		return nil // nothing to link: there may be an API key, or a sign-in in our own directory
 	}
 	target, link := filepath.Join(users, "auth.json"), filepath.Join(home, "auth.json")
-	info, err := os.Stat(target)
-	if errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(target); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	if err == nil && !info.Mode().IsRegular() { // codex would wait at a named pipe until the timeout
-		return probe.Failf(probe.ExecConfigInvalid, "%s is %s, not a regular file: remove it and run `codex login`",
-			target, userfile.Kind(info.Mode()))
-	}
-	if err := unix.Access(target, unix.R_OK|unix.W_OK); err != nil {
-		return probe.Failf(probe.ExecHomeUnwritable, "%s: %w: codex must be able to write it, or a renewed sign-in is lost; "+
-			"run as its owner, and leave it writable in the unit (ReadWritePaths=)", target, err)
+	if err := canRenew(target); err != nil {
+		return err
 	}
 	old, err := os.Readlink(link)
 	switch {
@@ -223,6 +223,23 @@ func (c Codex) linkSignIn(home string) error {
 	return nil
 }
 
+// canRenew returns why codex could not save a renewed sign-in in file, or nil if it can, or if there is none.
+func canRenew(file string) error {
+	info, err := os.Stat(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil && !info.Mode().IsRegular() { // codex would wait at a named pipe until the timeout
+		return probe.Failf(probe.ExecConfigInvalid, "%s is %s, not a regular file: remove it and run `codex login`",
+			file, userfile.Kind(info.Mode()))
+	}
+	if err := unix.Access(file, unix.R_OK|unix.W_OK); err != nil {
+		return probe.Failf(probe.ExecHomeUnwritable, "%s: %w: codex must be able to write it, or a renewed sign-in is lost; "+
+			"run as its owner, and leave it writable in the unit (ReadWritePaths=)", file, err)
+	}
+	return nil
+}
+
 func (c Codex) usersHome() (string, error) {
 	if home := execprobe.FirstNonBlank(c.Home, os.Getenv("CODEX_HOME")); home != "" {
 		return filepath.Abs(home)
@@ -233,13 +250,21 @@ func (c Codex) usersHome() (string, error) {
 
 // authFile returns the file with the sign-in of a run: one made for this daemon alone, else the user's.
 func (c Codex) authFile(usersHome string) string {
-	if c.StateDir != "" {
-		own := filepath.Join(c.StateDir, "codex-home", "auth.json")
-		if info, err := os.Lstat(own); err == nil && info.Mode().IsRegular() {
-			return own
-		}
+	if own, ok := c.ownSignIn(); ok {
+		return own
 	}
 	return filepath.Join(usersHome, "auth.json")
+}
+
+// ownSignIn returns the file with a sign-in made for this daemon alone. It reports false if there is none: usually the
+// file is a link to the user's.
+func (c Codex) ownSignIn() (file string, ok bool) {
+	if c.StateDir == "" {
+		return "", false
+	}
+	file = filepath.Join(c.StateDir, "codex-home", "auth.json")
+	info, err := os.Lstat(file)
+	return file, err == nil && info.Mode().IsRegular()
 }
 
 // helpTimeout bounds questions that codex answers without a network, in 15 ms. A machine that needs ten seconds is
@@ -288,7 +313,12 @@ func readSignIn(e execprobe.ExitState) error {
 	if e.Code == 0 {
 		return nil
 	}
-	err := readCodexLog("", e.Stderr).neverStarted(e.Code)
+	return signInError(readCodexLog("", e.Stderr), e.Code)
+}
+
+// signInError returns why `codex login status` failed, or nil if its reason is not known.
+func signInError(l *codexLog, exit int) error {
+	err := l.neverStarted(exit)
 	switch class, _ := probe.KnownClass(err); class {
 	case probe.ExecNotLoggedIn:
 		return probe.Failf(probe.ExecNotLoggedIn, "nobody is signed in: run `codex login` as this user, or set CODEX_API_KEY")

@@ -111,11 +111,13 @@ var codexWarnings = []codexWarning{
 const (
 	otherCodexWarning   = "codex_other"            // an item of type "error" that is not in the list
 	warnBuiltinProvider = "codex_builtin_provider" // our own provider entry was refused, and codex's own was used instead
+	// `codex doctor` printed no report, or one without what is read of it.
+	warnDoctorUnreadable = "codex_doctor_unreadable"
 )
 
 // codexWarningNames is the closed list of the warnings of a run of codex.
 func codexWarningNames() []string {
-	names := []string{probe.WarnLeftProcesses, otherCodexWarning, warnBuiltinProvider}
+	names := []string{probe.WarnLeftProcesses, otherCodexWarning, warnBuiltinProvider, warnDoctorUnreadable}
 	for _, w := range codexWarnings {
 		names = append(names, w.name)
 	}

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"netwatchd/internal/codexconf"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/probe/execprobe"
 )
@@ -353,7 +354,7 @@ func (l *codexLog) neverStarted(exit int) error {
 			continue
 		}
 		if f.class == probe.ExecConfigInvalid {
-			words = nameConfigFile(words, l.configFiles)
+			words = codexconf.Locate(words, l.configFiles)
 		}
 		return probe.Fail(f.class, errors.New(execprobe.Quote(words)))
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"netwatchd/internal/codexconf"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/probe/execprobe"
 	"netwatchd/internal/redact"
@@ -354,7 +355,7 @@ approval_policy = "untrusted"
 	}
 	for stderr, want := range tests {
 		l := readCodexLog("", stderr)
-		l.configFiles = codexConfigFiles(home)
+		l.configFiles = codexconf.Setup{Home: home, System: codexSystem}.Paths()
 		err := l.verdict(t.Context(), execprobe.ExitState{Code: 1}, "OK")
 		if got := probe.Classify(probe.Executing, err); got != probe.ExecConfigInvalid || err.Error() != want {
 			t.Errorf("got %v %q, want %q", got, err, want)
@@ -363,8 +364,9 @@ approval_policy = "untrusted"
 	if err := syscall.Mkfifo(filepath.Join(home, "fifo"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if line := lineOfSetting(filepath.Join(home, "fifo"), "model"); line != 0 {
-		t.Errorf("a FIFO has the setting in line %d", line)
+	const message = "Error: `model` is wrong"
+	if got := codexconf.Locate(message, []string{filepath.Join(home, "fifo")}); got != message {
+		t.Errorf("a FIFO has the setting: %q", got)
 	}
 }
 

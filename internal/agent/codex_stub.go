@@ -17,6 +17,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"netwatchd/internal/codexconf"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/probe/execprobe"
 )
@@ -30,6 +31,11 @@ type codexStubRun struct{ Codex }
 
 // Probe makes one run, within the deadline of ctx.
 func (c codexStubRun) Probe(ctx context.Context) (probe.Facts, error) {
+	release, err := c.takeTurn(ctx)
+	if err != nil {
+		return probe.Facts{Phase: probe.Executing}, err
+	}
+	defer release()
 	want := execprobe.FirstNonBlank(c.Expect, codexExpect)
 	stub, err := startCodexStub(want)
 	if err != nil {
@@ -45,7 +51,7 @@ func (c codexStubRun) Probe(ctx context.Context) (probe.Facts, error) {
 		return facts, err
 	}
 	output := readCodexLog(e.Stdout, e.Stderr)
-	output.configFiles = codexConfigFiles(lastValue(env, "CODEX_HOME"))
+	output.configFiles = codexconf.Setup{Home: lastValue(env, "CODEX_HOME"), System: codexSystem}.Paths()
 	output.fill(&facts)
 	facts.Tokens = nil // the stub reports none
 	if err := output.verdict(ctx, e, want); err != nil {

@@ -35,7 +35,7 @@ var layers = [][]string{
 	{"internal/diagnose/diagnosetest"},
 	{"internal/diagnose"},
 	{"internal/agent", "internal/causes", "internal/host", "internal/outcome", "internal/sandbox"},
-	{"internal/codexconf", "internal/probe/httpprobe"},
+	{"internal/agent/codexdoctor", "internal/codexconf", "internal/probe/httpprobe"},
 	{"internal/probe/connect", "internal/probe/execprobe"},
 	{"internal/probe/dnsprobe", "internal/probe/probetest"},
 	{"internal/clientrules", "internal/probe"},

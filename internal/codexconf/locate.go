@@ -1,4 +1,4 @@
-package agent
+package codexconf
 
 import (
 	"bufio"
@@ -10,13 +10,13 @@ import (
 	"strings"
 )
 
-// codexConfigFiles lists the files from which a codex with that CODEX_HOME takes its settings. The first ones win.
-func codexConfigFiles(home string) []string {
-	files := []string{filepath.Join(codexSystem, "requirements.toml"), filepath.Join(codexSystem, "managed_config.toml")}
-	if home != "" {
-		files = append(files, filepath.Join(home, "config.toml"))
+// Paths lists the files from which codex takes its settings. The first ones win.
+func (s Setup) Paths() []string {
+	files := []string{filepath.Join(s.System, "requirements.toml"), filepath.Join(s.System, "managed_config.toml")}
+	if s.Home != "" {
+		files = append(files, filepath.Join(s.Home, "config.toml"))
 	}
-	return append(files, filepath.Join(codexSystem, "config.toml"))
+	return append(files, filepath.Join(s.System, "config.toml"))
 }
 
 // settingNames find the setting that a message complains about. A message with a path has named its file already.
@@ -34,9 +34,9 @@ var settingNames = []struct {
 
 var namesPath = regexp.MustCompile(`/\S*\.toml\b`)
 
-// nameConfigFile puts the location of the setting that message complains about before it, if message does not name it
+// Locate puts the location of the setting that message complains about before it, if message does not name it
 // and one of files has it.
-func nameConfigFile(message string, files []string) string {
+func Locate(message string, files []string) string {
 	if namesPath.MatchString(message) {
 		return message
 	}
