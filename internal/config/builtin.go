@@ -50,6 +50,10 @@ func (b *Probe) codexDefaults() {
 	b.Prompt, b.Expect.Output = "Reply with the two letters OK and nothing else", "OK"
 	// Once a day: such a run may send thirty requests, where a usual one sends one.
 	b.Codex.Provider, b.Codex.BuiltinInterval = "isolated", 24*time.Hour
+	// It takes 0.3 s of CPU and 60 MB for a moment. A sign-in or a setting changes by hand, so that five minutes are soon
+	// enough; a confirming round asks at once.
+	b.Status.Enabled, b.Status.Interval = true, 5*time.Minute
+	b.Status.Timeout = 30 * time.Second // codex doctor waits 15 s for a service that does not answer
 }
 
 // Builtin returns the configuration used without a file. It watches Codex.

@@ -117,6 +117,7 @@ type Probe struct {
 	Prompt  string
 	Codex   Codex
 	Budget  Budget
+	Status  Status
 }
 
 // Expect is the answer that counts as success. Empty fields are not checked.
@@ -190,6 +191,13 @@ type Codex struct {
 
 	// BuiltinInterval is how often a run has the agent's own provider although Provider is isolated; zero: never.
 	BuiltinInterval time.Duration
+}
+
+// Status is how the agent of a run is asked about itself between runs, without tokens.
+type Status struct {
+	Enabled  bool
+	Interval time.Duration
+	Timeout  time.Duration
 }
 
 // Budget limits runs that cost money.

@@ -29,7 +29,7 @@ var (
 		probe.KindDNS:    slices.Concat(everyKind, []string{"target", "nameservers", "types", "expect"}),
 		probe.KindHTTP:   slices.Concat(everyKind, transport, []string{"method"}),
 		probe.KindStream: slices.Concat(everyKind, transport, []string{"hold"}),
-		probe.KindExec:   slices.Concat(everyKind, []string{"preset", "command", "prompt", "expect", "codex", "budget"}),
+		probe.KindExec:   slices.Concat(everyKind, []string{"preset", "command", "prompt", "expect", "codex", "budget", "status"}),
 	}
 	kinds = []probe.Kind{probe.KindDNS, probe.KindHTTP, probe.KindStream, probe.KindExec}
 )
@@ -213,6 +213,9 @@ func (d *decoder) exec(n *strictyaml.Node, f strictyaml.Fields, b *Probe) {
 		return
 	}
 	f.Text("prompt", &b.Prompt, checkNotEmpty)
+	if at, ok := f.Has("status"); ok {
+		decodeStatus(at, &b.Status)
+	}
 	if at, ok := f.Has("codex"); ok {
 		d.codex(at, &b.Codex)
 	}
@@ -225,10 +228,20 @@ func checkPlainCommand(n *strictyaml.Node, f strictyaml.Fields, b *Probe) {
 	if len(b.Command) == 0 {
 		n.Errorf("has nothing to run: set preset: codex, or a command")
 	}
-	for _, key := range []string{"codex", "prompt"} {
+	for _, key := range []string{"codex", "prompt", "status"} {
 		if at, ok := f.Has(key); ok {
 			at.Errorf("applies only to the codex preset: add preset: codex, or remove the key")
 		}
+	}
+}
+
+func decodeStatus(n *strictyaml.Node, s *Status) {
+	f := n.Object("enabled", "interval", "timeout")
+	f.Boolean("enabled", &s.Enabled)
+	interval := f.Duration("interval", &s.Interval, minInterval)
+	timeout := f.Duration("timeout", &s.Timeout, minInterval)
+	if interval && timeout {
+		checkTimeout(n, f, s.Timeout, s.Interval)
 	}
 }
 

@@ -234,6 +234,8 @@ func (p Probe) shownExec() shown {
 		{"expect", shown{{"output", p.Expect.Output}}}}.
 		addIf(isCodex, "prompt", p.Prompt).
 		addIf(isCodex, "codex", codex).
+		addIf(isCodex, "status", append(shown{{"enabled", p.Status.Enabled}},
+			showTimes(p.Status.Interval, p.Status.Timeout)...)).
 		addIf(p.Budget.RunsPerDay > 0, "budget", shown{{"runs_per_day", p.Budget.RunsPerDay}})
 }
 

@@ -43,6 +43,28 @@ func (p *Plan) Agents() []Agent {
 	return all
 }
 
+// statusTask returns the task that asks the service's agent about itself. It reports false if there is none.
+func statusTask(c *config.Config, s config.Service) (watch.Task, bool) {
+	run, ok := agentProbe(s)
+	if !ok || !run.Status.Enabled {
+		return watch.Task{}, false
+	}
+	a := agent.Named(run.Preset)
+	if a.Status == nil {
+		return watch.Task{}, false
+	}
+	// Without a timeout: the prober may have to wait for a run of the agent, and then has a timeout of its own.
+	asked := &probe.Probe{
+		Spec:   probe.Spec{Service: s.Name, Name: run.Name + statusSuffix, Kind: probe.KindStatus, Target: run.Preset},
+		Prober: a.Status(settings(c, run), run.Status.Timeout),
+	}
+	return watch.Task{Probe: asked, Interval: run.Status.Interval, RoundProbe: &probe.Probe{Spec: asked.Spec, Prober: asked.Prober},
+		Status: true}, true
+}
+
+// statusSuffix follows the name of the agent's run in the name of what the agent reports about itself.
+const statusSuffix = "-status"
+
 // wrappedRun runs the agent in its sandbox.
 type wrappedRun struct {
 	wrapper

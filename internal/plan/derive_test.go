@@ -51,16 +51,16 @@ func TestTheBuiltinServiceFollowsCodex(t *testing.T) {
 		known bool
 	}{
 		"nobody is signed in": {nil, []string{"dns chatgpt.com", "head https://chatgpt.com/backend-api/codex/responses",
-			"stream wss://chatgpt.com/backend-api/codex/responses", "exec codex"}, true},
+			"stream wss://chatgpt.com/backend-api/codex/responses", "exec codex", "exec-status codex"}, true},
 		"an API key": {map[string]string{"auth.json": apiKey}, []string{"dns api.openai.com",
-			"head https://api.openai.com/v1/responses", "stream wss://api.openai.com/v1/responses", "exec codex"}, false},
+			"head https://api.openai.com/v1/responses", "stream wss://api.openai.com/v1/responses", "exec codex", "exec-status codex"}, false},
 		"a provider": {map[string]string{"config.toml": provider("http://llm.corp.test:8080/v1")}, []string{"dns llm.corp.test",
-			"head http://llm.corp.test:8080/v1/responses", "stream ws://llm.corp.test:8080/v1/responses", "exec codex"}, false},
+			"head http://llm.corp.test:8080/v1/responses", "stream ws://llm.corp.test:8080/v1/responses", "exec codex", "exec-status codex"}, false},
 		"a provider with secrets in its URL": {map[string]string{"config.toml": provider("https://u:sk-secret@llm.test/v1?key=sk-secret")},
-			[]string{"dns llm.test", "head https://llm.test/v1/responses", "stream wss://llm.test/v1/responses", "exec codex"}, false},
+			[]string{"dns llm.test", "head https://llm.test/v1/responses", "stream wss://llm.test/v1/responses", "exec codex", "exec-status codex"}, false},
 		"this host": {map[string]string{"config.toml": provider("http://localhost:4000/v1")},
-			[]string{"head http://localhost:4000/v1/responses", "stream ws://localhost:4000/v1/responses", "exec codex"}, false},
-		"an unknown provider": {map[string]string{"config.toml": "model_provider = 'bedrock'\n"}, []string{"exec codex"}, false},
+			[]string{"head http://localhost:4000/v1/responses", "stream ws://localhost:4000/v1/responses", "exec codex", "exec-status codex"}, false},
+		"an unknown provider": {map[string]string{"config.toml": "model_provider = 'bedrock'\n"}, []string{"exec codex", "exec-status codex"}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			codexHome(t, test.files)

@@ -15,7 +15,6 @@ import (
 	"netwatchd/internal/ledger"
 	"netwatchd/internal/metrics"
 	"netwatchd/internal/probe"
-	"netwatchd/internal/probe/dnsprobe"
 	"netwatchd/internal/probe/httpprobe"
 	"netwatchd/internal/redact"
 	"netwatchd/internal/resolvconf"
@@ -120,17 +119,20 @@ func (p *Plan) Codex(ctx context.Context) metrics.Codex {
 }
 
 func (p *Plan) describe(s config.Service) {
+	describe := func(spec probe.Spec, interval time.Duration, expectation string) {
+		p.info[ledger.KeyOf(spec)] = metrics.Info{Target: spec.Target, Interval: interval.String(), Expectation: expectation}
+	}
 	for _, c := range s.Probes {
-		key := ledger.Key{Service: s.Name, Probe: c.Name, Kind: c.Kind, Vantage: probe.FromHost}
-		p.info[key] = metrics.Info{Target: target(c), Interval: c.Interval.String(), Expectation: c.Expect.String()}
+		describe(probe.Spec{Service: s.Name, Name: c.Name, Kind: c.Kind, Target: target(c)}, c.Interval, c.Expect.String())
 		if builtin := builtinProbe(p.config, s, c); builtin != nil {
-			p.info[ledger.KeyOf(builtin.Spec)] = metrics.Info{
-				Target: builtin.Target, Interval: c.Codex.BuiltinInterval.String(), Expectation: c.Expect.String(),
-			}
+			describe(builtin.Spec, c.Codex.BuiltinInterval, c.Expect.String())
 		}
 		if stub := stubProbe(p.config, s, c); stub != nil {
 			p.info[ledger.KeyOf(stub.Spec)] = metrics.Info{Target: stub.Target, Expectation: c.Expect.String()}
 		}
+	}
+	if t, ok := statusTask(p.config, s); ok {
+		describe(t.Spec, t.Interval, "signed in, and the service is reached")
 	}
 }
 
@@ -141,14 +143,16 @@ func service(c *config.Config, s config.Service) watch.Service {
 		Expect:       diagnose.Expect{Late: s.Late, Severity: s.Severity, Client: clientOf(s)},
 		Confirmation: watch.Confirmation{Votes: s.Moves.Results, Of: s.Moves.Of},
 	}
-	lookups := clientLookups(c, planned.Expect.Client)
 	for i, p := range s.Probes {
-		planned.Tasks[i] = task(c, s, p, lookups)
+		planned.Tasks[i] = task(c, s, p)
+	}
+	if t, ok := statusTask(c, s); ok {
+		planned.Tasks = append(planned.Tasks, t)
 	}
 	if hasFullRounds(c, s) {
 		planned.Every = roundInterval(c, s)
 	}
-	if n := newNameserverProbes(c, s, lookups); len(n.names) > 0 {
+	if n := newNameserverProbes(c, s); len(n.names) > 0 {
 		planned.NameserverProbes = n.probes
 	}
 	planned.DirectProbes = directProbes(c, s)
@@ -185,9 +189,9 @@ func roundInterval(c *config.Config, s config.Service) time.Duration {
 	return cmp.Or(shortest, c.Defaults.Interval)
 }
 
-func task(c *config.Config, s config.Service, p config.Probe, lookups *dnsprobe.Client) watch.Task {
+func task(c *config.Config, s config.Service, p config.Probe) watch.Task {
 	held := func(hold time.Duration) *probe.Probe {
-		made := resolvingAs(lookups, newProbe(c, s, p, hold))
+		made := newProbe(c, s, p, hold)
 		if p.Refused != "" {
 			return onLocalServer(made, p.Refused)
 		}

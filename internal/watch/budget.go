@@ -96,6 +96,18 @@ func (w *Watcher) runEnded(s *service, r probe.Result) {
 	w.saveBudget(s)
 }
 
+// startWaiting starts what waited for the end of a costly attempt, unless another one has started.
+func (w *Watcher) startWaiting() {
+	if w.costly {
+		return
+	}
+	waiting := w.afterRun
+	w.afterRun = nil
+	for _, start := range waiting {
+		start()
+	}
+}
+
 // budget returns how many costly attempts are left for the day, or nil if there is no limit.
 func (s *service) budget(now time.Time) *int {
 	for _, t := range s.Tasks {

@@ -54,7 +54,7 @@ func (s *Service) repeats(results []probe.Result) []*probe.Probe {
 	}
 	var failed []*probe.Probe
 	for _, t := range s.Tasks {
-		if t.RoundProbe == nil {
+		if t.RoundProbe == nil || t.Status {
 			continue
 		}
 		if slices.ContainsFunc(results, func(r probe.Result) bool { return !r.OK() && r.Spec == t.RoundProbe.Spec }) {

@@ -81,6 +81,9 @@ type Task struct {
 	// reached, and run at ever longer intervals while the account refuses them.
 	Costly bool
 	Daily  int
+	// Status attempts ask an agent about itself, without cost. Rounds run them while there is a doubt about the agent.
+	// They do not start while a costly attempt runs.
+	Status bool
 
 	isBuiltin bool // Probe is the run with the agent's own provider, in the place of a usual one
 }

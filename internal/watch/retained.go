@@ -61,7 +61,7 @@ func (m *retained) observe(t Task, r probe.Result, cause causes.Cause) (do actio
 	case dropped.IsZero() && m.needsSecondDrop(t, r):
 		put(&m.dropped, t.Name, r.Start)
 		return repeat, time.Time{}
-	case r.Kind == probe.KindExec && !r.OK() && cause.OfNetwork():
+	case isOfAgent(r) && !r.OK() && cause.OfNetwork():
 		// A network fault explains it, so it will say nothing about the agent once the network is back. An earlier
 		// success says nothing either.
 		delete(m.long, t.Name)
@@ -108,7 +108,7 @@ func (m *retained) roundProbeMayFail(t Task) bool {
 // upgrade works says nothing about a connection that is held. One that fails does count.
 func (m *retained) superseded(r probe.Result) bool {
 	long, known := m.long[r.Name]
-	return known && failedWhileHeld(long.Result) && sameProbe(long.Result, r) && r.OK()
+	return known && failedWhileHeld(long.Result) && sameProbe(long.Result, r) && r.OK() && r.Kind != probe.KindStatus
 }
 
 // failedWhileHeld reports whether r failed in a way that only a long attempt can. A failure before that is no better
@@ -143,10 +143,24 @@ func sameProbe(a, b probe.Result) bool {
 	return a.Role == b.Role && a.Service == b.Service && a.Name == b.Name && a.Vantage == b.Vantage
 }
 
-// observeRound forgets each long failure that results supersede: they have a later attempt of the same probe.
-func (m *retained) observeRound(results []probe.Result) {
+// isOfAgent reports whether r was made by the agent: a run of it, or its report about itself.
+func isOfAgent(r probe.Result) bool { return r.Kind == probe.KindExec || r.Kind == probe.KindStatus }
+
+// observeRound forgets each long failure that results supersede: they have a later attempt of the same probe. What an
+// agent reports about itself is the same in a round as outside, so the later report replaces the earlier one; but see
+// observe. Cause is the one that the results show.
+func (m *retained) observeRound(results []probe.Result, cause causes.Cause) {
 	for _, r := range results {
 		last, known := m.long[r.Name]
+		if r.Kind == probe.KindStatus {
+			switch {
+			case !r.OK() && cause.OfNetwork():
+				delete(m.long, r.Name)
+			case !known || r.Start.After(last.Start):
+				put(&m.long, r.Name, longResult{Result: r})
+			}
+			continue
+		}
 		if known && !last.OK() && sameProbe(last.Result, r) && r.Start.After(last.Start) {
 			delete(m.long, r.Name)
 		}
@@ -183,7 +197,7 @@ func (m *retained) revalidate(cause causes.Cause) (again []string) {
 	for _, name := range slices.Sorted(maps.Keys(m.long)) {
 		last := m.long[name]
 		switch {
-		case last.OK(), last.Kind == probe.KindExec:
+		case last.OK(), isOfAgent(last.Result):
 		case cause.OfNetwork(), cause == causes.Inconclusive:
 			m.long[name] = longResult{Result: last.Result, unproven: true}
 		case last.unproven:
@@ -199,7 +213,7 @@ func (m *retained) revalidate(cause causes.Cause) (again []string) {
 func (m *retained) explain(cause causes.Cause) {
 	if cause.OfNetwork() {
 		maps.DeleteFunc(m.long, func(_ string, last longResult) bool {
-			return !last.OK() && last.Kind == probe.KindExec
+			return !last.OK() && isOfAgent(last.Result)
 		})
 	}
 }

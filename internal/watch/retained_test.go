@@ -186,13 +186,13 @@ func TestInto(t *testing.T) {
 func TestALaterAttemptEndsAFailure(t *testing.T) {
 	m := new(retained)
 	drop(m)
-	m.observeRound(m.into(nil, withSandbox(), minute(2), false)) // it is in the round itself
+	m.observeRound(m.into(nil, withSandbox(), minute(2), false), causes.Healthy) // it is in the round itself
 	wantRound(t, m, 2, "stream stream.cut")
-	m.observeRound([]probe.Result{attempt(heldStream, 3, probe.HTTPEdgeBlocked, probe.Response)})
+	m.observeRound([]probe.Result{attempt(heldStream, 3, probe.HTTPEdgeBlocked, probe.Response)}, causes.Healthy)
 	wantRound(t, m, 3)
 
 	m.observe(heldStream, attempt(heldStream, 4, probe.OK, probe.Streaming), causes.Healthy)
-	m.observeRound([]probe.Result{attempt(heldStream, 5, probe.HTTPEdgeBlocked, probe.Response)})
+	m.observeRound([]probe.Result{attempt(heldStream, 5, probe.HTTPEdgeBlocked, probe.Response)}, causes.Healthy)
 	wantRound(t, m, 5, "stream ok")
 }
 

@@ -26,6 +26,7 @@ type round struct {
 	pending    int // attempts that have not ended; the environment counts as one
 	addresses  int // of pending: requests at single addresses of the service
 	results    []probe.Result
+	asking     []*probe.Probe // of results, what agents report about themselves
 	sandbox    sandboxProgress
 	ended      bool // judged for the last time, by results
 	void       bool // the host was suspended, or the service is no longer watched
@@ -39,6 +40,10 @@ func (w *Watcher) startRound(s *service, confirming bool) {
 	rd := &round{service: s, confirming: confirming, begun: time.Now()}
 	s.rounds, s.lastRound = append(s.rounds, rd), rd.begun
 	probes := s.roundProbes(confirming)
+	if confirming && !w.costly { // see Task.Status
+		rd.asking = s.doubtedStatus()
+		probes = append(probes, rd.asking...)
+	}
 	if confirming {
 		probes = append(probes, s.DirectProbes...)
 	}
@@ -136,9 +141,10 @@ func (w *Watcher) forRound(p *probe.Probe, confirming bool) *probe.Probe {
 }
 
 // withTimeout returns p with a timeout of at most limit. A stream keeps its own: it takes more round trips than any
-// other probe, and how long its upgrade takes is not known, because the time of a held stream includes the hold.
+// other probe, and how long its upgrade takes is not known, because the time of a held stream includes the hold. So does
+// an agent that is asked about itself: a command takes longer than a packet on a busy machine.
 func withTimeout(limit time.Duration, p *probe.Probe) *probe.Probe {
-	if p.Kind == probe.KindStream || p.Timeout > 0 && p.Timeout <= limit {
+	if p.Kind == probe.KindStream || p.Kind == probe.KindStatus || p.Timeout > 0 && p.Timeout <= limit {
 		return p
 	}
 	spec := p.Spec
@@ -224,7 +230,11 @@ func (rd *round) resultsSoFar(e *envRun) []probe.Result {
 	if e != nil && slices.Contains(e.rounds, rd) {
 		results = append(results, e.results...)
 	}
-	return rd.service.retained.into(results, &rd.service.Service, rd.begun, rd.sandbox == sandboxDone)
+	all := rd.service.retained.into(results, &rd.service.Service, rd.begun, rd.sandbox == sandboxDone)
+	// An agent that is being asked again may be right by now.
+	return slices.DeleteFunc(all, func(r probe.Result) bool {
+		return r.Start.Before(rd.begun) && slices.ContainsFunc(rd.asking, func(p *probe.Probe) bool { return p.Spec == r.Spec })
+	})
 }
 
 // judge names the cause that the round shows. Before the end of the round only a definite cause counts, because

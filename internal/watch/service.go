@@ -57,7 +57,7 @@ func (s *service) roundProbes(confirming bool) []*probe.Probe {
 		last, seen := s.latest[probeKey{t.Name, t.Vantage}]
 		fails := seen && last.class != probe.OK
 		switch {
-		case t.RoundProbe == nil:
+		case t.RoundProbe == nil, t.Status: // see doubtedStatus
 		case t.RoundProbe != t.Probe && !confirming && !(fails && s.retained.roundProbeMayFail(t)):
 		case fails:
 			failing = append(failing, t.RoundProbe)
@@ -74,6 +74,28 @@ func (s *service) roundProbes(confirming bool) []*probe.Probe {
 	}
 	all := append(failing, passing...)
 	return all[:min(len(all), sampleSize)]
+}
+
+// doubtedStatus returns the probes that ask agents about themselves, if a run of the agent or such a probe failed last.
+// Those that are running are left out.
+func (s *service) doubtedStatus() []*probe.Probe {
+	var all []*probe.Probe
+	doubt := false
+	for _, t := range s.Tasks {
+		last, seen := s.latest[probeKey{t.Name, t.Vantage}]
+		doubt = doubt || seen && last.class != probe.OK && (t.Costly || t.Status)
+		if t.Status && !s.isRunning(t) {
+			all = append(all, t.RoundProbe)
+		}
+	}
+	if !doubt {
+		return nil
+	}
+	return all
+}
+
+func (s *service) isRunning(t Task) bool {
+	return slices.ContainsFunc(s.entries, func(e *entry) bool { return e.running && e.key == s.Name+"/"+t.Name })
 }
 
 func (s *service) intervalOf(r probe.Result) time.Duration {
@@ -122,7 +144,7 @@ func (w *Watcher) applyVerdict(rd *round, v diagnose.Verdict, results []probe.Re
 	s := rd.service
 	if ended {
 		s.vote(v.Cause)
-		s.remember(results)
+		s.remember(results, explanation(v))
 		if rd.sandbox == sandboxDone {
 			s.retained.observeSandbox(rd.begun, results)
 		}
@@ -178,14 +200,14 @@ func (s *service) vote(c causes.Cause) {
 }
 
 // remember records how each of the service's probes ended, so that only a change starts a confirming round.
-func (s *service) remember(results []probe.Result) {
+func (s *service) remember(results []probe.Result, cause causes.Cause) {
 	for _, r := range results {
 		if r.Role == probe.OfService {
 			s.latest[probeKey{r.Name, r.Vantage}] = endOf(r)
 		}
 	}
 	s.observeAddresses(results)
-	s.retained.observeRound(results)
+	s.retained.observeRound(results, cause)
 }
 
 // refresh replaces the evidence of a verdict whose cause has not changed.
@@ -240,9 +262,9 @@ func (w *Watcher) verdictChanged(s *service, was causes.Cause) {
 	}
 }
 
-// confirmRecovery runs the agent itself to confirm that the service works again.
+// confirmRecovery runs the agent itself, and asks it about itself, to confirm that the service works again.
 func (w *Watcher) confirmRecovery(s *service) {
-	w.startNow(s, func(t Task) bool { return t.Costly })
+	w.startNow(s, func(t Task) bool { return t.Costly || t.Status })
 }
 
 // suspend discards everything that is running: the host was suspended meanwhile.

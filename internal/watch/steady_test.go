@@ -101,10 +101,10 @@ func paged(move string) bool {
 	return strings.HasSuffix(move, "> upstream") || strings.HasSuffix(move, "> stream")
 }
 
-// withAll is a ladder with a stream, runs of the agent and a sandbox.
+// withAll is a ladder with a stream, a sandbox, and an agent that is run and asked about itself.
 func (w *world) withAll() Service {
 	s := w.withSandbox(diagnose.WantClosed)
-	s.Tasks = append(s.Tasks, w.withStream().Tasks[2], w.withExec(24, time.Hour).Tasks[2])
+	s.Tasks = append(s.Tasks, w.withStream().Tasks[2], w.withExec(24, time.Hour).Tasks[2], w.statusTask())
 	return s
 }
 
@@ -135,7 +135,7 @@ func (w *world) injectAtRandom(random *rand.Rand) string {
 		}
 		class := pick(classes...)
 		for _, name := range names {
-			if name == "exec" && phase < probe.Executing {
+			if (name == "exec" || name == "status") && phase < probe.Executing {
 				w.fail(name, probe.ExecNetwork, probe.Executing)
 				continue
 			}
@@ -149,13 +149,15 @@ func (w *world) injectAtRandom(random *rand.Rand) string {
 	answers := []probe.Class{probe.HTTPServerError, probe.HTTPUnexpectedStatus, probe.HTTPEdgeBlocked, probe.HTTPTimedOut}
 	fail(3, probe.Executing, []probe.Class{probe.ExecUsageLimit, probe.ExecNotFound, probe.ExecTimedOut, probe.Unknown,
 		probe.ExecOverloaded, probe.HTTPEdgeBlocked}, "exec")
+	fail(4, probe.Executing, []probe.Class{probe.ExecNotLoggedIn, probe.ExecConfigInvalid, probe.ExecNetwork, probe.ExecTimedOut,
+		probe.Unknown}, "status")
 	fail(4, probe.Streaming, []probe.Class{probe.StreamCut, probe.StreamIdleCut, probe.StreamStalled}, "stream")
 	// A fault on a lower rung makes those above it fail too.
 	fail(4, probe.Response, answers, "head")
 	fail(6, probe.Connect, wire, "stream", "upgrade")
-	fail(6, probe.Connect, wire, "head", "exec")
-	fail(6, probe.Connect, wire, "head", "stream", "upgrade", "exec")
-	fail(6, probe.Resolve, names, "dns", "head", "stream", "upgrade", "exec")
+	fail(6, probe.Connect, wire, "head", "exec", "status")
+	fail(6, probe.Connect, wire, "head", "stream", "upgrade", "exec", "status")
+	fail(6, probe.Resolve, names, "dns", "head", "stream", "upgrade", "exec", "status")
 	fail(3, probe.NoPhase, []probe.Class{probe.OK, probe.ExecStartFailed, probe.Unknown, probe.TCPTimedOut}, "inside")
 	fail(6, probe.Resolve, names, "ns")
 	fail(6, probe.Resolve, names, "direct")

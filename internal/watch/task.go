@@ -11,6 +11,14 @@ import (
 // startTask makes an attempt at t outside rounds. What is kept of the result of a long probe, for the rounds to use,
 // is decided by [retained].
 func (w *Watcher) startTask(s *service, t Task, e *entry) {
+	if t.Status && w.costly { // it would wait for the run, and that time would be taken for its own
+		w.afterRun = append(w.afterRun, func() {
+			if !e.gone && !e.running {
+				w.startTask(s, t, e)
+			}
+		})
+		return
+	}
 	form := s.form(t)
 	if t.Costly && !w.reserveRun(s, form) {
 		return
@@ -20,6 +28,7 @@ func (w *Watcher) startTask(s *service, t Task, e *entry) {
 		e.running = false
 		if t.Costly {
 			w.runEnded(s, r)
+			defer w.startWaiting()
 		}
 		if !valid || e.gone {
 			return
@@ -71,6 +80,7 @@ func (w *Watcher) startStub(s *service, t Task, e *entry, r probe.Result) {
 	e.running, w.costly = true, true // no two commands of an agent at a time
 	w.attempt(t.Stub, func(stub probe.Result, valid bool) {
 		e.running, w.costly = false, false
+		defer w.startWaiting()
 		if !valid || e.gone {
 			return
 		}

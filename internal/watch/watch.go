@@ -65,6 +65,7 @@ type Watcher struct {
 	environmentEvery time.Duration               // how often the environment is probed
 	typical          map[seriesKey]time.Duration // how long the last successful attempt took
 	costly           bool                        // a costly attempt is running
+	afterRun         []func()                    // what starts when it has ended
 	sandboxed        Sandboxed
 	running          int       // attempts that have not ended; one start of a sandbox counts as one
 	resumed          time.Time // attempts that began before this are discarded
@@ -107,6 +108,7 @@ func (w *Watcher) Run(ctx context.Context) {
 	}
 	for _, s := range w.ladders() {
 		w.startRound(s, false)
+		w.startNow(s, func(t Task) bool { return t.Status }) // its first slot may be minutes away
 	}
 	w.readyIfDone()
 	timer := time.NewTimer(0)
