@@ -17,7 +17,7 @@ import (
 const (
 	runWidth     = 5
 	vantageWidth = 9
-	classWidth   = 21 // exec.home_unwritable, exec.not_logged_in
+	classWidth   = 23 // http.unexpected_status, exec.home_unwritable
 	tookWidth    = 10
 	tokensWidth  = 8
 )
