@@ -2,6 +2,8 @@ package agent
 
 import (
 	"context"
+	"net/url"
+	"strings"
 	"time"
 
 	"netwatchd/internal/clientrules"
@@ -42,12 +44,25 @@ type Agent struct {
 	// user's.
 	HomeVariable string
 
+	Service string // the host and path of its own service, which nothing else uses
+
 	Install, SignIn string // commands for advice
 }
 
 // Settings are how an agent is run. Empty values are the agent's own.
 type Settings struct {
 	Path, Home, StateDir, Model, Provider, BaseURL, Prompt, Expect string
+}
+
+// AtEndpoint returns the agent whose service has that URL, or nil.
+func AtEndpoint(u *url.URL) *Agent {
+	for i := range agents {
+		host, path, _ := strings.Cut(agents[i].Service, "/")
+		if strings.EqualFold(u.Hostname(), host) && (u.Path == "/"+path || strings.HasPrefix(u.Path, "/"+path+"/")) {
+			return &agents[i]
+		}
+	}
+	return nil
 }
 
 // Named returns the agent of a preset, or nil.
@@ -78,6 +93,7 @@ var agents = []Agent{{
 	},
 	Policy:       func(v Version, home string) Policy { return Codex{Home: home}.setup(v).policy() },
 	HomeVariable: "CODEX_HOME",
+	Service:      "chatgpt.com/backend-api/codex",
 	Install:      "npm install -g @openai/codex",
 	SignIn:       "codex login",
 }}

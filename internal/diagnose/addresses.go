@@ -39,19 +39,6 @@ func (g *groupedRound) configuredAnswer() *probe.Result {
 	return first(g.service, func(r *probe.Result) bool { return r.Kind == probe.KindDNS })
 }
 
-func addresses(r *probe.Result) (all []netip.Addr) {
-	for _, text := range r.Answers {
-		if addr, err := netip.ParseAddr(text); err == nil {
-			all = append(all, addr.Unmap())
-		}
-	}
-	return all
-}
-
-func overlaps(a, b []netip.Addr) bool {
-	return slices.ContainsFunc(a, func(addr netip.Addr) bool { return slices.Contains(b, addr) })
-}
-
 func allPrivate(all []netip.Addr) bool {
 	return !slices.ContainsFunc(all, func(a netip.Addr) bool { return !isLocalAddress(a) })
 }

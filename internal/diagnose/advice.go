@@ -1,9 +1,12 @@
 package diagnose
 
 import (
+	"cmp"
 	"net"
+	"strings"
 
 	"netwatchd/internal/causes"
+	"netwatchd/internal/clientrules"
 	"netwatchd/internal/probe"
 )
 
@@ -45,8 +48,14 @@ const (
 	adviceOneAddress = "Nothing to fix here if the service is run by others: some of its servers fail, and a retry may " +
 		"reach another one. If it is yours, take the address in the evidence out of DNS until it works."
 	adviceRewritingNames = "Use a nameserver that does not rewrite NXDOMAIN: with this one, mistyped names seem to exist."
+	adviceSuffixed       = "This is how WSL's DNS tunnel answers while Windows has a DNS suffix: run wsl --shutdown on " +
+		"Windows and set dnsTunneling=false in .wslconfig, or remove the suffix on Windows. Elsewhere, use another " +
+		"nameserver."
 	adviceClosedAsWanted = "Nothing is broken: allow network access for a run if its task needs it."
 )
+
+// wslTunnel is the address of WSL's DNS tunnel (microsoft/WSL, dnsTunneling).
+const wslTunnel = "10.255.255.254"
 
 // resolverAdvice is empty if the advice of the cause fits.
 func resolverAdvice(r *probe.Result) string {
@@ -58,7 +67,7 @@ func resolverAdvice(r *probe.Result) string {
 		return "Set \"hosts: files dns\" in /etc/nsswitch.conf."
 	case host == "127.0.0.53":
 		return "Restart the stub resolver on this host: systemctl restart systemd-resolved; then run resolvectl status."
-	case host == "10.255.255.254":
+	case host == wslTunnel:
 		return "This is WSL's DNS tunnel: run wsl --shutdown on Windows, or set dnsTunneling=false in .wslconfig."
 	}
 	return ""
@@ -149,4 +158,47 @@ func agentAdvice(r *probe.Result) string {
 		return adviceAgentNetwork
 	}
 	return causes.Agent.About().Advice
+}
+
+// strictClientAdvice is what to do about a nameserver whose answers a strict client does not forgive. The order of the
+// nameservers and the options in resolv.conf do not help: musl asks all at once, and has none of single-request,
+// no-aaaa and use-vc.
+func strictClientAdvice(g *groupedRound, r *probe.Result) string {
+	host, _, _ := net.SplitHostPort(r.Server)
+	another := func(other *probe.Result) bool { return other.Server != r.Server }
+	switch {
+	case host == wslTunnel:
+		return resolverAdvice(r)
+	case strings.HasPrefix(r.AnswersTo, r.Target+"."):
+		return adviceSuffixed
+	case r.Class == probe.DNSNameNotResolved && g.nameserver(probe.FromHost, probe.ResolverAsksService, another) != nil:
+		return "Remove the nameserver " + host + " from /etc/resolv.conf, or all others: " + g.Expect.Client.Name +
+			" asks all of them at once and takes the first answer. Their order does not help."
+	}
+	return "Use another nameserver in /etc/resolv.conf, or make this one answer AAAA queries of names without IPv6 with " +
+		"NOERROR and no records: " + g.Expect.Client.Name + " needs an answer to both A and AAAA. No option of " +
+		"resolv.conf helps."
+}
+
+// contrastAdvice is resolverAdvice, unless another nameserver in the file resolves the name.
+func contrastAdvice(g *groupedRound, r *probe.Result) string {
+	move := moveAdvice(g, r)
+	if move != "" && g.Expect.Client.Resolver == clientrules.Musl {
+		return strictClientAdvice(g, r)
+	}
+	return cmp.Or(move, resolverAdvice(r))
+}
+
+// moveAdvice is for programs linked with glibc, if r, a lookup at the first nameserver, ends in NXDOMAIN and another
+// nameserver in the file resolves the name. It is empty otherwise.
+func moveAdvice(g *groupedRound, r *probe.Result) string {
+	host, _, _ := net.SplitHostPort(r.Server)
+	other := g.nameserver(probe.FromHost, probe.ResolverAsksService,
+		func(other *probe.Result) bool { return other.OK() && other.Server != r.Server })
+	if r.Class != probe.DNSNameNotResolved || other == nil || host == "" || resolverAdvice(r) != "" {
+		return ""
+	}
+	better, _, _ := net.SplitHostPort(other.Server)
+	return "Move the nameserver " + better + " before " + host + " in /etc/resolv.conf, or remove " + host + ": glibc " +
+		"asks the first one, and takes its NXDOMAIN as final."
 }

@@ -14,6 +14,7 @@ type groupedRound struct {
 	hostChecks  []*probe.Result // rung 0
 	controls    []*probe.Result
 	nameservers []*probe.Result // lookups at single nameservers, configured and direct
+	asClient    []*probe.Result // the service's name, looked up by the rules of its client
 	service     []*probe.Result // the service's probes, from the host
 	addresses   []*probe.Result // the same at single addresses of the service's names
 	direct      []*probe.Result // the same without the system's resolver and proxy
@@ -35,8 +36,8 @@ func group(round Round) *groupedRound {
 		group := g.groupOf(r)
 		*group = append(*group, r)
 	}
-	for _, group := range [][]*probe.Result{g.hostChecks, g.controls, g.nameservers, g.service, g.addresses, g.direct,
-		g.sandbox, g.stubs, g.noEvidence} {
+	for _, group := range [][]*probe.Result{g.hostChecks, g.controls, g.nameservers, g.asClient, g.service, g.addresses,
+		g.direct, g.sandbox, g.stubs, g.noEvidence} {
 		if len(group) > 1 {
 			slices.SortFunc(group, compareResults)
 		}
@@ -67,6 +68,8 @@ func (g *groupedRound) groupOf(r *probe.Result) *[]*probe.Result {
 		return &g.controls
 	case r.Role == probe.ServiceAddress:
 		return &g.addresses
+	case r.Role == probe.ResolvedAsClient:
+		return &g.asClient
 	case r.Role != probe.OfService:
 		return &g.nameservers
 	case r.Vantage == probe.FromSandbox:
@@ -77,44 +80,14 @@ func (g *groupedRound) groupOf(r *probe.Result) *[]*probe.Result {
 	return &g.service
 }
 
-// compareResults sorts by rung, then by everything that a verdict shows of a result.
-func compareResults(a, b *probe.Result) int {
-	return cmp.Or(
-		cmp.Compare(rung(a), rung(b)), cmp.Compare(a.Role, b.Role), cmp.Compare(a.Vantage, b.Vantage),
-		cmp.Compare(a.Name, b.Name), cmp.Compare(a.Server, b.Server), cmp.Compare(a.Target, b.Target),
-		a.Start.Compare(b.Start), cmp.Compare(a.Class, b.Class), cmp.Compare(a.Phase, b.Phase),
-		cmp.Compare(a.Peer, b.Peer), cmp.Compare(a.Elapsed, b.Elapsed), cmp.Compare(a.Why, b.Why),
-		slices.Compare(a.Answers, b.Answers))
-}
-
-// rung returns the step of the ladder that an attempt belongs to.
-func rung(r *probe.Result) int {
-	switch {
-	case r.Role == probe.OfHost:
-		return 0
-	case isControl(r):
-		return 2
-	case r.Role == probe.AgentStub:
-		return 6
-	case r.Role != probe.OfService && r.Role != probe.ServiceAddress || r.Kind == probe.KindDNS:
-		return 1
-	case r.Kind == probe.KindHTTP:
-		return 3
-	case r.Kind == probe.KindStream:
-		return 5
-	case r.Kind == probe.KindStatus:
-		return 6
-	case r.Kind == probe.KindExec:
-		return 7
-	}
-	return 0
-}
-
 // tolerates reports whether r failed while the same thing worked in another way in the same round: then the service is
 // degraded, but not down. An unknown failure is never tolerated.
 func (g *groupedRound) tolerates(r *probe.Result) bool {
 	if isInexplicable(r) {
 		return false
+	}
+	if isGlibcLookup(r) && first(g.asClient, isOK) != nil && slices.ContainsFunc(g.service, isOK) {
+		return true
 	}
 	if slices.ContainsFunc(g.service, func(other *probe.Result) bool {
 		return other.OK() &&

@@ -1,11 +1,29 @@
 package diagnose
 
 import (
-	"net/netip"
 	"slices"
 	"strings"
 
+	"netwatchd/internal/outcome"
 	"netwatchd/internal/probe"
+)
+
+// What a result shows by itself is in package outcome. These are the rules' names for it.
+var (
+	addresses          = outcome.Addresses
+	authority          = outcome.Authority
+	compareResults     = outcome.Compare
+	familyOf           = outcome.FamilyOf
+	hostOf             = outcome.HostOf
+	isAnswered         = outcome.IsAnswered
+	isBlockListed      = outcome.IsBlockListed
+	isControl          = outcome.IsControl
+	isForeignAnswer    = outcome.IsForeignAnswer
+	isNameserverAnswer = outcome.IsNameserverAnswer
+	isSelfSigned       = outcome.IsSelfSigned
+	nameGone           = outcome.NameGone
+	overlaps           = outcome.Overlaps
+	rung               = outcome.Rung
 )
 
 func isOK(r *probe.Result) bool { return r.OK() }
@@ -41,52 +59,9 @@ func isNameFailure(r *probe.Result) bool {
 		r.Class.Layer() != "local" && r.Class.Layer() != "proxy" && r.Class.Layer() != "exec"
 }
 
-// isAnswered reports whether the application at the other end answered r, as expected or not.
-func isAnswered(r *probe.Result) bool {
-	if r.Kind == probe.KindStatus {
-		return false // the agent answered, and not every version of it asks the service
-	}
-	switch r.Class {
-	case probe.OK, probe.HTTPUnexpectedStatus, probe.HTTPUnexpectedHeader, probe.HTTPUnexpectedBody,
-		probe.HTTPServerError, probe.HTTPRateLimited, probe.HTTPUnauthorized, probe.HTTPEdgeBlocked, probe.HTTPRedirected,
-		probe.TLSClientCertificate, // the server, verified by its certificate: it wants to know who asks
-		probe.StreamUpgradeRefused, probe.StreamCut, probe.StreamIdleCut, probe.StreamStalled:
-		return true
-	}
-	return false
-}
-
 // isPeerReached reports whether anyone at the other end of r answered, even an unexpected peer. A nameserver's
 // negative answer does not count: a stub resolver on this very host reports SERVFAIL when the host is offline.
 func isPeerReached(r *probe.Result) bool { return isAnswered(r) || isForeignAnswer(r) }
-
-// isForeignAnswer reports whether r was answered by someone else than its target, or not as its target should answer.
-func isForeignAnswer(r *probe.Result) bool {
-	switch r.Class {
-	case probe.TLSAuthorityInvalid, probe.TLSNameInvalid, probe.TLSUnexpectedIssuer:
-		return true
-	}
-	return !r.OK() && isAnswered(r) && r.Class.Layer() == "http"
-}
-
-func isSelfSigned(r *probe.Result) bool {
-	return r.TLS != nil && r.TLS.Issuer != "" && r.TLS.Issuer == r.TLS.Subject
-}
-
-// nameGone reports whether a nameserver answered that the name does not exist, or that the nameservers responsible
-// for it fail. A timeout is no answer, and a refusal is the nameserver's own policy.
-func nameGone(r *probe.Result) bool {
-	return r.Class == probe.DNSNameNotResolved || r.Class == probe.DNSNoData || r.Class == probe.DNSServfail
-}
-
-// isNameserverAnswer reports whether the nameserver that r queried answered, even negatively.
-func isNameserverAnswer(r *probe.Result) bool {
-	return r.OK() || nameGone(r) || r.Class == probe.DNSRefused || r.Class == probe.DNSWrongAnswer
-}
-
-func isControl(r *probe.Result) bool {
-	return r.Role == probe.ControlByName || r.Role == probe.ControlByAddress
-}
 
 func isDenied(r *probe.Result) bool { return r.Class == probe.LocalDenied }
 
@@ -109,45 +84,5 @@ func isTLS(r *probe.Result) bool {
 
 // fromHostsFile reports whether r's addresses are from /etc/hosts.
 func fromHostsFile(r *probe.Result) bool { return hasWarning(r, probe.WarnHostsFile) }
-
-// isBlockListed reports whether every answer is an address that no server can have: 0.0.0.0, ::, or this host's
-// loopback.
-func isBlockListed(r *probe.Result) bool {
-	return len(r.Answers) > 0 && !slices.ContainsFunc(r.Answers, func(text string) bool {
-		addr, err := netip.ParseAddr(text)
-		return err != nil || !addr.IsUnspecified() && !addr.IsLoopback()
-	})
-}
-
-// familyOf returns the address family of r's peer: 4, 6, or 0 if it has none.
-func familyOf(r *probe.Result) int {
-	peer, err := netip.ParseAddrPort(r.Peer)
-	switch {
-	case err != nil:
-		return 0
-	case peer.Addr().Unmap().Is4():
-		return 4
-	}
-	return 6
-}
-
-// hostOf returns the host of r's target.
-func hostOf(r *probe.Result) string {
-	host := authority(r)
-	if name, _, numbered := strings.Cut(host, ":"); numbered && !strings.HasPrefix(host, "[") {
-		return name
-	}
-	return host
-}
-
-// authority returns the host of r's target, with its port if the URL has one.
-func authority(r *probe.Result) string {
-	_, rest, isURL := strings.Cut(r.Target, "://")
-	if !isURL {
-		return r.Target
-	}
-	host, _, _ := strings.Cut(rest, "/")
-	return host
-}
 
 func isSamePeer(r, other *probe.Result) bool { return r.Peer != "" && r.Peer == other.Peer }

@@ -16,6 +16,8 @@ func brokenAgent(g *groupedRound) *finding {
 			return &finding{title: stubTitle(stub), advice: stubAdvice(stub),
 				evidence: []*probe.Result{r, stub, g.bestSuccess(), g.reachedControl()}}
 		}
+	}
+	if r == nil && g.bestSuccess() != nil && g.clientFailure() == nil { // else the lookup explains the run
 		r = g.failure(func(r *probe.Result) bool {
 			return isAgentProbe(r) && isAgentNetworkFailure(r) && !isAnswerToAgent(r) &&
 				!g.isServiceFaultToAgent(r) && !g.isServiceAnswerToAgent(r)

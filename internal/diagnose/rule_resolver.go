@@ -11,7 +11,7 @@ import (
 func brokenResolver(g *groupedRound) *finding {
 	r := g.failure(isNameFailure)
 	if r == nil {
-		return cmp.Or(noRouteToResolver(g), wrongAddress(g))
+		return cmp.Or(noRouteToResolver(g), strictClient(g), wrongAddress(g))
 	}
 	conf := g.failedHostCheck(probe.CheckResolvConf)
 	switch other := g.otherNameserver(r); {
@@ -19,7 +19,7 @@ func brokenResolver(g *groupedRound) *finding {
 		return &finding{title: titleNoNameserver, advice: adviceNoNameserver,
 			evidence: []*probe.Result{cmp.Or(conf, r), r, other, g.reachedControl()}}
 	case other != nil:
-		return &finding{title: contrastTitle(g, r), advice: resolverAdvice(r),
+		return &finding{title: contrastTitle(g, r), advice: contrastAdvice(g, r),
 			evidence: []*probe.Result{r, other, g.reachedControl()}}
 	case r.Class == probe.DNSWrongAnswer && isBlockListed(r) &&
 		g.nameserver(probe.Direct, probe.ResolverAsksService, isNameserverAnswer) == nil:

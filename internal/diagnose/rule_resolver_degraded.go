@@ -1,6 +1,10 @@
 package diagnose
 
-import "netwatchd/internal/probe"
+import (
+	"cmp"
+
+	"netwatchd/internal/probe"
+)
 
 // degradedResolver also covers a resolver that rewrites NXDOMAIN while the service is reached: nothing fails, but the
 // next mistyped name will seem to exist, and an answer of this resolver no longer proves that a name does.
@@ -9,6 +13,10 @@ func degradedResolver(g *groupedRound) *finding {
 		return nil
 	}
 	works := g.nameserver(probe.FromHost, probe.ResolverAsksControl, isOK)
+	if r := first(g.tolerated, isGlibcLookup); r != nil && first(g.asClient, isOK) != nil {
+		return &finding{title: unneededResolverTitle(g, r), advice: cmp.Or(moveAdvice(g, r), resolverAdvice(r)),
+			evidence: []*probe.Result{r, first(g.asClient, isOK), g.serviceReached()}}
+	}
 	if r := first(g.nameservers, func(r *probe.Result) bool {
 		return r.Vantage == probe.FromHost && r.Role != probe.ResolverAsksCanary && !r.OK() && !isInexplicable(r)
 	}); r != nil {

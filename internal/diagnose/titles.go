@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"netwatchd/internal/causes"
+	"netwatchd/internal/clientrules"
 	"netwatchd/internal/humanize"
 	"netwatchd/internal/outcome"
 	"netwatchd/internal/probe"
@@ -189,8 +190,29 @@ func resolverTitle(g *groupedRound, r *probe.Result) string {
 	return resolverName(g, r) + " " + words
 }
 
-// contrastTitle adds to resolverTitle that another nameserver has the name that r reports as missing.
+// strictClientTitle says which nameserver spoils the lookup of the service's client, with which answer to which question,
+// and who is not affected.
+func strictClientTitle(g *groupedRound, r *probe.Result) string {
+	words := outcome.OfQuestion(r)
+	subject := resolverName(g, r)
+	if r.Class == probe.DNSTimeout && r.Server == "" {
+		subject, words = "the resolvers", strings.Replace(words, "does", "do", 1)
+	}
+	if others := g.nameserver(probe.FromHost, probe.ResolverAsksService, isOK); r.RCode == "NXDOMAIN" && others != nil &&
+		r.AnswersTo == "" && others.Server != r.Server {
+		words += " before the others answer"
+	}
+	title := subject + " " + words + ", so " + g.Expect.Client.Name + " cannot resolve the service's name"
+	return title + "; programs linked with glibc, curl among them, can"
+}
+
+// contrastTitle adds to resolverTitle that another nameserver has the name that r reports as missing, and whether
+// programs that ask all nameservers at once are affected.
 func contrastTitle(g *groupedRound, r *probe.Result) string {
+	if other := g.otherFirst(r); nameGone(r) && other != nil && g.Expect.Client.Resolver == clientrules.Glibc {
+		return resolverTitle(g, r) + "; " + resolverName(g, other) +
+			" resolves it, so programs linked with musl, codex among them, are not affected"
+	}
 	if nameGone(r) {
 		return resolverTitle(g, r) + "; other resolvers resolve the name"
 	}
@@ -202,6 +224,9 @@ func degradedResolverTitle(g *groupedRound, r *probe.Result) string {
 }
 
 func unneededResolverTitle(g *groupedRound, r *probe.Result) string {
+	if first(g.asClient, isOK) != nil {
+		return resolverTitle(g, r) + "; " + g.Expect.Client.Name + " is not affected, programs linked with glibc are"
+	}
 	return resolverTitle(g, r) + ", but the service is reached without it"
 }
 

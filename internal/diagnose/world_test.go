@@ -76,6 +76,8 @@ func hostWorld(t testing.TB) iter.Seq[diagnose.Round] {
 		states(t, // the service's name
 			``,
 			`dns:ok ns1.ctl:ok ns1.svc:ok`,
+			`dns:ok ns1.ctl:ok ns1.svc:ok musl:dns.refused(server=192.168.1.1:53,rcode=REFUSED,question=chatgpt.com/AAAA)`,
+			`dns:dns.name_not_resolved ns1.svc:dns.name_not_resolved ns2.ctl:ok ns2.svc:ok musl:ok`,
 			`dns:dns.name_not_resolved ns1.ctl:ok ns1.svc:dns.name_not_resolved`,
 			`dns:dns.timeout ns1.ctl:dns.timeout ns1.svc:dns.timeout`,
 			`dns:dns.wrong_answer(answers=0.0.0.0) ns1.ctl:ok ns1.svc:dns.wrong_answer(answers=0.0.0.0)`,

@@ -4,6 +4,7 @@
 package ladder
 
 import (
+	"cmp"
 	"slices"
 
 	"netwatchd/internal/causes"
@@ -78,6 +79,10 @@ func Of(s watch.ServiceStatus) []Rung {
 		results = s.Evidence
 	}
 	host, sandbox := steps(results, false), steps(results, true)
+	if f := s.Evidence; s.Cause == causes.Resolver && len(f) > 0 && f[0].Role == probe.ResolvedAsClient {
+		host[Resolver] = Step{Mark: Failed, Words: short(f[0].Class) + " for " + cmp.Or(f[0].Question, f[0].Target),
+			Took: f[0].Elapsed, class: f[0].Class, vantage: f[0].Vantage}
+	}
 	block(host, firstSkipped(s, results))
 	block(sandbox, firstDenied(sandbox))
 	if !sandboxIsFault(s) {

@@ -1,4 +1,4 @@
-// Package outcome puts into words how an attempt ended.
+// Package outcome reads what a result shows by itself, and puts into words how an attempt ended.
 package outcome
 
 import (

@@ -7,6 +7,28 @@ import (
 	"netwatchd/internal/probe"
 )
 
+func TestOfQuestion(t *testing.T) {
+	asked := func(c probe.Class, f probe.Facts) probe.Result {
+		f.Question = "example.com AAAA"
+		return probe.Result{Class: c, Facts: f}
+	}
+	tests := map[string]probe.Result{
+		"answers REFUSED for AAAA":                                   asked(probe.DNSRefused, probe.Facts{RCode: "REFUSED"}),
+		"does not answer AAAA queries":                               asked(probe.DNSTimeout, probe.Facts{}),
+		"truncates its answer for AAAA and does not answer over TCP": asked(probe.DNSUnreachable, probe.Facts{RCode: "NOERROR"}),
+		"returns no address":                                         asked(probe.DNSNoData, probe.Facts{RCode: "NOERROR"}),
+		"returns 0.0.0.0":                                            asked(probe.DNSWrongAnswer, probe.Facts{RCode: "NOERROR", Answers: []string{"0.0.0.0"}}),
+		"fails for AAAA (dns.unreachable)":                           asked(probe.DNSUnreachable, probe.Facts{}),
+		"answers the AAAA query with an answer about another name, example.com.lan": asked(probe.DNSFailed,
+			probe.Facts{RCode: "NXDOMAIN", AnswersTo: "example.com.lan AAAA"}),
+	}
+	for want, r := range tests {
+		if got := OfQuestion(&r); got != want {
+			t.Errorf("%v: got %q, want %q", r.Class, got, want)
+		}
+	}
+}
+
 func TestOf(t *testing.T) {
 	now := time.Date(2026, 11, 28, 0, 0, 0, 0, time.UTC)
 	until := func(at time.Time) probe.Facts { return probe.Facts{TLS: &probe.TLS{NotAfter: at}} }

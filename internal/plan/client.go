@@ -4,6 +4,9 @@ import (
 	"netwatchd/internal/agent"
 	"netwatchd/internal/clientrules"
 	"netwatchd/internal/config"
+	"netwatchd/internal/probe"
+	"netwatchd/internal/probe/dnsprobe"
+	"netwatchd/internal/probe/httpprobe"
 )
 
 // clientOf returns how the programs that use the service reach it.
@@ -13,8 +16,51 @@ func clientOf(s config.Service) clientrules.Client {
 		client.Resolver.UnmarshalText([]byte(s.Client))
 		return client
 	}
-	if run, ok := agentProbe(s); ok {
-		return agent.Named(run.Preset).Client(agent.Version{})
+	if a := agentOf(s); a != nil {
+		return a.Client(agent.Version{})
 	}
 	return clientrules.Curl()
+}
+
+// agentOf returns the agent that uses the service: the service runs it, has its name, or requests its endpoint. It is
+// nil if there is none.
+func agentOf(s config.Service) *agent.Agent {
+	if run, ok := agentProbe(s); ok {
+		return agent.Named(run.Preset)
+	}
+	if a := agent.Named(s.Name); a != nil {
+		return a
+	}
+	for _, p := range s.Probes {
+		if p.URL == nil {
+			continue
+		}
+		if a := agent.AtEndpoint(p.URL); a != nil {
+			return a
+		}
+	}
+	return nil
+}
+
+// clientLookups returns the lookups of a client that does not resolve as netwatchd itself does; otherwise nil. Go and
+// glibc differ little: the service's own probes stand for both.
+func clientLookups(c *config.Config, client clientrules.Client) *dnsprobe.Client {
+	if client.Resolver != clientrules.Musl || !c.Resolvers.System {
+		return nil
+	}
+	return &dnsprobe.Client{Name: client.Name}
+}
+
+// resolvingAs lets a probe share the lookups of the client in its round. Requests also use the addresses that only the
+// client finds.
+func resolvingAs(lookups *dnsprobe.Client, p *probe.Probe) *probe.Probe {
+	switch prober := p.Prober.(type) {
+	case *dnsprobe.Lookup:
+		prober.Client = lookups
+	case *httpprobe.Request:
+		prober.Options.Client = lookups
+	case *httpprobe.Stream:
+		prober.Options.Client = lookups
+	}
+	return p
 }

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"netwatchd/internal/clientrules"
 	"netwatchd/internal/config"
 	"netwatchd/internal/host"
 	"netwatchd/internal/probe"
@@ -155,10 +156,11 @@ type nameserverProbes struct {
 	service string
 	names   []string         // at most one
 	servers []netip.AddrPort // configured for the service's probes; empty: those of resolv.conf
+	lookups *dnsprobe.Client // of the service's client; nil: as the service's own probes
 }
 
-func newNameserverProbes(c *config.Config, s config.Service) nameserverProbes {
-	n := nameserverProbes{config: c, service: s.Name}
+func newNameserverProbes(c *config.Config, s config.Service, lookups *dnsprobe.Client) nameserverProbes {
+	n := nameserverProbes{config: c, service: s.Name, lookups: lookups}
 	for _, p := range s.Probes {
 		if name := hostOf(p); name != "" && p.Kind != probe.KindExec && !slices.Contains(n.names, name) {
 			n.names = append(n.names, name)
@@ -183,7 +185,14 @@ func (n nameserverProbes) probes(resolvConf []netip.AddrPort) []*probe.Probe {
 		all = queryEach(n.config, servers, controlName(n.config), probe.ResolverAsksControl, probe.FromHost)
 	}
 	for _, name := range n.names {
-		all = append(all, queryEach(n.config, servers, name, probe.ResolverAsksService, probe.FromHost)...)
+		own := queryEach(n.config, servers, name, probe.ResolverAsksService, probe.FromHost)
+		if n.lookups != nil && len(n.servers) == 0 {
+			all = append(all, n.clientLookup(name, servers))
+			for _, p := range own {
+				resolvingAs(n.lookups, p)
+			}
+		}
+		all = append(all, own...)
 		all = append(all, queryEach(n.config, n.config.Resolvers.Direct, name, probe.ResolverAsksService, probe.Direct)...)
 	}
 	for _, p := range all {
@@ -192,4 +201,16 @@ func (n nameserverProbes) probes(resolvConf []netip.AddrPort) []*probe.Probe {
 		}
 	}
 	return all
+}
+
+// clientLookup returns the lookup of name by the rules of the service's client. It comes before the lookups that share
+// its answers.
+func (n nameserverProbes) clientLookup(name string, servers []netip.AddrPort) *probe.Probe {
+	return &probe.Probe{
+		Spec: probe.Spec{
+			Service: "resolvers", Name: clientrules.Musl.String() + "/" + n.service, Kind: probe.KindDNS, Target: name,
+			Role: probe.ResolvedAsClient, Timeout: n.config.Defaults.Timeout,
+		},
+		Prober: n.lookups.ForRound(name, servers),
+	}
 }

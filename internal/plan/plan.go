@@ -15,6 +15,7 @@ import (
 	"netwatchd/internal/ledger"
 	"netwatchd/internal/metrics"
 	"netwatchd/internal/probe"
+	"netwatchd/internal/probe/dnsprobe"
 	"netwatchd/internal/probe/httpprobe"
 	"netwatchd/internal/redact"
 	"netwatchd/internal/resolvconf"
@@ -143,8 +144,9 @@ func service(c *config.Config, s config.Service) watch.Service {
 		Expect:       diagnose.Expect{Late: s.Late, Severity: s.Severity, Client: clientOf(s)},
 		Confirmation: watch.Confirmation{Votes: s.Moves.Results, Of: s.Moves.Of},
 	}
+	lookups := clientLookups(c, planned.Expect.Client)
 	for i, p := range s.Probes {
-		planned.Tasks[i] = task(c, s, p)
+		planned.Tasks[i] = task(c, s, p, lookups)
 	}
 	if t, ok := statusTask(c, s); ok {
 		planned.Tasks = append(planned.Tasks, t)
@@ -152,7 +154,7 @@ func service(c *config.Config, s config.Service) watch.Service {
 	if hasFullRounds(c, s) {
 		planned.Every = roundInterval(c, s)
 	}
-	if n := newNameserverProbes(c, s); len(n.names) > 0 {
+	if n := newNameserverProbes(c, s, lookups); len(n.names) > 0 {
 		planned.NameserverProbes = n.probes
 	}
 	planned.DirectProbes = directProbes(c, s)
@@ -189,9 +191,9 @@ func roundInterval(c *config.Config, s config.Service) time.Duration {
 	return cmp.Or(shortest, c.Defaults.Interval)
 }
 
-func task(c *config.Config, s config.Service, p config.Probe) watch.Task {
+func task(c *config.Config, s config.Service, p config.Probe, lookups *dnsprobe.Client) watch.Task {
 	held := func(hold time.Duration) *probe.Probe {
-		made := newProbe(c, s, p, hold)
+		made := resolvingAs(lookups, newProbe(c, s, p, hold))
 		if p.Refused != "" {
 			return onLocalServer(made, p.Refused)
 		}

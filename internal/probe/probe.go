@@ -43,6 +43,8 @@ type Facts struct {
 
 	Server    string    `json:"server,omitempty"`     // the nameserver queried, "host:port"
 	RCode     string    `json:"rcode,omitempty"`      // its answer's response code, as in RFC 8914's registry: "NXDOMAIN"
+	Question  string    `json:"question,omitempty"`   // of a client's lookup: the question that decides it, "example.com AAAA"
+	AnswersTo string    `json:"answers_to,omitempty"` // another question, which that answer is about
 	Answers   []string  `json:"answers,omitempty"`    // the addresses or records it gave
 	Peer      string    `json:"peer,omitempty"`       // the remote address, "ip:port"
 	Proxy     string    `json:"proxy,omitempty"`      // the proxy in between, without its credentials

@@ -7,7 +7,9 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
+	"strconv"
 	"strings"
+	"time"
 )
 
 // A Snapshot is the content of resolv.conf(5) files at one moment. Everything in a round must use the same one: a VPN
@@ -46,6 +48,64 @@ func Nameservers(file string) ([]netip.AddrPort, error) {
 		return nil, fmt.Errorf("%s is empty: add a nameserver line", file)
 	}
 	return nil, fmt.Errorf("%s lists no nameserver: add a nameserver line with an address", file)
+}
+
+// A Conf is what a resolver reads from one resolv.conf(5) file.
+type Conf struct {
+	Nameservers []netip.AddrPort
+	Search      []string      // domains that are appended to short names
+	Ndots       int           // a name with as many dots is not short
+	Timeout     time.Duration // musl: of a whole lookup; glibc and Go: of one query
+	Attempts    int
+	UseTCP      bool // options use-vc: glibc and Go query over TCP alone
+}
+
+// MaxNameservers is how many nameservers of a file resolvers use: glibc (MAXNS, resolv.conf(5)), musl (MAXNS in
+// lookup.h) and Go (net/dnsconfig_unix.go).
+const MaxNameservers = 3
+
+// The options, with the defaults and the limits of resolv.conf(5), which musl has too.
+const (
+	defaultNdots, maxNdots       = 1, 15
+	defaultTimeout, maxTimeout   = 5, 60 // seconds
+	defaultAttempts, maxAttempts = 2, 10
+)
+
+// Parse reads the text of a resolv.conf(5) file. What it does not understand it ignores, as resolvers do.
+func Parse(text []byte) Conf {
+	c := Conf{Ndots: defaultNdots, Timeout: defaultTimeout * time.Second, Attempts: defaultAttempts}
+	c.Nameservers = ParseNameservers(text)
+	for line := range strings.Lines(string(text)) {
+		words := strings.Fields(line)
+		if len(words) < 2 || !strings.HasPrefix(line, words[0]) {
+			continue
+		}
+		switch words[0] {
+		case "search", "domain": // the last line wins
+			c.Search = words[1:]
+		case "options":
+			for _, option := range words[1:] {
+				c.option(option)
+			}
+		}
+	}
+	return c
+}
+
+func (c *Conf) option(text string) {
+	name, value, _ := strings.Cut(text, ":")
+	n, err := strconv.Atoi(value)
+	switch {
+	case name == "use-vc":
+		c.UseTCP = true
+	case err != nil || n < 0:
+	case name == "ndots":
+		c.Ndots = min(n, maxNdots)
+	case name == "timeout":
+		c.Timeout = time.Duration(min(max(n, 1), maxTimeout)) * time.Second
+	case name == "attempts":
+		c.Attempts = min(max(n, 1), maxAttempts)
+	}
 }
 
 // ParseNameservers reads the nameserver lines. As in resolv.conf(5), the keyword must begin the line; invalid

@@ -20,6 +20,7 @@ import (
 //	at.head                           the same at one address of the name (peer); #1, #2 tell several apart
 //	ns1.ctl ns1.svc ns1.rnd           a configured nameserver, queried for a control, the service, a random name
 //	pub.ctl pub.svc                   a public nameserver
+//	musl                              the service's name, looked up by the rules of its client
 //	c1 c2 c3, a1 a2 a3                controls by name, by address
 //
 // how is a class, with @phase where the class's usual phase does not fit, and (key=value,…) for facts. A later word
@@ -148,6 +149,8 @@ func spec(who string) probe.Spec {
 		s.Role, s.Kind = probe.ControlByName, probe.KindHTTP
 	case "a1", "a2", "a3":
 		s.Role, s.Kind, s.Name = probe.ControlByAddress, probe.KindHTTP, "c"+who[1:]
+	case "musl":
+		s.Role, s.Kind, s.Name, s.Target = probe.ResolvedAsClient, probe.KindDNS, "musl/codex", "chatgpt.com"
 	case "dns":
 		s.Kind, s.Target = probe.KindDNS, "chatgpt.com"
 	case "head", "head4", "head6", "models":
@@ -230,6 +233,10 @@ func set(r *probe.Result, fact string) {
 	case "refused":
 		code, country, _ := strings.Cut(value, "|")
 		r.Refusal = &probe.Refusal{Code: code, Country: country, Location: strings.Contains(code, "country") || country != ""}
+	case "question":
+		r.Question = strings.ReplaceAll(value, "/", " ")
+	case "answers_to":
+		r.AnswersTo = strings.ReplaceAll(value, "/", " ")
 	case "rcode":
 		r.RCode = value
 	case "why":

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"netwatchd/internal/causes"
+	"netwatchd/internal/clientrules"
 	"netwatchd/internal/diagnose"
 )
 
@@ -19,6 +20,7 @@ type Scene struct {
 
 	world   string
 	sandbox diagnose.Want
+	client  clientrules.Client // zero: codex's
 }
 
 // late is the bound of every scene: an answer that took longer is late.
@@ -29,8 +31,11 @@ func Scenes() []Scene {
 	all := slices.Clone(scenes)
 	for i := range all {
 		s := &all[i]
+		if s.client == (clientrules.Client{}) {
+			s.client = clientrules.Codex()
+		}
 		s.Round = diagnose.Round{Service: "codex", Results: Results(s.world),
-			Expect: diagnose.Expect{Sandbox: s.sandbox, Late: late}}
+			Expect: diagnose.Expect{Sandbox: s.sandbox, Client: s.client, Late: late}}
 	}
 	return all
 }
@@ -256,6 +261,46 @@ var scenes = []Scene{
 	{Name: "WSL's tunnel is down", Cause: causes.Resolver, Decisive: "dns.timeout",
 		world: Working + ` -ns1.* c*:dns.timeout dns:dns.timeout(server=10.255.255.254:53)
 			head:dns.timeout(server=10.255.255.254:53)`},
+	// The resolver of the service's client: codex is linked with musl, which forgives less than glibc.
+	{Name: "AAAA is refused, only codex cannot resolve the name", Cause: causes.Resolver, Decisive: "dns.refused",
+		world: Working + ` musl:dns.refused(server=192.168.1.1:53,rcode=REFUSED,question=chatgpt.com/AAAA)`},
+	{Name: "AAAA is refused, and the agent's run reports it", Cause: causes.Resolver, Decisive: "dns.refused",
+		world: Working + ` exec:exec.network
+			musl:dns.refused(server=192.168.1.1:53,rcode=REFUSED,question=chatgpt.com/AAAA)`},
+	{Name: "AAAA is not answered", Cause: causes.Resolver, Decisive: "dns.timeout",
+		world: Working + ` head:ok(warn=dns_aaaa_failed)
+			musl:dns.timeout(server=192.168.1.1:53,question=chatgpt.com/AAAA)`},
+	{Name: "no nameserver of two answers AAAA", Cause: causes.Resolver, Decisive: "dns.timeout",
+		world: Working + ` ns2.svc:ok musl:dns.timeout(question=chatgpt.com/AAAA)`},
+	{Name: "AAAA is answered about another name", Cause: causes.Resolver, Decisive: "dns.failed",
+		world: Working + ` musl:dns.failed(server=192.168.1.1:53,rcode=NXDOMAIN,question=chatgpt.com/AAAA,answers_to=chatgpt.com.corp.local/AAAA)`},
+	{Name: "WSL's tunnel refuses AAAA", Cause: causes.Resolver, Decisive: "dns.servfail",
+		world: Working + ` musl:dns.servfail(server=10.255.255.254:53,rcode=SERVFAIL,question=chatgpt.com/AAAA)`},
+	{Name: "AAAA is truncated, TCP is filtered", Cause: causes.Resolver, Decisive: "dns.timeout",
+		world: Working + ` musl:dns.timeout(server=192.168.1.1:53,rcode=NOERROR,question=chatgpt.com/AAAA)`},
+	{Name: "a second nameserver reports NXDOMAIN first", Cause: causes.Resolver, Decisive: "dns.name_not_resolved",
+		world: Working + ` ns2.ctl:ok ns2.svc:dns.name_not_resolved
+			musl:dns.name_not_resolved(server=192.168.1.2:53,rcode=NXDOMAIN,question=chatgpt.com/A)`},
+	{Name: "the first nameserver reports NXDOMAIN, the second answers codex first", Cause: causes.ResolverDegraded,
+		Decisive: "dns.name_not_resolved",
+		world: Working + ` dns:dns.name_not_resolved(server=192.168.1.1:53) ns1.svc:dns.name_not_resolved
+			ns2.ctl:ok ns2.svc:ok musl:ok head:ok(warn=dns_as_client)`},
+	{Name: "the first nameserver reports NXDOMAIN, the client is linked with glibc", Cause: causes.Resolver,
+		Decisive: "dns.name_not_resolved", client: clientrules.Curl(),
+		world: Working + ` dns:dns.name_not_resolved(server=192.168.1.1:53) head:dns.name_not_resolved
+			stream:dns.name_not_resolved ns1.svc:dns.name_not_resolved ns2.ctl:ok ns2.svc:ok(took=10ms)`},
+	{Name: "AAAA is refused, a proxy resolves the name", Cause: causes.Healthy, Decisive: "ok",
+		world: Working + ` head:ok(status=405,proxy=10.0.0.1:3128)
+			musl:dns.refused(server=192.168.1.1:53,rcode=REFUSED,question=chatgpt.com/AAAA)`},
+	{Name: "a datagram of codex's lookup is lost, another lookup of the same kind succeeds", Cause: causes.Healthy,
+		Decisive: "ok",
+		world: Working + ` head:ok(warn=dns_as_client)
+			musl:dns.timeout(server=192.168.1.1:53,question=chatgpt.com/AAAA)`},
+	{Name: "AAAA is refused and the service is down", Cause: causes.Upstream, Decisive: "http.server_error",
+		Also: []causes.Cause{causes.Resolver},
+		world: Working + ` head:http.server_error(status=503)
+			musl:dns.refused(server=192.168.1.1:53,rcode=REFUSED,question=chatgpt.com/AAAA)`},
+
 	{Name: "the resolver answers NOTIMP", Cause: causes.Resolver, Decisive: "dns.failed",
 		world: Working + ` ns1.svc:dns.failed(rcode=NOTIMP) dns:dns.failed(server=192.168.1.1:53,rcode=NOTIMP)
 			head:dns.failed`},

@@ -25,6 +25,7 @@ import (
 	"golang.org/x/net/proxy"
 
 	"netwatchd/internal/probe"
+	"netwatchd/internal/probe/dnsprobe"
 	"netwatchd/internal/redact"
 )
 
@@ -40,6 +41,7 @@ type Options struct {
 
 	Family      string           // "ipv4", "ipv6"; empty or "any": both
 	Nameservers []netip.AddrPort // queried instead of the system's
+	Client      *dnsprobe.Client // resolves what the system's resolver cannot; may be nil
 
 	// Address is connected to directly, without resolver or proxy. The Host header and the name in the TLS handshake are
 	// still the URL's.
@@ -264,7 +266,7 @@ func (l *Attempt) dial(ctx context.Context, u *url.URL) (net.Conn, error) {
 	if l.Address.IsValid() && host == l.Origin.Hostname() {
 		host = l.Address.String()
 	}
-	d := &dialer{nameservers: l.Nameservers, family: l.Family, progress: l.Progress}
+	d := &dialer{nameservers: l.Nameservers, client: l.Client, family: l.Family, progress: l.Progress}
 	return d.dial(ctx, host, uint16(port))
 }
 

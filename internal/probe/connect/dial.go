@@ -22,6 +22,7 @@ import (
 // A dialer resolves a name and connects to one of its addresses, as a browser would.
 type dialer struct {
 	nameservers []netip.AddrPort
+	client      *dnsprobe.Client
 	family      string // "ipv4", "ipv6"; anything else: both
 	progress    *Progress
 }
@@ -51,7 +52,7 @@ func (d *dialer) resolve(ctx context.Context, host string) ([]netip.Addr, error)
 		return []netip.Addr{literal}, nil
 	}
 	d.progress.Enter(probe.Resolve)
-	addrs, trace, err := dnsprobe.LookupHost(ctx, d.nameservers, host, cmp.Or(d.family, "any"))
+	addrs, trace, err := dnsprobe.LookupHost(ctx, d.nameservers, d.client, host, cmp.Or(d.family, "any"))
 	for i, a := range addrs {
 		addrs[i] = a.Unmap()
 	}

@@ -25,6 +25,7 @@ type Lookup struct {
 	Types       []string         // A, AAAA, TXT, …; none: A
 	Nameservers []netip.AddrPort // queried in turn until one answers; none: as a client of this host would resolve
 	Expect      Expect
+	Client      *Client // its lookup of the same round is shared, if it is of the same name; may be nil
 }
 
 // Expect is the one answer that counts as success; its zero value accepts any record of each type.
@@ -40,7 +41,11 @@ func (d Lookup) Probe(ctx context.Context) (probe.Facts, error) {
 		return probe.Facts{Phase: probe.Resolve}, probe.Fail(probe.Internal, err)
 	}
 	start := time.Now()
-	return d.conclude(start, queryTypes(ctx, d.Nameservers, d.Name, types))
+	a := d.Client.outcomes(ctx, d.Nameservers, d.Name, types)
+	if a == nil {
+		a = queryTypes(ctx, d.Nameservers, d.Name, types)
+	}
+	return d.conclude(start, a)
 }
 
 // conclude returns the facts and the error of a lookup that began at start.

@@ -33,6 +33,17 @@ func behave(w dns.ResponseWriter, q *dns.Msg) {
 		if label == "alias" {
 			m.Answer = append(m.Answer, records("b.test.", qtype, "192.0.2.80", "")...)
 		}
+	case "backwards": // the records stand before the aliases that lead to them
+		m.Answer = append(records("b.test.", qtype, "192.0.2.80", ""),
+			record("a.test. 60 IN CNAME B.test."), record(name+" 60 IN CNAME a.test."))
+	case "circle":
+		m.Answer = []dns.RR{record(name + " 60 IN CNAME a.test."), record("a.test. 60 IN CNAME " + name)}
+	case "foreign": // records of a name that nobody asked for
+		m.Answer = append(records("bank.test.", qtype, "203.0.113.66", "2001:db8::66"), records(name, qtype, "192.0.2.80", "")...)
+		m.Answer = append(m.Answer, record("bank.test. 60 IN MX 1 mail.test."))
+	case "suffixed": // as WSL's DNS tunnel: a search domain is appended to the question
+		m.Question[0].Name = name + "corp.test."
+		m.Rcode = dns.RcodeNameError
 	case "dangling":
 		m.Answer = []dns.RR{record(name + " 60 IN CNAME gone.test.")}
 		m.Rcode = dns.RcodeNameError
@@ -65,6 +76,14 @@ func behave(w dns.ResponseWriter, q *dns.Msg) {
 	case "deaf": // hears nothing that has EDNS0
 		if m.Answer = records(name, qtype, "192.0.2.80", "2001:db8::80"); q.IsEdns0() != nil {
 			return
+		}
+	case "halfrefused", "halfnxdomain", "halfnotimp", "halfformerr", "halfdropped": // the AAAA query alone goes wrong
+		if m.Answer = records(name, qtype, "192.0.2.80", ""); qtype == dns.TypeAAAA {
+			if label == "halfdropped" {
+				return
+			}
+			m.Rcode = map[string]int{"halfrefused": dns.RcodeRefused, "halfnxdomain": dns.RcodeNameError,
+				"halfnotimp": dns.RcodeNotImplemented, "halfformerr": dns.RcodeFormatError}[label]
 		}
 	case "halfsilent":
 		if m.Answer = records(name, qtype, "", "2001:db8::80"); qtype == dns.TypeA {

@@ -164,7 +164,8 @@ func roundTrip(ctx context.Context, conn net.Conn, query, buf []byte) (int, erro
 	if _, err := conn.Write(query); err != nil {
 		return 0, err
 	}
-	for strangers := 0; ; strangers++ {
+	var strangers mismatches
+	for {
 		n, err := conn.Read(buf)
 		if err != nil {
 			return 0, readError(ctx, err, strangers)
@@ -172,6 +173,7 @@ func roundTrip(ctx context.Context, conn net.Conn, query, buf []byte) (int, erro
 		if isResponse(query, buf[:n]) {
 			return n, nil
 		}
+		strangers.note(query, buf[:n])
 	}
 }
 
@@ -238,11 +240,11 @@ func overTCP(
 	}
 	var length [2]byte
 	if _, err := io.ReadFull(conn, length[:]); err != nil {
-		return reply{}, readError(ctx, err, 0)
+		return reply{}, readError(ctx, err, mismatches{})
 	}
 	msg := make([]byte, binary.BigEndian.Uint16(length[:]))
 	if _, err := io.ReadFull(conn, msg); err != nil {
-		return reply{}, readError(ctx, err, 0)
+		return reply{}, readError(ctx, err, mismatches{})
 	}
 	if !isResponse(query[2:], msg) {
 		return reply{}, probe.Failf(probe.DNSFailed, "the answer over TCP is for another query")
@@ -276,7 +278,7 @@ func dialError(err error) error {
 	return err
 }
 
-func readError(ctx context.Context, err error, strangers int) error {
+func readError(ctx context.Context, err error, strangers mismatches) error {
 	var timeout net.Error
 	switch errno, _ := errors.AsType[syscall.Errno](err); {
 	case ctx.Err() == context.Canceled:
@@ -287,8 +289,29 @@ func readError(ctx context.Context, err error, strangers int) error {
 		return probe.Failf(probe.DNSUnreachable, "the network reports it as unreachable: %w", errno)
 	case !errors.As(err, &timeout) || !timeout.Timeout():
 		return probe.Fail(probe.DNSFailed, err)
-	case strangers > 0:
-		return probe.Failf(probe.DNSFailed, "none of the %d datagrams received answers the query", strangers)
+	case strangers.count > 0:
+		return probe.Failf(probe.DNSFailed, "%v", strangers)
 	}
 	return probe.Failf(probe.DNSTimeout, "no answer")
+}
+
+// mismatches are datagrams that came instead of an answer.
+type mismatches struct {
+	count int
+	about question // of the last one that has our id and answers another question; zero: none has
+}
+
+func (m *mismatches) note(query, msg []byte) {
+	m.count++
+	if about := answeredQuestion(query, msg); about != (question{}) {
+		m.about = about
+	}
+}
+
+func (m mismatches) String() string {
+	text := fmt.Sprintf("none of the %d datagrams received answers the query", m.count)
+	if m.about != (question{}) {
+		text += fmt.Sprintf(": a response with its id is about %v", m.about)
+	}
+	return text
 }

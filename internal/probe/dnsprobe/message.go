@@ -102,6 +102,21 @@ func isResponse(query, msg []byte) bool {
 	return foldASCII(asked, msg[header:header+len(asked)])
 }
 
+// answeredQuestion returns the question of msg if it is a response with the id of query, but to another question. WSL's
+// DNS tunnel, for one, may append a search domain to what it answers (microsoft/WSL issue 13415).
+func answeredQuestion(query, msg []byte) question {
+	if len(msg) < header || len(query) < header || msg[0] != query[0] || msg[1] != query[1] || msg[2]&0x80 == 0 ||
+		binary.BigEndian.Uint16(msg[4:]) == 0 {
+		return question{}
+	}
+	q := parseQuestion(msg)
+	q.name = redact.Line(strings.TrimSuffix(q.name, "."), maxShownName)
+	return q
+}
+
+// maxShownName is the longest name that DNS allows (RFC 1035, 2.3.4).
+const maxShownName = 255
+
 // questionOctets is the one question of a query: a name that is not compressed, a type, a class.
 func questionOctets(query []byte) ([]byte, bool) {
 	for at := header; at < len(query); at += 1 + int(query[at]) {
@@ -132,7 +147,8 @@ func readReply(msg []byte, qtype uint16) (reply, error) {
 		return reply{}, errMalformed
 	}
 	r := reply{answered: true, rcode: int(head.RCode), truncated: head.Truncated}
-	if err := p.SkipAllQuestions(); err != nil {
+	name, err := questionName(&p)
+	if err != nil {
 		return reply{}, errMalformed
 	}
 	if n := recordCount(msg); n > probe.DNSRecordLimit {
@@ -144,7 +160,7 @@ func readReply(msg []byte, qtype uint16) (reply, error) {
 	if qtype != dns.TypeA && qtype != dns.TypeAAAA {
 		r.records, err = readRecords(msg, qtype)
 	} else {
-		r.addrs, err = readAddresses(&p, dnsmessage.Type(qtype))
+		r.addrs, err = readAddresses(&p, name, dnsmessage.Type(qtype))
 	}
 	if err != nil {
 		return reply{}, errMalformed
@@ -165,16 +181,52 @@ func recordCount(msg []byte) int {
 	return n
 }
 
-func readAddresses(p *dnsmessage.Parser, qtype dnsmessage.Type) ([]netip.Addr, error) {
-	var addrs []netip.Addr
+// questionName returns the name that a message's question is about; it is empty if there is none.
+func questionName(p *dnsmessage.Parser) (name dnsmessage.Name, err error) {
+	q, err := p.Question()
+	if errors.Is(err, dnsmessage.ErrSectionDone) {
+		return name, nil
+	} else if err != nil {
+		return name, err
+	}
+	return q.Name, p.SkipAllQuestions()
+}
+
+// cnameLimit is how many aliases lead from a name to its addresses. Unbound and BIND follow at most 11 and 16.
+const cnameLimit = 16
+
+// readAddresses returns the addresses of name, and of the names that its CNAME records lead to. Records of other names
+// do not belong to the question: a forged or broken answer may have them (RFC 2181, 5.4.1). p is left after the answers.
+func readAddresses(p *dnsmessage.Parser, name dnsmessage.Name, qtype dnsmessage.Type) ([]netip.Addr, error) {
+	answers := *p
+	for range cnameLimit {
+		*p = answers
+		addrs, alias, err := addressesOf(p, name, qtype)
+		if err != nil || len(addrs) > 0 || alias.Length == 0 {
+			return addrs, err
+		}
+		name = alias // its records stood before the CNAME
+	}
+	return nil, nil
+}
+
+// addressesOf reads the answers once. It returns the addresses of name, or the alias that it ended at without any.
+func addressesOf(p *dnsmessage.Parser, name dnsmessage.Name, qtype dnsmessage.Type) (
+	addrs []netip.Addr, alias dnsmessage.Name, err error,
+) {
 	for {
 		head, err := p.AnswerHeader()
 		if errors.Is(err, dnsmessage.ErrSectionDone) {
-			return addrs, nil
+			return addrs, alias, nil
 		}
+		belongs := err == nil && head.Class == dnsmessage.ClassINET && isSameName(head.Name, name)
 		switch {
 		case err != nil:
-		case head.Type != qtype || head.Class != dnsmessage.ClassINET:
+		case belongs && head.Type == dnsmessage.TypeCNAME:
+			var c dnsmessage.CNAMEResource
+			c, err = p.CNAMEResource()
+			name, alias = c.CNAME, c.CNAME
+		case !belongs || head.Type != qtype:
 			err = p.SkipAnswer()
 		case qtype == dnsmessage.TypeA:
 			var a dnsmessage.AResource
@@ -186,24 +238,43 @@ func readAddresses(p *dnsmessage.Parser, qtype dnsmessage.Type) ([]netip.Addr, e
 			addrs = append(addrs, netip.AddrFrom16(a.AAAA))
 		}
 		if err != nil {
-			return nil, err
+			return nil, alias, err
 		}
 	}
 }
 
-// readRecords returns records of other types in zone-file format, without owner and TTL.
+// isSameName compares names as DNS does: letters of ASCII in either case (RFC 4343).
+func isSameName(a, b dnsmessage.Name) bool {
+	return a.Length == b.Length && foldASCII(a.Data[:a.Length], b.Data[:b.Length])
+}
+
+// readRecords returns records of other types in zone-file format, without owner and TTL: those of the name that the
+// question is about, and of the names that its CNAME records lead to.
 func readRecords(msg []byte, qtype uint16) ([]string, error) {
 	var m dns.Msg
-	if err := m.Unpack(msg); err != nil {
+	if err := m.Unpack(msg); err != nil || len(m.Question) == 0 {
 		return nil, err
 	}
-	var records []string
-	for _, record := range m.Answer {
-		if record.Header().Rrtype == qtype {
-			records = append(records, strings.TrimPrefix(record.String(), record.Header().String()))
+	name := dns.CanonicalName(m.Question[0].Name)
+	for range cnameLimit {
+		var records []string
+		alias := ""
+		for _, record := range m.Answer {
+			if dns.CanonicalName(record.Header().Name) != name {
+				continue
+			}
+			if record.Header().Rrtype == qtype {
+				records = append(records, strings.TrimPrefix(record.String(), record.Header().String()))
+			} else if cname, ok := record.(*dns.CNAME); ok {
+				alias = dns.CanonicalName(cname.Target)
+			}
 		}
+		if len(records) > 0 || alias == "" {
+			return records, nil
+		}
+		name = alias
 	}
-	return records, nil
+	return nil, nil
 }
 
 // extendedError is the EDNS0 option with a server's reason (RFC 8914).

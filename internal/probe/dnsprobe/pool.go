@@ -44,7 +44,7 @@ func (ls *Pool) Wait() { ls.working.Wait() }
 // result.
 func (ls *Pool) Start(p *probe.Probe, done func(probe.Result)) bool {
 	d, ok := p.Prober.(*Lookup)
-	if !ok || len(d.Nameservers) != 1 {
+	if !ok || len(d.Nameservers) != 1 || d.Client != nil {
 		return false
 	}
 	types, err := recordTypes(d.Types)
@@ -91,6 +91,7 @@ type pendingQuery struct {
 	deadline  time.Time
 	retryAt   time.Time // when to repeat it without EDNS0; zero: done
 	strangers int       // the socket's count of mismatched datagrams when it was sent
+	about     question  // of a response with its id that answers another question; zero: none
 }
 
 // nextEvent is when to repeat the query or to end it.
@@ -369,6 +370,9 @@ func (l *sharedSocket) match(msg []byte) (q *pendingQuery, again bool) {
 		}
 		return q, again
 	}
+	if q != nil {
+		q.about = answeredQuestion(q.query[2:], msg)
+	}
 	if q != nil || !l.wasUsed(id) { // otherwise it is late or a duplicate
 		l.strangers++
 	}
@@ -405,7 +409,7 @@ func (l *sharedSocket) expire(ls *Pool, now time.Time) bool {
 		l.resend(ls, q)
 	}
 	for _, q := range late {
-		ls.settle(q, l.name, reply{}, readError(ls.ctx, os.ErrDeadlineExceeded, strangers-q.strangers))
+		ls.settle(q, l.name, reply{}, readError(ls.ctx, os.ErrDeadlineExceeded, mismatches{strangers - q.strangers, q.about}))
 	}
 	return over
 }
@@ -422,6 +426,6 @@ func (l *sharedSocket) fail(ls *Pool, err error, spared *pendingQuery) {
 	}
 	l.mu.Unlock()
 	for _, q := range open {
-		ls.settle(q, l.name, reply{}, readError(ls.ctx, err, 0))
+		ls.settle(q, l.name, reply{}, readError(ls.ctx, err, mismatches{}))
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -32,10 +31,33 @@ type Trace struct {
 // family are enough. It queries the nameservers or, if there are none, resolves as a client of this host would, with
 // the addresses in the order in which a client would try them. A literal address is returned as it is. The error
 // carries its class.
-func LookupHost(ctx context.Context, nameservers []netip.AddrPort, host, family string) ([]netip.Addr, Trace, error) {
+//
+// If the system resolver finds nothing and c does, those are the addresses that c's program uses, and the trace has the
+// warning [probe.WarnOnlyByClient]. c may be nil.
+func LookupHost(
+	ctx context.Context, nameservers []netip.AddrPort, c *Client, host, family string,
+) ([]netip.Addr, Trace, error) {
 	if addr, err := netip.ParseAddr(host); err == nil {
 		return []netip.Addr{addr}, Trace{}, nil
 	}
+	addrs, trace, err := lookupHost(ctx, nameservers, c, host, family)
+	if err == nil || c == nil || len(nameservers) > 0 || ctx.Err() != nil {
+		return addrs, trace, err
+	}
+	found, foundBy, clientErr := c.addresses(ctx, host)
+	found = slices.DeleteFunc(found, func(a netip.Addr) bool {
+		return family == "ipv4" && !a.Is4() || family == "ipv6" && a.Is4()
+	})
+	if clientErr != nil || len(found) == 0 {
+		return addrs, trace, err
+	}
+	foundBy.Warnings = append(foundBy.Warnings, probe.WarnOnlyByClient)
+	return found, foundBy, nil
+}
+
+func lookupHost(
+	ctx context.Context, nameservers []netip.AddrPort, c *Client, host, family string,
+) ([]netip.Addr, Trace, error) {
 	types := []uint16{dns.TypeA, dns.TypeAAAA}
 	switch family {
 	case "ipv4":
@@ -43,7 +65,10 @@ func LookupHost(ctx context.Context, nameservers []netip.AddrPort, host, family 
 	case "ipv6":
 		types = types[1:]
 	}
-	a := queryTypes(ctx, nameservers, host, types)
+	a := c.outcomes(ctx, nameservers, host, types)
+	if a == nil {
+		a = queryTypes(ctx, nameservers, host, types)
+	}
 	decisive := a.decisive()
 	if late := slices.IndexFunc(
 		a,
@@ -143,7 +168,7 @@ type observed struct {
 	reply
 	question
 	err       error
-	strangers int // datagrams that did not match
+	strangers mismatches
 }
 
 // minTimeLeft is the least time in which another query makes sense; with less, the earlier failures say more.
@@ -286,7 +311,7 @@ func (t *tappedConn) Read(b []byte) (int, error) {
 		t.answered(t.exchange, b[:n])
 	default:
 		t.mu.Lock()
-		t.exchange.strangers++
+		t.exchange.strangers.note(t.query, b[:n])
 		t.mu.Unlock()
 	}
 	return n, err
@@ -383,7 +408,7 @@ func (l *resolverTap) exchangesFor(q question, found bool) []*observed {
 			continue
 		}
 		all = append(all, x)
-		if unsaid || strings.EqualFold(x.name, dns.Fqdn(q.name)) {
+		if unsaid || dns.CanonicalName(x.name) == dns.CanonicalName(q.name) {
 			itself = append(itself, x)
 		}
 	}

@@ -263,7 +263,7 @@ func (s scene) prober() probe.Prober {
 type lookedUp struct{ host, family string }
 
 func (l lookedUp) Probe(ctx context.Context) (probe.Facts, error) {
-	addrs, trace, err := LookupHost(ctx, nil, l.host, l.family)
+	addrs, trace, err := LookupHost(ctx, nil, nil, l.host, l.family)
 	facts := probe.Facts{Phase: probe.Resolve, Server: trace.Server, RCode: trace.RCode, Warnings: trace.Warnings}
 	for _, addr := range addrs {
 		facts.Answers = append(facts.Answers, addr.String())

@@ -46,7 +46,7 @@ func TestLookup(t *testing.T) {
 			t.Parallel()
 			ctx, cancel := context.WithTimeout(t.Context(), patienceInTests)
 			defer cancel()
-			addrs, trace, err := LookupHost(ctx, test.servers, test.host, test.family)
+			addrs, trace, err := LookupHost(ctx, test.servers, nil, test.host, test.family)
 			if got := probe.Classify(probe.Resolve, err); got != test.class {
 				t.Errorf("class = %v, want %v (%v)", got, test.class, err)
 			}

@@ -1,0 +1,143 @@
+package outcome
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"netwatchd/internal/probe"
+)
+
+// IsSelfSigned reports whether the server's certificate names itself as its issuer.
+func IsSelfSigned(r *probe.Result) bool {
+	return r.TLS != nil && r.TLS.Issuer != "" && r.TLS.Issuer == r.TLS.Subject
+}
+
+// NameGone reports whether a nameserver answered that the name does not exist, or that the nameservers responsible
+// for it fail. A timeout is no answer, and a refusal is the nameserver's own policy.
+func NameGone(r *probe.Result) bool {
+	return r.Class == probe.DNSNameNotResolved || r.Class == probe.DNSNoData || r.Class == probe.DNSServfail
+}
+
+// IsNameserverAnswer reports whether the nameserver that r queried answered, even negatively.
+func IsNameserverAnswer(r *probe.Result) bool {
+	return r.OK() || NameGone(r) || r.Class == probe.DNSRefused || r.Class == probe.DNSWrongAnswer
+}
+
+// IsBlockListed reports whether every answer is an address that no server can have: 0.0.0.0, ::, or this host's
+// loopback.
+func IsBlockListed(r *probe.Result) bool {
+	return len(r.Answers) > 0 && !slices.ContainsFunc(r.Answers, func(text string) bool {
+		addr, err := netip.ParseAddr(text)
+		return err != nil || !addr.IsUnspecified() && !addr.IsLoopback()
+	})
+}
+
+// FamilyOf returns the address family of r's peer: 4, 6, or 0 if it has none.
+func FamilyOf(r *probe.Result) int {
+	peer, err := netip.ParseAddrPort(r.Peer)
+	switch {
+	case err != nil:
+		return 0
+	case peer.Addr().Unmap().Is4():
+		return 4
+	}
+	return 6
+}
+
+// HostOf returns the host of r's target.
+func HostOf(r *probe.Result) string {
+	host := Authority(r)
+	if name, _, numbered := strings.Cut(host, ":"); numbered && !strings.HasPrefix(host, "[") {
+		return name
+	}
+	return host
+}
+
+// Authority returns the host of r's target, with its port if the URL has one.
+func Authority(r *probe.Result) string {
+	_, rest, isURL := strings.Cut(r.Target, "://")
+	if !isURL {
+		return r.Target
+	}
+	host, _, _ := strings.Cut(rest, "/")
+	return host
+}
+
+// Addresses returns the addresses among r's answers.
+func Addresses(r *probe.Result) (all []netip.Addr) {
+	for _, text := range r.Answers {
+		if addr, err := netip.ParseAddr(text); err == nil {
+			all = append(all, addr.Unmap())
+		}
+	}
+	return all
+}
+
+// Overlaps reports whether an address is in both lists.
+func Overlaps(a, b []netip.Addr) bool {
+	return slices.ContainsFunc(a, func(addr netip.Addr) bool { return slices.Contains(b, addr) })
+}
+
+// IsAnswered reports whether the application at the other end answered r, as expected or not.
+func IsAnswered(r *probe.Result) bool {
+	if r.Kind == probe.KindStatus {
+		return false // the agent answered, and not every version of it asks the service
+	}
+	switch r.Class {
+	case probe.OK, probe.HTTPUnexpectedStatus, probe.HTTPUnexpectedHeader, probe.HTTPUnexpectedBody,
+		probe.HTTPServerError, probe.HTTPRateLimited, probe.HTTPUnauthorized, probe.HTTPEdgeBlocked, probe.HTTPRedirected,
+		probe.TLSClientCertificate, // the server, verified by its certificate: it wants to know who asks
+		probe.StreamUpgradeRefused, probe.StreamCut, probe.StreamIdleCut, probe.StreamStalled:
+		return true
+	}
+	return false
+}
+
+// IsForeignAnswer reports whether r was answered by someone else than its target, or not as its target should answer.
+func IsForeignAnswer(r *probe.Result) bool {
+	switch r.Class {
+	case probe.TLSAuthorityInvalid, probe.TLSNameInvalid, probe.TLSUnexpectedIssuer:
+		return true
+	}
+	return !r.OK() && IsAnswered(r) && r.Class.Layer() == "http"
+}
+
+// IsControl reports whether r is an attempt at a control.
+func IsControl(r *probe.Result) bool {
+	return r.Role == probe.ControlByName || r.Role == probe.ControlByAddress
+}
+
+// Compare sorts by rung, then by everything that a verdict shows of a result.
+func Compare(a, b *probe.Result) int {
+	return cmp.Or(
+		cmp.Compare(Rung(a), Rung(b)), cmp.Compare(a.Role, b.Role), cmp.Compare(a.Vantage, b.Vantage),
+		cmp.Compare(a.Name, b.Name), cmp.Compare(a.Server, b.Server), cmp.Compare(a.Target, b.Target),
+		a.Start.Compare(b.Start), cmp.Compare(a.Class, b.Class), cmp.Compare(a.Phase, b.Phase),
+		cmp.Compare(a.Peer, b.Peer), cmp.Compare(a.Elapsed, b.Elapsed), cmp.Compare(a.Why, b.Why),
+		slices.Compare(a.Answers, b.Answers))
+}
+
+// Rung returns the step of the ladder that an attempt belongs to.
+func Rung(r *probe.Result) int {
+	switch {
+	case r.Role == probe.OfHost:
+		return 0
+	case IsControl(r):
+		return 2
+	case r.Role == probe.AgentStub:
+		return 6
+	case r.Role != probe.OfService && r.Role != probe.ServiceAddress || r.Kind == probe.KindDNS:
+		return 1
+	case r.Kind == probe.KindHTTP:
+		return 3
+	case r.Kind == probe.KindStream:
+		return 5
+	case r.Kind == probe.KindStatus:
+		return 6
+	case r.Kind == probe.KindExec:
+		return 7
+	}
+	return 0
+}
