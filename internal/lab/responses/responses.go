@@ -66,6 +66,7 @@ type Request struct {
 // Server is the mock. The zero value answers "OK" and can be the handler of any server.
 type Server struct {
 	behaviour atomic.Int32
+	command   atomic.Pointer[string] // nil: the model asks for none
 
 	// RefusesRenewal makes the sign-in's renewal fail, as for a refresh token that has expired.
 	RefusesRenewal atomic.Bool
@@ -135,7 +136,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cf-Ray", "8c0ffee0badf00d0-AMS")
 	switch {
 	case strings.HasSuffix(r.URL.Path, "/responses"):
-		s.responses(w, r)
+		s.responses(w, r, body)
 	case strings.HasSuffix(r.URL.Path, "/models"):
 		reply(w, http.StatusOK, `{"models":[]}`)
 	case strings.HasSuffix(r.URL.Path, "/accounts/check") && s.RefusesRouting.Load():
@@ -152,7 +153,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // responses answers as the real endpoint does: only POST is allowed, and a WebSocket request gets 426, so that codex
 // uses plain HTTP.
-func (s *Server) responses(w http.ResponseWriter, r *http.Request) {
+func (s *Server) responses(w http.ResponseWriter, r *http.Request, body []byte) {
 	switch {
 	case strings.EqualFold(r.Header.Get("Upgrade"), "websocket"):
 		reply(w, http.StatusUpgradeRequired, `{"detail":"Upgrade Required"}`)
@@ -160,7 +161,7 @@ func (s *Server) responses(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Allow", http.MethodPost)
 		reply(w, http.StatusMethodNotAllowed, `{"detail":"Method Not Allowed"}`)
 	default:
-		s.turn(w, r)
+		s.turn(w, r, body)
 	}
 }
 
@@ -210,7 +211,7 @@ const challengePage = `<!DOCTYPE html>
 <html lang="en-US"><head><title>Just a moment...</title><meta name="robots" content="noindex,nofollow"></head>
 <body>Enable JavaScript and cookies to continue</body></html>`
 
-func (s *Server) turn(w http.ResponseWriter, r *http.Request) {
+func (s *Server) turn(w http.ResponseWriter, r *http.Request, body []byte) {
 	behaviour := Behaviour(s.behaviour.Load())
 	if refusal, ok := refusals[behaviour]; ok {
 		if strings.HasPrefix(refusal.body, "<") {
@@ -238,7 +239,12 @@ func (s *Server) turn(w http.ResponseWriter, r *http.Request) {
 	case Cut:
 		return
 	case OK:
-		say(w, "OK")
+		t := readTurn(body)
+		if command := s.command.Load(); command != nil && t.output() == nil {
+			ask(w, t, *command)
+		} else {
+			say(w, "OK")
+		}
 	case Other:
 		say(w, "I cannot do that")
 	}

@@ -106,9 +106,14 @@ func (s *scene) inside(version string, command ...string) ending {
 
 func (s *scene) run(argv ...string) ending {
 	s.t.Helper()
+	return s.runIn(s.dir, argv...)
+}
+
+func (s *scene) runIn(dir string, argv ...string) ending {
+	s.t.Helper()
 	var stdout, stderr bytes.Buffer
 	cmd := exec.Command(argv[0], argv[1:]...)
-	cmd.Dir, cmd.Env = s.dir, s.environment()
+	cmd.Dir, cmd.Env = dir, s.environment()
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if s.as != 0 {
