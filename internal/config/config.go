@@ -209,6 +209,7 @@ type Sandbox struct {
 	Want    diagnose.Want
 	// FollowsAgent: Want is what the agent's own configuration asks for. Until that is known it is WantClosed.
 	FollowsAgent bool
+	Advice       string // derived: what to do if it is closed although the agent's configuration opens it
 	Interval     time.Duration
 	Timeout      time.Duration
 }

@@ -13,6 +13,9 @@ func closedSandbox(g *groupedRound) *finding {
 	}
 	f := &finding{evidence: []*probe.Result{r, g.bestSuccess(), g.sandboxCheck(), g.counterpart(r),
 		g.reachedControl()}, aside: g.bestSuccess() == nil}
+	if g.Expect.Sandbox == WantOpen {
+		f.advice = g.Expect.SandboxAdvice
+	}
 	switch run := r.Kind == probe.KindExec; {
 	case run && f.aside:
 		f.title = titleRunInSandboxToo

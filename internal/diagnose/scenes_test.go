@@ -105,6 +105,20 @@ func TestConfiguredSeverity(t *testing.T) {
 	}
 }
 
+// What the agent's files say about its sandbox is the advice where it is closed against them.
+func TestSandboxAdvice(t *testing.T) {
+	expect := diagnose.Expect{Sandbox: diagnose.WantOpen, SandboxAdvice: "See config.toml."}
+	round := diagnose.Round{Service: "codex", Expect: expect,
+		Results: diagnosetest.Results(diagnosetest.Working + diagnosetest.SandboxClosed)}
+	if v := diagnose.Of(round); v.Cause != causes.Sandbox || v.Advice != expect.SandboxAdvice {
+		t.Errorf("%v: %q", v.Cause, v.Advice)
+	}
+	round.Expect.SandboxAdvice = ""
+	if v := diagnose.Of(round); v.Advice != causes.Sandbox.About().Advice {
+		t.Errorf("without: %q", v.Advice)
+	}
+}
+
 // A healthy service with a closed sandbox is reachable first. The sandbox is a second, smaller sentence.
 func TestClosedSandboxIsANote(t *testing.T) {
 	for _, test := range []struct {

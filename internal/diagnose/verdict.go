@@ -22,6 +22,8 @@ type Expect struct {
 	Client   clientrules.Client // whose reach the verdict is about
 	Late     time.Duration      // an answer that took longer is late; zero: never
 	Severity map[causes.Cause]causes.Severity
+
+	SandboxAdvice string // what to do about a sandbox that should be open and is closed; empty: the usual
 }
 
 // Want is how the agent's sandbox should be.

@@ -80,7 +80,7 @@ func followPolicy(c *config.Config, s *config.Service) (notes []string) {
 	}
 	w := wrapperOf(c, *s)
 	policy := w.agent.Policy(versionOf(w.agent, w.path), w.home)
-	followed.Want = wanted(policy)
+	followed.Want, followed.Advice = wanted(policy), adviceOn(policy)
 	s.Derived = describePolicy(policy)
 	return policy.Notes
 }
@@ -95,6 +95,19 @@ func wanted(p agent.Policy) diagnose.Want {
 		return diagnose.WantOpen
 	}
 	return diagnose.WantClosed
+}
+
+// adviceOn returns what to do if the sandbox is closed although its configuration asks for the network.
+func adviceOn(p agent.Policy) string {
+	switch {
+	case !p.Asked:
+		return ""
+	case !p.Network:
+		return fmt.Sprintf("%s asks for network access without effect: add sandbox_mode = \"workspace-write\" there, or "+
+			"start the agent in the project and trust it.", p.File)
+	}
+	return fmt.Sprintf("%s allows the agent's commands network access, but its sandbox has none. Run the sandbox command "+
+		"by hand to see why, or set network_access = false if that is how it should be.", p.File)
 }
 
 func describePolicy(p agent.Policy) string {

@@ -180,16 +180,17 @@ func TestWantFollowsTheAgent(t *testing.T) {
 		sandbox, agent string
 		want           diagnose.Want
 		derived, note  string
+		followed       bool // it has advice if the sandbox is closed
 	}{
-		"nothing is asked for": {"", "", diagnose.WantClosed, "no network for the agent's commands, because of the default", ""},
-		"closed":               {"", write, diagnose.WantClosed, "no network for the agent's commands, because of ~/.codex/config.toml", ""},
-		"open":                 {"", write + access, diagnose.WantOpen, "network for the agent's commands, because of ~/.codex/config.toml", ""},
-		"asked for in vain":    {"", access, diagnose.WantOpen, "asked for, without effect", "network_access = true has no effect"},
-		"the agent's proxy":    {"", write + access + "[features]\nnetwork_proxy = true\n", diagnose.WantAny, "own proxy only", ""},
-		"want: closed":         {"want: closed", write + access, diagnose.WantClosed, "", ""},
-		"want: open":           {"want: open", write, diagnose.WantOpen, "", ""},
-		"want: agent":          {"want: agent", write + access, diagnose.WantOpen, "network for the agent's commands", ""},
-		"another command":      {"command: [env]", write + access, diagnose.WantClosed, "", ""},
+		"nothing is asked for": {"", "", diagnose.WantClosed, "no network for the agent's commands, because of the default", "", false},
+		"closed":               {"", write, diagnose.WantClosed, "no network for the agent's commands, because of ~/.codex/config.toml", "", false},
+		"open":                 {"", write + access, diagnose.WantOpen, "network for the agent's commands, because of ~/.codex/config.toml", "", true},
+		"asked for in vain":    {"", access, diagnose.WantOpen, "asked for, without effect", "network_access = true has no effect", true},
+		"the agent's proxy":    {"", write + access + "[features]\nnetwork_proxy = true\n", diagnose.WantAny, "own proxy only", "", true},
+		"want: closed":         {"want: closed", write + access, diagnose.WantClosed, "", "", false},
+		"want: open":           {"want: open", write, diagnose.WantOpen, "", "", false},
+		"want: agent":          {"want: agent", write + access, diagnose.WantOpen, "network for the agent's commands", "", true},
+		"another command":      {"command: [env]", write + access, diagnose.WantClosed, "", "", false},
 	} {
 		fakeCodex(t, "0.169.0")
 		home := filepath.Join(os.Getenv("HOME"), ".codex")
@@ -203,6 +204,10 @@ func TestWantFollowsTheAgent(t *testing.T) {
 		p := Of(load(t, service+test.sandbox+"}}]"))
 		if got := p.Services[0].Expect.Sandbox; got != test.want {
 			t.Errorf("%s: got %v, want %v", name, got, test.want)
+		}
+		if advice := p.Services[0].Expect.SandboxAdvice; (advice != "") != test.followed ||
+			test.note != "" && !strings.Contains(advice, "without effect: add sandbox_mode") {
+			t.Errorf("%s: advice %q", name, advice)
 		}
 		if agents := p.Agents(); agents[0].Want != test.want {
 			t.Errorf("%s: backtest compares with %v, want %v", name, agents[0].Want, test.want)

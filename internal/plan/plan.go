@@ -159,7 +159,7 @@ func service(c *config.Config, s config.Service) watch.Service {
 	}
 	planned.DirectProbes = directProbes(c, s)
 	if planned.SandboxProbes = sandboxProbes(c, s); planned.SandboxProbes != nil {
-		planned.Expect.Sandbox = s.Sandbox.Want
+		planned.Expect.Sandbox, planned.Expect.SandboxAdvice = s.Sandbox.Want, s.Sandbox.Advice
 	}
 	return planned
 }
