@@ -108,8 +108,8 @@ func builtinCodex() Service {
 	exec.Preset = "codex"
 	exec.codexDefaults()
 	sandbox := defaultSandbox()
-	return Service{Name: "codex", Probes: []Probe{dns, head, stream, exec}, Client: AutoClient, Sandbox: &sandbox,
-		Moves: defaultMoves}
+	return Service{Name: "codex", Probes: []Probe{dns, head, stream, exec}, Owner: diagnose.Vendor, Client: AutoClient,
+		Sandbox: &sandbox, Moves: defaultMoves}
 }
 
 func mustURL(s string) *url.URL {

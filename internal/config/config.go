@@ -78,7 +78,8 @@ type Service struct {
 	Derived  string // what was derived from the files of its agent, and from which; empty: nothing
 	Name     string
 	Probes   []Probe
-	Client   string // whose rules decide what reaches the service: "glibc", "musl", "go"; "auto": its agent's, or glibc
+	Owner    diagnose.Owner // who runs it
+	Client   string         // whose rules decide what reaches the service: "glibc", "musl", "go"; "auto": its agent's, or glibc
 	Sandbox  *Sandbox
 	Late     time.Duration // a slower answer is late; zero: never
 	Severity map[causes.Cause]causes.Severity

@@ -25,12 +25,20 @@ const AutoClient = "auto"
 
 func (d *decoder) service(n *strictyaml.Node) Service {
 	s := Service{Moves: defaultMoves, Client: AutoClient}
-	f := n.NamedObject(&s.Name, checkServiceName, "name", "probes", "client", "sandbox", "late", "severity", "moves")
+	f := n.NamedObject(&s.Name, checkServiceName, "name", "probes", "owner", "client", "sandbox", "late", "severity", "moves")
 	f.Duration("late", &s.Late, 0)
 	if at, ok := f.Has("probes"); ok {
 		s.Probes = d.probes(at)
 	} else if f != nil {
 		n.Errorf("has no probes: add at least one")
+	}
+	owner := ownerNames[s.Owner]
+	if f.Text("owner", &owner, strictyaml.OneOf(ownerNames...)) {
+		s.Owner = diagnose.Owner(slices.Index(ownerNames, owner))
+	}
+	hasAgent := func(p Probe) bool { return p.Preset != "" }
+	if s.Owner == diagnose.OwnerUnknown && slices.ContainsFunc(s.Probes, hasAgent) {
+		s.Owner = diagnose.Vendor
 	}
 	f.Text("client", &s.Client, strictyaml.OneOf(AutoClient, "glibc", "musl", "go"))
 	if at, ok := f.Has("sandbox"); ok {
@@ -65,6 +73,8 @@ func (d *decoder) sandbox(n *strictyaml.Node) *Sandbox {
 
 // wantOfAgent is the default of want: what the agent's own configuration asks for.
 const wantOfAgent = "agent"
+
+var ownerNames = []string{diagnose.OwnerUnknown: "", diagnose.Us: "us", diagnose.Vendor: "vendor"}
 
 var wantNames = []string{diagnose.WantAny: "any", diagnose.WantClosed: "closed", diagnose.WantOpen: "open"}
 

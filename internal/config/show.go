@@ -169,7 +169,7 @@ func (s Service) shown() shown {
 			severity = append(severity, entry{cause.String(), of.String()})
 		}
 	}
-	all := shown{{"name", s.Name}, {"probes", showAll(s.Probes, Probe.shown)}, {"client", s.Client}}
+	all := shown{{"name", s.Name}, {"probes", showAll(s.Probes, Probe.shown)}, {"owner", s.Owner.String()}, {"client", s.Client}}
 	if s.Sandbox != nil {
 		all = append(all, entry{"sandbox", s.Sandbox.shown()})
 	}

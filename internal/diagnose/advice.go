@@ -25,6 +25,8 @@ const (
 		"makes programs use another address."
 	adviceIssuer = "If your company inspects TLS, install its CA here and set its issuer in the configuration. If the " +
 		"issuer is a well-known one, update ca-certificates."
+	adviceUnknownName = "Connect the VPN, or make this host ask the nameserver that knows the name: run resolvectl status, " +
+		"and compare /etc/resolv.conf with a host where it works."
 	adviceOutdatedTLS = "Nothing is down. Enable TLS 1.2 or later with an ECDHE cipher suite on the server: programs built with " +
 		"current TLS libraries cannot connect to it."
 	adviceClientCertificate = "Set tls.cert_file and tls.key_file of the probe to a certificate that the server accepts, or " +

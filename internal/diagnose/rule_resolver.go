@@ -27,7 +27,28 @@ func brokenResolver(g *groupedRound) *finding {
 		return &finding{title: resolverTitle(g, r),
 			evidence: []*probe.Result{r, g.reachedControl()}, advice: resolverAdvice(r)}
 	}
-	return deadResolver(g, r)
+	return cmp.Or(deadResolver(g, r), unknownName(g, r))
+}
+
+// unknownName finds that no nameserver that was asked knows a name that the public DNS was never told: one that last
+// resolved to private addresses, one whose zone has no public delegation, or one that is ours. That public resolvers
+// report NXDOMAIN proves nothing about it: the nameserver that knows it, of a VPN or a company, was not asked.
+func unknownName(g *groupedRound, r *probe.Result) *finding {
+	if !nameGone(r) || g.resolvedControlName() == nil {
+		return nil
+	}
+	notPublic := g.nameserver(probe.Direct, probe.ResolverAsksService,
+		func(r *probe.Result) bool { return hasWarning(r, probe.WarnNotPublic) })
+	known := len(g.Known) > 0
+	switch {
+	case known && allPrivate(g.Known), g.Expect.Owner == Us:
+	case notPublic != nil && !known && g.Expect.Owner != Vendor:
+	default:
+		return nil
+	}
+	return &finding{title: unknownNameTitle(r), advice: adviceUnknownName, evidence: []*probe.Result{r,
+		cmp.Or(notPublic, g.nameserver(probe.Direct, probe.ResolverAsksService, not(isOK))), g.resolvedControlName(),
+		g.reachedControl()}}
 }
 
 // noRouteToResolver finds that this host reaches other sites, but has no route to its own nameserver.

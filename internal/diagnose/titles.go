@@ -230,6 +230,10 @@ func unneededResolverTitle(g *groupedRound, r *probe.Result) string {
 	return resolverTitle(g, r) + ", but the service is reached without it"
 }
 
+func unknownNameTitle(r *probe.Result) string {
+	return "no nameserver that this host asks knows " + hostOf(r) + ": is the VPN up?"
+}
+
 func noRouteToResolverTitle(g *groupedRound, r *probe.Result) string {
 	return "this host has no route to " + resolverName(g, r)
 }

@@ -1,6 +1,7 @@
 package diagnose
 
 import (
+	"net/netip"
 	"time"
 
 	"netwatchd/internal/causes"
@@ -14,16 +15,33 @@ type Round struct {
 	Service string
 	Results []probe.Result
 	Expect  Expect
+	// Known are the addresses that the service's name resolved to before this round; empty: not known. They matter only
+	// once it does not resolve: see unknownName.
+	Known []netip.Addr
 }
 
 // Expect is what is normal for a service, by its configuration.
 type Expect struct {
 	Sandbox  Want               // whether the agent's sandbox should reach it
 	Client   clientrules.Client // whose reach the verdict is about
+	Owner    Owner              // who runs the service
 	Late     time.Duration      // an answer that took longer is late; zero: never
 	Severity map[causes.Cause]causes.Severity
 
 	SandboxAdvice string // what to do about a sandbox that should be open and is closed; empty: the usual
+}
+
+// Owner is who runs a service.
+type Owner uint8
+
+const (
+	OwnerUnknown Owner = iota
+	Us                 // the people who read the verdict
+	Vendor
+)
+
+func (o Owner) String() string {
+	return [...]string{OwnerUnknown: "", Us: "us", Vendor: "vendor"}[o]
 }
 
 // Want is how the agent's sandbox should be.

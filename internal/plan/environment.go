@@ -74,15 +74,19 @@ func queryEach(
 	}
 	all := make([]*probe.Probe, len(servers))
 	for i, server := range servers {
+		lookup := dnsprobe.Lookup{
+			Name: name, Types: []string{"A"}, Nameservers: []netip.AddrPort{server},
+			Expect: dnsprobe.Expect{NXDomain: role == probe.ResolverAsksCanary},
+		}
 		all[i] = &probe.Probe{
 			Spec: probe.Spec{
 				Service: "resolvers", Name: serverName(server) + "/" + strings.TrimPrefix(role.String(), "resolver."),
 				Kind: probe.KindDNS, Target: name, Vantage: from, Role: role, Timeout: c.Defaults.Timeout,
 			},
-			Prober: &dnsprobe.Lookup{
-				Name: name, Types: []string{"A"}, Nameservers: []netip.AddrPort{server},
-				Expect: dnsprobe.Expect{NXDomain: role == probe.ResolverAsksCanary},
-			},
+			Prober: &lookup,
+		}
+		if from == probe.Direct && role == probe.ResolverAsksService {
+			all[i].Prober = &dnsprobe.PublicLookup{Lookup: lookup}
 		}
 	}
 	return all

@@ -23,6 +23,7 @@ const (
 	WarnLeftProcesses   = "exec_left_processes"         // the command ended and left processes behind; they were killed
 
 	WarnClientCertificate = "tls_client_certificate_refused" // the probe's own client certificate was not accepted
+	WarnNotPublic         = "dns_zone_not_public"            // the name's zone does not exist in the public DNS
 	WarnOutdatedTLS       = "tls_outdated"                   // the server offers only TLS that current clients refuse by default
 )
 

@@ -144,3 +144,16 @@ func (s *service) isSuspicious(before, now attemptEnd) bool {
 	}
 	return now.troubled && !before.troubled && (s.addressesFine.IsZero() || time.Since(s.addressesFine) > addressQuiet)
 }
+
+// reachedAddresses returns what the service's name resolved to, if r succeeded.
+func reachedAddresses(r probe.Result) (addrs []netip.Addr) {
+	if !r.OK() || r.Role != probe.OfService || r.Vantage != probe.FromHost {
+		return nil
+	}
+	for _, text := range r.Answers {
+		if addr, err := netip.ParseAddr(text); err == nil {
+			addrs = append(addrs, addr.Unmap())
+		}
+	}
+	return addrs
+}

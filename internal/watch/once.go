@@ -37,7 +37,7 @@ func Once(ctx context.Context, plan Plan, version string) *Status {
 	}
 	all.Wait()
 	for i, s := range plan.Services {
-		verdict, results := s.judge(append(rounds[i], repeated[i]()...))
+		verdict, results := s.judge(append(rounds[i], repeated[i]()...), nil)
 		took := probe.InSeconds(time.Since(status.At))
 		status.Services[i] = ServiceStatus{Verdict: verdict, Since: status.At, Delay: took, Results: results}
 	}
@@ -47,7 +47,7 @@ func Once(ctx context.Context, plan Plan, version string) *Status {
 // repeats returns the attempts to make again before results are blamed on the service or the resolver: those that
 // failed, as often and with as little time as in a confirming round.
 func (s *Service) repeats(results []probe.Result) []*probe.Probe {
-	switch v, _ := s.judge(results); v.Cause {
+	switch v, _ := s.judge(results, nil); v.Cause {
 	case causes.Resolver, causes.Upstream, causes.Stream:
 	default:
 		return nil

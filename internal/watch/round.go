@@ -248,11 +248,11 @@ func (w *Watcher) judge(rd *round, ended bool) {
 		rd.ended = true
 		s.rounds = slices.DeleteFunc(s.rounds, func(other *round) bool { return other == rd })
 	}
-	verdict, results := s.judge(rd.resultsSoFar(w.envRun))
+	verdict, results := s.judge(rd.resultsSoFar(w.envRun), s.known)
 	if ended {
 		if again := s.retained.revalidate(explanation(verdict)); len(again) > 0 {
 			w.startNow(s, func(t Task) bool { return slices.Contains(again, t.Name) })
-			verdict, results = s.judge(rd.resultsSoFar(w.envRun))
+			verdict, results = s.judge(rd.resultsSoFar(w.envRun), s.known)
 		}
 		rd.results = results
 	}
@@ -275,8 +275,8 @@ func (rd *round) isDefinite(cause causes.Cause) bool {
 
 // judge returns the verdict on results, and the results that it is about. Under a network fault costly attempts do
 // not run: they are listed as blocked, and their earlier results are left out.
-func (s *Service) judge(results []probe.Result) (diagnose.Verdict, []probe.Result) {
-	v := diagnose.Of(diagnose.Round{Service: s.Name, Results: results, Expect: s.Expect})
+func (s *Service) judge(results []probe.Result, known []netip.Addr) (diagnose.Verdict, []probe.Result) {
+	v := diagnose.Of(diagnose.Round{Service: s.Name, Results: results, Expect: s.Expect, Known: known})
 	if !v.ExplainsRuns() {
 		return v, results
 	}

@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"net/netip"
 	"slices"
 	"time"
 
@@ -23,6 +24,7 @@ type service struct {
 	latest           map[probeKey]attemptEnd // how the latest attempt of each of its probes ended
 	addressFails     bool                    // at least one address failed when each was last probed
 	addressesFine    time.Time               // when each address was last probed and all answered
+	known            []netip.Addr            // the addresses of the latest attempt that succeeded
 	retained         retained
 	sandbox          sandboxSchedule
 	nextSample       int // where the next sample of a large service begins
@@ -204,6 +206,9 @@ func (s *service) remember(results []probe.Result, cause causes.Cause) {
 	for _, r := range results {
 		if r.Role == probe.OfService {
 			s.latest[probeKey{r.Name, r.Vantage}] = endOf(r)
+		}
+		if addrs := reachedAddresses(r); len(addrs) > 0 {
+			s.known = addrs
 		}
 	}
 	s.observeAddresses(results)

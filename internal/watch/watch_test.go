@@ -892,3 +892,24 @@ func TestPoolStartsTheProbesItKnows(t *testing.T) {
 		t.Errorf("%d attempts that the pool does not know, want one each round", got)
 	}
 }
+
+// A name that was at a private address belongs to a VPN or a company: that public resolvers do not know it says nothing.
+func TestNameThatWasPrivateIsNotGone(t *testing.T) {
+	for answer, want := range map[string]causes.Cause{"10.20.0.7": causes.Resolver, "104.18.32.47": causes.Inconclusive} {
+		t.Run(answer, func(t *testing.T) {
+			world := newWorld()
+			s := world.ladder()
+			head := s.Tasks[1].Probe
+			head.Prober = actor{world: world, name: "head", phase: probe.Response, answers: []string{answer}}
+			watching(t, world.plan(s), Options{}, func(t *testing.T, w *Watcher) {
+				time.Sleep(5 * time.Minute)
+				wantCause(t, w, causes.Healthy)
+				for _, name := range []string{"dns", "head", "direct"} {
+					world.fail(name, probe.DNSNameNotResolved, probe.Resolve)
+				}
+				time.Sleep(5 * time.Minute)
+				wantCause(t, w, want)
+			})
+		})
+	}
+}

@@ -2,6 +2,7 @@
 package diagnosetest
 
 import (
+	"net/netip"
 	"slices"
 	"time"
 
@@ -21,7 +22,13 @@ type Scene struct {
 	world   string
 	sandbox diagnose.Want
 	client  clientrules.Client // zero: codex's
+	owner   diagnose.Owner
+	known   string // the address that the name resolved to before
 }
+
+// nameUnknown, after [Working], is a name that every nameserver reports as missing.
+const nameUnknown = ` -exec *.svc:dns.name_not_resolved dns:dns.name_not_resolved head:dns.name_not_resolved
+	stream:dns.name_not_resolved`
 
 // late is the bound of every scene: an answer that took longer is late.
 const late = 250 * time.Millisecond
@@ -35,7 +42,10 @@ func Scenes() []Scene {
 			s.client = clientrules.Codex()
 		}
 		s.Round = diagnose.Round{Service: "codex", Results: Results(s.world),
-			Expect: diagnose.Expect{Sandbox: s.sandbox, Client: s.client, Late: late}}
+			Expect: diagnose.Expect{Sandbox: s.sandbox, Client: s.client, Owner: s.owner, Late: late}}
+		if s.known != "" {
+			s.Round.Known = []netip.Addr{netip.MustParseAddr(s.known)}
+		}
 	}
 	return all
 }
@@ -565,6 +575,24 @@ var scenes = []Scene{
 		world: Working + ` c*:tcp.timed_out a*:tcp.timed_out stream:stream.cut`},
 	{Name: "stream alone watched, port refused", Cause: causes.Upstream, Decisive: "tcp.refused",
 		world: Working + ` -head -exec stream:tcp.refused`},
+
+	// Names that the public DNS was never told.
+	{Name: "the VPN is down: the name's zone is not public", Cause: causes.Resolver, Decisive: "dns.name_not_resolved",
+		world: Working + nameUnknown + ` pub.svc:dns.name_not_resolved(warn=dns_zone_not_public)`},
+	{Name: "the VPN is down: the name was at a private address", Cause: causes.Resolver, Decisive: "dns.name_not_resolved",
+		known: "10.20.0.7", world: Working + nameUnknown},
+	{Name: "the VPN is down: the name is ours", Cause: causes.Resolver, Decisive: "dns.name_not_resolved",
+		owner: diagnose.Us, world: Working + nameUnknown},
+	{Name: "the VPN is down: the name is ours, and no public resolver was asked", Cause: causes.Resolver,
+		Decisive: "dns.name_not_resolved", owner: diagnose.Us, world: Working + nameUnknown + ` -pub.ctl -pub.svc`},
+	{Name: "a name is gone that was at a public address", Cause: causes.Upstream, Decisive: "dns.name_not_resolved",
+		known: "104.18.32.47", world: Working + nameUnknown + ` pub.svc:dns.name_not_resolved(warn=dns_zone_not_public)`},
+	{Name: "a vendor's name is gone with its zone", Cause: causes.Upstream, Decisive: "dns.name_not_resolved",
+		owner: diagnose.Vendor, world: Working + nameUnknown + ` pub.svc:dns.name_not_resolved(warn=dns_zone_not_public)`},
+	{Name: "our name does not resolve, and neither does any other", Cause: causes.Resolver, Decisive: "dns.timeout",
+		owner: diagnose.Us,
+		world: Working + ` ns1.*:dns.timeout c*:dns.timeout dns:dns.timeout head:dns.timeout stream:dns.timeout
+			-exec pub.svc:dns.name_not_resolved`},
 
 	// The agent.
 	{Name: "codex missing", Cause: causes.Agent, Decisive: "exec.not_found",
