@@ -218,6 +218,7 @@ func (s *service) remember(results []probe.Result, cause causes.Cause) {
 // refresh replaces the evidence of a verdict whose cause has not changed.
 func (s *service) refresh(v diagnose.Verdict, results []probe.Result) {
 	s.status.Verdict = v
+	s.retained.explain(explanation(v)) // a run may have shown the cause first, and the network probes do now
 	s.keepResults(results)
 	s.unexplainedSince, s.confirmations = time.Time{}, 0
 }

@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"slices"
 	"time"
 
 	"netwatchd/internal/causes"
@@ -71,7 +72,13 @@ func (s *service) isBuiltinDue(t Task) bool {
 // the sandbox denies says nothing about runs on the host.
 func (s *service) wantsBuiltin() bool {
 	c := s.status.Cause
-	return c.Fault() && !s.status.ExplainsRuns() && c != causes.Sandbox && c != causes.SandboxOpen
+	return c.Fault() && c != causes.Sandbox && c != causes.SandboxOpen &&
+		(!s.status.ExplainsRuns() || isOfRouting(s.status.Verdict))
+}
+
+// isOfRouting reports whether v is shown by a request that only runs with the agent's own provider depend on.
+func isOfRouting(v diagnose.Verdict) bool {
+	return v.Cause.Fault() && len(v.Evidence) > 0 && slices.Contains(v.Evidence[0].Warnings, probe.WarnRouting)
 }
 
 // startStub makes the attempt that helps to explain r, the result of t. Nothing is concluded from r before it has ended:

@@ -684,6 +684,46 @@ func TestBuiltinRunOnSuspicion(t *testing.T) {
 	})
 }
 
+// If routing discovery fails, one run with the agent's own provider shows what that means, although the verdict explains
+// it. Once the request works again, the run is no reason to doubt that.
+func TestBuiltinRunIfRoutingFails(t *testing.T) {
+	world := newWorld()
+	world.warnings = map[string][]string{"routing": {probe.WarnRouting}}
+	s := world.withBuiltin()
+	routing := world.probe("codex", "routing", probe.KindHTTP, probe.OfService, probe.FromHost, probe.Response)
+	s.Tasks = append(s.Tasks, Task{Probe: routing, Interval: interval, RoundProbe: routing})
+	watching(t, world.plan(s), Options{}, func(t *testing.T, w *Watcher) {
+		time.Sleep(5 * time.Hour)
+		before := len(world.starts("exec/builtin"))
+		world.set("exec/builtin", probe.ExecNetwork, usually)
+		world.set("routing", probe.HTTPServerError, usually)
+		time.Sleep(4 * time.Hour)
+		wantCause(t, w, causes.Upstream)
+		if got := len(world.starts("exec/builtin")) - before; got != 1 {
+			t.Errorf("%d runs while routing discovery fails, want one", got)
+		}
+		world.set("routing", probe.OK, usually)
+		time.Sleep(2 * time.Minute)
+		wantCause(t, w, causes.Healthy)
+
+		// The run is the first to show it.
+		world.set("exec/builtin", probe.ExecNetwork, usually)
+		for wantCause(t, w, causes.Healthy); serviceStatus(t, w).Cause == causes.Healthy; {
+			time.Sleep(10 * time.Minute)
+		}
+		wantCause(t, w, causes.Upstream)
+		for before := len(world.starts("exec/builtin")); len(world.starts("exec/builtin")) == before; {
+			time.Sleep(time.Second) // until after a recheck: the next one is not before four minutes
+		}
+		world.set("routing", probe.HTTPServerError, usually)
+		time.Sleep(70 * time.Second)
+		world.set("routing", probe.OK, usually)
+		world.set("exec/builtin", probe.OK, usually)
+		time.Sleep(70 * time.Second)
+		wantCause(t, w, causes.Healthy)
+	})
+}
+
 func TestRefusedRunsBackOff(t *testing.T) {
 	world := newWorld()
 	watching(t, world.plan(world.withExec(0, 10*time.Minute)), Options{}, func(t *testing.T, w *Watcher) {
