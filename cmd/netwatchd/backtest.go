@@ -18,6 +18,7 @@ import (
 	"netwatchd/internal/history"
 	"netwatchd/internal/host"
 	"netwatchd/internal/incident"
+	"netwatchd/internal/outcome"
 	"netwatchd/internal/plan"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/screen"
@@ -226,7 +227,7 @@ func (b *backtest) runs(ctx context.Context, agent plan.Agent, o screen.Options)
 				return nil, nil, "", err
 			}
 		}
-		if p != agent.Host || agent.Stub == nil || !slices.ContainsFunc(runs, diagnose.NeedsStub) {
+		if p != agent.Host || agent.Stub == nil || !slices.ContainsFunc(runs, outcome.NeedsStub) {
 			continue
 		}
 		r, ok := probe.Do(ctx, agent.Stub)

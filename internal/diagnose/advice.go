@@ -7,6 +7,7 @@ import (
 
 	"netwatchd/internal/causes"
 	"netwatchd/internal/clientrules"
+	"netwatchd/internal/outcome"
 	"netwatchd/internal/probe"
 )
 
@@ -128,7 +129,7 @@ const adviceServiceForAgent = "Nothing to fix here: the agent's installation wor
 
 // stubAdvice is for an installation whose run against a stub fails, too.
 func stubAdvice(stub *probe.Result) string {
-	if isInstallationFault(stub.Class) {
+	if outcome.IsInstallationFault(stub.Class) {
 		return agentAdvice(stub)
 	}
 	return causes.Agent.About().Advice

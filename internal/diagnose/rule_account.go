@@ -1,6 +1,9 @@
 package diagnose
 
-import "netwatchd/internal/probe"
+import (
+	"netwatchd/internal/outcome"
+	"netwatchd/internal/probe"
+)
 
 func account(g *groupedRound) *finding {
 	r := g.failure(isOfAccount)
@@ -10,7 +13,7 @@ func account(g *groupedRound) *finding {
 	if r == nil {
 		return nil
 	}
-	return &finding{title: accountTitle(r), advice: accountAdvice(r), evidence: []*probe.Result{r, g.bestSuccess()}}
+	return &finding{title: outcome.OfAccount(r), advice: accountAdvice(r), evidence: []*probe.Result{r, g.bestSuccess()}}
 }
 
 func isOfAccount(r *probe.Result) bool {

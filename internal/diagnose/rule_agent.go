@@ -1,12 +1,15 @@
 package diagnose
 
-import "netwatchd/internal/probe"
+import (
+	"netwatchd/internal/outcome"
+	"netwatchd/internal/probe"
+)
 
 // brokenAgent requires either a sign that needs no network, or that everything else is healthy: an agent that reports
 // "I cannot reach it" is blamed only if this host has just reached it. If the same run succeeds against a stub, the
 // installation is fine: what remains are the agent's own settings for the network.
 func brokenAgent(g *groupedRound) *finding {
-	r := g.failure(func(r *probe.Result) bool { return isAgentProbe(r) && isInstallationFault(r.Class) })
+	r := g.failure(func(r *probe.Result) bool { return isAgentProbe(r) && outcome.IsInstallationFault(r.Class) })
 	if r == nil {
 		r = first(g.sandbox, isNotStarted)
 	}
@@ -26,18 +29,8 @@ func brokenAgent(g *groupedRound) *finding {
 	if r == nil {
 		return nil
 	}
-	return &finding{title: agentTitle(r), advice: agentAdvice(r),
+	return &finding{title: outcome.OfAgent(r), advice: agentAdvice(r),
 		evidence: []*probe.Result{r, g.secondRunOf(r), g.bestSuccess(), g.reachedControl()}}
-}
-
-// isInstallationFault reports whether c is a fault of the installation, whatever the network does.
-func isInstallationFault(c probe.Class) bool {
-	switch c {
-	case probe.ExecNotFound, probe.ExecStartFailed, probe.ExecConfigInvalid, probe.ExecHomeUnwritable,
-		probe.ExecModelRejected, probe.ExecKilled:
-		return true
-	}
-	return false
 }
 
 // isAgentNetworkFailure reports whether a run of the agent, or its report about itself, failed in a way that the network may explain.

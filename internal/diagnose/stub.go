@@ -4,16 +4,9 @@ import (
 	"cmp"
 	"slices"
 
+	"netwatchd/internal/outcome"
 	"netwatchd/internal/probe"
 )
-
-// NeedsStub reports whether a run of the agent against a stub of its service tells more about how r, a run against the
-// service, ended: the installation, the network or the service may explain it. Where the agent has named the reason (the
-// account, its configuration, an overloaded service), a stub would show nothing new.
-func NeedsStub(r probe.Result) bool {
-	return slices.Contains([]probe.Class{probe.Unknown, probe.ExecTimedOut, probe.ExecUnexpectedExit, probe.ExecNetwork,
-		probe.HTTPEdgeBlocked, probe.HTTPUnexpectedStatus}, r.Class)
-}
 
 // stubOf returns the run against a stub that followed the run r of the agent; nil: there was none.
 func (g *groupedRound) stubOf(r *probe.Result) *probe.Result {
@@ -69,7 +62,7 @@ func (g *groupedRound) isServiceAnswerToAgent(r *probe.Result) bool {
 // two got an answer: then the installation works, and this version of the agent wants something else from the stub.
 func (g *groupedRound) isInstallationAtFault(r *probe.Result) bool {
 	stub := g.stubOf(r)
-	return r.Kind == probe.KindExec && NeedsStub(*r) && !isAnswerToAgent(r) &&
+	return r.Kind == probe.KindExec && outcome.NeedsStub(*r) && !isAnswerToAgent(r) &&
 		stub != nil && !stub.OK() && !isAnswerToAgent(stub) &&
 		stub.Class != probe.ExecStreamCut && stub.Class != probe.ExecUnexpectedOutput
 }

@@ -346,52 +346,9 @@ func nameGoneTitle(r *probe.Result) string {
 	return "the service's name " + hostOf(r) + " does not exist, according to every resolver"
 }
 
-func accountTitle(r *probe.Result) string {
-	switch r.Class {
-	case probe.ExecNotLoggedIn:
-		return "the agent is signed out"
-	case probe.ExecUsageLimit:
-		return "the account's usage limit is reached"
-	case probe.ExecRateLimited:
-		return "the account's rate limit is reached"
-	}
-	return "the account's token is rejected"
-}
-
 func unexpectedForAgentTitle(r *probe.Result) string {
 	return "the service answers the agent's request " + outcome.WithStatus("with an error", "with status", r.Status) +
 		", and other requests as expected"
-}
-
-func agentTitle(r *probe.Result) string {
-	if r.Vantage == probe.FromSandbox && r.Kind != probe.KindExec {
-		return "the agent's sandbox cannot be set up"
-	}
-	switch r.Class {
-	case probe.ExecNotFound:
-		return "the agent is not installed, or not on the PATH"
-	case probe.ExecStartFailed:
-		return "the agent cannot be started"
-	case probe.ExecConfigInvalid:
-		return "the agent's configuration is invalid"
-	case probe.ExecHomeUnwritable:
-		return "the agent cannot write its home directory"
-	case probe.ExecModelRejected:
-		return "the agent's configuration names a model that the service rejects"
-	case probe.ExecKilled:
-		return "the agent's run was killed"
-	case probe.ExecTimedOut:
-		if r.Kind == probe.KindStatus {
-			return "the agent does not answer when it is asked about itself"
-		}
-		return "the agent's run timed out, although the service answers"
-	case probe.ExecUnexpectedExit:
-		return "the agent's run fails, although the service answers"
-	}
-	if r.Kind == probe.KindStatus {
-		return "the agent reports that it cannot reach the service, but this host can"
-	}
-	return "the agent cannot reach the service, but this host can"
 }
 
 // serviceForAgentTitle is for a run of the agent that got no answer, although the installation works.
@@ -417,8 +374,8 @@ func serviceAnswerTitle(g *groupedRound, r *probe.Result) string {
 
 // stubTitle is for an installation whose run against a stub fails, too.
 func stubTitle(stub *probe.Result) string {
-	if isInstallationFault(stub.Class) {
-		return agentTitle(stub)
+	if outcome.IsInstallationFault(stub.Class) {
+		return outcome.OfAgent(stub)
 	}
 	return "the agent's installation is broken: its run fails even against a stub of the service on this host"
 }

@@ -10,6 +10,7 @@ import (
 	"netwatchd/internal/causes"
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/diagnose/diagnosetest"
+	"netwatchd/internal/outcome"
 	"netwatchd/internal/probe"
 )
 
@@ -809,7 +810,7 @@ var laws = []law{
 		func(round diagnose.Round, v diagnose.Verdict) bool {
 			return !strings.Contains(v.Advice, "codex doctor") || v.Evidence[0].Name != "exec" && v.Evidence[0].Role == probe.OfService ||
 				!has(round, func(r *probe.Result) bool { return ofStub(r) && r.OK() }) ||
-				!has(round, func(r *probe.Result) bool { return ofHost(r) && diagnose.NeedsStub(*r) })
+				!has(round, func(r *probe.Result) bool { return ofHost(r) && outcome.NeedsStub(*r) })
 		},
 		func(round diagnose.Round) diagnose.Verdict { return diagnose.Of(withoutStub(round)) },
 		stubWorld,

@@ -70,7 +70,7 @@ type Task struct {
 	// AtAddress returns RoundProbe as an attempt at one address of its name, with the role [probe.ServiceAddress].
 	// Nil: the probe does not connect to an address.
 	AtAddress func(netip.Addr) *probe.Probe
-	// Stub is attempted after an attempt of Probe that it may help to explain: see [diagnose.NeedsStub]. Rounds use both
+	// Stub is attempted after an attempt of Probe that it may help to explain: see [outcome.NeedsStub]. Rounds use both
 	// results together. It may be nil.
 	Stub *probe.Probe
 	// Builtin is the same run with the agent's own provider, which makes requests that Probe does not make. It takes the

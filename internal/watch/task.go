@@ -6,6 +6,7 @@ import (
 
 	"netwatchd/internal/causes"
 	"netwatchd/internal/diagnose"
+	"netwatchd/internal/outcome"
 	"netwatchd/internal/probe"
 )
 
@@ -35,7 +36,7 @@ func (w *Watcher) startTask(s *service, t Task, e *entry) {
 			return
 		}
 		w.report(r, form.Interval)
-		if form.Stub != nil && diagnose.NeedsStub(r) && !s.status.ExplainsRuns() {
+		if form.Stub != nil && outcome.NeedsStub(r) && !s.status.ExplainsRuns() {
 			w.startStub(s, t, e, r)
 			return
 		}
@@ -125,7 +126,7 @@ const firstRecheck = 2 * time.Minute
 
 // planRecheck plans another run after r, if the service may have failed it.
 func (w *Watcher) planRecheck(s *service, t Task, e *entry, r probe.Result, stub *probe.Result) {
-	mayBeService := diagnose.NeedsStub(r) || r.Class == probe.ExecOverloaded || r.Class == probe.ExecStreamCut
+	mayBeService := outcome.NeedsStub(r) || r.Class == probe.ExecOverloaded || r.Class == probe.ExecStreamCut
 	if r.OK() || !mayBeService || stub != nil && !stub.OK() {
 		s.recheck = 0
 		return
