@@ -20,8 +20,10 @@ type Agent struct {
 	Version  func(ctx context.Context, executable string) (Version, error)
 	SignedIn func(ctx context.Context, executable, home string) error
 
-	// Client returns how that version reaches its service.
-	Client func(Version) clientrules.Client
+	// Client returns how that version reaches its service, as it was released. Launcher is the file name of a script that
+	// only starts the native program; empty: there is none.
+	Client   func(Version) clientrules.Client
+	Launcher string
 
 	// Endpoint returns where a run with these settings sends its requests. ProbePath is what probes request below its
 	// base URL.
@@ -80,7 +82,7 @@ var agents = []Agent{{
 	Find:     FindCodex,
 	Version:  CodexVersion,
 	SignedIn: signedInCodex,
-	Client:   func(Version) clientrules.Client { return clientrules.Codex() },
+	Client:   func(Version) clientrules.Client { return clientrules.Codex() }, Launcher: "codex.js",
 	Endpoint: func(s Settings, v Version) Endpoint { return codexWith(s).Endpoint(v) }, ProbePath: "responses",
 	Run: func(s Settings, wrapper []string) probe.Prober {
 		c := codexWith(s)

@@ -75,6 +75,7 @@ type Control struct {
 
 // A Service is what the user depends on: one endpoint and a ladder of probes of it.
 type Service struct {
+	Resolver string // of the agent's program, as its file shows; empty: not known
 	Derived  string // what was derived from the files of its agent, and from which; empty: nothing
 	Name     string
 	Probes   []Probe

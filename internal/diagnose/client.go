@@ -14,7 +14,8 @@ func isGlibcLookup(r *probe.Result) bool {
 // lookups, which forgive what glibc forgives, find the name in the same round.
 func (g *groupedRound) clientFailure() *probe.Result {
 	r := first(g.asClient, isNameFailure)
-	if r == nil || g.failure(isNameFailure) != nil || !g.isNameResolved() {
+	if r == nil || g.failure(func(r *probe.Result) bool { return isNameFailure(r) && !isHalfResolved(r) }) != nil ||
+		!g.isNameResolved() && first(g.service, isHalfResolved) == nil {
 		return nil
 	}
 	needless := func(other *probe.Result) bool {
@@ -28,6 +29,11 @@ func (g *groupedRound) clientFailure() *probe.Result {
 	return r
 }
 
+// isHalfResolved reports whether r is a lookup that found addresses of one family, and failed for the other.
+func isHalfResolved(r *probe.Result) bool {
+	return isGlibcLookup(r) && len(r.Answers) > 0
+}
+
 // strictClient finds that the programs that use the service cannot resolve its name, because their resolver does not
 // forgive what others do.
 func strictClient(g *groupedRound) *finding {
@@ -39,7 +45,7 @@ func strictClient(g *groupedRound) *finding {
 	return &finding{title: strictClientTitle(g, r), advice: strictClientAdvice(g, r),
 		evidence: []*probe.Result{r, g.serviceReached(), resolved, g.reachedControl()},
 		// what fails for everyone comes first: it may page
-		aside: g.firstNetworkFailure() != nil}
+		aside: g.failure(func(r *probe.Result) bool { return isNetworkProbe(r) && !isHalfResolved(r) }) != nil}
 }
 
 // otherFirst returns a configured nameserver that resolves the name in less time than r, a lookup at another one, took

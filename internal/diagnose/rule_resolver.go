@@ -9,9 +9,13 @@ import (
 )
 
 func brokenResolver(g *groupedRound) *finding {
+	strict := strictClient(g)
+	if strict != nil && !strict.aside {
+		return strict
+	}
 	r := g.failure(isNameFailure)
 	if r == nil {
-		return cmp.Or(noRouteToResolver(g), strictClient(g), wrongAddress(g))
+		return cmp.Or(noRouteToResolver(g), wrongAddress(g), strict)
 	}
 	conf := g.failedHostCheck(probe.CheckResolvConf)
 	switch other := g.otherNameserver(r); {

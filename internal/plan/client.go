@@ -11,15 +11,34 @@ import (
 
 // clientOf returns how the programs that use the service reach it.
 func clientOf(s config.Service) clientrules.Client {
-	if s.Client != config.AutoClient {
-		client := clientrules.Client{Name: "programs linked with " + s.Client, Resolver: clientrules.Glibc}
-		client.Resolver.UnmarshalText([]byte(s.Client))
-		return client
-	}
+	client, resolver := clientrules.Curl(), s.Resolver
 	if a := agentOf(s); a != nil {
-		return a.Client(agent.Version{})
+		client = a.Client(agent.Version{})
 	}
-	return clientrules.Curl()
+	if s.Client != config.AutoClient {
+		client, resolver = clientrules.Client{Name: "programs linked with " + s.Client}, s.Client
+	}
+	if resolver != "" {
+		client.Resolver.UnmarshalText([]byte(resolver)) // config has checked it
+	}
+	return client
+}
+
+// findClient records in derived how the agent's installed program looks names up. It returns a line that says why, or
+// "" if no program is installed.
+func findClient(s config.Service, derived *config.Service) string {
+	a := agentOf(s)
+	if a == nil || s.Client != config.AutoClient {
+		return ""
+	}
+	run, _ := agentProbe(s)
+	path, err := a.Find(run.Codex.Path)
+	if err != nil {
+		return ""
+	}
+	client, why := a.ClientAt(path, agent.Version{})
+	derived.Resolver = client.Resolver.String()
+	return "\n" + why
 }
 
 // agentOf returns the agent that uses the service: the service runs it, has its name, or requests its endpoint. It is

@@ -29,12 +29,13 @@ func Derive(c *config.Config) (*config.Config, []string) {
 	for i := range derived.Services {
 		s := &derived.Services[i]
 		notes = append(notes, followPolicy(c, s)...)
+		why := findClient(c.Services[i], s)
 		run, ok := agentProbe(c.Services[i])
 		if !ok || run.Codex.BaseURL != "" { // an address that someone configured wins
 			continue
 		}
 		e := endpoint(c, run)
-		s.Derived = strings.TrimPrefix(s.Derived+"\n"+describeEndpoint(e), "\n")
+		s.Derived = strings.TrimPrefix(s.Derived+"\n"+describeEndpoint(e)+why, "\n")
 		notes = append(notes, e.Notes...)
 		if c.Assumed {
 			*s = pointAt(*s, e, agent.Named(run.Preset).ProbePath)

@@ -277,6 +277,9 @@ var scenes = []Scene{
 	{Name: "AAAA is refused, and the agent's run reports it", Cause: causes.Resolver, Decisive: "dns.refused",
 		world: Working + ` exec:exec.network
 			musl:dns.refused(server=192.168.1.1:53,rcode=REFUSED,question=chatgpt.com/AAAA)`},
+	{Name: "AAAA is not answered, and the request has not ended yet", Cause: causes.Resolver, Decisive: "dns.timeout",
+		world: Working + ` -head -stream -exec dns:dns.timeout(server=192.168.1.1:53,answers=104.18.32.47)
+			musl:dns.timeout(server=192.168.1.1:53,question=chatgpt.com/AAAA)`},
 	{Name: "AAAA is not answered", Cause: causes.Resolver, Decisive: "dns.timeout",
 		world: Working + ` head:ok(warn=dns_aaaa_failed)
 			musl:dns.timeout(server=192.168.1.1:53,question=chatgpt.com/AAAA)`},

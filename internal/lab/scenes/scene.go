@@ -198,7 +198,16 @@ var network = []Scene{
 		Cause: "resolver", Class: "local.no_route"},
 	{Name: "the resolver answers NOTIMP", Inject: func(w *world.World) { w.ScriptResolver(world.Rcode(dns.RcodeNotImplemented)) },
 		Cause: "resolver", Class: "dns.failed"},
-	{Name: "nsswitch.conf does not use DNS", Inject: (*world.World).WithoutDNS, Cause: "resolver", Class: "dns.name_not_resolved"},
+	{Name: "nsswitch.conf does not use DNS", Inject: (*world.World).WithoutDNS, // codex does not read it
+		Cause: "resolver_degraded", Class: "dns.name_not_resolved"},
+	{Name: "the resolver answers REFUSED for AAAA", Inject: func(w *world.World) { w.ScriptResolver(world.RcodeOfAAAA(dns.RcodeRefused)) },
+		Cause: "resolver", Class: "dns.refused"},
+	{Name: "the resolver answers SERVFAIL for AAAA", Inject: func(w *world.World) { w.ScriptResolver(world.RcodeOfAAAA(dns.RcodeServerFailure)) },
+		Cause: "resolver", Class: "dns.servfail"},
+	{Name: "the resolver answers NXDOMAIN for AAAA", Inject: func(w *world.World) { w.ScriptResolver(world.RcodeOfAAAA(dns.RcodeNameError)) },
+		Cause: "resolver", Class: "dns.name_not_resolved"},
+	{Name: "the resolver answers AAAA for another name, as WSL's DNS tunnel",
+		Inject: func(w *world.World) { w.ScriptResolver(world.SuffixAAAA("corp.example.")) }, Cause: "resolver", Class: "dns.failed"},
 	{Name: "the resolver returns a private address for the service's name", Inject: func(w *world.World) { w.ScriptResolver(world.ServiceAt("10.1.2.3")) },
 		Cause: "resolver", Class: "tcp.timed_out"},
 

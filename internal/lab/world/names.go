@@ -116,6 +116,26 @@ func Rcode(rcode int) Rewrite {
 	return func(_ dns.Question, answer *dns.Msg) { answer.Answer, answer.Rcode = nil, rcode }
 }
 
+// RcodeOfAAAA answers AAAA queries of the service's name with rcode.
+func RcodeOfAAAA(rcode int) Rewrite {
+	return func(question dns.Question, answer *dns.Msg) {
+		if question.Qtype == dns.TypeAAAA && question.Name == ServiceName+"." {
+			answer.Answer, answer.Rcode = nil, rcode
+		}
+	}
+}
+
+// SuffixAAAA answers AAAA queries of the service's name as if domain had been appended to the name
+// (microsoft/WSL issue 13415).
+func SuffixAAAA(domain string) Rewrite {
+	return func(question dns.Question, answer *dns.Msg) {
+		if question.Qtype == dns.TypeAAAA && question.Name == ServiceName+"." {
+			answer.Answer, answer.Rcode = nil, dns.RcodeNameError
+			answer.Question = []dns.Question{{Name: question.Name + domain, Qtype: question.Qtype, Qclass: question.Qclass}}
+		}
+	}
+}
+
 // OnlyAAAA removes IPv4 addresses.
 func OnlyAAAA(question dns.Question, answer *dns.Msg) {
 	if question.Qtype == dns.TypeA {
