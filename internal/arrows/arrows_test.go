@@ -36,7 +36,7 @@ var layers = [][]string{
 	{"internal/diagnose"},
 	{"internal/agent", "internal/causes", "internal/host", "internal/outcome", "internal/sandbox"},
 	{"internal/agent/codexdoctor", "internal/codexconf", "internal/probe/httpprobe"},
-	{"internal/probe/connect", "internal/probe/execprobe"},
+	{"internal/linkage", "internal/probe/connect", "internal/probe/execprobe"},
 	{"internal/probe/dnsprobe", "internal/probe/probetest"},
 	{"internal/clientrules", "internal/probe"},
 	{"internal/arrows", "internal/enum", "internal/humanize", "internal/panics", "internal/redact", "internal/resolvconf",

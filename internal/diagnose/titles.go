@@ -294,33 +294,10 @@ func edgeTitle(r *probe.Result) string {
 	if r.Class == probe.HTTPRateLimited {
 		return "the service's CDN rate-limits this IP address (429)"
 	}
-	if refusal := r.Refusal; refusal != nil {
-		requests := "requests"
-		if r.Kind == probe.KindExec {
-			requests = "the agent's requests"
-		}
-		switch {
-		case refusal.Location && refusal.Country != "":
-			return fmt.Sprintf("the service refuses %s from this country, %s%s", requests, refusal.Country, reasonOf(r))
-		case refusal.Location:
-			return "the service refuses " + requests + " from this country or region" + reasonOf(r)
-		case refusal.Code != "":
-			return "the service blocks this IP address" + reasonOf(r)
-		}
+	if words := outcome.OfRefusal(r); words != "" {
+		return "the service " + words
 	}
 	return causes.EdgeBlocked.About().Title + outcome.WithStatus("", " with status", r.Status)
-}
-
-// reasonOf returns the status and the code of a refusal: " (403, unsupported_country_region_territory)".
-func reasonOf(r *probe.Result) string {
-	reason := strings.TrimSpace(outcome.WithStatus("", "", r.Status))
-	if code := r.Refusal.Code; code != "" {
-		reason = strings.TrimPrefix(reason+", "+code, ", ")
-	}
-	if reason == "" {
-		return ""
-	}
-	return " (" + reason + ")"
 }
 
 // edgeForAgentTitle is for a refusal of the agent's requests alone.

@@ -1,9 +1,12 @@
 package plan
 
 import (
+	"fmt"
+
 	"netwatchd/internal/agent"
 	"netwatchd/internal/clientrules"
 	"netwatchd/internal/config"
+	"netwatchd/internal/linkage"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/probe/dnsprobe"
 	"netwatchd/internal/probe/httpprobe"
@@ -36,9 +39,13 @@ func findClient(s config.Service, derived *config.Service) string {
 	if err != nil {
 		return ""
 	}
-	client, why := a.ClientAt(path, agent.Version{})
-	derived.Resolver = client.Resolver.String()
-	return "\n" + why
+	resolver, err := linkage.ResolverOf(path, a.Launcher)
+	if err != nil {
+		return fmt.Sprintf("\nlooking names up with %v, as the released %s does: %s does not tell, because %v",
+			a.Client(agent.Version{}).Resolver, a.Name, path, err)
+	}
+	derived.Resolver = resolver.String()
+	return fmt.Sprintf("\nlooking names up with %v, because of how %s is linked", resolver, path)
 }
 
 // agentOf returns the agent that uses the service: the service runs it, has its name, or requests its endpoint. It is

@@ -1,8 +1,8 @@
-package agent
+// Package linkage reads from the file of a program which code looks names up for it.
+package linkage
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -14,27 +14,19 @@ import (
 	"netwatchd/internal/userfile"
 )
 
-// ClientAt returns how the agent's executable, as Find returns it, reaches its service, and why: one line for people.
-// Its resolver is read from the file. If the file does not tell, it is that of the released program.
-func (a *Agent) ClientAt(executable string, v Version) (clientrules.Client, string) {
-	client := a.Client(v)
-	r, err := a.resolverOf(executable, maxInterpreters)
-	if err != nil {
-		return client, fmt.Sprintf("names are looked up with %v, as the released %s does: %s does not tell, %v",
-			client.Resolver, a.Name, executable, err)
-	}
-	client.Resolver = r
-	return client, fmt.Sprintf("names are looked up with %v, because of how %s is linked", r, executable)
-}
-
 // maxInterpreters is how many scripts may start each other: the kernel's own limit (exec_binprm in fs/exec.c).
 const maxInterpreters = 5
 
 // lineLimit is how much of a script's first line the kernel reads (BINPRM_BUF_SIZE).
 const lineLimit = 256
 
-// resolverOf reads the resolver of a program, or of the interpreter of a script.
-func (a *Agent) resolverOf(executable string, depth int) (clientrules.Resolver, error) {
+// ResolverOf returns the resolver of a program, or of the interpreter of a script. Launcher is the file name of a script
+// that only starts another program; empty: there is none. The error says in a few words why the file does not tell.
+func ResolverOf(executable, launcher string) (clientrules.Resolver, error) {
+	return resolverOf(executable, launcher, maxInterpreters)
+}
+
+func resolverOf(executable, launcher string, depth int) (clientrules.Resolver, error) {
 	// A named pipe must not block.
 	file, err := os.OpenFile(executable, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -58,7 +50,7 @@ func (a *Agent) resolverOf(executable string, depth int) (clientrules.Resolver, 
 	switch {
 	case interpreter == "":
 		return clientrules.OfProgram(file)
-	case a.Launcher != "" && err == nil && filepath.Base(target) == a.Launcher:
+	case launcher != "" && err == nil && filepath.Base(target) == launcher:
 		return 0, errors.New("it only starts the native program, which was not found")
 	case clientrules.IsShell(interpreter):
 		return 0, errors.New("it is a shell script that starts another program")
@@ -68,5 +60,5 @@ func (a *Agent) resolverOf(executable string, depth int) (clientrules.Resolver, 
 	if interpreter, err = exec.LookPath(interpreter); err != nil {
 		return 0, errors.New("its interpreter is not on the PATH")
 	}
-	return a.resolverOf(interpreter, depth-1)
+	return resolverOf(interpreter, launcher, depth-1)
 }
