@@ -105,7 +105,8 @@ func build(dir string) error {
 	if built := os.Getenv(binary); built != "" {
 		return os.Symlink(built, filepath.Join(dir, "netwatchd"))
 	}
-	cmd := exec.Command("go", "build", "-o", filepath.Join(dir, "netwatchd"), "netwatchd/cmd/netwatchd")
+	// Without the stamp of the repository: git cannot be asked for it while another program changes the repository.
+	cmd := exec.Command("go", "build", "-buildvcs=false", "-o", filepath.Join(dir, "netwatchd"), "netwatchd/cmd/netwatchd")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("building netwatchd: %w\n%s", err, out)
