@@ -127,7 +127,7 @@ func (a *app) run(ctx context.Context, c *config.Config) error {
 			ledgerObserver{Ledger: s.ledger}, s.counters, newChangeLogger(s.log), s.statusFile, s.history, events,
 		},
 		Clock:   new(host.Clock),
-		Budgets: s.history,
+		Budgets: s.history, Ongoing: s.history.Ongoing,
 		Pool:    func(ctx context.Context) watch.Starter { return dnsprobe.NewPool(ctx) },
 	})
 	server := &web.Server{

@@ -143,12 +143,18 @@ func TestRestart(t *testing.T) {
 	if len(l.Costs("codex").Spent) != 1 {
 		t.Error("a restart lost the costs")
 	}
+	if cause, since, open := l.Ongoing("codex"); !open || cause != causes.Resolver || since.IsZero() {
+		t.Errorf("ongoing: %v since %v, %v; want the resolver's fault", cause, since, open)
+	}
 	judged(l, "codex", causes.Upstream, causes.Starting)
 	judged(l, "codex", causes.Healthy, causes.Upstream)
 	l.stop()
 	wants(t, dir, "codex-1 resolver upstream")
 
 	l = live(t, dir)
+	if cause, _, open := l.Ongoing("codex"); open {
+		t.Errorf("ongoing: %v, after it has ended", cause)
+	}
 	id := time.Now().UTC().Format("20060102") + "-codex-1"
 	r, err := l.Record(t.Context(), id)
 	if err != nil || len(r.Transitions) == 0 || r.Runtime == nil {

@@ -24,6 +24,9 @@ func (w *Watcher) adopt(plan Plan) {
 		if s == nil {
 			s = newService(planned.Name, now)
 			w.loadBudget(s, planned.Name)
+			if w.Ongoing != nil {
+				s.ongoing.cause, s.ongoing.since, _ = w.Ongoing(planned.Name)
+			}
 		}
 		s.Service = planned
 		s.dropUnplanned()

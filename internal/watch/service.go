@@ -24,6 +24,7 @@ type service struct {
 	latest           map[probeKey]attemptEnd // how the latest attempt of each of its probes ended
 	addressFails     bool                    // at least one address failed when each was last probed
 	addressesFine    time.Time               // when each address was last probed and all answered
+	ongoing          ongoingFault            // of an earlier run, until the first verdict; zero: none
 	known            []netip.Addr            // the addresses of the latest attempt that succeeded
 	retained         retained
 	sandbox          sandboxSchedule
@@ -156,6 +157,9 @@ func (w *Watcher) applyVerdict(rd *round, v diagnose.Verdict, results []probe.Re
 	case v.Cause == was:
 		s.refresh(v, results)
 	case s.enoughVotes(v.Cause, rd.confirming, ended):
+		if s.goesOn(v.Cause) {
+			was = v.Cause // for the observers: nothing has changed
+		}
 		s.changeVerdict(v, results, rd.begun)
 	case ended:
 		w.confirmAgain(s, rd)
@@ -223,12 +227,30 @@ func (s *service) refresh(v diagnose.Verdict, results []probe.Result) {
 	s.unexplainedSince, s.confirmations = time.Time{}, 0
 }
 
+// An ongoingFault is a fault that an earlier run of the daemon has found and not seen the end of.
+type ongoingFault struct {
+	cause causes.Cause
+	since time.Time
+}
+
+// goesOn reports whether cause, as the first verdict of this run, is the fault that an earlier run has found: a restart
+// is no new outage, and must neither move its begin nor be announced as a change.
+func (s *service) goesOn(cause causes.Cause) bool {
+	return s.status.Cause == causes.Starting && !s.ongoing.since.IsZero() && s.ongoing.cause == cause
+}
+
 func (s *service) changeVerdict(v diagnose.Verdict, results []probe.Result, begun time.Time) {
 	now := time.Now()
 	if s.unexplainedSince.IsZero() {
 		s.unexplainedSince = begun
 	}
-	s.status = ServiceStatus{Verdict: v, Since: now, Delay: probe.InSeconds(now.Sub(s.unexplainedSince))}
+	if s.goesOn(v.Cause) {
+		// How long it took to find was measured by the earlier run.
+		s.status = ServiceStatus{Verdict: v, Since: earlier(s.ongoing.since, now)}
+	} else {
+		s.status = ServiceStatus{Verdict: v, Since: now, Delay: probe.InSeconds(now.Sub(s.unexplainedSince))}
+	}
+	s.ongoing = ongoingFault{}
 	s.keepResults(results)
 	s.unexplainedSince, s.confirmations = time.Time{}, 0
 }

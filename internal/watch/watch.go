@@ -44,6 +44,10 @@ type Options struct {
 	Clock     Clock       // nil: suspends are not noticed
 	Budgets   BudgetStore // nil: what was spent is forgotten when the watcher stops
 
+	// Ongoing returns the fault of a service that has not ended, and since when it holds, from an earlier run of the
+	// daemon. If the first verdict is the same, it is no change and keeps that time. Nil: a fault begins with the watcher.
+	Ongoing func(service string) (cause causes.Cause, since time.Time, open bool)
+
 	// Pool returns a Starter for the probes that need no goroutine each, until ctx ends. Nil: every attempt has one.
 	Pool func(ctx context.Context) Starter
 }

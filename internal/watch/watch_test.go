@@ -953,3 +953,61 @@ func TestNameThatWasPrivateIsNotGone(t *testing.T) {
 		})
 	}
 }
+
+// A fault that outlives a restart goes on: it keeps its begin, and is no change for the observers.
+func TestFaultOutlivesARestart(t *testing.T) {
+	for _, test := range []struct {
+		name     string
+		before   causes.Cause
+		head     probe.Class
+		want     causes.Cause
+		goesOn   bool
+		isChange bool
+	}{
+		{"the same", causes.Upstream, probe.HTTPServerError, causes.Upstream, true, false},
+		{"another one", causes.Resolver, probe.HTTPServerError, causes.Upstream, false, true},
+		{"it is over", causes.Upstream, probe.OK, causes.Healthy, false, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			world := newWorld()
+			world.fail("head", test.head, probe.Response)
+			var changes []causes.Cause
+			var since time.Time
+			o := Options{Observers: []Observer{changesOf{changes: &changes}},
+				Ongoing: func(string) (causes.Cause, time.Time, bool) {
+					since = time.Now().Add(-time.Hour)
+					return test.before, since, true
+				}}
+			watching(t, world.plan(world.ladder()), o, func(t *testing.T, w *Watcher) {
+				time.Sleep(time.Minute)
+				now := wantCause(t, w, test.want)
+				if now.Since.Equal(since) != test.goesOn || test.goesOn && now.Delay != 0 {
+					t.Errorf("since %v (after %v), begun %v: goes on: want %v", now.Since, now.Delay, since, test.goesOn)
+				}
+				// What ends and comes back is a change again.
+				world.set("head", probe.OK, usually)
+				time.Sleep(2 * time.Minute)
+				world.fail("head", probe.HTTPServerError, probe.Response)
+				time.Sleep(2 * time.Minute)
+				if now := wantCause(t, w, causes.Upstream); !now.Since.After(since.Add(time.Hour)) {
+					t.Errorf("the second outage holds since %v", now.Since)
+				}
+			})
+			if got := len(changes) > 0 && changes[0] == test.want; got != test.isChange {
+				t.Errorf("changes: %v; want %v first: %v", changes, test.want, test.isChange)
+			}
+		})
+	}
+}
+
+// changesOf notes every change of the verdict.
+type changesOf struct {
+	NopObserver
+	changes *[]causes.Cause
+}
+
+func (c changesOf) Judged(now ServiceStatus, was causes.Cause) {
+	if now.Cause != was {
+		*c.changes = append(*c.changes, now.Cause)
+	}
+}
