@@ -3,6 +3,7 @@ package agent
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -13,6 +14,7 @@ func FuzzCodexFiles(f *testing.F) {
 		"export HTTPS_PROXY='http://p:1' # x\n")
 	f.Add("[profile.work]\n", `{"tokens":{"access_token":"a.b.c"}}`, "A=\"b\nC")
 	f.Add("sandbox_mode = 7\n[permissions.x.network.domains]\n", "null", "=\x00")
+	f.Add("default_permissions = \"x\"\n[permissions.x]\nextends = \"x\"\n[projects.\"/\"]\ntrust_level = \"trusted\"\n", "", "")
 	f.Add("openai_base_url = \"::\"\n\xff", "[]", "\ufeffALL_PROXY=x")
 	home := f.TempDir()
 	f.Fuzz(func(t *testing.T, config, auth, env string) {
@@ -22,7 +24,11 @@ func FuzzCodexFiles(f *testing.F) {
 			}
 		}
 		e := Codex{Home: home}.Endpoint(Version{})
-		for _, note := range e.Notes {
+		policy := Codex{Home: home}.setup(Version{}).policy()
+		if len(policy.Command()) == 0 || len(policy.RunCommand()) == 0 {
+			t.Error("no command for the sandbox")
+		}
+		for _, note := range slices.Concat(e.Notes, policy.Notes) {
 			if strings.ContainsAny(note, "\n\x00") {
 				t.Errorf("a note of several lines: %q", note)
 			}

@@ -3,6 +3,7 @@ package agent
 import (
 	"fmt"
 	"netwatchd/internal/codexconf"
+	"netwatchd/internal/redact"
 	"netwatchd/internal/userfile"
 	"path/filepath"
 	"slices"
@@ -46,7 +47,7 @@ func (s codexSetup) policy() Policy {
 	limits, notes := s.requirements()
 	notes = slices.Concat(files.Notes, notes)
 	best := Policy{}
-	for i, dir := range files.Projects() {
+	for i, dir := range files.Projects(s.home) {
 		c := files.In(dir, s.conf())
 		p := s.policyOf(c, limits)
 		if i == 0 || rank(p) > rank(best) {
@@ -64,8 +65,15 @@ func (s codexSetup) policy() Policy {
 		notes = slices.Concat(c.Notes, notes[len(files.Notes):])
 	}
 	best.Notes = append(notes, best.Notes...)
+	for i, note := range best.Notes { // names of projects and profiles may hold anything
+		best.Notes[i] = redact.Line(note, noteLimit)
+	}
+	best.File = redact.Line(best.File, noteLimit)
 	return best
 }
+
+// noteLimit is enough for a sentence and the longest path that people have, in bytes.
+const noteLimit = 400
 
 // rank orders policies by how much of the network they allow.
 func rank(p Policy) int {

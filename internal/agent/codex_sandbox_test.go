@@ -234,6 +234,8 @@ func TestPolicyNotes(t *testing.T) {
 	}{
 		"domains": {user(profileTOML + domainsTOML), nil, "open",
 			"permissions.x.network.domains has no effect without features.network_proxy = true"},
+		"a name with a line break": {user("default_permissions = \"x\\n\\u001b[2J\"\n[permissions.\"x\\n\\u001b[2J\".network]\nenabled = true\ndomains = {a = 'allow'}\n"), nil,
+			"open", "permissions.x [2J.network.domains has no effect"},
 		"network alone":    {user(accessTOML), nil, "ignored", "network_access = true has no effect"},
 		"a typo":           {user(writeTOML + "[profile.work]\nmodel = 'x'\n"), nil, "closed", "profile is not a name, so codex does not start"},
 		"a pipe":           {nil, pipe("home/config.toml"), "closed", "config.toml is a named pipe"},

@@ -207,12 +207,14 @@ func (c Configuration) Decides(keys ...string) (Layer, bool) {
 // projectLimit bounds how many projects are examined. Some users have hundreds; the daemon does it twice a minute.
 const projectLimit = 100
 
-// Projects returns the directories that [projects] lists and that exist, in the order of their names.
-func (c Configuration) Projects() (dirs []string) {
+// Projects returns the directories that [projects] lists and that exist, in the order of their names. It leaves out
+// those on a file server, unless home, the CODEX_HOME, is there too.
+func (c Configuration) Projects(home string) (dirs []string) {
 	table, _ := c.Get("projects")
 	all, _ := table.(map[string]any)
+	mounts := userfile.ReadMounts()
 	for _, dir := range slices.Sorted(maps.Keys(all)) {
-		if c.trust(dir) == "" || !filepath.IsAbs(dir) || len(dirs) == projectLimit {
+		if c.trust(dir) == "" || !filepath.IsAbs(dir) || len(dirs) == projectLimit || mounts.MayHang(dir, home) {
 			continue
 		}
 		if info, err := os.Stat(dir); err == nil && info.IsDir() {
