@@ -121,6 +121,9 @@ func (p process) environment() (seen []string) {
 			seen = append(seen, v.signal)
 		}
 	}
+	if p.getenv("CODEX_PERMISSION_PROFILE") != "" { // a name: codex 0.169 sets it where no sandbox_mode is in force
+		seen = append(seen, EnvPermissionProfile)
+	}
 	return seen
 }
 

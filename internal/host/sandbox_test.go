@@ -33,7 +33,7 @@ func TestJudge(t *testing.T) {
 		{"another sandbox", []string{"socket_inet_eacces", SeccompFilter}, otherSandbox, "socket(AF_INET) is not permitted: a sandbox"},
 		{"bubblewrap alone does not mean Codex", []string{"socket_inet_eperm", AncestorBwrap}, otherSandbox, "socket(AF_INET) is not permitted: a sandbox"},
 		{"every signal but the socket test", []string{"socket_inet6_eafnosupport", "socket_netlink_eperm", OnlyLoopback, EnvNetworkDisabled,
-			EnvProxyActive, EnvCodexCI, AncestorCodexSandbox, AncestorCodex, AncestorBwrap, OwnNetns, SeccompFilter, NoNewPrivs}, "", ""},
+			EnvProxyActive, EnvCodexCI, EnvPermissionProfile, AncestorCodexSandbox, AncestorCodex, AncestorBwrap, OwnNetns, SeccompFilter, NoNewPrivs}, "", ""},
 		{"no unix sockets, with a network", []string{"socket_unix_eperm", EnvProxyActive}, "", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -171,8 +171,10 @@ func TestUnderFilterAndNoInterface(t *testing.T) {
 // A terminal multiplexer or a unit file can keep an agent's variable outside the sandbox.
 func TestInheritedVariableAlone(t *testing.T) {
 	cmd := exec.Command(self(t))
-	cmd.Env = append(cleanEnv(), "CODEX_SANDBOX_NETWORK_DISABLED=1", "CODEX_NETWORK_PROXY_ACTIVE=1", "CODEX_CI=1")
-	expect(t, runChecks(t, cmd)["sandbox"], probe.OK, "", []string{EnvNetworkDisabled, EnvProxyActive, EnvCodexCI}, nil)
+	cmd.Env = append(cleanEnv(), "CODEX_SANDBOX_NETWORK_DISABLED=1", "CODEX_NETWORK_PROXY_ACTIVE=1", "CODEX_CI=1",
+		"CODEX_PERMISSION_PROFILE=:read-only")
+	expect(t, runChecks(t, cmd)["sandbox"], probe.OK, "",
+		[]string{EnvNetworkDisabled, EnvProxyActive, EnvCodexCI, EnvPermissionProfile}, nil)
 }
 
 // A firewall returns EPERM like the sandbox does, but from write.

@@ -11,6 +11,7 @@ const (
 	EnvNetworkDisabled   = "env_network_disabled"
 	EnvProxyActive       = "env_proxy_active"
 	EnvCodexCI           = "env_codex_ci"
+	EnvPermissionProfile = "env_permission_profile"
 	AncestorCodexSandbox = "ancestor_codex_sandbox"
 	AncestorCodex        = "ancestor_codex"
 	AncestorBwrap        = "ancestor_bwrap"
@@ -32,6 +33,7 @@ var hints = []hint{
 	{EnvNetworkDisabled, true, "CODEX_SANDBOX_NETWORK_DISABLED=1"},
 	{EnvProxyActive, true, "CODEX_NETWORK_PROXY_ACTIVE=1"},
 	{EnvCodexCI, true, "CODEX_CI=1"},
+	{EnvPermissionProfile, true, "CODEX_PERMISSION_PROFILE is set"},
 	{AncestorCodexSandbox, true, "started by codex-linux-sandbox"},
 	{AncestorCodex, true, "started by codex"},
 	{name: AncestorBwrap},

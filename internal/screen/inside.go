@@ -128,6 +128,7 @@ var signalWords = map[string]string{
 	"env_network_disabled":     "CODEX_SANDBOX_NETWORK_DISABLED=1",
 	"env_proxy_active":         "CODEX_NETWORK_PROXY_ACTIVE=1",
 	"env_codex_ci":             "CODEX_CI=1",
+	"env_permission_profile":   "CODEX_PERMISSION_PROFILE is set",
 	"ancestor_codex_sandbox":   "started by codex-linux-sandbox",
 }
 
