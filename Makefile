@@ -6,7 +6,7 @@ SHELL := bash
 cache := $(CURDIR)/.cache
 version := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
-.PHONY: help build run test e2e e2e-full lab lab-soak lab-full dist rootfs axe screenshots grafana bench fuzz lint codex codex-newest forms incident test-newest tools setup parts clean
+.PHONY: help build run test e2e e2e-full lab lab-soak lab-full dist rootfs axe screenshots grafana bench chaos fuzz lint codex codex-newest forms incident test-newest tools setup parts clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -36,9 +36,9 @@ $(cache)/axe/node_modules/axe-core/axe.min.js:
 grafana: ## fetch Grafana's types, which validate the dashboards, into .cache/grafana
 	@hack/grafana
 
-tools: ## build Prometheus, Alertmanager and nfpm into .cache/bin (four minutes the first time)
-	@$(MAKE) --no-print-directory -s $(cache)/bin/promtool $(cache)/bin/amtool $(cache)/bin/nfpm || \
-	  echo "cannot build Prometheus, Alertmanager or nfpm: tests that need them will be skipped" >&2
+tools: ## build Prometheus, Alertmanager, nfpm and cyclonedx-gomod into .cache/bin (four minutes the first time)
+	@$(MAKE) --no-print-directory -s $(cache)/bin/promtool $(cache)/bin/amtool $(cache)/bin/nfpm $(cache)/bin/cyclonedx-gomod || \
+	  echo "cannot build Prometheus, Alertmanager, nfpm or cyclonedx-gomod: tests that need them will be skipped" >&2
 
 # Without cloud service discovery Prometheus is half as large and builds in half the time.
 $(cache)/bin/promtool: hack/tools-prom/go.mod hack/tools-prom/go.sum
@@ -50,10 +50,13 @@ $(cache)/bin/amtool: hack/tools-am/go.mod hack/tools-am/go.sum
 $(cache)/bin/nfpm: hack/tools-nfpm/go.mod hack/tools-nfpm/go.sum
 	@hack/tool hack/tools-nfpm
 
+$(cache)/bin/cyclonedx-gomod: hack/tools-sbom/go.mod hack/tools-sbom/go.sum
+	@hack/tool hack/tools-sbom
+
 rootfs: ## make the Debian that the tests boot, as root (20 seconds the first time)
 	@hack/rootfs rootfs
 
-dist: $(cache)/bin/nfpm ## build the packages: .deb, .rpm, .tar.gz, in dist
+dist: $(cache)/bin/nfpm $(cache)/bin/cyclonedx-gomod ## build .deb, .rpm, .tar.gz, the list of modules and SHA256SUMS, in dist
 	@hack/dist dist
 
 parts: setup codex axe grafana tools rootfs
@@ -113,6 +116,9 @@ quoted = '$(subst ','\'',$(1))'
 bench: build ## run micro-benchmarks, then ten thousand DNS probes a second on one core
 	@go test -run '^$$' -bench . -benchmem $$(go list ./... | grep -v /hack/)
 	@go run ./internal/lab/bench -netwatchd bin/netwatchd $(BENCHFLAGS)
+
+chaos: parts ## break what docs/reliability.md lists, CHAOS=10 times each, as root
+	@hack/chaos $(or $(CHAOS),10)
 
 fuzz: ## run every fuzz target for FUZZTIME=30s, one after the other
 	@hack/fuzz $(or $(FUZZTIME),30s)

@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"bytes"
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,8 +16,10 @@ import (
 // dist builds every package for one version.
 func dist(t *testing.T) string {
 	t.Helper()
-	if _, err := os.Stat("../.cache/bin/nfpm"); err != nil {
-		t.Skip("needs nfpm: make test builds it")
+	for _, tool := range []string{"nfpm", "cyclonedx-gomod"} {
+		if _, err := os.Stat("../.cache/bin/" + tool); err != nil {
+			t.Skipf("needs %s: make test builds it", tool)
+		}
 	}
 	dir := t.TempDir()
 	cmd := exec.Command("../hack/dist", dir)
@@ -33,8 +36,8 @@ func TestPackages(t *testing.T) {
 	t.Run("are reproducible", func(t *testing.T) {
 		again := dist(t)
 		files, err := os.ReadDir(dir)
-		if err != nil || len(files) != 3 {
-			t.Fatalf("got %v, %v, want three packages", files, err)
+		if err != nil || len(files) != 5 {
+			t.Fatalf("got %v, %v, want three packages, the list of modules and the sums", files, err)
 		}
 		for _, file := range files {
 			first, _ := os.ReadFile(filepath.Join(dir, file.Name()))
@@ -42,6 +45,45 @@ func TestPackages(t *testing.T) {
 			if err != nil || !bytes.Equal(first, second) {
 				t.Errorf("%s differs: %v", file.Name(), err)
 			}
+		}
+	})
+	t.Run("have sums", func(t *testing.T) {
+		sums := exec.Command("sha256sum", "--strict", "--check", "SHA256SUMS")
+		sums.Dir = dir
+		if out, err := sums.CombinedOutput(); err != nil || strings.Count(string(out), ": OK") != 4 {
+			t.Errorf("%v:\n%s", err, out)
+		}
+	})
+	t.Run("come with all modules and their licenses", func(t *testing.T) {
+		root := t.TempDir()
+		output(t, "tar", "tar", "-xzf", find(t, dir, "*.tar.gz"), "-C", root)
+		licenses := output(t, "gzip", "gzip", "-dc", filepath.Join(root, "netwatchd-1.2.3/third-party-licenses.gz"))
+		var bom struct {
+			Components []struct {
+				Name, Version string
+				Evidence      struct{ Licenses []any }
+			}
+		}
+		text, err := os.ReadFile(find(t, dir, "*.cdx.json"))
+		if err != nil || json.Unmarshal(text, &bom) != nil {
+			t.Fatalf("no list of modules: %v", err)
+		}
+		listed := make(map[string]bool)
+		for _, c := range bom.Components {
+			listed[c.Name+" "+c.Version] = true
+			if len(c.Evidence.Licenses) == 0 && c.Name != "std" {
+				t.Errorf("%s %s has no license", c.Name, c.Version)
+			}
+		}
+		built := output(t, "go", "go", "version", "-m", filepath.Join(root, "netwatchd-1.2.3/netwatchd"))
+		modules := regexp.MustCompile(`(?m)^\tdep\t(\S+)\t(\S+)`).FindAllStringSubmatch(built, -1)
+		for _, m := range modules {
+			if !listed[m[1]+" "+m[2]] || !strings.Contains(licenses, "==== "+m[1]+" "+m[2]+"\n") {
+				t.Errorf("%s %s: listed %v, or it has no license text", m[1], m[2], listed[m[1]+" "+m[2]])
+			}
+		}
+		if len(modules) < 20 {
+			t.Errorf("only %d modules in the program", len(modules))
 		}
 	})
 	t.Run("are clean under lintian", func(t *testing.T) {
