@@ -35,7 +35,8 @@ type Endpoint struct {
 	Source      string   // the file or variable that decided; empty: the default
 	Key         string   // the key in that file; empty: the whole file
 	Mode        Mode
-	KnownAnswer bool // a HEAD of BaseURL/responses gets 405 with Allow: POST
+	Routing     *url.URL // what the agent requests before every turn, with its sign-in: 401 without one; nil: nothing
+	KnownAnswer bool     // a HEAD of BaseURL/responses gets 405 with Allow: POST
 
 	Proxy       string // the proxy that a file of the agent sets; "none"; empty: that of the environment
 	ProxySource string // that file
@@ -86,11 +87,23 @@ const (
 	apiBaseURL     = "https://api.openai.com/v1"
 )
 
+// routingURL is where codex asks for the workspace of a ChatGPT sign-in, before every turn. If the answer is not 200 and
+// has not the account in it, the turn fails: after 17 s of retries, or never if there is no answer (measured with
+// 0.169.0 and 401, 403, 404, 429, 500, 503). Without credentials the service answers 401.
+const (
+	routingURL  = "https://chatgpt.com" + routingPath
+	routingPath = "/backend-api/wham/accounts/check"
+)
+
+// IsRouting reports whether an agent requests u before every turn: its turns fail if that fails.
+func IsRouting(u *url.URL) bool { return u != nil && u.Path == routingPath }
+
 // What codex reads has changed between versions (each measured by its requests).
 var (
 	readsBaseURLSetting    = Version{Minor: 116} // openai_base_url in config.toml; 0.113.0 does not
 	ignoresBaseURLVariable = Version{Minor: 121} // OPENAI_BASE_URL; 0.118.0 reads it
 	readsCAVariable        = Version{Minor: 116} // CODEX_CA_CERTIFICATE; 0.113.0 does not
+	asksRouting            = Version{Minor: 156} // routingURL; 0.155.0 does not
 )
 
 // refusesProfile is the first version that does not start with profile = "…" in config.toml; 0.130.0 accepts it. Since
@@ -155,6 +168,11 @@ func (s codexSetup) endpoint() Endpoint {
 	if e.BaseURL != nil {
 		e.KnownAnswer = e.BaseURL.String() == chatGPTBaseURL
 		s.proxy(&e)
+	}
+	// Without a home, nothing shows who is signed in; most are with ChatGPT. chatgpt_base_url moves the request.
+	if moved, _ := c.Text("chatgpt_base_url"); e.KnownAnswer && e.provider == "openai" && moved == "" &&
+		(e.Mode == ChatGPT || e.Mode == SignedOut && s.home == "") && s.since(asksRouting) {
+		e.Routing, _ = url.Parse(routingURL)
 	}
 	if file := lastValue(s.env, "CODEX_CA_CERTIFICATE"); file != "" && s.since(readsCAVariable) {
 		e.CAFile = file

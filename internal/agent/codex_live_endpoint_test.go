@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -157,6 +158,13 @@ func tryForm(t *testing.T, path string, version Version, form codexForm) {
 	result := probetest.DoRun(t, ours, 60*time.Second)
 	if !result.OK() {
 		t.Errorf("our run: got %v %q, want ok", result.Class, result.Why)
+	}
+	asked := slices.ContainsFunc(theirs, func(r request) bool { return strings.Split(r.path, "?")[0] == routingPath })
+	if want.Routing != nil && !asked || want.Mode == APIKey && asked || version.Compare(asksRouting) < 0 && asked {
+		t.Errorf("the user's codex asks for its routing: %v; expected it at %v", asked, want.Routing)
+	}
+	if known := want.KnownAnswer && want.Mode == ChatGPT && s.since(asksRouting); known != (want.Routing != nil) {
+		t.Errorf("routing %v with %v", want.Routing, want.Mode)
 	}
 	for who, requests := range map[string][]request{"the user's codex": theirs, "our run": e.requests()} {
 		turns := 0

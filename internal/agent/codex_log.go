@@ -175,7 +175,7 @@ func (l *codexLog) cause() string {
 }
 
 // routingDiscovery begins the messages about GET /backend-api/wham/accounts/check, which a codex with a ChatGPT sign-in
-// and its own provider makes before each turn (since 0.162).
+// and its own provider makes before each turn (since 0.156).
 const routingDiscovery = "workspace routing discovery"
 
 // sentWithoutAnswer matches the message for a connection that was closed or reset after the request was sent, since 0.155.

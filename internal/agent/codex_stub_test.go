@@ -175,7 +175,7 @@ func TestCodexStubServesOneRunOnly(t *testing.T) {
 // one does neither (0.169.0 asks for the routing beside the turn), so only the other shows if routing discovery fails.
 func TestCodexLiveBuiltinProvider(t *testing.T) {
 	eachCodex(t, func(t *testing.T, path string) {
-		isRouted := filepath.Base(t.Name()) != "0.104.0" // since 0.162
+		isRouted := filepath.Base(t.Name()) != "0.104.0" // since 0.156
 		users := stateDir(t)
 		if err := responses.SignIn(users); err != nil {
 			t.Fatal(err)

@@ -102,14 +102,17 @@ func builtinCodex() Service {
 	head := defaultProbe("head", probe.KindHTTP, builtinDefaults)
 	head.URL, head.Method = mustURL("https://"+endpoint), "HEAD"
 	head.Expect = Expect{Status: []int{405}, Headers: []Header{{"Allow", "POST"}}}
+	routing := defaultProbe("routing", probe.KindHTTP, builtinDefaults)
+	routing.URL = mustURL("https://chatgpt.com/backend-api/wham/accounts/check")
+	routing.Expect = Expect{Status: []int{401}}
 	stream := defaultProbe("stream", probe.KindStream, builtinDefaults)
 	stream.URL = mustURL("wss://" + endpoint)
 	exec := defaultProbe("exec", probe.KindExec, builtinDefaults)
 	exec.Preset = "codex"
 	exec.codexDefaults()
 	sandbox := defaultSandbox()
-	return Service{Name: "codex", Probes: []Probe{dns, head, stream, exec}, Owner: diagnose.Vendor, Client: AutoClient,
-		Sandbox: &sandbox, Moves: defaultMoves}
+	return Service{Name: "codex", Probes: []Probe{dns, head, routing, stream, exec}, Owner: diagnose.Vendor,
+		Client: AutoClient, Sandbox: &sandbox, Moves: defaultMoves}
 }
 
 func mustURL(s string) *url.URL {

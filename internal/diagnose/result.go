@@ -20,6 +20,7 @@ var (
 	isControl          = outcome.IsControl
 	isForeignAnswer    = outcome.IsForeignAnswer
 	isNameserverAnswer = outcome.IsNameserverAnswer
+	isOfAccount        = outcome.IsOfAccount
 	isSelfSigned       = outcome.IsSelfSigned
 	nameGone           = outcome.NameGone
 	overlaps           = outcome.Overlaps
@@ -86,3 +87,6 @@ func isTLS(r *probe.Result) bool {
 func fromHostsFile(r *probe.Result) bool { return hasWarning(r, probe.WarnHostsFile) }
 
 func isSamePeer(r, other *probe.Result) bool { return r.Peer != "" && r.Peer == other.Peer }
+
+// isRouting reports whether r failed at the request that tells the agent where to send its turns: every turn fails.
+func isRouting(r *probe.Result) bool { return hasWarning(r, probe.WarnRouting) }

@@ -15,11 +15,3 @@ func account(g *groupedRound) *finding {
 	}
 	return &finding{title: outcome.OfAccount(r), advice: accountAdvice(r), evidence: []*probe.Result{r, g.bestSuccess()}}
 }
-
-func isOfAccount(r *probe.Result) bool {
-	switch r.Class {
-	case probe.ExecNotLoggedIn, probe.ExecUnauthorized, probe.ExecUsageLimit, probe.ExecRateLimited:
-		return true
-	}
-	return false
-}

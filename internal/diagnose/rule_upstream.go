@@ -28,7 +28,7 @@ func upstream(g *groupedRound) *finding {
 	}
 	if r != nil {
 		f := &finding{title: serviceTitle(r), evidence: []*probe.Result{r, control, g.configuredAnswer()}}
-		if hasWarning(r, probe.WarnRouting) {
+		if isRouting(r) {
 			f.note, f.advice = noteRouting, adviceRouting
 			f.evidence = slices.Insert(f.evidence, 1, first(g.service, func(r *probe.Result) bool {
 				return r.Kind == probe.KindHTTP && r.OK()

@@ -53,7 +53,7 @@ func (g *groupedRound) title(f *finding) string {
 }
 
 func serviceTitle(r *probe.Result) string {
-	if hasWarning(r, probe.WarnRouting) {
+	if isRouting(r) {
 		return "the agent's routing discovery is down: it " + outcome.Of(r)
 	}
 	return "the service " + outcome.Of(r)
@@ -88,7 +88,7 @@ func serviceBehindProxyTitle(direct *probe.Result) string {
 }
 
 func unexpectedTitle(r *probe.Result) string {
-	if r.Class == probe.HTTPUnexpectedHeader || r.Class == probe.HTTPUnexpectedBody || hasWarning(r, probe.WarnRouting) {
+	if r.Class == probe.HTTPUnexpectedHeader || r.Class == probe.HTTPUnexpectedBody || isRouting(r) {
 		return serviceTitle(r)
 	}
 	return serviceTitle(r) + ", not as configured"

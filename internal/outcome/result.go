@@ -127,7 +127,7 @@ func Rung(r *probe.Result) int {
 	case IsControl(r):
 		return 2
 	case r.Role == probe.AgentStub:
-		return 6
+		return 7
 	case r.Role != probe.OfService && r.Role != probe.ServiceAddress || r.Kind == probe.KindDNS:
 		return 1
 	case r.Kind == probe.KindHTTP:
@@ -140,4 +140,13 @@ func Rung(r *probe.Result) int {
 		return 7
 	}
 	return 0
+}
+
+// IsOfAccount reports whether the account is why the agent failed: signed out, rejected, or over a limit.
+func IsOfAccount(r *probe.Result) bool {
+	switch r.Class {
+	case probe.ExecNotLoggedIn, probe.ExecUnauthorized, probe.ExecUsageLimit, probe.ExecRateLimited:
+		return true
+	}
+	return false
 }

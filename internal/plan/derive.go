@@ -165,6 +165,11 @@ func pointProbeAt(p *config.Probe, e agent.Endpoint, path string) bool {
 		return needsDNS(name)
 	}
 	target := e.BaseURL.JoinPath(path)
+	if agent.IsRouting(p.URL) {
+		if target = e.Routing; target == nil {
+			return false
+		}
+	}
 	if p.Kind == probe.KindStream {
 		target.Scheme = map[string]string{"http": "ws", "https": "wss"}[target.Scheme]
 	}
@@ -223,6 +228,18 @@ func (l localServer) Probe(ctx context.Context) (probe.Facts, error) {
 	if err != nil && probe.Classify(facts.Phase, err) == probe.TCPRefused {
 		facts.Warnings = append(facts.Warnings, probe.WarnBaseURL)
 		return facts, probe.Fail(probe.ProxyRefused, errors.New(l.refused))
+	}
+	return facts, err
+}
+
+// A routing is a probe of what the agent requests before every turn. If it fails, it says so.
+type routing struct{ probe.Prober }
+
+// Probe implements [probe.Prober].
+func (p routing) Probe(ctx context.Context) (probe.Facts, error) {
+	facts, err := p.Prober.Probe(ctx)
+	if err != nil {
+		facts.Warnings = append(facts.Warnings, probe.WarnRouting)
 	}
 	return facts, err
 }

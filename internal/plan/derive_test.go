@@ -38,6 +38,8 @@ func targets(p *Plan) []string {
 	return all
 }
 
+const chatGPT = `{"auth_mode":"chatgpt","tokens":{"access_token":"secret"}}`
+
 const apiKey = `{"OPENAI_API_KEY":"sk-secret"}`
 
 // Without configuration, the probes follow the sign-in and the configuration of codex.
@@ -52,6 +54,12 @@ func TestTheBuiltinServiceFollowsCodex(t *testing.T) {
 	}{
 		"nobody is signed in": {nil, []string{"dns chatgpt.com", "head https://chatgpt.com/backend-api/codex/responses",
 			"stream wss://chatgpt.com/backend-api/codex/responses", "exec codex", "exec-status codex"}, true},
+		"a ChatGPT sign-in": {map[string]string{"auth.json": chatGPT}, []string{"dns chatgpt.com",
+			"head https://chatgpt.com/backend-api/codex/responses", "routing https://chatgpt.com/backend-api/wham/accounts/check",
+			"stream wss://chatgpt.com/backend-api/codex/responses", "exec codex", "exec-status codex"}, true},
+		"a ChatGPT sign-in, asked elsewhere": {map[string]string{"auth.json": chatGPT, "config.toml": "chatgpt_base_url = 'https://gpt.test/backend-api'\n"},
+			[]string{"dns chatgpt.com", "head https://chatgpt.com/backend-api/codex/responses",
+				"stream wss://chatgpt.com/backend-api/codex/responses", "exec codex", "exec-status codex"}, true},
 		"an API key": {map[string]string{"auth.json": apiKey}, []string{"dns api.openai.com",
 			"head https://api.openai.com/v1/responses", "stream wss://api.openai.com/v1/responses", "exec codex", "exec-status codex"}, false},
 		"a provider": {map[string]string{"config.toml": provider("http://llm.corp.test:8080/v1")}, []string{"dns llm.corp.test",

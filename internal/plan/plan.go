@@ -197,6 +197,9 @@ func task(c *config.Config, s config.Service, p config.Probe, lookups *dnsprobe.
 		if p.Refused != "" {
 			return onLocalServer(made, p.Refused)
 		}
+		if agent.IsRouting(p.URL) {
+			return &probe.Probe{Spec: made.Spec, Prober: routing{made.Prober}}
+		}
 		return made
 	}
 	long := held(p.Hold)

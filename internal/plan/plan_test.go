@@ -39,8 +39,13 @@ func TestTheBuiltinPlan(t *testing.T) {
 	if s.Every != 30*time.Second {
 		t.Errorf("a full round every %v, want as often as its cheap probes run", s.Every)
 	}
-	for i, task := range s.Tasks {
-		configured := c.Services[0].Probes[i]
+	for _, task := range s.Tasks {
+		at := slices.IndexFunc(c.Services[0].Probes, func(p config.Probe) bool { return p.Name == task.Name })
+		if at < 0 {
+			t.Errorf("%s is not configured", task.Name)
+			continue
+		}
+		configured := c.Services[0].Probes[at]
 		if task.Kind == probe.KindExec && (!task.Costly || task.RoundProbe != nil || task.Daily != configured.Budget.RunsPerDay) {
 			t.Errorf("%s: costly %v, in rounds %v, %d a day", task.Name, task.Costly, task.RoundProbe != nil, task.Daily)
 		}

@@ -141,6 +141,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		reply(w, http.StatusOK, `{"models":[]}`)
 	case strings.HasSuffix(r.URL.Path, "/accounts/check") && s.RefusesRouting.Load():
 		reply(w, http.StatusServiceUnavailable, `{"detail":"Service Unavailable"}`)
+	case strings.HasSuffix(r.URL.Path, "/accounts/check") && r.Header.Get("Authorization") == "":
+		reply(w, http.StatusUnauthorized, `{"detail":"Unauthorized"}`)
 	case strings.HasSuffix(r.URL.Path, "/accounts/check"):
 		reply(w, http.StatusOK, `{"accounts":[{"id":"`+accountID+
 			`","workspace_backend_origin":"NO_CONSTRAINT","account_routing_override":"NO_CONSTRAINT"}]}`)

@@ -38,7 +38,7 @@ func TestServerWhereNoTurnIs(t *testing.T) {
 		{"HEAD", "/backend-api/codex/responses", "", 405, "POST", ""},
 		{"GET", "/backend-api/codex/responses", "websocket", 426, "", "Upgrade Required"},
 		{"GET", "/backend-api/codex/models", "", 200, "", `"models"`},
-		{"GET", "/backend-api/wham/accounts/check", "", 200, "", accountID},
+		{"GET", "/backend-api/wham/accounts/check", "", 401, "", "Unauthorized"},
 		{"POST", "/oauth/token", "", 200, "", "rt_next"},
 		{"GET", "/elsewhere", "", 404, "", "Not Found"},
 	}
@@ -51,11 +51,16 @@ func TestServerWhereNoTurnIs(t *testing.T) {
 			t.Errorf("%s %s: got %d, allow %q, %q", test.method, test.path, answer.StatusCode, answer.Header.Get("Allow"), body)
 		}
 	}
+	signedIn := http.Header{"Authorization": {"Bearer " + accessToken()}}
+	if answer, body, err := send(t, http.DefaultClient, "GET", s.URL()+"/backend-api/wham/accounts/check", signedIn); err != nil ||
+		answer.StatusCode != 200 || !strings.Contains(body, accountID) {
+		t.Errorf("routing discovery: %v, %v %q", answer, err, body)
+	}
 	s.RefusesRouting.Store(true)
 	if answer, _, err := send(t, http.DefaultClient, "GET", s.URL()+"/backend-api/wham/accounts/check", nil); err != nil || answer.StatusCode != 503 {
 		t.Errorf("routing discovery, refused: %v, %v", answer, err)
 	}
-	if got := len(s.Requests()) - 1; got != len(tests) || len(s.Turns()) != 0 {
+	if got := len(s.Requests()) - 2; got != len(tests) || len(s.Turns()) != 0 {
 		t.Errorf("%d requests and %d turns were seen, want %d and none", got, len(s.Turns()), len(tests))
 	}
 }

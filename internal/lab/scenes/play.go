@@ -52,9 +52,12 @@ func (v verdict) of(probe, vantage string) string {
 	return ""
 }
 
-// after reports whether all attempts of the verdict started after that time. Runs of the agent are rare and exempt.
+// after reports whether all attempts of the verdict started after that time. Those made by the agent are rare and exempt.
 func (v verdict) after(at time.Time) bool {
-	return len(v.Results) > 0 && !slices.ContainsFunc(v.Results, func(r result) bool { return r.Probe != "exec" && r.Probe != "exec/stub" && r.Start.Before(at) })
+	return len(v.Results) > 0 && !slices.ContainsFunc(v.Results, func(r result) bool {
+		byAgent := r.Probe == "exec" || r.Probe == "exec/stub" || r.Probe == "exec-status"
+		return !byAgent && r.Start.Before(at)
+	})
 }
 
 // decisive is the class of the first evidence; empty if healthy.

@@ -261,6 +261,8 @@ var network = []Scene{
 	{Name: "the network rejects packets to the service", Inject: func(w *world.World) {
 		w.Reject(dropsService+" reject with icmp admin-prohibited", dropsService6+" reject with icmpv6 admin-prohibited")
 	}, Cause: "upstream", Class: "tcp.address_unreachable"},
+	{Name: "only routing discovery fails", Config: world.Config{Routing: true}, Inject: (*world.World).RefuseRouting,
+		Cause: "upstream", Class: "http.server_error"},
 	{Name: "521 from the service's CDN", Inject: answers(521, "Server: cloudflare", "Cf-Ray: 8c1-FRA"), Cause: "upstream", Class: "http.server_error"},
 
 	{Name: "200 instead of 405", Inject: answers(200), Cause: "unexpected_answer", Class: "http.unexpected_status"},

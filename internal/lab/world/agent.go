@@ -66,7 +66,7 @@ func (a *Agent) config() string {
 		// Without runs that have codex's own provider: with the retries of that one they outlast a scene.
 		every := 5 * a.w.config.Interval // a run of a second takes five where other tests keep the machine busy
 		text = fmt.Sprintf("      - {name: exec, kind: exec, preset: codex, interval: %v, timeout: %v, codex: {path: %q, home: %q, "+
-			"builtin_interval: 0s}}\n",
+			"builtin_interval: 0s}, status: {interval: %[1]v, timeout: %[2]v}}\n",
 			every, every-time.Second, a.launcher(), a.home())
 	}
 	if a.w.config.Sandbox != "" {
@@ -137,6 +137,12 @@ func (w *World) RefuseSignIn() {
 	w.EndTurns(responses.Unauthorized)
 	w.t.Cleanup(func() { w.Mock.RefusesRenewal.Store(false) })
 	w.Mock.RefusesRenewal.Store(true)
+}
+
+// RefuseRouting makes the service fail what codex requests before every turn, and nothing else.
+func (w *World) RefuseRouting() {
+	w.t.Cleanup(func() { w.Mock.RefusesRouting.Store(false) })
+	w.Mock.RefusesRouting.Store(true)
 }
 
 // EndTurns changes how the service answers the agent's turns, and nothing else.

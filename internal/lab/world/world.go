@@ -186,6 +186,7 @@ type Config struct {
 
 	Agent   string // the version of codex that is installed and run; empty: none
 	Sandbox string // the sandbox's `want`; empty: no sandbox probe
+	Routing bool   // what codex requests before every turn is probed, too
 	Wrapper string // a shell line that runs "$@" in the sandbox; empty: codex's own sandbox. See Agent.Wrap
 }
 
@@ -203,6 +204,7 @@ func (w *World) Begin(t testing.TB, c Config) {
 		w.config.Timeout = c.Timeout
 	}
 	w.config.Late, w.config.Agent, w.config.Sandbox, w.config.Wrapper = c.Late, c.Agent, c.Sandbox, c.Wrapper
+	w.config.Routing = c.Routing
 	w.install()
 }
 
@@ -251,6 +253,10 @@ func (w *World) WriteConfig() string {
       - {name: head, kind: http, target: "https://%[2]s%[3]s", method: HEAD, expect: {status: [405], headers: {Allow: POST}}}
       - {name: stream, kind: stream, target: "wss://%[2]s%[3]s", hold: %[4]v, interval: %[5]v}
 `, w.config.Late, ServiceName, ServicePath, Hold, Hold+w.config.Timeout+pause)
+	if w.config.Routing {
+		fmt.Fprintf(&text, "      - {name: routing, kind: http, target: \"https://%s/backend-api/wham/accounts/check\", expect: {status: [401]}}\n",
+			ServiceName)
+	}
 	text.WriteString(w.Agent.config())
 	path := filepath.Join(w.Dir, "config.yaml")
 	w.must(os.WriteFile(path, []byte(text.String()), 0o644))
