@@ -3,6 +3,7 @@ package diagnose
 import (
 	"cmp"
 	"net"
+	"slices"
 	"strings"
 
 	"netwatchd/internal/causes"
@@ -123,9 +124,14 @@ const (
 		"lasts, check the service's status page, then the proxy in the agent's environment."
 )
 
-// Advice for a service that treats the agent's requests differently from others.
-const adviceServiceForAgent = "Nothing to fix here: the agent's installation works. Check the service's status page " +
-	"and wait, or switch to another service."
+// serviceForAgentAdvice is for a run of the agent that got no answer, although the installation works.
+func serviceForAgentAdvice(r *probe.Result) string {
+	if slices.Contains(r.Signals, probe.SignalRouting) {
+		return adviceRouting
+	}
+	return "Nothing to fix here: the agent's installation works. Check the service's status page and wait, or switch to " +
+		"another service."
+}
 
 // stubAdvice is for an installation whose run against a stub fails, too.
 func stubAdvice(stub *probe.Result) string {

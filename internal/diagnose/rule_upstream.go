@@ -23,7 +23,7 @@ func upstream(g *groupedRound) *finding {
 		return nil // see unexplainedNetwork
 	}
 	if r != nil && g.isServiceFaultToAgent(r) {
-		return &finding{title: serviceForAgentTitle(g, r), advice: adviceServiceForAgent,
+		return &finding{title: serviceForAgentTitle(g, r), advice: serviceForAgentAdvice(r),
 			evidence: []*probe.Result{r, g.contrastOf(r), g.bestSuccess(), control}}
 	}
 	if r != nil {

@@ -332,9 +332,9 @@ func unexpectedForAgentTitle(r *probe.Result) string {
 func serviceForAgentTitle(g *groupedRound, r *probe.Result) string {
 	switch {
 	case slices.Contains(r.Signals, probe.SignalRouting):
-		return "the service's routing discovery fails, so the agent cannot start a turn; other requests are answered"
+		return "the agent's routing discovery is down: its run fails, and one that does not need it succeeds"
 	case g.usualRunOf(r) != nil:
-		return "the service does not answer the agent's own requests (routing discovery, WebSocket), but answers plain ones"
+		return "the service answers a usual run, but not one with the agent's own provider (routing discovery, WebSocket)"
 	case r.Class == probe.ExecNetwork:
 		return "the service closes the agent's connections without an answer, but answers other requests from this host"
 	}
@@ -344,7 +344,7 @@ func serviceForAgentTitle(g *groupedRound, r *probe.Result) string {
 // serviceAnswerTitle is for a run of the agent that ends on the service's answer, although the installation works.
 func serviceAnswerTitle(g *groupedRound, r *probe.Result) string {
 	if g.usualRunOf(r) != nil {
-		return "the agent's run with its own provider fails on the service's answer; a plain run succeeds"
+		return "the agent's run with its own provider fails on the service's answer; a usual run succeeds"
 	}
 	return "the agent's run fails on the service's answer; with a stub of the service it succeeds"
 }

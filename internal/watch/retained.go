@@ -7,6 +7,7 @@ import (
 
 	"netwatchd/internal/causes"
 	"netwatchd/internal/diagnose"
+	"netwatchd/internal/outcome"
 	"netwatchd/internal/probe"
 )
 
@@ -191,21 +192,30 @@ func outlastsRound(r probe.Result, results []probe.Result) bool {
 	})
 }
 
-// revalidate takes the cause that a round has shown. While that explains the failure of a stream, the failure is
-// unproven. Once it does not, an unproven failure is forgotten, and its task is returned to be attempted at once.
+// revalidate takes the cause that a round has shown. While that explains the failure of a stream, or of a run of the
+// agent, the failure is unproven. Once it does not, an unproven failure is forgotten, and its name is returned: it is
+// attempted again at once.
 func (m *retained) revalidate(cause causes.Cause) (again []string) {
 	for _, name := range slices.Sorted(maps.Keys(m.long)) {
 		last := m.long[name]
 		switch {
-		case last.OK(), isOfAgent(last.Result):
-		case cause.OfNetwork(), cause == causes.Inconclusive:
-			m.long[name] = longResult{Result: last.Result, unproven: true}
+		case last.OK(), isOfAgent(last.Result) && !mayBeService(last.Result):
+		case isOfAgent(last.Result) && cause == causes.Stream, // the agent uses streams, too
+			!isOfAgent(last.Result) && (cause.OfNetwork() || cause == causes.Inconclusive):
+			last.unproven = true
+			m.long[name] = last
 		case last.unproven:
 			delete(m.long, name)
 			again = append(again, name)
 		}
 	}
 	return again
+}
+
+// mayBeService reports whether r is a run of the agent that the service may have failed.
+func mayBeService(r probe.Result) bool {
+	return r.Kind == probe.KindExec && !r.OK() &&
+		(outcome.NeedsStub(r) || r.Class == probe.ExecOverloaded || r.Class == probe.ExecStreamCut)
 }
 
 // explain takes the cause of a new verdict. A network fault explains why runs of the agent failed, so that such

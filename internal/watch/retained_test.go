@@ -327,3 +327,22 @@ func TestReplan(t *testing.T) {
 		})
 	}
 }
+
+// A run that failed beside a broken stream is made again once the stream works: the agent uses one, too. What the account
+// or the installation is to blame for needs no proof.
+func TestRunThatFailedBesideABrokenStreamIsUnproven(t *testing.T) {
+	for class, again := range map[probe.Class][]string{
+		probe.ExecTimedOut: {"exec"}, probe.ExecNetwork: {"exec"}, probe.ExecUsageLimit: nil, probe.ExecNotFound: nil,
+	} {
+		m := new(retained)
+		drop(m)
+		m.observe(agentRun, attempt(agentRun, 2, class, probe.Executing), causes.Stream)
+		if got := m.revalidate(causes.Stream); got != nil {
+			t.Errorf("%v: %v again while the stream is broken", class, got)
+		}
+		m.observe(heldStream, attempt(heldStream, 3, probe.OK, probe.Streaming), causes.Stream)
+		if diff := cmp.Diff(again, m.revalidate(causes.Healthy)); diff != "" {
+			t.Errorf("%v: again (-want +got):\n%s", class, diff)
+		}
+	}
+}

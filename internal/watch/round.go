@@ -251,7 +251,7 @@ func (w *Watcher) judge(rd *round, ended bool) {
 	verdict, results := s.judge(rd.resultsSoFar(w.envRun), s.known)
 	if ended {
 		if again := s.retained.revalidate(explanation(verdict)); len(again) > 0 {
-			w.startNow(s, func(t Task) bool { return slices.Contains(again, t.Name) })
+			w.startAgain(s, again)
 			verdict, results = s.judge(rd.resultsSoFar(w.envRun), s.known)
 		}
 		rd.results = results

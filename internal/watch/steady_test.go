@@ -23,7 +23,7 @@ func TestSteadyWorldHasASteadyVerdict(t *testing.T) {
 	for range worlds {
 		world, seen := newWorld(), new(moves)
 		plan := world.plan(world.withAll())
-		injected := world.injectAtRandom(random)
+		injected := world.injectAtRandom(random) + world.injectIntoRuns(random)
 		watching(t, plan, Options{Observers: []Observer{seen}}, func(t *testing.T, w *Watcher) {
 			time.Sleep(3 * time.Hour)
 			synctest.Wait()
@@ -47,7 +47,7 @@ func TestWorldThatRecoversBecomesHealthy(t *testing.T) {
 		world.recover()
 		watching(t, plan, Options{Observers: []Observer{seen}}, func(t *testing.T, w *Watcher) {
 			time.Sleep(time.Duration(random.Int64N(int64(2 * time.Hour))))
-			injected := world.injectAtRandom(random)
+			injected := world.injectAtRandom(random) + world.injectIntoRuns(random)
 			time.Sleep(time.Duration(random.Int64N(int64(2 * time.Hour))))
 			serviceStatus(t, w)
 			before := len(seen.seen)
@@ -101,10 +101,11 @@ func paged(move string) bool {
 	return strings.HasSuffix(move, "> upstream") || strings.HasSuffix(move, "> stream")
 }
 
-// withAll is a ladder with a stream, a sandbox, and an agent that is run and asked about itself.
+// withAll is a ladder with a stream, a sandbox, and an agent that is run, in every form,
+// and asked about itself.
 func (w *world) withAll() Service {
 	s := w.withSandbox(diagnose.WantClosed)
-	s.Tasks = append(s.Tasks, w.withStream().Tasks[2], w.withExec(24, time.Hour).Tasks[2], w.statusTask())
+	s.Tasks = append(s.Tasks, w.withStream().Tasks[2], w.withBuiltin().Tasks[2], w.statusTask())
 	return s
 }
 
@@ -122,6 +123,19 @@ func (w *world) become(other *world) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.ends = other.ends
+}
+
+// injectIntoRuns makes runs against a stub fail, or those with the agent's own provider, or both, and returns which. The
+// latter depend on the past: they are made once a day.
+func (w *world) injectIntoRuns(random *rand.Rand) string {
+	injected := ""
+	for _, run := range []string{"exec/stub", "exec/builtin"} {
+		if random.IntN(2) == 0 {
+			w.fail(run, probe.ExecTimedOut, probe.Executing)
+			injected += ", " + run + " " + probe.ExecTimedOut.String()
+		}
+	}
+	return injected
 }
 
 // injectAtRandom makes some of the probes fail, and returns which and how.

@@ -126,8 +126,7 @@ const firstRecheck = 2 * time.Minute
 
 // planRecheck plans another run after r, if the service may have failed it.
 func (w *Watcher) planRecheck(s *service, t Task, e *entry, r probe.Result, stub *probe.Result) {
-	mayBeService := outcome.NeedsStub(r) || r.Class == probe.ExecOverloaded || r.Class == probe.ExecStreamCut
-	if r.OK() || !mayBeService || stub != nil && !stub.OK() {
+	if !mayBeService(r) || stub != nil && !stub.OK() {
 		s.recheck = 0
 		return
 	}
@@ -140,6 +139,17 @@ func (w *Watcher) planRecheck(s *service, t Task, e *entry, r probe.Result, stub
 		if !e.gone && !e.running && known && last.Start.Equal(r.Start) {
 			w.startTask(s, t, e)
 		}
+	})
+}
+
+// startAgain makes the attempts of these names again.
+func (w *Watcher) startAgain(s *service, names []string) {
+	w.startNow(s, func(t Task) bool {
+		if t.Builtin != nil && slices.Contains(names, t.Builtin.Name) {
+			s.builtinAt = time.Time{} // it is due again
+			return true
+		}
+		return slices.Contains(names, t.Name)
 	})
 }
 
