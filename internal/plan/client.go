@@ -19,7 +19,7 @@ func clientOf(s config.Service) clientrules.Client {
 		client = a.Client(agent.Version{})
 	}
 	if s.Client != config.AutoClient {
-		client, resolver = clientrules.Client{Name: "programs linked with " + s.Client}, s.Client
+		client, resolver = clientrules.Client{Name: "a program linked with " + s.Client}, s.Client
 	}
 	if resolver != "" {
 		client.Resolver.UnmarshalText([]byte(resolver)) // config has checked it
