@@ -8,12 +8,13 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
-	"netwatchd/internal/codexconf"
-	"netwatchd/internal/userfile"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"netwatchd/internal/codexconf"
+	"netwatchd/internal/userfile"
 
 	"golang.org/x/net/http/httpproxy"
 )
@@ -130,7 +131,8 @@ func (c Codex) setup(version Version) codexSetup {
 }
 
 func (s codexSetup) conf() codexconf.Setup {
-	return codexconf.Setup{Home: s.home, System: s.system, RefusesProfile: s.since(refusesProfile)}
+	return codexconf.Setup{Home: s.home, System: s.system, RefusesProfile: s.since(refusesProfile),
+		ReadsPermissions: s.since(readsPermissions), HasProxy: s.since(hasNetworkProxy)}
 }
 
 // since reports whether the version is v or later.

@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"netwatchd/internal/codexconf"
 	"netwatchd/internal/lab/responses"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/probe/execprobe"
@@ -394,7 +395,7 @@ func TestCodexLiveSandbox(t *testing.T) {
 			t.Errorf("got %v %q with %v after %d requests", r.Class, r.Why, r.Warnings, len(s.Requests()))
 		}
 
-		c.Wrapper = Policy{version: version, Network: true}.RunCommand()
+		c.Wrapper = Policy{codexconf.Policy{Network: true}, version}.RunCommand()
 		if c.Wrapper[0] == "codex" {
 			c.Wrapper[0] = native
 		}

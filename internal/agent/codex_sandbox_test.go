@@ -178,42 +178,6 @@ func TestPolicyOfSeveralProjects(t *testing.T) {
 	}
 }
 
-// A project is the repository, from its root to the directory.
-func TestProjectFiles(t *testing.T) {
-	for name, test := range map[string]struct {
-		git     string
-		config  string
-		project map[string]string // directory -> config.toml
-		want    string
-	}{
-		"the repository's": {".", trustedTOML, map[string]string{"": writeTOML + accessTOML}, "open WORK/.codex/config.toml"},
-		"the directory's": {".", trustedTOML, map[string]string{"sub": writeTOML + accessTOML},
-			"open WORK/sub/.codex/config.toml"},
-		"the directory's before the repository's": {".", trustedTOML,
-			map[string]string{"": writeTOML + accessTOML, "sub": "sandbox_mode = 'read-only'\n"}, "closed WORK/sub/.codex/config.toml"},
-		"a directory above that is no repository": {"", trustedTOML, map[string]string{"": writeTOML + accessTOML}, "closed"},
-		"a trusted repository, an untrusted directory": {".", trustedTOML + strings.ReplaceAll(listedTOML, "WORK", "WORK/sub"),
-			map[string]string{"": writeTOML + accessTOML}, "open WORK/.codex/config.toml"},
-	} {
-		form := policyForm{files: user(test.config)}
-		for dir, text := range test.project {
-			form.files[filepath.Join("WORK", dir, ".codex", "config.toml")] = text
-		}
-		s := form.setup(t, "0.169.0")
-		sub := filepath.Join(s.work(), "sub")
-		for _, dir := range []string{sub, filepath.Join(s.work(), ".git")} {
-			if test.git != "" || dir == sub {
-				if err := os.MkdirAll(dir, 0o700); err != nil {
-					t.Fatal(err)
-				}
-			}
-		}
-		if got := words(s, s.policyOf(s.conf().Files().In(sub, s.conf()), limits{})); got != test.want {
-			t.Errorf("%s: got %s, want %s", name, got, test.want)
-		}
-	}
-}
-
 // What is wrong with a file is said, and changes nothing else.
 func TestPolicyNotes(t *testing.T) {
 	pipe := func(name string) func(*testing.T, codexSetup) {

@@ -19,8 +19,10 @@ type Setup struct {
 	Home   string // CODEX_HOME; empty: there is none
 	System string // /etc/codex
 
-	// RefusesProfile: this version does not start with profile = "…" in config.toml.
-	RefusesProfile bool
+	// What this version of codex does.
+	RefusesProfile   bool // does not start with profile = "…" in config.toml
+	ReadsPermissions bool // default_permissions
+	HasProxy         bool // features.network_proxy
 }
 
 // A Configuration is the files that codex reads, the one that wins first.

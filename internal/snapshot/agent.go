@@ -56,7 +56,7 @@ func describeAgent(ctx context.Context, o Options) *Agent {
 		version, err = agent.CodexVersion(ctx, path)
 	}
 	if a.Fault == "" || a.Fault == noSuchFile {
-		a.Policy = describePolicy(agent.Named("codex").Policy(version, a.Home), filepath.Join(a.Home, "config.toml"))
+		a.Policy = describePolicy(agent.Named("codex").Policy(version, a.Home).Policy, filepath.Join(a.Home, "config.toml"))
 		a.Projects = countProjects(user)
 	}
 	if err != nil {

@@ -4,7 +4,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"netwatchd/internal/agent"
+	"netwatchd/internal/codexconf"
 	"netwatchd/internal/redact"
 )
 
@@ -25,7 +25,7 @@ type Change struct {
 }
 
 // describePolicy returns the policy for a bug report: the names of projects are private. own is the user's config.toml.
-func describePolicy(of agent.Policy, own string) *Policy {
+func describePolicy(of codexconf.Policy, own string) *Policy {
 	p := &Policy{Mode: redact.String(of.Mode), Network: of.Network, Profile: redact.String(of.Profile), File: of.File}
 	if of.Project != "" {
 		p.File = filepath.Join("PROJECT", ".codex", "config.toml")

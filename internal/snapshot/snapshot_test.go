@@ -11,9 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	"netwatchd/internal/codexconf"
 
-	"netwatchd/internal/agent"
+	"github.com/google/go-cmp/cmp"
 )
 
 // planted is part of every secret and must not appear anywhere.
@@ -140,26 +140,26 @@ func TestDescribePolicy(t *testing.T) {
 	both := append([]string{`sandbox_mode = "workspace-write"`}, network...)
 	const run = "-c sandbox_workspace_write.network_access=true"
 	for name, test := range map[string]struct {
-		policy agent.Policy
+		policy codexconf.Policy
 		want   Policy
 	}{
 		"nothing is set": {want: Policy{Change: Change{"own", both, "codex -s workspace-write " + run}}},
-		"closed": {agent.Policy{Mode: "workspace-write", File: "user"},
+		"closed": {codexconf.Policy{Mode: "workspace-write", File: "user"},
 			Policy{Mode: "workspace-write", File: "user", Change: Change{"user", network, "codex " + run}}},
-		"open": {agent.Policy{Mode: "workspace-write", Network: true, File: "user"},
+		"open": {codexconf.Policy{Mode: "workspace-write", Network: true, File: "user"},
 			Policy{Mode: "workspace-write", Network: true, File: "user"}},
-		"read-only": {agent.Policy{Mode: "read-only", File: "user"},
+		"read-only": {codexconf.Policy{Mode: "read-only", File: "user"},
 			Policy{Mode: "read-only", File: "user", Change: Change{"user", both, "codex -s workspace-write " + run}}},
-		"the administrator's, which the command line does not override": {agent.Policy{Mode: "workspace-write", File: "managed", Forced: true},
+		"the administrator's, which the command line does not override": {codexconf.Policy{Mode: "workspace-write", File: "managed", Forced: true},
 			Policy{Mode: "workspace-write", File: "managed", Change: Change{"managed", network, ""}}},
-		"the administrator allows no such mode": {agent.Policy{Mode: "workspace-write", File: "/etc/codex/requirements.toml", Forced: true},
+		"the administrator allows no such mode": {codexconf.Policy{Mode: "workspace-write", File: "/etc/codex/requirements.toml", Forced: true},
 			Policy{Mode: "workspace-write", File: "/etc/codex/requirements.toml", Change: Change{"/etc/codex/requirements.toml",
 				[]string{`allowed_sandbox_modes = ["read-only", "workspace-write"]`}, ""}}},
-		"a permissions profile": {agent.Policy{Profile: "p", File: "user"},
+		"a permissions profile": {codexconf.Policy{Profile: "p", File: "user"},
 			Policy{Profile: "p", File: "user", Change: Change{"user", []string{"[permissions.p.network]", "enabled = true"}, ""}}},
-		"a permissions profile of codex": {agent.Policy{Profile: ":workspace", File: "user"},
+		"a permissions profile of codex": {codexconf.Policy{Profile: ":workspace", File: "user"},
 			Policy{Profile: ":workspace", File: "user", Change: Change{"user", both, "codex -s workspace-write " + run}}},
-		"a project's name is private": {agent.Policy{Mode: "workspace-write", Network: true, File: "~/planted/.codex/config.toml", Project: "/home/me/planted"},
+		"a project's name is private": {codexconf.Policy{Mode: "workspace-write", Network: true, File: "~/planted/.codex/config.toml", Project: "/home/me/planted"},
 			Policy{Mode: "workspace-write", Network: true, File: "PROJECT/.codex/config.toml"}},
 	} {
 		if diff := cmp.Diff(&test.want, describePolicy(test.policy, "own")); diff != "" {
