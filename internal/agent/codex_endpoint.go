@@ -13,10 +13,10 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/net/http/httpproxy"
+
 	"netwatchd/internal/codexconf"
 	"netwatchd/internal/userfile"
-
-	"golang.org/x/net/http/httpproxy"
 )
 
 // Mode is which credentials an agent sends.

@@ -4,12 +4,13 @@ import (
 	"bufio"
 	"bytes"
 	"cmp"
-	"netwatchd/internal/userfile"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"netwatchd/internal/userfile"
 )
 
 // installedElsewhere returns the program that a package manager installed for this user but that is not on the PATH,

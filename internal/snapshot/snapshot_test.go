@@ -11,9 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"netwatchd/internal/codexconf"
-
 	"github.com/google/go-cmp/cmp"
+
+	"netwatchd/internal/codexconf"
 )
 
 // planted is part of every secret and must not appear anywhere.
