@@ -39,7 +39,8 @@ func byErrno(phase Phase, err error) Class {
 	switch errno {
 	case syscall.EPERM, syscall.EACCES:
 		return LocalDenied
-	case syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EADDRNOTAVAIL:
+	// connect(2) of a datagram socket reports EAGAIN if there is no free port; Go's poller hides any other one.
+	case syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EADDRNOTAVAIL, syscall.EAGAIN:
 		return LocalResources
 	case syscall.ENETDOWN, syscall.ENODEV:
 		return LocalNoInterface

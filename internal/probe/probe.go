@@ -46,7 +46,9 @@ type Facts struct {
 	Question  string    `json:"question,omitempty"`   // of a client's lookup: the question that decides it, "example.com AAAA"
 	AnswersTo string    `json:"answers_to,omitempty"` // another question, which that answer is about
 	Answers   []string  `json:"answers,omitempty"`    // the addresses or records it gave
+	FullName  string    `json:"full_name,omitempty"`  // whose answers these are, if a search domain was appended
 	Peer      string    `json:"peer,omitempty"`       // the remote address, "ip:port"
+	Route     *Route    `json:"route,omitempty"`      // to the peer; looked up for controls and after a failure
 	Proxy     string    `json:"proxy,omitempty"`      // the proxy in between, without its credentials
 	Status    int       `json:"status,omitempty"`     // the HTTP status
 	Headers   []string  `json:"headers,omitempty"`    // those that the probe expects, as the server sent them: "Allow: POST"
@@ -61,6 +63,14 @@ type Facts struct {
 	LeftProcesses []string     `json:"left_processes,omitempty"`
 	Tokens        *TokensSpent `json:"tokens,omitempty"`   // what an agent's run cost
 	Warnings      []string     `json:"warnings,omitempty"` // what was odd but did not fail the attempt, from a closed list of names
+}
+
+// Route is how packets to an address leave this host.
+type Route struct {
+	Interface string `json:"interface,omitempty"`
+	Tunnel    bool   `json:"tunnel,omitempty"`  // the interface is a tunnel: a tun device, WireGuard, PPP
+	Own       bool   `json:"own,omitempty"`     // the address is one of this host
+	OnLink    bool   `json:"on_link,omitempty"` // it is in a prefix of the interface, so that no router is in between
 }
 
 // TLS describes a session and the server's certificate.

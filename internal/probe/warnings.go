@@ -16,6 +16,8 @@ const (
 	WarnIPv6Slow        = "ipv6_slow"                   // connecting over IPv6 took so long that IPv4 was used
 	WarnAddressFailed   = "address_failed"              // connecting to one address failed, to another of its family succeeded
 	WarnAddressSlow     = "address_slow"                // connecting to one address took so long that another of its family was used
+	WarnSmallPackets    = "small_packets_answered"      // it failed, and the same with small packets was answered
+	WarnSmallHello      = "small_hello_answered"        // it failed, and the same with a small TLS ClientHello was answered
 	WarnRejectedOnPath  = "forbidden_on_the_way"        // a firewall on the network path rejected the connection by ICMP
 	WarnProxyGotNowhere = "proxy_got_nowhere"           // the proxy reported that it could not reach the target
 	WarnBaseURL         = "base_url_refused"            // the agent's base URL is on this host, and nothing listens there

@@ -56,12 +56,13 @@ const (
 	ServiceAddress                  // a probe of the service at one address of its name
 	AgentStub                       // a run of the agent against a stub of its service on this host
 	ResolvedAsClient                // the service's name, looked up as the programs that use the service do
+	ResolverAsksPrefix              // the NAT64 prefixes of this network (RFC 7050)
 )
 
 var roleNames = []string{OfService: "service", OfHost: "host", ResolverAsksControl: "resolver.control",
 	ResolverAsksService: "resolver.service", ResolverAsksCanary: "resolver.canary",
 	ControlByName: "control.name", ControlByAddress: "control.address", ServiceAddress: "service.address",
-	AgentStub: "agent.stub", ResolvedAsClient: "resolver.client"}
+	AgentStub: "agent.stub", ResolvedAsClient: "resolver.client", ResolverAsksPrefix: "resolver.prefix"}
 
 func (r Role) String() string                { return enum.String(roleNames, r, "role") }
 func (r Role) MarshalText() ([]byte, error)  { return []byte(r.String()), nil }

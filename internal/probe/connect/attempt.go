@@ -47,6 +47,13 @@ type Options struct {
 	// still the URL's.
 	Address netip.Addr
 
+	// SmallPackets limits the TCP segments of both directions to 536 octets, and SmallHello leaves the post-quantum key
+	// share out of the TLS ClientHello, so that it fits into one packet. Where only one of them gets an answer, the
+	// network path loses large packets or large ClientHellos.
+	SmallPackets, SmallHello bool
+
+	NoteRoute bool // look up the route also if the attempt succeeds
+
 	Proxy string           // "none", a URL (http, https, socks5), or "environment", which is also what "" means
 	Now   func() time.Time `json:"-"` // the clock that certificates are verified with; nil: time.Now
 }
@@ -165,6 +172,17 @@ func (l *Attempt) transportError(doing string, err error) error {
 	return probe.Fail(probe.HTTPProtocolError, said)
 }
 
+// End ends the attempt with err, and returns its facts.
+func (l *Attempt) End(err error) probe.Facts {
+	facts := l.Progress.End()
+	if err != nil || l.NoteRoute {
+		if peer, parsed := netip.ParseAddrPort(facts.Peer); parsed == nil {
+			facts.Route = describeRoute(peer.Addr().Unmap())
+		}
+	}
+	return facts
+}
+
 // Close ends every connection of the attempt.
 func (l *Attempt) Close() {
 	if l.KeepOpen != nil {
@@ -266,7 +284,8 @@ func (l *Attempt) dial(ctx context.Context, u *url.URL) (net.Conn, error) {
 	if l.Address.IsValid() && host == l.Origin.Hostname() {
 		host = l.Address.String()
 	}
-	d := &dialer{nameservers: l.Nameservers, client: l.Client, family: l.Family, progress: l.Progress}
+	d := &dialer{nameservers: l.Nameservers, client: l.Client, family: l.Family, smallPackets: l.SmallPackets,
+		progress: l.Progress}
 	return d.dial(ctx, host, uint16(port))
 }
 

@@ -21,10 +21,11 @@ import (
 
 // A dialer resolves a name and connects to one of its addresses, as a browser would.
 type dialer struct {
-	nameservers []netip.AddrPort
-	client      *dnsprobe.Client
-	family      string // "ipv4", "ipv6"; anything else: both
-	progress    *Progress
+	nameservers  []netip.AddrPort
+	client       *dnsprobe.Client
+	family       string // "ipv4", "ipv6"; anything else: both
+	progress     *Progress
+	smallPackets bool
 }
 
 // attemptDelay is RFC 8305's Connection Attempt Delay: after it, the next address is tried in parallel.
@@ -57,7 +58,7 @@ func (d *dialer) resolve(ctx context.Context, host string) ([]netip.Addr, error)
 		addrs[i] = a.Unmap()
 	}
 	d.progress.Learn(func(f *probe.Facts) {
-		f.Server, f.RCode = trace.Server, trace.RCode
+		f.Server, f.RCode, f.FullName = trace.Server, trace.RCode, trace.FullName
 		f.Warnings = append(f.Warnings, trace.Warnings...)
 		f.Answers = nil
 		for _, a := range addrs {
@@ -125,7 +126,7 @@ func (d *dialer) connect(ctx context.Context, addrs []netip.AddrPort) (net.Conn,
 			}
 			addr := addrs[started]
 			started++
-			all.Go(func() { ended <- dialOne(ctx, addr) })
+			all.Go(func() { ended <- d.dialOne(ctx, addr) })
 			next.Reset(attemptDelay)
 		case e := <-ended:
 			if e.err == nil {
@@ -142,10 +143,10 @@ func (d *dialer) connect(ctx context.Context, addrs []netip.AddrPort) (net.Conn,
 	return nil, d.failed(failed)
 }
 
-func dialOne(ctx context.Context, addr netip.AddrPort) dialResult {
+func (d *dialer) dialOne(ctx context.Context, addr netip.AddrPort) dialResult {
 	// No keep-alive: a packet every 15 s would keep the connection in a middlebox's table, and a stream held idle would
 	// never be dropped. Codex's own client sends none either.
-	var w tcpInspector
+	w := tcpInspector{smallPackets: d.smallPackets}
 	defer w.release()
 	ctx, stop := w.cancelIfBlocked(ctx)
 	defer stop()
@@ -318,18 +319,23 @@ func connectError(addr netip.AddrPort, err error, w *tcpInspector) error {
 	case errno == syscall.EHOSTUNREACH && neighborFailed(addr.Addr()):
 		return because(probe.LocalNoRoute, "the next hop, probably the router, does not answer on this link")
 	}
-	if o, received := w.icmpError(); received && o.from != addr.Addr() && !isLocal(o.from) {
-		if o.prohibited {
-			return probe.Fail(
-				probe.TCPAddressUnreachable,
-				&prohibitedError{
-					probe.Reword(fmt.Sprintf("%s (a firewall on the network path, %s, rejects the connection)", said, o.from), err),
-				},
-			)
+	if o, received := w.icmpError(); received && !isLocal(o.from) {
+		// A firewall may answer with the address of the server that it protects. "Port unreachable" from there is the
+		// server's own: the port is closed.
+		itself := o.from == addr.Addr()
+		switch {
+		case o.prohibited && (!itself || o.explicit):
+			return rejectedOnPath(said, o.from, err)
+		case !itself:
+			return because(probe.TCPAddressUnreachable, fmt.Sprintf("reported by %s on the network path", o.from))
 		}
-		return because(probe.TCPAddressUnreachable, fmt.Sprintf("reported by %s on the network path", o.from))
 	}
 	return refusedBy(addr, errno, because, probe.Reword(said, err))
+}
+
+func rejectedOnPath(said string, by netip.Addr, err error) error {
+	said = fmt.Sprintf("%s (a firewall on the network path, %s, rejects the connection)", said, by)
+	return probe.Fail(probe.TCPAddressUnreachable, &prohibitedError{probe.Reword(said, err)})
 }
 
 // prohibitedError says that a firewall on the network path rejected the connection.

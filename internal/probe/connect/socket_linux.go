@@ -18,10 +18,17 @@ import (
 // became of its packets. If this host's own firewall drops them, connect(2) does not say so but waits until it times
 // out.
 type tcpInspector struct {
+	smallPackets bool
+
 	mu   sync.Mutex
 	fd   int
 	open bool
 }
+
+// smallSegment is the largest TCP segment of an attempt with small packets: RFC 9293's default for a path of which
+// nothing is known. With its headers it is 576 octets over IPv4, which any link carries (RFC 791, 3.1), and 596 over
+// IPv6. Linux limits what it sends to it and announces it to the other side (tcp(7), TCP_MAXSEG).
+const smallSegment = 536
 
 // synRetried is when an unanswered SYN has been sent a second time: after one second (RFC 6298), plus a margin.
 const synRetried = 1100 * time.Millisecond
@@ -41,6 +48,9 @@ func (w *tcpInspector) cancelIfBlocked(ctx context.Context) (context.Context, co
 func (w *tcpInspector) control(_, _ string, c syscall.RawConn) error {
 	return c.Control(func(fd uintptr) {
 		keepICMPErrors(int(fd), 1)
+		if w.smallPackets {
+			_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_MAXSEG, smallSegment)
+		}
 		own, err := unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0)
 		w.mu.Lock()
 		defer w.mu.Unlock()
@@ -82,6 +92,7 @@ func keepICMPErrors(fd, on int) {
 type icmpError struct {
 	from       netip.Addr
 	prohibited bool // by a firewall rule; otherwise a router has no route
+	explicit   bool // prohibited, and not in the words of a closed port
 }
 
 // icmpError returns the ICMP error that the socket received, if any.
@@ -116,11 +127,11 @@ func parseICMPError(b []byte) (o icmpError, is bool) {
 	case len(b) >= address+8 && b[4] == unix.SO_EE_ORIGIN_ICMP: // a sockaddr_in
 		o.from = netip.AddrFrom4([4]byte(b[address+4:]))
 		// RFC 792 and 1812, 5.2.7.1: port unreachable, and three kinds of prohibited.
-		o.prohibited = slices.Contains([]byte{3, 9, 10, 13}, b[6])
+		o.prohibited, o.explicit = slices.Contains([]byte{3, 9, 10, 13}, b[6]), b[6] != 3
 	case len(b) >= address+24 && b[4] == unix.SO_EE_ORIGIN_ICMP6: // a sockaddr_in6
 		o.from = netip.AddrFrom16([16]byte(b[address+8:]))
 		// RFC 4443, 3.1: prohibited, port unreachable, source address failed a policy, reject route.
-		o.prohibited = slices.Contains([]byte{1, 4, 5, 6}, b[6])
+		o.prohibited, o.explicit = slices.Contains([]byte{1, 4, 5, 6}, b[6]), b[6] != 4
 	default:
 		return o, false
 	}

@@ -20,14 +20,15 @@ import (
 
 // A verifier decides which certificates are trusted.
 type verifier struct {
-	roots  *x509.CertPool // nil: the system's
-	issuer string
-	now    func() time.Time
-	own    *tls.Certificate // the client's, for servers that request one; nil: none
+	roots      *x509.CertPool // nil: the system's
+	issuer     string
+	smallHello bool
+	now        func() time.Time
+	own        *tls.Certificate // the client's, for servers that request one; nil: none
 }
 
 func (r *Options) verifier() (*verifier, error) {
-	s := &verifier{issuer: r.Issuer, now: r.Now}
+	s := &verifier{issuer: r.Issuer, smallHello: r.SmallHello, now: r.Now}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -108,6 +109,7 @@ func (s *verifier) handshake(ctx context.Context, conn net.Conn, h handshake) (*
 	c := &tls.Config{
 		ServerName:         h.name,
 		NextProtos:         h.protocols,
+		CurvePreferences:   s.curves(),
 		Time:               s.now,
 		InsecureSkipVerify: true,
 		VerifyConnection: func(state tls.ConnectionState) error {
@@ -140,6 +142,15 @@ type handshake struct {
 	outdated  bool     // offer also what current clients refuse by default
 	seen      func(*probe.TLS)
 	demand    *clientDemand
+}
+
+// curves returns the key exchanges to offer; nil: all that crypto/tls has. The key share of X25519MLKEM768 alone is
+// 1,216 octets, so that the usual ClientHello takes two packets.
+func (s *verifier) curves() []tls.CurveID {
+	if s.smallHello {
+		return []tls.CurveID{tls.X25519, tls.CurveP256}
+	}
+	return nil
 }
 
 func tlsFacts(state tls.ConnectionState) *probe.TLS {

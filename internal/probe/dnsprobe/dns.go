@@ -54,7 +54,7 @@ func (d Lookup) conclude(start time.Time, a outcomes) (probe.Facts, error) {
 	facts.Phases[probe.Resolve] = probe.InSeconds(time.Since(start))
 	facts.Answers = a.texts()
 	decisive, verdict := d.judge(a)
-	facts.Server, facts.RCode = decisive.server, decisive.rcodeText()
+	facts.Server, facts.RCode, facts.FullName = decisive.server, decisive.rcodeText(), decisive.fullName
 	facts.Warnings = a.warnings(verdict == nil)
 	return facts, verdict
 }
@@ -84,11 +84,31 @@ func RecordType(name string) (uint16, error) {
 	return 0, fmt.Errorf("unknown record type %q: use A, AAAA, CNAME, TXT or another of the DNS", name)
 }
 
+// A PrefixLookup looks for the NAT64 prefixes of this network (RFC 7050): a resolver with DNS64 answers the AAAA query
+// for a name that has IPv4 addresses alone. That there are none, as usual, is a success without answers.
+type PrefixLookup struct {
+	Nameservers []netip.AddrPort // as in [Lookup]
+}
+
+// PrefixName is the name to look up (RFC 7050, 8.1).
+const PrefixName = "ipv4only.arpa"
+
+// Probe implements [probe.Prober].
+func (p PrefixLookup) Probe(ctx context.Context) (probe.Facts, error) {
+	facts, err := Lookup{Name: PrefixName, Types: []string{"AAAA"}, Nameservers: p.Nameservers}.Probe(ctx)
+	switch probe.Classify(probe.Resolve, err) {
+	case probe.DNSNoData, probe.DNSNameNotResolved:
+		return facts, nil
+	}
+	return facts, err
+}
+
 // An outcome is the end of the query for one type: err is nil if the reply holds a record.
 type outcome struct {
 	reply
-	qtype uint16
-	err   error
+	qtype    uint16
+	err      error
+	fullName string // whose records these are, if a search domain was appended to the name
 }
 
 func (o outcome) rcodeText() string {
@@ -116,7 +136,7 @@ func queryTypes(ctx context.Context, servers []netip.AddrPort, name string, type
 			}
 			return probe.Facts{}, err
 		})
-		a[i] = outcome{r, types[i], err}
+		a[i] = outcome{reply: r, qtype: types[i], err: err}
 	}
 	if len(types) == 1 {
 		one(0)

@@ -163,7 +163,7 @@ func (ls *Pool) settle(q *pendingQuery, server string, r reply, err error) {
 	} else if err = r.rcodeError(q.question); err == nil {
 		err = r.emptyError(q.question)
 	}
-	ls.end(q, outcome{r, q.question.qtype, err})
+	ls.end(q, outcome{reply: r, qtype: q.question.qtype, err: err})
 }
 
 func (ls *Pool) end(q *pendingQuery, o outcome) {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -25,6 +26,7 @@ type Trace struct {
 	Server   string // the nameserver that answered or failed last; empty for a literal or /etc/hosts
 	RCode    string
 	Warnings []string
+	FullName string // whose addresses these are, if a search domain was appended to the name
 }
 
 // LookupHost returns the addresses of host. The family is "any", "ipv4" or "ipv6"; with "any", addresses of one
@@ -77,7 +79,8 @@ func lookupHost(
 		time.Until(shareOfTime(ctx, 1)) < minTimeLeft {
 		decisive = a[late] // clients wait for both families, so that no time is left to connect
 	}
-	trace := Trace{Server: decisive.server, RCode: decisive.rcodeText(), Warnings: a.warnings(false)}
+	trace := Trace{Server: decisive.server, RCode: decisive.rcodeText(), Warnings: a.warnings(false),
+		FullName: decisive.fullName}
 	if decisive.err != nil {
 		return nil, trace, decisive.err
 	}
@@ -395,7 +398,24 @@ func (l *resolverTap) outcome(q question, found bool, lookupErr error) outcome {
 			o.failed++
 		}
 	}
+	if found {
+		o.fullName = searchedName(q, exchanges)
+	}
 	return o
+}
+
+// searchedName returns the name whose records were used, if it is not the name of the query: the resolver appends the
+// search domains of resolv.conf in turn, before or after it tries the name itself (resolv.conf(5), ndots).
+func searchedName(q question, exchanges []*observed) string {
+	for _, x := range exchanges {
+		if !x.empty() {
+			if strings.EqualFold(x.name, dns.Fqdn(q.name)) {
+				return ""
+			}
+			return strings.TrimSuffix(x.name, ".")
+		}
+	}
+	return ""
 }
 
 // exchangesFor returns the exchanges that decide the query: those for the name itself. Names with a search domain

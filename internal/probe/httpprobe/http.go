@@ -50,7 +50,7 @@ func (h *Request) Probe(ctx context.Context) (probe.Facts, error) {
 		quoteBody(l, err)
 		h.quoteHeaders(l)
 	}
-	return l.Progress.End(), err
+	return l.End(err), err
 }
 
 func (h *Request) request(ctx context.Context, l *connect.Attempt) error {

@@ -61,7 +61,7 @@ func (s *Stream) Probe(ctx context.Context) (probe.Facts, error) {
 	}
 	defer attempt.Close()
 	err := s.stream(ctx, attempt, &secure)
-	return attempt.Progress.End(), err
+	return attempt.End(err), err
 }
 
 func (s *Stream) stream(ctx context.Context, attempt *connect.Attempt, u *url.URL) error {
