@@ -48,6 +48,31 @@ func isLocalAddress(a netip.Addr) bool {
 	return a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsUnspecified() || carrierNAT.Contains(a)
 }
 
+// madeUp are prefixes of which no public service has an address. A TUN proxy returns such addresses for names and takes
+// the connections to them: Clash and sing-box use 198.18.0.0/15 (RFC 2544), others 240.0.0.0/4 (RFC 1112, 4) or those
+// of carrierNAT.
+var madeUp = []netip.Prefix{netip.MustParsePrefix("198.18.0.0/15"), netip.MustParsePrefix("240.0.0.0/4"), carrierNAT}
+
+// isMadeUp reports whether r was connected to an address that only a TUN proxy on this host gives out. A network may
+// have addresses of carrierNAT itself.
+func isMadeUp(r *probe.Result) bool {
+	addr, known := peerAddress(r)
+	return known && slices.ContainsFunc(madeUp, func(p netip.Prefix) bool { return p.Contains(addr) }) &&
+		!(carrierNAT.Contains(addr) && isNear(r))
+}
+
+// isNear reports whether r's peer is this host, or on its link. Nothing farther away explains how r ended.
+func isNear(r *probe.Result) bool {
+	addr, known := peerAddress(r)
+	return r.Route != nil && (r.Route.Own || r.Route.OnLink) || known && addr.IsLoopback()
+}
+
+// isOwn reports whether r's peer is this host.
+func isOwn(r *probe.Result) bool {
+	addr, known := peerAddress(r)
+	return r.Route != nil && r.Route.Own || known && addr.IsLoopback()
+}
+
 // carrierNAT is for providers that share one public address among customers (RFC 6598). It is private, but not to
 // IsPrivate.
 var carrierNAT = netip.MustParsePrefix("100.64.0.0/10")

@@ -13,6 +13,7 @@ type groupedRound struct {
 	Round
 	hostChecks  []*probe.Result // rung 0
 	controls    []*probe.Result
+	prefixes    []*probe.Result // lookups of NAT64 prefixes
 	nameservers []*probe.Result // lookups at single nameservers, configured and direct
 	asClient    []*probe.Result // the service's name, looked up by the rules of its client
 	service     []*probe.Result // the service's probes, from the host
@@ -36,8 +37,8 @@ func group(round Round) *groupedRound {
 		group := g.groupOf(r)
 		*group = append(*group, r)
 	}
-	for _, group := range [][]*probe.Result{g.hostChecks, g.controls, g.nameservers, g.asClient, g.service, g.addresses,
-		g.direct, g.sandbox, g.stubs, g.noEvidence} {
+	for _, group := range [][]*probe.Result{g.hostChecks, g.controls, g.prefixes, g.nameservers, g.asClient, g.service,
+		g.addresses, g.direct, g.sandbox, g.stubs, g.noEvidence} {
 		if len(group) > 1 {
 			slices.SortFunc(group, compareResults)
 		}
@@ -70,6 +71,8 @@ func (g *groupedRound) groupOf(r *probe.Result) *[]*probe.Result {
 		return &g.addresses
 	case r.Role == probe.ResolvedAsClient:
 		return &g.asClient
+	case r.Role == probe.ResolverAsksPrefix:
+		return &g.prefixes
 	case r.Role != probe.OfService:
 		return &g.nameservers
 	case r.Vantage == probe.FromSandbox:
@@ -184,6 +187,11 @@ func (g *groupedRound) shortage() *probe.Result {
 
 // firstNetworkFailure returns the failed network probe on the lowest rung: a run of the agent does not count.
 func (g *groupedRound) firstNetworkFailure() *probe.Result { return g.failure(isNetworkProbe) }
+
+// firstFarFailure is firstNetworkFailure without the probes whose peer is this host or on its link.
+func (g *groupedRound) firstFarFailure() *probe.Result {
+	return g.failure(func(r *probe.Result) bool { return isNetworkProbe(r) && !isNear(r) })
+}
 
 // serviceReached returns an attempt from the host that shows that the service can be reached. A lookup shows it only
 // if nothing but lookups is configured: a cache answers on a host that is offline.

@@ -8,8 +8,10 @@ import (
 
 // isPathSuspect reports whether the network path may be to blame for a failure that looks like the service's.
 func (g *groupedRound) isPathSuspect(r *probe.Result) bool {
-	return g.sameTLSFailure(r) != nil || timedOutTooSoon(r) || isSilent(r) && g.lossyControl() != nil ||
-		g.isViaUnprovenProxy(r) || isRejectedOnPath(r)
+	if timedOutTooSoon(r) || g.isViaUnprovenProxy(r) {
+		return true
+	}
+	return !isNear(r) && (g.sameTLSFailure(r) != nil || isSilent(r) && g.lossyControl() != nil || isRejectedOnPath(r))
 }
 
 // isRejectedOnPath reports whether a firewall on the network path reported that it rejects the connection.

@@ -7,7 +7,11 @@ func brokenFamily(family int) func(*groupedRound) *finding {
 	return func(g *groupedRound) *finding {
 		if f := g.deadFamily(family); f != nil {
 			control := first(g.controls, func(r *probe.Result) bool { return r.OK() && familyOf(r) == family })
-			return &finding{title: deadFamilyTitle(f.failed, family, control),
+			advice := ""
+			if hasWarning(f.failed, probe.WarnSmallPackets) {
+				advice = adviceMTU
+			}
+			return &finding{title: deadFamilyTitle(f.failed, family, control), advice: advice,
 				evidence: []*probe.Result{f.failed, f.works, control, g.reachedControl()}}
 		}
 		if r := first(g.service, succeededWithWarning(warning)); r != nil {

@@ -6,11 +6,32 @@ import (
 	"netwatchd/internal/probe"
 )
 
+// hostOffline is set aside if only what is on this host or on its link fails: that needs nothing outside.
 func hostOffline(g *groupedRound) *finding {
-	broken := g.firstNetworkFailure()
-	if broken == nil {
+	broken := g.firstFarFailure()
+	aside := broken == nil
+	if aside {
+		broken = g.firstNetworkFailure()
+	}
+	if broken == nil || g.areOnlyMadeUpReached() {
 		return nil
 	}
+	f := unreachableNetwork(g, broken)
+	if f != nil && !f.aside {
+		f.aside = aside
+	}
+	return f
+}
+
+// areOnlyMadeUpReached reports whether every connection of the round was made to a TUN proxy on this host, which fails:
+// then this host may be online.
+func (g *groupedRound) areOnlyMadeUpReached() bool {
+	connected := func(r *probe.Result) bool { _, known := peerAddress(r); return known }
+	return g.madeUpFailure() != nil && first(g.controls, isMadeUp) != nil &&
+		first(g.controls, func(r *probe.Result) bool { return connected(r) && !isMadeUp(r) }) == nil
+}
+
+func unreachableNetwork(g *groupedRound, broken *probe.Result) *finding {
 	if r := g.failure(isUnroutable); r != nil && r.Phase > probe.Resolve && g.reachedControl() != nil &&
 		g.missingFamily() == 0 {
 		return &finding{title: titleNoRouteToService, advice: adviceNoRouteToService,
@@ -64,7 +85,7 @@ func nothingOutside(g *groupedRound, broken *probe.Result) *finding {
 // each other and to the service, fail to connect just as it does. A single control may be down by itself.
 func allConnectionsBlocked(g *groupedRound) *finding {
 	r := g.failure(func(r *probe.Result) bool {
-		return isNetworkProbe(r) && r.Class.Layer() == "tcp" && r.Phase == probe.Connect
+		return isNetworkProbe(r) && r.Class.Layer() == "tcp" && r.Phase == probe.Connect && !isNear(r)
 	})
 	if r == nil {
 		return nil

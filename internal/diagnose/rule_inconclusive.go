@@ -17,7 +17,7 @@ func unexplainedNetwork(g *groupedRound) *finding {
 		return nil
 	}
 	if other := g.failure(func(r *probe.Result) bool {
-		return isNetworkProbe(r) && g.sameTLSFailure(r) != nil
+		return isNetworkProbe(r) && !isNear(r) && g.sameTLSFailure(r) != nil
 	}); other != nil && g.reachedControl() != nil {
 		return &finding{title: titleTLSBlocked, advice: adviceTLSBlocked,
 			evidence: []*probe.Result{other, g.sameTLSFailure(other), g.reachedControl()}}
@@ -25,10 +25,7 @@ func unexplainedNetwork(g *groupedRound) *finding {
 	if timedOutTooSoon(r) && g.reachedControl() != nil {
 		return &finding{title: slowPathTitle(r), advice: adviceSlowPath, evidence: []*probe.Result{r, g.reachedControl()}}
 	}
-	if isRejectedOnPath(r) && g.reachedControl() != nil {
-		return &finding{title: titlePathRejects, advice: advicePathRejects, evidence: []*probe.Result{r, g.reachedControl()}}
-	}
-	if lossy := g.lossyControl(); lossy != nil && isSilent(r) {
+	if lossy := g.lossyControl(); lossy != nil && isSilent(r) && !isNear(r) {
 		return &finding{title: titlePacketLoss, advice: advicePacketLoss,
 			evidence: []*probe.Result{r, lossy, g.reachedControl()}}
 	}
@@ -53,6 +50,9 @@ func unexplained(g *groupedRound, r *probe.Result) *finding {
 	f := &finding{title: unexplainedTitle(g, r),
 		evidence: []*probe.Result{r, g.reachedControl(), first(g.controls, not(isOK)),
 			g.nameserver(probe.Direct, probe.ResolverAsksService, func(*probe.Result) bool { return true })}}
+	if isNear(r) && g.reachedControl() == nil {
+		f.title, f.advice = nearTitle(r), adviceNear
+	}
 	if untried := g.shortage(); untried != nil {
 		f.title, f.advice = titleShortage, adviceShortage
 		f.evidence = slices.Insert(f.evidence, 0, untried)

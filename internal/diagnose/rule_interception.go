@@ -12,7 +12,7 @@ import (
 func interception(g *groupedRound) *finding {
 	if r := first(g.controls, isForeignAnswer); r != nil && g.areControlsMostlyWrong() {
 		return &finding{title: titlePortal,
-			evidence: []*probe.Result{r, g.firstNetworkFailure(), g.serviceReached()}, aside: g.firstNetworkFailure() == nil}
+			evidence: []*probe.Result{r, g.firstNetworkFailure(), g.serviceReached()}, aside: g.firstFarFailure() == nil}
 	}
 	if r := g.failure(func(r *probe.Result) bool { return isNetworkProbe(r) && isForeignCertificate(r) }); r != nil {
 		return &finding{title: issuerTitle(r), advice: adviceIssuer, evidence: []*probe.Result{r, g.reachedControl()}}
@@ -61,7 +61,7 @@ func (g *groupedRound) impersonated() (r, control *probe.Result) {
 		return isTLS(r) &&
 			(r.Class == probe.TLSNameInvalid || r.Class == probe.TLSAuthorityInvalid || r.Class == probe.TLSUnexpectedIssuer)
 	}
-	r = g.failure(func(r *probe.Result) bool { return isNetworkProbe(r) && wrong(r) })
+	r = g.failure(func(r *probe.Result) bool { return isNetworkProbe(r) && !isNear(r) && wrong(r) })
 	control = first(g.controls, wrong)
 	right := func(c *probe.Result) bool { return isTLS(c) && isAnswered(c) }
 	if r == nil || control == nil || slices.ContainsFunc(g.controls, right) {
@@ -98,7 +98,7 @@ func isForeignCertificate(r *probe.Result) bool {
 func rewrittenName(g *groupedRound) (failed, canary *probe.Result) {
 	canary = g.nameserver(probe.FromHost, probe.ResolverAsksCanary,
 		func(r *probe.Result) bool { return r.Class == probe.DNSWrongAnswer })
-	failed = g.firstNetworkFailure()
+	failed = g.firstFarFailure()
 	if canary == nil || failed == nil || isNameFailure(failed) {
 		return nil, nil
 	}

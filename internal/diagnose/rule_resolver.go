@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"netwatchd/internal/probe"
 )
@@ -106,7 +107,7 @@ func wrongAddress(g *groupedRound) *finding {
 			evidence: []*probe.Result{g.firstNetworkFailure(), g.configuredAnswer(),
 				g.nameserver(probe.Direct, probe.ResolverAsksService, isOK), g.reachedControl()}}
 	}
-	if f := strayAddress(g); f != nil {
+	if f := cmp.Or(turnedName(g), strayAddress(g)); f != nil {
 		return f
 	}
 	// A CDN may return a different address to every resolver, but none of its addresses presents a certificate for
@@ -117,6 +118,47 @@ func wrongAddress(g *groupedRound) *finding {
 			g.configuredAnswer(), g.nameserver(probe.Direct, probe.ResolverAsksService, isOK), g.reachedControl()}}
 	}
 	return unpublishedAddress(g)
+}
+
+// turnedName finds that a request failed at an address to which only this host turns the name: by a search domain, by
+// the hosts file, or by a nameserver that returns an address of this host itself. Another resolver need not be reached
+// to see that, unless the address may be the service's own.
+func turnedName(g *groupedRound) *finding {
+	r := g.failure(func(r *probe.Result) bool {
+		request := r.Kind == probe.KindHTTP || r.Kind == probe.KindStream
+		return request && r.Proxy == "" && r.Phase > probe.Resolve && r.Class.Layer() != "local" && isPublicName(hostOf(r)) &&
+			(r.FullName != "" || isNear(r) && fromHostsFile(r) || isOwn(r) && g.isReturned(r))
+	})
+	if r == nil {
+		return nil
+	}
+	published := g.nameserver(probe.Direct, probe.ResolverAsksService, isOK)
+	if published != nil && overlaps(addresses(r), addresses(published)) {
+		return nil // the service's owner wants it there
+	}
+	return &finding{title: turnedTitle(g, r), advice: turnedAdvice(r),
+		evidence: []*probe.Result{r, g.configuredAnswer(), published, g.reachedControl()}}
+}
+
+// isReturned reports whether a nameserver of this host returned the address of r's peer.
+func (g *groupedRound) isReturned(r *probe.Result) bool {
+	addr, known := peerAddress(r)
+	return known && slices.Contains(g.answers(probe.FromHost), addr)
+}
+
+// localDomains are the top-level domains of names that only one network or one host knows (RFC 6761, RFC 6762, RFC
+// 8375, ICANN's resolution 2024.07.29.06, and what routers use).
+var localDomains = []string{"localhost", "local", "lan", "home", "arpa", "internal", "intranet", "corp", "private", "test",
+	"invalid", "example", "localdomain"}
+
+// isPublicName reports whether name may be one that everyone resolves: a single label never is, nor is a name below a
+// local domain, whose address on this host or its link may be the right one.
+func isPublicName(name string) bool {
+	labels := strings.Split(strings.ToLower(strings.TrimSuffix(name, ".")), ".")
+	if _, err := netip.ParseAddr(strings.Trim(name, "[]")); err == nil {
+		return false
+	}
+	return len(labels) > 1 && !slices.Contains(localDomains, labels[len(labels)-1])
 }
 
 // missingFamily returns 4 or 6 if the configured nameservers return no address of that family although public ones

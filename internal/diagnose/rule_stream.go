@@ -11,7 +11,7 @@ func brokenStream(g *groupedRound) *finding {
 		switch {
 		case isInexplicable(r) || r.Phase <= probe.Resolve && r.Class != probe.ExecStreamCut:
 			return false
-		case isSilent(r) && g.lossyControl() != nil:
+		case isSilent(r) && g.lossyControl() != nil && !isNear(r):
 			return false // see unexplainedNetwork
 		case r.Class == probe.ExecStreamCut && r.Kind == probe.KindExec: // the service began to answer the agent, and its answer was disconnected
 			return g.bestSuccess() != nil && g.isNameResolved()

@@ -34,6 +34,7 @@ var rules = []rule{
 	{causes.Resolver, brokenResolver},
 	{causes.Interception, interception},
 	{causes.Clock, wrongClock},
+	{causes.Path, brokenPath},
 	{causes.EdgeBlocked, edgeBlocked},
 	{causes.Upstream, upstream},
 	{causes.UnexpectedAnswer, unexpectedAnswer},

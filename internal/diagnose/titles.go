@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -33,7 +34,7 @@ const (
 	titleEdgeBlocksAgent    = "the service's CDN blocks the agent's requests, but answers other requests from this host"
 	titlePolicyForAgent     = "a security policy on this host blocks only the agent's connections"
 	titleTLSBlocked         = "TLS to unrelated sites fails too, while plain HTTP works: the network path is at fault"
-	titlePathRejects        = "a firewall on the network path rejects the connection"
+	titlePathRejects        = "a firewall on the network path to the service rejects the connection"
 	titlePacketLoss         = "packets are lost, on the network path to unrelated sites too"
 	titleShortage           = "cannot tell: this host has run out of descriptors, sockets or memory"
 	titleNothingTried       = "cannot tell: nothing was tried from this host"
@@ -74,9 +75,22 @@ func addressTitle(f *addressFault) string {
 	return fmt.Sprintf("%d of the service's %d addresses fail: %s %s", f.failing, f.addresses, addr, outcome.Of(f.failed))
 }
 
+// nearTitle says how a request to this host itself, or to its link, failed while nothing outside answers.
+func nearTitle(r *probe.Result) string {
+	where := "on this host's link"
+	if isOwn(r) {
+		where = "on this host"
+	}
+	return fmt.Sprintf("the service, %s (%s), %s", where, r.Peer, outcome.Of(r))
+}
+
 // deadFamilyTitle says how the service fails over one address family. Control is one that was reached over it, if any.
 func deadFamilyTitle(r *probe.Result, family int, control *probe.Result) string {
-	title := fmt.Sprintf("over IPv%d the service %s, over IPv%d it works", family, outcome.Of(r), 10-family)
+	how := outcome.Of(r)
+	if hasWarning(r, probe.WarnSmallPackets) {
+		how = "is not reached by large packets"
+	}
+	title := fmt.Sprintf("over IPv%d the service %s, over IPv%d it works", family, how, 10-family)
 	if control != nil {
 		title += fmt.Sprintf("; other sites answer over IPv%d", family)
 	}
@@ -149,6 +163,56 @@ func proxyTitle(g *groupedRound, r *probe.Result) string {
 		return proxy + " does not forward requests to the service, but forwards others"
 	}
 	return proxy + " does not forward requests"
+}
+
+// tunProxyTitle says how a TUN proxy failed.
+func tunProxyTitle(r *probe.Result) string {
+	addr, _ := peerAddress(r)
+	return fmt.Sprintf("the TUN proxy or VPN on this host that takes the service's connections (%s) %s", addr, outcome.Of(r))
+}
+
+func translatorTitle(prefix netip.Prefix) string {
+	return "the NAT64 translator of this network (" + prefix.String() + ") does not forward connections"
+}
+
+// tunnelTitle names the interfaces of the service's route and of another site's.
+func tunnelTitle(r, other *probe.Result) string {
+	through := r.Route.Interface
+	if r.Route.Tunnel {
+		through = "the tunnel " + through
+	}
+	return "packets to the service leave through " + through + " and nothing comes back; other sites are reached through " +
+		other.Route.Interface
+}
+
+// sizeTitle says what proof shows to be lost.
+func sizeTitle(proof *probe.Result) string {
+	switch {
+	case hasWarning(proof, probe.WarnSmallPackets):
+		return "large packets are lost on the network path to the service; small ones are answered"
+	case proof.Class == probe.TLSClosed:
+		return "connections with a large TLS ClientHello are closed on the network path to the service; a small one is answered"
+	}
+	return "large TLS ClientHellos are lost on the network path to the service; a small one is answered"
+}
+
+// turnedTitle says what turned the name, and to which address.
+func turnedTitle(g *groupedRound, r *probe.Result) string {
+	addr, _ := peerAddress(r)
+	source, what := resolverName(g, r)+" resolves the service's name to ", addr.String()
+	switch {
+	case r.FullName != "":
+		source, what = "a search domain in /etc/resolv.conf turns the service's name into ", r.FullName+" ("+what+")"
+	case fromHostsFile(r):
+		source = "/etc/hosts resolves the service's name to "
+	}
+	switch {
+	case isOwn(r):
+		what += ", which is this host itself"
+	case isNear(r):
+		what += ", which is on this host's own link"
+	}
+	return source + what
 }
 
 func notForwardedTitle(r *probe.Result) string {

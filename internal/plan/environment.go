@@ -127,7 +127,7 @@ func controlProbe(
 		Prober: &httpprobe.Request{
 			URL: control.URL, Status: control.Expect.Status, Headers: tokens(control.Expect.Headers), Body: control.Expect.Body,
 			BodyLimit: control.Expect.BodyLimit,
-			Options:   connect.Options{Address: address},
+			Options:   connect.Options{Address: address, NoteRoute: true},
 		},
 	}
 }

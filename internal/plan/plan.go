@@ -158,6 +158,7 @@ func service(c *config.Config, s config.Service) watch.Service {
 		planned.NameserverProbes = n.probes
 	}
 	planned.DirectProbes = directProbes(c, s)
+	planned.PrefixProbe = prefixProbe(c, s)
 	if planned.SandboxProbes = sandboxProbes(c, s); planned.SandboxProbes != nil {
 		planned.Expect.Sandbox, planned.Expect.SandboxAdvice = s.Sandbox.Want, s.Sandbox.Advice
 	}
@@ -235,6 +236,7 @@ func addressProbe(c *config.Config, s config.Service, p config.Probe, addr netip
 	switch prober := at.Prober.(type) {
 	case *httpprobe.Request:
 		prober.Address = addr
+		at.Prober = httpprobe.SizeCheck{Request: prober}
 	case *httpprobe.Stream:
 		prober.Address = addr
 	}
@@ -257,6 +259,24 @@ func directProbes(c *config.Config, s config.Service) []*probe.Probe {
 		all = append(all, direct)
 	}
 	return all
+}
+
+// prefixProbe returns the lookup of this network's NAT64 prefixes by the nameservers that the service's requests use,
+// or nil if no request resolves a name.
+func prefixProbe(c *config.Config, s config.Service) *probe.Probe {
+	i := slices.IndexFunc(s.Probes, func(p config.Probe) bool {
+		return (p.Kind == probe.KindHTTP || p.Kind == probe.KindStream) && hostOf(p) != ""
+	})
+	if i < 0 {
+		return nil
+	}
+	return &probe.Probe{
+		Spec: probe.Spec{
+			Service: "resolvers", Name: "nat64", Kind: probe.KindDNS, Target: dnsprobe.PrefixName,
+			Role: probe.ResolverAsksPrefix, Timeout: c.Defaults.Timeout,
+		},
+		Prober: dnsprobe.PrefixLookup{Nameservers: nameservers(c, s.Probes[i])},
+	}
 }
 
 func target(p config.Probe) string {

@@ -63,9 +63,11 @@ const roundAddressLimit = 16
 
 // atEachAddress returns the attempts to make at each address of the service's names. Latest returns how each probe
 // ended last. A probe that succeeds needs none if its name has a single address. A stream that succeeds needs none
-// either: it is the longest probe, and its address is tried by HTTP too.
+// either: it is the longest probe, and its address is tried by HTTP too. A lookup of NAT64 prefixes is added if one of
+// the addresses is an IPv6 address.
 func (s *Service) atEachAddress(latest func(Task) (attemptEnd, bool)) []*probe.Probe {
 	var all []*probe.Probe
+	six := false
 	for _, t := range s.Tasks {
 		if t.AtAddress == nil {
 			continue
@@ -75,11 +77,14 @@ func (s *Service) atEachAddress(latest func(Task) (attemptEnd, bool)) []*probe.P
 			continue
 		}
 		for _, addr := range familiesInTurn(last.addresses, addressLimit) {
-			if len(all) == roundAddressLimit {
-				return all
+			if len(all) < roundAddressLimit {
+				all = append(all, t.AtAddress(addr))
+				six = six || addr.Is6()
 			}
-			all = append(all, t.AtAddress(addr))
 		}
+	}
+	if six && s.PrefixProbe != nil {
+		all = append(all, s.PrefixProbe)
 	}
 	return all
 }

@@ -38,6 +38,10 @@ type Service struct {
 	// rounds run them: if one succeeds, the service is up and this host is sent to the wrong place.
 	DirectProbes []*probe.Probe
 
+	// PrefixProbe looks up this network's NAT64 prefixes, when an IPv6 address of the service is probed by itself. It may
+	// be nil.
+	PrefixProbe *probe.Probe
+
 	// SandboxProbes repeat the service's probes inside the agent's sandbox. Nil: there is none.
 	SandboxProbes *SandboxProbes
 

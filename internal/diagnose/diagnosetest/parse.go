@@ -21,6 +21,7 @@ import (
 //	ns1.ctl ns1.svc ns1.rnd           a configured nameserver, queried for a control, the service, a random name
 //	pub.ctl pub.svc                   a public nameserver
 //	musl                              the service's name, looked up by the rules of its client
+//	nat64                             the lookup of NAT64 prefixes
 //	c1 c2 c3, a1 a2 a3                controls by name, by address
 //
 // how is a class, with @phase where the class's usual phase does not fit, and (key=value,…) for facts. A later word
@@ -169,6 +170,8 @@ func spec(who string) probe.Spec {
 		s.Kind, s.Name = probe.KindExec, probe.BuiltinName("exec")
 	case "stub":
 		s.Kind, s.Role, s.Name = probe.KindExec, probe.AgentStub, probe.StubName("exec")
+	case "nat64":
+		s.Kind, s.Role = probe.KindDNS, probe.ResolverAsksPrefix
 	default:
 		panicf("no attempt is called %q", who)
 	}
@@ -237,6 +240,11 @@ func set(r *probe.Result, fact string) {
 		r.Question = strings.ReplaceAll(value, "/", " ")
 	case "answers_to":
 		r.AnswersTo = strings.ReplaceAll(value, "/", " ")
+	case "route": // an interface, and what else is known of the route: "wg0|tunnel", "|own", "eth0|link"
+		name, what, _ := strings.Cut(value, "|")
+		r.Route = &probe.Route{Interface: name, Tunnel: what == "tunnel", Own: what == "own", OnLink: what == "link"}
+	case "fullname":
+		r.FullName = value
 	case "rcode":
 		r.RCode = value
 	case "why":

@@ -461,7 +461,7 @@ var scenes = []Scene{
 	{Name: "service refuses its port", Cause: causes.Upstream, Decisive: "tcp.refused",
 		world: Working + ` head:tcp.refused stream:tcp.refused exec:exec.network`},
 	{Name: "a firewall on the network path rejects the service",
-		Cause: causes.Inconclusive, Decisive: "tcp.address_unreachable",
+		Cause: causes.Path, Decisive: "tcp.address_unreachable",
 		world: Working + ` head:tcp.address_unreachable(warn=forbidden_on_the_way)
 			stream:tcp.address_unreachable(warn=forbidden_on_the_way)`},
 	{Name: "a router on the network path has no route to the service",
@@ -824,6 +824,77 @@ var scenes = []Scene{
 	{Name: "one IPv6 address of two is filtered", Cause: causes.Healthy, Decisive: "ok",
 		world: Working + ` a1:ok(peer=1.1.1.1:80) a2:ok(peer=8.8.8.8:80)
 			a1#6:tcp.timed_out(peer=[2606:4700:4700::1111]:80) a2#6:ok(peer=[2001:4860:4860::8888]:80)`},
+	// The network path.
+	{Name: "the service through a dead tunnel", Cause: causes.Path, Decisive: "tcp.timed_out",
+		world: Working + ` c*:ok(date=0s,route=eth0) a*:ok(route=eth0)
+			head:tcp.timed_out(peer=104.18.32.47:443,route=wg0|tunnel) stream:tcp.timed_out`},
+	{Name: "the service through another interface, which carries a control too", Cause: causes.Upstream, Decisive: "tcp.timed_out",
+		world: Working + ` c*:ok(date=0s,route=eth0) a1:ok(route=eth1)
+			head:tcp.timed_out(peer=104.18.32.47:443,route=eth1) stream:tcp.timed_out`},
+	{Name: "the service refuses, behind a tunnel that works", Cause: causes.Upstream, Decisive: "tcp.refused",
+		world: Working + ` c*:ok(date=0s,route=eth0) a*:ok(route=eth0)
+			head:tcp.refused(peer=104.18.32.47:443,route=wg0|tunnel) stream:tcp.refused`},
+	{Name: "a tunnel that accepts connections and carries nothing", Cause: causes.Path, Decisive: "tls.timed_out",
+		world: Working + ` c*:ok(date=0s,route=eth0) a*:ok(route=eth0)
+			head:tls.timed_out(peer=104.18.32.47:443,route=tun0|tunnel) stream:tls.timed_out`},
+	{Name: "a server on the link is down", Cause: causes.Upstream, Decisive: "tcp.timed_out",
+		world: Working + ` c*:ok(date=0s,route=eth0) a*:ok(route=eth0)
+			ns1.svc:ok(answers=192.168.5.7) pub.svc:ok(answers=192.168.5.7)
+			head:tcp.timed_out(peer=192.168.5.7:443,route=eth1|link) stream:tcp.timed_out`},
+	{Name: "the NAT64 translator is dead, by its well-known prefix", Cause: causes.Path, Decisive: "tcp.timed_out",
+		world: Working + ` head:tcp.timed_out(peer=[64:ff9b::6812:202f]:443) stream:tcp.timed_out`},
+	{Name: "the NAT64 translator is dead, by the prefix of ipv4only.arpa", Cause: causes.Path, Decisive: "tcp.address_unreachable",
+		world: Working + ` nat64:ok(answers=2001:db8:64::c000:aa)
+			head:tcp.address_unreachable(peer=[2001:db8:64::6812:202f]:443) stream:tcp.address_unreachable`},
+	{Name: "the NAT64 translator works, the service does not", Cause: causes.Upstream, Decisive: "tcp.timed_out",
+		world: Working + ` a1:ok(peer=[64:ff9b::c633:6450]:80) head:tcp.timed_out(peer=[64:ff9b::6812:202f]:443)
+			stream:tcp.timed_out`},
+	{Name: "large packets are lost on the path to the service", Cause: causes.Path, Decisive: "tls.timed_out",
+		world: Working + ` head:tls.timed_out stream:tls.timed_out
+			at.head:tls.timed_out(peer=104.18.32.47:443,warn=small_packets_answered)`},
+	{Name: "large ClientHellos are lost on the path to the service", Cause: causes.Path, Decisive: "tls.timed_out",
+		world: Working + ` head:tls.timed_out stream:tls.timed_out
+			at.head:tls.timed_out(peer=104.18.32.47:443,warn=small_hello_answered)`},
+	{Name: "large ClientHellos end connections", Cause: causes.Path, Decisive: "tls.closed",
+		world: Working + ` head:tls.closed stream:tls.closed
+			at.head:tls.closed(peer=104.18.32.47:443,warn=small_hello_answered)`},
+	{Name: "small packets are not answered either", Cause: causes.Upstream, Decisive: "tls.timed_out",
+		world: Working + ` head:tls.timed_out stream:tls.timed_out at.head:tls.timed_out(peer=104.18.32.47:443)`},
+	{Name: "large packets are lost over IPv6 alone", Cause: causes.IPv6, Decisive: "tls.timed_out",
+		world: Working + ` head:tls.timed_out(answers=2606:4700::1|104.18.32.47,peer=[2606:4700::1]:443)
+			at.head#1:tls.timed_out(peer=[2606:4700::1]:443,warn=small_packets_answered) at.head#2:ok(peer=104.18.32.47:443)`},
+	{Name: "a TUN proxy closes connections", Cause: causes.Proxy, Decisive: "tls.closed",
+		world: Working + ` ns1.svc:ok(answers=198.18.0.34) dns:ok(answers=198.18.0.34)
+			head:tls.closed(answers=198.18.0.34,peer=198.18.0.34:443) stream:tls.closed(peer=198.18.0.34:443)`},
+	{Name: "a TUN proxy is silent, at an address for reserved use", Cause: causes.Proxy, Decisive: "tcp.timed_out",
+		world: Working + ` head:tcp.timed_out(answers=240.0.0.7,peer=240.0.0.7:443) stream:tcp.timed_out`},
+	{Name: "a TUN proxy stands for the controls too", Cause: causes.Proxy, Decisive: "tls.closed",
+		world: Working + ` -a1 -a2 -a3 c*:tls.closed(peer=198.18.0.3:443) pub.*:dns.timeout
+			head:tls.closed(answers=198.18.0.34,peer=198.18.0.34:443) stream:tls.closed(peer=198.18.0.34:443)`},
+	{Name: "the service answers 503 through a TUN proxy", Cause: causes.Upstream, Decisive: "http.server_error",
+		world: Working + ` head:http.server_error(status=503,answers=198.18.0.34,peer=198.18.0.34:443)
+			stream:http.server_error@response ns1.svc:ok(answers=198.18.0.34) pub.svc:ok(answers=198.18.0.34)`},
+	{Name: "a server at a carrier's address on the link", Cause: causes.Upstream, Decisive: "tcp.refused",
+		world: Working + ` ns1.svc:ok(answers=100.64.3.4) pub.svc:ok(answers=100.64.3.4) dns:ok(answers=100.64.3.4)
+			head:tcp.refused(answers=100.64.3.4,peer=100.64.3.4:443,route=eth0|link) stream:tcp.refused`},
+	{Name: "the hosts file turns the name to this host, no public resolver reached", Cause: causes.Resolver,
+		Decisive: "tcp.refused",
+		world: Working + ` pub.*:dns.timeout head:tcp.refused(answers=127.0.0.1,peer=127.0.0.1:443,warn=dns_hosts_file)
+			stream:tcp.refused dns:ok(answers=127.0.0.1)`},
+	{Name: "a search domain turns the name to a stranger", Cause: causes.Resolver, Decisive: "tls.cert.name_invalid",
+		world: Working + ` head:tls.cert.name_invalid(answers=10.9.9.9,peer=10.9.9.9:443,fullname=chatgpt.com.corp.example)
+			stream:tls.cert.name_invalid`},
+	{Name: "a nameserver turns the name to this host", Cause: causes.Resolver, Decisive: "http.unexpected_status",
+		world: Working + ` pub.*:dns.timeout ns1.svc:ok(answers=192.168.1.5) dns:ok(answers=192.168.1.5)
+			head:http.unexpected_status(status=404,answers=192.168.1.5,peer=192.168.1.5:443,route=|own)`},
+	{Name: "a server on this host is down, the internet is too", Cause: causes.Inconclusive, Decisive: "tcp.refused",
+		Also:  []causes.Cause{causes.HostOffline, causes.ResolverDegraded},
+		world: Working + Offline + ` -dns -stream -exec head:tcp.refused(target=http://127.0.0.1:8080/,peer=127.0.0.1:8080)`},
+	{Name: "a server on the link is down, the internet is too", Cause: causes.Inconclusive, Decisive: "tcp.timed_out",
+		Also: []causes.Cause{causes.HostOffline, causes.ResolverDegraded},
+		world: Working + Offline + ` -dns -stream -exec
+			head:tcp.timed_out(target=http://192.168.1.7/,peer=192.168.1.7:80,route=eth0|link)`},
+
 	{Name: "one of two addresses answers 503", Cause: causes.Degraded, Decisive: "http.server_error",
 		world: Working + ` head:http.server_error(status=503,answers=203.0.113.1|203.0.113.2,peer=203.0.113.1:443)
 			at.head#1:http.server_error(status=503,peer=203.0.113.1:443) at.head#2:ok(status=405,peer=203.0.113.2:443)`},

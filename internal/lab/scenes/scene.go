@@ -260,7 +260,7 @@ var network = []Scene{
 		Cause: "upstream", Class: "tls.cert.date_invalid"},
 	{Name: "the network rejects packets to the service", Inject: func(w *world.World) {
 		w.Reject(dropsService+" reject with icmp admin-prohibited", dropsService6+" reject with icmpv6 admin-prohibited")
-	}, Cause: "upstream", Class: "tcp.address_unreachable"},
+	}, Cause: "path", Class: "tcp.address_unreachable"},
 	{Name: "only routing discovery fails", Config: world.Config{Routing: true}, Inject: (*world.World).RefuseRouting,
 		Cause: "upstream", Class: "http.server_error"},
 	{Name: "521 from the service's CDN", Inject: answers(521, "Server: cloudflare", "Cf-Ray: 8c1-FRA"), Cause: "upstream", Class: "http.server_error"},
@@ -276,7 +276,7 @@ var network = []Scene{
 	{Name: "a slow network path, slower than configured",
 		Config: world.Config{Interval: 4 * time.Second, Timeout: slowTimeout, Late: 500 * time.Millisecond},
 		Inject: func(w *world.World) { w.Impair(wire.Impairment{Delay: 150 * time.Millisecond}) }, Cause: "degraded", Class: "ok"},
-	{Name: "large packets are dropped", Inject: func(w *world.World) { w.Impair(wire.Impairment{MaxFrame: 614}) }, Cause: "inconclusive", Class: "tls.timed_out"},
+	{Name: "large packets are dropped", Inject: func(w *world.World) { w.Impair(wire.Impairment{MaxFrame: 614}) }, Cause: "path", Class: "tls.timed_out"},
 	{Name: "the network drops packets to port 443", Inject: func(w *world.World) { w.Drop("tcp dport 443") }, Cause: "inconclusive", Class: "tcp.timed_out"},
 
 	{Name: "one control of three is down", Inject: func(w *world.World) { w.CloseControls(1) }, Cause: "healthy"},
