@@ -45,19 +45,11 @@ const (
 		"ip link set dev NAME mtu 1280."
 	adviceSlowPath = "Check the link first (Wi-Fi, VPN, a busy uplink). If it cannot be made faster, give the " +
 		"probe a longer timeout."
-	advicePathRejects = "Ask whoever runs the firewall at the address in the evidence, or use another network."
-	advicePacketLoss  = "Check the link first (Wi-Fi, VPN, cable), then look for packet loss with mtr."
-	adviceShortage    = "Find what holds the descriptors or the memory (ss -s, lsof -p PID, free -m) and end it, or " +
+	advicePacketLoss = "Check the link first (Wi-Fi, VPN, cable), then look for packet loss with mtr."
+	adviceShortage   = "Find what holds the descriptors or the memory (ss -s, lsof -p PID, free -m) and end it, or " +
 		"raise LimitNOFILE= or MemoryMax= of the unit."
 	adviceNear = "Check the server at that address: it needs no internet connection. No control was reached either: this " +
 		"host may be offline too."
-	adviceTranslator = "Use another network, or IPv4 if there is one, and tell whoever runs this network that its NAT64 " +
-		"translator is down."
-	adviceTunnel = "Reconnect the VPN, or remove the route that it left behind: ip route get ADDRESS shows it."
-	adviceMTU    = "Lower the MTU of the interface: try ip link set dev NAME mtu 1280. Then tell whoever runs the VPN or the " +
-		"firewall that ICMP \"packet too big\" must pass."
-	adviceHello = "Use another network, or ask whoever runs the firewall or VPN on the path to allow a TLS ClientHello of two " +
-		"packets, which post-quantum key exchange needs."
 	adviceTUNProxy = "Check the TUN proxy or VPN (Clash, sing-box, …): whether it runs, whether its upstream server answers, " +
 		"and its rule for the service. Or turn it off."
 	adviceSearchDomain = "Remove the domain from search in /etc/resolv.conf, or set options ndots:1 there."
@@ -94,13 +86,6 @@ func turnedAdvice(r *probe.Result) string {
 		return adviceSearchDomain
 	}
 	return strayAdvice(r)
-}
-
-func sizeAdvice(proof *probe.Result) string {
-	if hasWarning(proof, probe.WarnSmallPackets) {
-		return adviceMTU
-	}
-	return adviceHello
 }
 
 func strayAdvice(r *probe.Result) string {

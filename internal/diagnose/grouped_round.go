@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"netwatchd/internal/netpath"
 	"netwatchd/internal/probe"
 )
 
@@ -98,7 +99,7 @@ func (g *groupedRound) tolerates(r *probe.Result) bool {
 	}) {
 		return true
 	}
-	return g.otherAddressSuccess(r) != nil || g.isAtBrokenAddress(r) ||
+	return netpath.SuccessElsewhere(r, g.addresses) != nil || g.isAtBrokenAddress(r) ||
 		slices.ContainsFunc(g.direct, func(other *probe.Result) bool { return other.OK() && isSameAttempt(r, other) })
 }
 
@@ -190,7 +191,7 @@ func (g *groupedRound) firstNetworkFailure() *probe.Result { return g.failure(is
 
 // firstFarFailure is firstNetworkFailure without the probes whose peer is this host or on its link.
 func (g *groupedRound) firstFarFailure() *probe.Result {
-	return g.failure(func(r *probe.Result) bool { return isNetworkProbe(r) && !isNear(r) })
+	return g.failure(func(r *probe.Result) bool { return isNetworkProbe(r) && !netpath.IsNear(r) })
 }
 
 // serviceReached returns an attempt from the host that shows that the service can be reached. A lookup shows it only

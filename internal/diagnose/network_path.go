@@ -3,15 +3,17 @@ package diagnose
 import (
 	"time"
 
+	"netwatchd/internal/netpath"
+	"netwatchd/internal/outcome"
 	"netwatchd/internal/probe"
 )
 
 // isPathSuspect reports whether the network path may be to blame for a failure that looks like the service's.
 func (g *groupedRound) isPathSuspect(r *probe.Result) bool {
-	if timedOutTooSoon(r) || g.isViaUnprovenProxy(r) {
+	if outcome.TimedOutTooSoon(r) || g.isViaUnprovenProxy(r) {
 		return true
 	}
-	return !isNear(r) && (g.sameTLSFailure(r) != nil || isSilent(r) && g.lossyControl() != nil || isRejectedOnPath(r))
+	return !netpath.IsNear(r) && (g.sameTLSFailure(r) != nil || isSilent(r) && g.lossyControl() != nil || isRejectedOnPath(r))
 }
 
 // isRejectedOnPath reports whether a firewall on the network path reported that it rejects the connection.
@@ -74,11 +76,4 @@ func (g *groupedRound) lossyControl() *probe.Result {
 		return nil
 	}
 	return first(g.controls, isLossy)
-}
-
-// timedOutTooSoon reports whether r was given up before an answer could arrive: it waited for less than two round
-// trips, of which the TCP connect took one.
-func timedOutTooSoon(r *probe.Result) bool {
-	trip := r.Phases[probe.Connect]
-	return isSilent(r) && r.Phase > probe.Connect && trip > 0 && r.Phases[r.Phase] < 2*trip
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"netwatchd/internal/causes"
+	"netwatchd/internal/outcome"
 	"netwatchd/internal/probe"
 )
 
@@ -121,7 +122,7 @@ func (g *groupedRound) missing(f *finding) []string {
 	note("host", f.cause == causes.SelfSandboxed || len(g.service) == 0 && g.untriedProbe(isNetworkProbe) == nil)
 	unproven := unsure && g.failure(g.isViaUnprovenProxy) != nil
 	note("controls", unproven || g.reachedControl() == nil && (unsure || g.hasControls()))
-	note("time", unsure && g.failure(timedOutTooSoon) != nil)
+	note("time", unsure && g.failure(outcome.TimedOutTooSoon) != nil)
 	note("direct", unsure && g.failure(isNameFailure) != nil)
 	_, dated := g.clockSkew()
 	note("date", unsure && g.failureOf(probe.TLSDateInvalid) != nil && !dated)

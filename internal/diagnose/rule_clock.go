@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"netwatchd/internal/outcome"
 	"netwatchd/internal/probe"
 )
 
@@ -19,7 +20,7 @@ func wrongClock(g *groupedRound) *finding {
 	}
 	skew, _ := g.clockSkew()
 	dated := first(g.controls, func(r *probe.Result) bool { return !r.Date.IsZero() })
-	return &finding{title: clockTitle(skew), evidence: []*probe.Result{r, dated}}
+	return &finding{title: outcome.ClockTitle(skew), evidence: []*probe.Result{r, dated}}
 }
 
 // isClockToBlame reports whether r's certificate is valid by the clocks of the controls, though not by this host's.

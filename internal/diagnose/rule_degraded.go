@@ -3,6 +3,8 @@ package diagnose
 import (
 	"cmp"
 
+	"netwatchd/internal/netpath"
+	"netwatchd/internal/outcome"
 	"netwatchd/internal/probe"
 )
 
@@ -10,8 +12,8 @@ func degraded(g *groupedRound) *finding {
 	if f := g.addressFault(func(r *probe.Result) bool {
 		return g.deadFamily(familyOf(r)) == nil // see brokenFamily
 	}); f != nil {
-		return &finding{title: addressTitle(f), advice: adviceOneAddress,
-			evidence: []*probe.Result{f.failed, f.works, g.reachedControl()}}
+		return &finding{title: f.Title(), advice: adviceOneAddress,
+			evidence: []*probe.Result{f.Failed, f.Works, g.reachedControl()}}
 	}
 	for _, r := range g.tolerated {
 		if g.deadFamily(familyOf(r)) != nil {
@@ -20,7 +22,8 @@ func degraded(g *groupedRound) *finding {
 		isRepeat := func(other *probe.Result) bool {
 			return other.OK() && (isSameProbe(r, other) || isSameEndpoint(r, other))
 		}
-		if works := cmp.Or(first(g.service, isRepeat), g.otherAddressSuccess(r), first(g.direct, isRepeat)); works != nil {
+		elsewhere := netpath.SuccessElsewhere(r, g.addresses)
+		if works := cmp.Or(first(g.service, isRepeat), elsewhere, first(g.direct, isRepeat)); works != nil {
 			return &finding{title: titleSometimes, evidence: []*probe.Result{r, works, g.reachedControl()}}
 		}
 	}
@@ -29,7 +32,7 @@ func degraded(g *groupedRound) *finding {
 		// a stream is held and a run takes long: only single answers can be late
 		return r.OK() && late > 0 && (r.Kind == probe.KindDNS || r.Kind == probe.KindHTTP) && r.Elapsed.Duration() > late
 	}); r != nil {
-		return &finding{title: lateTitle(r, late), evidence: []*probe.Result{r, g.reachedControl()}}
+		return &finding{title: outcome.LateTitle(r, late), evidence: []*probe.Result{r, g.reachedControl()}}
 	}
 	if r := first(g.service, succeededWithWarning(probe.WarnOutdatedTLS)); r != nil {
 		return &finding{title: outdatedTLSTitle(r), advice: adviceOutdatedTLS, evidence: []*probe.Result{r, g.reachedControl()}}

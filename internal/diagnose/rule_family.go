@@ -7,12 +7,8 @@ func brokenFamily(family int) func(*groupedRound) *finding {
 	return func(g *groupedRound) *finding {
 		if f := g.deadFamily(family); f != nil {
 			control := first(g.controls, func(r *probe.Result) bool { return r.OK() && familyOf(r) == family })
-			advice := ""
-			if hasWarning(f.failed, probe.WarnSmallPackets) {
-				advice = adviceMTU
-			}
-			return &finding{title: deadFamilyTitle(f.failed, family, control), advice: advice,
-				evidence: []*probe.Result{f.failed, f.works, control, g.reachedControl()}}
+			return &finding{title: f.FamilyTitle(control), advice: f.FamilyAdvice(),
+				evidence: []*probe.Result{f.Failed, f.Works, control, g.reachedControl()}}
 		}
 		if r := first(g.service, succeededWithWarning(warning)); r != nil {
 			return &finding{evidence: []*probe.Result{r, g.reachedControl()}}

@@ -3,6 +3,7 @@ package diagnose
 import (
 	"slices"
 
+	"netwatchd/internal/netpath"
 	"netwatchd/internal/probe"
 )
 
@@ -13,7 +14,7 @@ func hostOffline(g *groupedRound) *finding {
 	if aside {
 		broken = g.firstNetworkFailure()
 	}
-	if broken == nil || g.areOnlyMadeUpReached() {
+	if broken == nil || g.failure(netpath.IsTUNProxyFault) != nil && netpath.OnlyMadeUp(g.controls) {
 		return nil
 	}
 	f := unreachableNetwork(g, broken)
@@ -21,14 +22,6 @@ func hostOffline(g *groupedRound) *finding {
 		f.aside = aside
 	}
 	return f
-}
-
-// areOnlyMadeUpReached reports whether every connection of the round was made to a TUN proxy on this host, which fails:
-// then this host may be online.
-func (g *groupedRound) areOnlyMadeUpReached() bool {
-	connected := func(r *probe.Result) bool { _, known := peerAddress(r); return known }
-	return g.madeUpFailure() != nil && first(g.controls, isMadeUp) != nil &&
-		first(g.controls, func(r *probe.Result) bool { return connected(r) && !isMadeUp(r) }) == nil
 }
 
 func unreachableNetwork(g *groupedRound, broken *probe.Result) *finding {
@@ -85,7 +78,7 @@ func nothingOutside(g *groupedRound, broken *probe.Result) *finding {
 // each other and to the service, fail to connect just as it does. A single control may be down by itself.
 func allConnectionsBlocked(g *groupedRound) *finding {
 	r := g.failure(func(r *probe.Result) bool {
-		return isNetworkProbe(r) && r.Class.Layer() == "tcp" && r.Phase == probe.Connect && !isNear(r)
+		return isNetworkProbe(r) && r.Class.Layer() == "tcp" && r.Phase == probe.Connect && !netpath.IsNear(r)
 	})
 	if r == nil {
 		return nil

@@ -3,6 +3,8 @@ package diagnose
 import (
 	"slices"
 
+	"netwatchd/internal/netpath"
+	"netwatchd/internal/outcome"
 	"netwatchd/internal/probe"
 )
 
@@ -17,15 +19,15 @@ func unexplainedNetwork(g *groupedRound) *finding {
 		return nil
 	}
 	if other := g.failure(func(r *probe.Result) bool {
-		return isNetworkProbe(r) && !isNear(r) && g.sameTLSFailure(r) != nil
+		return isNetworkProbe(r) && !netpath.IsNear(r) && g.sameTLSFailure(r) != nil
 	}); other != nil && g.reachedControl() != nil {
 		return &finding{title: titleTLSBlocked, advice: adviceTLSBlocked,
 			evidence: []*probe.Result{other, g.sameTLSFailure(other), g.reachedControl()}}
 	}
-	if timedOutTooSoon(r) && g.reachedControl() != nil {
-		return &finding{title: slowPathTitle(r), advice: adviceSlowPath, evidence: []*probe.Result{r, g.reachedControl()}}
+	if outcome.TimedOutTooSoon(r) && g.reachedControl() != nil {
+		return &finding{title: outcome.SlowPathTitle(r), advice: adviceSlowPath, evidence: []*probe.Result{r, g.reachedControl()}}
 	}
-	if lossy := g.lossyControl(); lossy != nil && isSilent(r) && !isNear(r) {
+	if lossy := g.lossyControl(); lossy != nil && isSilent(r) && !netpath.IsNear(r) {
 		return &finding{title: titlePacketLoss, advice: advicePacketLoss,
 			evidence: []*probe.Result{r, lossy, g.reachedControl()}}
 	}
@@ -50,8 +52,8 @@ func unexplained(g *groupedRound, r *probe.Result) *finding {
 	f := &finding{title: unexplainedTitle(g, r),
 		evidence: []*probe.Result{r, g.reachedControl(), first(g.controls, not(isOK)),
 			g.nameserver(probe.Direct, probe.ResolverAsksService, func(*probe.Result) bool { return true })}}
-	if isNear(r) && g.reachedControl() == nil {
-		f.title, f.advice = nearTitle(r), adviceNear
+	if netpath.IsNear(r) && g.reachedControl() == nil {
+		f.title, f.advice = netpath.NearTitle(r), adviceNear
 	}
 	if untried := g.shortage(); untried != nil {
 		f.title, f.advice = titleShortage, adviceShortage

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"slices"
 
+	"netwatchd/internal/netpath"
+	"netwatchd/internal/outcome"
 	"netwatchd/internal/probe"
 )
 
@@ -18,7 +20,7 @@ func interception(g *groupedRound) *finding {
 		return &finding{title: issuerTitle(r), advice: adviceIssuer, evidence: []*probe.Result{r, g.reachedControl()}}
 	}
 	if r := g.failure(isSignInRequest); r != nil {
-		return &finding{title: signInTitle(r), evidence: []*probe.Result{r, g.reachedControl()}}
+		return &finding{title: outcome.SignInTitle(r), evidence: []*probe.Result{r, g.reachedControl()}}
 	}
 	if r, other := g.impersonated(); r != nil {
 		return &finding{title: titleTLSIntercepted, evidence: []*probe.Result{r, other, g.reachedControl()}}
@@ -61,7 +63,7 @@ func (g *groupedRound) impersonated() (r, control *probe.Result) {
 		return isTLS(r) &&
 			(r.Class == probe.TLSNameInvalid || r.Class == probe.TLSAuthorityInvalid || r.Class == probe.TLSUnexpectedIssuer)
 	}
-	r = g.failure(func(r *probe.Result) bool { return isNetworkProbe(r) && !isNear(r) && wrong(r) })
+	r = g.failure(func(r *probe.Result) bool { return isNetworkProbe(r) && !netpath.IsNear(r) && wrong(r) })
 	control = first(g.controls, wrong)
 	right := func(c *probe.Result) bool { return isTLS(c) && isAnswered(c) }
 	if r == nil || control == nil || slices.ContainsFunc(g.controls, right) {

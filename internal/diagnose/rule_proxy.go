@@ -1,10 +1,13 @@
 package diagnose
 
-import "netwatchd/internal/probe"
+import (
+	"netwatchd/internal/netpath"
+	"netwatchd/internal/probe"
+)
 
 func brokenProxy(g *groupedRound) *finding {
-	if r := g.madeUpFailure(); r != nil {
-		return &finding{title: tunProxyTitle(r), advice: adviceTUNProxy,
+	if r := g.failure(netpath.IsTUNProxyFault); r != nil {
+		return &finding{title: netpath.TUNProxyTitle(r), advice: adviceTUNProxy,
 			evidence: []*probe.Result{r, g.configuredAnswer(), g.reachedControl()}}
 	}
 	direct := first(g.direct, isOK)
@@ -30,17 +33,6 @@ func brokenProxy(g *groupedRound) *finding {
 			evidence: []*probe.Result{r, other, direct, g.reachedControl()}}
 	}
 	return nil
-}
-
-// madeUpFailure returns a request that failed at an address that only a TUN proxy on this host gives out, before a
-// certificate showed that the service answered.
-func (g *groupedRound) madeUpFailure() *probe.Result {
-	return g.failure(func(r *probe.Result) bool {
-		request := r.Kind == probe.KindHTTP || r.Kind == probe.KindStream
-		return request && r.Proxy == "" && r.Phase > probe.Resolve && isMadeUp(r) && r.TLS == nil &&
-			(isSilent(r) || r.Class.Layer() == "tcp" || r.Class == probe.TLSClosed || r.Class == probe.TLSProtocolError ||
-				r.Class == probe.HTTPClosed || r.Class == probe.HTTPProtocolError)
-	})
 }
 
 // directConfirmation returns a request without the proxy that confirms what the proxy reported in r: the proxy

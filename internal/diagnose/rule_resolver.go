@@ -4,8 +4,8 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
-	"strings"
 
+	"netwatchd/internal/netpath"
 	"netwatchd/internal/probe"
 )
 
@@ -46,7 +46,7 @@ func unknownName(g *groupedRound, r *probe.Result) *finding {
 		func(r *probe.Result) bool { return hasWarning(r, probe.WarnNotPublic) })
 	known := len(g.Known) > 0
 	switch {
-	case known && allPrivate(g.Known), g.Expect.Owner == Us:
+	case known && netpath.AllPrivate(g.Known), g.Expect.Owner == Us:
 	case notPublic != nil && !known && g.Expect.Owner != Vendor:
 	default:
 		return nil
@@ -126,8 +126,8 @@ func wrongAddress(g *groupedRound) *finding {
 func turnedName(g *groupedRound) *finding {
 	r := g.failure(func(r *probe.Result) bool {
 		request := r.Kind == probe.KindHTTP || r.Kind == probe.KindStream
-		return request && r.Proxy == "" && r.Phase > probe.Resolve && r.Class.Layer() != "local" && isPublicName(hostOf(r)) &&
-			(r.FullName != "" || isNear(r) && fromHostsFile(r) || isOwn(r) && g.isReturned(r))
+		return request && r.Proxy == "" && r.Phase > probe.Resolve && r.Class.Layer() != "local" && netpath.HasPublicName(r) &&
+			(r.FullName != "" || netpath.IsNear(r) && fromHostsFile(r) || netpath.IsOwn(r) && g.isReturned(r))
 	})
 	if r == nil {
 		return nil
@@ -136,29 +136,14 @@ func turnedName(g *groupedRound) *finding {
 	if published != nil && overlaps(addresses(r), addresses(published)) {
 		return nil // the service's owner wants it there
 	}
-	return &finding{title: turnedTitle(g, r), advice: turnedAdvice(r),
+	return &finding{title: netpath.TurnedTitle(r, resolverName(g, r)), advice: turnedAdvice(r),
 		evidence: []*probe.Result{r, g.configuredAnswer(), published, g.reachedControl()}}
 }
 
 // isReturned reports whether a nameserver of this host returned the address of r's peer.
 func (g *groupedRound) isReturned(r *probe.Result) bool {
-	addr, known := peerAddress(r)
+	addr, known := netpath.Peer(r)
 	return known && slices.Contains(g.answers(probe.FromHost), addr)
-}
-
-// localDomains are the top-level domains of names that only one network or one host knows (RFC 6761, RFC 6762, RFC
-// 8375, ICANN's resolution 2024.07.29.06, and what routers use).
-var localDomains = []string{"localhost", "local", "lan", "home", "arpa", "internal", "intranet", "corp", "private", "test",
-	"invalid", "example", "localdomain"}
-
-// isPublicName reports whether name may be one that everyone resolves: a single label never is, nor is a name below a
-// local domain, whose address on this host or its link may be the right one.
-func isPublicName(name string) bool {
-	labels := strings.Split(strings.ToLower(strings.TrimSuffix(name, ".")), ".")
-	if _, err := netip.ParseAddr(strings.Trim(name, "[]")); err == nil {
-		return false
-	}
-	return len(labels) > 1 && !slices.Contains(localDomains, labels[len(labels)-1])
 }
 
 // missingFamily returns 4 or 6 if the configured nameservers return no address of that family although public ones
@@ -244,7 +229,7 @@ func strayAddress(g *groupedRound) *finding {
 	if lookup == nil && fromHostsFile(r) {
 		lookup = g.nameserver(probe.FromHost, probe.ResolverAsksService, stray)
 	}
-	if direct == nil && (lookup == nil || !fromHostsFile(r) && (!allPrivate(here) || allPrivate(addresses(lookup)))) {
+	if direct == nil && (lookup == nil || !fromHostsFile(r) && (!netpath.AllPrivate(here) || netpath.AllPrivate(addresses(lookup)))) {
 		return nil
 	}
 	return &finding{title: strayTitle(g, r),

@@ -1,6 +1,9 @@
 package diagnose
 
-import "netwatchd/internal/probe"
+import (
+	"netwatchd/internal/netpath"
+	"netwatchd/internal/probe"
+)
 
 func brokenStream(g *groupedRound) *finding {
 	control := g.reachedControl()
@@ -11,7 +14,7 @@ func brokenStream(g *groupedRound) *finding {
 		switch {
 		case isInexplicable(r) || r.Phase <= probe.Resolve && r.Class != probe.ExecStreamCut:
 			return false
-		case isSilent(r) && g.lossyControl() != nil && !isNear(r):
+		case isSilent(r) && g.lossyControl() != nil && !netpath.IsNear(r):
 			return false // see unexplainedNetwork
 		case r.Class == probe.ExecStreamCut && r.Kind == probe.KindExec: // the service began to answer the agent, and its answer was disconnected
 			return g.bestSuccess() != nil && g.isNameResolved()

@@ -4,15 +4,11 @@ import (
 	"cmp"
 	"fmt"
 	"net"
-	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 
 	"netwatchd/internal/causes"
 	"netwatchd/internal/clientrules"
-	"netwatchd/internal/humanize"
 	"netwatchd/internal/outcome"
 	"netwatchd/internal/probe"
 )
@@ -34,7 +30,6 @@ const (
 	titleEdgeBlocksAgent    = "the service's CDN blocks the agent's requests, but answers other requests from this host"
 	titlePolicyForAgent     = "a security policy on this host blocks only the agent's connections"
 	titleTLSBlocked         = "TLS to unrelated sites fails too, while plain HTTP works: the network path is at fault"
-	titlePathRejects        = "a firewall on the network path to the service rejects the connection"
 	titlePacketLoss         = "packets are lost, on the network path to unrelated sites too"
 	titleShortage           = "cannot tell: this host has run out of descriptors, sockets or memory"
 	titleNothingTried       = "cannot tell: nothing was tried from this host"
@@ -58,43 +53,6 @@ func serviceTitle(r *probe.Result) string {
 		return "the agent's routing discovery is down: it " + outcome.Of(r)
 	}
 	return "the service " + outcome.Of(r)
-}
-
-// addressTitle names an address that fails, and how many others there are.
-func addressTitle(f *addressFault) string {
-	addr, _ := peerAddress(f.failed)
-	switch {
-	case f.failed.Kind == probe.KindStream && f.failing == 1:
-		return fmt.Sprintf("at one of the service's %d addresses, %s, the stream %s", f.addresses, addr, outcome.Of(f.failed))
-	case f.failed.Kind == probe.KindStream:
-		return fmt.Sprintf("at %d of the service's %d addresses the stream fails: at %s it %s", f.failing, f.addresses, addr,
-			outcome.Of(f.failed))
-	case f.failing == 1:
-		return fmt.Sprintf("one of the service's %d addresses, %s, %s", f.addresses, addr, outcome.Of(f.failed))
-	}
-	return fmt.Sprintf("%d of the service's %d addresses fail: %s %s", f.failing, f.addresses, addr, outcome.Of(f.failed))
-}
-
-// nearTitle says how a request to this host itself, or to its link, failed while nothing outside answers.
-func nearTitle(r *probe.Result) string {
-	where := "on this host's link"
-	if isOwn(r) {
-		where = "on this host"
-	}
-	return fmt.Sprintf("the service, %s (%s), %s", where, r.Peer, outcome.Of(r))
-}
-
-// deadFamilyTitle says how the service fails over one address family. Control is one that was reached over it, if any.
-func deadFamilyTitle(r *probe.Result, family int, control *probe.Result) string {
-	how := outcome.Of(r)
-	if hasWarning(r, probe.WarnSmallPackets) {
-		how = "is not reached by large packets"
-	}
-	title := fmt.Sprintf("over IPv%d the service %s, over IPv%d it works", family, how, 10-family)
-	if control != nil {
-		title += fmt.Sprintf("; other sites answer over IPv%d", family)
-	}
-	return title
 }
 
 func serviceBehindProxyTitle(direct *probe.Result) string {
@@ -163,56 +121,6 @@ func proxyTitle(g *groupedRound, r *probe.Result) string {
 		return proxy + " does not forward requests to the service, but forwards others"
 	}
 	return proxy + " does not forward requests"
-}
-
-// tunProxyTitle says how a TUN proxy failed.
-func tunProxyTitle(r *probe.Result) string {
-	addr, _ := peerAddress(r)
-	return fmt.Sprintf("the TUN proxy or VPN on this host that takes the service's connections (%s) %s", addr, outcome.Of(r))
-}
-
-func translatorTitle(prefix netip.Prefix) string {
-	return "the NAT64 translator of this network (" + prefix.String() + ") does not forward connections"
-}
-
-// tunnelTitle names the interfaces of the service's route and of another site's.
-func tunnelTitle(r, other *probe.Result) string {
-	through := r.Route.Interface
-	if r.Route.Tunnel {
-		through = "the tunnel " + through
-	}
-	return "packets to the service leave through " + through + " and nothing comes back; other sites are reached through " +
-		other.Route.Interface
-}
-
-// sizeTitle says what proof shows to be lost.
-func sizeTitle(proof *probe.Result) string {
-	switch {
-	case hasWarning(proof, probe.WarnSmallPackets):
-		return "large packets are lost on the network path to the service; small ones are answered"
-	case proof.Class == probe.TLSClosed:
-		return "connections with a large TLS ClientHello are closed on the network path to the service; a small one is answered"
-	}
-	return "large TLS ClientHellos are lost on the network path to the service; a small one is answered"
-}
-
-// turnedTitle says what turned the name, and to which address.
-func turnedTitle(g *groupedRound, r *probe.Result) string {
-	addr, _ := peerAddress(r)
-	source, what := resolverName(g, r)+" resolves the service's name to ", addr.String()
-	switch {
-	case r.FullName != "":
-		source, what = "a search domain in /etc/resolv.conf turns the service's name into ", r.FullName+" ("+what+")"
-	case fromHostsFile(r):
-		source = "/etc/hosts resolves the service's name to "
-	}
-	switch {
-	case isOwn(r):
-		what += ", which is this host itself"
-	case isNear(r):
-		what += ", which is on this host's own link"
-	}
-	return source + what
 }
 
 func notForwardedTitle(r *probe.Result) string {
@@ -343,17 +251,6 @@ func issuerTitle(r *probe.Result) string {
 	return fmt.Sprintf("the service's certificate is issued by %q, which is not trusted here", r.TLS.Issuer)
 }
 
-func signInTitle(r *probe.Result) string {
-	return "traffic is intercepted: the network asks for a sign-in (" + strconv.Itoa(r.Status) + ")"
-}
-
-func clockTitle(skew time.Duration) string {
-	if skew < 0 { // the others are behind
-		return "this host's clock is " + humanize.Span(skew.Abs()) + " ahead, so valid certificates look expired"
-	}
-	return "this host's clock is " + humanize.Span(skew) + " behind, so valid certificates look not yet valid"
-}
-
 func edgeTitle(r *probe.Result) string {
 	if r.Class == probe.HTTPRateLimited {
 		return "the service's CDN rate-limits this IP address (429)"
@@ -378,13 +275,6 @@ func issuerNote(r *probe.Result) string {
 		return ""
 	}
 	return fmt.Sprintf("the service's certificate here is issued by %q", r.TLS.Issuer)
-}
-
-func nameGoneTitle(r *probe.Result) string {
-	if r.Class == probe.DNSServfail {
-		return "no resolver can resolve the service's name " + hostOf(r) + ", while other names resolve"
-	}
-	return "the service's name " + hostOf(r) + " does not exist, according to every resolver"
 }
 
 func unexpectedForAgentTitle(r *probe.Result) string {
@@ -419,16 +309,6 @@ func stubTitle(stub *probe.Result) string {
 		return outcome.OfAgent(stub)
 	}
 	return "the agent's installation is broken: its run fails even against a stub of the service on this host"
-}
-
-func slowPathTitle(r *probe.Result) string {
-	return "the connection is too slow for the probe's timeout: the TCP connect alone took " +
-		humanize.Latency(r.Phases[probe.Connect].Duration())
-}
-
-func lateTitle(r *probe.Result, limit time.Duration) string {
-	return fmt.Sprintf("slow: %s took %s, over the limit of %s", r.Name, humanize.Latency(r.Elapsed.Duration()),
-		humanize.Latency(limit))
 }
 
 func unexplainedTitle(g *groupedRound, r *probe.Result) string {

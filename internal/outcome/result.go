@@ -150,3 +150,54 @@ func IsOfAccount(r *probe.Result) bool {
 	}
 	return false
 }
+
+// IsUntried reports whether r was never tried: this host has run out of descriptors, sockets or memory, or netwatchd
+// is at fault.
+func IsUntried(r *probe.Result) bool {
+	return r.Class == probe.Internal || r.Class == probe.LocalResources
+}
+
+// IsInexplicable reports whether r's failure shows nothing about the network: its error is unknown, or r was never
+// tried.
+func IsInexplicable(r *probe.Result) bool { return r.Class == probe.Unknown || IsUntried(r) }
+
+// IsAgentProbe reports whether r was made by the agent: a run of it, or its report about itself.
+func IsAgentProbe(r *probe.Result) bool {
+	return r.Kind == probe.KindExec || r.Kind == probe.KindStatus
+}
+
+// IsNetworkProbe reports whether r is a probe of the network alone, not made by the agent.
+func IsNetworkProbe(r *probe.Result) bool { return !IsAgentProbe(r) }
+
+// IsNameFailure reports whether r failed because it got no address. The phase decides, not the class: DNS over TCP
+// can be reset too, and that shows nothing about the service.
+func IsNameFailure(r *probe.Result) bool {
+	return !r.OK() && (r.Kind == probe.KindDNS || IsNetworkProbe(r) && r.Phase == probe.Resolve) && !IsInexplicable(r) &&
+		r.Class.Layer() != "local" && r.Class.Layer() != "proxy" && r.Class.Layer() != "exec"
+}
+
+// IsPeerReached reports whether anyone at the other end of r answered, even an unexpected peer. A nameserver's
+// negative answer does not count: a stub resolver on this very host reports SERVFAIL when the host is offline.
+func IsPeerReached(r *probe.Result) bool { return IsAnswered(r) || IsForeignAnswer(r) }
+
+// IsUnroutable reports whether r could not even be sent.
+func IsUnroutable(r *probe.Result) bool {
+	return IsNetworkProbe(r) && (r.Class == probe.LocalNoRoute || r.Class == probe.LocalNoInterface)
+}
+
+func IsSilent(r *probe.Result) bool {
+	return r.Class == probe.TCPTimedOut || r.Class == probe.TLSTimedOut || r.Class == probe.HTTPTimedOut ||
+		r.Class == probe.StreamStalled
+}
+
+// IsTLS reports whether r's target is reached by TLS. It does not tell whether the handshake succeeded.
+func IsTLS(r *probe.Result) bool {
+	return strings.HasPrefix(r.Target, "https://") || strings.HasPrefix(r.Target, "wss://")
+}
+
+// TimedOutTooSoon reports whether r was given up before an answer could arrive: it waited for less than two round
+// trips, of which the TCP connect took one.
+func TimedOutTooSoon(r *probe.Result) bool {
+	trip := r.Phases[probe.Connect]
+	return IsSilent(r) && r.Phase > probe.Connect && trip > 0 && r.Phases[r.Phase] < 2*trip
+}

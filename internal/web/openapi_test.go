@@ -61,7 +61,7 @@ func TestListsAreDescribed(t *testing.T) {
 		"Class":    all(probe.Classes()),
 		"Kind":     named(probe.KindHost, probe.KindStatus),
 		"Vantage":  named(probe.FromHost, probe.Direct),
-		"Role":     named(probe.OfService, probe.ResolvedAsClient),
+		"Role":     named(probe.OfService, probe.ResolverAsksPrefix),
 		"Phase":    named(probe.NoPhase, probe.Executing),
 	}
 	for _, name := range slices.Sorted(maps.Keys(known)) {

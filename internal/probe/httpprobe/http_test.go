@@ -116,7 +116,7 @@ func TestFactsOfAnAnswer(t *testing.T) {
 		}
 	}
 	got.Phases = probe.Phases{}
-	want := probe.Facts{Phase: probe.Response, Peer: server.String(), Status: 405, RequestID: "req-7", Output: "POST only, please",
+	want := probe.Facts{Phase: probe.Response, Peer: server.String(), Route: &probe.Route{Own: true}, Status: 405, RequestID: "req-7", Output: "POST only, please",
 		Date: time.Date(2026, 2, 20, 2, 22, 45, 0, time.UTC),
 		TLS: &probe.TLS{Version: "TLS 1.3", Subject: "CN=service.test", Issuer: "CN=Test Root",
 			NotAfter: cert.Leaf.NotAfter}}
