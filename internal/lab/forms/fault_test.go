@@ -96,6 +96,9 @@ var faults = []fault{
 	{name: "turns hang, all else is fine", runs: true, waits: true,
 		inject: func(n *internet, _ form, _ string) { n.mock.Behave(responses.StallHeaders) },
 		cause:  "upstream", class: "exec.timed_out", everyRun: []string{"ChatGPT"}},
+	{name: routing, inject: func(n *internet, _ form, _ string) { n.mock.RefusesRouting.Store(true) },
+		cause: "upstream", only: []string{"ChatGPT", byProxy},
+		elsewhere: other{cause: "healthy", why: "codex does not request it"}, everyRun: []string{"ChatGPT"}},
 	{name: "the proxy or the local server is down", inject: func(n *internet, f form, _ string) {
 		if f.local {
 			n.stop(ollama)
