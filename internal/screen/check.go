@@ -146,15 +146,27 @@ func (p *printer) summary(s watch.ServiceStatus, rungs []ladder.Rung) {
 	}
 }
 
-// answer returns what the service answered, to an http probe if there is one.
-func answer(s watch.ServiceStatus) string {
+// answered returns the service's success that stands for all of them: of an http probe if there is one, and the first
+// by name, because results are in the order of arrival. It is nil if nothing succeeded from this host.
+func answered(s watch.ServiceStatus) *probe.Result {
 	var best *probe.Result
 	for i, r := range s.Results {
-		own := r.Role == probe.OfService && r.Vantage == probe.FromHost && r.OK()
-		if own && (best == nil || r.Kind == probe.KindHTTP && best.Kind != probe.KindHTTP) {
+		if r.Role != probe.OfService || r.Vantage != probe.FromHost || !r.OK() {
+			continue
+		}
+		isHTTP := r.Kind == probe.KindHTTP
+		switch {
+		case best == nil, isHTTP && best.Kind != probe.KindHTTP,
+			isHTTP && r.Name < best.Name: // "head" before "routing"
 			best = &s.Results[i]
 		}
 	}
+	return best
+}
+
+// answer returns what the service answered, to an http probe if there is one.
+func answer(s watch.ServiceStatus) string {
+	best := answered(s)
 	switch {
 	case best == nil:
 		return ""

@@ -164,14 +164,12 @@ func (p *printer) host(host *watch.Status, age time.Duration, readErr error) {
 }
 
 func reached(host *watch.Status, s watch.ServiceStatus, age time.Duration) string {
-	for _, r := range s.Results {
-		if r.Kind == probe.KindHTTP && r.Role == probe.OfService && r.Vantage == probe.FromHost && r.OK() {
-			words := fmt.Sprintf("reached %s %s ago", s.Service, humanize.Span(age+host.At.Sub(r.Start)))
-			if r.Status > 0 {
-				words += fmt.Sprintf(" (%d in %s)", r.Status, humanize.Latency(r.Elapsed.Duration()))
-			}
-			return words
+	if r := answered(s); r != nil && r.Kind == probe.KindHTTP {
+		words := fmt.Sprintf("reached %s %s ago", s.Service, humanize.Span(age+host.At.Sub(r.Start)))
+		if r.Status > 0 {
+			words += fmt.Sprintf(" (%d in %s)", r.Status, humanize.Latency(r.Elapsed.Duration()))
 		}
+		return words
 	}
 	return fmt.Sprintf("%s ago: %s", humanize.Span(age), headline(s))
 }

@@ -335,3 +335,18 @@ func TestOnlyFailuresHaveTheSameError(t *testing.T) {
 		}
 	}
 }
+
+// Of several successes the same one is shown each time, whatever the order in which they arrive.
+func TestTheAnswerShown(t *testing.T) {
+	spec := func(name string, kind probe.Kind) probe.Spec {
+		return probe.Spec{Service: "codex", Name: name, Kind: kind}
+	}
+	dns := probe.Result{Spec: spec("dns", probe.KindDNS), Class: probe.OK}
+	head := probe.Result{Spec: spec("head", probe.KindHTTP), Class: probe.OK, Facts: probe.Facts{Status: 405}}
+	routing := probe.Result{Spec: spec("routing", probe.KindHTTP), Class: probe.OK, Facts: probe.Facts{Status: 401}}
+	for _, results := range [][]probe.Result{{routing, dns, head}, {head, routing, dns}, {dns, routing, head}} {
+		if got := answer(watch.ServiceStatus{Results: results}); !strings.HasPrefix(got, "405 in") {
+			t.Errorf("got %q, want that of head", got)
+		}
+	}
+}
