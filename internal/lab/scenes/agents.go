@@ -62,7 +62,9 @@ func ofCodex(version, inside string) []Scene {
 			ByHand: ByHand{Inside: true, Cause: "self_sandboxed", Class: "local.denied"}},
 
 		{Name: "codex is not installed", Config: closed, Inject: agent((*world.Agent).Uninstall), Cause: "agent", Class: "exec.not_found"},
-		{Name: "codex's config.toml is invalid", Config: closed, Inject: configures("x = ["), Cause: "agent", Class: "exec.config_invalid"},
+		// The daemon is told by what comes first: the sandbox that does not start, or the agent's status.
+		{Name: "codex's config.toml is invalid", Config: closed, Inject: configures("x = ["), Cause: "agent",
+			ByHand: ByHand{Cause: "agent", Class: "exec.config_invalid"}},
 		{Name: "the config.toml of netwatchd's own runs is invalid", Config: closed,
 			Inject: agent(func(a *world.Agent) { a.ConfigureOurs("x = [") }),
 			Cause:  "agent", Class: "exec.config_invalid", ByHand: ByHand{Command: backtest}},
