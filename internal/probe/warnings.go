@@ -9,6 +9,7 @@ const (
 	WarnFirstFailed     = "dns_first_nameserver_failed" // it works, but each lookup waits for a dead nameserver first
 	WarnHostsFile       = "dns_hosts_file"              // no nameserver was queried: the name is in /etc/hosts
 	WarnNotAsked        = "dns_not_asked"               // no nameserver was queried, because of nsswitch.conf
+	WarnServersIgnored  = "dns_nameservers_ignored"     // resolvers use only the first three of resolv.conf
 	WarnOnlyByClient    = "dns_as_client"               // only the resolver of the service's programs finds the name
 	WarnIPv4Failed      = "ipv4_failed"                 // connecting over IPv4 failed, and over IPv6 succeeded
 	WarnIPv6Failed      = "ipv6_failed"                 // connecting over IPv6 failed, and over IPv4 succeeded

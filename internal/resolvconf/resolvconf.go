@@ -16,7 +16,8 @@ import (
 // or DHCP rewrites the file at any time.
 type Snapshot struct {
 	Files       []string
-	Nameservers []netip.AddrPort // of all files, in their order
+	Nameservers []netip.AddrPort // of all files, in their order: those that resolvers use
+	Ignored     int              // nameservers beyond them
 	Errors      []error          // what is wrong with the files that list no nameserver
 }
 
@@ -25,7 +26,8 @@ func Read(files ...string) Snapshot {
 	s := Snapshot{Files: files}
 	for _, file := range files {
 		servers, err := Nameservers(file)
-		s.Nameservers = append(s.Nameservers, servers...)
+		used := min(len(servers), MaxNameservers)
+		s.Nameservers, s.Ignored = append(s.Nameservers, servers[:used]...), s.Ignored+len(servers)-used
 		if err != nil {
 			s.Errors = append(s.Errors, err)
 		}

@@ -1,10 +1,14 @@
 package resolvconf
 
 import (
+	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -66,5 +70,35 @@ func checkErr(t *testing.T, err error, part string) {
 		t.Errorf("err = %v, want none", err)
 	case part != "" && (err == nil || !strings.Contains(err.Error(), part)):
 		t.Errorf("err = %v, want %q in it", err, part)
+	}
+}
+
+// TestFortyNameservers: no resolver uses more than three, so none of the others is queried.
+func TestFortyNameservers(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "resolv.conf")
+	var text strings.Builder
+	for i := range 40 {
+		fmt.Fprintf(&text, "nameserver 192.0.2.%d\n", i+1)
+	}
+	if err := os.WriteFile(file, []byte(text.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s := Read(file)
+	if len(s.Nameservers) != MaxNameservers || s.Ignored != 37 || s.Nameservers[0].String() != "192.0.2.1:53" {
+		t.Errorf("got %v and %d ignored, want the first 3 and 37", s.Nameservers, s.Ignored)
+	}
+}
+
+func TestParse(t *testing.T) {
+	const text = "search a.test\nsearch lan corp.test # mine\noptions ndots:99 timeout:1 attempts:0\noptions use-vc edns0 ndots:x\n" +
+		" options timeout:9\nnameserver 192.0.2.1\n"
+	c := Parse([]byte(text))
+	want := Conf{Nameservers: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.1:53")},
+		Search: []string{"lan", "corp.test", "#", "mine"}, Ndots: 15, Timeout: time.Second, Attempts: 1, UseTCP: true}
+	if !reflect.DeepEqual(c, want) {
+		t.Errorf("got %+v, want %+v", c, want)
+	}
+	if c := Parse(nil); c.Ndots != 1 || c.Timeout != 5*time.Second || c.Attempts != 2 {
+		t.Errorf("the defaults are %+v", c)
 	}
 }
