@@ -25,6 +25,11 @@ var (
 // in a tenth of a second on any link that a probe should not report as slow.
 const DefaultBodyLimit = 1 << 20
 
+// ownCertificateLeft is how long before its end the certificate of a service that is not a vendor's is reported.
+// Certificates that renew themselves do so a month before (Let's Encrypt's of 90 days); two weeks leave time to find out
+// why one did not, and to buy one by hand.
+const ownCertificateLeft = 14 * strictyaml.Day
+
 func defaultSandbox() Sandbox {
 	return Sandbox{Want: diagnose.WantClosed, FollowsAgent: true, Interval: 5 * time.Minute, Timeout: 20 * time.Second}
 }

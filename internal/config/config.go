@@ -82,9 +82,11 @@ type Service struct {
 	Owner    diagnose.Owner // who runs it
 	Client   string         // whose rules decide what reaches the service: "glibc", "musl", "go"; "auto": its agent's, or glibc
 	Sandbox  *Sandbox
-	Late     time.Duration // a slower answer is late; zero: never
-	Severity map[causes.Cause]causes.Severity
-	Moves    Moves
+	// CertificateLeft is how long before its end a certificate makes the service degraded; zero: never.
+	CertificateLeft time.Duration
+	Late            time.Duration // a slower answer is late; zero: never
+	Severity        map[causes.Cause]causes.Severity
+	Moves           Moves
 }
 
 // Moves is when a verdict changes: when Results of the last Of agree, or after one confirming round.

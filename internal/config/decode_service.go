@@ -25,7 +25,8 @@ const AutoClient = "auto"
 
 func (d *decoder) service(n *strictyaml.Node) Service {
 	s := Service{Moves: defaultMoves, Client: AutoClient}
-	f := n.NamedObject(&s.Name, checkServiceName, "name", "probes", "owner", "client", "sandbox", "late", "severity", "moves")
+	f := n.NamedObject(&s.Name, checkServiceName, "name", "probes", "owner", "client", "sandbox", "certificate_left", "late",
+		"severity", "moves")
 	f.Duration("late", &s.Late, 0)
 	if at, ok := f.Has("probes"); ok {
 		s.Probes = d.probes(at)
@@ -40,6 +41,10 @@ func (d *decoder) service(n *strictyaml.Node) Service {
 	if s.Owner == diagnose.OwnerUnknown && slices.ContainsFunc(s.Probes, hasAgent) {
 		s.Owner = diagnose.Vendor
 	}
+	if s.Owner != diagnose.Vendor {
+		s.CertificateLeft = ownCertificateLeft
+	}
+	f.Duration("certificate_left", &s.CertificateLeft, 0)
 	f.Text("client", &s.Client, strictyaml.OneOf(AutoClient, "glibc", "musl", "go"))
 	if at, ok := f.Has("sandbox"); ok {
 		s.Sandbox = d.sandbox(at)

@@ -173,7 +173,8 @@ func (s Service) shown() shown {
 	if s.Sandbox != nil {
 		all = append(all, entry{"sandbox", s.Sandbox.shown()})
 	}
-	return append(all, shown{{"late", strictyaml.FormatDuration(s.Late)}, {"severity", severity},
+	return append(all, shown{{"certificate_left", strictyaml.FormatDuration(s.CertificateLeft)},
+		{"late", strictyaml.FormatDuration(s.Late)}, {"severity", severity},
 		{"moves", shown{{"results", s.Moves.Results}, {"of", s.Moves.Of}}}}...)
 }
 

@@ -29,6 +29,10 @@ const (
 		"issuer is a well-known one, update ca-certificates."
 	adviceUnknownName = "Connect the VPN, or make this host ask the nameserver that knows the name: run resolvectl status, " +
 		"and compare /etc/resolv.conf with a host where it works."
+	adviceExpiredLink = "Update ca-certificates on this host, so that it trusts the newer root. If the service is yours, remove " +
+		"the expired certificate from the chain that it sends."
+	adviceEndingCertificate = "Renew the certificate, and find out why it was not renewed by itself: clients refuse the " +
+		"service once it has ended."
 	adviceOutdatedTLS = "Nothing is down. Enable TLS 1.2 or later with an ECDHE cipher suite on the server: programs built with " +
 		"current TLS libraries cannot connect to it."
 	adviceClientCertificate = "Set tls.cert_file and tls.key_file of the probe to a certificate that the server accepts, or " +
@@ -94,6 +98,13 @@ func strayAdvice(r *probe.Result) string {
 	}
 	return "Use another nameserver, or wait until this one's cached address expires. If a VPN has just ended, " +
 		"restart what it configured."
+}
+
+func issuerAdvice(r *probe.Result) string {
+	if r.TLS != nil && r.TLS.ExpiredLink != "" {
+		return adviceExpiredLink
+	}
+	return adviceIssuer
 }
 
 func clientCertificateAdvice(r *probe.Result) string {

@@ -34,8 +34,18 @@ func degraded(g *groupedRound) *finding {
 	}); r != nil {
 		return &finding{title: outcome.LateTitle(r, late), evidence: []*probe.Result{r, g.reachedControl()}}
 	}
+	if r := first(g.service, g.isCertificateEnding); r != nil {
+		return &finding{title: outcome.EndingCertificateTitle(r), advice: adviceEndingCertificate,
+			evidence: []*probe.Result{r, g.reachedControl()}}
+	}
 	if r := first(g.service, succeededWithWarning(probe.WarnOutdatedTLS)); r != nil {
-		return &finding{title: outdatedTLSTitle(r), advice: adviceOutdatedTLS, evidence: []*probe.Result{r, g.reachedControl()}}
+		return &finding{title: outcome.OutdatedTLSTitle(r), advice: adviceOutdatedTLS, evidence: []*probe.Result{r, g.reachedControl()}}
 	}
 	return nil
+}
+
+// isCertificateEnding reports whether r succeeded with a certificate that ends within the configured time.
+func (g *groupedRound) isCertificateEnding(r *probe.Result) bool {
+	end := r.TLS.End()
+	return r.OK() && !end.IsZero() && end.Sub(r.Start) < g.Expect.CertificateLeft
 }

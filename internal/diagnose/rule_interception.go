@@ -17,7 +17,7 @@ func interception(g *groupedRound) *finding {
 			evidence: []*probe.Result{r, g.firstNetworkFailure(), g.serviceReached()}, aside: g.firstFarFailure() == nil}
 	}
 	if r := g.failure(func(r *probe.Result) bool { return isNetworkProbe(r) && isForeignCertificate(r) }); r != nil {
-		return &finding{title: issuerTitle(r), advice: adviceIssuer, evidence: []*probe.Result{r, g.reachedControl()}}
+		return &finding{title: issuerTitle(r), advice: issuerAdvice(r), evidence: []*probe.Result{r, g.reachedControl()}}
 	}
 	if r := g.failure(isSignInRequest); r != nil {
 		return &finding{title: outcome.SignInTitle(r), evidence: []*probe.Result{r, g.reachedControl()}}

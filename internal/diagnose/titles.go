@@ -73,14 +73,6 @@ func clientCertificateTitle(r *probe.Result) string {
 	return "the service is up, but requires a client certificate"
 }
 
-func outdatedTLSTitle(r *probe.Result) string {
-	offers := "the service offers only outdated TLS"
-	if r.TLS == nil || r.TLS.Cipher == "" {
-		return offers
-	}
-	return fmt.Sprintf("%s (%s, %s), which current clients refuse", offers, r.TLS.Version, r.TLS.Cipher)
-}
-
 func streamTitle(r *probe.Result) string { return "HTTP works, but the stream " + outcome.Of(r) }
 
 func policyTitle(g *groupedRound, r *probe.Result) string {
@@ -248,7 +240,11 @@ func issuerTitle(r *probe.Result) string {
 	if r.Class == probe.TLSUnexpectedIssuer {
 		return fmt.Sprintf("the service's certificate is issued by %q, which is not the expected issuer", r.TLS.Issuer)
 	}
-	return fmt.Sprintf("the service's certificate is issued by %q, which is not trusted here", r.TLS.Issuer)
+	title := fmt.Sprintf("the service's certificate is issued by %q, which is not trusted here", r.TLS.Issuer)
+	if r.TLS.ExpiredLink != "" {
+		title += ": its link to a trusted root is " + r.TLS.ExpiredLink
+	}
+	return title
 }
 
 func edgeTitle(r *probe.Result) string {

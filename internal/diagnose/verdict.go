@@ -22,11 +22,13 @@ type Round struct {
 
 // Expect is what is normal for a service, by its configuration.
 type Expect struct {
-	Sandbox  Want               // whether the agent's sandbox should reach it
-	Client   clientrules.Client // whose reach the verdict is about
-	Owner    Owner              // who runs the service
-	Late     time.Duration      // an answer that took longer is late; zero: never
-	Severity map[causes.Cause]causes.Severity
+	Sandbox Want               // whether the agent's sandbox should reach it
+	Client  clientrules.Client // whose reach the verdict is about
+	Owner   Owner              // who runs the service
+	// CertificateLeft is how long before its end a certificate makes the service degraded; zero: never.
+	CertificateLeft time.Duration
+	Late            time.Duration // an answer that took longer is late; zero: never
+	Severity        map[causes.Cause]causes.Severity
 
 	SandboxAdvice string // what to do about a sandbox that should be open and is closed; empty: the usual
 }

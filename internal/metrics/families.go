@@ -51,6 +51,13 @@ var families = []family{
 		help: "How long each phase of the latest attempt took, including the failed one.", perProbe: phases},
 	{name: "netwatchd_probe_error_class", kind: gauge, labels: []string{"class"},
 		help: "1 for the class of the latest attempt, 0 for other classes seen since the start.", perProbe: errorClasses},
+	{name: "netwatchd_probe_tls_not_after_timestamp_seconds", kind: gauge,
+		help: "When the chain of certificates that the latest attempt got ends.",
+		perProbe: func(p *series, out *samples) {
+			if end := p.Latest.TLS.End(); p.fresh && !end.IsZero() {
+				out.add(p.labels, unix(end))
+			}
+		}},
 	{name: "netwatchd_probe_last_run_timestamp_seconds", kind: gauge, help: "When the latest attempt started.",
 		perProbe: func(p *series, out *samples) { out.add(p.labels, unix(p.Latest.Start)) }},
 	{name: "netwatchd_probe_last_success_timestamp_seconds", kind: gauge, help: "When an attempt last succeeded.",

@@ -102,6 +102,9 @@ func fullFixture() *fixture {
 	run.Tokens = &probe.TokensSpent{Input: 9000, CachedInput: 8000, Output: 5}
 	run.Warnings = []string{"codex_arg0_cleanup", "codex_path_update"}
 	t.ledger.Add(run, time.Hour)
+	secured := probe.Result{Spec: probe.Spec{Service: "codex", Name: "head", Kind: probe.KindHTTP, Vantage: probe.Direct}, Start: noon,
+		Class: probe.OK, Facts: probe.Facts{TLS: &probe.TLS{NotAfter: noon.Add(90 * 24 * time.Hour), ValidUntil: noon.Add(30 * 24 * time.Hour)}}}
+	t.ledger.Add(secured, 0)
 
 	current := watch.ServiceStatus{
 		Verdict: diagnose.Verdict{Service: "codex", Cause: causes.Stream, Also: []diagnose.Finding{{Cause: causes.IPv6}}},

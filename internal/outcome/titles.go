@@ -38,3 +38,17 @@ func NameGoneTitle(r *probe.Result) string {
 	}
 	return "the service's name " + HostOf(r) + " does not exist, according to every resolver"
 }
+
+func OutdatedTLSTitle(r *probe.Result) string {
+	offers := "the service offers only outdated TLS"
+	if r.TLS == nil || r.TLS.Cipher == "" {
+		return offers
+	}
+	return fmt.Sprintf("%s (%s, %s), which current clients refuse", offers, r.TLS.Version, r.TLS.Cipher)
+}
+
+func EndingCertificateTitle(r *probe.Result) string {
+	end := r.TLS.End()
+	return fmt.Sprintf("the service's certificate ends in %s, on %s", humanize.Span(end.Sub(r.Start)),
+		end.UTC().Format(time.DateOnly))
+}

@@ -141,7 +141,7 @@ func service(c *config.Config, s config.Service) watch.Service {
 	planned := watch.Service{
 		Name:         s.Name,
 		Tasks:        make([]watch.Task, len(s.Probes)),
-		Expect:       diagnose.Expect{Owner: s.Owner, Late: s.Late, Severity: s.Severity, Client: clientOf(s)},
+		Expect:       diagnose.Expect{Owner: s.Owner, CertificateLeft: s.CertificateLeft, Late: s.Late, Severity: s.Severity, Client: clientOf(s)},
 		Confirmation: watch.Confirmation{Votes: s.Moves.Results, Of: s.Moves.Of},
 	}
 	lookups := clientLookups(c, planned.Expect.Client)

@@ -80,6 +80,22 @@ type TLS struct {
 	Subject  string    `json:"subject,omitempty"`
 	Issuer   string    `json:"issuer,omitempty"`
 	NotAfter time.Time `json:"not_after,omitzero"`
+	// ValidUntil is when the chain that verifies ends, if one of its issuers ends before the certificate.
+	ValidUntil time.Time `json:"valid_until,omitzero"`
+	// ExpiredLink is an expired certificate in the chain without which no trusted root is reached: "CN=R3 (issued by
+	// CN=DST Root CA X3), expired on 2021-09-30".
+	ExpiredLink string `json:"expired_link,omitempty"`
+}
+
+// End returns when the session's chain of certificates ends; zero if that is not known.
+func (t *TLS) End() time.Time {
+	switch {
+	case t == nil:
+		return time.Time{}
+	case !t.ValidUntil.IsZero():
+		return t.ValidUntil
+	}
+	return t.NotAfter
 }
 
 // Refusal is what the body of a refusal says about its reason.

@@ -10,7 +10,7 @@ import (
 
 // self are the alerts about netwatchd itself.
 func (b *builder) self() []Rule {
-	return append(b.absent(), b.stale(), b.reloadFailed(), b.fallingBehind(), b.pushFailing())
+	return append(b.absent(), b.stale(), b.certificate(), b.reloadFailed(), b.fallingBehind(), b.pushFailing())
 }
 
 // silenceLabel distinguishes an outage from a gap.
@@ -96,6 +96,24 @@ func (b *builder) quiet() Duration {
 		}
 	}
 	return Duration(max(10*time.Minute, 3*shortest).Round(time.Minute))
+}
+
+// certificate fires for any certificate, also of a vendor: seven days are left only if a renewal has failed, because
+// those that renew themselves do so weeks before. A service of ours is degraded a week earlier.
+func (b *builder) certificate() Rule {
+	r := Rule{
+		Expr: `netwatchd_probe_tls_not_after_timestamp_seconds{vantage="host"} - time() < 7 * 86400`,
+		For:  Duration(time.Hour), // servers behind one name get a renewed certificate one by one
+	}
+	return b.alert(
+		"NetwatchdCertificateEnding",
+		causes.Ticket,
+		r,
+		"a certificate of {{ $labels.service }} ends within a week",
+		"The chain of certificates that probe {{ $labels.probe }} of {{ $labels.service }} gets on {{ $labels.instance }} ends in "+
+			"{{ $value | humanizeDuration }}. Clients refuse the service after that.",
+		"Renew the certificate, and find out why it was not renewed by itself.",
+	)
 }
 
 func (b *builder) reloadFailed() Rule {

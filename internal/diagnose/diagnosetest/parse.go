@@ -213,7 +213,7 @@ func set(r *probe.Result, fact string) {
 		}
 		return d
 	}
-	if r.TLS == nil && slices.Contains([]string{"issuer", "subject", "expires", "cipher", "version"}, key) {
+	if r.TLS == nil && slices.Contains([]string{"issuer", "subject", "expires", "cipher", "version", "link"}, key) {
 		r.TLS = &probe.TLS{}
 	}
 	switch key {
@@ -259,6 +259,8 @@ func set(r *probe.Result, fact string) {
 		r.Date = r.Start.Add(duration())
 	case "issuer":
 		r.TLS.Issuer = value
+	case "link":
+		r.TLS.ExpiredLink = strings.ReplaceAll(value, ".", " ")
 	case "cipher":
 		r.TLS.Cipher = value
 	case "version":

@@ -19,11 +19,12 @@ type Scene struct {
 	Also     []causes.Cause
 	Decisive string // the class of the first piece of evidence
 
-	world   string
-	sandbox diagnose.Want
-	client  clientrules.Client // zero: codex's
-	owner   diagnose.Owner
-	known   string // the address that the name resolved to before
+	world           string
+	sandbox         diagnose.Want
+	client          clientrules.Client // zero: codex's
+	owner           diagnose.Owner
+	certificateLeft time.Duration
+	known           string // the address that the name resolved to before
 }
 
 // nameUnknown, after [Working], is a name that every nameserver reports as missing.
@@ -42,7 +43,7 @@ func Scenes() []Scene {
 			s.client = clientrules.Codex()
 		}
 		s.Round = diagnose.Round{Service: "codex", Results: Results(s.world),
-			Expect: diagnose.Expect{Sandbox: s.sandbox, Client: s.client, Owner: s.owner, Late: late}}
+			Expect: diagnose.Expect{Sandbox: s.sandbox, Client: s.client, Owner: s.owner, CertificateLeft: s.certificateLeft, Late: late}}
 		if s.known != "" {
 			s.Round.Known = []netip.Addr{netip.MustParseAddr(s.known)}
 		}
@@ -556,6 +557,16 @@ var scenes = []Scene{
 	{Name: "a client certificate is required, and no control was reached", Cause: causes.UnexpectedAnswer,
 		Decisive: "tls.client_certificate",
 		world:    Working + ` -stream -exec c*:tcp.timed_out a*:tcp.timed_out head:tls.client_certificate`},
+	{Name: "our certificate ends in two days", Cause: causes.Degraded, Decisive: "ok", certificateLeft: 14 * 24 * time.Hour,
+		world: Working + ` head:ok(status=405,issuer=CN=Lab,expires=48h)`},
+	{Name: "our certificate ends in a month", Cause: causes.Healthy, Decisive: "ok", certificateLeft: 14 * 24 * time.Hour,
+		world: Working + ` head:ok(status=405,issuer=CN=Lab,expires=720h)`},
+	{Name: "a vendor's certificate ends in two days", Cause: causes.Healthy, Decisive: "ok",
+		world: Working + ` head:ok(status=405,issuer=CN=Lab,expires=48h)`},
+	{Name: "an expired cross-signature is the only link to a trusted root", Cause: causes.Interception,
+		Decisive: "tls.cert.authority_invalid",
+		world: Working + ` -stream -exec head:tls.cert.authority_invalid(issuer=CN=R3,subject=CN=chatgpt.com,` +
+			`link=CN=R3.expired.on.2021-09-30)`},
 	{Name: "outdated TLS only", Cause: causes.Degraded, Decisive: "ok",
 		world: Working + ` head:ok(status=405,warn=tls_outdated,cipher=TLS_RSA_WITH_AES_128_CBC_SHA,version=TLS.1.2)`},
 	{Name: "429", Cause: causes.EdgeBlocked, Decisive: "http.rate_limited",

@@ -113,8 +113,9 @@ func (s *verifier) handshake(ctx context.Context, conn net.Conn, h handshake) (*
 		Time:               s.now,
 		InsecureSkipVerify: true,
 		VerifyConnection: func(state tls.ConnectionState) error {
-			h.seen(tlsFacts(state))
-			distrust = s.verify(state, h.name)
+			facts := tlsFacts(state)
+			distrust = s.verify(state, h.name, facts)
+			h.seen(facts)
 			return distrust
 		},
 		GetClientCertificate: h.demand.answer(s.own),
@@ -167,7 +168,8 @@ func tlsFacts(state tls.ConnectionState) *probe.TLS {
 	return facts
 }
 
-func (s *verifier) verify(state tls.ConnectionState, name string) error {
+// verify checks the certificate, and adds to facts what it learns of its chain.
+func (s *verifier) verify(state tls.ConnectionState, name string, facts *probe.TLS) error {
 	leaf := state.PeerCertificates[0]
 	options := x509.VerifyOptions{Roots: s.roots, CurrentTime: s.now(), DNSName: name, Intermediates: x509.NewCertPool()}
 	for _, c := range state.PeerCertificates[1:] {
@@ -175,12 +177,57 @@ func (s *verifier) verify(state tls.ConnectionState, name string) error {
 	}
 	chains, err := leaf.Verify(options)
 	if err != nil {
+		facts.ExpiredLink = s.expiredLink(state.PeerCertificates)
 		return s.certificateError(state.PeerCertificates, name, err)
+	}
+	if end := endOf(chains); end.Before(leaf.NotAfter) {
+		facts.ValidUntil = end
 	}
 	if slices.ContainsFunc(chains, s.hasIssuer) {
 		return nil
 	}
 	return s.unexpectedIssuer(leaf)
+}
+
+// endOf returns when the last of the chains ends. A chain ends with the first of its certificates; its root does not
+// count, because other roots may replace it, and not every library looks at the dates of roots.
+func endOf(chains [][]*x509.Certificate) (last time.Time) {
+	for _, chain := range chains {
+		end := chain[0].NotAfter
+		for _, c := range chain[:max(1, len(chain)-1)] {
+			if c.NotAfter.Before(end) {
+				end = c.NotAfter
+			}
+		}
+		if end.After(last) {
+			last = end
+		}
+	}
+	return last
+}
+
+// expiredLink returns the expired issuer among the certificates shown that leads to a trusted root, or nothing. Go says
+// "unknown authority" then, because it does not follow an expired certificate: Let's Encrypt's chain ended so in 2021
+// for everyone who trusted the old root alone.
+func (s *verifier) expiredLink(shown []*x509.Certificate) string {
+	for _, c := range shown[1:] {
+		if !s.now().After(c.NotAfter) {
+			continue
+		}
+		options := x509.VerifyOptions{Roots: s.roots, CurrentTime: s.now(), Intermediates: x509.NewCertPool(),
+			KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}
+		for _, other := range shown[1:] {
+			options.Intermediates.AddCert(other)
+		}
+		// What would be verified if it had not expired? Its signature covers the original dates, not these fields.
+		extended := *c
+		extended.NotAfter = s.now()
+		if _, err := extended.Verify(options); err == nil {
+			return redact.Line(fmt.Sprintf("%s (issued by %s), expired on %s", c.Subject, c.Issuer,
+				c.NotAfter.Format(time.DateOnly)), probe.WhyLimit)
+		}
+	}
+	return ""
 }
 
 // certificateError explains why a certificate is rejected. An unknown authority that is also not the expected issuer
@@ -192,6 +239,9 @@ func (s *verifier) certificateError(shown []*x509.Certificate, name string, err 
 	case probe.TLSAuthorityInvalid:
 		if !s.hasIssuer(shown) {
 			return s.unexpectedIssuer(leaf)
+		}
+		if link := s.expiredLink(shown); link != "" {
+			said += ": the only link to a trusted root is " + link
 		}
 	case probe.TLSDateInvalid:
 		said = s.outOfDate(leaf, err)

@@ -177,6 +177,30 @@ func NewAuthority(t *testing.T, name string) *authority {
 	return a
 }
 
+// Intermediate makes an authority below a, changed as told.
+func (a *authority) Intermediate(t *testing.T, name string, change func(*x509.Certificate)) *authority {
+	t.Helper()
+	below := &authority{key: newKey(t)}
+	below.cert = a.CrossSign(t, below, name, change)
+	return below
+}
+
+// CrossSign makes a certificate of a for the key of below.
+func (a *authority) CrossSign(
+	t *testing.T, below *authority, name string, change func(*x509.Certificate),
+) *x509.Certificate {
+	t.Helper()
+	template := &x509.Certificate{Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageCertSign}
+	if change != nil {
+		change(template)
+	}
+	return certify(t, below.key, template, a)
+}
+
+// Certificate returns the authority's own certificate.
+func (a *authority) Certificate() *x509.Certificate { return a.cert }
+
 // Issue makes a certificate for service.test, changed as told.
 func (a *authority) Issue(t *testing.T, change func(*x509.Certificate)) tls.Certificate {
 	t.Helper()
