@@ -11,13 +11,17 @@ import "netwatchd/internal/enum"
 type Client struct {
 	Name     string // for people: "codex"
 	Resolver Resolver
+	Proxying Proxying
+	Trusting Trusting
 }
 
 // Codex is the client of OpenAI Codex: a static program, linked with musl.
-func Codex() Client { return Client{Name: "codex", Resolver: Musl} }
+func Codex() Client {
+	return Client{Name: "codex", Resolver: Musl, Proxying: ReqwestProxying, Trusting: CodexTrusting}
+}
 
 // Curl is the client that a service has if nothing else is known of its programs.
-func Curl() Client { return Client{Name: "curl", Resolver: Glibc} }
+func Curl() Client { return Client{Name: "curl", Resolver: Glibc, Proxying: CurlProxying} }
 
 // A Resolver is the code that looks names up for a program.
 type Resolver uint8
