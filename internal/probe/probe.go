@@ -7,6 +7,7 @@ package probe
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -41,17 +42,20 @@ type Facts struct {
 	Phase  Phase  `json:"phase"`  // the last phase entered
 	Phases Phases `json:"phases"` // how long each phase took, the last one included
 
-	Server    string    `json:"server,omitempty"`     // the nameserver queried, "host:port"
-	RCode     string    `json:"rcode,omitempty"`      // its answer's response code, as in RFC 8914's registry: "NXDOMAIN"
-	Question  string    `json:"question,omitempty"`   // of a client's lookup: the question that decides it, "example.com AAAA"
-	AnswersTo string    `json:"answers_to,omitempty"` // another question, which that answer is about
-	Answers   []string  `json:"answers,omitempty"`    // the addresses or records it gave
-	FullName  string    `json:"full_name,omitempty"`  // whose answers these are, if a search domain was appended
-	Peer      string    `json:"peer,omitempty"`       // the remote address, "ip:port"
-	Route     *Route    `json:"route,omitempty"`      // to the peer; looked up for controls and after a failure
-	Proxy     string    `json:"proxy,omitempty"`      // the proxy in between, without its credentials
-	Status    int       `json:"status,omitempty"`     // the HTTP status
-	Headers   []string  `json:"headers,omitempty"`    // those that the probe expects, as the server sent them: "Allow: POST"
+	Server    string   `json:"server,omitempty"`     // the nameserver queried, "host:port"
+	RCode     string   `json:"rcode,omitempty"`      // its answer's response code, as in RFC 8914's registry: "NXDOMAIN"
+	Question  string   `json:"question,omitempty"`   // of a client's lookup: the question that decides it, "example.com AAAA"
+	AnswersTo string   `json:"answers_to,omitempty"` // another question, which that answer is about
+	Answers   []string `json:"answers,omitempty"`    // the addresses or records it gave
+	FullName  string   `json:"full_name,omitempty"`  // whose answers these are, if a search domain was appended
+	Peer      string   `json:"peer,omitempty"`       // the remote address, "ip:port"
+	Route     *Route   `json:"route,omitempty"`      // to the peer; looked up for controls and after a failure
+	Proxy     string   `json:"proxy,omitempty"`      // the proxy in between, without its credentials
+	ProxyFrom string   `json:"proxy_from,omitempty"` // the variable that names it: "HTTPS_PROXY", "HTTPS_PROXY in ~/.codex/.env"
+	Status    int      `json:"status,omitempty"`     // the HTTP status
+	// Headers are those that the probe expects, as the server sent them ("Allow: POST"), and the schemes that a proxy
+	// offers ("Proxy-Authenticate: Negotiate, NTLM").
+	Headers   []string  `json:"headers,omitempty"`
 	TLS       *TLS      `json:"tls,omitempty"`        // the session and its certificate, verified or not
 	RequestID string    `json:"request_id,omitempty"` // x-request-id or cf-ray, for the operator of the service
 	Refusal   *Refusal  `json:"refusal,omitempty"`    // why the service or its edge refused this client, in its own words
@@ -63,6 +67,8 @@ type Facts struct {
 	LeftProcesses []string     `json:"left_processes,omitempty"`
 	Tokens        *TokensSpent `json:"tokens,omitempty"`   // what an agent's run cost
 	Warnings      []string     `json:"warnings,omitempty"` // what was odd but did not fail the attempt, from a closed list of names
+	// Notes say what is odd about the settings that led there, in sentences without a full stop.
+	Notes []string `json:"notes,omitempty"`
 }
 
 // Route is how packets to an address leave this host.
@@ -121,6 +127,9 @@ type Result struct {
 	Why     string    `json:"why"` // the error, for people; empty if there is none
 	Facts
 }
+
+// Warned reports whether the attempt has the warning of that name.
+func (r Result) Warned(name string) bool { return slices.Contains(r.Warnings, name) }
 
 // OK reports whether the attempt saw exactly what it expected.
 func (r Result) OK() bool { return r.Class == OK }

@@ -28,6 +28,10 @@ const (
 	WarnClientCertificate = "tls_client_certificate_refused" // the probe's own client certificate was not accepted
 	WarnNotPublic         = "dns_zone_not_public"            // the name's zone does not exist in the public DNS
 	WarnOutdatedTLS       = "tls_outdated"                   // the server offers only TLS that current clients refuse by default
+
+	// WarnProxyNoPassword and WarnProxyCredentials tell how a proxy's 407 can be answered.
+	WarnProxyNoPassword  = "proxy_no_password"         // it offers no scheme that takes a password from the URL (Basic)
+	WarnProxyCredentials = "proxy_credentials_refused" // it got credentials and refuses them
 )
 
 // Signals of an agent's run that failed (see [Facts.Signals]).

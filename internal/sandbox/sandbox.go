@@ -146,7 +146,7 @@ func withTimeout(probes []*probe.Probe, limit time.Duration) []*probe.Probe {
 // holdsSecret reports whether p's URL or its proxy's contains a secret.
 func holdsSecret(p *probe.Probe) bool {
 	r, ok := p.Prober.(*httpprobe.Request)
-	return ok && (strings.Contains(r.Proxy, "@") || redact.String(r.URL.String()) != r.URL.String())
+	return ok && (strings.Contains(r.Proxy, "@") || strings.Contains(strings.Join(r.Env, " "), "@") || redact.String(r.URL.String()) != r.URL.String())
 }
 
 // read finds the results in the output, which may also hold lines of the wrapper.

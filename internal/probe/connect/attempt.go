@@ -16,14 +16,13 @@ import (
 	"net/http/httptrace"
 	"net/netip"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
 	"time"
 
-	"golang.org/x/net/http/httpproxy"
 	"golang.org/x/net/proxy"
 
+	"netwatchd/internal/clientrules"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/probe/dnsprobe"
 	"netwatchd/internal/redact"
@@ -54,8 +53,15 @@ type Options struct {
 
 	NoteRoute bool // look up the route also if the attempt succeeds
 
-	Proxy string           // "none", a URL (http, https, socks5), or "environment", which is also what "" means
-	Now   func() time.Time `json:"-"` // the clock that certificates are verified with; nil: time.Now
+	Proxy string // "none", a URL (http, https, socks5), or "environment", which is also what "" means
+
+	// Rules choose the proxy of the environment, and the roots if CAFile is empty; zero: Go's.
+	Rules clientrules.Client
+	// Env is what their client reads besides this process's environment, name=value; EnvFile is where, for people.
+	Env     []string
+	EnvFile string
+
+	Now func() time.Time `json:"-"` // the clock that certificates are verified with; nil: time.Now
 }
 
 // An Attempt makes the connections of one attempt, one per request, and records what it learns. It connects first and
@@ -66,6 +72,7 @@ type Attempt struct {
 	Progress  *Progress
 	Origin    *url.URL // the first URL; Address replaces its host
 	Protocols []string // ALPN
+	WebSocket bool     // the requests are upgrades
 	Conns     []*http.ClientConn
 	Response  Response    // to the latest request
 	KeepOpen  func() bool // after a protocol upgrade: keeps the connection when the request's context ends
@@ -86,6 +93,8 @@ type Response struct {
 	ReadErr error  // why the body ended early
 	Encoded string // the encoding that Content still has, because it cannot be decoded; empty: none
 	Proxied bool   // over plain HTTP by a proxy, which may have made it up
+
+	Credentials bool // the proxy got the credentials in its URL
 }
 
 // QuoteLimit bounds a quoted body: enough to recognize a page or an error message.
@@ -121,7 +130,10 @@ func (l *Attempt) send(r *http.Request) (*http.Response, error) {
 }
 
 func (l *Attempt) readResponse(r *http.Request, response *http.Response) {
-	l.Response = Response{Response: response, Proxied: l.Response.Proxied}
+	l.Response = Response{Response: response, Proxied: l.Response.Proxied, Credentials: l.Response.Credentials}
+	if l.Response.Proxied {
+		l.learnRefusal(l.Response)
+	}
 	if response.StatusCode == http.StatusSwitchingProtocols {
 		// net/http hands over an upgraded connection. Its new owner may read for three more seconds after an error.
 		body := response.Body
@@ -199,6 +211,7 @@ func (l *Attempt) open(ctx context.Context, u *url.URL) error {
 	if err != nil {
 		return err
 	}
+	security.learn = l.remark
 	via, err := l.proxyFor(u)
 	if err != nil {
 		return err
@@ -210,6 +223,7 @@ func (l *Attempt) open(ctx context.Context, u *url.URL) error {
 	// For a plain http URL, net/http must know of the proxy to write the request in the proxy's form. All other kinds of
 	// proxy have done their part by now.
 	l.Response.Proxied = u.Scheme == "http" && via != nil && !isSOCKS(via)
+	l.Response.Credentials = via != nil && via.User != nil
 	stands := func(context.Context, string, string) (net.Conn, error) { return conn, nil }
 	t := &http.Transport{
 		DialContext:            stands,
@@ -289,7 +303,6 @@ func (l *Attempt) dial(ctx context.Context, u *url.URL) (net.Conn, error) {
 	return d.dial(ctx, host, uint16(port))
 }
 
-// proxyFor reads the environment at each attempt; net/http would remember the first values.
 func (l *Attempt) proxyFor(u *url.URL) (*url.URL, error) {
 	var via *url.URL
 	var err error
@@ -297,30 +310,15 @@ func (l *Attempt) proxyFor(u *url.URL) (*url.URL, error) {
 	case l.Proxy == "none", l.Address.IsValid():
 		return nil, nil
 	case l.Proxy == "", l.Proxy == "environment":
-		via, err = proxyOfEnvironment(u)
+		return l.proxyOfClient(u)
 	default:
 		via, err = url.Parse(l.Proxy)
 	}
 	if err != nil {
-		// The error quotes the URL, which may hold a password.
-		return nil, probe.Failf(
-			probe.Internal,
-			"the proxy is not a valid URL: use http://host:port in the configuration or HTTPS_PROXY",
-		)
+		return nil, errNotAProxy
 	}
-	if via != nil {
-		l.Progress.Learn(func(f *probe.Facts) { f.Proxy = withoutCredentials(via) })
-	}
+	l.learnProxy(via, "")
 	return via, nil
-}
-
-// proxyOfEnvironment follows codex's rules: those of net/http and then ALL_PROXY, as curl(1) does (measured with
-// 0.104.0 and 0.169.0).
-func proxyOfEnvironment(u *url.URL) (*url.URL, error) {
-	c := httpproxy.FromEnvironment()
-	all := cmp.Or(os.Getenv("ALL_PROXY"), os.Getenv("all_proxy"))
-	c.HTTPProxy, c.HTTPSProxy = cmp.Or(c.HTTPProxy, all), cmp.Or(c.HTTPSProxy, all)
-	return c.ProxyFunc()(u)
 }
 
 // dialProxy connects to a proxy and has it connect to u's server. All of that counts as the phase Connect: the proxy is
@@ -389,22 +387,9 @@ func (l *Attempt) connectHTTP(ctx context.Context, conn net.Conn, via, u *url.UR
 	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		l.Progress.Learn(func(f *probe.Facts) { f.Warnings = append(f.Warnings, probe.WarnProxyGotNowhere) })
 	}
-	return ProxyRefusal(doing, response)
-}
-
-// ProxyRefusal returns the error in a proxy's response, or nil if it did what was requested.
-func ProxyRefusal(doing string, r *http.Response) error {
-	switch reason := r.Header.Get("X-Proxy-Error"); {
-	case r.StatusCode == http.StatusProxyAuthRequired:
-		return probe.Failf(probe.ProxyAuthRequired, "%s: got 407 (%s): put user:password@ into the proxy's URL", doing,
-			cmp.Or(r.Header.Get("Proxy-Authenticate"), "no scheme"))
-	case reason != "":
-		// Codex's managed proxy sends this when its policy blocks a host, for example "blocked-by-allowlist".
-		return probe.Failf(probe.ProxyFailed, "%s: got %d (x-proxy-error: %s)", doing, r.StatusCode, reason)
-	case r.StatusCode/100 != 2:
-		return probe.Failf(probe.ProxyFailed, "%s: got %d", doing, r.StatusCode)
-	}
-	return nil
+	refused := Response{Response: response, Credentials: via.User != nil}
+	l.learnRefusal(refused)
+	return ProxyRefusal(doing, refused)
 }
 
 // establishedConn is a proxy.Dialer that returns an existing connection.

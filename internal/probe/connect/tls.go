@@ -6,14 +6,11 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"net"
-	"os"
-	"slices"
 	"strings"
-	"syscall"
 	"time"
 
+	"netwatchd/internal/clientrules"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/redact"
 )
@@ -25,6 +22,9 @@ type verifier struct {
 	smallHello bool
 	now        func() time.Time
 	own        *tls.Certificate // the client's, for servers that request one; nil: none
+
+	client *clientRoots // what the service's client trusts; nil: the same
+	learn  func(clientrules.Remark)
 }
 
 func (r *Options) verifier() (*verifier, error) {
@@ -36,9 +36,10 @@ func (r *Options) verifier() (*verifier, error) {
 		if file == "" {
 			continue
 		}
-		pem, err := readFile(file)
+		pem, err := readBundle(file)
 		if err != nil {
-			return nil, probe.Failf(probe.Internal, "reading the CA file: %w: correct tls.ca_file or make it readable", err)
+			return nil, probe.Failf(probe.Internal, "reading the CA file: %s %w: correct tls.ca_file or make it readable",
+				file, err)
 		}
 		if s.roots == nil {
 			s.roots = x509.NewCertPool()
@@ -60,46 +61,40 @@ func (r *Options) verifier() (*verifier, error) {
 		}
 		s.own = &own
 	}
+	if r.CAFile != "" { // someone has decided what is trusted
+		return s, nil
+	}
+	var err error
+	if s.client, err = r.clientRoots(); err == nil && s.client != nil && s.roots == nil {
+		s.roots, err = systemRoots()
+	}
+	if err != nil {
+		return nil, probe.Failf(probe.Internal, "reading the system's CA certificates: %w", err)
+	}
+	if s.client != nil && r.ExtraCA != "" {
+		text, _ := readBundle(r.ExtraCA) // it was read a moment ago
+		s.client.pool.AppendCertsFromPEM(text)
+	}
 	return s, nil
 }
 
 func readKeyPair(certFile, keyFile string) (tls.Certificate, error) {
-	cert, err := readFile(certFile)
+	cert, err := readBundle(certFile)
 	if err != nil {
-		return tls.Certificate{}, err
+		return tls.Certificate{}, fmt.Errorf("%s %w", certFile, err)
 	}
-	key, err := readFile(keyFile)
+	key, err := readBundle(keyFile)
 	if err != nil {
-		return tls.Certificate{}, err
+		return tls.Certificate{}, fmt.Errorf("%s %w", keyFile, err)
 	}
 	return tls.X509KeyPair(cert, key)
 }
 
-// pemLimit bounds a file of certificates: all public roots together take a quarter of a megabyte.
-const pemLimit = 4 << 20
-
-// readFile reads a file of certificates or keys. It opens only a regular file: a named pipe would block for ever.
-func readFile(path string) ([]byte, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	switch {
-	case err != nil:
-		return nil, err
-	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("%s is not a regular file", path)
-	case info.Size() > pemLimit:
-		return nil, fmt.Errorf("%s is larger than %d MiB", path, pemLimit>>20)
-	}
-	return io.ReadAll(io.LimitReader(f, pemLimit))
-}
-
 // anyIssuer returns a verifier for a proxy's certificate: the expected issuer and the client certificate are for the
 // server.
-func (s *verifier) anyIssuer() *verifier { return &verifier{roots: s.roots, now: s.now} }
+func (s *verifier) anyIssuer() *verifier {
+	return &verifier{roots: s.roots, now: s.now, client: s.client, learn: s.learn}
+}
 
 // handshake makes the TLS handshake and passes the certificate to seen, verified or not: an expired or forged
 // certificate is the best evidence. crypto/tls does not hand out a certificate that it rejects, so it accepts all and
@@ -166,27 +161,6 @@ func tlsFacts(state tls.ConnectionState) *probe.TLS {
 		facts.Cipher = tls.CipherSuiteName(state.CipherSuite)
 	}
 	return facts
-}
-
-// verify checks the certificate, and adds to facts what it learns of its chain.
-func (s *verifier) verify(state tls.ConnectionState, name string, facts *probe.TLS) error {
-	leaf := state.PeerCertificates[0]
-	options := x509.VerifyOptions{Roots: s.roots, CurrentTime: s.now(), DNSName: name, Intermediates: x509.NewCertPool()}
-	for _, c := range state.PeerCertificates[1:] {
-		options.Intermediates.AddCert(c)
-	}
-	chains, err := leaf.Verify(options)
-	if err != nil {
-		facts.ExpiredLink = s.expiredLink(state.PeerCertificates)
-		return s.certificateError(state.PeerCertificates, name, err)
-	}
-	if end := endOf(chains); end.Before(leaf.NotAfter) {
-		facts.ValidUntil = end
-	}
-	if slices.ContainsFunc(chains, s.hasIssuer) {
-		return nil
-	}
-	return s.unexpectedIssuer(leaf)
 }
 
 // endOf returns when the last of the chains ends. A chain ends with the first of its certificates; its root does not

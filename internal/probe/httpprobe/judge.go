@@ -22,7 +22,7 @@ func isExpected(want []int, got int) bool {
 func statusError(a connect.Response, want []int) error {
 	said := fmt.Sprintf("got %d, want %s", a.StatusCode, formatStatuses(want))
 	if a.Proxied && (a.StatusCode == http.StatusProxyAuthRequired || a.Header.Get("X-Proxy-Error") != "") {
-		return connect.ProxyRefusal(said, a.Response)
+		return connect.ProxyRefusal(said, a)
 	}
 	if a.StatusCode == http.StatusTooManyRequests {
 		if wait := a.Header.Get("Retry-After"); wait != "" {

@@ -58,6 +58,7 @@ func (s *Stream) Probe(ctx context.Context) (probe.Facts, error) {
 		Progress:  new(connect.Progress),
 		Origin:    &secure,
 		Protocols: []string{"http/1.1"},
+		WebSocket: true,
 	}
 	defer attempt.Close()
 	err := s.stream(ctx, attempt, &secure)
