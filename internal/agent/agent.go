@@ -82,7 +82,7 @@ var agents = []Agent{{
 	Find:     FindCodex,
 	Version:  CodexVersion,
 	SignedIn: signedInCodex,
-	Client:   func(Version) clientrules.Client { return clientrules.Codex() }, Launcher: "codex.js",
+	Client:   codexClient, Launcher: "codex.js",
 	Endpoint: func(s Settings, v Version) Endpoint { return codexWith(s).Endpoint(v) }, ProbePath: "responses",
 	Run: func(s Settings, wrapper []string) probe.Prober {
 		c := codexWith(s)

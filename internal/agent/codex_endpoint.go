@@ -13,8 +13,6 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/net/http/httpproxy"
-
 	"netwatchd/internal/codexconf"
 	"netwatchd/internal/userfile"
 )
@@ -50,6 +48,7 @@ type Endpoint struct {
 	builtin  bool           // codex brings the provider along
 	override string         // replaces the address of codex's own provider; it may have credentials
 	env      []string       // name=value that codex reads from its .env
+	envFile  string         // that file
 	pass     []string       // variables that the provider's table names
 }
 
@@ -197,6 +196,7 @@ func (s codexSetup) dotenv(e *Endpoint) []string {
 	path := filepath.Join(s.home, ".env")
 	entries, err := userfile.ReadDotenv(path)
 	e.note(path, err)
+	e.envFile = userfile.Short(path)
 	return entries
 }
 
@@ -341,29 +341,27 @@ func namedVariables(entry map[string]any) []string {
 
 // proxy is set if codex's .env sets one: the environment's is that of the probes anyway.
 func (s codexSetup) proxy(e *Endpoint) {
-	names := []string{"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"}
-	get := func(name string) string {
-		value, _ := s.variable(*e, name)
-		lower, _ := s.variable(*e, strings.ToLower(name))
-		return cmp.Or(value, lower)
+	isProxy := func(entry string) bool {
+		name, value, _ := strings.Cut(entry, "=")
+		return value != "" && strings.HasSuffix(strings.ToUpper(name), "_PROXY")
 	}
-	if !slices.ContainsFunc(names, func(name string) bool {
-		return lastValue(e.env, name) != "" || lastValue(e.env, strings.ToLower(name)) != ""
-	}) {
+	if !slices.ContainsFunc(e.env, isProxy) {
 		return
 	}
-	all := get("ALL_PROXY")
-	c := httpproxy.Config{
-		HTTPProxy: cmp.Or(get("HTTP_PROXY"), all), HTTPSProxy: cmp.Or(get("HTTPS_PROXY"), all), NoProxy: get("NO_PROXY"),
-	}
-	for _, proxy := range []string{c.HTTPProxy, c.HTTPSProxy} {
-		if _, err := url.Parse(proxy); err != nil { // the error quotes the URL; httpproxy would ignore it
-			e.note(filepath.Join(s.home, ".env"), errors.New("sets a proxy that is not a URL"))
-			return
+	choice := codexClient(s.version).Proxying.Choose(func(name string) (string, bool) {
+		for _, env := range [][]string{e.env, s.env} {
+			if slices.ContainsFunc(env, func(entry string) bool { return strings.HasPrefix(entry, name+"=") }) {
+				return lastValue(env, name), true
+			}
 		}
+		return "", false
+	}, e.BaseURL)
+	if choice.Broken != "" || len(choice.Skipped) > 0 {
+		e.note(filepath.Join(s.home, ".env"), errors.New("sets a proxy that is not a URL"))
+		return
 	}
-	e.Proxy, e.ProxySource = "none", userfile.Short(filepath.Join(s.home, ".env"))
-	if via, err := c.ProxyFunc()(e.BaseURL); err == nil && via != nil {
-		e.Proxy = via.String()
+	e.Proxy, e.ProxySource = "none", e.envFile
+	if choice.Proxy != nil {
+		e.Proxy = choice.Proxy.String()
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"netwatchd/internal/causes"
+	"netwatchd/internal/clientrules"
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/probe"
 )
@@ -77,6 +78,7 @@ type Control struct {
 type Service struct {
 	Resolver string // of the agent's program, as its file shows; empty: not known
 	Derived  string // what was derived from the files of its agent, and from which; empty: nothing
+	Reach    Reach  // derived too
 	Name     string
 	Probes   []Probe
 	Owner    diagnose.Owner // who runs it
@@ -165,6 +167,13 @@ func (c *Config) Origin() string { return cmp.Or(c.Path, "built in") }
 
 // A Header is expected to contain Value as one of its comma-separated tokens, ignoring case.
 type Header struct{ Name, Value string }
+
+// Reach is how the programs that use a service reach it.
+type Reach struct {
+	clientrules.Client
+	Env     []string // name=value, of proxies and certificates, that they read besides the environment
+	EnvFile string   // where, for people
+}
 
 // TLS is which certificates are trusted.
 type TLS struct {

@@ -2,24 +2,31 @@ package plan
 
 import (
 	"fmt"
+	"net/url"
 
 	"netwatchd/internal/agent"
 	"netwatchd/internal/clientrules"
 	"netwatchd/internal/config"
 	"netwatchd/internal/linkage"
 	"netwatchd/internal/probe"
+	"netwatchd/internal/probe/connect"
 	"netwatchd/internal/probe/dnsprobe"
 	"netwatchd/internal/probe/httpprobe"
 )
 
-// clientOf returns how the programs that use the service reach it.
-func clientOf(s config.Service) clientrules.Client {
+// clientOf returns how the programs that use the service reach it: this version of its agent, or what is configured.
+func clientOf(s config.Service, a *agent.Agent, version agent.Version) clientrules.Client {
 	client, resolver := clientrules.Curl(), s.Resolver
-	if a := agentOf(s); a != nil {
-		client = a.Client(agent.Version{})
+	if a != nil {
+		client = a.Client(version)
 	}
-	if s.Client != config.AutoClient {
-		client, resolver = clientrules.Client{Name: "a program linked with " + s.Client}, s.Client
+	switch s.Client {
+	case config.AutoClient:
+	case "go":
+		client, resolver = clientrules.Client{Name: "a program linked with go"}, s.Client
+	default:
+		client, resolver = clientrules.Curl(), s.Client
+		client.Name = "a program linked with " + s.Client
 	}
 	if resolver != "" {
 		client.Resolver.UnmarshalText([]byte(resolver)) // config has checked it
@@ -46,6 +53,65 @@ func findClient(s config.Service, derived *config.Service) string {
 	}
 	derived.Resolver = resolver.String()
 	return fmt.Sprintf("\nlooking names up with %v, because of how %s is linked", resolver, path)
+}
+
+// reachAs makes a probe of the service reach it as its programs do.
+func reachAs(p probe.Prober, reach config.Reach) {
+	var options *connect.Options
+	switch p := p.(type) {
+	case *httpprobe.Request:
+		options = &p.Options
+	case *httpprobe.Stream:
+		options = &p.Options
+	default:
+		return
+	}
+	options.Rules, options.Env, options.EnvFile = reach.Client, reach.Env, reach.EnvFile
+}
+
+// witnesses returns a control through each proxy that a service's requests use and no TLS control does: a request
+// that fails behind a proxy shows nothing about the service unless that proxy forwards another one.
+func witnesses(c *config.Config) []*probe.Probe {
+	var secure *config.Control
+	witnessed := map[string]bool{"": true} // by proxy
+	for i := range c.Controls {
+		if u := c.Controls[i].URL; u.Scheme == "https" {
+			if secure == nil {
+				secure = &c.Controls[i]
+			}
+			witnessed[proxyOf(connect.Options{}, u)] = true
+		}
+	}
+	if secure == nil {
+		return nil
+	}
+	var all []*probe.Probe
+	for _, s := range c.Services {
+		for _, p := range s.Probes {
+			if p.Kind != probe.KindHTTP || len(s.Probes) > fullRoundProbes {
+				continue
+			}
+			options := connectOptions(c, p)
+			options.Rules, options.Env = s.Reach.Client, s.Reach.Env
+			via := proxyOf(options, p.URL)
+			if witnessed[via] {
+				continue
+			}
+			witnessed[via] = true
+			witness := controlProbe(c, *secure, secure.Name+"/"+s.Name, probe.ControlByName, connect.Options{Proxy: via})
+			all = append(all, witness)
+		}
+	}
+	return all
+}
+
+// proxyOf returns the URL of the proxy that a request to u uses; empty: none.
+func proxyOf(o connect.Options, u *url.URL) string {
+	via, err := o.ProxyFor(u)
+	if err != nil || via == nil {
+		return ""
+	}
+	return via.String()
 }
 
 // agentOf returns the agent that uses the service: the service runs it, has its name, or requests its endpoint. It is

@@ -5,10 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
+	"net/url"
 	"reflect"
 	"slices"
 	"strings"
+	"syscall"
 
 	"netwatchd/internal/agent"
 	"netwatchd/internal/config"
@@ -30,11 +33,20 @@ func Derive(c *config.Config) (*config.Config, []string) {
 		s := &derived.Services[i]
 		notes = append(notes, followPolicy(c, s)...)
 		why := findClient(c.Services[i], s)
-		run, ok := agentProbe(c.Services[i])
-		if !ok || run.Codex.BaseURL != "" { // an address that someone configured wins
+		a := agentOf(c.Services[i])
+		if a == nil {
+			s.Reach = config.Reach{Client: clientOf(*s, nil, agent.Version{})}
 			continue
 		}
-		e := endpoint(c, run)
+		run, _ := agentProbe(c.Services[i])
+		version, e := inspect(c, a, run)
+		s.Reach = config.Reach{Client: clientOf(*s, a, version)}
+		if s.Client == config.AutoClient {
+			s.Reach.Env, s.Reach.EnvFile = e.Environment()
+		}
+		if run.Preset == "" || run.Codex.BaseURL != "" { // an address that someone configured wins
+			continue
+		}
 		s.Derived = strings.TrimPrefix(s.Derived+"\n"+describeEndpoint(e)+why, "\n")
 		notes = append(notes, e.Notes...)
 		if c.Assumed {
@@ -54,10 +66,10 @@ func distinctNotes(notes []string) (each []string) {
 	return each
 }
 
-// endpoint returns the endpoint of the agent that run starts.
-func endpoint(c *config.Config, run config.Probe) agent.Endpoint {
-	a := agent.Named(run.Preset)
-	return a.Endpoint(settings(c, run), versionOf(a, run.Codex.Path))
+// inspect returns the version of the agent that run starts, and its endpoint.
+func inspect(c *config.Config, a *agent.Agent, run config.Probe) (agent.Version, agent.Endpoint) {
+	version := versionOf(a, run.Codex.Path)
+	return version, a.Endpoint(settings(c, run), version)
 }
 
 // versionOf returns the version of the executable at path. It is zero if that is unknown, and then taken as the newest.
@@ -177,12 +189,6 @@ func pointProbeAt(p *config.Probe, e agent.Endpoint, path string) bool {
 	if !e.KnownAnswer {
 		p.Expect = config.Expect{Any: true}
 	}
-	if e.Proxy != "" {
-		p.Proxy = e.Proxy
-	}
-	if target.Scheme == "https" || target.Scheme == "wss" {
-		p.TLS.Extra = e.CAFile
-	}
 	if e.Listener() != "" {
 		p.Refused = e.NothingListens()
 	}
@@ -215,21 +221,35 @@ func (p *Plan) Endpoints() []string {
 // itself may be well.
 type localServer struct {
 	probe.Prober
+	address string
 	refused string
 }
 
-func onLocalServer(p *probe.Probe, refused string) *probe.Probe {
-	return &probe.Probe{Spec: p.Spec, Prober: localServer{p.Prober, refused}}
+func onLocalServer(p *probe.Probe, u *url.URL, refused string) *probe.Probe {
+	port := cmp.Or(u.Port(), map[string]string{"http": "80", "ws": "80", "https": "443", "wss": "443"}[u.Scheme])
+	return &probe.Probe{Spec: p.Spec, Prober: localServer{p.Prober, net.JoinHostPort(u.Hostname(), port), refused}}
 }
 
 // Probe implements [probe.Prober].
 func (l localServer) Probe(ctx context.Context) (probe.Facts, error) {
 	facts, err := l.Prober.Probe(ctx)
-	if err != nil && probe.Classify(facts.Phase, err) == probe.TCPRefused {
+	if err == nil {
+		return facts, nil
+	}
+	// Behind a proxy, which may be dead too, the attempt does not show whether anything listens.
+	if facts.Proxy != "" && l.isRefused(ctx) || facts.Proxy == "" && probe.Classify(facts.Phase, err) == probe.TCPRefused {
 		facts.Warnings = append(facts.Warnings, probe.WarnBaseURL)
 		return facts, probe.Fail(probe.ProxyRefused, errors.New(l.refused))
 	}
 	return facts, err
+}
+
+func (l localServer) isRefused(ctx context.Context) bool {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", l.address)
+	if err == nil {
+		conn.Close()
+	}
+	return errors.Is(err, syscall.ECONNREFUSED)
 }
 
 // A routing is a probe of what the agent requests before every turn. If it fails, it says so.

@@ -9,9 +9,11 @@ import (
 	"testing"
 
 	"netwatchd/internal/causes"
+	"netwatchd/internal/clientrules"
 	"netwatchd/internal/config"
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/probe"
+	"netwatchd/internal/probe/httpprobe"
 )
 
 // codexHome writes the files of a user's CODEX_HOME and selects it.
@@ -110,10 +112,23 @@ func TestAProxyAndAnAuthorityOfCodex(t *testing.T) {
 	codexHome(t, map[string]string{"auth.json": apiKey, ".env": "HTTPS_PROXY=http://u:sk-secret@p.test:3128\n"})
 	t.Setenv("CODEX_CA_CERTIFICATE", "/etc/corp.pem")
 	p := Of(builtin(t))
-	for _, b := range p.config.Services[0].Probes {
-		if b.Kind == probe.KindHTTP && (b.Proxy != "http://u:sk-secret@p.test:3128" || b.TLS.Extra != "/etc/corp.pem" || b.TLS.CAFile != "") {
-			t.Errorf("%s: proxy %s, %+v", b.Name, b.Proxy, b.TLS)
+	requests := 0
+	for _, task := range p.Services[0].Tasks {
+		request, ok := task.Probe.Prober.(*httpprobe.Request)
+		if !ok {
+			continue
 		}
+		requests++
+		via, err := request.ProxyFor(request.URL)
+		if err != nil || via == nil || via.String() != "http://u:sk-secret@p.test:3128" {
+			t.Errorf("%s: proxy %v, %v", task.Probe.Name, via, err)
+		}
+		if request.Rules.Trusting != clientrules.CodexTrusting || request.CAFile != "" {
+			t.Errorf("%s: trusts as %v, %q", task.Probe.Name, request.Rules.Trusting, request.CAFile)
+		}
+	}
+	if requests == 0 {
+		t.Error("no http probe")
 	}
 	derived := strings.Join(p.Endpoints(), "\n")
 	for _, want := range []string{"https://api.openai.com/v1 (API key), because of ", "auth.json", ".env", "/etc/corp.pem"} {

@@ -36,6 +36,7 @@ func environment(c *config.Config) func() watch.Environment {
 		for _, control := range c.Controls {
 			all = append(all, controlProbes(c, control)...)
 		}
+		all = append(all, witnesses(c)...)
 		return watch.Environment{Probes: all, Nameservers: servers}
 	}
 }
@@ -105,9 +106,10 @@ func controlProbes(c *config.Config, control config.Control) []*probe.Probe {
 	if _, err := netip.ParseAddr(control.URL.Hostname()); err == nil {
 		byName = probe.ControlByAddress
 	}
-	all := []*probe.Probe{controlProbe(c, control, control.Name, byName, netip.Addr{})}
+	all := []*probe.Probe{controlProbe(c, control, control.Name, byName, connect.Options{})}
 	for _, address := range control.Addresses {
-		all = append(all, controlProbe(c, control, control.Name+"@"+address.String(), probe.ControlByAddress, address))
+		all = append(all, controlProbe(c, control, control.Name+"@"+address.String(), probe.ControlByAddress,
+			connect.Options{Address: address}))
 	}
 	return all
 }
@@ -117,8 +119,9 @@ func controlProbe(
 	control config.Control,
 	name string,
 	role probe.Role,
-	address netip.Addr,
+	options connect.Options,
 ) *probe.Probe {
+	options.NoteRoute = true
 	return &probe.Probe{
 		Spec: probe.Spec{
 			Service: "controls", Name: name, Kind: probe.KindHTTP, Target: redact.String(control.URL.String()),
@@ -127,7 +130,7 @@ func controlProbe(
 		Prober: &httpprobe.Request{
 			URL: control.URL, Status: control.Expect.Status, Headers: tokens(control.Expect.Headers), Body: control.Expect.Body,
 			BodyLimit: control.Expect.BodyLimit,
-			Options:   connect.Options{Address: address, NoteRoute: true},
+			Options:   options,
 		},
 	}
 }

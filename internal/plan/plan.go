@@ -139,9 +139,10 @@ func (p *Plan) describe(s config.Service) {
 
 func service(c *config.Config, s config.Service) watch.Service {
 	planned := watch.Service{
-		Name:         s.Name,
-		Tasks:        make([]watch.Task, len(s.Probes)),
-		Expect:       diagnose.Expect{Owner: s.Owner, CertificateLeft: s.CertificateLeft, Late: s.Late, Severity: s.Severity, Client: clientOf(s)},
+		Name:  s.Name,
+		Tasks: make([]watch.Task, len(s.Probes)),
+		Expect: diagnose.Expect{Owner: s.Owner, CertificateLeft: s.CertificateLeft, Late: s.Late, Severity: s.Severity,
+			Client: s.Reach.Client},
 		Confirmation: watch.Confirmation{Votes: s.Moves.Results, Of: s.Moves.Of},
 	}
 	lookups := clientLookups(c, planned.Expect.Client)
@@ -196,7 +197,7 @@ func task(c *config.Config, s config.Service, p config.Probe, lookups *dnsprobe.
 	held := func(hold time.Duration) *probe.Probe {
 		made := resolvingAs(lookups, newProbe(c, s, p, hold))
 		if p.Refused != "" {
-			return onLocalServer(made, p.Refused)
+			return onLocalServer(made, p.URL, p.Refused)
 		}
 		if agent.IsRouting(p.URL) {
 			return &probe.Probe{Spec: made.Spec, Prober: routing{made.Prober}}
@@ -220,12 +221,14 @@ func task(c *config.Config, s config.Service, p config.Probe, lookups *dnsprobe.
 }
 
 func newProbe(c *config.Config, s config.Service, p config.Probe, hold time.Duration) *probe.Probe {
+	prober := Prober(c, p, hold)
+	reachAs(prober, s.Reach)
 	return &probe.Probe{
 		Spec: probe.Spec{
 			Service: s.Name, Name: p.Name, Kind: p.Kind, Target: target(p),
 			Timeout: p.Timeout - p.Hold + hold,
 		},
-		Prober: Prober(c, p, hold),
+		Prober: prober,
 	}
 }
 
