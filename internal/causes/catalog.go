@@ -109,8 +109,9 @@ var catalog = [...]About{
 		Hides:    explainedByHost(Proxy),
 	},
 	Proxy: {
-		Means: "A proxy is configured, but it is down, unreachable, requires credentials or refuses to forward the " +
-			"request.",
+		Means: "A proxy is configured, but it is down, unreachable, requires a sign-in or does not forward requests, " +
+			"or only those to the service, which is reached without it. Also named when a variable is not the URL of a " +
+			"proxy, or sends requests to this host itself through one.",
 		Owner:    OwnerHost,
 		Severity: Ticket,
 		Hold:     2 * time.Minute, // a proxy that reloads its rules is gone for some tens of seconds
@@ -128,7 +129,8 @@ var catalog = [...]About{
 	Interception: {
 		Means: "Controls return answers that are not theirs, the service's certificate has an untrusted or unexpected " +
 			"issuer, or the service's name resolves to the address that made-up names get too. Also named when the service " +
-			"received no sign-in from an agent that has one: something on the network path removes it.",
+			"received no sign-in from an agent that has one: something on the network path removes it. If the agent alone " +
+			"trusts the issuer, by a variable of its own, nothing is wrong.",
 		Owner:    OwnerHost,
 		Severity: Ticket,
 		Hold:     2 * time.Minute, // signing in to a captive portal takes a person about a minute
@@ -198,7 +200,8 @@ var catalog = [...]About{
 	},
 	Agent: {
 		Means: "The service is fine from this host, but the agent cannot be started, has an invalid configuration, " +
-			"cannot write its home directory, cannot reach the network, or its sandbox cannot be set up.",
+			"cannot write its home directory, cannot reach the network, does not trust a certificate that this host " +
+			"trusts (CODEX_CA_CERTIFICATE, SSL_CERT_FILE), or its sandbox cannot be set up.",
 		Owner:    OwnerAgent,
 		Severity: Ticket,
 		Hold:     10 * time.Minute, // an upgrade by npm leaves no executable for a minute or two
@@ -243,7 +246,8 @@ var catalog = [...]About{
 	},
 	Degraded: {
 		Means: "The service takes longer to answer than the configured limit, or some attempts of a round fail while " +
-			"others succeed.",
+			"others succeed. Beside a healthy verdict: settings of the agent that work by luck, such as HTTPS_PROXY and " +
+			"https_proxy that differ.",
 		Usable:   true,
 		Severity: Info,
 		Hold:     15 * time.Minute, // a busy link or a busy service recovers by itself more often than not

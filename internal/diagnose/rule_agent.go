@@ -9,6 +9,10 @@ import (
 // "I cannot reach it" is blamed only if this host has just reached it. If the same run succeeds against a stub, the
 // installation is fine: what remains are the agent's own settings for the network.
 func brokenAgent(g *groupedRound) *finding {
+	if r := g.failure(outcome.IsDistrustedByAgent); r != nil {
+		return &finding{title: outcome.Distrust(r), advice: outcome.AdviceDistrust,
+			evidence: []*probe.Result{r, g.bestSuccess(), g.reachedControl()}}
+	}
 	r := g.failure(func(r *probe.Result) bool { return isAgentProbe(r) && outcome.IsInstallationFault(r.Class) })
 	if r == nil {
 		r = first(g.sandbox, isNotStarted)

@@ -41,7 +41,17 @@ func degraded(g *groupedRound) *finding {
 	if r := first(g.service, succeededWithWarning(probe.WarnOutdatedTLS)); r != nil {
 		return &finding{title: outcome.OutdatedTLSTitle(r), advice: adviceOutdatedTLS, evidence: []*probe.Result{r, g.reachedControl()}}
 	}
-	return nil
+	return remarks(g)
+}
+
+// remarks lists what is odd about the settings that led requests to the service, although they got there. It is never
+// the main cause: nothing is wrong yet for the programs that use the service.
+func remarks(g *groupedRound) *finding {
+	title, from := outcome.Remarks(g.service)
+	if title == "" {
+		return nil
+	}
+	return &finding{title: title, evidence: from, aside: true}
 }
 
 // isCertificateEnding reports whether r succeeded with a certificate that ends within the configured time.

@@ -16,8 +16,10 @@ func interception(g *groupedRound) *finding {
 		return &finding{title: titlePortal,
 			evidence: []*probe.Result{r, g.firstNetworkFailure(), g.serviceReached()}, aside: g.firstFarFailure() == nil}
 	}
-	if r := g.failure(func(r *probe.Result) bool { return isNetworkProbe(r) && isForeignCertificate(r) }); r != nil {
-		return &finding{title: issuerTitle(r), advice: issuerAdvice(r), evidence: []*probe.Result{r, g.reachedControl()}}
+	if r := g.failure(func(r *probe.Result) bool { return isNetworkProbe(r) && outcome.IsForeignCertificate(r) }); r != nil {
+		return &finding{advice: cmp.Or(outcome.IssuerAdvice(r, g.Expect.Client), issuerAdvice(r)),
+			title: outcome.Issuer(r, g.reachedDirectly(r) != nil), note: outcome.Notes(r),
+			evidence: []*probe.Result{r, g.reachedDirectly(r), g.reachedControl()}}
 	}
 	if r := g.failure(isSignInRequest); r != nil {
 		return &finding{title: outcome.SignInTitle(r), evidence: []*probe.Result{r, g.reachedControl()}}
@@ -85,13 +87,6 @@ func (g *groupedRound) areControlsMostlyWrong() bool {
 		}
 	}
 	return wrong > right
-}
-
-// isForeignCertificate reports whether r got a certificate that someone else issued for the service's name. TLS
-// inspection always signs with its own CA; a self-signed certificate is what a server presents if its owner forgot to
-// install one. If neither issuer nor subject is known, the certificate counts as foreign, because that pages nobody.
-func isForeignCertificate(r *probe.Result) bool {
-	return r.Class == probe.TLSUnexpectedIssuer || r.Class == probe.TLSAuthorityInvalid && !isSelfSigned(r)
 }
 
 // rewrittenName returns a failure at the address that every made-up name gets, and the lookup that shows it. A

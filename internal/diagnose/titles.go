@@ -99,26 +99,6 @@ func offlineTitle(g *groupedRound, r *probe.Result) string {
 	return causes.HostOffline.About().Title
 }
 
-func proxyTitle(g *groupedRound, r *probe.Result) string {
-	proxy := strings.TrimSpace("the proxy " + r.Proxy)
-	switch r.Class {
-	case probe.ProxyRefused:
-		return proxy + " refuses connections"
-	case probe.ProxyUnreachable:
-		return proxy + " is unreachable"
-	case probe.ProxyAuthRequired:
-		return proxy + " requires credentials"
-	}
-	if g.controlViaSameProxy(r, isOK) != nil {
-		return proxy + " does not forward requests to the service, but forwards others"
-	}
-	return proxy + " does not forward requests"
-}
-
-func notForwardedTitle(r *probe.Result) string {
-	return "the proxy " + r.Proxy + " accepts connections but does not forward them"
-}
-
 // resolverName names the nameserver that r queried, or else a configured one that failed too.
 func resolverName(g *groupedRound, r *probe.Result) string {
 	server := r.Server
@@ -231,20 +211,6 @@ func strayTitle(g *groupedRound, r *probe.Result) string {
 func familyTitle(g *groupedRound, family int) string {
 	return fmt.Sprintf("%s returns no IPv%d address, although the name has one", resolverName(g, g.configuredAnswer()),
 		family)
-}
-
-func issuerTitle(r *probe.Result) string {
-	if r.TLS == nil || r.TLS.Issuer == "" {
-		return "the service's certificate has an issuer that is not trusted here"
-	}
-	if r.Class == probe.TLSUnexpectedIssuer {
-		return fmt.Sprintf("the service's certificate is issued by %q, which is not the expected issuer", r.TLS.Issuer)
-	}
-	title := fmt.Sprintf("the service's certificate is issued by %q, which is not trusted here", r.TLS.Issuer)
-	if r.TLS.ExpiredLink != "" {
-		title += ": its link to a trusted root is " + r.TLS.ExpiredLink
-	}
-	return title
 }
 
 func edgeTitle(r *probe.Result) string {

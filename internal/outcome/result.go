@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"netwatchd/internal/clientrules"
 	"netwatchd/internal/probe"
 )
 
@@ -166,8 +167,14 @@ func IsAgentProbe(r *probe.Result) bool {
 	return r.Kind == probe.KindExec || r.Kind == probe.KindStatus
 }
 
-// IsNetworkProbe reports whether r is a probe of the network alone, not made by the agent.
-func IsNetworkProbe(r *probe.Result) bool { return !IsAgentProbe(r) }
+// IsNetworkProbe reports whether r is a probe of the network alone: not made by the agent, and not ended in what the
+// agent alone would make of it.
+func IsNetworkProbe(r *probe.Result) bool { return !IsAgentProbe(r) && !IsDistrustedByAgent(r) }
+
+// IsDistrustedByAgent reports whether r reached the service, whose certificate this host trusts and the agent does not.
+func IsDistrustedByAgent(r *probe.Result) bool {
+	return !r.OK() && r.Warned(clientrules.TrustedByHostOnly)
+}
 
 // IsNameFailure reports whether r failed because it got no address. The phase decides, not the class: DNS over TCP
 // can be reset too, and that shows nothing about the service.

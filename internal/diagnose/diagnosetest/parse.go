@@ -3,6 +3,7 @@ package diagnosetest
 import (
 	"fmt"
 	"path"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -50,7 +51,7 @@ var start = time.Date(2026, 2, 20, 2, 22, 45, 0, time.UTC)
 func Results(words string) []probe.Result {
 	var order []string
 	results := make(map[string]probe.Result)
-	for word := range strings.FieldsSeq(words) {
+	for word := range strings.FieldsSeq(betweenFacts.ReplaceAllString(words, "$1")) {
 		if unwanted, removes := strings.CutPrefix(word, "-"); removes {
 			removed := matching(order, unwanted)
 			if len(removed) == 0 {
@@ -76,6 +77,9 @@ func Results(words string) []probe.Result {
 	}
 	return all
 }
+
+// betweenFacts is where a long word may continue on the next line.
+var betweenFacts = regexp.MustCompile(`([,(])\s+`)
 
 func panicf(format string, args ...any) { panic("diagnosetest: " + fmt.Sprintf(format, args...)) }
 
@@ -231,6 +235,12 @@ func set(r *probe.Result, fact string) {
 		r.Peer = value
 	case "proxy":
 		r.Proxy = value
+	case "from":
+		r.ProxyFrom = value
+	case "note":
+		r.Notes = append(r.Notes, strings.ReplaceAll(value, ".", " "))
+	case "schemes":
+		r.Headers = append(r.Headers, "Proxy-Authenticate: "+strings.ReplaceAll(value, "|", ", "))
 	case "server":
 		r.Server = strings.TrimSuffix(value, "-")
 	case "refused":

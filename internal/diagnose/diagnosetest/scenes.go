@@ -194,6 +194,63 @@ var scenes = []Scene{
 	{Name: "proxy forwards to others, but not to the service", Cause: causes.Proxy, Decisive: "proxy.failed",
 		world: Working + ` c3:ok(target=https://gamma.example/,proxy=http://10.0.0.1:3128)
 			head:proxy.failed(proxy=http://10.0.0.1:3128) stream:proxy.failed(proxy=http://10.0.0.1:3128)`},
+	{Name: "the two spellings differ, and the agent's proxy is dead", Cause: causes.Proxy, Decisive: "proxy.refused",
+		world: Working + ` head:proxy.refused(proxy=http://10.0.0.1:3129,from=HTTPS_PROXY,warn=proxy_spellings_differ,
+			note=HTTPS_PROXY.and.https_proxy.differ) stream:proxy.refused d.head:ok(status=405)`},
+	{Name: "the two spellings differ, and the agent's proxy works", Cause: causes.Healthy, Decisive: "ok",
+		Also: []causes.Cause{causes.Degraded},
+		world: Working + ` head:ok(status=405,proxy=http://10.0.0.1:3128,from=HTTPS_PROXY,warn=proxy_spellings_differ,
+			note=HTTPS_PROXY.and.https_proxy.differ)`},
+	{Name: "proxy accepts no password", Cause: causes.Proxy, Decisive: "proxy.auth_required",
+		world: Working + ` head:proxy.auth_required(proxy=http://10.0.0.1:3128,warn=proxy_no_password,
+			schemes=Negotiate|NTLM) stream:proxy.auth_required`},
+	{Name: "proxy accepts no password, and got one", Cause: causes.Proxy, Decisive: "proxy.auth_required",
+		world: Working + ` head:proxy.auth_required(proxy=http://10.0.0.1:3128,
+			warn=proxy_no_password|proxy_credentials_refused,schemes=Negotiate|NTLM) stream:proxy.auth_required`},
+	{Name: "proxy refuses the password", Cause: causes.Proxy, Decisive: "proxy.auth_required",
+		world: Working + ` head:proxy.auth_required(proxy=http://10.0.0.1:3128,warn=proxy_credentials_refused,
+			schemes=Basic) stream:proxy.auth_required`},
+	{Name: "proxy swallows what is for the service alone", Cause: causes.Proxy, Decisive: "tls.timed_out",
+		world: Working + ` c3:ok(target=https://gamma.example/,proxy=http://10.0.0.1:3128)
+			head:tls.timed_out(proxy=http://10.0.0.1:3128) stream:tls.timed_out(proxy=http://10.0.0.1:3128)
+			d.head:ok(status=405)`},
+	{Name: "proxy resets after CONNECT", Cause: causes.Proxy, Decisive: "tcp.reset",
+		world: Working + ` c3:tcp.reset@tls(target=https://gamma.example/,proxy=http://10.0.0.1:3128)
+			head:tcp.reset@tls(proxy=http://10.0.0.1:3128) d.head:ok(status=405)`},
+	{Name: "proxy cuts requests in the tunnel", Cause: causes.Proxy, Decisive: "http.closed",
+		world: Working + ` head:http.closed(proxy=http://10.0.0.1:3128) d.head:ok(status=405)`},
+	{Name: "the service is down behind a working proxy, and without it", Cause: causes.Upstream, Decisive: "tls.closed",
+		world: Working + ` c3:ok(target=https://gamma.example/,proxy=http://10.0.0.1:3128)
+			head:tls.closed(proxy=http://10.0.0.1:3128) stream:tls.closed(proxy=http://10.0.0.1:3128) d.head:tls.closed`},
+	{Name: "a local server behind a proxy", Cause: causes.Proxy, Decisive: "proxy.failed",
+		world: Working + ` -dns -stream head:proxy.failed(target=http://127.0.0.1:4000/v1/responses,
+			proxy=http://10.0.0.1:3128,warn=proxy_for_loopback,note=it.goes.through.the.proxy)`},
+	{Name: "a local server that is gone, behind a dead proxy", Cause: causes.Proxy, Decisive: "proxy.refused",
+		world: Working + ` -dns head:proxy.refused(target=http://127.0.0.1:4000/v1/responses,
+			why=nothing.listens.there,warn=base_url_refused) stream:proxy.refused(proxy=http://10.0.0.1:3128)`},
+	{Name: "a variable that is no proxy's URL", Cause: causes.Proxy, Decisive: "proxy.failed",
+		world: Working + ` head:proxy.failed(warn=proxy_not_a_url,note=https_proxy.is.not.the.URL.of.a.proxy)`},
+
+	// Whom the agent trusts.
+	{Name: "proxy inspects TLS by its own CA", Cause: causes.Interception, Decisive: "tls.cert.authority_invalid",
+		world: Working + ` c3:tls.cert.authority_invalid(target=https://gamma.example/,proxy=http://10.0.0.1:3128)
+			head:tls.cert.authority_invalid(proxy=http://10.0.0.1:3128,issuer=CN=Corp,subject=CN=chatgpt.com)
+			stream:tls.cert.authority_invalid(proxy=http://10.0.0.1:3128,issuer=CN=Corp,subject=CN=chatgpt.com)
+			d.head:ok(status=405)`},
+	{Name: "TLS inspected, and the agent's bundle cannot be used", Cause: causes.Interception,
+		Decisive: "tls.cert.authority_invalid",
+		world: Working + ` head:tls.cert.authority_invalid(issuer=CN=Corp,subject=CN=chatgpt.com,warn=ca_bundle_unusable,
+			note=CODEX_CA_CERTIFICATE.names.a.directory)`},
+	{Name: "TLS inspected, and the agent alone trusts it", Cause: causes.Healthy, Decisive: "ok",
+		Also: []causes.Cause{causes.Degraded},
+		world: Working + ` head:ok(status=405,issuer=CN=Corp,warn=ca_trusted_by_agent_only,
+			note=codex.trusts.CN=Corp.by.CODEX_CA_CERTIFICATE) stream:ok(warn=ca_trusted_by_agent_only,
+			note=codex.trusts.CN=Corp.by.CODEX_CA_CERTIFICATE)`},
+	{Name: "the agent's bundle is out of date", Cause: causes.Agent, Decisive: "tls.cert.authority_invalid",
+		world: Working + ` head:tls.cert.authority_invalid(issuer=CN=WE1,subject=CN=chatgpt.com,
+			warn=ca_trusted_by_host_only,note=codex.trusts.only.SSL_CERT_FILE) exec:exec.network
+			stream:tls.cert.authority_invalid(warn=ca_trusted_by_host_only) d.head:tls.cert.authority_invalid(
+			warn=ca_trusted_by_host_only)`},
 
 	// The resolver.
 	{Name: "resolver stopped", Cause: causes.Resolver, Decisive: "dns.unreachable",
