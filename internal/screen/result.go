@@ -79,7 +79,7 @@ func (p *printer) facts(r probe.Result) {
 		{"server", join(r.Server, r.RCode)},
 		{"answers", join(r.Answers...)},
 		{"peer", r.Peer},
-		{"proxy", r.Proxy},
+		{"proxy", join(r.Proxy, r.ProxyFrom)},
 		{"tls", session(r.TLS)},
 		{"status", number(r.Status)},
 		{"request", r.RequestID},
@@ -88,6 +88,7 @@ func (p *printer) facts(r probe.Result) {
 		{"output", r.Output},
 		{"tokens", tokens(r.Tokens)},
 		{"warnings", join(r.Warnings...)},
+		{"notes", strings.Join(r.Notes, "; ")},
 	} {
 		if fact.text != "" {
 			p.labelled(fact.label, plain, fact.text)
