@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"netwatchd/internal/clientrules"
 	"netwatchd/internal/codexconf"
 	"netwatchd/internal/userfile"
 )
@@ -348,14 +349,7 @@ func (s codexSetup) proxy(e *Endpoint) {
 	if !slices.ContainsFunc(e.env, isProxy) {
 		return
 	}
-	choice := codexClient(s.version).Proxying.Choose(func(name string) (string, bool) {
-		for _, env := range [][]string{e.env, s.env} {
-			if slices.ContainsFunc(env, func(entry string) bool { return strings.HasPrefix(entry, name+"=") }) {
-				return lastValue(env, name), true
-			}
-		}
-		return "", false
-	}, e.BaseURL)
+	choice := codexClient(s.version).Proxying.Choose(clientrules.EnvironmentOf(e.env, s.env), e.BaseURL)
 	if choice.Broken != "" || len(choice.Skipped) > 0 {
 		e.note(filepath.Join(s.home, ".env"), errors.New("sets a proxy that is not a URL"))
 		return

@@ -121,6 +121,21 @@ type ProxyChoice struct {
 // An Environment returns the value of a variable, and whether it is set.
 type Environment func(name string) (value string, set bool)
 
+// EnvironmentOf returns an environment of lists of name=value. The first list that has a variable decides, and in a
+// list its last entry.
+func EnvironmentOf(lists ...[]string) Environment {
+	return func(name string) (value string, set bool) {
+		for _, list := range lists {
+			for _, entry := range slices.Backward(list) {
+				if value, ok := strings.CutPrefix(entry, name+"="); ok {
+					return value, true
+				}
+			}
+		}
+		return "", false
+	}
+}
+
 // Choose returns how a client with these rules reaches u; the schemes ws and wss stand for a WebSocket. It knows every
 // client but Go's, whose rules are in its own library.
 func (p Proxying) Choose(env Environment, u *url.URL) ProxyChoice {

@@ -27,12 +27,7 @@ func (r *Options) variable(name string) (value string, set bool) {
 }
 
 func (r *Options) ownVariable(name string) (value string, set bool) {
-	for _, entry := range slices.Backward(r.Env) {
-		if value, ok := strings.CutPrefix(entry, name+"="); ok {
-			return value, true
-		}
-	}
-	return "", false
+	return clientrules.EnvironmentOf(r.Env)(name)
 }
 
 // origin names a variable, with the client's own file if it is from there.
