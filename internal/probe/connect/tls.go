@@ -79,15 +79,16 @@ func (r *Options) verifier() (*verifier, error) {
 }
 
 func readKeyPair(certFile, keyFile string) (tls.Certificate, error) {
-	cert, err := readBundle(certFile)
-	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("%s %w", certFile, err)
+	var texts [2][]byte
+	for i, file := range []string{certFile, keyFile} {
+		var err error
+		if texts[i], err = readBundle(file); errors.Is(err, errNamedPipe) {
+			return tls.Certificate{}, fmt.Errorf("%s is not a regular file: it %w", file, err)
+		} else if err != nil {
+			return tls.Certificate{}, fmt.Errorf("%s %w", file, err)
+		}
 	}
-	key, err := readBundle(keyFile)
-	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("%s %w", keyFile, err)
-	}
-	return tls.X509KeyPair(cert, key)
+	return tls.X509KeyPair(texts[0], texts[1])
 }
 
 // anyIssuer returns a verifier for a proxy's certificate: the expected issuer and the client certificate are for the
