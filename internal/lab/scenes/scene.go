@@ -277,10 +277,33 @@ var network = []Scene{
 		Config: world.Config{Interval: 4 * time.Second, Timeout: slowTimeout, Late: 500 * time.Millisecond},
 		Inject: func(w *world.World) { w.Impair(wire.Impairment{Delay: 150 * time.Millisecond}) }, Cause: "degraded", Class: "ok"},
 	{Name: "large packets are dropped", Inject: func(w *world.World) { w.Impair(wire.Impairment{MaxFrame: 614}) }, Cause: "path", Class: "tls.timed_out"},
+	{Name: "large packets to the service are dropped", Inject: func(w *world.World) {
+		w.Drop(dropsService+" meta length > 700", dropsService6+" meta length > 700")
+	}, Cause: "path", Class: "tls.timed_out"},
+	{Name: "large packets to the service's IPv6 address are dropped",
+		Inject: func(w *world.World) { w.Drop(dropsService6 + " meta length > 700") }, Cause: "ipv6", Class: "tls.timed_out"},
+	{Name: "packets to the service's IPv6 address are dropped",
+		Inject: func(w *world.World) { w.Drop(dropsService6) }, Cause: "ipv6", Class: "tcp.timed_out"},
+	{Name: "a TUN proxy takes the service's connections and refuses them",
+		Inject: func(w *world.World) { w.ScriptResolver(serviceAt(world.DirectResolvers[0])) }, Cause: "proxy", Class: "tcp.refused"},
 	{Name: "the network drops packets to port 443", Inject: func(w *world.World) { w.Drop("tcp dport 443") }, Cause: "inconclusive", Class: "tcp.timed_out"},
 
 	{Name: "one control of three is down", Inject: func(w *world.World) { w.CloseControls(1) }, Cause: "healthy"},
 	{Name: "all controls are down, the service is fine", Inject: func(w *world.World) { w.CloseControls(3) }, Cause: "healthy"},
+}
+
+// serviceAt answers the service's name with this IPv4 address alone.
+func serviceAt(address string) world.Rewrite {
+	return func(question dns.Question, answer *dns.Msg) {
+		if question.Name != world.ServiceName+"." {
+			return
+		}
+		answer.Answer, answer.Rcode = nil, dns.RcodeSuccess
+		if question.Qtype == dns.TypeA {
+			rr, _ := dns.NewRR(question.Name + " 1 IN A " + address)
+			answer.Answer = []dns.RR{rr}
+		}
+	}
 }
 
 func bothNameservers(w *world.World) { w.Nameservers(world.Resolver, world.SecondResolver) }
