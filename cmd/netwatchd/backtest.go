@@ -269,7 +269,8 @@ func count(runs []probe.Result, from probe.Vantage) tally {
 }
 
 func (b *backtest) report(
-	agent plan.Agent, runs, stub []probe.Result, skipped string, v diagnose.Verdict, i *incident.Incident, o screen.Options,
+	agent plan.Agent, runs, stub []probe.Result, skipped string, v diagnose.Verdict, i *incident.Incident,
+	o screen.Options,
 ) error {
 	onHost, inSandbox := count(runs, probe.FromHost), count(runs, probe.FromSandbox)
 	if !b.asJSON {

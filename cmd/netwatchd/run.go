@@ -128,7 +128,7 @@ func (a *app) run(ctx context.Context, c *config.Config) error {
 		},
 		Clock:   new(host.Clock),
 		Budgets: s.history, Ongoing: s.history.Ongoing,
-		Pool:    func(ctx context.Context) watch.Starter { return dnsprobe.NewPool(ctx) },
+		Pool: func(ctx context.Context) watch.Starter { return dnsprobe.NewPool(ctx) },
 	})
 	server := &web.Server{
 		Source: s, Results: s.ledger.Latest, History: s.history, Events: events, Ready: s.watcher.Ready(), Reload: s.reload,

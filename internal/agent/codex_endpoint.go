@@ -88,8 +88,8 @@ const (
 	apiBaseURL     = "https://api.openai.com/v1"
 )
 
-// routingURL is where codex asks for the workspace of a ChatGPT sign-in, before every turn. If the answer is not 200 and
-// has not the account in it, the turn fails: after 17 s of retries, or never if there is no answer (measured with
+// routingURL is where codex asks for the workspace of a ChatGPT sign-in, before every turn. If the answer is not 200
+// and has not the account in it, the turn fails: after 17 s of retries, or never if there is no answer (measured with
 // 0.169.0 and 401, 403, 404, 429, 500, 503). Without credentials the service answers 401.
 const (
 	routingURL  = "https://chatgpt.com" + routingPath

@@ -178,8 +178,9 @@ func (l *codexLog) cause() string {
 // and its own provider makes before each turn (since 0.156).
 const routingDiscovery = "workspace routing discovery"
 
-// sentWithoutAnswer matches the message for a connection that was closed or reset after the request was sent, since 0.155.
-// A connection that was never made is "Connection failed: …" there. Up to 0.142 both are "… for url (…)" (measured).
+// sentWithoutAnswer matches the message for a connection that was closed or reset after the request was sent, since
+// 0.155. A connection that was never made is "Connection failed: …" there. Up to 0.142 both are "… for url (…)"
+// (measured).
 var sentWithoutAnswer = regexp.MustCompile(`^` + cutPrefix + `error sending request$`)
 
 // signals are for comparison with the results of other attempts: "os error 1" is a refusal by the sandbox or by a

@@ -163,8 +163,8 @@ func (c codexStatus) brokenSignIn() error {
 }
 
 // askDoctor has codex test its network: a HEAD of the endpoint, then a WebSocket upgrade (0.1 s; up to 15 s if nobody
-// answers). It renews a sign-in that has expired (measured with 0.169.0), so it must not run where the new one could not be
-// saved. A version without the command ends at once, with exit code 2 (0.104.0, 0.155.0, 0.162.0).
+// answers). It renews a sign-in that has expired (measured with 0.169.0), so it must not run where the new one could
+// not be saved. A version without the command ends at once, with exit code 2 (0.104.0, 0.155.0, 0.162.0).
 func (c codexStatus) askDoctor(
 	ctx context.Context, path string, env []string, version Version, facts *probe.Facts,
 ) (note string, err error) {

@@ -418,7 +418,10 @@ func (r proxyRules) isMoot(env Environment, u *url.URL, choice ProxyChoice, used
 		return env(name)
 	}
 	with := r.choose(swapped, u).Proxy
-	return with == nil && choice.Proxy == nil || with != nil && choice.Proxy != nil && with.String() == choice.Proxy.String()
+	if with == nil || choice.Proxy == nil {
+		return with == choice.Proxy
+	}
+	return with.String() == choice.Proxy.String()
 }
 
 // shownLimit bounds a quoted value: a list in NO_PROXY may be 64 KB long.

@@ -26,8 +26,8 @@ var (
 const DefaultBodyLimit = 1 << 20
 
 // ownCertificateLeft is how long before its end the certificate of a service that is not a vendor's is reported.
-// Certificates that renew themselves do so a month before (Let's Encrypt's of 90 days); two weeks leave time to find out
-// why one did not, and to buy one by hand.
+// Certificates that renew themselves do so a month before (Let's Encrypt's of 90 days); two weeks leave time to find
+// out why one did not, and to buy one by hand.
 const ownCertificateLeft = 14 * strictyaml.Day
 
 func defaultSandbox() Sandbox {

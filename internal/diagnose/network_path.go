@@ -13,7 +13,8 @@ func (g *groupedRound) isPathSuspect(r *probe.Result) bool {
 	if outcome.TimedOutTooSoon(r) || g.isViaUnprovenProxy(r) {
 		return true
 	}
-	return !netpath.IsNear(r) && (g.sameTLSFailure(r) != nil || isSilent(r) && g.lossyControl() != nil || isRejectedOnPath(r))
+	return !netpath.IsNear(r) &&
+		(g.sameTLSFailure(r) != nil || isSilent(r) && g.lossyControl() != nil || isRejectedOnPath(r))
 }
 
 // isRejectedOnPath reports whether a firewall on the network path reported that it rejects the connection.

@@ -37,8 +37,8 @@ func brokenAgent(g *groupedRound) *finding {
 		evidence: []*probe.Result{r, g.secondRunOf(r), g.bestSuccess(), g.reachedControl()}}
 }
 
-// isAgentNetworkFailure reports whether a run of the agent, or its report about itself, failed in a way that the network
-// may explain.
+// isAgentNetworkFailure reports whether a run of the agent, or its report about itself, failed in a way that the
+// network may explain.
 func isAgentNetworkFailure(r *probe.Result) bool {
 	if r.Kind == probe.KindStatus {
 		return !r.OK() && !isInexplicable(r) && !isDenied(r) && !isOfAccount(r)

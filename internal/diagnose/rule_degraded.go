@@ -39,7 +39,8 @@ func degraded(g *groupedRound) *finding {
 			evidence: []*probe.Result{r, g.reachedControl()}}
 	}
 	if r := first(g.service, succeededWithWarning(probe.WarnOutdatedTLS)); r != nil {
-		return &finding{title: outcome.OutdatedTLSTitle(r), advice: adviceOutdatedTLS, evidence: []*probe.Result{r, g.reachedControl()}}
+		return &finding{title: outcome.OutdatedTLSTitle(r), advice: adviceOutdatedTLS,
+			evidence: []*probe.Result{r, g.reachedControl()}}
 	}
 	return remarks(g)
 }

@@ -25,7 +25,8 @@ func unexplainedNetwork(g *groupedRound) *finding {
 			evidence: []*probe.Result{other, g.sameTLSFailure(other), g.reachedControl()}}
 	}
 	if outcome.TimedOutTooSoon(r) && g.reachedControl() != nil {
-		return &finding{title: outcome.SlowPathTitle(r), advice: adviceSlowPath, evidence: []*probe.Result{r, g.reachedControl()}}
+		return &finding{title: outcome.SlowPathTitle(r), advice: adviceSlowPath,
+			evidence: []*probe.Result{r, g.reachedControl()}}
 	}
 	if lossy := g.lossyControl(); lossy != nil && isSilent(r) && !netpath.IsNear(r) {
 		return &finding{title: titlePacketLoss, advice: advicePacketLoss,

@@ -16,7 +16,8 @@ func interception(g *groupedRound) *finding {
 		return &finding{title: titlePortal,
 			evidence: []*probe.Result{r, g.firstNetworkFailure(), g.serviceReached()}, aside: g.firstFarFailure() == nil}
 	}
-	if r := g.failure(func(r *probe.Result) bool { return isNetworkProbe(r) && outcome.IsForeignCertificate(r) }); r != nil {
+	isForeign := func(r *probe.Result) bool { return isNetworkProbe(r) && outcome.IsForeignCertificate(r) }
+	if r := g.failure(isForeign); r != nil {
 		return &finding{advice: cmp.Or(outcome.IssuerAdvice(r, g.Expect.Client), issuerAdvice(r)),
 			title: outcome.Issuer(r, g.reachedDirectly(r) != nil), note: outcome.Notes(r),
 			evidence: []*probe.Result{r, g.reachedDirectly(r), g.reachedControl()}}

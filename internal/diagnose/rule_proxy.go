@@ -27,7 +27,8 @@ func brokenProxy(g *groupedRound) *finding {
 			title:    outcome.Proxy(r, g.Expect.Client.Name, g.controlViaSameProxy(r, isOK) != nil),
 			evidence: []*probe.Result{r, g.reachedDirectly(r), g.controlViaSameProxy(r, isOK), g.reachedControl()}}
 	}
-	if r := g.failure(func(r *probe.Result) bool { return outcome.IsSwallowed(r) && g.reachedDirectly(r) != nil }); r != nil {
+	isSwallowed := func(r *probe.Result) bool { return outcome.IsSwallowed(r) && g.reachedDirectly(r) != nil }
+	if r := g.failure(isSwallowed); r != nil {
 		return &finding{advice: outcome.AdviceSwallowed, note: outcome.ProxyNote(r),
 			title:    outcome.ProxySwallowing(r, g.forwardedControl(r) != nil),
 			evidence: []*probe.Result{r, g.reachedDirectly(r), g.forwardedControl(r), g.reachedControl()}}
@@ -40,7 +41,9 @@ func brokenProxy(g *groupedRound) *finding {
 	if r == nil || g.forwardedControl(r) != nil {
 		return nil
 	}
-	other := g.controlViaSameProxy(r, func(c *probe.Result) bool { return isTLS(c) && !c.OK() || outcome.IsForeignAnswer(c) })
+	other := g.controlViaSameProxy(r, func(c *probe.Result) bool {
+		return isTLS(c) && !c.OK() || outcome.IsForeignAnswer(c)
+	})
 	if other != nil {
 		return &finding{title: outcome.ProxyNotForwarding(r), note: outcome.ProxyNote(r),
 			evidence: []*probe.Result{r, other, g.reachedControl()}}

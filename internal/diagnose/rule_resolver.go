@@ -229,7 +229,8 @@ func strayAddress(g *groupedRound) *finding {
 	if lookup == nil && fromHostsFile(r) {
 		lookup = g.nameserver(probe.FromHost, probe.ResolverAsksService, stray)
 	}
-	if direct == nil && (lookup == nil || !fromHostsFile(r) && (!netpath.AllPrivate(here) || netpath.AllPrivate(addresses(lookup)))) {
+	if direct == nil && (lookup == nil || !fromHostsFile(r) &&
+		(!netpath.AllPrivate(here) || netpath.AllPrivate(addresses(lookup)))) {
 		return nil
 	}
 	return &finding{title: strayTitle(g, r),

@@ -16,7 +16,8 @@ func brokenStream(g *groupedRound) *finding {
 			return false
 		case isSilent(r) && g.lossyControl() != nil && !netpath.IsNear(r):
 			return false // see unexplainedNetwork
-		case r.Class == probe.ExecStreamCut && r.Kind == probe.KindExec: // the service began to answer the agent, and its answer was disconnected
+		// the service began to answer the agent, and its answer was disconnected
+		case r.Class == probe.ExecStreamCut && r.Kind == probe.KindExec:
 			return g.bestSuccess() != nil && g.isNameResolved()
 		case r.Kind != probe.KindStream:
 			return false

@@ -50,7 +50,8 @@ func upstream(g *groupedRound) *finding {
 	if direct == nil || g.resolvedControlName() == nil {
 		return nil
 	}
-	return &finding{title: outcome.NameGoneTitle(r), evidence: []*probe.Result{r, direct, g.resolvedControlName(), control}}
+	return &finding{title: outcome.NameGoneTitle(r),
+		evidence: []*probe.Result{r, direct, g.resolvedControlName(), control}}
 }
 
 // isServiceFault reports whether the service is to blame for how r ended, once the network path is known to work.

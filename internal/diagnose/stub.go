@@ -50,9 +50,9 @@ func (g *groupedRound) isServiceFaultToAgent(r *probe.Result) bool {
 	return r.Class == probe.ExecTimedOut || r.Class == probe.ExecNetwork && isConnected
 }
 
-// isServiceAnswerToAgent reports whether the run r of the agent ended on an answer of the service, without a reason that
-// is known here: with the stub's answer it succeeds. codex reports a status 400 by the message in its body alone (since
-// 0.142).
+// isServiceAnswerToAgent reports whether the run r of the agent ended on an answer of the service, without a reason
+// that is known here: with the stub's answer it succeeds. codex reports a status 400 by the message in its body alone
+// (since 0.142).
 func (g *groupedRound) isServiceAnswerToAgent(r *probe.Result) bool {
 	return (r.Class == probe.ExecUnexpectedExit || r.Class == probe.Unknown) && g.contrastOf(r) != nil &&
 		g.bestSuccess() != nil

@@ -134,8 +134,8 @@ func resolverTitle(g *groupedRound, r *probe.Result) string {
 	return resolverName(g, r) + " " + words
 }
 
-// strictClientTitle says which nameserver spoils the lookup of the service's client, with which answer to which question,
-// and who is not affected.
+// strictClientTitle says which nameserver spoils the lookup of the service's client, with which answer to which
+// question, and who is not affected.
 func strictClientTitle(g *groupedRound, r *probe.Result) string {
 	words := outcome.OfQuestion(r)
 	subject := resolverName(g, r)

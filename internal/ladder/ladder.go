@@ -90,7 +90,8 @@ func Of(s watch.ServiceStatus) []Rung {
 	}
 	ladder := make([]Rung, 0, rungs)
 	for i, name := range rungNames {
-		if i == Status && host[i].Mark == NotTested && sandbox[i].Mark == NotTested { // most agents cannot be asked, and most services have none
+		// most agents cannot be asked, and most services have none
+		if i == Status && host[i].Mark == NotTested && sandbox[i].Mark == NotTested {
 			continue
 		}
 		ladder = append(ladder, Rung{Name: name, Host: host[i], Sandbox: sandbox[i]})

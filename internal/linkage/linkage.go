@@ -20,8 +20,9 @@ const maxInterpreters = 5
 // lineLimit is how much of a script's first line the kernel reads (BINPRM_BUF_SIZE).
 const lineLimit = 256
 
-// ResolverOf returns the resolver of a program, or of the interpreter of a script. Launcher is the file name of a script
-// that only starts another program; empty: there is none. The error says in a few words why the file does not tell.
+// ResolverOf returns the resolver of a program, or of the interpreter of a script. Launcher is the file name of a
+// script that only starts another program; empty: there is none. The error says in a few words why the file does not
+// tell.
 func ResolverOf(executable, launcher string) (clientrules.Resolver, error) {
 	return resolverOf(executable, launcher, maxInterpreters)
 }

@@ -6,9 +6,9 @@ import (
 	"netwatchd/internal/probe"
 )
 
-// NeedsStub reports whether a run of the agent against a stub of its service tells more about how r, a run against the
-// service, ended: the installation, the network or the service may explain it. Where the agent has named the reason (the
-// account, its configuration, an overloaded service), a stub would show nothing new.
+// NeedsStub reports whether a run of the agent against a stub of its service tells more about how r, a run against
+// the service, ended: the installation, the network or the service may explain it. Where the agent has named the
+// reason (the account, its configuration, an overloaded service), a stub would show nothing new.
 func NeedsStub(r probe.Result) bool {
 	return slices.Contains([]probe.Class{probe.Unknown, probe.ExecTimedOut, probe.ExecUnexpectedExit, probe.ExecNetwork,
 		probe.HTTPEdgeBlocked, probe.HTTPUnexpectedStatus}, r.Class)

@@ -58,8 +58,9 @@ func statusTask(c *config.Config, s config.Service) (watch.Task, bool) {
 		Spec:   probe.Spec{Service: s.Name, Name: run.Name + statusSuffix, Kind: probe.KindStatus, Target: run.Preset},
 		Prober: a.Status(settings(c, run), run.Status.Timeout),
 	}
-	return watch.Task{Probe: asked, Interval: run.Status.Interval, RoundProbe: &probe.Probe{Spec: asked.Spec, Prober: asked.Prober},
-		Status: true}, true
+	return watch.Task{Probe: asked, Interval: run.Status.Interval,
+		RoundProbe: &probe.Probe{Spec: asked.Spec, Prober: asked.Prober},
+		Status:     true}, true
 }
 
 // statusSuffix follows the name of the agent's run in the name of what the agent reports about itself.

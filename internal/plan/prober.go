@@ -96,8 +96,8 @@ func stubProbe(c *config.Config, s config.Service, p config.Probe) *probe.Probe 
 // stubTarget is the target of runs against a stub, for people.
 const stubTarget = "a stub of the service on 127.0.0.1"
 
-// builtinProbe returns the probe that makes the run p with the agent's own provider, if p has another one; else nil. With a
-// configured base URL there is none: the agent's own provider goes also to where the user's agent goes.
+// builtinProbe returns the probe that makes the run p with the agent's own provider, if p has another one; else nil.
+// With a configured base URL there is none: the agent's own provider goes also to where the user's agent goes.
 func builtinProbe(c *config.Config, s config.Service, p config.Probe) *probe.Probe {
 	if agent.Named(p.Preset) == nil || p.Codex.Provider == agent.BuiltinProvider || p.Codex.BuiltinInterval == 0 ||
 		p.Codex.BaseURL != "" {

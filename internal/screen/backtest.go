@@ -30,8 +30,8 @@ func BacktestHeading(w io.Writer, o Options) error {
 	return p.to(w)
 }
 
-// BacktestRun writes the n-th run; a long error gets lines of its own. A run against a stub is not counted, so it has no
-// number.
+// BacktestRun writes the n-th run; a long error gets lines of its own. A run against a stub is not counted, so it has
+// no number.
 func BacktestRun(w io.Writer, n int, r probe.Result, o Options) error {
 	p := &printer{Options: o}
 	m := ladder.OK

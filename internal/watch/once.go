@@ -67,7 +67,9 @@ func (s *Service) repeats(results []probe.Result) []*probe.Probe {
 // addressRepeats returns the attempts at each address of the service's names, as results resolved them.
 func (s *Service) addressRepeats(results []probe.Result) []*probe.Probe {
 	probes := s.atEachAddress(func(t Task) (attemptEnd, bool) {
-		i := slices.IndexFunc(results, func(r probe.Result) bool { return t.RoundProbe != nil && r.Spec == t.RoundProbe.Spec })
+		i := slices.IndexFunc(results, func(r probe.Result) bool {
+			return t.RoundProbe != nil && r.Spec == t.RoundProbe.Spec
+		})
 		if i < 0 {
 			return attemptEnd{}, false
 		}

@@ -141,8 +141,8 @@ func (w *Watcher) forRound(p *probe.Probe, confirming bool) *probe.Probe {
 }
 
 // withTimeout returns p with a timeout of at most limit. A stream keeps its own: it takes more round trips than any
-// other probe, and how long its upgrade takes is not known, because the time of a held stream includes the hold. So does
-// an agent that is asked about itself: a command takes longer than a packet on a busy machine.
+// other probe, and how long its upgrade takes is not known, because the time of a held stream includes the hold. So
+// does an agent that is asked about itself: a command takes longer than a packet on a busy machine.
 func withTimeout(limit time.Duration, p *probe.Probe) *probe.Probe {
 	if p.Kind == probe.KindStream || p.Kind == probe.KindStatus || p.Timeout > 0 && p.Timeout <= limit {
 		return p
@@ -233,7 +233,8 @@ func (rd *round) resultsSoFar(e *envRun) []probe.Result {
 	all := rd.service.retained.into(results, &rd.service.Service, rd.begun, rd.sandbox == sandboxDone)
 	// An agent that is being asked again may be right by now.
 	return slices.DeleteFunc(all, func(r probe.Result) bool {
-		return r.Start.Before(rd.begun) && slices.ContainsFunc(rd.asking, func(p *probe.Probe) bool { return p.Spec == r.Spec })
+		return r.Start.Before(rd.begun) &&
+			slices.ContainsFunc(rd.asking, func(p *probe.Probe) bool { return p.Spec == r.Spec })
 	})
 }
 

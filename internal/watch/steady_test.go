@@ -128,14 +128,14 @@ func (w *world) become(other *world) {
 // injectIntoRuns makes runs against a stub fail, or those with the agent's own provider, or both, and returns which. The
 // latter depend on the past: they are made once a day.
 func (w *world) injectIntoRuns(random *rand.Rand) string {
-	injected := ""
+	var injected strings.Builder
 	for _, run := range []string{"exec/stub", "exec/builtin"} {
 		if random.IntN(2) == 0 {
 			w.fail(run, probe.ExecTimedOut, probe.Executing)
-			injected += ", " + run + " " + probe.ExecTimedOut.String()
+			injected.WriteString(", " + run + " " + probe.ExecTimedOut.String())
 		}
 	}
-	return injected
+	return injected.String()
 }
 
 // injectAtRandom makes some of the probes fail, and returns which and how.

@@ -82,8 +82,8 @@ func isOfRouting(v diagnose.Verdict) bool {
 	return v.Cause.Fault() && len(v.Evidence) > 0 && slices.Contains(v.Evidence[0].Warnings, probe.WarnRouting)
 }
 
-// startStub makes the attempt that helps to explain r, the result of t. Nothing is concluded from r before it has ended:
-// without it, r would lead to another verdict.
+// startStub makes the attempt that helps to explain r, the result of t. Nothing is concluded from r before it has
+// ended: without it, r would lead to another verdict.
 func (w *Watcher) startStub(s *service, t Task, e *entry, r probe.Result) {
 	e.running, w.costly = true, true // no two commands of an agent at a time
 	w.attempt(t.Stub, func(stub probe.Result, valid bool) {

@@ -43,7 +43,8 @@ func Scenes() []Scene {
 			s.client = clientrules.Codex()
 		}
 		s.Round = diagnose.Round{Service: "codex", Results: Results(s.world),
-			Expect: diagnose.Expect{Sandbox: s.sandbox, Client: s.client, Owner: s.owner, CertificateLeft: s.certificateLeft, Late: late}}
+			Expect: diagnose.Expect{Sandbox: s.sandbox, Client: s.client, Owner: s.owner,
+				CertificateLeft: s.certificateLeft, Late: late}}
 		if s.known != "" {
 			s.Round.Known = []netip.Addr{netip.MustParseAddr(s.known)}
 		}

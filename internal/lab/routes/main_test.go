@@ -100,7 +100,6 @@ func answerName(query []byte) ([]byte, error) {
 // A network is the service and two proxies, all on the loopback address. It records who got the requests.
 type network struct {
 	mock        responses.Server
-	plain, tls  string // the service's ports
 	certificate tls.Certificate
 
 	mu   sync.Mutex

@@ -171,13 +171,13 @@ func TestVerdicts(t *testing.T) {
 			t.Fatalf("%s: %v\n%s\n%s", test.env, err, exit.Stdout, exit.Stderr)
 		}
 		v := answer.Services[0]
-		also := ""
+		var also strings.Builder
 		for _, f := range v.Also {
-			also += f.Title + "\n"
+			also.WriteString(f.Title + "\n")
 		}
 		if said := v.Title + "\n" + v.Note + "\n" + v.Advice; v.Cause != test.cause || !strings.Contains(said, test.says) ||
-			!strings.Contains(also, test.also) || test.also == "" && also != "" {
-			t.Errorf("by %s, %s:\ngot  %s: %s\nalso %s\nwant %s: %q, also %q", test.server, test.env, v.Cause, said, also,
+			!strings.Contains(also.String(), test.also) || test.also == "" && also.String() != "" {
+			t.Errorf("by %s, %s:\ngot  %s: %s\nalso %s\nwant %s: %q, also %q", test.server, test.env, v.Cause, said, also.String(),
 				test.cause, test.says, test.also)
 		}
 	}

@@ -85,9 +85,9 @@ func (l *Attempt) refusal(phase probe.Phase, err error) error {
 // that its alert is one trip away; the limit is for a server that accepts it and waits for the request.
 const alertWait = time.Second
 
-// lateRefusal explains err, which ended a request, by a client certificate that the server does not accept. With TLS 1.3
-// its alert crosses the request, and the reset that follows may overtake it. So one more connection is made that sends
-// no request and waits for the alert.
+// lateRefusal explains err, which ended a request, by a client certificate that the server does not accept. With TLS
+// 1.3 its alert crosses the request, and the reset that follows may overtake it. So one more connection is made that
+// sends no request and waits for the alert.
 func (l *Attempt) lateRefusal(ctx context.Context, err error) error {
 	phase := l.Progress.phase()
 	c := probe.Classify(phase, err)

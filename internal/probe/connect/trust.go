@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"slices"
 	"strings"
 
 	"netwatchd/internal/clientrules"
@@ -11,8 +12,8 @@ import (
 	"netwatchd/internal/redact"
 )
 
-// verify judges a certificate as the client would, and notes if this host would judge differently. It adds to facts what
-// it learns of the chain.
+// verify judges a certificate as the client would, and notes if this host would judge differently. It adds to facts
+// what it learns of the chain.
 func (s *verifier) verify(state tls.ConnectionState, name string, facts *probe.TLS) error {
 	theirFacts := *facts
 	err := s.verifyBy(s.roots, state, name, facts)
@@ -114,10 +115,8 @@ func (s *verifier) verifyBy(roots *x509.CertPool, state tls.ConnectionState, nam
 	if end := endOf(chains); end.Before(leaf.NotAfter) {
 		facts.ValidUntil = end
 	}
-	for _, chain := range chains {
-		if s.hasIssuer(chain) {
-			return nil
-		}
+	if slices.ContainsFunc(chains, s.hasIssuer) {
+		return nil
 	}
 	return s.unexpectedIssuer(leaf)
 }

@@ -195,8 +195,9 @@ func questionName(p *dnsmessage.Parser) (name dnsmessage.Name, err error) {
 // cnameLimit is how many aliases lead from a name to its addresses. Unbound and BIND follow at most 11 and 16.
 const cnameLimit = 16
 
-// readAddresses returns the addresses of name, and of the names that its CNAME records lead to. Records of other names
-// do not belong to the question: a forged or broken answer may have them (RFC 2181, 5.4.1). p is left after the answers.
+// readAddresses returns the addresses of name, and of the names that its CNAME records lead to. Records of other
+// names do not belong to the question: a forged or broken answer may have them (RFC 2181, 5.4.1). p is left after the
+// answers.
 func readAddresses(p *dnsmessage.Parser, name dnsmessage.Name, qtype dnsmessage.Type) ([]netip.Addr, error) {
 	answers := *p
 	for range cnameLimit {

@@ -23,9 +23,9 @@ func (p *PublicLookup) Probe(ctx context.Context) (probe.Facts, error) {
 	return facts, err
 }
 
-// isNotPublic reports whether the name's parent does not exist either: api.corp-internal.net while corp-internal.net has
-// no public delegation. A parent of one label is not queried for: the names that are never delegated are known, and
-// example.com below com is a domain that has expired.
+// isNotPublic reports whether the name's parent does not exist either: api.corp-internal.net while corp-internal.net
+// has no public delegation. A parent of one label is not queried for: the names that are never delegated are known,
+// and example.com below com is a domain that has expired.
 func (p *PublicLookup) isNotPublic(ctx context.Context) bool {
 	if isNeverDelegated(p.Name) {
 		return true

@@ -15,7 +15,8 @@ import (
 	"netwatchd/internal/redact"
 )
 
-// isRefusal reports whether a status refuses the client itself: 403, or 451, "Unavailable For Legal Reasons" (RFC 7725).
+// isRefusal reports whether a status refuses the client itself: 403, or 451, "Unavailable For Legal Reasons" (RFC
+// 7725).
 func isRefusal(status int) bool {
 	return status == http.StatusForbidden || status == http.StatusUnavailableForLegalReasons
 }
@@ -29,7 +30,8 @@ func (h *Request) explainRefusal(ctx context.Context, l *connect.Attempt) {
 	}
 	get := *h
 	get.Method = http.MethodGet
-	again := &connect.Attempt{Options: l.Options, Progress: new(connect.Progress), Origin: l.Origin, Protocols: l.Protocols}
+	again := &connect.Attempt{Options: l.Options, Progress: new(connect.Progress), Origin: l.Origin,
+		Protocols: l.Protocols}
 	defer again.Close()
 	if get.request(ctx, again) == nil && again.Response.StatusCode == l.Response.StatusCode {
 		l.Response.Content = again.Response.Content
