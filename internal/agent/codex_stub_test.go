@@ -45,7 +45,7 @@ func TestCodexStubLiveSendsNoCredentials(t *testing.T) {
 		signedIn.Env = []string{"CODEX_REFRESH_TOKEN_URL_OVERRIDE=http://auth.test/oauth/token"}
 		for name, c := range map[string]Codex{"with a key": key, "signed in": signedIn} {
 			stub := &codexStub{path: "/of-this-run", key: "of-this-run", answer: "OK"}
-			var mu sync.Mutex
+			var mu sync.Mutex // also of stub.address, which is known only once the server listens
 			var seen []string
 			front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				var all strings.Builder
@@ -56,7 +56,9 @@ func TestCodexStubLiveSendsNoCredentials(t *testing.T) {
 				stub.ServeHTTP(w, r)
 			}))
 			t.Cleanup(front.Close)
+			mu.Lock()
 			stub.address = front.Listener.Addr().String()
+			mu.Unlock()
 			argv, env, dir, err := codexStubRun{c}.command(t.Context(), stub)
 			if err != nil {
 				t.Fatal(err)
@@ -165,9 +167,17 @@ func TestCodexStubServesOneRunOnly(t *testing.T) {
 		t.Errorf("%d turns were counted, want one", s.turns.Load())
 	}
 	s.Close()
-	if c, err := net.Dial("tcp", s.address); err == nil {
-		c.Close()
-		t.Error("the stub still listens after Close")
+	// Another test may listen there by now: only the stub answers its own path.
+	r, err := http.NewRequestWithContext(t.Context(), "GET", base+"/models", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+s.key)
+	if answer, err := http.DefaultClient.Do(r); err == nil {
+		answer.Body.Close()
+		if answer.StatusCode == 200 {
+			t.Error("the stub still answers after Close")
+		}
 	}
 }
 

@@ -326,8 +326,8 @@ func TestIdentifiersStay(t *testing.T) {
 	}
 }
 
-// ownKeys are the keys that the recordings were made with.
-var ownKeys = regexp.MustCompile(`sk-test\.|sk-mock`)
+// ownKeys are the keys that the recordings were made with, also as codex login status prints one.
+var ownKeys = regexp.MustCompile(`sk-test\.|sk-mock|sk-proj-\*\*\*lmnop`)
 
 // The recordings of real agents hold no secret. Nothing may be taken out of them but what their own names call one.
 func TestRecordingsStayReadable(t *testing.T) {

@@ -72,8 +72,8 @@ func TestVerdict(t *testing.T) {
 			func(s *stack.Stack) { s.ServiceAnswers(429) }, "edge_blocked", "http.rate_limited", 1},
 		{"the service answers 200",
 			func(s *stack.Stack) { s.ServiceAnswers(200) }, "unexpected_answer", "http.unexpected_status", 1},
-		{"the service itself answers 403",
-			func(s *stack.Stack) { s.ServiceAnswers(403) }, "unexpected_answer", "http.unexpected_status", 1},
+		{"the service answers 403 before any sign-in",
+			func(s *stack.Stack) { s.ServiceAnswers(403) }, "edge_blocked", "http.edge_blocked", 1},
 		{"the service allows another method",
 			func(s *stack.Stack) { s.ServiceAnswers(405, "Allow: GET") }, "unexpected_answer", "http.unexpected_header", 1},
 	}

@@ -74,7 +74,8 @@ func (s *scene) configure(toml string) {
 func (s *scene) watching(keys ...string) string {
 	s.t.Helper()
 	codex := fmt.Sprintf("home: %q, base_url: %q, path: %q", s.home(), s.service.BaseURL(), filepath.Join(s.codex, "codex"))
-	run := "      - {name: exec, kind: exec, preset: codex, timeout: 40s, codex: {" + codex + "}}"
+	// A daemon has no key here: its status would say that nobody is signed in, before anything about the sandbox.
+	run := "      - {name: exec, kind: exec, preset: codex, timeout: 40s, status: {enabled: false}, codex: {" + codex + "}}"
 	for i, key := range keys {
 		keys[i] = "    " + key
 	}

@@ -22,10 +22,10 @@ const (
 var backtest = []string{"backtest", "-n", "1"}
 
 // The network is healthy except for the agent: the real codex, in its real sandbox, signed in to the service.
-var agents = slices.Concat(ofCodex("0.104.0", "exec.network"), ofCodex("0.169.0", "exec.home_unwritable"), ofOtherSandboxes)
+var agents = slices.Concat(ofCodex("0.104.0"), ofCodex("0.169.0"), ofOtherSandboxes)
 
-// ofCodex are the scenes of one version of codex. A run of it inside its own sandbox ends with the class inside.
-func ofCodex(version, inside string) []Scene {
+// ofCodex are the scenes of one version of codex.
+func ofCodex(version string) []Scene {
 	closed := world.Config{Agent: version, Sandbox: "closed"}
 	open := world.Config{Agent: version, Sandbox: "open"}
 	slow := world.Config{Agent: version, Sandbox: "closed", Interval: 4 * time.Second} // a run inside takes up to ten seconds
@@ -55,7 +55,7 @@ func ofCodex(version, inside string) []Scene {
 			configures(openMode)(w)
 		}, Inject: (*world.World).StopResolver, Cause: "resolver_degraded", Class: "dns.unreachable"},
 
-		{Name: "the agent runs the agent inside its sandbox", Config: slow, Cause: "healthy", ByHand: incident("sandbox", inside)},
+		{Name: "the agent runs the agent inside its sandbox", Config: slow, Cause: "healthy", ByHand: incident("sandbox", "exec.network")},
 		{Name: "the agent runs the agent inside its sandbox while the service is down", Config: slow, Inject: (*world.World).CloseService,
 			Cause: "upstream", Class: "tcp.refused", ByHand: ByHand{Command: backtest}},
 		{Name: "the agent runs netwatchd check inside its sandbox", Config: closed, Cause: "healthy",

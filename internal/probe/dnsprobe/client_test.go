@@ -2,11 +2,13 @@ package dnsprobe
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -184,8 +186,12 @@ func TestClientSearch(t *testing.T) {
 func TestClientShares(t *testing.T) {
 	t.Parallel()
 	var queries atomic.Int32
+	var seen sync.Map
 	counting := func(w dns.ResponseWriter, q *dns.Msg) {
-		queries.Add(1)
+		// On a busy machine a query is sent again, with the same ID, before its answer is read.
+		if _, again := seen.LoadOrStore(fmt.Sprint(w.LocalAddr(), q.Id, q.Question[0]), true); !again {
+			queries.Add(1)
+		}
 		behave(w, q)
 	}
 	for name, want := range map[string]int32{"ok.com": 4, "four.com": 4, "halfrefused.com": 10} {
