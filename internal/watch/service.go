@@ -281,7 +281,10 @@ func (w *Watcher) confirmAgain(s *service, rd *round) {
 
 // verdictChanged does what follows from a new verdict.
 func (w *Watcher) verdictChanged(s *service, was causes.Cause) {
-	s.retained.explain(explanation(s.status.Verdict))
+	if cause := explanation(s.status.Verdict); cause.OfNetwork() {
+		s.retained.explain(cause)
+		w.endBackoff(s)
+	}
 	if !s.status.Cause.Fault() && (was == causes.Upstream || was == causes.Stream || was == causes.Sandbox) {
 		w.confirmRecovery(s)
 	}

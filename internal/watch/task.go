@@ -108,6 +108,7 @@ func (w *Watcher) taskEnded(s *service, t, form Task, e *entry, r probe.Result, 
 		w.startTask(s, t, e)
 		return
 	case ignore:
+		w.endBackoff(s)
 		return
 	}
 	if !dropped.IsZero() {

@@ -736,6 +736,31 @@ func TestRefusedRunsBackOff(t *testing.T) {
 	})
 }
 
+// A network fault makes the refusal of a run say nothing. Once the network is back, the next run shows it again: without
+// that, the verdict would be healthy for as long as the backoff lasts.
+func TestRefusalIsFoundAgainAfterANetworkFault(t *testing.T) {
+	for name, pause := range map[string]time.Duration{"during the fault": 0, "before it": 20 * time.Minute} {
+		t.Run(name, func(t *testing.T) {
+			world := newWorld()
+			watching(t, world.plan(world.withExec(0, 10*time.Minute)), Options{}, func(t *testing.T, w *Watcher) {
+				world.set("exec", probe.ExecUsageLimit, 5*time.Second)
+				if pause == 0 {
+					for len(world.starts("exec")) == 0 {
+						time.Sleep(time.Second)
+					}
+				}
+				time.Sleep(pause)
+				world.set("head", probe.HTTPServerError, usually)
+				time.Sleep(2 * time.Minute)
+				wantCause(t, w, causes.Upstream)
+				world.set("head", probe.OK, usually)
+				time.Sleep(12 * time.Minute)
+				wantCause(t, w, causes.Account)
+			})
+		})
+	}
+}
+
 func TestHangingProbeNeitherOverlapsNorBlocksOthers(t *testing.T) {
 	world := newWorld()
 	slow := world.probe("many", "slow", probe.KindDNS, probe.OfService, probe.FromHost, probe.Resolve)
