@@ -96,8 +96,8 @@ func (w *Watcher) runEnded(s *service, r probe.Result) {
 	w.saveBudget(s)
 }
 
-// endBackoff has the next run made as planned: a network fault explained the last one, so nothing is known of the account
-// any more, and only a run can show that it is still refused.
+// endBackoff has the next run made as planned: a network fault explained the last one, so nothing is known of the
+// account any more, and only a run can show that it is still refused.
 func (w *Watcher) endBackoff(s *service) {
 	if s.backoff > 0 {
 		s.backoff = 0
