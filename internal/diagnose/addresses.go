@@ -10,21 +10,14 @@ import (
 // answers returns the service's addresses as nameservers of that vantage returned them.
 func (g *groupedRound) answers(from probe.Vantage) []netip.Addr {
 	var addrs []netip.Addr
-	collect := func(r *probe.Result) {
-		for _, text := range r.Answers {
-			if addr, err := netip.ParseAddr(text); err == nil {
-				addrs = append(addrs, addr.Unmap())
-			}
-		}
-	}
 	for _, r := range g.nameservers {
 		if r.Vantage == from && r.Role == probe.ResolverAsksService {
-			collect(r)
+			addrs = append(addrs, addresses(r)...)
 		}
 	}
 	for _, r := range g.service {
 		if r.Kind == probe.KindDNS && from == probe.FromHost {
-			collect(r)
+			addrs = append(addrs, addresses(r)...)
 		}
 	}
 	return addrs

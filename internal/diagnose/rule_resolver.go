@@ -194,15 +194,14 @@ func unpublishedAddress(g *groupedRound) *finding {
 func (g *groupedRound) isUnpublished(addr netip.Addr) bool {
 	others := false
 	for _, r := range g.nameservers {
-		for _, text := range r.Answers {
-			returned, err := netip.ParseAddr(text)
-			if r.Role != probe.ResolverAsksService || err != nil || returned.Unmap().Is4() != addr.Is4() {
-				continue
-			}
-			if returned.Unmap() == addr {
+		if r.Role != probe.ResolverAsksService {
+			continue
+		}
+		for _, returned := range addresses(r) {
+			if returned == addr {
 				return false
 			}
-			others = true
+			others = others || returned.Is4() == addr.Is4()
 		}
 	}
 	return others

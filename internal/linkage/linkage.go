@@ -4,11 +4,8 @@ package linkage
 import (
 	"errors"
 	"io"
-	"os"
 	"os/exec"
 	"path/filepath"
-
-	"golang.org/x/sys/unix"
 
 	"netwatchd/internal/clientrules"
 	"netwatchd/internal/userfile"
@@ -28,19 +25,13 @@ func ResolverOf(executable, launcher string) (clientrules.Resolver, error) {
 }
 
 func resolverOf(executable, launcher string, depth int) (clientrules.Resolver, error) {
-	// A named pipe must not block.
-	file, err := os.OpenFile(executable, os.O_RDONLY|unix.O_NONBLOCK, 0)
-	if err != nil {
+	file, err := userfile.Open(executable)
+	if other, ok := errors.AsType[*userfile.NotRegularError](err); ok {
+		return 0, errors.New("it is " + userfile.Kind(other.Mode))
+	} else if err != nil {
 		return 0, errors.New("it cannot be opened")
 	}
 	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return 0, errors.New("it cannot be read")
-	}
-	if !info.Mode().IsRegular() {
-		return 0, errors.New("it is " + userfile.Kind(info.Mode()))
-	}
 	start := make([]byte, lineLimit)
 	n, err := file.ReadAt(start, 0)
 	if err != nil && !errors.Is(err, io.EOF) {

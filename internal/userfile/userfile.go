@@ -18,33 +18,71 @@ import (
 // fileLimit is more than anyone writes into a configuration file by hand.
 const fileLimit = 1 << 20
 
-// Read reads a file. It never blocks: opening a named pipe would otherwise wait for a
-// writer for ever. Its errors name the problem without the path and without any content.
-func Read(path string) ([]byte, error) {
+// A NotRegularError says what is in the place of a regular file.
+type NotRegularError struct{ Mode fs.FileMode }
+
+func (e *NotRegularError) Error() string { return "is " + Kind(e.Mode) + ", not a regular file" }
+
+var (
+	// ErrTooLarge means that a file is larger than the reader's limit.
+	ErrTooLarge   = errors.New("is too large")
+	errUnreadable = errors.New("cannot be read")
+)
+
+// Open opens a regular file. It never blocks: opening a named pipe would otherwise wait for a writer for ever. Its
+// errors are those of [os.Open], or a [*NotRegularError].
+func Open(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, describeOpenError(path, err)
+		return nil, err
 	}
-	defer f.Close()
 	info, err := f.Stat()
-	if err != nil {
-		return nil, errors.New("cannot be read")
-	}
-	if !info.Mode().IsRegular() {
-		return nil, errors.New("is " + Kind(info.Mode()) + ", not a regular file")
-	}
-	text, err := io.ReadAll(io.LimitReader(f, fileLimit+1))
 	switch {
 	case err != nil:
-		return nil, errors.New("cannot be read")
-	case len(text) > fileLimit:
-		return nil, fmt.Errorf("is larger than %d KiB", fileLimit>>10)
+		err = errUnreadable
+	case !info.Mode().IsRegular():
+		err = &NotRegularError{info.Mode()}
+	default:
+		return f, nil
+	}
+	f.Close()
+	return nil, err
+}
+
+// ReadUpTo reads a regular file of at most limit bytes. Its errors are those of [Open], and [ErrTooLarge].
+func ReadUpTo(path string, limit int64) ([]byte, error) {
+	f, err := Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, limit+1))
+	switch {
+	case err != nil:
+		return nil, errUnreadable
+	case int64(len(text)) > limit:
+		return nil, ErrTooLarge
 	}
 	return text, nil
 }
 
-func describeOpenError(path string, err error) error {
+// Read reads a file of a megabyte at most, without blocking. Its errors name the problem without the path and without
+// any content.
+func Read(path string) ([]byte, error) {
+	text, err := ReadUpTo(path, fileLimit)
+	if err != nil {
+		return nil, describe(path, err)
+	}
+	return text, nil
+}
+
+func describe(path string, err error) error {
+	_, isOther := errors.AsType[*NotRegularError](err)
 	switch {
+	case isOther, errors.Is(err, errUnreadable):
+		return err
+	case errors.Is(err, ErrTooLarge):
+		return fmt.Errorf("is larger than %d KiB", fileLimit>>10)
 	case errors.Is(err, fs.ErrNotExist):
 		return fs.ErrNotExist
 	case errors.Is(err, unix.ENXIO): // a socket

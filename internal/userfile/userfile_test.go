@@ -17,7 +17,7 @@ func TestFileOfAnotherUser(t *testing.T) {
 		if err := os.Chown(path, 65534, 65534); err != nil {
 			t.Fatal(err)
 		}
-		if got := describeOpenError(path, os.ErrPermission).Error(); got != "belongs to uid 65534, and uid 0 may not read it" {
+		if got := describe(path, os.ErrPermission).Error(); got != "belongs to uid 65534, and uid 0 may not read it" {
 			t.Errorf("got %q", got)
 		}
 		return

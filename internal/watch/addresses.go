@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"netwatchd/internal/outcome"
 	"netwatchd/internal/probe"
 )
 
@@ -43,13 +44,7 @@ func addressesOf(r probe.Result) []netip.Addr {
 	if !request || r.Role != probe.OfService || r.Vantage != probe.FromHost || r.Proxy != "" || r.Phase <= probe.Resolve {
 		return nil
 	}
-	var all []netip.Addr
-	for _, text := range r.Answers {
-		if addr, err := netip.ParseAddr(text); err == nil {
-			all = append(all, addr.Unmap())
-		}
-	}
-	return all
+	return outcome.Addresses(&r)
 }
 
 // addressLimit bounds the addresses of one name that are probed in a round: four of each family. A large CDN returns
@@ -151,14 +146,9 @@ func (s *service) isSuspicious(before, now attemptEnd) bool {
 }
 
 // reachedAddresses returns what the service's name resolved to, if r succeeded.
-func reachedAddresses(r probe.Result) (addrs []netip.Addr) {
+func reachedAddresses(r probe.Result) []netip.Addr {
 	if !r.OK() || r.Role != probe.OfService || r.Vantage != probe.FromHost {
 		return nil
 	}
-	for _, text := range r.Answers {
-		if addr, err := netip.ParseAddr(text); err == nil {
-			addrs = append(addrs, addr.Unmap())
-		}
-	}
-	return addrs
+	return outcome.Addresses(&r)
 }

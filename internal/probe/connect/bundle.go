@@ -6,7 +6,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -17,37 +16,19 @@ import (
 	"golang.org/x/sys/unix"
 
 	"netwatchd/internal/clientrules"
+	"netwatchd/internal/userfile"
 )
 
 // bundleLimit is forty times the bundle of Debian's ca-certificates. Whatever is larger is no bundle, and a device
 // such as /dev/zero never ends.
 const bundleLimit = 8 << 20
 
-// readBundle reads a file of certificates. It never blocks: opening a named pipe would otherwise wait for a writer for
-// ever. Its errors say what is wrong, to be read after the path, and hold none of the content.
+// readBundle reads a file of certificates, without blocking. Its errors say what is wrong, to be read after the path,
+// and hold none of the content.
 func readBundle(path string) ([]byte, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	text, err := userfile.ReadUpTo(path, bundleLimit)
 	if err != nil {
-		return nil, openError(err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	switch {
-	case err != nil:
-		return nil, errors.New("cannot be read")
-	case info.Mode()&fs.ModeNamedPipe != 0:
-		return nil, errNamedPipe
-	case info.IsDir():
-		return nil, errors.New("is a directory")
-	case !info.Mode().IsRegular():
-		return nil, errors.New("is not a regular file")
-	}
-	text, err := io.ReadAll(io.LimitReader(f, bundleLimit+1))
-	switch {
-	case err != nil:
-		return nil, errors.New("cannot be read")
-	case len(text) > bundleLimit:
-		return nil, fmt.Errorf("is larger than %d MiB", bundleLimit>>20)
+		return nil, bundleError(err)
 	}
 	return text, nil
 }
@@ -57,15 +38,28 @@ var (
 	errNamedPipe = errors.New("is a named pipe")
 )
 
-func openError(err error) error {
+func bundleError(err error) error {
+	if other, ok := errors.AsType[*userfile.NotRegularError](err); ok {
+		switch {
+		case other.Mode&fs.ModeNamedPipe != 0:
+			return errNamedPipe
+		case other.Mode.IsDir():
+			return errors.New("is a directory")
+		}
+		return errors.New("is not a regular file")
+	}
+	errno, ofOpen := errors.AsType[unix.Errno](err)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return errMissing
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("is not readable for uid %d", os.Geteuid())
+	case errors.Is(err, userfile.ErrTooLarge):
+		return fmt.Errorf("is larger than %d MiB", bundleLimit>>20)
+	case ofOpen:
+		return fmt.Errorf("cannot be opened (%v)", errno)
 	}
-	errno, _ := errors.AsType[unix.Errno](err)
-	return fmt.Errorf("cannot be opened (%v)", errno)
+	return err
 }
 
 // certificates returns those in text that can be read, and an error if that is not all of it: a program that skips a

@@ -16,11 +16,11 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
-	"golang.org/x/sys/unix"
 
 	"netwatchd/internal/clientrules"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/resolvconf"
+	"netwatchd/internal/userfile"
 )
 
 // A Client looks names up as programs linked with musl do. The lookups of one round share it, so that none asks a
@@ -285,14 +285,11 @@ const hostsLimit = 16 << 20
 
 // hostsAddresses returns the addresses of a name in a hosts(5) file. As in musl, the name must match letter by letter.
 func hostsAddresses(file, name string) []netip.Addr {
-	f, err := os.OpenFile(file, os.O_RDONLY|unix.O_NONBLOCK, 0) // a named pipe must not block
+	f, err := userfile.Open(file)
 	if err != nil {
 		return nil
 	}
 	defer f.Close()
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		return nil
-	}
 	text, err := io.ReadAll(io.LimitReader(f, hostsLimit))
 	if err != nil || !strings.Contains(string(text), name) {
 		return nil
@@ -409,11 +406,11 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
-// isMissing reports whether other lookups of the round wait for an address lookup of a nameserver that has not
-// answered. Its AAAA records they do not need.
+// isMissing reports whether other lookups of the round wait for an answer that has not arrived. AAAA they ask of the
+// first nameserver only.
 func (x *clientExchange) isMissing() bool {
 	for key, missing := range x.missing {
-		if missing && key.qtype == dns.TypeA {
+		if missing && (key.qtype == dns.TypeA || key.server == x.conf.Nameservers[0]) {
 			return true
 		}
 	}
