@@ -5,6 +5,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
+
+	"netwatchd/internal/usage"
 )
 
 func manCommand(out io.Writer) *cobra.Command {
@@ -15,7 +17,7 @@ func manCommand(out io.Writer) *cobra.Command {
   netwatchd man incidents note | man -l -`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			found, err := findCommand(cmd.Root(), args)
+			found, err := usage.FindCommand(cmd.Root(), args)
 			if err != nil {
 				return err
 			}
@@ -29,7 +31,7 @@ func manCommand(out io.Writer) *cobra.Command {
 
 // writeManual writes the manual page of one command, dated by $SOURCE_DATE_EPOCH or else by this month.
 func writeManual(cmd *cobra.Command, w io.Writer) error {
-	hideUseless(cmd)
+	globalFlags.HideUseless(cmd)
 	cmd.Root().DisableAutoGenTag = true // it would add today's date
 	return doc.GenMan(cmd, &doc.GenManHeader{Section: "1", Source: "netwatchd", Manual: "netwatchd"}, w)
 }

@@ -24,6 +24,7 @@ import (
 	"netwatchd/internal/probe/dnsprobe"
 	"netwatchd/internal/sandbox"
 	"netwatchd/internal/screen"
+	"netwatchd/internal/usage"
 )
 
 func (a *app) probeCommand() *cobra.Command {
@@ -45,9 +46,9 @@ Exit code: 0 the result is as expected, 1 it is not, 3 usage error.`,
     --method HEAD --expect.status 405 --expect.header Allow=POST`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if cmd.Flags().Changed("batch") {
-				return checkCount(cmd, args, nil)
+				return usage.CheckCount(cmd, args, nil)
 			}
-			return checkArgs(cmd, args)
+			return usage.CheckArgs(cmd, args)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {

@@ -11,6 +11,7 @@ import (
 	"netwatchd/internal/config"
 	"netwatchd/internal/redact"
 	"netwatchd/internal/strictyaml"
+	"netwatchd/internal/usage"
 )
 
 // Exit codes. Scripts rely on them, and so does an agent that runs `netwatchd check`.
@@ -102,8 +103,25 @@ configuration error.`,
 		a.topCommand(), a.incidentsCommand(), a.explainCommand(), a.storeCommand(),
 		a.configCommand(), a.rulesCommand(), a.doctorCommand(), versionCommand(a.out), manCommand(a.out),
 	)
-	a.inPlainWords(root)
+	usage.InPlainWords(root, globalFlags)
 	return root
+}
+
+// globalFlags are the global flags that have an effect on each command.
+var globalFlags = usage.GlobalFlags{
+	"backtest":   {"config.file"},
+	"check":      {"config.file", "status.file"},
+	"completion": {},
+	"explain":    {"config.file", "status.file", "storage.path", "web.config.file", "web.listen-address"},
+	"help":       {},
+	"incidents":  {"config.file", "status.file", "storage.path", "web.config.file", "web.listen-address"},
+	"man":        {},
+	"probe":      {},
+	"rules":      {"config.file"},
+	"status":     {"config.file", "status.file", "web.config.file", "web.listen-address"},
+	"store":      {"config.file", "status.file", "storage.path", "web.config.file", "web.listen-address"},
+	"top":        {"config.file", "status.file", "web.config.file", "web.listen-address"},
+	"version":    {},
 }
 
 // load reads the configuration file and applies flags and environment variables.

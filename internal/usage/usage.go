@@ -1,4 +1,5 @@
-package main
+// Package usage says in plain words what is wrong with a command line.
+package usage
 
 import (
 	"errors"
@@ -12,20 +13,27 @@ import (
 	"netwatchd/internal/strictyaml"
 )
 
-// inPlainWords replaces the messages of cobra and pflag about a wrong command line, which quote Go's parsers
+// GlobalFlags are the names of the global flags that have an effect on a command, by the command's name. A command that
+// is not listed uses all of them; commands below another use those of their parent.
+type GlobalFlags map[string][]string
+
+// InPlainWords replaces the messages of cobra and pflag about a wrong command line, which quote Go's parsers
 // (`strconv.ParseInt: parsing "x": invalid syntax`), and hides global flags where they mean nothing.
-func (a *app) inPlainWords(root *cobra.Command) {
-	root.SetFlagErrorFunc(flagError)
+func InPlainWords(root *cobra.Command, global GlobalFlags) {
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		global.HideUseless(cmd)
+		return flagError(cmd, err)
+	})
 	root.SetHelpCommand(helpCommand())
 	root.InitDefaultCompletionCmd()
 	help := root.HelpFunc()
 	root.SetHelpFunc(func(cmd *cobra.Command, args []string) {
-		hideUseless(cmd)
+		global.HideUseless(cmd)
 		help(cmd, args)
 	})
 	for _, cmd := range tree(root) {
 		if cmd.Args == nil || strings.HasPrefix(cmd.CommandPath(), "netwatchd completion") {
-			cmd.Args = checkArgs
+			cmd.Args = CheckArgs
 		}
 		if !cmd.Runnable() { // it only groups others
 			cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
@@ -48,7 +56,7 @@ func helpCommand() *cobra.Command {
 		Short: "Describe a command",
 		Args:  cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			found, err := findCommand(cmd.Root(), args)
+			found, err := FindCommand(cmd.Root(), args)
 			if err != nil {
 				return err
 			}
@@ -58,8 +66,8 @@ func helpCommand() *cobra.Command {
 	}
 }
 
-// findCommand returns the command that words name.
-func findCommand(root *cobra.Command, words []string) (*cobra.Command, error) {
+// FindCommand returns the command below root that words name.
+func FindCommand(root *cobra.Command, words []string) (*cobra.Command, error) {
 	cmd := root
 	for _, word := range words {
 		n := slices.IndexFunc(cmd.Commands(), func(c *cobra.Command) bool { return c.Name() == word })
@@ -87,12 +95,13 @@ func usageError(cmd *cobra.Command, format string, args ...any) error {
 // placeholders are the arguments of a command, by its line of usage: the last may be repeated if it ends with "...".
 func placeholders(cmd *cobra.Command) []string { return strings.Fields(cmd.Use)[1:] }
 
-// checkArgs checks the number of arguments by the command's line of usage.
-func checkArgs(cmd *cobra.Command, args []string) error {
-	return checkCount(cmd, args, placeholders(cmd))
+// CheckArgs checks the number of arguments by the command's line of usage.
+func CheckArgs(cmd *cobra.Command, args []string) error {
+	return CheckCount(cmd, args, placeholders(cmd))
 }
 
-func checkCount(cmd *cobra.Command, args, want []string) error {
+// CheckCount checks the number of arguments: want are their names, and the last may be repeated if it ends with "...".
+func CheckCount(cmd *cobra.Command, args, want []string) error {
 	switch {
 	case len(args) < len(want):
 		return usageError(cmd, "%s is missing", strings.TrimSuffix(want[len(args)], "..."))
@@ -144,7 +153,6 @@ func flagError(cmd *cobra.Command, err error) error {
 
 func unknownFlag(cmd *cobra.Command, unknown *pflag.NotExistError) string {
 	var known []string
-	hideUseless(cmd)
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
 		if !f.Hidden {
 			known = append(known, f.Name)
@@ -177,30 +185,12 @@ func wantedValue(f *pflag.Flag) string {
 	return "a valid value: use quotes only in pairs" // a list is read as CSV
 }
 
-// globalFlags are the global flags that have an effect on a command. A command that is not listed uses all of them;
-// commands below another use those of their parent.
-var globalFlags = map[string][]string{
-	"backtest":   {"config.file"},
-	"check":      {"config.file", "status.file"},
-	"completion": {},
-	"explain":    {"config.file", "status.file", "storage.path", "web.config.file", "web.listen-address"},
-	"help":       {},
-	"incidents":  {"config.file", "status.file", "storage.path", "web.config.file", "web.listen-address"},
-	"man":        {},
-	"probe":      {},
-	"rules":      {"config.file"},
-	"status":     {"config.file", "status.file", "web.config.file", "web.listen-address"},
-	"store":      {"config.file", "status.file", "storage.path", "web.config.file", "web.listen-address"},
-	"top":        {"config.file", "status.file", "web.config.file", "web.listen-address"},
-	"version":    {},
-}
-
-// hideUseless hides the global flags that have no effect on cmd from its help. They are still accepted.
-func hideUseless(cmd *cobra.Command) {
+// HideUseless hides the global flags that have no effect on cmd from its help. They are still accepted.
+func (g GlobalFlags) HideUseless(cmd *cobra.Command) {
 	for cmd.HasParent() && cmd.Parent().HasParent() {
 		cmd = cmd.Parent()
 	}
-	useful, listed := globalFlags[cmd.Name()]
+	useful, listed := g[cmd.Name()]
 	cmd.Root().PersistentFlags().VisitAll(func(f *pflag.Flag) {
 		f.Hidden = listed && cmd.HasParent() && !slices.Contains(useful, f.Name)
 	})
