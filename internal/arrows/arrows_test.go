@@ -34,7 +34,7 @@ var layers = [][]string{
 	{"internal/watch"},
 	{"internal/diagnose/diagnosetest"},
 	{"internal/diagnose"},
-	{"internal/netpath"},
+	{"internal/netpath", "internal/words"},
 	{"internal/agent", "internal/causes", "internal/host", "internal/outcome", "internal/sandbox"},
 	{"internal/agent/codexdoctor", "internal/codexconf", "internal/probe/httpprobe"},
 	{"internal/linkage", "internal/probe/connect", "internal/probe/execprobe"},
@@ -46,7 +46,8 @@ var layers = [][]string{
 
 // pure are the packages that do no I/O and so depend on nothing but the standard library and each other.
 var pure = []string{"internal/causes", "internal/clientrules", "internal/diagnose", "internal/enum", "internal/humanize",
-	"internal/netpath", "internal/outcome", "internal/panics", "internal/probe", "internal/redact"}
+	"internal/netpath", "internal/outcome", "internal/panics", "internal/probe", "internal/redact",
+	"internal/words"}
 
 // A pkg is what `go list -json` prints of a package.
 type pkg struct {

@@ -103,37 +103,6 @@ func (g *groupedRound) tolerates(r *probe.Result) bool {
 		slices.ContainsFunc(g.direct, func(other *probe.Result) bool { return other.OK() && isSameAttempt(r, other) })
 }
 
-func isSameProbe(r, other *probe.Result) bool { return r.Name == other.Name && r.Kind == other.Kind }
-
-// isSameAttempt reports whether other, a direct probe, used the same addresses and network path as r after all: then
-// it is one more attempt of the same probe.
-func isSameAttempt(r, other *probe.Result) bool {
-	return isSameProbe(r, other) && r.Proxy == "" && r.Phase > probe.Resolve && r.Class.Layer() != "local" &&
-		overlaps(addresses(r), addresses(other))
-}
-
-// isSameEndpoint reports whether r is a stream that failed to connect to the endpoint that other connected to. Until
-// they are connected nothing on the network path can tell them apart: chance decides, as with packet loss.
-func isSameEndpoint(r, other *probe.Result) bool {
-	return r.Kind == probe.KindStream && r.Phase == probe.Connect && r.Class.Layer() == "tcp" &&
-		other.Kind == probe.KindHTTP && authority(r) == authority(other)
-}
-
-// isUnneededLookup reports whether r is a failed lookup of a name that other reached all the same: behind a proxy, or
-// with the name in /etc/hosts, the nameserver is not needed. A wrong answer always counts, because the probe checks
-// the answer itself.
-func isUnneededLookup(r, other *probe.Result) bool {
-	return r.Kind == probe.KindDNS && r.Class != probe.DNSWrongAnswer && other.Kind == probe.KindHTTP &&
-		hostOf(other) == r.Target
-}
-
-// isOtherFamily reports whether r failed to connect over one address family where other succeeded over the other one.
-func isOtherFamily(r, other *probe.Result) bool {
-	return r.Kind == probe.KindHTTP && other.Kind == probe.KindHTTP && r.Phase == probe.Connect &&
-		r.Class != probe.LocalDenied &&
-		familyOf(r) != 0 && familyOf(other) != 0 && familyOf(r) != familyOf(other) && hostOf(r) == hostOf(other)
-}
-
 func (g *groupedRound) hostCheck(name string) *probe.Result {
 	return first(g.hostChecks, func(r *probe.Result) bool { return r.Name == name && r.Vantage == probe.FromHost })
 }

@@ -9,30 +9,41 @@ import (
 
 // What a result shows by itself is in package outcome. These are the rules' names for it.
 var (
-	addresses          = outcome.Addresses
-	authority          = outcome.Authority
-	compareResults     = outcome.Compare
-	familyOf           = outcome.FamilyOf
-	hostOf             = outcome.HostOf
-	isAgentProbe       = outcome.IsAgentProbe
-	isAnswered         = outcome.IsAnswered
-	isBlockListed      = outcome.IsBlockListed
-	isControl          = outcome.IsControl
-	isForeignAnswer    = outcome.IsForeignAnswer
-	isInexplicable     = outcome.IsInexplicable
-	isNameFailure      = outcome.IsNameFailure
-	isNameserverAnswer = outcome.IsNameserverAnswer
-	isNetworkProbe     = outcome.IsNetworkProbe
-	isOfAccount        = outcome.IsOfAccount
-	isPeerReached      = outcome.IsPeerReached
-	isSelfSigned       = outcome.IsSelfSigned
-	isSilent           = outcome.IsSilent
-	isTLS              = outcome.IsTLS
-	isUnroutable       = outcome.IsUnroutable
-	isUntried          = outcome.IsUntried
-	nameGone           = outcome.NameGone
-	overlaps           = outcome.Overlaps
-	rung               = outcome.Rung
+	addresses             = outcome.Addresses
+	compareResults        = outcome.Compare
+	escapedSandbox        = outcome.EscapedSandbox
+	familyOf              = outcome.FamilyOf
+	hostOf                = outcome.HostOf
+	isAgentNetworkFailure = outcome.IsAgentNetworkFailure
+	isAgentProbe          = outcome.IsAgentProbe
+	isAgentRequestFailure = outcome.IsAgentRequestFailure
+	isAnswered            = outcome.IsAnswered
+	isAnswerToAgent       = outcome.IsAnswerToAgent
+	isBlockListed         = outcome.IsBlockListed
+	isControl             = outcome.IsControl
+	isForeignAnswer       = outcome.IsForeignAnswer
+	isInexplicable        = outcome.IsInexplicable
+	isNameFailure         = outcome.IsNameFailure
+	isNameserverAnswer    = outcome.IsNameserverAnswer
+	isNetworkProbe        = outcome.IsNetworkProbe
+	isNotStarted          = outcome.IsNotStarted
+	isOfAccount           = outcome.IsOfAccount
+	isOtherFamily         = outcome.IsOtherFamily
+	isPeerReached         = outcome.IsPeerReached
+	isRouting             = outcome.IsRouting
+	isSameAttempt         = outcome.IsSameAttempt
+	isSameEndpoint        = outcome.IsSameEndpoint
+	isSameProbe           = outcome.IsSameProbe
+	isSelfSigned          = outcome.IsSelfSigned
+	isSignInRequest       = outcome.IsSignInRequest
+	isSilent              = outcome.IsSilent
+	isTLS                 = outcome.IsTLS
+	isUnneededLookup      = outcome.IsUnneededLookup
+	isUnroutable          = outcome.IsUnroutable
+	isUntried             = outcome.IsUntried
+	nameGone              = outcome.NameGone
+	overlaps              = outcome.Overlaps
+	rung                  = outcome.Rung
 )
 
 func isOK(r *probe.Result) bool { return r.OK() }
@@ -51,6 +62,3 @@ func isProxyFailure(r *probe.Result) bool { return r.Class.Layer() == "proxy" }
 func fromHostsFile(r *probe.Result) bool { return hasWarning(r, probe.WarnHostsFile) }
 
 func isSamePeer(r, other *probe.Result) bool { return r.Peer != "" && r.Peer == other.Peer }
-
-// isRouting reports whether r failed at the request that tells the agent where to send its turns: every turn fails.
-func isRouting(r *probe.Result) bool { return hasWarning(r, probe.WarnRouting) }

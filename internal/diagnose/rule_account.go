@@ -3,6 +3,7 @@ package diagnose
 import (
 	"netwatchd/internal/outcome"
 	"netwatchd/internal/probe"
+	"netwatchd/internal/words"
 )
 
 func account(g *groupedRound) *finding {
@@ -13,5 +14,6 @@ func account(g *groupedRound) *finding {
 	if r == nil {
 		return nil
 	}
-	return &finding{title: outcome.OfAccount(r), advice: accountAdvice(r), evidence: []*probe.Result{r, g.bestSuccess()}}
+	return &finding{title: outcome.OfAccount(r), advice: words.AccountAdvice(r),
+		evidence: []*probe.Result{r, g.bestSuccess()}}
 }

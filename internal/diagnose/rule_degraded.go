@@ -6,13 +6,14 @@ import (
 	"netwatchd/internal/netpath"
 	"netwatchd/internal/outcome"
 	"netwatchd/internal/probe"
+	"netwatchd/internal/words"
 )
 
 func degraded(g *groupedRound) *finding {
 	if f := g.addressFault(func(r *probe.Result) bool {
 		return g.deadFamily(familyOf(r)) == nil // see brokenFamily
 	}); f != nil {
-		return &finding{title: f.Title(), advice: adviceOneAddress,
+		return &finding{title: f.Title(), advice: words.AdviceOneAddress,
 			evidence: []*probe.Result{f.Failed, f.Works, g.reachedControl()}}
 	}
 	for _, r := range g.tolerated {
@@ -24,7 +25,7 @@ func degraded(g *groupedRound) *finding {
 		}
 		elsewhere := netpath.SuccessElsewhere(r, g.addresses)
 		if works := cmp.Or(first(g.service, isRepeat), elsewhere, first(g.direct, isRepeat)); works != nil {
-			return &finding{title: titleSometimes, evidence: []*probe.Result{r, works, g.reachedControl()}}
+			return &finding{title: words.TitleSometimes, evidence: []*probe.Result{r, works, g.reachedControl()}}
 		}
 	}
 	late := g.Expect.Late
@@ -35,11 +36,11 @@ func degraded(g *groupedRound) *finding {
 		return &finding{title: outcome.LateTitle(r, late), evidence: []*probe.Result{r, g.reachedControl()}}
 	}
 	if r := first(g.service, g.isCertificateEnding); r != nil {
-		return &finding{title: outcome.EndingCertificateTitle(r), advice: adviceEndingCertificate,
+		return &finding{title: outcome.EndingCertificateTitle(r), advice: words.AdviceEndingCertificate,
 			evidence: []*probe.Result{r, g.reachedControl()}}
 	}
 	if r := first(g.service, succeededWithWarning(probe.WarnOutdatedTLS)); r != nil {
-		return &finding{title: outcome.OutdatedTLSTitle(r), advice: adviceOutdatedTLS,
+		return &finding{title: outcome.OutdatedTLSTitle(r), advice: words.AdviceOutdatedTLS,
 			evidence: []*probe.Result{r, g.reachedControl()}}
 	}
 	return remarks(g)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 
 	"netwatchd/internal/probe"
+	"netwatchd/internal/words"
 )
 
 func healthy(g *groupedRound) *finding {
@@ -17,9 +18,9 @@ func healthy(g *groupedRound) *finding {
 	switch {
 	case closed == nil || first(g.sandbox, escapedSandbox) != nil:
 	case g.Expect.Sandbox == WantClosed:
-		f.note, f.advice = noteClosedAsWanted, adviceClosedAsWanted
+		f.note, f.advice = words.NoteClosedAsWanted, words.AdviceClosedAsWanted
 	default:
-		f.note = noteClosed
+		f.note = words.NoteClosed
 	}
 	return f
 }

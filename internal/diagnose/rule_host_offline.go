@@ -5,6 +5,7 @@ import (
 
 	"netwatchd/internal/netpath"
 	"netwatchd/internal/probe"
+	"netwatchd/internal/words"
 )
 
 // hostOffline is set aside if only what is on this host or on its link fails: that needs nothing outside.
@@ -27,7 +28,7 @@ func hostOffline(g *groupedRound) *finding {
 func unreachableNetwork(g *groupedRound, broken *probe.Result) *finding {
 	if r := g.failure(isUnroutable); r != nil && r.Phase > probe.Resolve && g.reachedControl() != nil &&
 		g.missingFamily() == 0 {
-		return &finding{title: titleNoRouteToService, advice: adviceNoRouteToService,
+		return &finding{title: words.TitleNoRouteToService, advice: words.AdviceNoRouteToService,
 			evidence: []*probe.Result{r, g.hostCheck(probe.CheckRoute), g.reachedControl()}}
 	}
 	if g.serviceReached() != nil || g.reachedControl() != nil {
@@ -70,7 +71,7 @@ func nothingOutside(g *groupedRound, broken *probe.Result) *finding {
 	if r := first(g.controls, func(r *probe.Result) bool { return r.Role == probe.ControlByAddress }); r != nil {
 		silent = r
 	}
-	return &finding{title: titleNothingOutside,
+	return &finding{title: words.TitleNothingOutside,
 		evidence: []*probe.Result{silent, broken, direct, g.hostCheck(probe.CheckRoute)}}
 }
 
@@ -92,7 +93,7 @@ func allConnectionsBlocked(g *groupedRound) *finding {
 	if another == nil {
 		return nil
 	}
-	return &finding{title: titleConnectionsBlocked,
+	return &finding{title: words.TitleConnectionsBlocked,
 		evidence: []*probe.Result{one, another, r, g.hostCheck(probe.CheckRoute)},
-		advice:   adviceConnectionsBlocked}
+		advice:   words.AdviceConnectionsBlocked}
 }

@@ -6,6 +6,7 @@ import (
 	"netwatchd/internal/netpath"
 	"netwatchd/internal/outcome"
 	"netwatchd/internal/probe"
+	"netwatchd/internal/words"
 )
 
 // unexplainedNetwork is the gate before the agent: as long as a request from this host fails for an unknown reason,
@@ -21,15 +22,15 @@ func unexplainedNetwork(g *groupedRound) *finding {
 	if other := g.failure(func(r *probe.Result) bool {
 		return isNetworkProbe(r) && !netpath.IsNear(r) && g.sameTLSFailure(r) != nil
 	}); other != nil && g.reachedControl() != nil {
-		return &finding{title: titleTLSBlocked, advice: adviceTLSBlocked,
+		return &finding{title: words.TitleTLSBlocked, advice: words.AdviceTLSBlocked,
 			evidence: []*probe.Result{other, g.sameTLSFailure(other), g.reachedControl()}}
 	}
 	if outcome.TimedOutTooSoon(r) && g.reachedControl() != nil {
-		return &finding{title: outcome.SlowPathTitle(r), advice: adviceSlowPath,
+		return &finding{title: outcome.SlowPathTitle(r), advice: words.AdviceSlowPath,
 			evidence: []*probe.Result{r, g.reachedControl()}}
 	}
 	if lossy := g.lossyControl(); lossy != nil && isSilent(r) && !netpath.IsNear(r) {
-		return &finding{title: titlePacketLoss, advice: advicePacketLoss,
+		return &finding{title: words.TitlePacketLoss, advice: words.AdvicePacketLoss,
 			evidence: []*probe.Result{r, lossy, g.reachedControl()}}
 	}
 	return unexplained(g, r)
@@ -54,10 +55,10 @@ func unexplained(g *groupedRound, r *probe.Result) *finding {
 		evidence: []*probe.Result{r, g.reachedControl(), first(g.controls, not(isOK)),
 			g.nameserver(probe.Direct, probe.ResolverAsksService, func(*probe.Result) bool { return true })}}
 	if netpath.IsNear(r) && g.reachedControl() == nil {
-		f.title, f.advice = netpath.NearTitle(r), adviceNear
+		f.title, f.advice = netpath.NearTitle(r), words.AdviceNear
 	}
 	if untried := g.shortage(); untried != nil {
-		f.title, f.advice = titleShortage, adviceShortage
+		f.title, f.advice = words.TitleShortage, words.AdviceShortage
 		f.evidence = slices.Insert(f.evidence, 0, untried)
 	}
 	return f
@@ -82,7 +83,7 @@ func tooLittleKnown(g *groupedRound) *finding {
 	case unknown != nil:
 		return unexplained(g, unknown)
 	case g.working() == nil && len(g.tolerated) == 0:
-		return &finding{title: titleNothingTried, evidence: []*probe.Result{first(g.sandbox, not(isOK))}}
+		return &finding{title: words.TitleNothingTried, evidence: []*probe.Result{first(g.sandbox, not(isOK))}}
 	case g.failedSandboxRun() != nil:
 		return unexplained(g, g.failedSandboxRun())
 	}

@@ -2,23 +2,23 @@ package diagnose
 
 import (
 	"cmp"
-	"net/http"
 	"net/netip"
 	"slices"
 
 	"netwatchd/internal/netpath"
 	"netwatchd/internal/outcome"
 	"netwatchd/internal/probe"
+	"netwatchd/internal/words"
 )
 
 func interception(g *groupedRound) *finding {
 	if r := first(g.controls, isForeignAnswer); r != nil && g.areControlsMostlyWrong() {
-		return &finding{title: titlePortal,
+		return &finding{title: words.TitlePortal,
 			evidence: []*probe.Result{r, g.firstNetworkFailure(), g.serviceReached()}, aside: g.firstFarFailure() == nil}
 	}
 	isForeign := func(r *probe.Result) bool { return isNetworkProbe(r) && outcome.IsForeignCertificate(r) }
 	if r := g.failure(isForeign); r != nil {
-		return &finding{advice: cmp.Or(outcome.IssuerAdvice(r, g.Expect.Client), issuerAdvice(r)),
+		return &finding{advice: cmp.Or(outcome.IssuerAdvice(r, g.Expect.Client), words.IssuerAdvice(r)),
 			title: outcome.Issuer(r, g.reachedDirectly(r) != nil), note: outcome.Notes(r),
 			evidence: []*probe.Result{r, g.reachedDirectly(r), g.reachedControl()}}
 	}
@@ -26,7 +26,7 @@ func interception(g *groupedRound) *finding {
 		return &finding{title: outcome.SignInTitle(r), evidence: []*probe.Result{r, g.reachedControl()}}
 	}
 	if r, other := g.impersonated(); r != nil {
-		return &finding{title: titleTLSIntercepted, evidence: []*probe.Result{r, other, g.reachedControl()}}
+		return &finding{title: words.TitleTLSIntercepted, evidence: []*probe.Result{r, other, g.reachedControl()}}
 	}
 	if r, canary := rewrittenName(g); r != nil {
 		return &finding{title: rewrittenNameTitle(g, canary), evidence: []*probe.Result{canary, r, g.reachedControl()}}
@@ -47,16 +47,8 @@ func removedSignIn(g *groupedRound) *finding {
 		return nil
 	}
 	secured := first(g.service, func(r *probe.Result) bool { return r.OK() && r.TLS != nil && r.TLS.Issuer != "" })
-	return &finding{title: titleSignInRemoved, note: issuerNote(secured), advice: adviceSignInRemoved,
+	return &finding{title: words.TitleSignInRemoved, note: words.IssuerNote(secured), advice: words.AdviceSignInRemoved,
 		evidence: []*probe.Result{r, cmp.Or(secured, g.bestSuccess()), g.reachedControl()}}
-}
-
-// isSignInRequest reports whether the network, or a proxy that is not configured here, answered r with a request for
-// a sign-in. No server sends these statuses about itself (RFC 6585, 6; RFC 9110, 15.5.8), and a configured proxy has
-// classes of its own.
-func isSignInRequest(r *probe.Result) bool {
-	return isNetworkProbe(r) && r.Class == probe.HTTPUnexpectedStatus &&
-		(r.Status == http.StatusNetworkAuthenticationRequired || r.Status == http.StatusProxyAuthRequired)
 }
 
 // impersonated returns a request that got a wrong certificate, and a control that did too, unless any control got its

@@ -4,16 +4,17 @@ import (
 	"netwatchd/internal/netpath"
 	"netwatchd/internal/outcome"
 	"netwatchd/internal/probe"
+	"netwatchd/internal/words"
 )
 
 func brokenProxy(g *groupedRound) *finding {
 	if r := g.failure(netpath.IsTUNProxyFault); r != nil {
-		return &finding{title: netpath.TUNProxyTitle(r), advice: adviceTUNProxy,
+		return &finding{title: netpath.TUNProxyTitle(r), advice: words.AdviceTUNProxy,
 			evidence: []*probe.Result{r, g.configuredAnswer(), g.reachedControl()}}
 	}
 	// A local server that is gone comes before the proxy that cannot reach it either.
 	if r := g.failure(func(r *probe.Result) bool { return hasWarning(r, probe.WarnBaseURL) }); r != nil {
-		return &finding{title: r.Why, advice: adviceBaseURL, evidence: []*probe.Result{r, g.reachedControl()}}
+		return &finding{title: r.Why, advice: words.AdviceBaseURL, evidence: []*probe.Result{r, g.reachedControl()}}
 	}
 	if r := g.failure(outcome.IsProxiedLoopback); r != nil {
 		return &finding{advice: outcome.AdviceLoopback,

@@ -7,6 +7,7 @@ import (
 
 	"netwatchd/internal/netpath"
 	"netwatchd/internal/probe"
+	"netwatchd/internal/words"
 )
 
 func brokenResolver(g *groupedRound) *finding {
@@ -21,7 +22,7 @@ func brokenResolver(g *groupedRound) *finding {
 	conf := g.failedHostCheck(probe.CheckResolvConf)
 	switch other := g.otherNameserver(r); {
 	case conf != nil || r.Class == probe.DNSNoNameserver:
-		return &finding{title: titleNoNameserver, advice: adviceNoNameserver,
+		return &finding{title: words.TitleNoNameserver, advice: words.AdviceNoNameserver,
 			evidence: []*probe.Result{cmp.Or(conf, r), r, other, g.reachedControl()}}
 	case other != nil:
 		return &finding{title: contrastTitle(g, r), advice: contrastAdvice(g, r),
@@ -30,7 +31,7 @@ func brokenResolver(g *groupedRound) *finding {
 		g.nameserver(probe.Direct, probe.ResolverAsksService, isNameserverAnswer) == nil:
 		// nobody publishes 0.0.0.0 for a service: the answer itself shows a block list
 		return &finding{title: resolverTitle(g, r),
-			evidence: []*probe.Result{r, g.reachedControl()}, advice: resolverAdvice(r)}
+			evidence: []*probe.Result{r, g.reachedControl()}, advice: words.ResolverAdvice(r)}
 	}
 	return cmp.Or(deadResolver(g, r), unknownName(g, r))
 }
@@ -51,7 +52,7 @@ func unknownName(g *groupedRound, r *probe.Result) *finding {
 	default:
 		return nil
 	}
-	return &finding{title: unknownNameTitle(r), advice: adviceUnknownName, evidence: []*probe.Result{r,
+	return &finding{title: words.UnknownNameTitle(r), advice: words.AdviceUnknownName, evidence: []*probe.Result{r,
 		cmp.Or(notPublic, g.nameserver(probe.Direct, probe.ResolverAsksService, not(isOK))), g.resolvedControlName(),
 		g.reachedControl()}}
 }
@@ -62,7 +63,7 @@ func noRouteToResolver(g *groupedRound) *finding {
 	if r == nil || g.reachedControl() == nil {
 		return nil
 	}
-	return &finding{title: noRouteToResolverTitle(g, r), advice: resolverAdvice(r),
+	return &finding{title: noRouteToResolverTitle(g, r), advice: words.ResolverAdvice(r),
 		evidence: []*probe.Result{r, g.nameserver(probe.Direct, probe.ResolverAsksService, isOK), g.reachedControl()}}
 }
 
@@ -96,7 +97,8 @@ func deadResolver(g *groupedRound, r *probe.Result) *finding {
 	if dead == nil || contrast == nil {
 		return nil
 	}
-	return &finding{title: resolverTitle(g, r), evidence: []*probe.Result{r, dead, contrast}, advice: resolverAdvice(r)}
+	return &finding{title: resolverTitle(g, r), advice: words.ResolverAdvice(r),
+		evidence: []*probe.Result{r, dead, contrast}}
 }
 
 // wrongAddress finds that the name resolves to another address than elsewhere, and that the connection fails as it
@@ -136,7 +138,7 @@ func turnedName(g *groupedRound) *finding {
 	if published != nil && overlaps(addresses(r), addresses(published)) {
 		return nil // the service's owner wants it there
 	}
-	return &finding{title: netpath.TurnedTitle(r, resolverName(g, r)), advice: turnedAdvice(r),
+	return &finding{title: netpath.TurnedTitle(r, resolverName(g, r)), advice: words.TurnedAdvice(r),
 		evidence: []*probe.Result{r, g.configuredAnswer(), published, g.reachedControl()}}
 }
 
@@ -185,7 +187,7 @@ func unpublishedAddress(g *groupedRound) *finding {
 	if r == nil {
 		return nil
 	}
-	return &finding{title: unpublishedAddressTitle(r), advice: adviceUnpublished,
+	return &finding{title: words.UnpublishedAddressTitle(r), advice: words.AdviceUnpublished,
 		evidence: []*probe.Result{r, g.nameserver(probe.FromHost, probe.ResolverAsksService, isOK),
 			g.nameserver(probe.Direct, probe.ResolverAsksService, isOK), g.reachedControl()}}
 }
@@ -233,5 +235,5 @@ func strayAddress(g *groupedRound) *finding {
 		return nil
 	}
 	return &finding{title: strayTitle(g, r),
-		evidence: []*probe.Result{r, direct, lookup, g.reachedControl()}, advice: strayAdvice(r)}
+		evidence: []*probe.Result{r, direct, lookup, g.reachedControl()}, advice: words.StrayAdvice(r)}
 }

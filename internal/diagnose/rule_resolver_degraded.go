@@ -4,6 +4,7 @@ import (
 	"cmp"
 
 	"netwatchd/internal/probe"
+	"netwatchd/internal/words"
 )
 
 // degradedResolver also covers a resolver that rewrites NXDOMAIN while the service is reached: nothing fails, but the
@@ -14,7 +15,7 @@ func degradedResolver(g *groupedRound) *finding {
 	}
 	works := g.nameserver(probe.FromHost, probe.ResolverAsksControl, isOK)
 	if r := first(g.tolerated, isGlibcLookup); r != nil && first(g.asClient, isOK) != nil {
-		return &finding{title: unneededResolverTitle(g, r), advice: cmp.Or(moveAdvice(g, r), resolverAdvice(r)),
+		return &finding{title: unneededResolverTitle(g, r), advice: cmp.Or(moveAdvice(g, r), words.ResolverAdvice(r)),
 			evidence: []*probe.Result{r, first(g.asClient, isOK), g.serviceReached()}}
 	}
 	if r := first(g.nameservers, func(r *probe.Result) bool {
@@ -29,11 +30,11 @@ func degradedResolver(g *groupedRound) *finding {
 	canary := g.nameserver(probe.FromHost, probe.ResolverAsksCanary,
 		func(r *probe.Result) bool { return r.Class == probe.DNSWrongAnswer })
 	if canary != nil {
-		return &finding{title: rewritingResolverTitle(g, canary), advice: adviceRewritingNames,
+		return &finding{title: rewritingResolverTitle(g, canary), advice: words.AdviceRewritingNames,
 			evidence: []*probe.Result{canary, g.serviceReached()}}
 	}
 	if r := first(g.service, succeededWithWarning(probe.WarnFirstFailed)); r != nil {
-		return &finding{title: titleFirstNameserver, evidence: []*probe.Result{r, works}}
+		return &finding{title: words.TitleFirstNameserver, evidence: []*probe.Result{r, works}}
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"netwatchd/internal/probe"
+	"netwatchd/internal/words"
 )
 
 func closedSandbox(g *groupedRound) *finding {
@@ -18,11 +19,11 @@ func closedSandbox(g *groupedRound) *finding {
 	}
 	switch run := r.Kind == probe.KindExec; {
 	case run && f.aside:
-		f.title = titleRunInSandboxToo
+		f.title = words.TitleRunInSandboxToo
 	case run:
-		f.title = titleRunInSandbox
+		f.title = words.TitleRunInSandbox
 	case f.aside:
-		f.title = titleSandboxToo
+		f.title = words.TitleSandboxToo
 	}
 	return f
 }

@@ -3,6 +3,7 @@ package diagnose
 import (
 	"netwatchd/internal/netpath"
 	"netwatchd/internal/probe"
+	"netwatchd/internal/words"
 )
 
 func brokenStream(g *groupedRound) *finding {
@@ -28,5 +29,5 @@ func brokenStream(g *groupedRound) *finding {
 		return nil
 	}
 	works := first(g.service, func(r *probe.Result) bool { return r.Kind == probe.KindHTTP && r.OK() })
-	return &finding{title: streamTitle(r), evidence: []*probe.Result{r, works, control}}
+	return &finding{title: words.StreamTitle(r), evidence: []*probe.Result{r, works, control}}
 }

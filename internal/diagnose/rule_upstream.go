@@ -5,6 +5,7 @@ import (
 
 	"netwatchd/internal/outcome"
 	"netwatchd/internal/probe"
+	"netwatchd/internal/words"
 )
 
 // upstream pages people by default. It therefore requires a control that was reached, and a name that resolved or that
@@ -24,13 +25,13 @@ func upstream(g *groupedRound) *finding {
 		return nil // see unexplainedNetwork
 	}
 	if r != nil && g.isServiceFaultToAgent(r) {
-		return &finding{title: serviceForAgentTitle(g, r), advice: serviceForAgentAdvice(r),
+		return &finding{title: serviceForAgentTitle(g, r), advice: words.ServiceForAgentAdvice(r),
 			evidence: []*probe.Result{r, g.contrastOf(r), g.bestSuccess(), control}}
 	}
 	if r != nil {
-		f := &finding{title: serviceTitle(r), evidence: []*probe.Result{r, control, g.configuredAnswer()}}
+		f := &finding{title: words.ServiceTitle(r), evidence: []*probe.Result{r, control, g.configuredAnswer()}}
 		if isRouting(r) {
-			f.note, f.advice = noteRouting, adviceRouting
+			f.note, f.advice = words.NoteRouting, words.AdviceRouting
 			f.evidence = slices.Insert(f.evidence, 1, first(g.service, func(r *probe.Result) bool {
 				return r.Kind == probe.KindHTTP && r.OK()
 			}))
@@ -39,7 +40,7 @@ func upstream(g *groupedRound) *finding {
 	}
 	if r = g.failure(func(r *probe.Result) bool { return g.directConfirmation(r) != nil }); r != nil {
 		direct := g.directConfirmation(r)
-		return &finding{title: serviceBehindProxyTitle(direct),
+		return &finding{title: words.ServiceBehindProxyTitle(direct),
 			evidence: []*probe.Result{direct, r, g.forwardedControl(r), g.directTLSControl()}}
 	}
 	r = g.failure(isNameFailure)

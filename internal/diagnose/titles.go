@@ -11,73 +11,19 @@ import (
 	"netwatchd/internal/clientrules"
 	"netwatchd/internal/outcome"
 	"netwatchd/internal/probe"
+	"netwatchd/internal/words"
 )
 
-// Every title that depends on a round is in this file; each cause has its own in internal/causes. A title is read
-// after "codex: ", so it begins in lower case and has no full stop.
-
-// Titles and notes that need no evidence.
-const (
-	titleNoRouteToService   = "this host has no route to the service, although it reaches other sites"
-	titleNothingOutside     = "this host is offline: neither the controls nor public resolvers answer"
-	titleConnectionsBlocked = "DNS works, but this network blocks every outbound connection"
-	titleNoNameserver       = "no nameserver is configured"
-	titlePortal             = "a captive portal or a proxy answers instead of the real sites"
-	titleTLSIntercepted     = "TLS is intercepted: an unrelated site also presents a wrong certificate"
-	titleSignInRemoved      = "the agent's sign-in does not arrive: something on the network path removes it"
-	titleUnexpectedName     = "the service's name resolves, but not as configured"
-	titleUnexpectedOutput   = "the agent's run succeeds, but its output is not the expected one"
-	titleEdgeBlocksAgent    = "the service's CDN blocks the agent's requests, but answers other requests from this host"
-	titlePolicyForAgent     = "a security policy on this host blocks only the agent's connections"
-	titleTLSBlocked         = "TLS to unrelated sites fails too, while plain HTTP works: the network path is at fault"
-	titlePacketLoss         = "packets are lost, on the network path to unrelated sites too"
-	titleShortage           = "cannot tell: this host has run out of descriptors, sockets or memory"
-	titleNothingTried       = "cannot tell: nothing was tried from this host"
-	titleRunInSandbox       = "the agent's run fails only inside its sandbox"
-	titleRunInSandboxToo    = "the agent's run inside the sandbox is denied network access too"
-	titleSandboxToo         = "the agent's sandbox is denied network access too, although it should be open"
-	titleFirstNameserver    = "the first nameserver fails, but names still resolve"
-	titleSometimes          = "not always reachable: some attempts of a round fail and others succeed"
-
-	noteClosedAsWanted = "the sandbox has no network, as configured"
-	noteRouting        = "the agent asks it before every turn"
-	noteClosed         = "the sandbox has no network"
-)
+// Titles that compare results of a round. Those of single results are in internal/words, and each cause has its own in
+// internal/causes.
 
 func (g *groupedRound) title(f *finding) string {
 	return g.Service + ": " + cmp.Or(f.title, f.cause.About().Title)
 }
 
-func serviceTitle(r *probe.Result) string {
-	if isRouting(r) {
-		return "the agent's routing discovery is down: it " + outcome.Of(r)
-	}
-	return "the service " + outcome.Of(r)
-}
-
-func serviceBehindProxyTitle(direct *probe.Result) string {
-	return serviceTitle(direct) + "; the proxy cannot reach it either"
-}
-
-func unexpectedTitle(r *probe.Result) string {
-	if r.Class == probe.HTTPUnexpectedHeader || r.Class == probe.HTTPUnexpectedBody || isRouting(r) {
-		return serviceTitle(r)
-	}
-	return serviceTitle(r) + ", not as configured"
-}
-
-func clientCertificateTitle(r *probe.Result) string {
-	if hasWarning(r, probe.WarnClientCertificate) {
-		return "the service is up, but refuses this probe's client certificate"
-	}
-	return "the service is up, but requires a client certificate"
-}
-
-func streamTitle(r *probe.Result) string { return "HTTP works, but the stream " + outcome.Of(r) }
-
 func policyTitle(g *groupedRound, r *probe.Result) string {
 	if isAgentProbe(r) && g.bestSuccess() != nil {
-		return titlePolicyForAgent
+		return words.TitlePolicyForAgent
 	}
 	return causes.LocalPolicy.About().Title
 }
@@ -115,23 +61,7 @@ func resolverName(g *groupedRound, r *probe.Result) string {
 }
 
 func resolverTitle(g *groupedRound, r *probe.Result) string {
-	words, known := outcome.OfClass(r.Class)
-	switch {
-	case r.Class == probe.DNSWrongAnswer && len(r.Answers) > 0:
-		words = "returns " + r.Answers[0]
-	case r.Class == probe.DNSFailed && r.RCode != "":
-		words = "fails (" + r.RCode + ")"
-	case known && r.Class.Layer() == "tcp":
-		words += " over TCP"
-	case !known || r.Class.Layer() != "dns":
-		words = "does not work: " + r.Class.String()
-	case hasWarning(r, probe.WarnNotAsked):
-		return "this host queries no nameserver for the service's name"
-	}
-	if fromHostsFile(r) {
-		return "/etc/hosts " + words
-	}
-	return resolverName(g, r) + " " + words
+	return words.ResolverTitle(resolverName(g, r), r)
 }
 
 // strictClientTitle says which nameserver spoils the lookup of the service's client, with which answer to which
@@ -174,10 +104,6 @@ func unneededResolverTitle(g *groupedRound, r *probe.Result) string {
 	return resolverTitle(g, r) + ", but the service is reached without it"
 }
 
-func unknownNameTitle(r *probe.Result) string {
-	return "no nameserver that this host asks knows " + hostOf(r) + ": is the VPN up?"
-}
-
 func noRouteToResolverTitle(g *groupedRound, r *probe.Result) string {
 	return "this host has no route to " + resolverName(g, r)
 }
@@ -194,10 +120,6 @@ func otherAddressTitle(g *groupedRound) string {
 	return resolverName(g, g.configuredAnswer()) + " resolves the name to an address that is not the service's"
 }
 
-func unpublishedAddressTitle(r *probe.Result) string {
-	return "the service's name resolves here to " + r.Peer + ", which no nameserver returns"
-}
-
 // strayTitle names the source of an address that is not the service's.
 func strayTitle(g *groupedRound, r *probe.Result) string {
 	source := resolverName(g, r)
@@ -211,37 +133,6 @@ func strayTitle(g *groupedRound, r *probe.Result) string {
 func familyTitle(g *groupedRound, family int) string {
 	return fmt.Sprintf("%s returns no IPv%d address, although the name has one", resolverName(g, g.configuredAnswer()),
 		family)
-}
-
-func edgeTitle(r *probe.Result) string {
-	if r.Class == probe.HTTPRateLimited {
-		return "the service's CDN rate-limits this IP address (429)"
-	}
-	if words := outcome.OfRefusal(r); words != "" {
-		return "the service " + words
-	}
-	return causes.EdgeBlocked.About().Title + outcome.WithStatus("", " with status", r.Status)
-}
-
-// edgeForAgentTitle is for a refusal of the agent's requests alone.
-func edgeForAgentTitle(r *probe.Result) string {
-	if r.Refusal != nil && r.Refusal.Location {
-		return edgeTitle(r)
-	}
-	return titleEdgeBlocksAgent
-}
-
-// issuerNote names the issuer of the certificate that a request got: it shows TLS inspection that this host trusts.
-func issuerNote(r *probe.Result) string {
-	if r == nil {
-		return ""
-	}
-	return fmt.Sprintf("the service's certificate here is issued by %q", r.TLS.Issuer)
-}
-
-func unexpectedForAgentTitle(r *probe.Result) string {
-	return "the service answers the agent's request " + outcome.WithStatus("with an error", "with status", r.Status) +
-		", and other requests as expected"
 }
 
 // serviceForAgentTitle is for a run of the agent that got no answer, although the installation works.
@@ -263,14 +154,6 @@ func serviceAnswerTitle(g *groupedRound, r *probe.Result) string {
 		return "the agent's run with its own provider fails on the service's answer; a usual run succeeds"
 	}
 	return "the agent's run fails on the service's answer; with a stub of the service it succeeds"
-}
-
-// stubTitle is for an installation whose run against a stub fails, too.
-func stubTitle(stub *probe.Result) string {
-	if outcome.IsInstallationFault(stub.Class) {
-		return outcome.OfAgent(stub)
-	}
-	return "the agent's installation is broken: its run fails even against a stub of the service on this host"
 }
 
 func unexplainedTitle(g *groupedRound, r *probe.Result) string {

@@ -15,8 +15,6 @@ type Fault struct {
 	failing       int // of them
 }
 
-func isSameProbe(r, other *probe.Result) bool { return r.Name == other.Name && r.Kind == other.Kind }
-
 // SuccessElsewhere returns an attempt of r's probe that succeeded at one of the addresses that r had too. At has the
 // attempts at single addresses.
 func SuccessElsewhere(r *probe.Result, at []*probe.Result) *probe.Result {
@@ -26,7 +24,7 @@ func SuccessElsewhere(r *probe.Result, at []*probe.Result) *probe.Result {
 	here := outcome.Addresses(r)
 	return first(at, func(other *probe.Result) bool {
 		addr, known := Peer(other)
-		return other.OK() && isSameProbe(r, other) && known && slices.Contains(here, addr)
+		return other.OK() && outcome.IsSameProbe(r, other) && known && slices.Contains(here, addr)
 	})
 }
 
@@ -39,7 +37,7 @@ func FindFault(at, usual []*probe.Result, counts func(*probe.Result) bool) *Faul
 			continue
 		}
 		works := func(other *probe.Result) bool {
-			return other.OK() && isSameProbe(r, other) && (other.Peer == "" || other.Peer != r.Peer)
+			return other.OK() && outcome.IsSameProbe(r, other) && (other.Peer == "" || other.Peer != r.Peer)
 		}
 		fault := &Fault{Failed: r, Works: first(at, works)}
 		if fault.Works == nil {
@@ -49,7 +47,7 @@ func FindFault(at, usual []*probe.Result, counts func(*probe.Result) bool) *Faul
 			continue
 		}
 		for _, other := range at {
-			if isSameProbe(r, other) && !outcome.IsUnroutable(other) {
+			if outcome.IsSameProbe(r, other) && !outcome.IsUnroutable(other) {
 				fault.addresses++
 				if !other.OK() {
 					fault.failing++
@@ -66,7 +64,7 @@ func DeadFamily(at, usual []*probe.Result, family int) *Fault {
 	isOfFamily := func(r *probe.Result) bool { return outcome.FamilyOf(r) == family }
 	fault := FindFault(at, usual, isOfFamily)
 	if fault == nil || family == 0 || first(at, func(r *probe.Result) bool {
-		return r.OK() && isSameProbe(fault.Failed, r) && isOfFamily(r)
+		return r.OK() && outcome.IsSameProbe(fault.Failed, r) && isOfFamily(r)
 	}) != nil {
 		return nil
 	}
