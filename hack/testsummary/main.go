@@ -11,6 +11,9 @@
 // A test that is skipped with a reason that begins with "not asked for: " needs a flag to run. It is listed and does
 // not count.
 //
+// A test that fails is run once more, alone, after all others: a test of real programs may lose a race on a busy
+// machine. If it passes then, it is listed as passed when run again. If more than a few fail, none is run again.
+//
 // It exits 1 if a test failed, and, with CI=true in the environment, if one was skipped: a test that never runs proves
 // nothing.
 package main
@@ -36,28 +39,44 @@ func main() {
 	}
 }
 
-// run runs go test once for each group of args between "--", and reports whether all passed.
+// run runs go test once for each group of args between "--", then the failed tests again, and reports whether all
+// passed.
 func run(args []string, each, ci bool) (bool, error) {
 	s := newSummary(os.Stdout)
 	s.each = each
-	failed := false
 	for len(args) > 0 {
 		end := slices.Index(append(args, "--"), "--")
-		test := exec.Command("go", append([]string{"test", "-json"}, args[:end]...)...)
+		if err := s.goTest(args[:end]); err != nil {
+			return false, err
+		}
 		args = args[min(end+1, len(args)):]
-		test.Stderr = os.Stderr
-		events, err := test.StdoutPipe()
-		if err != nil {
-			return false, err
-		}
-		if err := test.Start(); err != nil {
-			return false, fmt.Errorf("starting go test: %w", err)
-		}
-		if err := s.read(events); err != nil {
-			return false, err
-		}
-		failed = test.Wait() != nil || failed
 	}
-	s.close(failed, ci)
-	return s.failed == 0 && !failed && !(ci && len(s.skips) > 0), nil
+	if err := s.runAgain(); err != nil {
+		return false, err
+	}
+	s.close(ci)
+	return s.failed == 0 && !(ci && len(s.skips) > 0), nil
+}
+
+// goTest runs go test once.
+func (s *summary) goTest(args []string) error {
+	test := exec.Command("go", append([]string{"test", "-json"}, args...)...)
+	test.Stderr = os.Stderr
+	events, err := test.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := test.Start(); err != nil {
+		return fmt.Errorf("starting go test: %w", err)
+	}
+	s.args = args
+	failed := s.failed
+	if err := s.read(events); err != nil {
+		return err
+	}
+	if test.Wait() != nil && s.failed == failed {
+		s.failed++ // the failure of go test itself is one if no other is known
+		fmt.Fprintln(s.w, "go test itself failed: see above")
+	}
+	return nil
 }

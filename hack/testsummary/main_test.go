@@ -27,6 +27,23 @@ func TestLong(t *testing.T) { t.Skip("not asked for: make long") }
 import "testing"
 func TestFails(t *testing.T) { t.Error("got 1, want 2") }
 `,
+	"unlucky/unlucky_test.go": `package unlucky
+import ("os"; "testing")
+func TestUnlucky(t *testing.T) {
+	t.Run("inside", func(t *testing.T) {
+		if os.Mkdir("tried", 0o755) == nil { t.Error("bad luck") }
+	})
+	t.Run("beside", func(*testing.T) {})
+}
+`,
+	"four/four_test.go": `package four
+import ("os"; "testing")
+func fails(t *testing.T) { if os.Mkdir(t.Name(), 0o755) == nil { t.Error("bad luck") } }
+func TestA(t *testing.T) { fails(t) }
+func TestB(t *testing.T) { fails(t) }
+func TestC(t *testing.T) { fails(t) }
+func TestD(t *testing.T) { fails(t) }
+`,
 	"panics/panics_test.go": `package panics
 import ("os"; "testing")
 func TestMain(*testing.M) { os.Exit(3) }
@@ -52,7 +69,11 @@ func TestSummary(t *testing.T) {
 		{"./broken", false, false, []string{"cannot use \"no number\"", "\n0 passed, 1 failed, 0 skipped\n"}},
 		{"./empty", true, true, []string{"\n0 passed, 0 failed, 0 skipped\n"}},
 		{"./asked", true, true, []string{"Not asked for:\n  example.test/asked.TestLong: make long\n", "\n0 passed, 0 failed, 0 skipped\n"}},
-		{"./...", false, false, []string{"\n2 passed, 3 failed, 1 skipped\n"}},
+		{"-run Lucky|Unlucky example.test/good example.test/unlucky", false, true, []string{
+			"bad luck", "\nFailed once, and passed when run again, alone:\n  example.test/unlucky.TestUnlucky\n",
+			"\n3 passed, 0 failed, 0 skipped\n"}},
+		{"./four", false, false, []string{"\n0 passed, 4 failed, 0 skipped\n"}}, // too many for bad luck
+		{"./...", false, false, []string{"\n9 passed, 3 failed, 1 skipped\n"}},
 		{"./absent", false, false, []string{"1 failed"}},
 		{"./good -- ./bad", false, false, []string{"\n2 passed, 1 failed, 1 skipped\n"}},
 		{"./bad -- ./good", false, false, []string{"\n2 passed, 1 failed, 1 skipped\n"}},

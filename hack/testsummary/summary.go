@@ -25,27 +25,32 @@ type event struct {
 type test struct{ pkg, name string }
 
 type summary struct {
-	w       io.Writer
-	each    bool              // print a line for each test too
-	ended   map[string][]line // those lines, by running package
-	output  map[test][]string // of running tests
-	counts  map[string]*count // by running package
-	skips   map[string][]test // by reason
-	unasked []string          // tests that need a flag, and how to run them
-	passed  int
-	failed  int
-	skipped int
+	w        io.Writer
+	each     bool              // print a line for each test too
+	ended    map[string][]line // those lines, by running package
+	output   map[test][]string // of running tests
+	counts   map[string]*count // by running package
+	skips    map[string][]test // by reason
+	unasked  []string          // tests that need a flag, and how to run them
+	args     []string          // of the go test that runs
+	packages map[string]bool   // that have run
+	failing  []failing
+	again    []string // tests that passed when run again
+	passed   int
+	failed   int
+	skipped  int
 }
 
 type count struct{ passed, failed, skipped int }
 
 func newSummary(w io.Writer) *summary {
 	return &summary{
-		w:      w,
-		ended:  map[string][]line{},
-		output: map[test][]string{},
-		counts: map[string]*count{},
-		skips:  map[string][]test{},
+		w:        w,
+		ended:    map[string][]line{},
+		output:   map[test][]string{},
+		counts:   map[string]*count{},
+		skips:    map[string][]test{},
+		packages: map[string]bool{},
 	}
 }
 
@@ -103,6 +108,7 @@ func (s *summary) endTest(at test, e event) {
 		c.passed++
 	case "fail":
 		c.failed++
+		s.noteFailure(at)
 		fmt.Fprintf(s.w, "\n%s.%s failed:\n%s", at.pkg, at.name, strings.Join(s.output[at], ""))
 	case "skip":
 		why := reason(s.output[at])
@@ -116,10 +122,12 @@ func (s *summary) endTest(at test, e event) {
 }
 
 func (s *summary) endPackage(at test, e event) {
+	s.packages[at.pkg] = true
 	c := s.count(at.pkg)
 	if e.Action == "fail" && c.failed == 0 {
 		// It did not build, or ended outside of any test: a panic, a timeout, a TestMain.
 		c.failed++
+		s.noteFailure(test{pkg: at.pkg})
 		fmt.Fprintf(s.w, "\n%s failed:\n%s%s", at.pkg, strings.Join(s.unfinished(at.pkg), ""), strings.Join(s.output[at], ""))
 	}
 	s.passed, s.failed, s.skipped = s.passed+c.passed, s.failed+c.failed, s.skipped+c.skipped
@@ -164,12 +172,10 @@ func (s *summary) count(pkg string) *count {
 	return s.counts[pkg]
 }
 
-// close prints the end: skipped tests by reason, and the counts. The failure of go test itself is one if no other is
-// known.
-func (s *summary) close(testFailed, ci bool) {
-	if testFailed && s.failed == 0 {
-		s.failed = 1
-		fmt.Fprintln(s.w, "go test itself failed: see above")
+// close prints the end: skipped tests by reason, and the counts.
+func (s *summary) close(ci bool) {
+	if len(s.again) > 0 {
+		fmt.Fprintf(s.w, "\nFailed once, and passed when run again, alone:\n  %s\n", strings.Join(s.again, "\n  "))
 	}
 	if len(s.unasked) > 0 {
 		fmt.Fprintf(s.w, "\nNot asked for:\n  %s\n", strings.Join(s.unasked, "\n  "))
