@@ -63,7 +63,7 @@ parts: setup codex axe grafana tools rootfs
 
 # No race detector for internal/lab, which tests other processes, for internal/diagnose, which shares nothing, and for
 # internal/top: bubbletea races with its own reader when it panics. The longest tests come first, so that nothing waits for them.
-raced = ./internal/agent ./internal/probe/httpprobe $$(go list ./... | grep -v -e /internal/lab/ -e /internal/diagnose)
+raced = ./internal/agent/codex ./internal/probe/httpprobe $$(go list ./... | grep -v -e /internal/lab/ -e /internal/diagnose)
 unraced := ./internal/lab/scenes ./internal/lab/sandbox ./internal/lab/forms ./internal/lab/... ./internal/diagnose ./internal/top
 
 test: parts ## run every test, then list what was skipped and why

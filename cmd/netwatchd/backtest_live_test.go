@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"netwatchd/internal/agent"
+	"netwatchd/internal/agent/codex"
 	"netwatchd/internal/causes"
 	"netwatchd/internal/lab/responses"
 	"netwatchd/internal/probe"
@@ -130,7 +130,7 @@ services:
 
 func installedCodex(t *testing.T, version string) string {
 	t.Helper()
-	path, err := agent.FindCodex(filepath.Join("..", "..", ".cache", "codex", version, "node_modules", ".bin", "codex"))
+	path, err := codex.Find(filepath.Join("..", "..", ".cache", "codex", version, "node_modules", ".bin", "codex"))
 	if err != nil {
 		t.Skipf("needs codex %s: make codex", version)
 	}

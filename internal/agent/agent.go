@@ -1,9 +1,9 @@
+// Package agent has what is common to all coding agents: how one is described, found and asked for its version, and where
+// it sends its requests. Each agent has a package of its own below this one.
 package agent
 
 import (
 	"context"
-	"net/url"
-	"strings"
 	"time"
 
 	"netwatchd/internal/clientrules"
@@ -56,53 +56,15 @@ type Settings struct {
 	Path, Home, StateDir, Model, Provider, BaseURL, Prompt, Expect string
 }
 
-// AtEndpoint returns the agent whose service has that URL, or nil.
-func AtEndpoint(u *url.URL) *Agent {
-	for i := range agents {
-		host, path, _ := strings.Cut(agents[i].Service, "/")
-		if strings.EqualFold(u.Hostname(), host) && (u.Path == "/"+path || strings.HasPrefix(u.Path, "/"+path+"/")) {
-			return &agents[i]
-		}
-	}
-	return nil
-}
+// A Policy is what an agent's configuration allows the commands that the agent runs, and how to run a command so.
+type Policy struct {
+	Network bool // commands have network access
+	Asked   bool // the configuration asks for network access, with effect or without
+	Proxied bool // the network is reached through the agent's own proxy only
 
-// Named returns the agent of a preset, or nil.
-func Named(preset string) *Agent {
-	for i := range agents {
-		if agents[i].Name == preset {
-			return &agents[i]
-		}
-	}
-	return nil
-}
+	File  string // that decided, for people; empty: the default
+	Notes []string
 
-var agents = []Agent{{
-	Name:     "codex",
-	Find:     FindCodex,
-	Version:  CodexVersion,
-	SignedIn: signedInCodex,
-	Client:   codexClient, Launcher: "codex.js",
-	Endpoint: func(s Settings, v Version) Endpoint { return codexWith(s).Endpoint(v) }, ProbePath: "responses",
-	Run: func(s Settings, wrapper []string) probe.Prober {
-		c := codexWith(s)
-		c.Wrapper = wrapper
-		return &c
-	},
-	Stub: func(s Settings) probe.Prober { return codexStubRun{codexWith(s)} },
-	Status: func(s Settings, timeout time.Duration) probe.Prober {
-		return codexStatus{codexWith(s), timeout}
-	},
-	Policy:       func(v Version, home string) Policy { return Codex{Home: home}.setup(v).policy() },
-	HomeVariable: "CODEX_HOME",
-	Service:      "chatgpt.com/backend-api/codex",
-	Install:      "npm install -g @openai/codex",
-	SignIn:       "codex login",
-}}
-
-func codexWith(s Settings) Codex {
-	return Codex{
-		Path: s.Path, Home: s.Home, StateDir: s.StateDir,
-		Model: s.Model, Provider: s.Provider, BaseURL: s.BaseURL, Prompt: s.Prompt, Expect: s.Expect,
-	}
+	Command    []string // runs its arguments as the agent runs its own commands
+	RunCommand []string // the same, for a run of the agent itself, which writes files
 }

@@ -68,8 +68,8 @@ func installDirectories(home, pkg string) []string {
 
 // newestFirst orders directories by the version in their names: 22.1.0 comes before 9.0.0.
 func newestFirst(a, b string) int {
-	v, _ := findVersion(a)
-	w, _ := findVersion(b)
+	v, _ := FindVersion(a)
+	w, _ := FindVersion(b)
 	return cmp.Or(w.Compare(v), cmp.Compare(b, a))
 }
 

@@ -56,8 +56,8 @@ func b2i(b bool) int {
 
 var versionPattern = regexp.MustCompile(`(?:^|[^0-9.])(\d+)\.(\d+)\.(\d+)(?:-([0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*))?`)
 
-// findVersion returns the first version in text.
-func findVersion(text string) (v Version, ok bool) {
+// FindVersion returns the first version in text.
+func FindVersion(text string) (v Version, ok bool) {
 	m := versionPattern.FindStringSubmatch(text)
 	if m == nil {
 		return v, false

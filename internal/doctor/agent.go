@@ -13,6 +13,7 @@ import (
 	"netwatchd/internal/config"
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/humanize"
+	"netwatchd/internal/presets"
 	"netwatchd/internal/probe"
 )
 
@@ -20,7 +21,7 @@ import (
 func (e *examination) configuredCodex() (config.Codex, bool) {
 	for _, s := range e.Config.Services {
 		for _, p := range s.Probes {
-			if agent.Named(p.Preset) != nil {
+			if presets.Named(p.Preset) != nil {
 				return p.Codex, true
 			}
 		}
@@ -35,7 +36,7 @@ func (e *examination) codex(ctx context.Context) []Finding {
 	if !wanted {
 		return one(check, Note, "not configured")
 	}
-	a := agent.Named("codex")
+	a := presets.Named("codex")
 	found, err := a.Find(codex.Path)
 	if err != nil {
 		outcome := Fault

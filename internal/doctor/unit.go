@@ -4,10 +4,9 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"netwatchd/internal/agent/codex"
 	"slices"
 	"strings"
-
-	"netwatchd/internal/agent"
 )
 
 // A unit is a systemd unit as systemctl show describes it.
@@ -128,11 +127,11 @@ func (e *examination) unit(ctx context.Context) []Finding {
 
 // hasAgent reports whether this user has an agent that the configuration runs.
 func (e *examination) hasAgent() bool {
-	codex, wanted := e.configuredCodex()
+	configured, wanted := e.configuredCodex()
 	if !wanted || e.UID == 0 { // the per-user unit's hardening is made for a person's agent, not for root's
 		return false
 	}
-	_, err := agent.FindCodex(codex.Path)
+	_, err := codex.Find(configured.Path)
 	return err == nil
 }
 

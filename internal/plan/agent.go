@@ -4,9 +4,9 @@ import (
 	"context"
 	"slices"
 
-	"netwatchd/internal/agent"
 	"netwatchd/internal/config"
 	"netwatchd/internal/diagnose"
+	"netwatchd/internal/presets"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/probe/execprobe"
 	"netwatchd/internal/watch"
@@ -49,7 +49,7 @@ func statusTask(c *config.Config, s config.Service) (watch.Task, bool) {
 	if !ok || !run.Status.Enabled {
 		return watch.Task{}, false
 	}
-	a := agent.Named(run.Preset)
+	a := presets.Named(run.Preset)
 	if a.Status == nil {
 		return watch.Task{}, false
 	}
@@ -78,7 +78,7 @@ func (w wrappedRun) Probe(ctx context.Context) (probe.Facts, error) {
 	if err != nil {
 		return probe.Facts{Phase: probe.Executing}, err
 	}
-	if a := agent.Named(w.run.Preset); a != nil {
+	if a := presets.Named(w.run.Preset); a != nil {
 		return a.Run(settings(w.config, w.run), wrap).Probe(ctx)
 	}
 	inside := execprobe.Run{Command: slices.Concat(wrap, w.run.Command), Expect: w.run.Expect.Output}

@@ -8,6 +8,7 @@ import (
 	"netwatchd/internal/clientrules"
 	"netwatchd/internal/config"
 	"netwatchd/internal/linkage"
+	"netwatchd/internal/presets"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/probe/connect"
 	"netwatchd/internal/probe/dnsprobe"
@@ -118,16 +119,16 @@ func proxyOf(o connect.Options, u *url.URL) string {
 // nil if there is none.
 func agentOf(s config.Service) *agent.Agent {
 	if run, ok := agentProbe(s); ok {
-		return agent.Named(run.Preset)
+		return presets.Named(run.Preset)
 	}
-	if a := agent.Named(s.Name); a != nil {
+	if a := presets.Named(s.Name); a != nil {
 		return a
 	}
 	for _, p := range s.Probes {
 		if p.URL == nil {
 			continue
 		}
-		if a := agent.AtEndpoint(p.URL); a != nil {
+		if a := presets.AtEndpoint(p.URL); a != nil {
 			return a
 		}
 	}

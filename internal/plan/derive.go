@@ -14,8 +14,10 @@ import (
 	"syscall"
 
 	"netwatchd/internal/agent"
+	"netwatchd/internal/agent/codex"
 	"netwatchd/internal/config"
 	"netwatchd/internal/diagnose"
+	"netwatchd/internal/presets"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/redact"
 )
@@ -42,7 +44,7 @@ func Derive(c *config.Config) (*config.Config, []string) {
 		version, e := inspect(c, a, run)
 		s.Reach = config.Reach{Client: clientOf(*s, a, version)}
 		if s.Client == config.AutoClient {
-			s.Reach.Env, s.Reach.EnvFile = e.Environment()
+			s.Reach.Env, s.Reach.EnvFile = e.Reach, e.ReachFile
 		}
 		if run.Preset == "" || run.Codex.BaseURL != "" { // an address that someone configured wins
 			continue
@@ -50,7 +52,7 @@ func Derive(c *config.Config) (*config.Config, []string) {
 		s.Derived = strings.TrimPrefix(s.Derived+"\n"+describeEndpoint(e)+why, "\n")
 		notes = append(notes, e.Notes...)
 		if c.Assumed {
-			*s = pointAt(*s, e, agent.Named(run.Preset).ProbePath)
+			*s = pointAt(*s, e, presets.Named(run.Preset).ProbePath)
 		}
 	}
 	return derived, distinctNotes(notes)
@@ -177,7 +179,7 @@ func pointProbeAt(p *config.Probe, e agent.Endpoint, path string) bool {
 		return needsDNS(name)
 	}
 	target := e.BaseURL.JoinPath(path)
-	if agent.IsRouting(p.URL) {
+	if codex.IsRouting(p.URL) {
 		if target = e.Routing; target == nil {
 			return false
 		}

@@ -8,12 +8,13 @@ import (
 	"slices"
 	"time"
 
-	"netwatchd/internal/agent"
+	"netwatchd/internal/agent/codex"
 	"netwatchd/internal/config"
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/host"
 	"netwatchd/internal/ledger"
 	"netwatchd/internal/metrics"
+	"netwatchd/internal/presets"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/probe/dnsprobe"
 	"netwatchd/internal/probe/httpprobe"
@@ -104,7 +105,7 @@ func (p *Plan) Codex(ctx context.Context) metrics.Codex {
 	if !ok {
 		return metrics.Codex{}
 	}
-	a := agent.Named(run.Preset)
+	a := presets.Named(run.Preset)
 	found, err := a.Find(run.Codex.Path)
 	if err != nil {
 		return metrics.Codex{}
@@ -199,7 +200,7 @@ func task(c *config.Config, s config.Service, p config.Probe, lookups *dnsprobe.
 		if p.Refused != "" {
 			return onLocalServer(made, p.URL, p.Refused)
 		}
-		if agent.IsRouting(p.URL) {
+		if codex.IsRouting(p.URL) {
 			return &probe.Probe{Spec: made.Spec, Prober: routing{made.Prober}}
 		}
 		return made

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"netwatchd/internal/agent"
+	"netwatchd/internal/agent/codex"
 	"netwatchd/internal/config"
 	"netwatchd/internal/ledger"
 	"netwatchd/internal/probe"
@@ -177,7 +177,7 @@ services:
 	if run.Builtin == nil || run.Builtin.Name != "run/builtin" || run.BuiltinEvery != 24*time.Hour || run.Builtin.Timeout != run.Timeout {
 		t.Fatalf("got %+v every %v", run.Builtin, run.BuiltinEvery)
 	}
-	if c, ok := run.Builtin.Prober.(*agent.Codex); !ok || c.Provider != agent.BuiltinProvider {
+	if c, ok := run.Builtin.Prober.(*codex.Codex); !ok || c.Provider != codex.BuiltinProvider {
 		t.Errorf("made by %+v", run.Builtin.Prober)
 	}
 	if info, known := p.Info(ledger.KeyOf(run.Builtin.Spec)); !known || info.Interval != "24h0m0s" || !p.Watches(ledger.KeyOf(run.Builtin.Spec)) {

@@ -6,7 +6,9 @@ import (
 	"time"
 
 	"netwatchd/internal/agent"
+	"netwatchd/internal/agent/codex"
 	"netwatchd/internal/config"
+	"netwatchd/internal/presets"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/probe/connect"
 	"netwatchd/internal/probe/dnsprobe"
@@ -68,7 +70,7 @@ func tokens(headers []config.Header) []httpprobe.HeaderToken {
 }
 
 func execProber(c *config.Config, p config.Probe) probe.Prober {
-	if a := agent.Named(p.Preset); a != nil {
+	if a := presets.Named(p.Preset); a != nil {
 		return a.Run(settings(c, p), nil)
 	}
 	return &execprobe.Run{Command: p.Command, Expect: p.Expect.Output}
@@ -80,7 +82,7 @@ const stubTimeout = 30 * time.Second
 
 // stubProbe returns the probe that makes the run p against a stub of its service; nil: there is none.
 func stubProbe(c *config.Config, s config.Service, p config.Probe) *probe.Probe {
-	a := agent.Named(p.Preset)
+	a := presets.Named(p.Preset)
 	if a == nil || a.Stub == nil {
 		return nil
 	}
@@ -99,11 +101,11 @@ const stubTarget = "a stub of the service on 127.0.0.1"
 // builtinProbe returns the probe that makes the run p with the agent's own provider, if p has another one; else nil.
 // With a configured base URL there is none: the agent's own provider goes also to where the user's agent goes.
 func builtinProbe(c *config.Config, s config.Service, p config.Probe) *probe.Probe {
-	if agent.Named(p.Preset) == nil || p.Codex.Provider == agent.BuiltinProvider || p.Codex.BuiltinInterval == 0 ||
+	if presets.Named(p.Preset) == nil || p.Codex.Provider == codex.BuiltinProvider || p.Codex.BuiltinInterval == 0 ||
 		p.Codex.BaseURL != "" {
 		return nil
 	}
-	p.Name, p.Codex.Provider = probe.BuiltinName(p.Name), agent.BuiltinProvider
+	p.Name, p.Codex.Provider = probe.BuiltinName(p.Name), codex.BuiltinProvider
 	return newProbe(c, s, p, 0)
 }
 

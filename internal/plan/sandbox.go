@@ -7,8 +7,10 @@ import (
 	"slices"
 
 	"netwatchd/internal/agent"
+	"netwatchd/internal/agent/codex"
 	"netwatchd/internal/config"
 	"netwatchd/internal/host"
+	"netwatchd/internal/presets"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/sandbox"
 	"netwatchd/internal/watch"
@@ -61,9 +63,9 @@ type wrapper struct {
 }
 
 func wrapperOf(c *config.Config, s config.Service) wrapper {
-	w := wrapper{configured: s.Sandbox.Command, agent: agent.Named("codex"), state: c.Storage.Path}
+	w := wrapper{configured: s.Sandbox.Command, agent: presets.Named("codex"), state: c.Storage.Path}
 	if p, ok := agentProbe(s); ok {
-		w.agent, w.path, w.home = agent.Named(p.Preset), p.Codex.Path, p.Codex.Home
+		w.agent, w.path, w.home = presets.Named(p.Preset), p.Codex.Path, p.Codex.Home
 	}
 	return w
 }
@@ -79,7 +81,7 @@ func (w wrapper) env() []string {
 
 // agentProbe returns the service's exec probe that runs a known agent. It reports false if there is none.
 func agentProbe(s config.Service) (config.Probe, bool) {
-	i := slices.IndexFunc(s.Probes, func(p config.Probe) bool { return agent.Named(p.Preset) != nil })
+	i := slices.IndexFunc(s.Probes, func(p config.Probe) bool { return presets.Named(p.Preset) != nil })
 	if i < 0 {
 		return config.Probe{}, false
 	}
@@ -89,12 +91,12 @@ func agentProbe(s config.Service) (config.Probe, bool) {
 // command returns the start of a command line that runs the rest of it in the sandbox. It is computed for every start:
 // the agent may be upgraded while netwatchd runs, and its sandbox command has changed between versions.
 func (w wrapper) command(ctx context.Context) ([]string, error) {
-	return w.start(ctx, agent.Policy.Command)
+	return w.start(ctx, func(p agent.Policy) []string { return p.Command })
 }
 
 // runCommand is like command, for a run of the agent itself, which writes files.
 func (w wrapper) runCommand(ctx context.Context) ([]string, error) {
-	return w.start(ctx, agent.Policy.RunCommand)
+	return w.start(ctx, func(p agent.Policy) []string { return p.RunCommand })
 }
 
 func (w wrapper) start(ctx context.Context, command func(agent.Policy) []string) ([]string, error) {
@@ -157,7 +159,7 @@ func withoutAgent(c *config.Config) (_ *config.Config, notes []string) {
 
 // whyNoAgent returns why this user has no agent; it is empty if there is one.
 func whyNoAgent() string {
-	if _, err := agent.FindCodex(""); err != nil {
+	if _, err := codex.Find(""); err != nil {
 		return "codex was not found on the PATH"
 	}
 	// The user of a system service: nobody can have signed in or configured a sandbox as this user.

@@ -10,11 +10,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"netwatchd/internal/agent"
 	"netwatchd/internal/causes"
 	"netwatchd/internal/config"
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/ledger"
+	"netwatchd/internal/presets"
 	"netwatchd/internal/probe"
 )
 
@@ -139,7 +139,7 @@ func TestSandboxCommand(t *testing.T) {
 		{"", []string{"env"}, []string{"env"}},
 	} {
 		path := fakeCodex(t, test.version)
-		got, err := wrapper{configured: test.configured, agent: agent.Named("codex")}.command(context.Background())
+		got, err := wrapper{configured: test.configured, agent: presets.Named("codex")}.command(context.Background())
 		for i := range test.want {
 			if test.want[i] == "CODEX" {
 				test.want[i] = path

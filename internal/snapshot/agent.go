@@ -13,6 +13,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"netwatchd/internal/agent"
+	"netwatchd/internal/agent/codex"
 	"netwatchd/internal/redact"
 	"netwatchd/internal/userfile"
 )
@@ -49,14 +50,14 @@ func describeAgent(ctx context.Context, o Options) *Agent {
 	var user map[string]any
 	a.Configuration, user, a.Fault = configuration(filepath.Join(a.Home, "config.toml"))
 	a.SignIn = signIn(filepath.Join(a.Home, "auth.json"))
-	path, err := agent.FindCodex(o.Path)
+	path, err := codex.Find(o.Path)
 	var version agent.Version // unknown: taken as the newest
 	if err == nil {
 		a.Path = path
-		version, err = agent.CodexVersion(ctx, path)
+		version, err = codex.Version(ctx, path)
 	}
 	if a.Fault == "" || a.Fault == noSuchFile {
-		a.Policy = describePolicy(agent.Named("codex").Policy(version, a.Home).Policy, filepath.Join(a.Home, "config.toml"))
+		a.Policy = describePolicy(codex.PolicyOf(version, a.Home), filepath.Join(a.Home, "config.toml"))
 		a.Projects = countProjects(user)
 	}
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 
 // FuzzRead: whatever codex prints, a report is read or is not understood; a class of failure has a reason.
 func FuzzRead(f *testing.F) {
-	recorded, err := filepath.Glob("../testdata/codex/*/doctor-network-*/stdout")
+	recorded, err := filepath.Glob("../codex/testdata/*/doctor-network-*/stdout")
 	if err != nil || len(recorded) < 8 {
 		f.Fatalf("%d recordings: %v", len(recorded), err)
 	}

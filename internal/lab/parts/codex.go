@@ -1,11 +1,10 @@
 package parts
 
 import (
+	"netwatchd/internal/agent/codex"
 	"os"
 	"path/filepath"
 	"testing"
-
-	"netwatchd/internal/agent"
 )
 
 // CodexVersions are two versions with different sandboxes: Landlock and seccomp in the host's network namespace, and
@@ -32,7 +31,7 @@ func Codex(t testing.TB, version string) string {
 // CodexSandbox is the command prefix that runs a command as this codex runs the agent's commands.
 func CodexSandbox(t testing.TB, version string) []string {
 	t.Helper()
-	path, err := agent.FindCodex(Codex(t, version))
+	path, err := codex.Find(Codex(t, version))
 	if err != nil {
 		t.Fatal(err)
 	}

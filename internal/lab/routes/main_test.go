@@ -23,9 +23,9 @@ import (
 
 	"golang.org/x/net/dns/dnsmessage"
 
-	"netwatchd/internal/agent"
 	"netwatchd/internal/lab/parts"
 	"netwatchd/internal/lab/responses"
+	"netwatchd/internal/presets"
 )
 
 // The namespaces have only a loopback interface and an own /etc/hosts, so that every name is here.
@@ -299,7 +299,7 @@ func codexHome(t *testing.T, url string) string {
 }
 
 func codex(t *testing.T, version string) program {
-	path, err := agent.FindCodex(findCodex(t, version))
+	path, err := presets.Named("codex").Find(findCodex(t, version))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package agent
+package codex
 
 import (
 	"context"
@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"netwatchd/internal/agent"
 	"netwatchd/internal/lab/responses"
 	"netwatchd/internal/probe/execprobe"
 	"netwatchd/internal/probe/probetest"
@@ -118,11 +119,11 @@ func (e *everywhere) sawTurn() bool {
 // where it sends its request, and where a run of ours sends it. A run of ours must not send a key anywhere else.
 func TestCodexLiveEndpoint(t *testing.T) {
 	eachCodex(t, func(t *testing.T, path string) {
-		path, err := FindCodex(path)
+		path, err := Find(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		version, err := CodexVersion(t.Context(), path)
+		version, err := Version(t.Context(), path)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -145,7 +146,7 @@ func (f codexForm) needsEtc() bool {
 	return false
 }
 
-func tryForm(t *testing.T, path string, version Version, form codexForm) {
+func tryForm(t *testing.T, path string, version agent.Version, form codexForm) {
 	form = form.withRealTokens(t)
 	s := form.setup(t)
 	s.version = version
@@ -160,10 +161,10 @@ func tryForm(t *testing.T, path string, version Version, form codexForm) {
 		t.Errorf("our run: got %v %q, want ok", result.Class, result.Why)
 	}
 	asked := slices.ContainsFunc(theirs, func(r request) bool { return strings.Split(r.path, "?")[0] == routingPath })
-	if want.Routing != nil && !asked || want.Mode == APIKey && asked || version.Compare(asksRouting) < 0 && asked {
+	if want.Routing != nil && !asked || want.Mode == agent.APIKey && asked || version.Compare(asksRouting) < 0 && asked {
 		t.Errorf("the user's codex asks for its routing: %v; expected it at %v", asked, want.Routing)
 	}
-	if known := want.KnownAnswer && want.Mode == ChatGPT && s.since(asksRouting); known != (want.Routing != nil) {
+	if known := want.KnownAnswer && want.Mode == agent.ChatGPT && s.since(asksRouting); known != (want.Routing != nil) {
 		t.Errorf("routing %v with %v", want.Routing, want.Mode)
 	}
 	for who, requests := range map[string][]request{"the user's codex": theirs, "our run": e.requests()} {

@@ -1,9 +1,10 @@
-package agent
+package codex
 
 import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"netwatchd/internal/agent"
 	"os"
 	"regexp"
 	"slices"
@@ -25,9 +26,9 @@ const BuiltinProvider = "builtin"
 func (c Codex) provider(e Endpoint) (flags, env []string) {
 	env = e.environment()
 	if c.BaseURL != "" {
-		e = Endpoint{provider: "openai", override: c.BaseURL, Mode: e.Mode}
+		e = Endpoint{Endpoint: agent.Endpoint{Mode: e.Mode}, provider: "openai", override: c.BaseURL}
 	}
-	unknown := e.BaseURL == nil && e.override == "" || e.override == "" && e.entry == nil && e.Mode == SignedOut
+	unknown := e.BaseURL == nil && e.override == "" || e.override == "" && e.entry == nil && e.Mode == agent.SignedOut
 	switch isolated := c.Provider != BuiltinProvider && !unknown; {
 	case isolated && e.entry != nil:
 		entry, secrets := withoutSecrets(e.entry)
@@ -72,7 +73,7 @@ var probeEntry = map[string]any{
 // sendsNoCredentials reports whether the provider is the user's own and its table names none: then an answer that no
 // sign-in arrived is about this table, and not about something on the network path.
 func (e Endpoint) sendsNoCredentials() bool {
-	if e.Mode != ProviderCredentials {
+	if e.Mode != agent.ProviderCredentials {
 		return false
 	}
 	return !slices.ContainsFunc([]string{"env_key", "experimental_bearer_token", "http_headers", "env_http_headers",

@@ -1,6 +1,7 @@
-package agent
+package codex
 
 import (
+	"netwatchd/internal/agent"
 	"os"
 	"path/filepath"
 	"slices"
@@ -28,64 +29,64 @@ type codexForm struct {
 	version string // empty: every version
 
 	base, origin string // origin: HOME is the CODEX_HOME, ETC is /etc/codex
-	mode         Mode
+	mode         agent.Mode
 }
 
 var codexForms = map[string]codexForm{
 	"API key": {files: map[string]string{"auth.json": withKeyJSON},
-		base: apiBaseURL, origin: "HOME/auth.json", mode: APIKey},
+		base: apiBaseURL, origin: "HOME/auth.json", mode: agent.APIKey},
 	"ChatGPT": {files: map[string]string{"auth.json": withTokensJSON},
-		base: chatGPTBaseURL, origin: "HOME/auth.json", mode: ChatGPT},
+		base: chatGPTBaseURL, origin: "HOME/auth.json", mode: agent.ChatGPT},
 	"both": {files: map[string]string{"auth.json": withBothJSON},
-		base: apiBaseURL, origin: "HOME/auth.json", mode: APIKey},
+		base: apiBaseURL, origin: "HOME/auth.json", mode: agent.APIKey},
 	"both, ChatGPT preferred": {files: map[string]string{"auth.json": `{"auth_mode":"chatgpt",` + withBothJSON[1:]},
-		base: chatGPTBaseURL, origin: "HOME/auth.json", mode: ChatGPT},
+		base: chatGPTBaseURL, origin: "HOME/auth.json", mode: agent.ChatGPT},
 	"both, API key preferred": {files: map[string]string{"auth.json": `{"auth_mode":"apikey",` + withBothJSON[1:]},
-		base: apiBaseURL, origin: "HOME/auth.json", mode: APIKey},
+		base: apiBaseURL, origin: "HOME/auth.json", mode: agent.APIKey},
 	"a key in the environment": {files: map[string]string{"auth.json": withTokensJSON}, env: []string{"CODEX_API_KEY=sk-env"},
-		base: apiBaseURL, origin: "CODEX_API_KEY", mode: APIKey},
+		base: apiBaseURL, origin: "CODEX_API_KEY", mode: agent.APIKey},
 	"openai_base_url": {files: map[string]string{"auth.json": withKeyJSON, "config.toml": "openai_base_url = 'http://setting.test/v1'\n"},
-		version: "0.169.0", base: "http://setting.test/v1", origin: "HOME/config.toml, openai_base_url", mode: APIKey},
+		version: "0.169.0", base: "http://setting.test/v1", origin: "HOME/config.toml, openai_base_url", mode: agent.APIKey},
 	"openai_base_url, not read yet": {files: map[string]string{"auth.json": withKeyJSON, "config.toml": "openai_base_url = 'http://setting.test/v1'\n"},
-		version: "0.104.0", base: apiBaseURL, origin: "HOME/auth.json", mode: APIKey},
+		version: "0.104.0", base: apiBaseURL, origin: "HOME/auth.json", mode: agent.APIKey},
 	"OPENAI_BASE_URL": {files: map[string]string{"auth.json": withTokensJSON}, env: []string{"OPENAI_BASE_URL=http://variable.test/v1"},
-		version: "0.104.0", base: "http://variable.test/v1", origin: "OPENAI_BASE_URL", mode: ChatGPT},
+		version: "0.104.0", base: "http://variable.test/v1", origin: "OPENAI_BASE_URL", mode: agent.ChatGPT},
 	"OPENAI_BASE_URL, no longer read": {files: map[string]string{"auth.json": withKeyJSON}, env: []string{"OPENAI_BASE_URL=http://variable.test/v1"},
-		version: "0.169.0", base: apiBaseURL, origin: "HOME/auth.json", mode: APIKey},
+		version: "0.169.0", base: apiBaseURL, origin: "HOME/auth.json", mode: agent.APIKey},
 	"OPENAI_BASE_URL in .env": {files: map[string]string{"auth.json": withKeyJSON, ".env": "export OPENAI_BASE_URL='http://dotenv.test/v1'\n"},
 		env:     []string{"OPENAI_BASE_URL=http://variable.test/v1"},
-		version: "0.104.0", base: "http://dotenv.test/v1", origin: "HOME/.env, OPENAI_BASE_URL", mode: APIKey},
+		version: "0.104.0", base: "http://dotenv.test/v1", origin: "HOME/.env, OPENAI_BASE_URL", mode: agent.APIKey},
 	"chatgpt_base_url does not move requests": {files: map[string]string{"auth.json": withTokensJSON,
 		"config.toml": "chatgpt_base_url = 'http://chatgpt.test/backend-api'\n"},
-		version: "0.104.0", base: chatGPTBaseURL, origin: "HOME/auth.json", mode: ChatGPT},
+		version: "0.104.0", base: chatGPTBaseURL, origin: "HOME/auth.json", mode: agent.ChatGPT},
 	"custom provider": {files: map[string]string{"auth.json": withTokensJSON, "config.toml": selectsMineTOML + "env_key = 'MINE_KEY'\n"},
 		env:  []string{"MINE_KEY=sk-mine"},
-		base: "http://mine.test/v1", origin: "HOME/config.toml, model_providers.mine.base_url", mode: ProviderCredentials},
+		base: "http://mine.test/v1", origin: "HOME/config.toml, model_providers.mine.base_url", mode: agent.ProviderCredentials},
 	"custom provider with codex's sign-in": {files: map[string]string{"auth.json": withKeyJSON, "config.toml": selectsMineTOML + "requires_openai_auth = true\n"},
-		base: "http://mine.test/v1", origin: "HOME/config.toml, model_providers.mine.base_url", mode: APIKey},
+		base: "http://mine.test/v1", origin: "HOME/config.toml, model_providers.mine.base_url", mode: agent.APIKey},
 	"custom provider without an address": {files: map[string]string{"auth.json": withKeyJSON,
 		"config.toml": "model_provider = 'mine'\n[model_providers.mine]\nname = 'm'\nrequires_openai_auth = true\n"},
-		base: apiBaseURL, origin: "HOME/auth.json", mode: APIKey},
+		base: apiBaseURL, origin: "HOME/auth.json", mode: agent.APIKey},
 	"Azure": {files: map[string]string{"config.toml": "model_provider = 'azure'\n[model_providers.azure]\nname = 'Azure'\n" +
 		"base_url = 'http://x.openai.azure.test/openai'\nenv_key = 'AZURE_KEY'\nquery_params = { api-version = '2025-04-01-preview' }\n"},
 		env:  []string{"AZURE_KEY=sk-azure"},
-		base: "http://x.openai.azure.test/openai", origin: "HOME/config.toml, model_providers.azure.base_url", mode: ProviderCredentials},
+		base: "http://x.openai.azure.test/openai", origin: "HOME/config.toml, model_providers.azure.base_url", mode: agent.ProviderCredentials},
 	"ollama": {files: map[string]string{"auth.json": withKeyJSON, "config.toml": "model_provider = 'ollama'\nmodel = 'm'\n"},
-		base: "http://localhost:11434/v1", origin: `HOME/config.toml, model_provider = "ollama"`, mode: ProviderCredentials},
+		base: "http://localhost:11434/v1", origin: `HOME/config.toml, model_provider = "ollama"`, mode: agent.ProviderCredentials},
 	"ollama elsewhere": {files: map[string]string{"config.toml": "model_provider = 'ollama'\nmodel = 'm'\n"},
 		env:  []string{"CODEX_OSS_BASE_URL=http://ollama.test/v1"},
-		base: "http://ollama.test/v1", origin: `HOME/config.toml, model_provider = "ollama"`, mode: ProviderCredentials},
+		base: "http://ollama.test/v1", origin: `HOME/config.toml, model_provider = "ollama"`, mode: agent.ProviderCredentials},
 	"profile": {files: map[string]string{"auth.json": withKeyJSON, "config.toml": "profile = 'work'\n[profiles.work]\n" + selectsMineTOML},
-		version: "0.104.0", base: "http://mine.test/v1", origin: "HOME/config.toml, model_providers.mine.base_url", mode: ProviderCredentials},
+		version: "0.104.0", base: "http://mine.test/v1", origin: "HOME/config.toml, model_providers.mine.base_url", mode: agent.ProviderCredentials},
 	"system": {files: map[string]string{"auth.json": withKeyJSON, "etc/config.toml": selectsMineTOML},
-		base: "http://mine.test/v1", origin: "ETC/config.toml, model_providers.mine.base_url", mode: ProviderCredentials},
+		base: "http://mine.test/v1", origin: "ETC/config.toml, model_providers.mine.base_url", mode: agent.ProviderCredentials},
 	"user before system": {files: map[string]string{"auth.json": withKeyJSON, "etc/config.toml": selectsMineTOML,
 		"config.toml": "model_provider = 'mine'\n[model_providers.mine]\nbase_url = 'http://user.test/v1'\n"},
-		base: "http://user.test/v1", origin: "HOME/config.toml, model_providers.mine.base_url", mode: ProviderCredentials},
+		base: "http://user.test/v1", origin: "HOME/config.toml, model_providers.mine.base_url", mode: agent.ProviderCredentials},
 	"managed before user": {files: map[string]string{"auth.json": withKeyJSON, "etc/managed_config.toml": selectsMineTOML,
 		"config.toml": "model_provider = 'theirs'\n[model_providers.theirs]\nname = 't'\nbase_url = 'http://user.test/v1'\n"},
-		base: "http://mine.test/v1", origin: "ETC/managed_config.toml, model_providers.mine.base_url", mode: ProviderCredentials},
-	"nobody": {base: chatGPTBaseURL, origin: "the default", mode: SignedOut},
+		base: "http://mine.test/v1", origin: "ETC/managed_config.toml, model_providers.mine.base_url", mode: agent.ProviderCredentials},
+	"nobody": {base: chatGPTBaseURL, origin: "the default", mode: agent.SignedOut},
 }
 
 // setup writes the files of a form.
@@ -108,9 +109,9 @@ func (f codexForm) setup(t *testing.T) codexSetup {
 	return s
 }
 
-func parseVersion(t *testing.T, text string) Version {
+func parseVersion(t *testing.T, text string) agent.Version {
 	t.Helper()
-	v, ok := findVersion(text)
+	v, ok := agent.FindVersion(text)
 	if !ok {
 		t.Fatalf("%q is not a version", text)
 	}
@@ -133,7 +134,7 @@ func TestEndpoint(t *testing.T) {
 			e := s.endpoint()
 			type shown struct {
 				Base, Origin string
-				Mode         Mode
+				Mode         agent.Mode
 				Known        bool
 				Notes        []string
 			}
@@ -242,7 +243,7 @@ func TestListener(t *testing.T) {
 		"https://api.openai.com/v1": "", "http://192.0.2.1:4000": "",
 	} {
 		var e Endpoint
-		if e.set(base, "~/.codex/config.toml", "openai_base_url"); e.Listener() != want {
+		if e.Set(base, "~/.codex/config.toml", "openai_base_url"); e.Listener() != want {
 			t.Errorf("%s: got %q, want %q", base, e.Listener(), want)
 		}
 	}

@@ -1,6 +1,7 @@
-package agent
+package codex
 
 import (
+	"netwatchd/internal/agent"
 	"os"
 	"path/filepath"
 	"slices"
@@ -23,9 +24,9 @@ func FuzzCodexFiles(f *testing.F) {
 				t.Fatal(err)
 			}
 		}
-		e := Codex{Home: home}.Endpoint(Version{})
-		policy := Codex{Home: home}.setup(Version{}).policy()
-		if len(policy.Command()) == 0 || len(policy.RunCommand()) == 0 {
+		e := Codex{Home: home}.Endpoint(agent.Version{})
+		policy := Codex{Home: home}.setup(agent.Version{}).policy()
+		if len(policy.command()) == 0 || len(policy.runCommand()) == 0 {
 			t.Error("no command for the sandbox")
 		}
 		for _, note := range slices.Concat(e.Notes, policy.Notes) {

@@ -1,4 +1,4 @@
-package agent
+package codex
 
 import (
 	"os"
@@ -28,7 +28,7 @@ type policyForm struct {
 }
 
 // words are a policy in a few words: open, proxied, closed or ignored (asked for, without effect), and the file.
-func words(s codexSetup, p Policy) string {
+func words(s codexSetup, p sandboxPolicy) string {
 	state := "closed"
 	switch {
 	case p.Proxied:
@@ -252,10 +252,10 @@ func TestSandboxCommands(t *testing.T) {
 			append(slices.Clone(open[:6]), "-c", "features.network_proxy=true", "--")},
 	} {
 		p := policyForm{files: test.files}.setup(t, test.version).policy()
-		if got := p.Command(); !slices.Equal(got, test.command) {
+		if got := p.command(); !slices.Equal(got, test.command) {
 			t.Errorf("%s: got %q, want %q", name, got, test.command)
 		}
-		if got := p.RunCommand(); !slices.Equal(got, test.run) {
+		if got := p.runCommand(); !slices.Equal(got, test.run) {
 			t.Errorf("%s, a run: got %q, want %q", name, got, test.run)
 		}
 	}

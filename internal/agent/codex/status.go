@@ -1,4 +1,4 @@
-package agent
+package codex
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"netwatchd/internal/agent"
 	"netwatchd/internal/agent/codexdoctor"
 	"netwatchd/internal/codexconf"
 	"netwatchd/internal/probe"
@@ -33,7 +34,7 @@ type codexStatus struct {
 // cannot report: that is no failure.
 func (c codexStatus) Probe(ctx context.Context) (facts probe.Facts, err error) {
 	facts.Phase = probe.Executing
-	path, err := FindCodex(c.Path)
+	path, err := Find(c.Path)
 	if err != nil {
 		return facts, err
 	}
@@ -52,13 +53,13 @@ func (c codexStatus) Probe(ctx context.Context) (facts probe.Facts, err error) {
 	begun := time.Now()
 	defer func() { facts.Phases[probe.Executing] = probe.InSeconds(time.Since(begun)) }()
 
-	version, _ := CodexVersion(ctx, path) // unknown: the commands themselves show what is wrong
+	version, _ := Version(ctx, path) // unknown: the commands themselves show what is wrong
 	env := execprobe.Environment(c.statusEnvironment())
 	var notes []string
 	note := func(text string) { notes = append(notes, text) }
 	defer func() { facts.Output = execprobe.Quote(strings.Join(notes, ", ")) }()
 	switch {
-	case c.BaseURL == "" && c.Endpoint(version).Mode == ProviderCredentials:
+	case c.BaseURL == "" && c.Endpoint(version).Mode == agent.ProviderCredentials:
 		note("the provider has credentials of its own")
 	case lastValue(env, "CODEX_API_KEY") != "": // `codex login status` does not report it (measured with 0.104 and 0.169)
 		note("signed in with CODEX_API_KEY")
@@ -166,7 +167,7 @@ func (c codexStatus) brokenSignIn() error {
 // answers). It renews a sign-in that has expired (measured with 0.169.0), so it must not run where the new one could
 // not be saved. A version without the command ends at once, with exit code 2 (0.104.0, 0.155.0, 0.162.0).
 func (c codexStatus) askDoctor(
-	ctx context.Context, path string, env []string, version Version, facts *probe.Facts,
+	ctx context.Context, path string, env []string, version agent.Version, facts *probe.Facts,
 ) (note string, err error) {
 	e, err := c.ask(ctx, path, env, facts, "doctor", "--network-only", "--json")
 	if err != nil {

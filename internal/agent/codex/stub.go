@@ -1,4 +1,4 @@
-package agent
+package codex
 
 import (
 	"context"
@@ -17,6 +17,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"netwatchd/internal/agent"
 	"netwatchd/internal/codexconf"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/probe/execprobe"
@@ -80,7 +81,7 @@ func (c codexStubRun) command(ctx context.Context, s *codexStub) (argv, env []st
 // storesInMemory is the first version that is known to have a store of credentials without any sign-in (0.104.0,
 // 0.169.0 and 0.171.0 were tried). Without a sign-in it sends no token, and 0.104 does not ask for a list of models
 // before the turn, in vain and for 4 to 12 s.
-var storesInMemory = Version{Minor: 104}
+var storesInMemory = agent.Version{Minor: 104}
 
 // A codexStub answers the turn of one run as codex's service would. It serves on a free port of 127.0.0.1, below a
 // path and for a key that only that run knows.

@@ -1,4 +1,4 @@
-package agent
+package codex
 
 import (
 	"encoding/json"

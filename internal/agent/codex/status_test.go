@@ -1,4 +1,4 @@
-package agent
+package codex
 
 import (
 	"context"
@@ -28,7 +28,7 @@ func replayingCodex(t *testing.T, login, doctor string) (path string) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "codex")
 	answer := func(recording string) string {
-		dir, err := filepath.Abs(filepath.Join("testdata/codex", recording))
+		dir, err := filepath.Abs(filepath.Join("testdata", recording))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -303,7 +303,7 @@ func TestCodexLiveStatusLosesNoSignIn(t *testing.T) {
 
 // TestCodexLiveStatusInSandbox is the incident, as the agent's doctor sees it.
 func TestCodexLiveStatusInSandbox(t *testing.T) {
-	native, err := FindCodex(installedCodex(t, "0.169.0"))
+	native, err := Find(installedCodex(t, "0.169.0"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,5 +1,5 @@
 // Package agent knows each coding agent: how it is found, run, read and sandboxed, and where it sends its requests.
-package agent
+package codex
 
 import (
 	"cmp"
@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"netwatchd/internal/agent"
 	"netwatchd/internal/codexconf"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/probe/execprobe"
@@ -64,7 +65,7 @@ func (c Codex) Probe(ctx context.Context) (probe.Facts, error) {
 	defer release()
 	facts, err := c.run(ctx)
 	if class, _ := probe.KnownClass(err); class == probe.ExecSignInMissing && c.BaseURL == "" {
-		if e := c.Endpoint(Version{}); e.sendsNoCredentials() {
+		if e := c.Endpoint(agent.Version{}); e.sendsNoCredentials() {
 			err = probe.Failf(probe.ExecConfigInvalid, "the provider %q sends no credentials: set env_key in %s, "+
 				"model_providers.%s (%w)", e.provider, cmp.Or(e.Source, "config.toml"), e.provider, err)
 		}
@@ -115,7 +116,7 @@ func (c Codex) Command(ctx context.Context) (argv, env []string, dir string, err
 	}
 	ours := "CODEX_HOME=" + p.home
 	env = execprobe.Environment(append(slices.Clone(c.Env), ours))
-	if c.BaseURL != "" || p.endpoint.Mode != ProviderCredentials {
+	if c.BaseURL != "" || p.endpoint.Mode != agent.ProviderCredentials {
 		if err := signedIn(ctx, p.path, env); err != nil {
 			return nil, nil, "", err
 		}
@@ -131,18 +132,18 @@ func (c Codex) Command(ctx context.Context) (argv, env []string, dir string, err
 // the user's codex sends its requests.
 type preparedRun struct {
 	path, home, dir string
-	version         Version // zero: unknown
+	version         agent.Version // zero: unknown
 	endpoint        Endpoint
 }
 
 func (c Codex) prepare(ctx context.Context) (p preparedRun, err error) {
-	if p.path, err = FindCodex(c.Path); err != nil {
+	if p.path, err = Find(c.Path); err != nil {
 		return p, err
 	}
 	if p.home, p.dir, err = c.directories(); err != nil {
 		return p, err
 	}
-	p.version, _ = CodexVersion(ctx, p.path) // a run reports better than --version what is wrong
+	p.version, _ = Version(ctx, p.path) // a run reports better than --version what is wrong
 	p.endpoint = c.Endpoint(p.version)
 	return p, nil
 }
@@ -271,7 +272,7 @@ func (c Codex) ownSignIn() (file string, ok bool) {
 // swapping.
 const helpTimeout = 10 * time.Second
 
-// signedInCodex asks the codex at path, as FindCodex returns it, whether a run of it would have credentials:
+// signedInCodex asks the codex at path, as Find returns it, whether a run of it would have credentials:
 // CODEX_API_KEY, or a sign-in in home (empty: the user's). It needs no network. Nil means that it would, or that codex
 // did not answer clearly.
 func signedInCodex(ctx context.Context, path, home string) error {

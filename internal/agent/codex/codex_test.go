@@ -1,17 +1,16 @@
-package agent
+package codex
 
 import (
-	"cmp"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
+	"netwatchd/internal/agent"
 	"netwatchd/internal/lab/responses"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/probe/probetest"
@@ -198,8 +197,8 @@ func TestFindCodex(t *testing.T) {
 			}
 			t.Setenv("PATH", filepath.Join(dir, "bin"))
 			for _, path := range []string{"", entry} {
-				if got, err := FindCodex(path); err != nil || got != want {
-					t.Errorf("FindCodex(%q) = %q, %v, want %q", path, got, err, want)
+				if got, err := Find(path); err != nil || got != want {
+					t.Errorf("Find(%q) = %q, %v, want %q", path, got, err, want)
 				}
 			}
 		})
@@ -210,53 +209,21 @@ func TestCodexVersion(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "codex")
 	fakeCodex(t, path, "")
-	if v, err := CodexVersion(t.Context(), path); err != nil || v != (Version{0, 150, 1, ""}) {
+	if v, err := Version(t.Context(), path); err != nil || v != (agent.Version{Minor: 150, Patch: 1}) {
 		t.Errorf("got %v, %v", v, err)
 	}
 	// An update is another file.
 	if err := os.WriteFile(path, []byte("#!/bin/sh\necho codex-cli 0.151.0-alpha.3\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if v, err := CodexVersion(t.Context(), path); err != nil || v != (Version{0, 151, 0, "alpha.3"}) {
+	if v, err := Version(t.Context(), path); err != nil || v != (agent.Version{Minor: 151, Pre: "alpha.3"}) {
 		t.Errorf("after an update: got %v, %v", v, err)
 	}
 	if err := os.WriteFile(path, []byte("#!/bin/sh\necho I am something else\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if v, err := CodexVersion(t.Context(), path); probe.Classify(probe.Executing, err) != probe.ExecUnexpectedOutput {
+	if v, err := Version(t.Context(), path); probe.Classify(probe.Executing, err) != probe.ExecUnexpectedOutput {
 		t.Errorf("something else: got %v, %v", v, err)
-	}
-}
-
-// A program that hangs is stopped, and not started again for every question.
-func TestCodexVersionThatHangs(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "codex")
-	if err := os.WriteFile(path, []byte("#!/bin/sh\nexec sleep 60\n"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	start := time.Now()
-	_, err := CodexVersion(t.Context(), path)
-	if err == nil || !strings.Contains(err.Error(), path+" --version") || time.Since(start) > 2*versionTimeout {
-		t.Errorf("got %v after %v", err, time.Since(start))
-	}
-	start = time.Now()
-	if _, again := CodexVersion(t.Context(), path); again == nil || again.Error() != err.Error() || time.Since(start) > versionTimeout/2 {
-		t.Errorf("asked again: got %v after %v", again, time.Since(start))
-	}
-}
-
-func TestVersions(t *testing.T) {
-	ordered := []string{"0.99.9", "0.171.0", "0.172.0-alpha", "0.172.0-alpha.3", "0.172.0-alpha.10", "0.172.0-alpha.x", "0.172.0-beta", "0.172.0", "1.0.0"}
-	for i, a := range ordered {
-		v := parseVersion(t, "codex-cli "+a+"\n")
-		if v.String() != a {
-			t.Errorf("%s became %v", a, v)
-		}
-		for j, b := range ordered {
-			if got, want := v.Compare(parseVersion(t, b)), cmp.Compare(i, j); got != want {
-				t.Errorf("%s compared with %s: got %d, want %d", a, b, got, want)
-			}
-		}
 	}
 }
 
@@ -300,7 +267,7 @@ func TestFindCodexOffThePath(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if got, err := FindCodex(""); err != nil || got != filepath.Join(home, test.want) {
+			if got, err := Find(""); err != nil || got != filepath.Join(home, test.want) {
 				t.Errorf("got %q, %v, want %q", got, err, test.want)
 			}
 		})

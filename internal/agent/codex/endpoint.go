@@ -1,48 +1,25 @@
-package agent
+package codex
 
 import (
 	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"netwatchd/internal/agent"
 	"netwatchd/internal/clientrules"
 	"netwatchd/internal/codexconf"
 	"netwatchd/internal/userfile"
 )
 
-// Mode is which credentials an agent sends.
-type Mode string
-
-const (
-	SignedOut           Mode = "signed out"
-	ChatGPT             Mode = "ChatGPT sign-in"
-	APIKey              Mode = "API key"
-	ProviderCredentials Mode = "credentials of the provider"
-)
-
-// Endpoint is where an agent sends its requests, and which file or variable decided it. It holds no secret in its
-// exported fields.
+// Endpoint is where codex sends its requests, and how.
 type Endpoint struct {
-	BaseURL     *url.URL // without credentials and parameters; nil: not known
-	Source      string   // the file or variable that decided; empty: the default
-	Key         string   // the key in that file; empty: the whole file
-	Mode        Mode
-	Routing     *url.URL // what the agent requests before every turn, with its sign-in: 401 without one; nil: nothing
-	KnownAnswer bool     // a HEAD of BaseURL/responses gets 405 with Allow: POST
-
-	Proxy       string // the proxy that a file of the agent sets; "none"; empty: that of the environment
-	ProxySource string // that file
-	CAFile      string // PEM, trusted in addition to the system's roots
-	Model       string // the one in the user's files; empty: the agent's default
-	Notes       []string
+	agent.Endpoint
 
 	provider string         // the provider's name in the configuration
 	entry    map[string]any // the provider's own table, or nil
@@ -51,35 +28,6 @@ type Endpoint struct {
 	env      []string       // name=value that codex reads from its .env
 	envFile  string         // that file
 	pass     []string       // variables that the provider's table names
-}
-
-// Origin names the file or variable that decided, and the key in it.
-func (e Endpoint) Origin() string {
-	switch {
-	case e.Source == "":
-		return "the default"
-	case e.Key == "":
-		return e.Source
-	}
-	return e.Source + ", " + e.Key
-}
-
-// Listener returns the loopback address and port that the base URL points to, or "" if it points elsewhere.
-func (e Endpoint) Listener() string {
-	if e.BaseURL == nil {
-		return ""
-	}
-	host := e.BaseURL.Hostname()
-	if addr, err := netip.ParseAddr(host); host != "localhost" && (err != nil || !addr.IsLoopback()) {
-		return ""
-	}
-	port := cmp.Or(e.BaseURL.Port(), map[string]string{"http": "80", "https": "443"}[e.BaseURL.Scheme])
-	return net.JoinHostPort(host, port)
-}
-
-// NothingListens is what is wrong if a connection to Listener is refused.
-func (e Endpoint) NothingListens() string {
-	return fmt.Sprintf("the base URL %s (%s) points to %s, where nothing listens", e.BaseURL, e.Origin(), e.Listener())
 }
 
 // Where the API is, by the kind of sign-in.
@@ -101,28 +49,28 @@ func IsRouting(u *url.URL) bool { return u != nil && u.Path == routingPath }
 
 // What codex reads has changed between versions (each measured by its requests).
 var (
-	readsBaseURLSetting    = Version{Minor: 116} // openai_base_url in config.toml; 0.113.0 does not
-	ignoresBaseURLVariable = Version{Minor: 121} // OPENAI_BASE_URL; 0.118.0 reads it
-	readsCAVariable        = Version{Minor: 116} // CODEX_CA_CERTIFICATE; 0.113.0 does not
-	asksRouting            = Version{Minor: 156} // routingURL; 0.155.0 does not
+	readsBaseURLSetting    = agent.Version{Minor: 116} // openai_base_url in config.toml; 0.113.0 does not
+	ignoresBaseURLVariable = agent.Version{Minor: 121} // OPENAI_BASE_URL; 0.118.0 reads it
+	readsCAVariable        = agent.Version{Minor: 116} // CODEX_CA_CERTIFICATE; 0.113.0 does not
+	asksRouting            = agent.Version{Minor: 156} // routingURL; 0.155.0 does not
 )
 
 // refusesProfile is the first version that does not start with profile = "…" in config.toml; 0.130.0 accepts it. Since
 // then --profile NAME selects the file NAME.config.toml, and only the command line can do so.
-var refusesProfile = Version{Minor: 136}
+var refusesProfile = agent.Version{Minor: 136}
 
 // codexSetup is what decides how a codex behaves: its files, its environment and its version.
 type codexSetup struct {
-	home    string   // CODEX_HOME; empty: there is none
-	auth    string   // auth.json
-	system  string   // /etc/codex
-	env     []string // what codex is started with
-	version Version  // zero: unknown, taken as the newest
+	home    string        // CODEX_HOME; empty: there is none
+	auth    string        // auth.json
+	system  string        // /etc/codex
+	env     []string      // what codex is started with
+	version agent.Version // zero: unknown, taken as the newest
 }
 
 const codexSystem = "/etc/codex"
 
-func (c Codex) setup(version Version) codexSetup {
+func (c Codex) setup(version agent.Version) codexSetup {
 	s := codexSetup{system: codexSystem, env: slices.Concat(os.Environ(), c.Env), version: version}
 	if home, err := c.usersHome(); err == nil {
 		s.home, s.auth = home, c.authFile(home)
@@ -136,11 +84,13 @@ func (s codexSetup) conf() codexconf.Setup {
 }
 
 // since reports whether the version is v or later.
-func (s codexSetup) since(v Version) bool { return s.version == Version{} || s.version.Compare(v) >= 0 }
+func (s codexSetup) since(v agent.Version) bool {
+	return s.version == agent.Version{} || s.version.Compare(v) >= 0
+}
 
 // Endpoint returns where a codex of this version, run by this user, sends its requests. It reads files and the
 // environment, and sends nothing. Path, Provider and BaseURL do not matter.
-func (c Codex) Endpoint(version Version) Endpoint {
+func (c Codex) Endpoint(version agent.Version) Endpoint {
 	return c.setup(version).endpoint()
 }
 
@@ -160,8 +110,8 @@ func (s codexSetup) endpoint() Endpoint {
 	e.provider = cmp.Or(id, "openai")
 	switch base, known := s.localServer(e, e.provider); {
 	case known:
-		e.Mode, e.builtin, e.entry = ProviderCredentials, true, map[string]any{"base_url": base}
-		e.set(base, source, fmt.Sprintf("model_provider = %q", id))
+		e.Mode, e.builtin, e.entry = agent.ProviderCredentials, true, map[string]any{"base_url": base}
+		e.Set(base, source, fmt.Sprintf("model_provider = %q", id))
 	case e.provider == "openai":
 		s.ownProvider(&e, c)
 	default:
@@ -173,7 +123,7 @@ func (s codexSetup) endpoint() Endpoint {
 	}
 	// Without a home, nothing shows who is signed in; most are with ChatGPT. chatgpt_base_url moves the request.
 	if moved, _ := c.Text("chatgpt_base_url"); e.KnownAnswer && e.provider == "openai" && moved == "" &&
-		(e.Mode == ChatGPT || e.Mode == SignedOut && s.home == "") && s.since(asksRouting) {
+		(e.Mode == agent.ChatGPT || e.Mode == agent.SignedOut && s.home == "") && s.since(asksRouting) {
 		e.Routing, _ = url.Parse(routingURL)
 	}
 	if file := lastValue(s.env, "CODEX_CA_CERTIFICATE"); file != "" && s.since(readsCAVariable) {
@@ -196,41 +146,25 @@ func (s codexSetup) dotenv(e *Endpoint) []string {
 	}
 	path := filepath.Join(s.home, ".env")
 	entries, err := userfile.ReadDotenv(path)
-	e.note(path, err)
+	e.Note(path, err)
+	e.SetReach(entries, userfile.Short(path))
 	e.envFile = userfile.Short(path)
 	return entries
-}
-
-func (e *Endpoint) note(path string, err error) {
-	e.Notes = append(e.Notes, userfile.Notes(path, err)...)
-}
-
-// set takes base as the address. A base URL that is none is noted, and left unknown.
-func (e *Endpoint) set(base, source, key string) {
-	e.Source, e.Key = source, key
-	u, err := url.Parse(strings.TrimRight(strings.TrimSpace(base), "/"))
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
-		e.BaseURL = nil
-		e.Notes = append(e.Notes, fmt.Sprintf("%s: the base URL is not an http or https URL", e.Origin()))
-		return
-	}
-	// Parameters and credentials may be secrets. Probes do not need them.
-	e.BaseURL = &url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}
 }
 
 // signIn finds the kind of sign-in.
 func (s codexSetup) signIn(e *Endpoint) {
 	if strings.TrimSpace(lastValue(s.env, "CODEX_API_KEY")) != "" {
-		e.Mode, e.Source = APIKey, "CODEX_API_KEY"
+		e.Mode, e.Source = agent.APIKey, "CODEX_API_KEY"
 		return
 	}
-	e.Mode = SignedOut
+	e.Mode = agent.SignedOut
 	if s.auth == "" {
 		return
 	}
 	text, err := userfile.Read(s.auth)
 	if err != nil {
-		e.note(s.auth, err)
+		e.Note(s.auth, err)
 		return
 	}
 	var file struct {
@@ -239,16 +173,16 @@ func (s codexSetup) signIn(e *Endpoint) {
 		Tokens json.RawMessage `json:"tokens"`
 	}
 	if json.Unmarshal(text, &file) != nil {
-		e.note(s.auth, errors.New("is not valid JSON: sign in again with `codex login`"))
+		e.Note(s.auth, errors.New("is not valid JSON: sign in again with `codex login`"))
 		return
 	}
 	hasTokens := len(file.Tokens) > 0 && string(file.Tokens) != "null"
 	mode := strings.ToLower(file.Mode)
 	switch {
 	case mode == "apikey", mode == "" && file.Key != "":
-		e.Mode = APIKey
+		e.Mode = agent.APIKey
 	case strings.HasPrefix(mode, "chatgpt"), hasTokens:
-		e.Mode = ChatGPT
+		e.Mode = agent.ChatGPT
 	default:
 		return
 	}
@@ -258,7 +192,7 @@ func (s codexSetup) signIn(e *Endpoint) {
 // modeBase is the address that the sign-in's kind selects. Without a sign-in it is that of a ChatGPT sign-in: a
 // sign-in may be in a keyring, and most have that one.
 func (e Endpoint) modeBase() string {
-	if e.Mode == APIKey {
+	if e.Mode == agent.APIKey {
 		return apiBaseURL
 	}
 	return chatGPTBaseURL
@@ -268,20 +202,20 @@ func (s codexSetup) ownProvider(e *Endpoint, c codexconf.Configuration) {
 	base, source := c.Text("openai_base_url")
 	if base != "" && s.since(readsBaseURLSetting) {
 		e.override = base
-		e.set(base, source, "openai_base_url")
+		e.Set(base, source, "openai_base_url")
 		return
 	}
 	base, source = s.variable(*e, "OPENAI_BASE_URL")
 	if base != "" && !s.since(ignoresBaseURLVariable) {
 		e.override = base
 		if source == "" {
-			e.set(base, "OPENAI_BASE_URL", "")
+			e.Set(base, "OPENAI_BASE_URL", "")
 		} else {
-			e.set(base, source, "OPENAI_BASE_URL")
+			e.Set(base, source, "OPENAI_BASE_URL")
 		}
 		return
 	}
-	e.set(e.modeBase(), e.Source, e.Key)
+	e.Set(e.modeBase(), e.Source, e.Key)
 }
 
 // localServer is the address of a provider that codex brings along for a model on this host.
@@ -309,7 +243,7 @@ func (s codexSetup) userProvider(e *Endpoint, c codexconf.Configuration, source 
 	if needsSignIn, _ := entry["requires_openai_auth"].(bool); !needsSignIn {
 		// Without an address it has that of codex's own provider, and so the sign-in.
 		if base, _ := entry["base_url"].(string); base != "" {
-			e.Mode = ProviderCredentials
+			e.Mode = agent.ProviderCredentials
 		}
 	}
 	if name, _ := entry["env_key"].(string); name != "" {
@@ -318,10 +252,10 @@ func (s codexSetup) userProvider(e *Endpoint, c codexconf.Configuration, source 
 		}
 	}
 	if base, source := c.Text("model_providers", e.provider, "base_url"); base != "" {
-		e.set(base, source, key+".base_url")
+		e.Set(base, source, key+".base_url")
 		return
 	}
-	e.set(e.modeBase(), cmp.Or(e.Source, source), e.Key)
+	e.Set(e.modeBase(), cmp.Or(e.Source, source), e.Key)
 }
 
 // namedVariables are the variables whose values a provider's table sends.
@@ -351,7 +285,7 @@ func (s codexSetup) proxy(e *Endpoint) {
 	}
 	choice := codexClient(s.version).Proxying.Choose(clientrules.EnvironmentOf(e.env, s.env), e.BaseURL)
 	if choice.Broken != "" || len(choice.Skipped) > 0 {
-		e.note(filepath.Join(s.home, ".env"), errors.New("sets a proxy that is not a URL"))
+		e.Note(filepath.Join(s.home, ".env"), errors.New("sets a proxy that is not a URL"))
 		return
 	}
 	e.Proxy, e.ProxySource = "none", e.envFile

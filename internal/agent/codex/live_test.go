@@ -1,4 +1,4 @@
-package agent
+package codex
 
 import (
 	"context"
@@ -370,18 +370,18 @@ func TestCodexReadOnlySignIn(t *testing.T) {
 // TestCodexLiveSandbox is the incident: codex inside codex's sandbox, and a healthy service.
 func TestCodexLiveSandbox(t *testing.T) {
 	eachCodex(t, func(t *testing.T, path string) {
-		native, err := FindCodex(path)
+		native, err := Find(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		version, err := CodexVersion(t.Context(), native)
+		version, err := Version(t.Context(), native)
 		if err != nil {
 			t.Fatal(err)
 		}
 		s := serve(t, responses.OK)
 		c := withKey(t, path, s.BaseURL())
 		c.Home = c.StateDir
-		c.Wrapper = Policy{version: version}.RunCommand()
+		c.Wrapper = sandboxPolicy{version: version}.runCommand()
 		c.Wrapper[0] = native
 		if r := probetest.DoRun(t, execprobe.Run{Command: append(slices.Clone(c.Wrapper), "/bin/echo", "inside"), Expect: "inside",
 			Env: []string{"CODEX_HOME=" + c.StateDir}}, 30*time.Second); !r.OK() {
@@ -395,7 +395,7 @@ func TestCodexLiveSandbox(t *testing.T) {
 			t.Errorf("got %v %q with %v after %d requests", r.Class, r.Why, r.Warnings, len(s.Requests()))
 		}
 
-		c.Wrapper = Policy{codexconf.Policy{Network: true}, version}.RunCommand()
+		c.Wrapper = sandboxPolicy{codexconf.Policy{Network: true}, version}.runCommand()
 		if c.Wrapper[0] == "codex" {
 			c.Wrapper[0] = native
 		}
@@ -483,7 +483,7 @@ func TestCodexLiveIsGoneAtItsDeadline(t *testing.T) {
 
 func TestFindCodexLive(t *testing.T) {
 	eachCodex(t, func(t *testing.T, path string) {
-		native, err := FindCodex(path)
+		native, err := Find(path)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -496,13 +496,13 @@ func TestFindCodexLive(t *testing.T) {
 		if _, err := f.Read(head); err != nil || string(head) != "\x7fELF" {
 			t.Errorf("%s is not a native program", native)
 		}
-		v, err := CodexVersion(t.Context(), native)
+		v, err := Version(t.Context(), native)
 		if err != nil || v.String() != filepath.Base(t.Name()) {
 			t.Errorf("got version %v, %v", v, err)
 		}
 		ended, cancel := context.WithCancel(t.Context())
 		cancel()
-		if again, err := CodexVersion(ended, native); again != v { // remembered: it could not be asked now
+		if again, err := Version(ended, native); again != v { // remembered: it could not be asked now
 			t.Errorf("got version %v, %v the second time", again, err)
 		}
 	})

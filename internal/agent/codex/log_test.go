@@ -1,4 +1,4 @@
-package agent
+package codex
 
 import (
 	"context"
@@ -56,7 +56,7 @@ type recording struct {
 
 func recordings(t *testing.T) []recording {
 	t.Helper()
-	dirs, err := filepath.Glob("testdata/codex/0.*/*")
+	dirs, err := filepath.Glob("testdata/0.*/*")
 	if err != nil || len(dirs) == 0 {
 		t.Fatalf("no recordings: %v", err)
 	}
@@ -125,7 +125,7 @@ func TestRecordings(t *testing.T) {
 		got.WriteString(strings.Join([]string{r.version, r.name, probe.Classify(probe.Executing, err).String(), redact.Line(why(err), 130),
 			strings.Join(facts.Warnings, ","), strings.Join(facts.Signals, ","), tokens}, "\t") + "\n")
 	}
-	golden := "testdata/codex/golden.tsv"
+	golden := "testdata/golden.tsv"
 	if *update {
 		if err := os.WriteFile(golden, []byte(got.String()), 0o644); err != nil {
 			t.Fatal(err)
@@ -164,7 +164,7 @@ func TestRecordingsAreAllReplayed(t *testing.T) {
 // completed.
 func TestRecordedSuccess(t *testing.T) {
 	index := make(map[string]string) // version/case -> how its turn ended
-	for line := range strings.Lines(content(t, "testdata/codex", "INDEX.tsv")) {
+	for line := range strings.Lines(content(t, "testdata", "INDEX.tsv")) {
 		if f := strings.Split(line, "\t"); len(f) > 6 {
 			index[f[0]+"/"+f[1]] = f[6]
 		}
@@ -191,7 +191,7 @@ func TestRecordedSuccess(t *testing.T) {
 
 func TestSignInFromRecordings(t *testing.T) {
 	status := func(version, name string) execprobe.ExitState {
-		dir := filepath.Join("testdata/codex", version, name)
+		dir := filepath.Join("testdata", version, name)
 		exit, _ := strconv.Atoi(strings.TrimSpace(content(t, dir, "exit")))
 		return execprobe.ExitState{Code: exit, Stdout: content(t, dir, "stdout"), Stderr: content(t, dir, "stderr")}
 	}
@@ -297,7 +297,7 @@ func TestFailureMessages(t *testing.T) {
 // it. Codex prints the message alone; since 0.155 its session files have both.
 func TestReasonsAgree(t *testing.T) {
 	n := 0
-	for line := range strings.Lines(content(t, "testdata/codex", "reasons.tsv")) {
+	for line := range strings.Lines(content(t, "testdata", "reasons.tsv")) {
 		f := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
 		message, err := strconv.Unquote(f[2])
 		if err != nil {
@@ -415,8 +415,8 @@ func TestQuotedCause(t *testing.T) {
 func FuzzCodexLog(f *testing.F) {
 	for _, name := range []string{"ok-json", "http-403html-json", "tool-wsw-json", "cfg-broken-toml-json"} {
 		for _, version := range []string{"0.104.0", "0.169.0"} {
-			stdout, _ := os.ReadFile(filepath.Join("testdata/codex", version, name, "stdout"))
-			stderr, _ := os.ReadFile(filepath.Join("testdata/codex", version, name, "stderr"))
+			stdout, _ := os.ReadFile(filepath.Join("testdata", version, name, "stdout"))
+			stderr, _ := os.ReadFile(filepath.Join("testdata", version, name, "stderr"))
 			f.Add(string(stdout), string(stderr), 1)
 		}
 	}

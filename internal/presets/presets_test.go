@@ -1,4 +1,4 @@
-package agent
+package presets
 
 import (
 	"net/url"

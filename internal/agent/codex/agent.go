@@ -1,0 +1,45 @@
+package codex
+
+import (
+	"time"
+
+	"netwatchd/internal/agent"
+	"netwatchd/internal/probe"
+)
+
+// Agent describes codex.
+func Agent() agent.Agent {
+	return agent.Agent{
+		Name:     "codex",
+		Find:     Find,
+		Version:  Version,
+		SignedIn: signedInCodex,
+		Client:   codexClient, Launcher: "codex.js",
+		Endpoint: func(s agent.Settings, v agent.Version) agent.Endpoint { return codexWith(s).Endpoint(v).Endpoint },
+
+		ProbePath: "responses",
+		Run: func(s agent.Settings, wrapper []string) probe.Prober {
+			c := codexWith(s)
+			c.Wrapper = wrapper
+			return &c
+		},
+		Stub: func(s agent.Settings) probe.Prober { return codexStubRun{codexWith(s)} },
+		Status: func(s agent.Settings, timeout time.Duration) probe.Prober {
+			return codexStatus{codexWith(s), timeout}
+		},
+		Policy: func(v agent.Version, home string) agent.Policy {
+			return Codex{Home: home}.setup(v).policy().forAgent()
+		},
+		HomeVariable: "CODEX_HOME",
+		Service:      "chatgpt.com/backend-api/codex",
+		Install:      "npm install -g @openai/codex",
+		SignIn:       "codex login",
+	}
+}
+
+func codexWith(s agent.Settings) Codex {
+	return Codex{
+		Path: s.Path, Home: s.Home, StateDir: s.StateDir,
+		Model: s.Model, Provider: s.Provider, BaseURL: s.BaseURL, Prompt: s.Prompt, Expect: s.Expect,
+	}
+}

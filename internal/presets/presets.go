@@ -1,0 +1,33 @@
+// Package presets lists the agents that netwatchd knows.
+package presets
+
+import (
+	"net/url"
+	"strings"
+
+	"netwatchd/internal/agent"
+	"netwatchd/internal/agent/codex"
+)
+
+var agents = []agent.Agent{codex.Agent()}
+
+// AtEndpoint returns the agent whose service has that URL, or nil.
+func AtEndpoint(u *url.URL) *agent.Agent {
+	for i := range agents {
+		host, path, _ := strings.Cut(agents[i].Service, "/")
+		if strings.EqualFold(u.Hostname(), host) && (u.Path == "/"+path || strings.HasPrefix(u.Path, "/"+path+"/")) {
+			return &agents[i]
+		}
+	}
+	return nil
+}
+
+// Named returns the agent of a preset, or nil.
+func Named(preset string) *agent.Agent {
+	for i := range agents {
+		if agents[i].Name == preset {
+			return &agents[i]
+		}
+	}
+	return nil
+}
