@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"netwatchd/internal/lab/parts"
 )
@@ -145,37 +146,38 @@ func sectionsOf(report string) map[string]string {
 // toolCall has the agent run a shell command, in the sandbox of its commands, and returns the output.
 func (u *user) toolCall(command string) string {
 	u.t.Helper()
-	u.ask(command)
+	output := "/tmp/" + u.name + "-output"
+	ended := fmt.Sprintf("/proc/%d/root%s-ended", u.host.PID(), output)
+	u.ask(fmt.Sprintf("{ %s; } >%s 2>&1; mv %[2]s %[2]s-ended", command, output), ended)
 	defer u.answer.Store(nil)
 	// The default model of 0.169.0 has no tool for commands.
 	e := u.run("codex", "exec", "--json", "--skip-git-repo-check", "-m", "gpt-5.5", "-s", "workspace-write", "Go on")
-	for line := range strings.Lines(e.stdout) {
-		var event struct {
-			Type string
-			Item struct {
-				Type   string
-				Output string `json:"aggregated_output"`
-			}
-		}
-		if json.Unmarshal([]byte(line), &event) == nil && event.Type == "item.completed" && event.Item.Type == "command_execution" {
-			return event.Item.Output
-		}
+	text, err := os.ReadFile(ended)
+	if err != nil {
+		u.t.Fatalf("the agent did not run the command to its end: %v, exit code %d\n%s%s", err, e.code, e.stdout, e.stderr)
 	}
-	u.t.Fatalf("the agent ran no command: exit code %d\n%s%s", e.code, e.stdout, e.stderr)
-	return ""
+	return string(text)
 }
 
-// ask makes the model answer the next turn with a shell command that the agent is to run.
-func (n *internet) ask(command string) {
+// ask makes the model answer the next turn with a shell command that the agent is to run, and end the one after it when
+// the command has left the file ended: codex waits at most 30 seconds for a command, then goes on with the turn, and
+// kills the command when the turn ends.
+func (n *internet) ask(command, ended string) {
 	n.t.Helper()
-	arguments, err := json.Marshal(map[string]any{"cmd": command, "yield_time_ms": 120_000}) // codex would detach from it after 10 s
+	arguments, err := json.Marshal(map[string]any{"cmd": command, "yield_time_ms": 30_000})
 	n.must(err)
 	item, err := json.Marshal(map[string]any{"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "exec_command",
 		"arguments": string(arguments)})
 	n.must(err)
 	asked := false // turns come one after the other
 	answer := func(rw http.ResponseWriter, r *http.Request) bool {
-		if asked || r.Method != http.MethodPost || !strings.HasSuffix(r.URL.Path, "/responses") {
+		if r.Method != http.MethodPost || !strings.HasSuffix(r.URL.Path, "/responses") {
+			return false
+		}
+		if asked {
+			for _, err := os.Stat(ended); err != nil && r.Context().Err() == nil; _, err = os.Stat(ended) {
+				time.Sleep(100 * time.Millisecond)
+			}
 			return false
 		}
 		asked = true
