@@ -116,7 +116,7 @@ func (a *app) run(ctx context.Context, c *config.Config) error {
 	s.exporter, s.counters = metrics.NewExporter(&metrics.Exporter{
 		Ledger: s.ledger, Source: s, Info: s.info, Platform: host.WSL().Platform(),
 		StoreErrors: s.history.Errors, DamagedRows: s.history.DamagedRows,
-		Connections: limiter.Connections,
+		Connections: limiter.Connections, Classic: metrics.ClassicHistograms(c.Metrics.ClassicHistograms),
 		Extra:       []prometheus.Collector{s.pusher}, Log: s.log,
 	}, build(), s.codex)
 	s.counters.Reloaded(nil)
@@ -324,6 +324,7 @@ func needsRestart(was, is *config.Config) error {
 		{"status_file", was.StatusFile != is.StatusFile},
 		{"storage.path", was.Storage.Path != is.Storage.Path},
 		{"log", was.Log != is.Log},
+		{"metrics", was.Metrics != is.Metrics},
 		{"push", !reflect.DeepEqual(was.Push, is.Push)},
 	} {
 		if fixed.changed {

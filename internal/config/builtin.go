@@ -70,6 +70,7 @@ func builtin(at paths) *Config {
 		Storage:    Storage{Path: at.state, Keep: 90 * strictyaml.Day},
 		StatusFile: filepath.Join(at.run, "status.json"),
 		Log:        Log{Level: "info", Format: "auto"},
+		Metrics:    Metrics{ClassicHistograms: "auto"},
 		Defaults:   builtinDefaults,
 		Resolvers: Resolvers{System: true, Files: []string{"/etc/resolv.conf"},
 			Direct: []netip.AddrPort{netip.MustParseAddrPort("1.1.1.1:53"), netip.MustParseAddrPort("9.9.9.9:53")}},

@@ -26,6 +26,7 @@ type Config struct {
 	Storage    Storage
 	StatusFile string
 	Log        Log
+	Metrics    Metrics
 	Defaults   Defaults
 	Resolvers  Resolvers
 	Controls   []Control
@@ -51,6 +52,11 @@ type Storage struct {
 type Log struct {
 	Level  string // debug, info, warn, error
 	Format string // auto, text, json
+}
+
+// Metrics is what is exported.
+type Metrics struct {
+	ClassicHistograms string // auto, always, never
 }
 
 // Defaults apply to probes that set no interval or timeout.

@@ -23,7 +23,7 @@ type decoder struct {
 
 // decode reads the document into c, which holds the defaults.
 func (d *decoder) decode(c *Config, root *strictyaml.Node) {
-	f := root.Object("web", "storage", "status_file", "log", "defaults", "resolvers", "controls", "services", "push")
+	f := root.Object("web", "storage", "status_file", "log", "metrics", "defaults", "resolvers", "controls", "services", "push")
 	d.settings(c, f)
 	if n, ok := f.Has("defaults"); ok {
 		decodeDefaults(n, &c.Defaults)

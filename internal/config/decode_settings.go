@@ -25,6 +25,10 @@ func (d *decoder) settings(c *Config, f strictyaml.Fields) {
 		l.Text("level", &c.Log.Level, checkLevel)
 		l.Text("format", &c.Log.Format, checkFormat)
 	}
+	if n, ok := f.Has("metrics"); ok {
+		m := n.Object("classic_histograms")
+		m.Text("classic_histograms", &c.Metrics.ClassicHistograms, strictyaml.OneOf("auto", "always", "never"))
+	}
 	c.Storage.Path, c.StatusFile = resolved(c.Storage.Path, d.file), resolved(c.StatusFile, d.file)
 }
 

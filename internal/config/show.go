@@ -101,6 +101,7 @@ func (c *Config) shown() shown {
 		{"storage", shown{{"path", c.Storage.Path}, {"keep", strictyaml.FormatDuration(c.Storage.Keep)}}},
 		{"status_file", c.StatusFile},
 		{"log", shown{{"level", c.Log.Level}, {"format", c.Log.Format}}},
+		{"metrics", shown{{"classic_histograms", c.Metrics.ClassicHistograms}}},
 		{"defaults", showTimes(c.Defaults.Interval, c.Defaults.Timeout)},
 		{"resolvers", shown{{"system", c.Resolvers.System}, {"files", notNil(c.Resolvers.Files)},
 			{"direct", showAll(c.Resolvers.Direct, netip.AddrPort.String)}}},

@@ -137,8 +137,11 @@ func (l *Ledger) Snapshot() Snapshot {
 	l.sort()
 	s := Snapshot{Records: make([]Record, len(l.ordered)), Warnings: maps.Clone(l.warnings), Tokens: l.tokens}
 	// The slices of all records share two arrays. Two for each record would be twenty thousand allocations.
-	var classes []ClassCount
-	var buckets []Bucket
+	var ofClasses, ofBuckets int
+	for _, rec := range l.ordered {
+		ofClasses, ofBuckets = ofClasses+len(rec.Classes), ofBuckets+len(rec.Durations.Native)
+	}
+	classes, buckets := make([]ClassCount, 0, ofClasses), make([]Bucket, 0, ofBuckets)
 	for i, rec := range l.ordered {
 		s.Records[i] = *rec
 		s.Records[i].Classes, classes = copied(classes, rec.Classes)

@@ -9,7 +9,6 @@ import (
 	"iter"
 	"log/slog"
 	"runtime"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -41,6 +40,8 @@ type Exporter struct {
 	DamagedRows func() float64
 	// Connections counts those to the page, the API and the metrics; nil: there are none.
 	Connections func() Connections
+	// Classic is which services export histograms in classic buckets too.
+	Classic ClassicHistograms
 	// Extra are exported too.
 	Extra []prometheus.Collector
 	// Now is the clock by which gauges become stale; nil means time.Now.
@@ -168,16 +169,26 @@ type scrape struct {
 // A series is one probe's part of a scrape.
 type series struct {
 	*ledger.Record
-	labels []*dto.LabelPair
-	fresh  bool
-	info   func(ledger.Key) (Info, bool)
+	fresh   bool
+	classic bool // export classic buckets
+	info    func(ledger.Key) (Info, bool)
+
+	labels []*dto.LabelPair // see pairs
+	text   []byte           // see asText
 }
 
-// with returns the probe's labels and more.
-func (p *series) with(namesAndValues ...string) []*dto.LabelPair {
-	all := slices.Concat(p.labels, labelPairs(namesAndValues...))
-	slices.SortFunc(all, byName)
-	return all
+// A probeOutput takes the samples of a family. The names and values are of labels besides those of the probe.
+type probeOutput interface {
+	add(p *series, value float64, namesAndValues ...string)
+	addHistogram(p *series)
+}
+
+// pairs returns the probe's labels.
+func (p *series) pairs() []*dto.LabelPair {
+	if p.labels == nil {
+		p.labels = labelPairs("service", p.Service, "probe", p.Probe, "kind", p.Kind.String(), "vantage", p.Vantage.String())
+	}
+	return p.labels
 }
 
 func (e *Exporter) now() time.Time {
@@ -198,23 +209,14 @@ func (e *Exporter) begin(ctx context.Context) *scrape {
 	if status, err := e.Source.Status(ctx); err == nil {
 		sc.status = status
 	}
+	classic := e.Classic.services(sc.Records)
 	sc.series = make([]series, len(sc.Records))
 	for i := range sc.Records {
 		if i%yieldEvery == 0 {
 			runtime.Gosched()
 		}
 		rec := &sc.Records[i]
-		labels := labelPairs(
-			"service",
-			rec.Service,
-			"probe",
-			rec.Probe,
-			"kind",
-			rec.Kind.String(),
-			"vantage",
-			rec.Vantage.String(),
-		)
-		sc.series[i] = series{rec, labels, fresh(rec, now), e.Info}
+		sc.series[i] = series{Record: rec, fresh: fresh(rec, now), classic: classic(rec.Service), info: e.Info}
 	}
 	return sc
 }
@@ -224,17 +226,28 @@ func (e *Exporter) begin(ctx context.Context) *scrape {
 func (e *Exporter) Families(ctx context.Context) iter.Seq2[*dto.MetricFamily, error] {
 	return func(yield func(*dto.MetricFamily, error) bool) {
 		sc := e.begin(ctx)
-		counted, err := e.registry.Gather() // returns what could be gathered, even with an error
-		if err != nil && !yield(nil, err) {
-			return
-		}
-		for _, f := range counted {
-			if !yield(f, nil) {
+		for f, err := range e.gathered() {
+			if !yield(f, err) {
 				return
 			}
 		}
 		for i := range families {
 			if f := families[i].collect(sc); len(f.Metric) > 0 && !yield(f, nil) {
+				return
+			}
+		}
+	}
+}
+
+// gathered yields the families that are kept in a registry.
+func (e *Exporter) gathered() iter.Seq2[*dto.MetricFamily, error] {
+	return func(yield func(*dto.MetricFamily, error) bool) {
+		all, err := e.registry.Gather() // returns what could be gathered, even with an error
+		if err != nil && !yield(nil, err) {
+			return
+		}
+		for _, f := range all {
+			if !yield(f, nil) {
 				return
 			}
 		}
@@ -251,11 +264,12 @@ func (f *family) collect(sc *scrape) *dto.MetricFamily {
 		f.global(sc, out)
 	} else {
 		out.all = make([]*dto.Metric, 0, len(sc.series))
+		probes := probeSamples{out, make(map[[2]string]*dto.LabelPair)}
 		for i := range sc.series {
 			if i%yieldEvery == 0 {
 				runtime.Gosched()
 			}
-			f.perProbe(&sc.series[i], out)
+			f.perProbe(&sc.series[i], probes)
 		}
 	}
 	return &dto.MetricFamily{Name: &f.name, Help: &f.help, Type: &f.kind, Metric: out.all}

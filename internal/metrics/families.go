@@ -21,7 +21,7 @@ type family struct {
 	kind   dto.MetricType
 	labels []string
 
-	perProbe func(p *series, out *samples) // called for each probe; nil in a family that is not per probe
+	perProbe func(p *series, out probeOutput) // called for each probe; nil in a family that is not per probe
 	global   func(sc *scrape, out *samples)
 }
 
@@ -36,15 +36,15 @@ const (
 // families are the metrics computed at each scrape.
 var families = []family{
 	{name: "netwatchd_probe_success", kind: gauge, help: "1 if the latest attempt saw exactly what it expected, 0 if not.",
-		perProbe: func(p *series, out *samples) {
+		perProbe: func(p *series, out probeOutput) {
 			if p.fresh {
-				out.add(p.labels, boolToFloat(p.Latest.OK()))
+				out.add(p, boolToFloat(p.Latest.OK()))
 			}
 		}},
 	{name: "netwatchd_probe_duration_seconds", kind: gauge, help: "How long the latest attempt took.",
-		perProbe: func(p *series, out *samples) {
+		perProbe: func(p *series, out probeOutput) {
 			if p.fresh {
-				out.add(p.labels, float64(p.Latest.Elapsed))
+				out.add(p, float64(p.Latest.Elapsed))
 			}
 		}},
 	{name: "netwatchd_probe_phase_duration_seconds", kind: gauge, labels: []string{"phase"},
@@ -53,39 +53,39 @@ var families = []family{
 		help: "1 for the class of the latest attempt, 0 for other classes seen since the start.", perProbe: errorClasses},
 	{name: "netwatchd_probe_tls_not_after_timestamp_seconds", kind: gauge,
 		help: "When the chain of certificates that the latest attempt got ends.",
-		perProbe: func(p *series, out *samples) {
+		perProbe: func(p *series, out probeOutput) {
 			if end := p.Latest.TLS.End(); p.fresh && !end.IsZero() {
-				out.add(p.labels, unix(end))
+				out.add(p, unix(end))
 			}
 		}},
 	{name: "netwatchd_probe_last_run_timestamp_seconds", kind: gauge, help: "When the latest attempt started.",
-		perProbe: func(p *series, out *samples) { out.add(p.labels, unix(p.Latest.Start)) }},
+		perProbe: func(p *series, out probeOutput) { out.add(p, unix(p.Latest.Start)) }},
 	{name: "netwatchd_probe_last_success_timestamp_seconds", kind: gauge, help: "When an attempt last succeeded.",
-		perProbe: func(p *series, out *samples) {
+		perProbe: func(p *series, out probeOutput) {
 			if !p.LastSuccess.IsZero() {
-				out.add(p.labels, unix(p.LastSuccess))
+				out.add(p, unix(p.LastSuccess))
 			}
 		}},
 	{name: "netwatchd_probe_runs_total", kind: counter, labels: []string{"result"}, help: "Attempts made, by result.",
-		perProbe: func(p *series, out *samples) {
-			out.add(p.with("result", "success"), float64(p.Succeeded))
-			out.add(p.with("result", "failure"), float64(p.Failed))
+		perProbe: func(p *series, out probeOutput) {
+			out.add(p, float64(p.Succeeded), "result", "success")
+			out.add(p, float64(p.Failed), "result", "failure")
 		}},
 	{name: "netwatchd_probe_failures_total", kind: counter, labels: []string{"class"}, help: "Failed attempts, by class.",
-		perProbe: func(p *series, out *samples) {
+		perProbe: func(p *series, out probeOutput) {
 			for _, seen := range p.Classes {
 				if seen.Class != probe.OK {
-					out.add(p.with("class", seen.Class.String()), float64(seen.Count))
+					out.add(p, float64(seen.Count), "class", seen.Class.String())
 				}
 			}
 		}},
 	{name: "netwatchd_probe_run_duration_seconds", kind: histogram, help: "How long attempts took.",
-		perProbe: func(p *series, out *samples) { out.addHistogram(p.labels, &p.Durations) }},
+		perProbe: func(p *series, out probeOutput) { out.addHistogram(p) }},
 	{name: "netwatchd_probe_info", kind: gauge, labels: []string{"target", "interval", "expectation"},
 		help: "Target, interval and expectation of the probe; always 1.",
-		perProbe: func(p *series, out *samples) {
+		perProbe: func(p *series, out probeOutput) {
 			if about, known := p.info(p.Key); known {
-				out.add(p.with("target", about.Target, "interval", about.Interval, "expectation", about.Expectation), 1)
+				out.add(p, 1, "target", about.Target, "interval", about.Interval, "expectation", about.Expectation)
 			}
 		}},
 
@@ -173,23 +173,23 @@ func budgets(sc *scrape, out *samples) {
 	})
 }
 
-func phases(p *series, out *samples) {
+func phases(p *series, out probeOutput) {
 	if !p.fresh {
 		return
 	}
 	for _, phase := range probe.AllPhases() {
 		if took := p.Latest.Phases[phase]; took > 0 {
-			out.add(p.with("phase", phase.String()), float64(took))
+			out.add(p, float64(took), "phase", phase.String())
 		}
 	}
 }
 
-func errorClasses(p *series, out *samples) {
+func errorClasses(p *series, out probeOutput) {
 	if !p.fresh {
 		return
 	}
 	for _, seen := range p.Classes {
-		out.add(p.with("class", seen.Class.String()), boolToFloat(seen.Class == p.Latest.Class))
+		out.add(p, boolToFloat(seen.Class == p.Latest.Class), "class", seen.Class.String())
 	}
 }
 

@@ -42,14 +42,31 @@ const Doctor = "netwatchd-doctor"
 
 // write writes every family. An error in gathering is logged and concerns only its own metrics.
 func (e *Exporter) write(out io.WriteCloser, r *http.Request, format expfmt.Format) error {
+	sc := e.begin(r.Context())
 	encoder := expfmt.NewEncoder(yieldingWriter{out}, format)
-	for family, err := range e.Families(r.Context()) {
+	for family, err := range e.gathered() {
 		if err != nil {
 			e.Log.Error("cannot gather some metrics", "error", err)
 			continue
 		}
 		if err := encoder.Encode(family); err != nil {
 			return err
+		}
+	}
+	text := bufio.NewWriter(yieldingWriter{out})
+	for i := range families {
+		f, kind := &families[i], format.FormatType()
+		if isText := kind == expfmt.TypeTextPlain || kind == expfmt.TypeOpenMetrics; isText && f.perProbe != nil {
+			f.writeText(text, kind == expfmt.TypeOpenMetrics, sc)
+			if err := text.Flush(); err != nil {
+				return err
+			}
+			continue
+		}
+		if all := f.collect(sc); len(all.Metric) > 0 {
+			if err := encoder.Encode(all); err != nil {
+				return err
+			}
 		}
 	}
 	if closer, ok := encoder.(expfmt.Closer); ok { // OpenMetrics ends with "# EOF"

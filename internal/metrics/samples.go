@@ -35,18 +35,48 @@ func (s *samples) add(labels []*dto.LabelPair, value float64) {
 	s.all = append(s.all, &sample.metric)
 }
 
-// addHistogram adds h with classic and native buckets: an old Prometheus scrapes the former, a new one the latter.
-func (s *samples) addHistogram(labels []*dto.LabelPair, h *ledger.Histogram) {
+// probeSamples collects the samples of a family of probes. Most share the pairs of their other labels.
+type probeSamples struct {
+	*samples
+	shared map[[2]string]*dto.LabelPair
+}
+
+func (s probeSamples) add(p *series, value float64, namesAndValues ...string) {
+	s.samples.add(s.with(p.pairs(), namesAndValues), value)
+}
+
+// with returns the probe's labels and more.
+func (s probeSamples) with(labels []*dto.LabelPair, namesAndValues []string) []*dto.LabelPair {
+	if len(namesAndValues) == 0 {
+		return labels
+	}
+	all := append(make([]*dto.LabelPair, 0, len(labels)+len(namesAndValues)/2), labels...)
+	for pair := range slices.Chunk(namesAndValues, 2) {
+		key := [2]string(pair)
+		if s.shared[key] == nil {
+			s.shared[key] = labelPairs(pair...)[0]
+		}
+		all = append(all, s.shared[key])
+	}
+	slices.SortFunc(all, byName)
+	return all
+}
+
+// addHistogram adds native buckets, and classic ones for an old Prometheus.
+func (s probeSamples) addHistogram(p *series) {
+	h := &p.Durations
 	exported := &dto.Histogram{
 		SampleCount:   &h.Count,
 		SampleSum:     &h.Sum,
-		Bucket:        classic(h),
 		Schema:        new(int32(ledger.Schema)),
 		ZeroThreshold: new(0.0),
 		ZeroCount:     new(uint64(0)),
 	}
+	if p.classic {
+		exported.Bucket = classic(h)
+	}
 	exported.PositiveSpan, exported.PositiveDelta = native(h.Native)
-	s.all = append(s.all, &dto.Metric{Label: labels, Histogram: exported})
+	s.all = append(s.all, &dto.Metric{Label: p.pairs(), Histogram: exported})
 }
 
 func classic(h *ledger.Histogram) []*dto.Bucket {

@@ -1,0 +1,151 @@
+package metrics
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"math"
+	"net/http/httptest"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/common/expfmt"
+
+	"netwatchd/internal/ledger"
+	"netwatchd/internal/probe"
+)
+
+// TestTextAsExpfmt: each line of ours is one of expfmt's, but for the order of its labels.
+func TestTextAsExpfmt(t *testing.T) {
+	fixture := fullFixture()
+	fixture.record("codex \"\\\n\xff", "dns", probe.KindDNS, probe.FromHost, probe.OK, nil)
+	for i, took := range []float64{0, 1, 0.5, 1e-9, 1e21, 123456789, 1e300, math.Inf(1), math.Inf(-1), math.NaN()} {
+		fixture.ledger.Add(probe.Result{Spec: probe.Spec{Service: "numbers", Name: fmt.Sprint(i)}, Elapsed: probe.Seconds(took), Start: noon}, every)
+	}
+	for _, classic := range []ClassicHistograms{ClassicAlways, ClassicNever} {
+		fixture.Classic = classic
+		sc := fixture.begin(t.Context())
+		for _, format := range expfmtTexts {
+			for i := range families {
+				f := &families[i]
+				if f.perProbe == nil {
+					continue
+				}
+				var ours, theirs strings.Builder
+				w := bufio.NewWriter(&ours)
+				f.writeText(w, format.FormatType() == expfmt.TypeOpenMetrics, sc)
+				w.Flush()
+				if err := expfmt.NewEncoder(&theirs, format).Encode(f.collect(sc)); err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(inLabelOrder(theirs.String()), inLabelOrder(ours.String())); diff != "" {
+					t.Errorf("%s as %s (-theirs +ours):\n%s", f.name, format, diff)
+				}
+			}
+		}
+	}
+}
+
+var expfmtTexts = []expfmt.Format{
+	expfmt.NewFormat(expfmt.TypeTextPlain), "application/openmetrics-text; version=1.0.0; charset=utf-8",
+}
+
+var oneLabel = regexp.MustCompile(`[a-z_]+="(\\.|[^"\\])*"`)
+
+func inLabelOrder(text string) []string {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		if start, end := strings.IndexByte(line, '{'), strings.LastIndexByte(line, '}'); start > 0 && line[0] != '#' {
+			labels := oneLabel.FindAllString(line[start:end], -1)
+			slices.Sort(labels)
+			lines[i] = line[:start] + strings.Join(labels, ",") + line[end:]
+		}
+	}
+	return lines
+}
+
+func TestEmptyFamilyHasNoHeader(t *testing.T) {
+	fixture := newFixture()
+	var got strings.Builder
+	w := bufio.NewWriter(&got)
+	for i := range families {
+		if families[i].perProbe != nil {
+			families[i].writeText(w, false, fixture.begin(t.Context()))
+		}
+	}
+	if w.Flush(); got.Len() > 0 {
+		t.Errorf("got %q", got.String())
+	}
+}
+
+func TestClassicHistograms(t *testing.T) {
+	ladder := []ledger.Record{{Key: ledger.Key{Service: "codex", Kind: probe.KindDNS}}, {Key: ledger.Key{Service: "codex", Kind: probe.KindHTTP}}}
+	many := slices.Concat(make([]ledger.Record, fewProbes), ladder)
+	for _, test := range []struct {
+		mode          ClassicHistograms
+		records       []ledger.Record
+		ladder, other bool
+	}{
+		{ClassicAuto, ladder, true, true},
+		{ClassicAuto, many, true, false},
+		{ClassicAlways, many, true, true},
+		{ClassicNever, many, false, false},
+		{ClassicNever, ladder, false, false},
+	} {
+		has := test.mode.services(test.records)
+		if has("codex") != test.ladder || has("") != test.other {
+			t.Errorf("%s, %d probes: got %v and %v", test.mode, len(test.records), has("codex"), has(""))
+		}
+	}
+}
+
+// BenchmarkScrape reports the bytes of a scrape of ten thousand DNS probes.
+func BenchmarkScrape(b *testing.B) {
+	fixture := newFixture()
+	fixture.Info = func(ledger.Key) (Info, bool) {
+		return Info{Target: "host.example", Interval: "1s", Expectation: "answers 192.0.2.1"}, true
+	}
+	for i := range 10_000 {
+		service, name := fmt.Sprintf("s%02d", i/100), fmt.Sprintf("p%02d", i%100)
+		for n := range 10 {
+			took := probe.Seconds(0.001 * float64(1+(i+n)%8))
+			r := probe.Result{Spec: probe.Spec{Service: service, Name: name, Kind: probe.KindDNS}, Start: noon, Elapsed: took, Class: probe.OK}
+			r.Phases[probe.Resolve] = took
+			fixture.ledger.Add(r, every)
+		}
+	}
+	for _, classic := range []ClassicHistograms{ClassicNever, ClassicAlways} {
+		for _, accept := range []string{asText, asProtobuf} {
+			for _, encoding := range []string{"identity", "gzip"} {
+				kind, _, _ := strings.Cut(accept, ";")
+				b.Run(fmt.Sprintf("classic=%s/%s/%s", classic, kind, encoding), func(b *testing.B) {
+					fixture.Classic = classic
+					request := httptest.NewRequest("GET", "/metrics", nil)
+					request.Header.Set("Accept", accept)
+					request.Header.Set("Accept-Encoding", encoding)
+					b.ReportAllocs()
+					var size int
+					for b.Loop() {
+						response := httptest.NewRecorder()
+						response.Body = nil
+						fixture.ServeHTTP(counting{response, &size}, request)
+					}
+					b.ReportMetric(float64(size)/float64(b.N)/1e6, "MB/scrape")
+				})
+			}
+		}
+	}
+}
+
+type counting struct {
+	*httptest.ResponseRecorder
+	size *int
+}
+
+func (c counting) Write(p []byte) (int, error) {
+	*c.size += len(p)
+	return io.Discard.Write(p)
+}
