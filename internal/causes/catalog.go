@@ -224,7 +224,7 @@ var catalog = [...]About{
 	},
 	ResolverDegraded: {
 		Means: "Some of the configured nameservers fail, or return addresses for names that do not exist, but the " +
-			"service's name still resolves.",
+			"service's name still resolves, or the service is reached without it.",
 		Owner:    OwnerHost,
 		Usable:   true,
 		Severity: Info,

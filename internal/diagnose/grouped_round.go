@@ -2,6 +2,7 @@ package diagnose
 
 import (
 	"cmp"
+	"net/netip"
 	"slices"
 
 	"netwatchd/internal/netpath"
@@ -121,6 +122,11 @@ func (g *groupedRound) failedHostCheck(name string) *probe.Result {
 	return nil
 }
 
+// failedLinkOrRoute returns the check that found that no packet can leave this host.
+func (g *groupedRound) failedLinkOrRoute() *probe.Result {
+	return cmp.Or(g.failedHostCheck(probe.CheckLink), g.failedHostCheck(probe.CheckRoute))
+}
+
 // reachedControl returns a control that gave its known answer in this round. Without one nothing pages.
 func (g *groupedRound) reachedControl() *probe.Result { return first(g.controls, isOK) }
 
@@ -213,6 +219,19 @@ func (g *groupedRound) resolvedControlName() *probe.Result {
 	return first(g.controls, func(r *probe.Result) bool {
 		return r.Role == probe.ControlByName && (r.OK() || r.Phase > probe.Resolve)
 	})
+}
+
+// resolvesWithout reports whether this host resolved by a nameserver what the failed lookup r asked for: the service's
+// name, or any. A service on this host or behind a proxy can be reached although no name resolves.
+func (g *groupedRound) resolvesWithout(r *probe.Result) bool {
+	isByNameserver := func(r *probe.Result) bool {
+		_, err := netip.ParseAddr(hostOf(r))
+		isNamed := r.Kind == probe.KindDNS || err != nil && r.Role != probe.ControlByAddress
+		return isNamed && isNetworkProbe(r) && r.Proxy == "" && (r.OK() || r.Phase > probe.Resolve) &&
+			!fromHostsFile(r) && !netpath.IsOwn(r)
+	}
+	return g.nameserver(probe.FromHost, r.Role, isOK) != nil || first(g.service, isByNameserver) != nil ||
+		r.Role != probe.ResolverAsksService && first(g.controls, isByNameserver) != nil
 }
 
 // isAuthenticated reports whether the service itself answered r: its certificate was verified, or a control shows that

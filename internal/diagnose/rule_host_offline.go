@@ -34,10 +34,8 @@ func unreachableNetwork(g *groupedRound, broken *probe.Result) *finding {
 	if g.serviceReached() != nil || g.reachedControl() != nil {
 		return nil
 	}
-	for _, check := range []string{probe.CheckLink, probe.CheckRoute} {
-		if r := g.failedHostCheck(check); r != nil {
-			return &finding{title: offlineTitle(g, r), evidence: []*probe.Result{r, broken, first(g.controls, not(isOK))}}
-		}
+	if r := g.failedLinkOrRoute(); r != nil {
+		return &finding{title: offlineTitle(g, r), evidence: []*probe.Result{r, broken, first(g.controls, not(isOK))}}
 	}
 	if r := g.failure(isUnroutable); r != nil && g.missingFamily() == 0 {
 		return &finding{title: offlineTitle(g, r),

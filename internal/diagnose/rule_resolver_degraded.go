@@ -3,6 +3,7 @@ package diagnose
 import (
 	"cmp"
 
+	"netwatchd/internal/causes"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/words"
 )
@@ -21,7 +22,12 @@ func degradedResolver(g *groupedRound) *finding {
 	if r := first(g.nameservers, func(r *probe.Result) bool {
 		return r.Vantage == probe.FromHost && r.Role != probe.ResolverAsksCanary && !r.OK() && !isInexplicable(r)
 	}); r != nil {
-		return &finding{title: degradedResolverTitle(g, r), evidence: []*probe.Result{r, works, g.serviceReached()}}
+		f := &finding{title: degradedResolverTitle(g, r), evidence: []*probe.Result{r, works, g.serviceReached()}}
+		if check := g.failedLinkOrRoute(); check != nil && !g.resolvesWithout(r) {
+			// No nameserver can answer on a host that is offline.
+			f.advice, f.evidence = causes.HostOffline.About().Advice, append(f.evidence, check)
+		}
+		return f
 	}
 	isLookup := func(r *probe.Result) bool { return isNameFailure(r) && r.Kind == probe.KindDNS }
 	if r := first(g.tolerated, isLookup); r != nil {

@@ -94,7 +94,13 @@ func contrastTitle(g *groupedRound, r *probe.Result) string {
 }
 
 func degradedResolverTitle(g *groupedRound, r *probe.Result) string {
-	return resolverTitle(g, r) + ", but names still resolve"
+	switch {
+	case g.resolvesWithout(r):
+		return resolverTitle(g, r) + ", but names still resolve"
+	case g.serviceReached() != nil:
+		return unneededResolverTitle(g, r)
+	}
+	return resolverTitle(g, r) + ", but the service does not need it"
 }
 
 func unneededResolverTitle(g *groupedRound, r *probe.Result) string {

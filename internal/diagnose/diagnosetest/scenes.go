@@ -31,6 +31,9 @@ type Scene struct {
 const nameUnknown = ` -exec *.svc:dns.name_not_resolved dns:dns.name_not_resolved head:dns.name_not_resolved
 	stream:dns.name_not_resolved`
 
+// onThisHost is a service as ollama is: no name is looked up, and its requests stay on this host.
+const onThisHost = ` -dns -stream -exec head:ok(target=http://localhost:11434/,peer=127.0.0.1:11434,route=|own) `
+
 // late is the bound of every scene: an answer that took longer is late.
 const late = 250 * time.Millisecond
 
@@ -109,6 +112,14 @@ var scenes = []Scene{
 	{Name: "gateway does not answer ARP", Cause: causes.HostOffline, Decisive: "local.no_route",
 		world: Working + Offline + ` -link route:ok(signals=ipv4) *.ctl:dns.timeout dns:ok head:local.no_route
 			stream:local.no_route c*:local.no_route a*:local.no_route`},
+	{Name: "link down, the service is on this host", Cause: causes.ResolverDegraded, Decisive: "dns.unreachable",
+		world: Working + Offline + onThisHost + ` ns1.*:dns.unreachable link:local.no_interface route:local.no_route
+			a*:local.no_route`},
+	{Name: "resolver down, the service is on this host", Cause: causes.ResolverDegraded, Decisive: "dns.unreachable",
+		world: Working + onThisHost + ` ns1.*:dns.unreachable c*:dns.unreachable`},
+	{Name: "resolver for localhost alone down, other names resolve", Cause: causes.ResolverDegraded,
+		Decisive: "dns.unreachable",
+		world:    Working + onThisHost + ` ns1.*:dns.unreachable`},
 	{Name: "no address from DHCP", Cause: causes.HostOffline, Decisive: "local.no_interface",
 		world: Working + Offline + ` link:local.no_interface(why=no.address.on.eth0:.has.DHCP.answered?)
 			route:local.no_route a*:local.no_route`},

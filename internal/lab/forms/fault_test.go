@@ -27,7 +27,10 @@ type fault struct {
 
 // An other is what holds for a form instead: another cause, or nothing, because the fault does not exist there. Both
 // have a reason.
-type other struct{ cause, class, why string }
+type other struct {
+	cause, class, why string
+	says              string // part of the title; empty: not checked
+}
 
 // expected is what must be said of the fault with a form.
 func (s fault) expected(f form, version string) other {
@@ -58,7 +61,7 @@ var (
 	noTLS   = other{why: "plain HTTP"}
 	noCDN   = other{why: "no CDN"}
 	noLogin = other{why: "no sign-in"}
-	thereBy = other{cause: "resolver_degraded", why: "the proxy looks the name up"}
+	thereBy = other{cause: "resolver_degraded", why: "the proxy looks the name up", says: "the service is reached without it"}
 )
 
 var faults = []fault{
@@ -108,8 +111,9 @@ var faults = []fault{
 		everyRun: []string{ollama, byProxy}},
 	{name: "the link is down", inject: func(n *internet, _ form, _ string) { n.must(n.host.Run("", "ip", "link", "set", "wan0", "down")) },
 		cause: "host_offline", class: "local.no_interface",
-		except:   map[string]other{ollama: {cause: "resolver_degraded", why: "the service is on this host, and answers"}},
-		everyRun: []string{"CODEX_CA_CERTIFICATE"}},
+		except:   map[string]other{ollama: {cause: "resolver_degraded", why: "the service is on this host, and answers",
+			says: "the service is reached without it"}},
+		everyRun: []string{"CODEX_CA_CERTIFICATE", ollama}},
 }
 
 // filtered drops or rejects connections to the service.

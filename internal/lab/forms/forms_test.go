@@ -154,6 +154,9 @@ func TestFaults(t *testing.T) {
 						t.Errorf("%s by %s (%s), want %s by %s: %+v", v.Cause, v.decisive(), v.Title,
 							want.cause, cmp.Or(want.class, "any class"), v.Evidence)
 					}
+					if !strings.Contains(v.Title, want.says) {
+						t.Errorf("the title is %q, want %q in it", v.Title, want.says)
+					}
 					said.note(version, s, f, v.Cause)
 				})
 			}
