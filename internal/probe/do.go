@@ -19,9 +19,20 @@ type Probe struct {
 	hung atomic.Bool // an attempt has outlived its deadline and has not returned
 }
 
-// grace is how long after its deadline an attempt may take to return before it is abandoned: an exec probe terminates
-// its process group, waits two seconds, kills it and collects the output.
-const grace = 4 * time.Second
+// grace is how long after its deadline an attempt may take to return before it is abandoned.
+const (
+	grace = 4 * time.Second // a lookup or a request returns at once
+	// An attempt that has processes terminates them, waits two seconds, kills them, reads their output and looks for
+	// what they left behind in /proc. On two cores with a load of 20 this took six seconds (codex 0.169.0).
+	graceOfProcesses = 30 * time.Second
+)
+
+func (p *Probe) grace() time.Duration {
+	if p.Kind == KindExec || p.Kind == KindStatus || p.Vantage == FromSandbox {
+		return graceOfProcesses
+	}
+	return grace
+}
 
 var errHung = errors.New("the prober ignored its deadline and is still running")
 
@@ -74,7 +85,7 @@ func (p *Probe) guarded(ctx context.Context) (Facts, error) {
 		return e.facts, e.err
 	case <-ctx.Done():
 	}
-	late := time.NewTimer(grace)
+	late := time.NewTimer(p.grace())
 	defer late.Stop()
 	select {
 	case e := <-ended:

@@ -20,7 +20,7 @@ import (
 )
 
 // KillAfter is how long a process group may take to end after SIGTERM, before SIGKILL. codex ends within 50 ms; what
-// still runs after two seconds never ends. probe.Do abandons an attempt four seconds after its deadline.
+// still runs after two seconds never ends. probe.Do abandons an attempt 30 seconds after its deadline.
 const KillAfter = 2 * time.Second
 
 // What is kept of an output stream. The head has the beginning of a run and early errors; the tail has its end. A
