@@ -6,7 +6,7 @@ SHELL := bash
 cache := $(CURDIR)/.cache
 version := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
-.PHONY: help build run test e2e e2e-full lab lab-soak lab-full dist rootfs axe screenshots grafana bench chaos fuzz lint codex codex-newest forms incident test-newest tools setup parts clean
+.PHONY: help build run test e2e e2e-full lab lab-soak lab-full dist rootfs axe screenshots grafana bench chaos fuzz lint codex codex-newest claude forms incident test-newest tools setup parts clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -26,6 +26,9 @@ codex: ## fetch the tested versions of codex into .cache/codex
 
 codex-newest: ## fetch the newest codex into .cache/codex/newest
 	@hack/codex newest
+
+claude: ## fetch the tested version of Claude Code into .cache/claude
+	@hack/claude
 
 axe: $(cache)/axe/node_modules/axe-core/axe.min.js ## fetch axe-core, for the accessibility tests, into .cache/axe
 
@@ -59,7 +62,7 @@ rootfs: ## make the Debian that the tests boot, as root (20 seconds the first ti
 dist: $(cache)/bin/nfpm $(cache)/bin/cyclonedx-gomod ## build .deb, .rpm, .tar.gz, the list of modules and SHA256SUMS, in dist
 	@hack/dist dist
 
-parts: setup codex axe grafana tools rootfs
+parts: setup codex claude axe grafana tools rootfs
 
 # No race detector for internal/lab, which tests other processes, for internal/diagnose, which shares nothing, and for
 # internal/top: bubbletea races with its own reader when it panics. The longest tests come first, so that nothing waits for them.
@@ -69,8 +72,9 @@ unraced := ./internal/lab/scenes ./internal/lab/sandbox ./internal/lab/forms ./i
 test: parts ## run every test, then list what was skipped and why
 	@go run ./hack/testsummary -race -count=1 $(TESTFLAGS) $(raced) -- -count=1 $(TESTFLAGS) $(unraced)
 
-test-newest: setup codex-newest ## try the newest codex beside each form of its sign-in, as root
-	@CI=true go run ./hack/testsummary -count=1 $(TESTFLAGS) -run 'Healthy|Faults' ./internal/lab/forms -codex newest
+test-newest: setup codex-newest ## try the newest codex beside each form of its sign-in, and its lookups, as root
+	@CI=true go run ./hack/testsummary -count=1 $(TESTFLAGS) -run 'Healthy|Faults|Resolvers' \
+	  ./internal/lab/forms ./internal/lab/clients -codex newest
 
 screenshots: setup codex ## take the screenshots of the status page, into docs/screenshots
 	@mkdir -p docs/screenshots

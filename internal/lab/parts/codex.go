@@ -40,3 +40,6 @@ func CodexSandbox(t testing.TB, version string) []string {
 	}
 	return []string{path, "sandbox", "-c", `sandbox_mode="workspace-write"`, "--"}
 }
+
+// ClaudeVersion is the version of Claude Code that `make claude` installs.
+const ClaudeVersion = "2.1.332"
