@@ -6,10 +6,10 @@ import "netwatchd/internal/ledger"
 type ClassicHistograms string
 
 const (
-	// ClassicAuto is those with a ladder, which has probes of several kinds, and all where there are few probes.
-	ClassicAuto   ClassicHistograms = "auto"
-	ClassicAlways ClassicHistograms = "always"
-	ClassicNever  ClassicHistograms = "never"
+	// classicAuto is those with a ladder, which has probes of several kinds, and all where there are few probes.
+	classicAuto   ClassicHistograms = "auto"
+	classicAlways ClassicHistograms = "always"
+	classicNever  ClassicHistograms = "never"
 )
 
 // fewProbes export a megabyte of text with classic buckets. Ten thousand would export 20 MB more than without, and
@@ -18,8 +18,8 @@ const fewProbes = 500
 
 // services returns whether a service exports classic buckets.
 func (c ClassicHistograms) services(records []ledger.Record) func(service string) bool {
-	if c == ClassicNever || c == ClassicAlways || len(records) <= fewProbes {
-		return func(string) bool { return c != ClassicNever }
+	if c == classicNever || c == classicAlways || len(records) <= fewProbes {
+		return func(string) bool { return c != classicNever }
 	}
 	ladders := make(map[string]bool)
 	for i := 1; i < len(records); i++ { // ordered by service

@@ -25,7 +25,7 @@ func TestTextAsExpfmt(t *testing.T) {
 	for i, took := range []float64{0, 1, 0.5, 1e-9, 1e21, 123456789, 1e300, math.Inf(1), math.Inf(-1), math.NaN()} {
 		fixture.ledger.Add(probe.Result{Spec: probe.Spec{Service: "numbers", Name: fmt.Sprint(i)}, Elapsed: probe.Seconds(took), Start: noon}, every)
 	}
-	for _, classic := range []ClassicHistograms{ClassicAlways, ClassicNever} {
+	for _, classic := range []ClassicHistograms{classicAlways, classicNever} {
 		fixture.Classic = classic
 		sc := fixture.begin(t.Context())
 		for _, format := range expfmtTexts {
@@ -89,11 +89,11 @@ func TestClassicHistograms(t *testing.T) {
 		records       []ledger.Record
 		ladder, other bool
 	}{
-		{ClassicAuto, ladder, true, true},
-		{ClassicAuto, many, true, false},
-		{ClassicAlways, many, true, true},
-		{ClassicNever, many, false, false},
-		{ClassicNever, ladder, false, false},
+		{classicAuto, ladder, true, true},
+		{classicAuto, many, true, false},
+		{classicAlways, many, true, true},
+		{classicNever, many, false, false},
+		{classicNever, ladder, false, false},
 	} {
 		has := test.mode.services(test.records)
 		if has("codex") != test.ladder || has("") != test.other {
@@ -117,7 +117,7 @@ func BenchmarkScrape(b *testing.B) {
 			fixture.ledger.Add(r, every)
 		}
 	}
-	for _, classic := range []ClassicHistograms{ClassicNever, ClassicAlways} {
+	for _, classic := range []ClassicHistograms{classicNever, classicAlways} {
 		for _, accept := range []string{asText, asProtobuf} {
 			for _, encoding := range []string{"identity", "gzip"} {
 				kind, _, _ := strings.Cut(accept, ";")
