@@ -46,13 +46,13 @@ func Do(ctx context.Context, p *Probe) (Result, bool) {
 	if ctx.Err() != nil {
 		return Result{}, false
 	}
-	return p.Conclude(start, facts, err), true
+	return p.Conclude(start, time.Since(start), facts, err), true
 }
 
-// Conclude returns the result of an attempt that began at start and ends now.
-func (p *Probe) Conclude(start time.Time, facts Facts, err error) Result {
+// Conclude returns the result of an attempt that began at start and took that long.
+func (p *Probe) Conclude(start time.Time, took time.Duration, facts Facts, err error) Result {
 	return Result{
-		Spec: p.Spec, Start: start, Elapsed: InSeconds(time.Since(start)), Facts: facts,
+		Spec: p.Spec, Start: start, Elapsed: InSeconds(took), Facts: facts,
 		Class: Classify(facts.Phase, err), Why: p.why(err),
 	}
 }

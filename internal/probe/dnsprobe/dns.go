@@ -45,13 +45,13 @@ func (d Lookup) Probe(ctx context.Context) (probe.Facts, error) {
 	if a == nil {
 		a = queryTypes(ctx, d.Nameservers, d.Name, types)
 	}
-	return d.conclude(start, a)
+	return d.conclude(time.Since(start), a)
 }
 
 // conclude returns the facts and the error of a lookup that began at start.
-func (d Lookup) conclude(start time.Time, a outcomes) (probe.Facts, error) {
+func (d Lookup) conclude(took time.Duration, a outcomes) (probe.Facts, error) {
 	facts := probe.Facts{Phase: probe.Resolve}
-	facts.Phases[probe.Resolve] = probe.InSeconds(time.Since(start))
+	facts.Phases[probe.Resolve] = probe.InSeconds(took)
 	facts.Answers = a.texts()
 	decisive, verdict := d.judge(a)
 	facts.Server, facts.RCode, facts.FullName = decisive.server, decisive.rcodeText(), decisive.fullName

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/miekg/dns"
 	"golang.org/x/net/dns/dnsmessage"
@@ -48,6 +49,7 @@ type reply struct {
 	addrs     []netip.Addr // for A or AAAA: the addresses at the end of any CNAME chain
 	records   []string     // for other types
 	failed    int          // nameservers queried before this one that did not answer
+	arrived   time.Time    // when the kernel received it; zero: not known
 }
 
 func (r reply) empty() bool { return len(r.addrs) == 0 && len(r.records) == 0 }

@@ -77,6 +77,7 @@ type pendingLookup struct {
 	probe    *probe.Probe
 	dns      *Lookup
 	start    time.Time
+	sent     time.Time // when its first query was handed to the kernel; zero: none was
 	outcomes outcomes
 	open     atomic.Int32
 	done     func(probe.Result)
@@ -114,6 +115,9 @@ func (ls *Pool) send(q *pendingQuery, server netip.AddrPort) {
 		return
 	}
 	l, err := ls.assign(q, server)
+	if q.lookup.sent.IsZero() {
+		q.lookup.sent = time.Now()
+	}
 	if err == nil {
 		err = l.send(ls, q, q.query[2:])
 	}
@@ -134,6 +138,7 @@ func (ls *Pool) assign(q *pendingQuery, server netip.AddrPort) (*sharedSocket, e
 		return nil, dialError(err)
 	}
 	_ = conn.SetReadBuffer(readBuffer) // the kernel may grant less
+	requestTimestamps(conn)
 	l := &sharedSocket{
 		conn:   conn,
 		server: server,
@@ -172,8 +177,24 @@ func (ls *Pool) end(q *pendingQuery, o outcome) {
 	if l.open.Add(-1) > 0 || ls.ctx.Err() != nil {
 		return
 	}
-	facts, err := probe.Guard(func() (probe.Facts, error) { return l.dns.conclude(l.start, l.outcomes) })
-	l.done(l.probe.Conclude(l.start, facts, err))
+	took := l.took()
+	facts, err := probe.Guard(func() (probe.Facts, error) { return l.dns.conclude(took, l.outcomes) })
+	l.done(l.probe.Conclude(l.start, took, facts, err))
+}
+
+// took returns the time from the first query to the last answer, without the time that either waited for this program.
+// It ends now if there was no answer to one of the questions.
+func (l *pendingLookup) took() time.Duration {
+	var last time.Time
+	for _, o := range l.outcomes {
+		if o.arrived.Before(l.sent) { // none, or the clock was set meanwhile
+			return time.Since(l.sent)
+		}
+		if o.arrived.After(last) {
+			last = o.arrived
+		}
+	}
+	return last.Sub(l.sent)
 }
 
 const (
@@ -291,9 +312,10 @@ func (l *sharedSocket) read(ls *Pool) {
 		if ls.ctx.Err() != nil {
 			return
 		}
+		now := time.Now()
 		for _, m := range batch[:max(n, 0)] {
 			_ = panics.Run(panics.Probe, func() error { // counted; the query times out
-				l.receive(ls, m.Buffers[0][:m.N])
+				l.receive(ls, m.Buffers[0][:m.N], arrival(m.OOB[:m.NN], now))
 				return nil
 			})
 		}
@@ -314,12 +336,13 @@ func newBatch(size int) []ipv4.Message {
 	batch := make([]ipv4.Message, size)
 	for i := range batch {
 		batch[i].Buffers = [][]byte{make([]byte, datagram)}
+		batch[i].OOB = make([]byte, timestampSize)
 	}
 	return batch
 }
 
 // receive ends the query that msg answers. A truncated answer is requested again over TCP.
-func (l *sharedSocket) receive(ls *Pool, msg []byte) {
+func (l *sharedSocket) receive(ls *Pool, msg []byte, arrived time.Time) {
 	q, again := l.match(msg)
 	if again {
 		l.resend(ls, q)
@@ -329,6 +352,7 @@ func (l *sharedSocket) receive(ls *Pool, msg []byte) {
 		return
 	}
 	r, err := safeReadReply(msg, q.question.qtype)
+	r.arrived = arrived
 	if err != nil || !r.truncated {
 		ls.settle(q, l.name, r, err)
 		return

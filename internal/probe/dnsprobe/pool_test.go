@@ -158,6 +158,67 @@ func TestLinesRefused(t *testing.T) {
 	}
 }
 
+// TestPoolOwnDelay: the time that an answer waits for this program is not the nameserver's.
+func TestPoolOwnDelay(t *testing.T) {
+	t.Parallel()
+	awaitTimestamps(t)
+	const stall = 100 * time.Millisecond
+	first := make(chan func(), 1)
+	written := make(chan time.Time, 1)
+	server := nameserver(t, func(w dns.ResponseWriter, q *dns.Msg) {
+		m := new(dns.Msg).SetReply(q)
+		m.Answer = records(q.Question[0].Name, dns.TypeA, "192.0.2.80", "")
+		if q.Question[0].Name == "first.com." {
+			first <- func() { w.WriteMsg(m) }
+			return
+		}
+		(<-first)()
+		w.WriteMsg(m)
+		written <- time.Now()
+	})
+	lines := NewPool(t.Context())
+	ask := func(name string, done func(probe.Result)) {
+		lines.Start(&probe.Probe{Spec: probe.Spec{Timeout: patienceInTests}, Prober: &Lookup{Name: name, Nameservers: []netip.AddrPort{server}}}, done)
+	}
+	ended := make(chan probe.Result, 1)
+	var answered time.Time
+	ask("first.com", func(probe.Result) { // in the goroutine that reads
+		answered = <-written
+		time.Sleep(stall)
+	})
+	ask("second.com", func(r probe.Result) { ended <- r })
+	if r := <-ended; r.Class != probe.OK || r.Start.Add(r.Elapsed.Duration()-stall).After(answered) || r.Phases[probe.Resolve] != r.Elapsed {
+		t.Errorf("got %v after %v, of it %v for the lookup; the answer was sent after %v", r.Class, r.Elapsed.Duration(),
+			r.Phases[probe.Resolve].Duration(), answered.Sub(r.Start))
+	}
+}
+
+// awaitTimestamps waits until the kernel notes when datagrams arrive: it begins some time after the first socket that
+// requests it (net/core/dev.c, net_enable_timestamp).
+func awaitTimestamps(t *testing.T) {
+	t.Helper()
+	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	requestTimestamps(conn)
+	const wait = 10 * time.Millisecond
+	for control := make([]byte, timestampSize); ; {
+		if _, err := conn.WriteTo([]byte{0}, conn.LocalAddr()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(wait)
+		_, n, _, _, err := conn.ReadMsgUDP(make([]byte, 1), control)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if now := time.Now(); now.Sub(arrival(control[:n], now)) >= wait/2 {
+			return
+		}
+	}
+}
+
 // What nobody waits for any more is not told, and nothing is left behind.
 func TestLinesEnd(t *testing.T) {
 	asked := make(chan struct{}, 1)
