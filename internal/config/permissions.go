@@ -13,10 +13,17 @@ const (
 	othersWrite fs.FileMode = 0o002
 )
 
+// A PermissionWarning is a file with permissions that are too wide.
+type PermissionWarning struct {
+	What    string // a sentence without a full stop: "every user of this host can change /etc/netwatchd/config.yaml"
+	Command string // the shell command that prevents it: "chmod o-w /etc/netwatchd/config.yaml"
+}
+
+func (w PermissionWarning) String() string { return w.What + ": run " + w.Command }
+
 // PermissionWarnings returns the files of the configuration that other users of this host can change, and those with
-// secrets that they can read, with the command that prevents it. Who can change the configuration runs commands as the
-// daemon's user.
-func (c *Config) PermissionWarnings() []string {
+// secrets that they can read. Who can change the configuration runs commands as the daemon's user.
+func (c *Config) PermissionWarnings() []PermissionWarning {
 	holdsSecrets := slices.ContainsFunc(c.plainSecrets(), func(s plainSecret) bool { return s.advice != "" })
 	all := permissionWarning(c.Path, holdsSecrets)
 	all = append(all, permissionWarning(c.Web.ConfigFile, false)...) // passwords are hashed there
@@ -44,7 +51,7 @@ func (c *Config) secretFiles() []string {
 	return slices.Compact(files)
 }
 
-func permissionWarning(file string, secret bool) (all []string) {
+func permissionWarning(file string, secret bool) (all []PermissionWarning) {
 	info, err := os.Stat(file)
 	if file == "" || err != nil { // whoever reads the file reports that
 		return nil
@@ -52,12 +59,14 @@ func permissionWarning(file string, secret bool) (all []string) {
 	dir, err := os.Stat(filepath.Dir(file))
 	switch {
 	case info.Mode()&othersWrite != 0:
-		all = append(all, fmt.Sprintf("every user of this host can change %s: run chmod o-w %[1]s", file))
+		all = append(all, PermissionWarning{"every user of this host can change " + file, "chmod o-w " + file})
 	case err == nil && dir.Mode()&othersWrite != 0 && dir.Mode()&fs.ModeSticky == 0:
-		all = append(all, fmt.Sprintf("every user of this host can replace %s: run chmod o-w %s", file, filepath.Dir(file)))
+		all = append(all,
+			PermissionWarning{"every user of this host can replace " + file, "chmod o-w " + filepath.Dir(file)})
 	}
 	if secret && info.Mode()&othersRead != 0 {
-		all = append(all, fmt.Sprintf("every user of this host can read %s, which holds a secret: run chmod o-r %[1]s", file))
+		all = append(all, PermissionWarning{
+			fmt.Sprintf("every user of this host can read %s, which holds a secret", file), "chmod o-r " + file})
 	}
 	return all
 }

@@ -50,18 +50,18 @@ push: {remote_write: [{name: mimir, url: "https://mimir.example/", bearer_token_
 			if err != nil {
 				t.Fatal(err)
 			}
-			var want []string
+			var want []PermissionWarning
 			for _, name := range []string{"config.yaml", "token"} {
 				file := filepath.Join(dir, name)
 				for _, writable := range test.writable {
 					if writable == name {
-						want = append(want, fmt.Sprintf("every user of this host can change %s: run chmod o-w %[1]s", file))
+						want = append(want, PermissionWarning{"every user of this host can change " + file, "chmod o-w " + file})
 					}
 				}
 				for _, readable := range test.readable {
 					if readable == name {
-						want = append(want,
-							fmt.Sprintf("every user of this host can read %s, which holds a secret: run chmod o-r %[1]s", file))
+						want = append(want, PermissionWarning{
+							"every user of this host can read " + file + ", which holds a secret", "chmod o-r " + file})
 					}
 				}
 			}
@@ -82,7 +82,7 @@ func TestReplaceable(t *testing.T) {
 	if err := os.Chmod(dir, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{fmt.Sprintf("every user of this host can replace %s: run chmod o-w %s", path, dir)}
+	want := []PermissionWarning{{"every user of this host can replace " + path, "chmod o-w " + dir}}
 	if diff := cmp.Diff(want, permissionWarning(path, false)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

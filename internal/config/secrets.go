@@ -100,7 +100,10 @@ func (c *Config) Warnings() []string {
 			all = append(all, fmt.Sprintf("%s: %s: holds a secret: %s", c.Origin(), s.path, s.advice))
 		}
 	}
-	all = append(slices.Compact(all), c.PermissionWarnings()...)
+	all = slices.Compact(all)
+	for _, w := range c.PermissionWarnings() {
+		all = append(all, w.String())
+	}
 	if exposed := c.Web.ExposureWarning(c.Web.Listen); exposed != "" {
 		all = append(all, exposed)
 	}

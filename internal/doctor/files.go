@@ -50,8 +50,7 @@ func readableBy(info fs.FileInfo, uid int) bool {
 // permissions reports files of the configuration that other users can change, or whose secrets they can read.
 func (e *examination) permissions(context.Context) (all []Finding) {
 	for _, warning := range e.Config.PermissionWarnings() {
-		what, command, _ := strings.Cut(warning, ": run ")
-		all = append(all, one("permissions", Fault, what, run(command))...)
+		all = append(all, one("permissions", Fault, warning.What, run(warning.Command))...)
 	}
 	return all
 }
