@@ -39,6 +39,7 @@ import (
 	"netwatchd/internal/statusfile"
 	"netwatchd/internal/watch"
 	"netwatchd/internal/web"
+	"netwatchd/internal/webtoken"
 )
 
 func (a *app) runCommand() *cobra.Command {
@@ -134,12 +135,17 @@ func (a *app) run(ctx context.Context, c *config.Config) error {
 		Source: s, Results: s.ledger.Latest, History: s.history, Events: events, Ready: s.watcher.Ready(), Reload: s.reload,
 		RecordBacktest: s.history.RecordBacktest,
 		Metrics:        s.exporter, Version: build().Version, Log: s.log, Profiling: c.Web.Profiling,
-		Hosts: c.Web.Hosts, Authenticated: c.Web.Authenticated, Warnings: s.warnings,
+		Hosts: c.Web.Hosts, Authenticated: c.Web.Authenticated, TokenFile: c.TokenFile(), Warnings: s.warnings,
 	}
 	s.log.Info("started", "version", build().Version, "configuration", c.Origin(), "services", len(c.Services),
 		"listen", addresses(listeners), "page", a.announcePage(c.Web, listeners))
 	if warning := s.exposure(); warning != "" {
 		s.log.Warn(warning)
+	}
+	if len(config.Exposed(addresses(listeners))) > 0 && c.Web.TokenFile == "" {
+		if err := webtoken.Make(c.TokenFile()); err != nil {
+			s.log.Warn("requests from other hosts that change something are refused: there is no token", "error", err)
+		}
 	}
 	s.logNotes()
 	return s.serve(ctx, func(ctx context.Context) error {
@@ -320,7 +326,7 @@ func needsRestart(was, is *config.Config) error {
 		changed bool
 	}{
 		{"web", was.Web.ConfigFile != is.Web.ConfigFile || !slices.Equal(was.Web.Listen, is.Web.Listen) ||
-			!slices.Equal(was.Web.Hosts, is.Web.Hosts)},
+			!slices.Equal(was.Web.Hosts, is.Web.Hosts) || was.Web.TokenFile != is.Web.TokenFile},
 		{"status_file", was.StatusFile != is.StatusFile},
 		{"storage.path", was.Storage.Path != is.Storage.Path},
 		{"log", was.Log != is.Log},

@@ -163,6 +163,9 @@ func (a *app) daemon(ctx context.Context, c *config.Config, o *client.Options) (
 	if a.overrides.Given("storage.path") {
 		return nil, nil, errNotAsked
 	}
+	if a.overrides.Given("web.token-file") { // a token of this host's configuration is not for another host
+		o.TokenFile = c.Web.TokenFile
+	}
 	daemon, err := newClient(c, *o)
 	if err != nil && o.URL != "" {
 		return nil, nil, &exitError{exitUsage, err}
@@ -265,7 +268,7 @@ func bindRemote(cmd *cobra.Command, o *client.Options) {
 func newClient(c *config.Config, o client.Options) (*client.Client, error) {
 	if o.URL == "" && len(c.Web.Listen) > 0 {
 		here := client.LocalOptions(c.Web.Listen[0], c.Web.ConfigFile)
-		o.URL, o.Certificate = here.URL, here.Certificate
+		o.URL, o.Certificate, o.TokenFile = here.URL, here.Certificate, c.TokenFile()
 	}
 	o.Password = os.Getenv("NETWATCHD_PASSWORD")
 	if o.User != "" && o.Password == "" && term.IsTerminal(int(os.Stdin.Fd())) {

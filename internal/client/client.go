@@ -12,18 +12,21 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
 	"netwatchd/internal/incident"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/watch"
+	"netwatchd/internal/webtoken"
 )
 
 // A Client calls one daemon.
 type Client struct {
 	base           *url.URL
 	user, password string
+	tokenFile      string
 	http           http.Client
 }
 
@@ -43,7 +46,7 @@ func New(o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{base: base, user: o.User, password: o.Password}
+	c := &Client{base: base, user: o.User, password: o.Password, tokenFile: o.TokenFile}
 	if base.User != nil {
 		password, _ := base.User.Password()
 		c.user, c.password, base.User = base.User.Username(), password, nil
@@ -223,22 +226,41 @@ func (c *Client) read(ctx context.Context, path string, query url.Values) ([]byt
 }
 
 func (c *Client) do(request *http.Request) ([]byte, error) {
-	if c.user != "" {
-		request.SetBasicAuth(c.user, c.password)
-	}
+	unsent := c.authorize(request)
 	response, err := c.http.Do(request)
 	if err != nil {
 		return nil, explained(err)
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return nil, c.statusError(response)
+		err := c.statusError(response)
+		if wantsToken(response) {
+			err = errors.Join(err, unsent)
+		}
+		return nil, err
 	}
 	body, err := io.ReadAll(io.LimitReader(response.Body, answerLimit))
 	if err != nil {
 		return nil, errors.New("the connection was closed in the middle of the response")
 	}
 	return body, nil
+}
+
+// authorize adds the user and the password or, to a request that changes something, the token. It returns why there is
+// no token to send: only a daemon that other hosts can reach requires one.
+func (c *Client) authorize(request *http.Request) error {
+	if c.user != "" {
+		request.SetBasicAuth(c.user, c.password)
+		return nil
+	}
+	if request.Method == http.MethodGet || c.tokenFile == "" {
+		return nil
+	}
+	token, err := webtoken.Read(c.tokenFile)
+	if err == nil {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
+	return err
 }
 
 // explained removes what the caller knows (the method, the address) and the names of Go's functions, and adds a hint.
@@ -268,8 +290,14 @@ type responseError struct {
 
 func (e *responseError) Error() string { return e.text }
 
+// wantsToken reports whether the daemon requires its token; otherwise it requires a user.
+func wantsToken(response *http.Response) bool {
+	scheme, _, _ := strings.Cut(response.Header.Get("WWW-Authenticate"), " ")
+	return strings.EqualFold(scheme, "Bearer")
+}
+
 func (c *Client) statusError(response *http.Response) error {
-	if response.StatusCode == http.StatusUnauthorized {
+	if response.StatusCode == http.StatusUnauthorized && !wantsToken(response) {
 		return errUnauthorized
 	}
 	var fault struct {

@@ -16,6 +16,7 @@ import (
 
 	"netwatchd/internal/incident"
 	"netwatchd/internal/watch"
+	"netwatchd/internal/webtoken"
 )
 
 // daemon responds like netwatchd, to user me with the password.
@@ -130,6 +131,43 @@ func TestClient(t *testing.T) {
 	}
 	if _, _, err := c.LastHour(t.Context(), "codex"); err == nil || err.Error() != "there is no history" {
 		t.Errorf("got %v, want the daemon's message", err)
+	}
+}
+
+// The token is sent only with requests that change something. Without one, the error says where it is.
+func TestToken(t *testing.T) {
+	file := filepath.Join(t.TempDir(), webtoken.Name)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Method == http.MethodGet && r.Header.Get("Authorization") != "":
+			http.Error(w, "a token in a request that changes nothing", http.StatusBadRequest)
+		case r.Method == http.MethodGet:
+			_ = json.NewEncoder(w).Encode(watch.Status{Version: "1.4.0"})
+		case webtoken.Check(file, r.Header.Get("Authorization")) != nil:
+			w.Header().Set("WWW-Authenticate", `Bearer realm="netwatchd"`)
+			w.WriteHeader(http.StatusUnauthorized)
+			fmt.Fprint(w, `{"error":{"code":"unauthenticated","message":"send the token"}}`)
+		default:
+			fmt.Fprint(w, `{"incident":null}`)
+		}
+	}))
+	t.Cleanup(s.Close)
+	c, err := New(Options{URL: s.URL, TokenFile: file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err = c.RecordBacktest(t.Context(), &incident.Backtest{}); err == nil ||
+		!strings.Contains(err.Error(), "send the token\n"+file+" does not exist") {
+		t.Errorf("without the file: %v", err)
+	}
+	if err := webtoken.Make(file); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.RecordBacktest(t.Context(), &incident.Backtest{}); err != nil {
+		t.Errorf("with the token: %v", err)
+	}
+	if _, err := c.Status(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
 

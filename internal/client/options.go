@@ -22,6 +22,7 @@ type Options struct {
 	User, Password string // for basic auth; empty: none. Those in the URL take precedence.
 	CAFile         string // a PEM file of CAs to trust besides the system's
 	Certificate    string // a PEM file with the daemon's certificate: trusted whatever name it has
+	TokenFile      string // a file with the token for requests that change something; empty: none
 }
 
 // LocalOptions returns the options for the daemon that listens on address with web configuration file; empty: plain

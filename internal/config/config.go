@@ -39,6 +39,7 @@ type Web struct {
 	Listen     []string // host:port
 	Hosts      []string // names under which the daemon is reached, besides addresses and names that public DNS lacks
 	ConfigFile string   // web configuration of exporter-toolkit: TLS, basic auth
+	TokenFile  string   // token for requests that change something; empty: one is made, see [Config.TokenFile]
 	Profiling  bool     // serve /debug/pprof/
 }
 

@@ -1,14 +1,18 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"netwatchd/internal/webtoken"
 )
 
 // Authenticated reports whether the web configuration requires users, or client certificates of a known CA. It reads
@@ -34,7 +38,7 @@ func (w Web) Authenticated() bool {
 // ExposureWarning says that others can reach one of the addresses without authentication, and what to do; it is empty
 // if nobody can.
 func (w Web) ExposureWarning(addresses []string) string {
-	exposed := slices.DeleteFunc(slices.Clone(addresses), isLoopback)
+	exposed := Exposed(addresses)
 	if len(exposed) == 0 || w.Authenticated() {
 		return ""
 	}
@@ -43,6 +47,17 @@ func (w Web) ExposureWarning(addresses []string) string {
 			"Set basic_auth_users in web.config_file, or listen on 127.0.0.1",
 		strings.Join(exposed, ", "),
 	)
+}
+
+// Exposed returns the addresses that other hosts may reach.
+func Exposed(addresses []string) []string {
+	return slices.DeleteFunc(slices.Clone(addresses), isLoopback)
+}
+
+// TokenFile returns the file with the token for requests that change something and come from other hosts: the
+// configured one, or the one that the daemon makes beside its store.
+func (c *Config) TokenFile() string {
+	return cmp.Or(c.Web.TokenFile, filepath.Join(c.Storage.Path, webtoken.Name))
 }
 
 // isLoopback reports whether only this host can reach an address.

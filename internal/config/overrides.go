@@ -33,6 +33,9 @@ var settings = []setting{
 			"localhost and internal need not be listed", checkHostname},
 	{"web.config_file", "web.config.file",
 		"exporter-toolkit `file` that configures TLS and authentication", checkWebConfig},
+	{"web.token_file", "web.token-file",
+		"`file` with the bearer token for requests from other hosts that change something " +
+			"(default web.token in the storage path, made at start)", anything},
 	{"web.profiling", "web.profiling",
 		"serve /debug/pprof/: `true` or false (default false)", strictyaml.OneOf("true", "false")},
 	{"storage.path", "storage.path",
@@ -138,6 +141,7 @@ func (o *Overrides) apply(c *Config) []strictyaml.Fault {
 			"listen":      c.Web.Listen,
 			"hosts":       c.Web.Hosts,
 			"config_file": c.Web.ConfigFile,
+			"token_file":  c.Web.TokenFile,
 			"profiling":   c.Web.Profiling,
 		},
 		"storage":     map[string]any{"path": c.Storage.Path},
@@ -152,7 +156,7 @@ func (o *Overrides) apply(c *Config) []strictyaml.Fault {
 		}
 	}
 	c.Web = Web{Listen: list(v, "web.listen"), Hosts: list(v, "web.hosts"), ConfigFile: v.GetString("web.config_file"),
-		Profiling: v.GetBool("web.profiling")}
+		TokenFile: v.GetString("web.token_file"), Profiling: v.GetBool("web.profiling")}
 	c.Storage.Path = v.GetString("storage.path")
 	c.StatusFile = v.GetString("status_file")
 	c.Log = Log{Level: v.GetString("log.level"), Format: v.GetString("log.format")}

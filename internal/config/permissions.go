@@ -35,7 +35,7 @@ func (c *Config) PermissionWarnings() []PermissionWarning {
 
 // secretFiles lists the files that secrets are read from.
 func (c *Config) secretFiles() []string {
-	var files []string
+	files := []string{c.Web.TokenFile}
 	for _, s := range c.Services {
 		for _, p := range s.Probes {
 			files = append(files, p.ProxyFile)

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"netwatchd/internal/strictyaml"
+	"netwatchd/internal/webtoken"
 )
 
 // Push lists the receivers that metrics are sent to because they cannot scrape this host.
@@ -80,6 +81,11 @@ func (c Credentials) Secret() (string, error) {
 // them.
 func (c *Config) Secrets() error {
 	var faults []strictyaml.Fault
+	if c.Web.TokenFile != "" {
+		if _, err := webtoken.Read(c.Web.TokenFile); err != nil {
+			faults = append(faults, strictyaml.Fault{File: c.Path, Path: "web.token_file", Message: err.Error()})
+		}
+	}
 	for _, r := range slices.Concat(c.Push.RemoteWrite, c.Push.OTLP) {
 		path := "push: " + strictyaml.Quote(r.Name)
 		if _, err := r.Credentials.Secret(); err != nil {

@@ -97,7 +97,7 @@ func (s shown) addIf(cond bool, key string, value any) shown {
 func (c *Config) shown() shown {
 	return shown{
 		{"web", shown{{"listen", c.Web.Listen}, {"hosts", notNil(c.Web.Hosts)}, {"config_file", c.Web.ConfigFile},
-			{"profiling", c.Web.Profiling}}},
+			{"token_file", c.Web.TokenFile}, {"profiling", c.Web.Profiling}}},
 		{"storage", shown{{"path", c.Storage.Path}, {"keep", strictyaml.FormatDuration(c.Storage.Keep)}}},
 		{"status_file", c.StatusFile},
 		{"log", shown{{"level", c.Log.Level}, {"format", c.Log.Format}}},

@@ -457,8 +457,35 @@ func TestExposure(t *testing.T) {
 	}
 	e.Config.Web.Listen = append(e.Config.Web.Listen, "192.0.2.1:19405")
 	got := e.exposure(t.Context())
-	if len(got) != 1 || got[0].Outcome != Advice || !strings.Contains(got[0].Message, "192.0.2.1:19405") {
+	if len(got) != 2 || got[0].Outcome != Advice || !strings.Contains(got[0].Message, "192.0.2.1:19405") {
 		t.Errorf("an address of the LAN: got %v", got)
+	}
+}
+
+// Without authentication, the token must exist, and other users must not know it.
+func TestToken(t *testing.T) {
+	for _, tt := range []struct {
+		name, configured string
+		files            fstest.MapFS
+		runs             bool
+		outcome          Outcome
+	}{
+		{"no daemon has run", "", nil, false, Note},
+		{"as made", "", fstest.MapFS{"var/lib/netwatchd/web.token": {Mode: 0o600}}, true, Note},
+		{"missing beside a daemon", "", nil, true, Fault},
+		{"others can read it", "", fstest.MapFS{"var/lib/netwatchd/web.token": {Mode: 0o644}}, true, Fault},
+		{"configured, for a group", "/etc/token", fstest.MapFS{"etc/token": {Mode: 0o640}}, true, Note},
+	} {
+		e := on(t, tt.files, nil)
+		e.Config.Storage.Path = "/var/lib/netwatchd"
+		e.Config.Web = config.Web{Listen: []string{":19405"}, TokenFile: tt.configured}
+		if tt.runs {
+			e.daemon = &process{7, 998}
+		}
+		got := e.exposure(t.Context())
+		if len(got) != 2 || got[1].Outcome != tt.outcome || !strings.Contains(got[1].Message, e.Config.TokenFile()) {
+			t.Errorf("%s: got %v, want %v", tt.name, got, tt.outcome)
+		}
 	}
 }
 

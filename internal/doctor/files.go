@@ -61,7 +61,22 @@ func (e *examination) exposure(context.Context) []Finding {
 	if warning == "" {
 		return nil
 	}
-	return one("web", Advice, warning, run("netwatchd run --web.listen-address=127.0.0.1:19405"))
+	return append(one("web", Advice, warning, run("netwatchd run --web.listen-address=127.0.0.1:19405")), e.token()...)
+}
+
+// token reports the file with the token that other hosts need to change something, because there is no authentication.
+func (e *examination) token() []Finding {
+	file := e.Config.TokenFile()
+	info, err := fs.Stat(e.Root, strings.TrimPrefix(file, "/"))
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && e.runs():
+		return one("web", Fault, "requests from other hosts that change something are refused: "+file+" does not exist",
+			run(e.own.command("restart")))
+	case err == nil && info.Mode()&0o077 != 0 && e.Config.Web.TokenFile == "": // a configured one may have a group
+		return one("web", Fault, fmt.Sprintf("other users can read the token in %s (mode %v); the daemon makes a new one "+
+			"when it starts", file, info.Mode().Perm()), run(e.own.command("restart")))
+	}
+	return one("web", Note, "requests from other hosts that change something need the token in "+file)
 }
 
 func (e *examination) statusFile(context.Context) []Finding {

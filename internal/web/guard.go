@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"netwatchd/internal/webtoken"
 )
 
 // policy allows pages to load files from this server only: nothing inline, no frames, nothing from other sites.
@@ -32,10 +34,13 @@ func (s *Server) guard(next http.Handler) http.Handler {
 				fmt.Sprintf("unknown host name %q: use localhost or the IP address, or add the name to web.hosts", r.Host))
 			return
 		}
-		if !isSafe(r.Method) && !onLoopback(r) && !s.authenticated() {
-			writeError(w, r, http.StatusForbidden, "unauthenticated", "this address has no authentication, and the request "+
-				"changes something: set basic_auth_users in web.config_file, or send it to a loopback address")
-			return
+		if !isSafe(r.Method) && !onThisHost(r) && !s.authenticated() {
+			if err := webtoken.Check(s.TokenFile, r.Header.Get("Authorization")); err != nil {
+				h.Set("WWW-Authenticate", `Bearer realm="netwatchd"`)
+				writeError(w, r, http.StatusUnauthorized, "unauthenticated", fmt.Sprintf("this address has no authentication, "+
+					"and the request changes something: %v; or send it to a loopback address", err))
+				return
+			}
 		}
 		next.ServeHTTP(w, r)
 	})
@@ -63,6 +68,12 @@ func (s *Server) hostAllowed(r *http.Request) bool {
 			s.Hosts,
 			func(known string) bool { return strings.EqualFold(strings.TrimSuffix(known, "."), host) },
 		)
+}
+
+// onThisHost reports whether only this host can have sent a request: it came over loopback or a Unix socket.
+func onThisHost(r *http.Request) bool {
+	_, unix := r.Context().Value(http.LocalAddrContextKey).(*net.UnixAddr)
+	return unix || onLoopback(r)
 }
 
 func onLoopback(r *http.Request) bool {

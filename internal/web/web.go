@@ -38,6 +38,7 @@ type Server struct {
 
 	Hosts         []string        // host names accepted besides addresses and local names
 	Authenticated func() bool     // reports whether clients must authenticate; nil: they need not
+	TokenFile     string          // the token that other hosts need to change something, if clients need not authenticate
 	Warnings      func() []string // problems of netwatchd itself that the pages show; nil: none
 	Profiling     bool            // serve /debug/pprof/
 

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -19,6 +20,7 @@ import (
 	"netwatchd/internal/incident"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/watch"
+	"netwatchd/internal/webtoken"
 )
 
 type source struct {
@@ -296,9 +298,12 @@ func TestOtherSitesAreRejected(t *testing.T) {
 }
 
 // remote serves a request that came to an address that is not loopback.
-func remote(s *Server, method, host, path string) *httptest.ResponseRecorder {
+func remote(s *Server, method, host, path string, edits ...func(*http.Request)) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(method, path, nil)
 	r.Host = host
+	for _, edit := range edits {
+		edit(r)
+	}
 	address := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 19405}
 	w := httptest.NewRecorder()
 	s.Handler().ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, address)))
@@ -323,8 +328,8 @@ func TestRemoteListener(t *testing.T) {
 		{"GET", "evil.example.com:19405", "/api/v1/status", false, 421},
 		{"GET", "evil.example.com:19405", "/metrics", true, 421},
 		{"POST", "evil.example.com:19405", "/-/reload", true, 421},
-		{"POST", "192.0.2.1:19405", "/-/reload", false, 403},
-		{"PUT", "watch.example.com", "/-/reload", false, 403},
+		{"POST", "192.0.2.1:19405", "/-/reload", false, 401},
+		{"PUT", "watch.example.com", "/-/reload", false, 401},
 		{"POST", "192.0.2.1:19405", "/-/reload", true, 200},
 	} {
 		authenticated = test.authenticated
@@ -332,6 +337,69 @@ func TestRemoteListener(t *testing.T) {
 			t.Errorf("%s http://%s%s, authenticated: %v: got %d %s, want %d", test.method, test.host, test.path,
 				test.authenticated, got.Code, got.Body, test.status)
 		}
+	}
+}
+
+// On an address that others can reach, whatever is not a GET, HEAD, OPTIONS or TRACE needs the token; elsewhere it does
+// not.
+func TestToken(t *testing.T) {
+	s := newTestServer(t)
+	s.TokenFile = filepath.Join(t.TempDir(), webtoken.Name)
+	refused := func(path string, edits ...func(*http.Request)) {
+		t.Helper()
+		got := remote(s, "POST", "192.0.2.1:19405", path, edits...)
+		if got.Code != 401 || !strings.HasPrefix(got.Header().Get("WWW-Authenticate"), "Bearer ") ||
+			!strings.Contains(got.Body.String(), s.TokenFile) {
+			t.Errorf("got %d %v %s, want 401 that names %s", got.Code, got.Header(), got.Body, s.TokenFile)
+		}
+	}
+	refused("/-/reload") // there is no token yet
+	if err := webtoken.Make(s.TokenFile); err != nil {
+		t.Fatal(err)
+	}
+	token, err := webtoken.Read(s.TokenFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for pattern := range s.routes() {
+		if method, path, _ := strings.Cut(pattern, " "); !isSafe(method) {
+			refused(path)
+			refused(path, header("Authorization", "Bearer "+token[1:]))
+		}
+	}
+	refused("/a/path/that/does/not/exist")
+	for _, method := range []string{"POST", "PUT"} {
+		got := remote(s, method, "192.0.2.1:19405", "/-/reload", header("Authorization", "Bearer "+token))
+		if got.Code != 200 {
+			t.Errorf("%s with the token: got %d %s", method, got.Code, got.Body)
+		}
+	}
+	if got := get(t, http.DefaultClient, at(t, s)+"/-/reload", method("POST")); got.status != 200 {
+		t.Errorf("over loopback: got %d %s", got.status, got.body)
+	}
+}
+
+// A Unix socket is protected by its permissions.
+func TestUnixSocket(t *testing.T) {
+	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "socket"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- Serve(ctx, []net.Listener{l}, Config{}, newTestServer(t).Handler(), slog.New(slog.DiscardHandler))
+	}()
+	transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+		return net.Dial("unix", l.Addr().String())
+	}}
+	if got := get(t, &http.Client{Transport: transport}, "http://localhost/-/reload", method("POST")); got.status != 200 {
+		t.Errorf("got %d %s", got.status, got.body)
+	}
+	transport.CloseIdleConnections()
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }
 
