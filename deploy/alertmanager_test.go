@@ -3,6 +3,7 @@ package deploy
 import (
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -29,7 +30,7 @@ func TestRoutes(t *testing.T) {
 			labels = append(labels, name+"="+value)
 		}
 		want := receivers[r.Labels["severity"]]
-		if r.Alert == "CodexSandboxNetworkOpen" {
+		if r.Alert == "NetwatchdSandboxNetworkOpen" {
 			want = "security"
 		}
 		if got := routed(t, amtool, labels...); got != want {
@@ -41,9 +42,38 @@ func TestRoutes(t *testing.T) {
 	}
 }
 
+// The example of docs/alerting.md notifies nobody of the verdict, and pages the owner of a service.
+func TestDocumentedRoutes(t *testing.T) {
+	amtool := tool(t, "amtool")
+	text, err := os.ReadFile("../docs/alerting.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, example, _ := strings.Cut(string(text), "```yaml\n")
+	example, _, found := strings.Cut(example, "```")
+	if !found {
+		t.Fatal("docs/alerting.md has no example of routes")
+	}
+	path := filepath.Join(t.TempDir(), "alertmanager.yml")
+	if err := os.WriteFile(path, []byte(example), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range both().Alerts() {
+		want := map[string]string{"page": "billing-oncall", "ticket": "team", "info": "nobody", "none": "nobody"}[r.Labels["severity"]]
+		if got := routedBy(t, amtool, path, "alertname="+r.Alert, "service=billing", "severity="+r.Labels["severity"]); got != want {
+			t.Errorf("%s goes to %q, want %q", r.Alert, got, want)
+		}
+	}
+}
+
 func routed(t *testing.T, amtool string, labels ...string) string {
 	t.Helper()
-	args := append([]string{"config", "routes", "test", "--config.file=" + alertmanagerFile}, labels...)
+	return routedBy(t, amtool, alertmanagerFile, labels...)
+}
+
+func routedBy(t *testing.T, amtool, file string, labels ...string) string {
+	t.Helper()
+	args := append([]string{"config", "routes", "test", "--config.file=" + file}, labels...)
 	out, err := exec.Command(amtool, args...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("amtool %s: %v\n%s", strings.Join(args, " "), err, out)

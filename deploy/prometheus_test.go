@@ -94,7 +94,10 @@ func TestPromtoolCheckOfAConfiguration(t *testing.T) {
 		}
 		c.Services = append(c.Services, s)
 	}
-	for _, file := range []rules.File{rules.For(c, rules.Default()), rules.Fleet(c, rules.Default())} {
+	older := rules.Default()
+	older.CodexNames, older.Verdict = true, false
+	for _, file := range []rules.File{rules.For(c, rules.Default()), rules.Fleet(c, rules.Default()), rules.For(c, older),
+		rules.Fleet(c, older)} {
 		var b bytes.Buffer
 		if err := file.Write(&b); err != nil {
 			t.Fatal(err)
@@ -216,15 +219,15 @@ func TestSourcesComeFirst(t *testing.T) {
 		t.Errorf("NetwatchdVerdict is held for %v, want not at all", longest["NetwatchdVerdict"])
 	}
 	for _, r := range all {
-		if r.Labels["severity"] != "page" || r.Alert == "CodexFleetOutage" { // which has no instance
+		if r.Labels["severity"] != "page" || r.Alert == "NetwatchdFleetOutage" { // which has no instance
 			continue
 		}
-		if blocked := longest["CodexSandboxNetworkBlocked"]; r.For <= blocked {
-			t.Errorf("%s is held for %v, CodexSandboxNetworkBlocked, which silences it, for %v", r.Alert, r.For, blocked)
+		if blocked := longest["NetwatchdSandboxNetworkBlocked"]; r.For <= blocked {
+			t.Errorf("%s is held for %v, NetwatchdSandboxNetworkBlocked, which silences it, for %v", r.Alert, r.For, blocked)
 		}
-		i := slices.IndexFunc(all, func(r rules.Rule) bool { return r.Alert == "CodexSandboxNetworkBlocked" })
+		i := slices.IndexFunc(all, func(r rules.Rule) bool { return r.Alert == "NetwatchdSandboxNetworkBlocked" })
 		if linger := all[i].KeepFiringFor; r.For <= linger {
-			t.Errorf("%s is held for %v, CodexSandboxNetworkBlocked keeps firing for %v: it would silence a true page", r.Alert, r.For, linger)
+			t.Errorf("%s is held for %v, NetwatchdSandboxNetworkBlocked keeps firing for %v: it would silence a true page", r.Alert, r.For, linger)
 		}
 	}
 }

@@ -52,7 +52,7 @@ func inhibitions(root string, files map[string]string) error {
 		return err
 	}
 	var b strings.Builder
-	if err := rules.Inhibit().Write(&b); err != nil {
+	if err := rules.Inhibit(rules.Default()).Write(&b); err != nil {
 		return err
 	}
 	heading, _, _ := strings.Cut(b.String(), "\n")

@@ -17,26 +17,26 @@ var announced = []struct {
 	more     string // labels beyond the usual ones
 }{
 	{cause: causes.SelfSandboxed, alert: "NetwatchdSandboxed", severity: "info"},
-	{cause: causes.LocalPolicy, alert: "CodexLocalPolicy", severity: "ticket", hold: time.Minute},
-	{cause: causes.HostOffline, alert: "CodexHostOffline", severity: "ticket", hold: 5 * time.Minute},
-	{cause: causes.Proxy, alert: "CodexProxyBroken", severity: "ticket", hold: 2 * time.Minute},
-	{cause: causes.Resolver, alert: "CodexResolverBroken", severity: "ticket", hold: 2 * time.Minute},
-	{cause: causes.Interception, alert: "CodexInterception", severity: "ticket", hold: 2 * time.Minute},
-	{cause: causes.Clock, alert: "CodexClockWrong", severity: "ticket", hold: 3 * time.Minute},
-	{cause: causes.Path, alert: "CodexPathBroken", severity: "ticket", hold: 5 * time.Minute},
-	{cause: causes.EdgeBlocked, alert: "CodexEdgeBlocked", severity: "ticket", hold: 10 * time.Minute},
-	{cause: causes.Upstream, alert: "CodexUpstreamOutage", severity: "page", hold: 3 * time.Minute},
-	{cause: causes.UnexpectedAnswer, alert: "CodexUnexpectedAnswer", severity: "ticket", hold: 15 * time.Minute},
-	{cause: causes.Stream, alert: "CodexStreamBroken", severity: "page", hold: 10 * time.Minute},
-	{cause: causes.Account, alert: "CodexAccount", severity: "ticket", hold: 5 * time.Minute},
-	{cause: causes.Agent, alert: "CodexAgentBroken", severity: "ticket", hold: 10 * time.Minute},
-	{cause: causes.Sandbox, alert: "CodexSandboxNetworkBlocked", severity: "ticket", hold: 2 * time.Minute},
-	{cause: causes.SandboxOpen, alert: "CodexSandboxNetworkOpen", severity: "ticket", more: `, category="security"`},
-	{cause: causes.ResolverDegraded, alert: "CodexResolverDegraded", severity: "info", hold: 15 * time.Minute},
-	{cause: causes.IPv6, alert: "CodexIPv6Broken", severity: "info", hold: 15 * time.Minute},
-	{cause: causes.IPv4, alert: "CodexIPv4Broken", severity: "info", hold: 15 * time.Minute},
-	{cause: causes.Degraded, alert: "CodexDegraded", severity: "info", hold: 15 * time.Minute},
-	{cause: causes.Inconclusive, alert: "CodexInconclusive", severity: "info", hold: 15 * time.Minute},
+	{cause: causes.LocalPolicy, alert: "NetwatchdLocalPolicy", severity: "ticket", hold: time.Minute},
+	{cause: causes.HostOffline, alert: "NetwatchdHostOffline", severity: "ticket", hold: 5 * time.Minute},
+	{cause: causes.Proxy, alert: "NetwatchdProxyBroken", severity: "ticket", hold: 2 * time.Minute},
+	{cause: causes.Resolver, alert: "NetwatchdResolverBroken", severity: "ticket", hold: 2 * time.Minute},
+	{cause: causes.Interception, alert: "NetwatchdInterception", severity: "ticket", hold: 2 * time.Minute},
+	{cause: causes.Clock, alert: "NetwatchdClockWrong", severity: "ticket", hold: 3 * time.Minute},
+	{cause: causes.Path, alert: "NetwatchdPathBroken", severity: "ticket", hold: 5 * time.Minute},
+	{cause: causes.EdgeBlocked, alert: "NetwatchdEdgeBlocked", severity: "ticket", hold: 10 * time.Minute},
+	{cause: causes.Upstream, alert: "NetwatchdUpstreamOutage", severity: "page", hold: 3 * time.Minute},
+	{cause: causes.UnexpectedAnswer, alert: "NetwatchdUnexpectedAnswer", severity: "ticket", hold: 15 * time.Minute},
+	{cause: causes.Stream, alert: "NetwatchdStreamBroken", severity: "page", hold: 10 * time.Minute},
+	{cause: causes.Account, alert: "NetwatchdAccount", severity: "ticket", hold: 5 * time.Minute},
+	{cause: causes.Agent, alert: "NetwatchdAgentBroken", severity: "ticket", hold: 10 * time.Minute},
+	{cause: causes.Sandbox, alert: "NetwatchdSandboxNetworkBlocked", severity: "ticket", hold: 2 * time.Minute},
+	{cause: causes.SandboxOpen, alert: "NetwatchdSandboxNetworkOpen", severity: "ticket", more: `, category="security"`},
+	{cause: causes.ResolverDegraded, alert: "NetwatchdResolverDegraded", severity: "info", hold: 15 * time.Minute},
+	{cause: causes.IPv6, alert: "NetwatchdIPv6Broken", severity: "info", hold: 15 * time.Minute},
+	{cause: causes.IPv4, alert: "NetwatchdIPv4Broken", severity: "info", hold: 15 * time.Minute},
+	{cause: causes.Degraded, alert: "NetwatchdDegraded", severity: "info", hold: 15 * time.Minute},
+	{cause: causes.Inconclusive, alert: "NetwatchdInconclusive", severity: "info", hold: 15 * time.Minute},
 }
 
 // step is the scrape and evaluation interval of the tests.
@@ -176,7 +176,7 @@ func ruleTests(_ string, files map[string]string) error {
 		for _, c := range l.checks {
 			fmt.Fprintf(
 				&b,
-				"      - {eval_time: %s, expr: 'ALERTS{alertname!~\"NetwatchdVerdict|CodexErrorBudgetBurn\", alertstate=\"firing\"}', exp_samples: [",
+				"      - {eval_time: %s, expr: 'ALERTS{alertname!~\"NetwatchdVerdict|NetwatchdErrorBudgetBurn\", alertstate=\"firing\"}', exp_samples: [",
 				c.at,
 			)
 			if c.firing {

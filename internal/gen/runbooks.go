@@ -42,10 +42,16 @@ func runbooks(root string, files map[string]string) error {
 		}
 		leads[name] = sentence[1]
 		files[dir+name+".md"] = byHand + generatedFrom + whenItFires(all)
+		if old, renamed := rules.CodexName(name); renamed {
+			files[dir+old+".md"] = fmt.Sprintf(renamedPage, old, name)
+		}
 	}
 	files[dir+"README.md"] = index(alerts, forms, leads)
 	return errors.Join(errs...)
 }
+
+// renamedPage is at the address that rules of netwatchd 0.1 link to.
+const renamedPage = "# %s\n\nThis alert is called %[2]s now: see [its runbook](%[2]s.md).\n"
 
 // whenItFires has a paragraph for each form of an alert.
 func whenItFires(forms []rules.Rule) string {
@@ -94,7 +100,7 @@ func index(alerts []rules.Rule, forms map[string][]rules.Rule, leads map[string]
 	b.WriteString(
 		"# Runbooks\n\nOne page for each alert: what it means, how to confirm it with one command, what to do. " +
 			"The rules are in\n[deploy/prometheus](../../deploy/prometheus), in the order of the [causes](../causes.md). " +
-			"Run the commands on the host in the label `instance`.\nThe label `service` names the service; the alert names say Codex for every service.\n\n" +
+			"Run the commands on the host in the label `instance`.\nThe label `service` names the service.\n\nIn netwatchd 0.1 most names began with Codex: those pages link to these.\n\n" +
 			"| alert | severity | meaning |\n|---|---|---|\n",
 	)
 	listed := make(map[string]bool)

@@ -103,6 +103,8 @@ var families = []family{
 				out.add(labels, boolToFloat(hasFinding(s, c)))
 			})
 		}},
+	{name: "netwatchd_verdict_evidence", kind: gauge, labels: []string{"service", "probe", "vantage", "class"},
+		help: "1 for each result that is evidence of the service's current verdict; class is how it ended.", global: evidence},
 	{name: "netwatchd_verdict_since_timestamp_seconds", kind: gauge, labels: []string{"service", "cause"},
 		help: "When the service's verdict changed to its current cause.",
 		global: func(sc *scrape, out *samples) {
@@ -169,6 +171,26 @@ func budgets(sc *scrape, out *samples) {
 	sc.eachService(func(s *watch.ServiceStatus) {
 		if s.Budget != nil {
 			out.add(labelPairs("service", s.Service), float64(*s.Budget))
+		}
+	})
+}
+
+// evidence exports the results that show the current verdicts. Several with equal labels (one probe at each address of a
+// name) are one series. In a large configuration a healthy service has none: nobody asks what shows that, and ten
+// thousand services would add as many series.
+func evidence(sc *scrape, out *samples) {
+	sc.eachService(func(s *watch.ServiceStatus) {
+		if s.Cause == causes.Healthy && len(sc.status.Services) > allCausesLimit {
+			return
+		}
+		type labels struct{ probe, vantage, class string }
+		seen := make(map[labels]bool, len(s.Evidence))
+		for _, r := range s.Evidence {
+			l := labels{r.Name, r.Vantage.String(), r.Class.String()}
+			if !seen[l] {
+				seen[l] = true
+				out.add(labelPairs("service", s.Service, "probe", l.probe, "vantage", l.vantage, "class", l.class), 1)
+			}
 		}
 	})
 }

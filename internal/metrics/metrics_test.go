@@ -107,8 +107,14 @@ func fullFixture() *fixture {
 	t.ledger.Add(secured, 0)
 
 	current := watch.ServiceStatus{
-		Verdict: diagnose.Verdict{Service: "codex", Cause: causes.Stream, Also: []diagnose.Finding{{Cause: causes.IPv6}}},
-		Since:   noon, Delay: 1.2, Budget: new(23),
+		Verdict: diagnose.Verdict{Service: "codex", Cause: causes.Stream, Also: []diagnose.Finding{{Cause: causes.IPv6}},
+			Evidence: []probe.Result{
+				{Spec: probe.Spec{Service: "codex", Name: "stream", Kind: probe.KindStream}, Class: probe.StreamIdleCut},
+				{Spec: probe.Spec{Service: "controls", Name: "gstatic", Kind: probe.KindHTTP}, Class: probe.OK},
+				// at another address: the same labels must not fail the scrape
+				{Spec: probe.Spec{Service: "controls", Name: "gstatic", Kind: probe.KindHTTP}, Class: probe.OK},
+			}},
+		Since: noon, Delay: 1.2, Budget: new(23),
 	}
 	t.source.status = &watch.Status{Services: []watch.ServiceStatus{current}, Sandboxed: watch.Sandboxed{Signals: []string{host.SeccompFilter}}}
 	t.counters.Judged(current, causes.Healthy)
@@ -311,6 +317,8 @@ func TestValues(t *testing.T) {
 			{0, "verdict", []string{"service", "codex", "cause", "ipv6"}},
 			{1, "finding", []string{"service", "codex", "cause", "ipv6"}},
 			{0, "finding", []string{"service", "codex", "cause", "upstream"}},
+			{1, "verdict_evidence", []string{"service", "codex", "probe", "stream", "vantage", "host", "class", "stream.idle_cut"}},
+			{1, "verdict_evidence", []string{"service", "codex", "probe", "gstatic", "vantage", "host", "class", "ok"}},
 			{1, "verdict_changes_total", []string{"cause", "stream"}},
 			{1.2, "verdict_delay_seconds", []string{"cause", "stream"}},
 			{unix(noon), "verdict_since_timestamp_seconds", []string{"cause", "stream"}},

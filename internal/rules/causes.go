@@ -10,34 +10,63 @@ import (
 	"netwatchd/internal/causes"
 )
 
-// names are the names of the alerts. They are a contract with routes, silences and runbooks. They contain "Codex" for
-// every service; the label service names the service.
+// names are the names of the alerts, after the cause alone: the label service names the service. They are a contract
+// with routes, silences and runbooks.
 var names = map[causes.Cause]string{
 	causes.SelfSandboxed:    "NetwatchdSandboxed",
-	causes.LocalPolicy:      "CodexLocalPolicy",
-	causes.HostOffline:      "CodexHostOffline",
-	causes.Proxy:            "CodexProxyBroken",
-	causes.Resolver:         "CodexResolverBroken",
-	causes.Interception:     "CodexInterception",
-	causes.Clock:            "CodexClockWrong",
-	causes.Path:             "CodexPathBroken",
-	causes.EdgeBlocked:      "CodexEdgeBlocked",
-	causes.Upstream:         "CodexUpstreamOutage",
-	causes.UnexpectedAnswer: "CodexUnexpectedAnswer",
-	causes.Stream:           "CodexStreamBroken",
-	causes.Account:          "CodexAccount",
-	causes.Agent:            "CodexAgentBroken",
-	causes.Sandbox:          "CodexSandboxNetworkBlocked",
-	causes.SandboxOpen:      "CodexSandboxNetworkOpen",
-	causes.ResolverDegraded: "CodexResolverDegraded",
-	causes.IPv6:             "CodexIPv6Broken",
-	causes.IPv4:             "CodexIPv4Broken",
-	causes.Degraded:         "CodexDegraded",
-	causes.Inconclusive:     "CodexInconclusive",
+	causes.LocalPolicy:      "NetwatchdLocalPolicy",
+	causes.HostOffline:      "NetwatchdHostOffline",
+	causes.Proxy:            "NetwatchdProxyBroken",
+	causes.Resolver:         "NetwatchdResolverBroken",
+	causes.Interception:     "NetwatchdInterception",
+	causes.Clock:            "NetwatchdClockWrong",
+	causes.Path:             "NetwatchdPathBroken",
+	causes.EdgeBlocked:      "NetwatchdEdgeBlocked",
+	causes.Upstream:         "NetwatchdUpstreamOutage",
+	causes.UnexpectedAnswer: "NetwatchdUnexpectedAnswer",
+	causes.Stream:           "NetwatchdStreamBroken",
+	causes.Account:          "NetwatchdAccount",
+	causes.Agent:            "NetwatchdAgentBroken",
+	causes.Sandbox:          "NetwatchdSandboxNetworkBlocked",
+	causes.SandboxOpen:      "NetwatchdSandboxNetworkOpen",
+	causes.ResolverDegraded: "NetwatchdResolverDegraded",
+	causes.IPv6:             "NetwatchdIPv6Broken",
+	causes.IPv4:             "NetwatchdIPv4Broken",
+	causes.Degraded:         "NetwatchdDegraded",
+	causes.Inconclusive:     "NetwatchdInconclusive",
 }
 
 // Name returns the name of the alert for c; it is empty for a cause without an alert.
 func Name(c causes.Cause) string { return names[c] }
+
+// CodexName returns the name that an alert had in netwatchd 0.1 (CodexUpstreamOutage), and whether it had another one.
+func CodexName(alert string) (string, bool) {
+	renamed := slices.Contains([]string{burnName, fleetName, singleName}, alert)
+	for c, name := range names {
+		// netwatchd's own sandbox was never named after an agent
+		renamed = renamed || name == alert && c != causes.SelfSandboxed
+	}
+	if !renamed {
+		return alert, false
+	}
+	return "Codex" + strings.TrimPrefix(alert, "Netwatchd"), true
+}
+
+// eitherName matches an alert by the name of today or of netwatchd 0.1, so that inhibitions fit both.
+func eitherName(alert string) string {
+	if old, renamed := CodexName(alert); renamed {
+		return alert + "|" + old
+	}
+	return alert
+}
+
+// name returns the name under which the rules raise an alert.
+func (b *builder) name(alert string) string {
+	if old, _ := CodexName(alert); b.CodexNames {
+		return old
+	}
+	return alert
+}
 
 // keepFiring covers gaps that are no recovery: a failed scrape or two, or a restarted daemon without a verdict yet.
 // Without it such a gap would notify people twice. It is shorter than the hold of every cause that pages, so that a
@@ -50,7 +79,10 @@ const perService = "on (job, instance, service)"
 // causes returns the alerts. They fire on findings, not on the one cause of the verdict: a finding that another one
 // explains is not among them, so each one left needs an alert of its own, and a minor one never hides a major one.
 func (b *builder) causes() []Rule {
-	all := []Rule{b.verdict()}
+	var all []Rule
+	if b.Verdict {
+		all = append(all, b.verdict())
+	}
 	for c := range causes.All() {
 		if c.About().Severity == causes.None {
 			continue
@@ -77,7 +109,7 @@ func (b *builder) cause(c causes.Cause, of selection) Rule {
 	if c == causes.SandboxOpen {
 		r.Labels = map[string]string{"category": "security"}
 	}
-	return b.alert(names[c], of.severity, r, summary(c.About().Title), c.About().Means, evidence, c.About().Advice)
+	return b.alert(names[c], of.severity, r, summary(c.About().Title), evidence, c.About().Means, c.About().Advice)
 }
 
 // sandbox returns two rules. The first silences pages of its host, which is right only if the host is healthy: then a
@@ -98,10 +130,10 @@ func (b *builder) sandbox(of selection) []Rule {
 		Labels: map[string]string{hostLabel: "faulty"}}
 	name := names[causes.Sandbox]
 	return []Rule{
-		b.alert(name, of.severity, alone, summary(about.Title), about.Means, evidence, about.Advice),
+		b.alert(name, of.severity, alone, summary(about.Title), evidence, about.Means, about.Advice),
 		b.alert(name, of.severity, beside, summary("the sandbox also blocks the network"),
-			"An attempt inside the agent's sandbox was denied the network. Another fault also keeps the host from the service. "+
-				"Fixing that one will not open the sandbox.", evidence,
+			evidence, "An attempt inside the agent's sandbox was denied the network. Another fault also keeps the host from the "+
+				"service. Fixing that one will not open the sandbox.",
 			"Fix the other fault first. Then allow network access for this run or for the sandbox, if the task needs it."),
 	}
 }
@@ -136,14 +168,23 @@ func summary(title string) string {
 	return "{{ $labels.service }}: " + title + " ({{ $labels.instance }})"
 }
 
-// evidence lists the failing attempts: those of the service and those it is compared with. It is a query in the
-// template and not a label, because with a label each change of a class would be another alert. Nobody reads more
-// than six.
-const evidence = "Failing on {{ $labels.instance }}:" +
+// evidence lists the results that show the cause: first those that decide, then those that they are compared with. Then
+// it lists the failing attempts of the host, which the verdict may explain. These are queries in the template and not
+// labels, because with a label each change of a class would be another alert. Nobody reads more than six attempts.
+//
+// The first line is missing for a finding beside the verdict, whose evidence nobody exports, and for netwatchd 0.1.
+const evidence = "{{ with query (printf `netwatchd_verdict_evidence{job=%q,instance=%q,service=%q}" +
+	" and " + perService + " netwatchd_verdict{cause=%q} == 1`" +
+	" $labels.job $labels.instance $labels.service $labels.cause) | sortByLabel \"probe\" }}Evidence:" +
+	"{{ range . }}{{ if ne .Labels.class \"ok\" }}" + oneAttempt + "{{ end }}{{ end }}" +
+	"{{ range . }}{{ if eq .Labels.class \"ok\" }}" + oneAttempt + "{{ end }}{{ end }}\n{{ end }}" +
+	"Failing on {{ $labels.instance }}:" +
 	"{{ range query (printf `topk(6, netwatchd_probe_error_class{job=%q,instance=%q,service=~\"%s|host|resolvers|controls\",class!=\"ok\"} == 1)`" +
 	" $labels.job $labels.instance $labels.service) | sortByLabel \"probe\" }}" +
 	" {{ .Labels.service }}/{{ .Labels.probe }} from {{ .Labels.vantage }}: {{ .Labels.class }};" +
 	"{{ else }} none of the latest attempts;{{ end }} cause {{ $labels.cause }}."
+
+const oneAttempt = " {{ .Labels.probe }} from {{ .Labels.vantage }}: {{ .Labels.class }};"
 
 // A selection is the services for which a cause has one severity.
 type selection struct {

@@ -15,8 +15,8 @@ import (
 
 // Names of the alerts; like those of the causes they are a contract.
 const (
-	fleetName  = "CodexFleetOutage"
-	singleName = "CodexSingleHostOutage"
+	fleetName  = "NetwatchdFleetOutage"
+	singleName = "NetwatchdSingleHostOutage"
 )
 
 // scopeLabel distinguishes the two forms of the fleet alert.
@@ -174,20 +174,21 @@ const namedHosts = "Affected, at most ten listed:{{ range query (printf `topk(10
 // nothing.
 func inhibitFleet() []Inhibition {
 	perCause := []string{"job", "service", "cause"}
+	fleet, single := eitherName(fleetName), eitherName(singleName)
 	return []Inhibition{
 		{
-			Source: []string{match("alertname", "=", fleetName), match(scopeLabel, "=", everyone)},
-			Target: []string{match("alertname", "=", fleetName), match(scopeLabel, "=", several)},
+			Source: []string{match("alertname", "=~", fleet), match(scopeLabel, "=", everyone)},
+			Target: []string{match("alertname", "=~", fleet), match(scopeLabel, "=", several)},
 			Equal:  perCause,
 		},
 		{
-			Source: []string{match("alertname", "=", fleetName)},
-			Target: []string{match("alertname", "!~", fleetName+"|"+verdictName), match("instance", "!=", "")},
+			Source: []string{match("alertname", "=~", fleet)},
+			Target: []string{match("alertname", "!~", fleet+"|"+verdictName), match("instance", "!=", "")},
 			Equal:  perCause,
 		},
 		{
-			Source: []string{match("alertname", "=", singleName)},
-			Target: []string{match("alertname", "!~", singleName+"|"+verdictName)},
+			Source: []string{match("alertname", "=~", single)},
+			Target: []string{match("alertname", "!~", single+"|"+verdictName)},
 			Equal:  append(perCause, "instance"),
 		},
 	}

@@ -23,9 +23,11 @@ type Inhibition struct {
 var equal = []string{"job", "instance", "service"}
 
 // Inhibit returns the inhibitions. Each cause silences the causes it hides, with NetwatchdVerdict, which fires at
-// once, as the source. The sandbox alert of a healthy host silences pages, which are all held longer. The last ones
-// are for the fleet alerts.
-func Inhibit() Inhibitions {
+// once, as the source; without it the source is the alert of that cause, which fires after its hold. The sandbox alert of
+// a healthy host silences pages, which are all held longer. The last ones are for the fleet alerts.
+//
+// They fit rules with the names of today and of netwatchd 0.1: a rule file and an Alertmanager are upgraded apart.
+func Inhibit(o Options) Inhibitions {
 	var all []Inhibition
 	for c := range causes.All() {
 		hidden := c.About().Hides
@@ -36,14 +38,18 @@ func Inhibit() Inhibitions {
 		for i, h := range hidden {
 			words[i] = h.String()
 		}
+		source := match("alertname", "=", verdictName)
+		if !o.Verdict {
+			source = match("alertname", "=~", eitherName(Name(c)))
+		}
 		all = append(all, Inhibition{
-			Source: []string{match("alertname", "=", verdictName), match("cause", "=", c.String())},
+			Source: []string{source, match("cause", "=", c.String())},
 			Target: []string{match("alertname", "!=", verdictName), match("cause", "=~", strings.Join(words, "|"))},
 			Equal:  equal,
 		})
 	}
 	all = append(all, Inhibition{
-		Source: []string{match("alertname", "=", Name(causes.Sandbox)), match(hostLabel, "=", "")},
+		Source: []string{match("alertname", "=~", eitherName(Name(causes.Sandbox))), match(hostLabel, "=", "")},
 		Target: []string{match("severity", "=", causes.Page.String())},
 		Equal:  equal,
 	})

@@ -22,6 +22,9 @@ const (
 // too rarely for a rate, and its own alert would fire after this one.
 const failing = causes.Upstream
 
+// burnName is the alert on the error budget.
+const burnName = "NetwatchdErrorBudgetBurn"
+
 // windows are those of the burn rates in the SRE workbook ("Alerting on SLOs", multiwindow, multi-burn-rate alerts).
 var windows = []time.Duration{
 	5 * time.Minute,
@@ -84,7 +87,7 @@ func (b *builder) objective() []Rule {
 		announced := fmt.Sprintf(
 			"\nunless %s max_over_time(ALERTS{alertname=%q,alertstate=\"firing\"}[1h])",
 			perService,
-			Name(failing),
+			b.name(Name(failing)),
 		)
 		fast := b.burns(of, 14.4, time.Hour, 5*time.Minute) + "\nor\n" + b.burns(of, 6, 6*time.Hour, 30*time.Minute)
 		// Held as long as an outage: longer than the sandbox alert that may silence it.
@@ -106,7 +109,7 @@ func (b *builder) burn(severity causes.Severity, pace, expr string, hold time.Du
 		// With this label, what silences the outage also silences this alert.
 		Labels: map[string]string{"burn": pace, "cause": failing.String()}}
 	return b.alert(
-		"CodexErrorBudgetBurn",
+		burnName,
 		severity,
 		r,
 		"{{ $labels.service }} fails too often: "+meaning+" ({{ $labels.instance }})",

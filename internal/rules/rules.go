@@ -18,19 +18,26 @@ import (
 
 // Options are what the operator of Prometheus must decide.
 type Options struct {
-	Job       string  // the job label under which netwatchd is scraped
-	Runbooks  string  // URL of docs/runbooks, without a slash at its end
-	Objective float64 // the share of the time in which a service should be available, under 1
+	Job        string  // the job label under which netwatchd is scraped
+	Runbooks   string  // URL of docs/runbooks, without a slash at its end
+	Objective  float64 // the share of the time in which a service should be available, under 1
+	Verdict    bool    // with the alert NetwatchdVerdict, which notifies nobody: see [Inhibit]
+	CodexNames bool    // the alert names of netwatchd 0.1: CodexUpstreamOutage for NetwatchdUpstreamOutage
 }
 
 // Default returns the options of the rules in deploy/prometheus.
 //
-// 99.5 % leaves 3.6 hours a month: about one bad afternoon of a cloud service. The runbooks are those that the
-// packages install on the host that the alert is about: they match the installed version, and can be read without a
-// network.
+// 99.5 % leaves 3.6 hours a month: about one bad afternoon of a cloud service.
 func Default() Options {
-	return Options{Job: "netwatchd", Objective: .995, Runbooks: "file:///usr/share/doc/netwatchd/docs/runbooks"}
+	return Options{Job: "netwatchd", Objective: .995, Verdict: true, Runbooks: home + "/blob/main/docs/runbooks"}
 }
+
+// home is the project's repository. A runbook has an https URL, because a phone, a chat and Alertmanager's page do not
+// open others. The packages install the same pages on each host: see installed.
+const home = "https://github.com/netwatchd/netwatchd"
+
+// installed is where the packages put docs/runbooks on the host that an alert is about: readable without a network.
+const installed = "/usr/share/doc/netwatchd/docs/runbooks"
 
 // A File is a rule file of Prometheus.
 type File struct {
@@ -75,6 +82,7 @@ type Annotations struct {
 	Summary     string `yaml:"summary"`
 	Description string `yaml:"description"`
 	RunbookURL  string `yaml:"runbook_url"`
+	RunbookFile string `yaml:"runbook_file"` // the same page, on the host that the alert is about
 }
 
 // A Duration is formatted for Prometheus: 1h30m, not 1h30m0s.
@@ -120,13 +128,14 @@ type builder struct {
 
 // alert adds to a rule the name, the severity and the annotations that all alerts have.
 func (b *builder) alert(name string, severity causes.Severity, r Rule, summary string, description ...string) Rule {
-	r.Alert = name
+	r.Alert = b.name(name)
 	if r.Labels == nil {
 		r.Labels = make(map[string]string)
 	}
 	r.Labels["severity"] = severity.String()
 	r.Annotations = &Annotations{
-		Summary: summary, Description: strings.Join(description, "\n"), RunbookURL: b.Runbooks + "/" + name + ".md",
+		Summary: summary, Description: strings.Join(description, "\n"),
+		RunbookURL: b.Runbooks + "/" + name + ".md", RunbookFile: installed + "/" + name + ".md",
 	}
 	return r
 }

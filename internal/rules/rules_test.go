@@ -34,7 +34,7 @@ func TestSeveritiesOfTheConfiguration(t *testing.T) {
 		c.Services = append(c.Services, s)
 	}
 	got := make(map[string]string)
-	for _, r := range named(For(c, Default()), "CodexUpstreamOutage") {
+	for _, r := range named(For(c, Default()), "NetwatchdUpstreamOutage") {
 		got[r.Labels["severity"]] = r.Expr
 	}
 	want := map[string]string{
@@ -49,7 +49,7 @@ func TestSeveritiesOfTheConfiguration(t *testing.T) {
 func TestSandboxNeverPages(t *testing.T) {
 	c := config.Builtin()
 	c.Services[0].Severity = map[causes.Cause]causes.Severity{causes.Sandbox: causes.Page}
-	all := named(For(c, Default()), "CodexSandboxNetworkBlocked")
+	all := named(For(c, Default()), "NetwatchdSandboxNetworkBlocked")
 	if len(all) == 0 {
 		t.Fatal("no alert on the sandbox")
 	}
@@ -96,7 +96,7 @@ func TestOptions(t *testing.T) {
 	if err := For(config.Builtin(), o).Write(&b); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{`up{job="agents"}`, "https://wiki.example/netwatchd/CodexAccount.md", "objective of 99 %", "> 0.144 and"} {
+	for _, want := range []string{`up{job="agents"}`, "https://wiki.example/netwatchd/NetwatchdAccount.md", "objective of 99 %", "> 0.144 and"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("%q is not in the rules", want)
 		}
@@ -123,7 +123,7 @@ func TestDurations(t *testing.T) {
 
 // Inhibitions follow from the table of causes alone.
 func TestInhibitionsFollowTheTable(t *testing.T) {
-	all := Inhibit().Rules
+	all := Inhibit(Default()).Rules
 	hiding := 0
 	for c := range causes.All() {
 		hides := c.About().Hides

@@ -42,10 +42,10 @@ func TestPhone(t *testing.T) {
 
 	table := parts.Table(t, "phone")
 	m.ServiceAnswers(http.StatusServiceUnavailable)
-	fmt.Fprintf(table, "phone: fault to message: %.0f s\n", app.await(t, "CodexUpstreamOutage firing").Seconds())
+	fmt.Fprintf(table, "phone: fault to message: %.0f s\n", app.await(t, "NetwatchdUpstreamOutage firing").Seconds())
 	m.ServiceAnswers(http.StatusMethodNotAllowed, "Allow: POST")
-	fmt.Fprintf(table, "phone: repair to message: %.0f s\n", app.await(t, "CodexUpstreamOutage resolved").Seconds())
-	if got, want := app.messages(), []string{"CodexUpstreamOutage firing", "CodexUpstreamOutage resolved"}; !slices.Equal(got, want) {
+	fmt.Fprintf(table, "phone: repair to message: %.0f s\n", app.await(t, "NetwatchdUpstreamOutage resolved").Seconds())
+	if got, want := app.messages(), []string{"NetwatchdUpstreamOutage firing", "NetwatchdUpstreamOutage resolved"}; !slices.Equal(got, want) {
 		t.Errorf("the phone was told %q, want %q", got, want)
 	}
 }

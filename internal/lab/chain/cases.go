@@ -13,6 +13,7 @@ type HostCase struct {
 	With       string     // another scene at the same time; empty: none
 	Notified   []Notified // once when it fires and once when it is resolved; no others may come
 	NoRecovery bool       // its end cannot be seen here: after a rejected account the agent is not run for half an hour
+	Evidence   string     // the beginning of the description; empty: any
 	Killed     bool       // it starts after other cases of the same alert, when one of the two Alertmanagers has been killed
 }
 
@@ -22,28 +23,30 @@ type Notified struct{ Receiver, Alert string }
 // HostCases has a case for each cause with a notification, and for faults of the alerting itself. Of several scenes
 // for a cause it takes a cheap one, because all cases run at the same time.
 var HostCases = []HostCase{
-	{Scene: "a firewall on this host drops lookups", Notified: []Notified{{tickets, "CodexLocalPolicy"}}},
-	{Scene: "the link is down", Notified: []Notified{{tickets, "CodexHostOffline"}}},
-	{Scene: "the proxy requires credentials", Notified: []Notified{{tickets, "CodexProxyBroken"}}},
-	{Scene: "the resolver is stopped", Notified: []Notified{{tickets, "CodexResolverBroken"}}},
-	{Scene: "a captive portal answers 200", Notified: []Notified{{tickets, "CodexInterception"}}},
-	{Scene: "this host's clock is a year ahead", Notified: []Notified{{tickets, "CodexClockWrong"}}},
-	{Scene: "the CDN answers with a challenge", Notified: []Notified{{tickets, "CodexEdgeBlocked"}}},
-	{Scene: "503", Notified: []Notified{{pager, "CodexUpstreamOutage"}}},
-	{Scene: "the service's port is closed", Notified: []Notified{{pager, "CodexUpstreamOutage"}}, Killed: true},
-	{Scene: "200 instead of 405", Notified: []Notified{{tickets, "CodexUnexpectedAnswer"}}},
-	{Scene: "a load balancer drops idle streams", Notified: []Notified{{pager, "CodexStreamBroken"}}},
+	{Scene: "a firewall on this host drops lookups", Notified: []Notified{{tickets, "NetwatchdLocalPolicy"}}},
+	{Scene: "the link is down", Notified: []Notified{{tickets, "NetwatchdHostOffline"}}},
+	{Scene: "the proxy requires credentials", Notified: []Notified{{tickets, "NetwatchdProxyBroken"}}},
+	{Scene: "the resolver is stopped", Notified: []Notified{{tickets, "NetwatchdResolverBroken"}}},
+	{Scene: "a captive portal answers 200", Notified: []Notified{{tickets, "NetwatchdInterception"}}},
+	{Scene: "this host's clock is a year ahead", Notified: []Notified{{tickets, "NetwatchdClockWrong"}}},
+	{Scene: "the network rejects packets to the service", Notified: []Notified{{tickets, "NetwatchdPathBroken"}}},
+	{Scene: "the CDN answers with a challenge", Notified: []Notified{{tickets, "NetwatchdEdgeBlocked"}}},
+	{Scene: "503", Notified: []Notified{{pager, "NetwatchdUpstreamOutage"}},
+		Evidence: "Evidence: head from host: http.server_error;"},
+	{Scene: "the service's port is closed", Notified: []Notified{{pager, "NetwatchdUpstreamOutage"}}, Killed: true},
+	{Scene: "200 instead of 405", Notified: []Notified{{tickets, "NetwatchdUnexpectedAnswer"}}},
+	{Scene: "a load balancer drops idle streams", Notified: []Notified{{pager, "NetwatchdStreamBroken"}}},
 	{
 		Scene:      "codex 0.104.0: the usage limit is reached",
-		Notified:   []Notified{{tickets, "CodexAccount"}},
+		Notified:   []Notified{{tickets, "NetwatchdAccount"}},
 		NoRecovery: true,
 	},
-	{Scene: "the sandbox command fails", Notified: []Notified{{tickets, "CodexAgentBroken"}}},
-	{Scene: "bubblewrap without network, want: open", Notified: []Notified{{tickets, "CodexSandboxNetworkBlocked"}}},
-	{Scene: "bubblewrap with network, want: closed", Notified: []Notified{{security, "CodexSandboxNetworkOpen"}}},
+	{Scene: "the sandbox command fails", Notified: []Notified{{tickets, "NetwatchdAgentBroken"}}},
+	{Scene: "bubblewrap without network, want: open", Notified: []Notified{{tickets, "NetwatchdSandboxNetworkBlocked"}}},
+	{Scene: "bubblewrap with network, want: closed", Notified: []Notified{{security, "NetwatchdSandboxNetworkOpen"}}},
 	// The sandbox is a ticket and the service a page. The ticket must not inhibit the page.
 	{Scene: "bubblewrap without network, want: open", With: "503",
-		Notified: []Notified{{pager, "CodexUpstreamOutage"}, {tickets, "CodexSandboxNetworkBlocked"}}},
+		Notified: []Notified{{pager, "NetwatchdUpstreamOutage"}, {tickets, "NetwatchdSandboxNetworkBlocked"}}},
 }
 
 // The receivers of the shipped routes.

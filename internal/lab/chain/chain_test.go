@@ -14,9 +14,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"netwatchd/internal/config"
 	"netwatchd/internal/lab/parts"
 	"netwatchd/internal/lab/prom"
 	"netwatchd/internal/lab/world"
+	"netwatchd/internal/rules"
 )
 
 var (
@@ -82,7 +84,7 @@ func TestChain(t *testing.T) {
 
 // outages reports whether this is a case after which an Alertmanager is killed.
 func (d HostCase) outages() bool {
-	return !d.Killed && slices.Contains(d.Notified, Notified{pager, "CodexUpstreamOutage"})
+	return !d.Killed && slices.Contains(d.Notified, Notified{pager, "NetwatchdUpstreamOutage"})
 }
 
 // furnish creates the case's world, and returns when Prometheus sees it healthy.
@@ -153,10 +155,13 @@ func (c *Chain) judge(t *testing.T) {
 		var got []string
 		for _, n := range c.Inbox.Of(d.Name()) {
 			// A busy machine that falls behind and the removal of a case are not about its fault.
-			if removed := d.NoRecovery && n.Status == resolved; removed || strings.HasPrefix(n.Alert, "Netwatchd") {
+			if removed := d.NoRecovery && n.Status == resolved; removed || aboutNetwatchd[n.Alert] {
 				continue
 			}
 			got = append(got, n.String())
+			if n.Status == firing && !strings.HasPrefix(n.Description, d.Evidence) {
+				t.Errorf("%s: the description of %s does not begin with %q:\n%s", d.Name(), n.Alert, d.Evidence, n.Description)
+			}
 		}
 		slices.Sort(got)
 		if diff := cmp.Diff(d.notices(), got); diff != "" {
@@ -167,6 +172,19 @@ func (c *Chain) judge(t *testing.T) {
 		t.Errorf("an unexpected message: %s", fault)
 	}
 }
+
+// aboutNetwatchd are the alerts on netwatchd itself.
+var aboutNetwatchd = func() map[string]bool {
+	names := make(map[string]bool)
+	for _, g := range rules.For(config.Builtin(), rules.Default()).Groups {
+		for _, r := range g.Rules {
+			if g.Name == "netwatchd.self" {
+				names[r.Alert] = true
+			}
+		}
+	}
+	return names
+}()
 
 // report writes who was notified of what, and how soon.
 func (o outcomes) report(to io.Writer) {

@@ -165,8 +165,8 @@ func shipped(t *testing.T) *files {
 
 // shownBy is the probe that shows the alert's fault, where it is not head.
 var shownBy = map[string]string{
-	"CodexStreamBroken": "stream", "CodexAccount": "exec", "CodexAgentBroken": "sandbox",
-	"CodexSandboxNetworkBlocked": "sandbox", "CodexSandboxNetworkOpen": "sandbox",
+	"NetwatchdStreamBroken": "stream", "NetwatchdAccount": "exec", "NetwatchdAgentBroken": "sandbox",
+	"NetwatchdSandboxNetworkBlocked": "sandbox", "NetwatchdSandboxNetworkOpen": "sandbox",
 }
 
 // attempt is the interval and timeout of the probe of this name.

@@ -13,13 +13,13 @@ func TestQuietHours(t *testing.T) {
 	c.pair(t, release(t), hours{"weekdays": []string{notToday}}, "127.0.0.1")
 	alertmanager := c.Pair[0]
 	var alerts []map[string]any
-	for severity, alert := range map[string]string{"ticket": "CodexAccount", "page": "CodexUpstreamOutage"} {
+	for severity, alert := range map[string]string{"ticket": "NetwatchdAccount", "page": "NetwatchdUpstreamOutage"} {
 		alerts = append(alerts, map[string]any{"labels": map[string]string{"alertname": alert, "severity": severity, "instance": "host"}})
 	}
 	if err := alertmanager.Post("/api/v2/alerts", alerts); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.Inbox.Await(c.patience(), "host", Notice{Receiver: pager, Alert: "CodexUpstreamOutage", Status: firing}); err != nil {
+	if _, err := c.Inbox.Await(c.patience(), "host", Notice{Receiver: pager, Alert: "NetwatchdUpstreamOutage", Status: firing}); err != nil {
 		t.Fatal(err)
 	}
 	time.Sleep(c.Scale.shorten("1m")) // twice a ticket's wait
@@ -31,7 +31,7 @@ func TestQuietHours(t *testing.T) {
 	if err := alertmanager.Post("/-/reload", nil); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.Inbox.Await(c.patience(), "host", Notice{Receiver: tickets, Alert: "CodexAccount", Status: firing}); err != nil {
+	if _, err := c.Inbox.Await(c.patience(), "host", Notice{Receiver: tickets, Alert: "NetwatchdAccount", Status: firing}); err != nil {
 		t.Error(err)
 	}
 }

@@ -18,6 +18,8 @@ type Notice struct {
 	Alert    string
 	Status   string
 	At       time.Time
+	// Description is the annotation of the alert, for a person.
+	Description string
 }
 
 const firing, resolved = "firing", "resolved"
@@ -58,7 +60,7 @@ func (i *Inbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			continue // a message lists its whole group
 		}
 		i.stands[key], news = a.Status, true
-		i.notices[instance] = append(i.notices[instance], Notice{m.Receiver, name, a.Status, at})
+		i.notices[instance] = append(i.notices[instance], Notice{m.Receiver, name, a.Status, at, a.Annotations["description"]})
 	}
 	if !news {
 		i.repeats = append(i.repeats, fmt.Sprintf("%s %+v", m.Receiver, m.Alerts))

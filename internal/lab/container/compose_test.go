@@ -36,7 +36,7 @@ func TestCompose(t *testing.T) {
 	await(t, func() error { return answers(stack.URL + "/-/ready") })
 	await(t, func() error { return answers(api+"/targets?state=active", `"health":"up"`, "127.0.0.1:19405") })
 	await(t, func() error { return answers(api+"/alertmanagers", `"url":"http://127.0.0.1:9093/`) })
-	await(t, func() error { return answers(api+"/rules?type=alert", "CodexUpstreamOutage") })
+	await(t, func() error { return answers(api+"/rules?type=alert", "NetwatchdUpstreamOutage") })
 	await(t, func() error { return answers("http://127.0.0.1:9093/api/v2/receivers", "pager") })
 	for _, file := range []string{"/etc/grafana/provisioning/datasources/prometheus.yaml", "/etc/grafana/provisioning/dashboards/netwatchd.yaml",
 		"/var/lib/grafana/dashboards/netwatchd/netwatchd-overview.json"} {

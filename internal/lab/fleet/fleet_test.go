@@ -116,15 +116,15 @@ func TestOneHostOrEveryone(t *testing.T) {
 	f.startHosts(func(int) []config.Receiver { return nil })
 
 	f.hosts[42].Say(causes.Upstream)
-	pages.await(t, "CodexSingleHostOutage host-042")
+	pages.await(t, "NetwatchdSingleHostOutage host-042")
 	for _, h := range f.hosts {
 		h.Say(causes.Upstream)
 	}
-	pages.await(t, "CodexFleetOutage everyone")
-	eventually(t, func() error { return inhibited(alertmanager, "CodexUpstreamOutage", hosts) })
+	pages.await(t, "NetwatchdFleetOutage everyone")
+	eventually(t, func() error { return inhibited(alertmanager, "NetwatchdUpstreamOutage", hosts) })
 	// On a slow machine the pushes arrive one after the other, so that several hosts fail before all do.
-	got := slices.DeleteFunc(pages.all(), func(page string) bool { return page == "CodexFleetOutage several" })
-	if want := []string{"CodexSingleHostOutage host-042", "CodexFleetOutage everyone"}; !slices.Equal(got, want) {
+	got := slices.DeleteFunc(pages.all(), func(page string) bool { return page == "NetwatchdFleetOutage several" })
+	if want := []string{"NetwatchdSingleHostOutage host-042", "NetwatchdFleetOutage everyone"}; !slices.Equal(got, want) {
 		t.Errorf("pages %q, want %q", got, want)
 	}
 }
@@ -158,7 +158,7 @@ alerting: {alertmanagers: [{static_configs: [{targets: ["`+receivers+`:9093"]}]}
 // routes send every page to an address, but for what the shipped inhibitions silence.
 func (f *fleet) routes(pager string) string {
 	var inhibitions strings.Builder
-	if err := rules.Inhibit().Write(&inhibitions); err != nil {
+	if err := rules.Inhibit(rules.Default()).Write(&inhibitions); err != nil {
 		f.t.Fatal(err)
 	}
 	return f.write("alertmanager.yml", `
@@ -428,7 +428,7 @@ func (d *daemon) caughtUp(t *testing.T, p *prom.Prometheus, v *Victoria) error {
 // An inbox takes Alertmanager's messages.
 type inbox struct {
 	mu   sync.Mutex
-	said []string // "CodexFleetOutage everyone", once each
+	said []string // "NetwatchdFleetOutage everyone", once each
 }
 
 func listen(t *testing.T, i *inbox) string {

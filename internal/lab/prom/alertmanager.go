@@ -132,8 +132,9 @@ type Message struct {
 	Receiver    string
 	ExternalURL string // of the Alertmanager that speaks
 	Alerts      []struct {
-		Status string
-		Labels map[string]string
+		Status      string
+		Labels      map[string]string
+		Annotations map[string]string
 	}
 }
 
