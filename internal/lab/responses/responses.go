@@ -1,6 +1,7 @@
-// Package responses is a mock of codex's service.
+// Package responses is a mock of the services of coding agents.
 //
-// It implements what codex 0.104 to 0.169 need for a turn, and misbehaves in one way at a time. It is test code.
+// It implements what the agents need for a turn (codex 0.104 to 0.169, claude 2.1), and misbehaves in one way at a
+// time. It is test code.
 package responses
 
 import (
@@ -124,7 +125,7 @@ func (s *Server) Requests() []Request {
 // Turns returns the requests for turns so far.
 func (s *Server) Turns() []Request {
 	return slices.DeleteFunc(s.Requests(), func(r Request) bool {
-		return r.Method != http.MethodPost || !strings.HasSuffix(r.Path, "/responses")
+		return r.Method != http.MethodPost || !strings.HasSuffix(r.Path, "/responses") && !isMessages(r.Path)
 	})
 }
 
@@ -137,6 +138,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case strings.HasSuffix(r.URL.Path, "/responses"):
 		s.responses(w, r, body)
+	case isMessages(r.URL.Path):
+		s.messages(w, r)
+	case r.URL.Path == "/api/hello":
+		reply(w, http.StatusOK, `{"message":"hello"}`)
 	case strings.HasSuffix(r.URL.Path, "/models"):
 		reply(w, http.StatusOK, `{"models":[]}`)
 	case strings.HasSuffix(r.URL.Path, "/accounts/check") && s.RefusesRouting.Load():
@@ -176,11 +181,14 @@ func (s *Server) renew(w http.ResponseWriter) {
 	json.NewEncoder(w).Encode(map[string]string{"id_token": token, "access_token": token, "refresh_token": "rt_next"})
 }
 
-// refusals are answers to turns without a stream.
-var refusals = map[Behaviour]struct {
+// A refusal is an answer to a turn without a stream.
+type refusal struct {
 	status int
 	body   string
-}{
+}
+
+// refusals are codex's.
+var refusals = map[Behaviour]refusal{
 	Unauthorized: {
 		401,
 		`{"error":{"message":"Incorrect API key provided: sk-test.","type":"invalid_request_error","code":"invalid_api_key"}}`,
@@ -216,10 +224,7 @@ const challengePage = `<!DOCTYPE html>
 func (s *Server) turn(w http.ResponseWriter, r *http.Request, body []byte) {
 	behaviour := Behaviour(s.behaviour.Load())
 	if refusal, ok := refusals[behaviour]; ok {
-		if strings.HasPrefix(refusal.body, "<") {
-			w.Header().Set("Content-Type", "text/html; charset=UTF-8")
-		}
-		reply(w, refusal.status, refusal.body)
+		refuse(w, refusal)
 		return
 	}
 	if behaviour == StallHeaders {
@@ -253,6 +258,13 @@ func (s *Server) turn(w http.ResponseWriter, r *http.Request, body []byte) {
 	event(w, "response.completed", fmt.Sprintf(`{"response":{"id":"resp_1","usage":{"input_tokens":%d,`+
 		`"input_tokens_details":{"cached_tokens":%d},"output_tokens":%d,"output_tokens_details":{"reasoning_tokens":0},`+
 		`"total_tokens":%d}}}`, Usage.Input, Usage.CachedInput, Usage.Output, Usage.Input+Usage.Output))
+}
+
+func refuse(w http.ResponseWriter, r refusal) {
+	if strings.HasPrefix(r.body, "<") {
+		w.Header().Set("Content-Type", "text/html; charset=UTF-8")
+	}
+	reply(w, r.status, r.body)
 }
 
 // hold keeps a request waiting until the client or the server gives up.
