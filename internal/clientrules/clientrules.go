@@ -20,6 +20,11 @@ func Codex() Client {
 	return Client{Name: "codex", Resolver: Musl, Proxying: ReqwestProxying, Trusting: CodexTrusting}
 }
 
+// Claude is the client of Claude Code: a program made with Bun, linked with glibc.
+func Claude() Client {
+	return Client{Name: "claude", Resolver: Glibc, Proxying: ClaudeProxying, Trusting: ClaudeTrusting}
+}
+
 // Curl is the client that a service has if nothing else is known of its programs.
 func Curl() Client { return Client{Name: "curl", Resolver: Glibc, Proxying: CurlProxying} }
 

@@ -16,9 +16,11 @@ const (
 	CodexTrusting                 // codex 0.169.0
 	// OldCodexTrusting is that of codex before 0.116, which does not read CODEX_CA_CERTIFICATE: OpenSSL's.
 	OldCodexTrusting
+	ClaudeTrusting // claude 2.1.332
 )
 
-var trustingNames = []string{GoTrusting: "go", CodexTrusting: "codex", OldCodexTrusting: "codex-0.104"}
+var trustingNames = []string{GoTrusting: "go", CodexTrusting: "codex", OldCodexTrusting: "codex-0.104",
+	ClaudeTrusting: "claude"}
 
 func (t Trusting) String() string                { return enum.String(trustingNames, t, "trusting") }
 func (t Trusting) MarshalText() ([]byte, error)  { return []byte(t.String()), nil }
@@ -31,12 +33,15 @@ func (t Trusting) CAVariable() string {
 		return addedToCodex
 	case OldCodexTrusting:
 		return certFile
+	case ClaudeTrusting:
+		return addedToNode
 	}
 	return ""
 }
 
 const (
 	addedToCodex = "CODEX_CA_CERTIFICATE"
+	addedToNode  = "NODE_EXTRA_CA_CERTS"
 	certFile     = "SSL_CERT_FILE"
 	certDir      = "SSL_CERT_DIR"
 )
@@ -75,7 +80,9 @@ type Roots struct {
 }
 
 // Differ reports whether a variable makes a difference.
-func (r Roots) Differ() bool { return !r.System || len(r.Files)+len(r.Dirs)+len(r.Unusable) > 0 }
+func (r Roots) Differ() bool {
+	return !r.System || len(r.Files)+len(r.Partial)+len(r.Dirs)+len(r.Unusable) > 0
+}
 
 // Sources are the bundles in use, for people.
 func (r Roots) Sources() []Bundle { return slices.Concat(r.Files, r.Partial, r.Dirs) }
@@ -101,6 +108,9 @@ func (t Trusting) Roots(env Environment, read func(Bundle) *UnusableError) Roots
 	switch t {
 	case GoTrusting:
 		return Roots{System: true}
+	case ClaudeTrusting:
+		r.addToSystem(env, read)
+		return r
 	case CodexTrusting:
 		custom := Bundle{addedToCodex, value(env, addedToCodex)}
 		if custom.Path == "" {
@@ -113,6 +123,27 @@ func (t Trusting) Roots(env Environment, read func(Bundle) *UnusableError) Roots
 	}
 	r.addOpenSSL(env, read)
 	return r
+}
+
+// addToSystem adds what Claude Code finds, to this host's authorities unless both SSL_CERT_FILE and SSL_CERT_DIR are
+// set. Of a damaged file the whole certificates count.
+func (r *Roots) addToSystem(env Environment, read func(Bundle) *UnusableError) {
+	r.System = value(env, certFile) == "" || value(env, certDir) == ""
+	for _, name := range []string{addedToNode, certFile} {
+		b := Bundle{name, value(env, name)}
+		if b.Path == "" {
+			continue
+		}
+		switch unusable := read(b); {
+		case unusable == nil:
+			r.Files = append(r.Files, b)
+		case unusable.Missing || unusable.Blocks:
+			r.Unusable = append(r.Unusable, unusable)
+		default:
+			r.Partial = append(r.Partial, b)
+		}
+	}
+	r.addDirs(value(env, certDir))
 }
 
 func value(env Environment, name string) string {
