@@ -119,7 +119,7 @@ func (a *app) run(ctx context.Context, c *config.Config) error {
 		StoreErrors: s.history.Errors, DamagedRows: s.history.DamagedRows,
 		Connections: limiter.Connections, Classic: metrics.ClassicHistograms(c.Metrics.ClassicHistograms),
 		Extra:       []prometheus.Collector{s.pusher}, Log: s.log,
-	}, build(), s.codex)
+	}, build(), s.agents)
 	s.counters.Reloaded(nil)
 	events := web.NewEvents()
 	s.watcher = watch.New(s.plan.Load().Plan, watch.Options{
@@ -427,7 +427,7 @@ func notifyReloading() {
 	}
 }
 
-// codex describes the installed agent, if the configuration runs one.
-func (s *service) codex() metrics.Codex {
-	return s.plan.Load().Codex(context.Background())
+// agents describes the installed agents that the configuration runs.
+func (s *service) agents() []metrics.Agent {
+	return s.plan.Load().Installed(context.Background())
 }

@@ -25,22 +25,20 @@ type Agent struct {
 	Client   func(Version) clientrules.Client
 	Launcher string
 
-	// Endpoint returns where a run with these settings sends its requests. ProbePath is what probes request below its
-	// base URL.
-	Endpoint  func(Settings, Version) Endpoint
-	ProbePath string
+	// Endpoint returns where a run with these settings sends its requests.
+	Endpoint func(Settings, Version) Endpoint
 
 	// Run returns the prober that makes one run; a wrapper is a command that runs the rest of its arguments.
 	Run func(s Settings, wrapper []string) probe.Prober
 	// Stub returns the prober that makes the same run against a stub of the service on this host: it needs neither the
-	// network nor an account and costs no tokens, so it fails only with the installation.
+	// network nor an account and costs no tokens, so it fails only with the installation. Nil: there is none.
 	Stub func(Settings) probe.Prober
 	// Status returns the prober that asks the agent about itself: whether anyone is signed in, and whether it reaches its
 	// service. It costs no tokens, and takes at most the timeout once no run of ours is in its way. Nil: the agent has no
 	// command for it.
 	Status func(s Settings, timeout time.Duration) probe.Prober
 	// Policy returns what the configuration in home (empty: the user's) allows the commands of the agent, and how to run
-	// a command as the agent does. If that begins with Name, Name stands for the executable.
+	// a command as the agent does. If that begins with Name, Name stands for the executable. Nil: not known.
 	Policy func(v Version, home string) Policy
 	// HomeVariable names the directory with the agent's files, for a sandbox that is started with other files than the
 	// user's.

@@ -18,6 +18,7 @@ type Mode string
 const (
 	SignedOut           Mode = "signed out"
 	ChatGPT             Mode = "ChatGPT sign-in"
+	ClaudeSignIn        Mode = "Claude sign-in"
 	APIKey              Mode = "API key"
 	ProviderCredentials Mode = "credentials of the provider"
 )
@@ -30,7 +31,8 @@ type Endpoint struct {
 	Key         string   // the key in that file; empty: the whole file
 	Mode        Mode
 	Routing     *url.URL // what the agent requests before every turn, with its sign-in: 401 without one; nil: nothing
-	KnownAnswer bool     // a HEAD of BaseURL/responses gets 405 with Allow: POST
+	ProbePath   string   // what probes request below BaseURL
+	KnownAnswer bool     // it is the agent's own service, whose answer to that is known
 
 	Proxy       string // the proxy that a file of the agent sets; "none"; empty: that of the environment
 	ProxySource string // that file
@@ -93,7 +95,7 @@ func (e *Endpoint) Set(base, source, key string) {
 
 // reachVariables decide how a client reaches its service.
 var reachVariables = []string{"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "REQUEST_METHOD", "SSL_CERT_FILE",
-	"SSL_CERT_DIR"}
+	"SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS"}
 
 // SetReach takes the variables of proxies and certificates from env, which the agent reads from file.
 func (e *Endpoint) SetReach(env []string, file string) {

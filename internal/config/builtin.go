@@ -49,12 +49,14 @@ func defaultProbe(name string, kind probe.Kind, d Defaults) Probe {
 	return b
 }
 
-// codexDefaults sets the defaults of an agent's run: it costs money, so it is rare, patient and within a budget.
-func (b *Probe) codexDefaults() {
+// agentDefaults sets the defaults of an agent's run: it costs money, so it is rare, patient and within a budget.
+func (b *Probe) agentDefaults() {
 	b.Interval, b.Timeout, b.Budget.RunsPerDay = time.Hour, 90*time.Second, 24
 	b.Prompt, b.Expect.Output = "Reply with the two letters OK and nothing else", "OK"
-	// Once a day: such a run may send thirty requests, where a usual one sends one.
-	b.Codex.Provider, b.Codex.BuiltinInterval = "isolated", 24*time.Hour
+	if b.Preset == codexPreset {
+		// Once a day: such a run may send thirty requests, where a usual one sends one.
+		b.Codex.Provider, b.Codex.BuiltinInterval = "isolated", 24*time.Hour
+	}
 	// It takes 0.3 s of CPU and 60 MB for a moment. A sign-in or a setting changes by hand, so that five minutes are soon
 	// enough; a confirming round asks at once.
 	b.Status.Enabled, b.Status.Interval = true, 5*time.Minute
@@ -114,8 +116,8 @@ func builtinCodex() Service {
 	stream := defaultProbe("stream", probe.KindStream, builtinDefaults)
 	stream.URL = mustURL("wss://" + endpoint)
 	exec := defaultProbe("exec", probe.KindExec, builtinDefaults)
-	exec.Preset = "codex"
-	exec.codexDefaults()
+	exec.Preset = codexPreset
+	exec.agentDefaults()
 	sandbox := defaultSandbox()
 	return Service{Name: "codex", Probes: []Probe{dns, head, routing, stream, exec}, Owner: diagnose.Vendor,
 		Client: AutoClient, Sandbox: &sandbox, Moves: defaultMoves}

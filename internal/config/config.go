@@ -125,10 +125,10 @@ type Probe struct {
 	ProxyFile string        // the file that holds Proxy; empty: none. That URL may contain a password, never show it
 	Hold      time.Duration // stream: how long the idle connection is held
 
-	Preset  string // exec: "codex" or empty
+	Preset  string // exec: one of Presets, or empty
 	Command []string
 	Prompt  string
-	Codex   Codex
+	Codex   Codex // of the agent that is the preset
 	Budget  Budget
 	Status  Status
 }
@@ -201,12 +201,12 @@ const (
 	ipv6      Family = "ipv6"
 )
 
-// Codex is how the codex preset is run.
+// Codex is how the agent of a preset is run.
 type Codex struct {
 	Path     string // the executable; empty: found on the PATH
 	Home     string // CODEX_HOME, whose sign-in is used; empty: ~/.codex
 	Model    string // empty: the agent's default
-	Provider string // "isolated": a provider entry of ours with retries off; "builtin": the agent's own
+	Provider string // codex, "isolated": a provider entry of ours with retries off; "builtin": the agent's own
 	BaseURL  string // empty: the one that this user's codex would use
 
 	// BuiltinInterval is how often a run has the agent's own provider although Provider is isolated; zero: never.

@@ -29,7 +29,7 @@ var (
 		probe.KindDNS:    slices.Concat(everyKind, []string{"target", "nameservers", "types", "expect"}),
 		probe.KindHTTP:   slices.Concat(everyKind, transport, []string{"method"}),
 		probe.KindStream: slices.Concat(everyKind, transport, []string{"hold"}),
-		probe.KindExec:   slices.Concat(everyKind, []string{"preset", "command", "prompt", "expect", "codex", "budget", "status"}),
+		probe.KindExec:   slices.Concat(everyKind, []string{"preset", "command", "prompt", "expect", "budget", "status"}, Presets),
 	}
 	kinds = []probe.Kind{probe.KindDNS, probe.KindHTTP, probe.KindStream, probe.KindExec}
 )
@@ -192,11 +192,11 @@ func (d *decoder) proxy(n *strictyaml.Node, f strictyaml.Fields, b *Probe) {
 }
 
 func (d *decoder) exec(n *strictyaml.Node, f strictyaml.Fields, b *Probe) {
-	if !f.Text("preset", &b.Preset, strictyaml.OneOf("", "codex")) {
+	if !f.Text("preset", &b.Preset, strictyaml.OneOf(append([]string{""}, Presets...)...)) {
 		return
 	}
-	if b.Preset == "codex" {
-		b.codexDefaults()
+	if b.Preset != "" {
+		b.agentDefaults()
 	} else {
 		b.Interval, b.Timeout = d.defaults.Interval, d.defaults.Timeout
 	}
@@ -216,8 +216,14 @@ func (d *decoder) exec(n *strictyaml.Node, f strictyaml.Fields, b *Probe) {
 	if at, ok := f.Has("status"); ok {
 		decodeStatus(at, &b.Status)
 	}
-	if at, ok := f.Has("codex"); ok {
-		d.codex(at, &b.Codex)
+	for _, preset := range Presets {
+		at, ok := f.Has(preset)
+		switch {
+		case ok && preset == b.Preset:
+			d.agent(at, b)
+		case ok:
+			at.Errorf("applies only to preset: %s: name the key %s, as the preset", preset, b.Preset)
+		}
 	}
 }
 
@@ -226,11 +232,16 @@ const maxRuns = 24 * 60
 
 func checkPlainCommand(n *strictyaml.Node, f strictyaml.Fields, b *Probe) {
 	if len(b.Command) == 0 {
-		n.Errorf("has nothing to run: set preset: codex, or a command")
+		n.Errorf("has nothing to run: set a preset (%s), or a command", strings.Join(Presets, ", "))
 	}
-	for _, key := range []string{"codex", "prompt", "status"} {
+	for _, key := range []string{"prompt", "status"} {
 		if at, ok := f.Has(key); ok {
-			at.Errorf("applies only to the codex preset: add preset: codex, or remove the key")
+			at.Errorf("applies only to a preset: add preset: codex, or remove the key")
+		}
+	}
+	for _, preset := range Presets {
+		if at, ok := f.Has(preset); ok {
+			at.Errorf("applies only to the %s preset: add preset: %[1]s, or remove the key", preset)
 		}
 	}
 }
@@ -245,8 +256,12 @@ func decodeStatus(n *strictyaml.Node, s *Status) {
 	}
 }
 
-func (d *decoder) codex(n *strictyaml.Node, c *Codex) {
-	f := n.Object("path", "home", "model", "provider", "builtin_interval", "base_url")
+func (d *decoder) agent(n *strictyaml.Node, b *Probe) {
+	c, keys := &b.Codex, []string{"path", "home", "model", "base_url"}
+	if b.Preset == codexPreset {
+		keys = append(keys, "provider", "builtin_interval")
+	}
+	f := n.Object(keys...)
 	f.Text("path", &c.Path, nil)
 	if strings.Contains(c.Path, "/") { // a bare name is looked up on the PATH
 		c.Path = resolved(c.Path, d.file)

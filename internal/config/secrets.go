@@ -42,7 +42,7 @@ func (c *Config) plainSecrets() (all []plainSecret) {
 			add(path+"target", adviseURL, redact.InURL(p.URL)...)
 			_, secrets := redact.Args(p.Command)
 			add(path+"command", adviseCommand, secrets...)
-			add(path+"codex.base_url", adviseURL, inURLText(p.Codex.BaseURL)...)
+			add(path+p.Preset+".base_url", adviseURL, inURLText(p.Codex.BaseURL)...)
 			if p.ProxyFile != "" {
 				add(path+"proxy_file", "", inURLText(p.Proxy)...)
 			} else {

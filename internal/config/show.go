@@ -229,14 +229,16 @@ func (p Probe) shownTransport() shown {
 }
 
 func (p Probe) shownExec() shown {
-	codex := shown{{"path", p.Codex.Path}, {"home", p.Codex.Home}, {"model", p.Codex.Model},
-		{"provider", p.Codex.Provider}, {"builtin_interval", strictyaml.FormatDuration(p.Codex.BuiltinInterval)}, {"base_url", p.Codex.BaseURL}}
-	isCodex := p.Preset == "codex"
+	isCodex, isAgent := p.Preset == codexPreset, p.Preset != ""
+	settings := shown{{"path", p.Codex.Path}, {"home", p.Codex.Home}, {"model", p.Codex.Model}}.
+		addIf(isCodex, "provider", p.Codex.Provider).
+		addIf(isCodex, "builtin_interval", strictyaml.FormatDuration(p.Codex.BuiltinInterval))
+	settings = append(settings, entry{"base_url", p.Codex.BaseURL})
 	return shown{{"preset", p.Preset}, {"command", notNil(p.Command)},
 		{"expect", shown{{"output", p.Expect.Output}}}}.
-		addIf(isCodex, "prompt", p.Prompt).
-		addIf(isCodex, "codex", codex).
-		addIf(isCodex, "status", append(shown{{"enabled", p.Status.Enabled}},
+		addIf(isAgent, "prompt", p.Prompt).
+		addIf(isAgent, p.Preset, settings).
+		addIf(isAgent, "status", append(shown{{"enabled", p.Status.Enabled}},
 			showTimes(p.Status.Interval, p.Status.Timeout)...)).
 		addIf(p.Budget.RunsPerDay > 0, "budget", shown{{"runs_per_day", p.Budget.RunsPerDay}})
 }

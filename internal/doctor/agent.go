@@ -91,13 +91,14 @@ func (e *examination) endpoint(ctx context.Context, endpoint agent.Endpoint, cod
 // sandbox starts the agent's sandbox in the same way as the daemon.
 func (e *examination) sandbox(ctx context.Context) []Finding {
 	var all []Finding
-	for i, s := range e.Plan.Services {
+	for _, s := range e.Plan.Services {
 		if s.SandboxProbes == nil {
 			continue
 		}
 		start := time.Now()
 		results, done := s.SandboxProbes.Run(ctx, sandboxTimeout)
-		if done {
+		i := slices.IndexFunc(e.Config.Services, func(c config.Service) bool { return c.Name == s.Name })
+		if done && i >= 0 {
 			all = append(all, e.judgeSandbox(results, e.Config.Services[i], s.Expect.Sandbox, time.Since(start)))
 		}
 	}

@@ -54,13 +54,18 @@ type Ledger struct {
 	records  map[Key]*Record
 	ordered  []*Record // the same records; sorted by key unless unsorted is set
 	unsorted bool
-	warnings map[string]uint64
-	tokens   probe.TokensSpent
+	runs     map[string]*Runs
+}
+
+// Runs are the warnings and the tokens of all attempts with one command.
+type Runs struct {
+	Warnings map[string]uint64
+	Tokens   probe.TokensSpent
 }
 
 // New returns an empty ledger.
 func New() *Ledger {
-	return &Ledger{records: make(map[Key]*Record), warnings: make(map[string]uint64)}
+	return &Ledger{records: make(map[Key]*Record), runs: make(map[string]*Runs)}
 }
 
 // Add counts a result. Interval is how often such attempts are planned; zero if they are made in confirming rounds
@@ -69,14 +74,29 @@ func (l *Ledger) Add(r probe.Result, interval time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.record(KeyOf(r.Spec)).add(r, interval)
+	if len(r.Warnings) == 0 && r.Tokens == nil {
+		return
+	}
+	runs := l.runsOf(r)
 	for _, w := range r.Warnings {
-		l.warnings[w]++
+		runs.Warnings[w]++
 	}
 	if t := r.Tokens; t != nil {
-		l.tokens.Input += t.Input
-		l.tokens.CachedInput += t.CachedInput
-		l.tokens.Output += t.Output
+		runs.Tokens.Input += t.Input
+		runs.Tokens.CachedInput += t.CachedInput
+		runs.Tokens.Output += t.Output
 	}
+}
+
+func (l *Ledger) runsOf(r probe.Result) *Runs {
+	command := "" // of attempts that run none
+	if r.Kind == probe.KindExec || r.Kind == probe.KindStatus {
+		command = r.Target
+	}
+	if l.runs[command] == nil {
+		l.runs[command] = &Runs{Warnings: make(map[string]uint64)}
+	}
+	return l.runs[command]
 }
 
 func (l *Ledger) record(k Key) *Record {
@@ -124,9 +144,8 @@ func (l *Ledger) Keep(wanted func(Key) bool) {
 
 // A Snapshot is a copy of everything in a Ledger. The caller owns it.
 type Snapshot struct {
-	Records  []Record // ordered by key
-	Warnings map[string]uint64
-	Tokens   probe.TokensSpent
+	Records []Record        // ordered by key
+	Runs    map[string]Runs // by command: an agent's preset, a program; empty: attempts that run none
 }
 
 // Snapshot copies the ledger, which takes some milliseconds for ten thousand probes. Formatting takes a hundred times
@@ -135,7 +154,10 @@ func (l *Ledger) Snapshot() Snapshot {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.sort()
-	s := Snapshot{Records: make([]Record, len(l.ordered)), Warnings: maps.Clone(l.warnings), Tokens: l.tokens}
+	s := Snapshot{Records: make([]Record, len(l.ordered)), Runs: make(map[string]Runs, len(l.runs))}
+	for command, runs := range l.runs {
+		s.Runs[command] = Runs{maps.Clone(runs.Warnings), runs.Tokens}
+	}
 	// The slices of all records share two arrays. Two for each record would be twenty thousand allocations.
 	var ofClasses, ofBuckets int
 	for _, rec := range l.ordered {

@@ -39,11 +39,19 @@ func TestRecordCounts(t *testing.T) {
 func TestWarningsAndTokensAddUp(t *testing.T) {
 	l := New()
 	r := result("codex", "exec", probe.OK)
+	r.Kind, r.Target = probe.KindExec, "codex"
 	r.Warnings, r.Tokens = []string{"a", "b"}, &probe.TokensSpent{Input: 10, CachedInput: 5, Output: 1}
 	l.Add(r, 0)
 	r.Warnings = []string{"a"}
 	l.Add(r, 0)
-	got := l.Snapshot()
+	other := result("claude", "exec", probe.OK)
+	other.Kind, other.Target, other.Tokens = probe.KindExec, "claude", &probe.TokensSpent{Input: 1}
+	l.Add(other, 0)
+	all := l.Snapshot().Runs
+	got := all["codex"]
+	if all["claude"].Tokens.Input != 1 || len(all) != 2 {
+		t.Errorf("another agent: got %+v", all)
+	}
 	if diff := cmp.Diff(map[string]uint64{"a": 2, "b": 1}, got.Warnings); diff != "" {
 		t.Errorf("warnings (-want +got):\n%s", diff)
 	}

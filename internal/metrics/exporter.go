@@ -60,11 +60,11 @@ type Info struct{ Target, Interval, Expectation string }
 // Build identifies the program.
 type Build struct{ Version, Revision, GoVersion string }
 
-// Codex identifies the installed agent. The zero value means that none was found.
-type Codex struct{ Version, Path, SandboxMode string }
+// Agent identifies an installed agent. SandboxMode is how its sandbox is configured.
+type Agent struct{ Name, Version, Path, SandboxMode string }
 
 // NewExporter completes e. The counters it returns must observe the watcher.
-func NewExporter(e *Exporter, build Build, codex func() Codex) (*Exporter, *Counters) {
+func NewExporter(e *Exporter, build Build, agents func() []Agent) (*Exporter, *Counters) {
 	e.counters = newCounters()
 	e.slots = make(chan struct{}, scrapesAtOnce)
 	e.registry = prometheus.NewRegistry()
@@ -89,7 +89,7 @@ func NewExporter(e *Exporter, build Build, codex func() Codex) (*Exporter, *Coun
 		}, orZero(e.DamagedRows)),
 		panicCounts{},
 		shortages{},
-		codexInfo{codex, e.Log},
+		agentInfo{agents, e.Log},
 	)
 	if e.Connections != nil {
 		e.registry.MustRegister(connections(e.Connections))
@@ -116,29 +116,29 @@ var codexDesc = prometheus.NewDesc(
 	nil,
 )
 
-// codexInfo is read at each scrape, because the agent may be upgraded while the daemon runs.
-type codexInfo struct {
-	find func() Codex
+// agentInfo is read at each scrape, because an agent may be upgraded while the daemon runs.
+type agentInfo struct {
+	find func() []Agent
 	log  *slog.Logger
 }
 
-func (codexInfo) Describe(out chan<- *prometheus.Desc) {
+func (agentInfo) Describe(out chan<- *prometheus.Desc) {
 	out <- agentDesc
 	out <- codexDesc
 }
 
 // Collect implements prometheus.Collector. The agent's files are not ours: a panic in reading them must not fail the
 // scrape.
-func (c codexInfo) Collect(out chan<- prometheus.Metric) {
-	var found Codex
+func (c agentInfo) Collect(out chan<- prometheus.Metric) {
+	var found []Agent
 	if err := panics.Run(panics.Scrape, func() error { found = c.find(); return nil }); err != nil {
 		c.log.Error("cannot describe the agent: please report this", "error", err)
 	}
-	if found != (Codex{}) {
-		out <- prometheus.MustNewConstMetric(agentDesc, prometheus.GaugeValue, 1,
-			agentName, found.Version, found.Path, found.SandboxMode)
-		out <- prometheus.MustNewConstMetric(codexDesc, prometheus.GaugeValue, 1,
-			found.Version, found.Path, found.SandboxMode)
+	for _, a := range found {
+		out <- prometheus.MustNewConstMetric(agentDesc, prometheus.GaugeValue, 1, a.Name, a.Version, a.Path, a.SandboxMode)
+		if a.Name == codexName {
+			out <- prometheus.MustNewConstMetric(codexDesc, prometheus.GaugeValue, 1, a.Version, a.Path, a.SandboxMode)
+		}
 	}
 }
 

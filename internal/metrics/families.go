@@ -7,6 +7,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	"netwatchd/internal/causes"
+	"netwatchd/internal/config"
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/host"
 	"netwatchd/internal/ledger"
@@ -128,14 +129,14 @@ var families = []family{
 	{name: "netwatchd_sandboxed", kind: gauge, labels: []string{"signal"},
 		help: "1 for each sandbox signal found by netwatchd in its own process, 0 for the others.", global: signals},
 	{name: "netwatchd_agent_tokens_total", kind: counter, labels: []string{"agent", "type"},
-		help: "Tokens spent by runs of the agent.", global: tokens("agent", agentName)},
+		help: "Tokens spent by runs of the agent.", global: tokens},
 	{name: "netwatchd_codex_tokens_total", kind: counter, labels: []string{"type"},
-		help: "Tokens spent by runs of codex: netwatchd_agent_tokens_total without its agent label.", global: tokens()},
+		help: "Tokens spent by runs of codex: netwatchd_agent_tokens_total without its agent label.", global: codexTokens},
 	{name: "netwatchd_agent_warnings_total", kind: counter, labels: []string{"agent", "warning"},
-		help: "Warnings of the agent that did not fail the run, by name.", global: warnings("agent", agentName)},
+		help: "Warnings of the agent that did not fail the run, by name.", global: warnings},
 	{name: "netwatchd_codex_warnings_total", kind: counter, labels: []string{"warning"},
 		help:   "Warnings of codex that did not fail the run: netwatchd_agent_warnings_total without its agent label.",
-		global: warnings()},
+		global: codexWarnings},
 	{name: "netwatchd_agent_budget_remaining_runs", kind: gauge, labels: []string{"service"},
 		help: "Runs of the agent left in today's budget.", global: budgets},
 	{name: "netwatchd_codex_budget_remaining_runs", kind: gauge, labels: []string{"service"},
@@ -148,22 +149,64 @@ var families = []family{
 		}},
 }
 
-// agentName is the agent of all runs that report tokens and warnings: there is no other preset yet.
-const agentName = "codex"
+// codexName is the agent whose counters also have older names, and that of warnings of probes that run no agent.
+const codexName = "codex"
 
-func tokens(labels ...string) func(*scrape, *samples) {
-	return func(sc *scrape, out *samples) {
-		out.add(labelPairs(append(labels, "type", "input")...), float64(sc.Tokens.Input))
-		out.add(labelPairs(append(labels, "type", "cached_input")...), float64(sc.Tokens.CachedInput))
-		out.add(labelPairs(append(labels, "type", "output")...), float64(sc.Tokens.Output))
+// eachAgent calls do for every agent that has run, codex first.
+func (sc *scrape) eachAgent(do func(name string, runs ledger.Runs)) {
+	codex := ledger.Runs{Warnings: make(map[string]uint64)}
+	for command, runs := range sc.Runs {
+		if command != codexName && slices.Contains(config.Presets, command) {
+			continue
+		}
+		for warning, n := range runs.Warnings {
+			codex.Warnings[warning] += n
+		}
+		if command == codexName {
+			codex.Tokens = runs.Tokens
+		}
+	}
+	do(codexName, codex)
+	for _, preset := range config.Presets {
+		if runs, ran := sc.Runs[preset]; ran && preset != codexName {
+			do(preset, runs)
+		}
 	}
 }
 
-func warnings(labels ...string) func(*scrape, *samples) {
-	return func(sc *scrape, out *samples) {
-		for warning, n := range sc.Warnings {
-			out.add(labelPairs(append(labels, "warning", warning)...), float64(n))
+func tokens(sc *scrape, out *samples) {
+	sc.eachAgent(func(name string, runs ledger.Runs) { addTokens(out, runs, "agent", name) })
+}
+
+func codexTokens(sc *scrape, out *samples) {
+	sc.eachAgent(func(name string, runs ledger.Runs) {
+		if name == codexName {
+			addTokens(out, runs)
 		}
+	})
+}
+
+func addTokens(out *samples, runs ledger.Runs, labels ...string) {
+	out.add(labelPairs(append(labels, "type", "input")...), float64(runs.Tokens.Input))
+	out.add(labelPairs(append(labels, "type", "cached_input")...), float64(runs.Tokens.CachedInput))
+	out.add(labelPairs(append(labels, "type", "output")...), float64(runs.Tokens.Output))
+}
+
+func warnings(sc *scrape, out *samples) {
+	sc.eachAgent(func(name string, runs ledger.Runs) { addWarnings(out, runs, "agent", name) })
+}
+
+func codexWarnings(sc *scrape, out *samples) {
+	sc.eachAgent(func(name string, runs ledger.Runs) {
+		if name == codexName {
+			addWarnings(out, runs)
+		}
+	})
+}
+
+func addWarnings(out *samples, runs ledger.Runs, labels ...string) {
+	for warning, n := range runs.Warnings {
+		out.add(labelPairs(append(labels, "warning", warning)...), float64(n))
 	}
 }
 

@@ -68,8 +68,8 @@ func newFixture() *fixture {
 		Connections: func() Connections { return Connections{Open: 3, Limit: 512, Closed: 1} },
 		Extra:       []prometheus.Collector{push.New(config.Push{RemoteWrite: []config.Receiver{{Name: "central"}}}, push.Options{Log: slog.Default()})},
 		Log:         slog.New(slog.NewTextHandler(&t.log, nil)),
-	}, Build{Version: "1.4.0", Revision: "abc", GoVersion: "go1.26"}, func() Codex {
-		return Codex{Version: "0.104.0", Path: "/usr/bin/codex", SandboxMode: "closed"}
+	}, Build{Version: "1.4.0", Revision: "abc", GoVersion: "go1.26"}, func() []Agent {
+		return []Agent{{Name: "codex", Version: "0.104.0", Path: "/usr/bin/codex", SandboxMode: "closed"}}
 	})
 	return t
 }
@@ -97,7 +97,7 @@ func fullFixture() *fixture {
 	t.record("codex", "stream", probe.KindStream, probe.FromHost, probe.StreamIdleCut, map[probe.Phase]probe.Seconds{probe.Streaming: 0.05})
 	t.record("resolvers", "1.1.1.1/control", probe.KindDNS, probe.Direct, probe.OK, nil)
 	t.record("host", "sandbox", probe.KindHost, probe.FromHost, probe.OK, nil)
-	run := probe.Result{Spec: probe.Spec{Service: "codex", Name: "exec", Kind: probe.KindExec}, Start: noon, Elapsed: 7.5, Class: probe.OK}
+	run := probe.Result{Spec: probe.Spec{Service: "codex", Name: "exec", Kind: probe.KindExec, Target: "codex"}, Start: noon, Elapsed: 7.5, Class: probe.OK}
 	run.Phases[probe.Executing] = 7.5
 	run.Tokens = &probe.TokensSpent{Input: 9000, CachedInput: 8000, Output: 5}
 	run.Warnings = []string{"codex_arg0_cleanup", "codex_path_update"}

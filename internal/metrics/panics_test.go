@@ -13,7 +13,7 @@ import (
 func TestPanicWhileDescribingTheAgent(t *testing.T) {
 	var log strings.Builder
 	e, _ := NewExporter(&Exporter{Ledger: ledger.New(), Source: new(fakeSource), Log: slog.New(slog.NewTextHandler(&log, nil))},
-		Build{}, func() Codex { panic("malformed config.toml") })
+		Build{}, func() []Agent { panic("malformed config.toml") })
 	before := panics.Count(panics.Scrape)
 	all := gathered(t, e)
 	if all["netwatchd_build_info"] == nil || all["netwatchd_codex_info"] != nil {

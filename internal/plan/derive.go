@@ -17,7 +17,6 @@ import (
 	"netwatchd/internal/agent/codex"
 	"netwatchd/internal/config"
 	"netwatchd/internal/diagnose"
-	"netwatchd/internal/presets"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/redact"
 )
@@ -25,6 +24,7 @@ import (
 // Derive returns c with what depends on the installed agent and its files, and notes on what is left out or cannot be
 // read. If no file lists services, the built-in one is pointed at the endpoint that the agent really uses.
 func Derive(c *config.Config) (*config.Config, []string) {
+	c = withAgents(c)
 	derived, notes := withoutAgent(c)
 	if derived == c {
 		shallow := *c
@@ -52,7 +52,7 @@ func Derive(c *config.Config) (*config.Config, []string) {
 		s.Derived = strings.TrimPrefix(s.Derived+"\n"+describeEndpoint(e)+why, "\n")
 		notes = append(notes, e.Notes...)
 		if c.Assumed {
-			*s = pointAt(*s, e, presets.Named(run.Preset).ProbePath)
+			*s = pointAt(*s, e)
 		}
 	}
 	return derived, distinctNotes(notes)
@@ -157,11 +157,11 @@ func describeEndpoint(e agent.Endpoint) string {
 }
 
 // pointAt returns s with its probes pointed at e. If the address is not known, only the run remains.
-func pointAt(s config.Service, e agent.Endpoint, path string) config.Service {
+func pointAt(s config.Service, e agent.Endpoint) config.Service {
 	probes := s.Probes
 	s.Probes = nil
 	for _, p := range probes {
-		if p.Kind != probe.KindExec && !pointProbeAt(&p, e, path) {
+		if p.Kind != probe.KindExec && !pointProbeAt(&p, e) {
 			continue
 		}
 		s.Probes = append(s.Probes, p)
@@ -169,7 +169,7 @@ func pointAt(s config.Service, e agent.Endpoint, path string) config.Service {
 	return s
 }
 
-func pointProbeAt(p *config.Probe, e agent.Endpoint, path string) bool {
+func pointProbeAt(p *config.Probe, e agent.Endpoint) bool {
 	if e.BaseURL == nil {
 		return false
 	}
@@ -178,7 +178,7 @@ func pointProbeAt(p *config.Probe, e agent.Endpoint, path string) bool {
 		p.Target = name
 		return needsDNS(name)
 	}
-	target := e.BaseURL.JoinPath(path)
+	target := e.BaseURL.JoinPath(e.ProbePath)
 	if codex.IsRouting(p.URL) {
 		if target = e.Routing; target == nil {
 			return false

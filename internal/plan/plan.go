@@ -76,19 +76,19 @@ func (p *Plan) Watches(k ledger.Key) bool {
 // Keep returns how long history is kept.
 func (p *Plan) Keep() time.Duration { return p.config.Storage.Keep }
 
-// agent returns the first service that runs an agent, and that run.
-func (p *Plan) agent() (s config.Service, run config.Probe, ok bool) {
+// codex returns the first service that runs codex, and that run.
+func (p *Plan) codex() (s config.Service, run config.Probe, ok bool) {
 	for _, s := range p.config.Services {
-		if run, ok := agentProbe(s); ok {
+		if run, ok := agentProbe(s); ok && run.Preset == "codex" {
 			return s, run, true
 		}
 	}
 	return config.Service{}, config.Probe{}, false
 }
 
-// Agent returns the options for a snapshot of the configured agent.
+// Agent returns the options for a snapshot of codex, if the configuration runs it.
 func (p *Plan) Agent() snapshot.Options {
-	s, run, ok := p.agent()
+	s, run, ok := p.codex()
 	if !ok {
 		return snapshot.Options{}
 	}
@@ -99,25 +99,28 @@ func (p *Plan) Agent() snapshot.Options {
 	return o
 }
 
-// Codex describes the agent that the configuration runs. It is zero if none is configured or found.
-func (p *Plan) Codex(ctx context.Context) metrics.Codex {
-	s, run, ok := p.agent()
-	if !ok {
-		return metrics.Codex{}
+// Installed describes each agent that the configuration runs, as far as it is found.
+func (p *Plan) Installed(ctx context.Context) (all []metrics.Agent) {
+	for _, s := range p.config.Services {
+		run, ok := agentProbe(s)
+		if !ok || slices.ContainsFunc(all, func(a metrics.Agent) bool { return a.Name == run.Preset }) {
+			continue
+		}
+		a := presets.Named(run.Preset)
+		found, err := a.Find(run.Codex.Path)
+		if err != nil {
+			continue
+		}
+		installed := metrics.Agent{Name: a.Name, Path: found, Version: "unknown", SandboxMode: "none"}
+		if version, err := a.Version(ctx, found); err == nil {
+			installed.Version = version.String()
+		}
+		if s.Sandbox != nil {
+			installed.SandboxMode = s.Sandbox.Want.String()
+		}
+		all = append(all, installed)
 	}
-	a := presets.Named(run.Preset)
-	found, err := a.Find(run.Codex.Path)
-	if err != nil {
-		return metrics.Codex{}
-	}
-	codex := metrics.Codex{Path: found, Version: "unknown", SandboxMode: "none"}
-	if version, err := a.Version(ctx, found); err == nil {
-		codex.Version = version.String()
-	}
-	if s.Sandbox != nil {
-		codex.SandboxMode = s.Sandbox.Want.String()
-	}
-	return codex
+	return all
 }
 
 func (p *Plan) describe(s config.Service) {

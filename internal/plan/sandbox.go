@@ -144,7 +144,7 @@ func withoutAgent(c *config.Config) (_ *config.Config, notes []string) {
 		return c, nil
 	}
 	why := whyNoAgent()
-	if why == "" {
+	if why == "" || c.Services[0].Name != "codex" { // withAgents has found other agents, and left codex out
 		return c, nil
 	}
 	reduced := *c

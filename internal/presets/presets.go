@@ -6,10 +6,11 @@ import (
 	"strings"
 
 	"netwatchd/internal/agent"
+	"netwatchd/internal/agent/claude"
 	"netwatchd/internal/agent/codex"
 )
 
-var agents = []agent.Agent{codex.Agent()}
+var agents = []agent.Agent{codex.Agent(), claude.Agent()}
 
 // AtEndpoint returns the agent whose service has that URL, or nil.
 func AtEndpoint(u *url.URL) *agent.Agent {

@@ -4,7 +4,6 @@ import (
 	"net"
 	"slices"
 
-	"netwatchd/internal/causes"
 	"netwatchd/internal/outcome"
 	"netwatchd/internal/probe"
 )
@@ -72,7 +71,6 @@ const (
 		"service are answered. An agent that is signed in with an API key does not ask routing discovery."
 	AdviceAgentNetwork = "Compare the proxy and CA settings of the agent (its environment and .env file) with those of " +
 		"this host. If they are the same, the service may fail only the agent's requests: check its status page."
-	AdviceAskAgent     = "Run codex login status and codex doctor as the user the agent runs as, and see where they wait."
 	AdviceAgentTimeout = "Wait and run the agent again: the service may be slow to answer the agent's requests. If it " +
 		"lasts, check the service's status page, then the proxy in the agent's environment."
 )
@@ -137,7 +135,7 @@ func AccountAdvice(r *probe.Result) string {
 	case probe.ExecRateLimited:
 		return "Wait a few minutes and run fewer agents at the same time."
 	}
-	return "Run codex login as the user the agent runs as."
+	return "Run " + agentOf(r).signIn + " as the user the agent runs as."
 }
 
 // ServiceForAgentAdvice is for a run of the agent that got no answer, although the installation works.
@@ -154,7 +152,7 @@ func StubAdvice(stub *probe.Result) string {
 	if outcome.IsInstallationFault(stub.Class) {
 		return AgentAdvice(stub)
 	}
-	return causes.Agent.About().Advice
+	return agentOf(stub).advice()
 }
 
 func AgentAdvice(r *probe.Result) string {
@@ -167,13 +165,13 @@ func AgentAdvice(r *probe.Result) string {
 	case probe.ExecConfigInvalid:
 		return "Fix the setting at the location shown in the evidence."
 	case probe.ExecHomeUnwritable:
-		return "Make CODEX_HOME writable for the user the agent runs as. Files left by root (sudo codex) are the usual " +
-			"reason."
+		return "Make " + agentOf(r).home + " writable for the user the agent runs as. Files left by root (sudo " +
+			agentOf(r).name + ") are the usual reason."
 	case probe.ExecModelRejected:
-		return "Choose another model in config.toml."
+		return "Choose another model in " + agentOf(r).model + "."
 	case probe.ExecTimedOut:
 		if r.Kind == probe.KindStatus {
-			return AdviceAskAgent
+			return "Run " + agentOf(r).ask + " as the user the agent runs as, and see where they wait."
 		}
 		return AdviceAgentTimeout
 	case probe.ExecKilled:
@@ -182,5 +180,5 @@ func AgentAdvice(r *probe.Result) string {
 	if outcome.IsAgentRequestFailure(r) {
 		return AdviceAgentNetwork
 	}
-	return causes.Agent.About().Advice
+	return agentOf(r).advice()
 }

@@ -17,7 +17,6 @@ func Agent() agent.Agent {
 		Client:   codexClient, Launcher: "codex.js",
 		Endpoint: func(s agent.Settings, v agent.Version) agent.Endpoint { return codexWith(s).Endpoint(v).Endpoint },
 
-		ProbePath: "responses",
 		Run: func(s agent.Settings, wrapper []string) probe.Prober {
 			c := codexWith(s)
 			c.Wrapper = wrapper

@@ -118,7 +118,8 @@ func (s codexSetup) endpoint() Endpoint {
 		s.userProvider(&e, c, source)
 	}
 	if e.BaseURL != nil {
-		e.KnownAnswer = e.BaseURL.String() == chatGPTBaseURL
+		e.ProbePath = "responses"
+		e.KnownAnswer = e.BaseURL.String() == chatGPTBaseURL // a HEAD gets 405 with Allow: POST
 		s.proxy(&e)
 	}
 	// Without a home, nothing shows who is signed in; most are with ChatGPT. chatgpt_base_url moves the request.

@@ -148,7 +148,7 @@ func exported(t *testing.T) map[string]bool {
 	exporter, _ := metrics.NewExporter(&metrics.Exporter{
 		Ledger: attempts, Source: fakeSource{}, Log: slog.New(slog.DiscardHandler),
 		Info: func(ledger.Key) (metrics.Info, bool) { return metrics.Info{}, true },
-	}, metrics.Build{}, func() metrics.Codex { return metrics.Codex{Version: "1"} })
+	}, metrics.Build{}, func() []metrics.Agent { return []metrics.Agent{{Name: "codex", Version: "1"}} })
 	scrape := httptest.NewRecorder()
 	exporter.ServeHTTP(scrape, httptest.NewRequest("GET", "/metrics", nil))
 

@@ -1,0 +1,264 @@
+package claude
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"netwatchd/internal/agent"
+	"netwatchd/internal/probe"
+	"netwatchd/internal/probe/execprobe"
+)
+
+var update = flag.Bool("update", false, "write testdata/golden.tsv")
+
+const recordings = "testdata/2.1.332"
+
+// recorded returns how a recorded run ended. A negative exit is a signal; 128 and more are signals that claude handled.
+func recorded(t *testing.T, name string) execprobe.ExitState {
+	t.Helper()
+	read := func(file string) string {
+		text, err := os.ReadFile(filepath.Join(recordings, name, file))
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	code, err := strconv.Atoi(strings.TrimSpace(read("exit")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := execprobe.ExitState{Code: code, Stdout: read("stdout"), Stderr: read("stderr")}
+	if code < 0 {
+		e.Code, e.Signal = -1, syscall.Signal(-code)
+	}
+	return e
+}
+
+// TestRecordings replays every recorded run through the failure table.
+func TestRecordings(t *testing.T) {
+	dirs, err := os.ReadDir(recordings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got strings.Builder
+	got.WriteString("# The class of each recorded run of claude 2.1.332, its HTTP status and its tokens.\n")
+	for _, dir := range dirs {
+		if strings.HasPrefix(dir.Name(), "auth-status-") {
+			continue
+		}
+		e := recorded(t, dir.Name())
+		r := readReport(e.Stdout)
+		var facts probe.Facts
+		r.fill(&facts)
+		class := probe.OK
+		if err := r.verdict(t.Context(), e, expect); err != nil {
+			class = probe.Classify(probe.Executing, err)
+		}
+		tokens := "-"
+		if facts.Tokens != nil {
+			tokens = fmt.Sprintf("%d/%d/%d", facts.Tokens.Input, facts.Tokens.CachedInput, facts.Tokens.Output)
+		}
+		fmt.Fprintf(&got, "%s\t%v\t%d\t%s\n", dir.Name(), class, facts.Status, tokens)
+		if class == probe.Unknown {
+			t.Errorf("%s: no class for %q", dir.Name(), r.Result)
+		}
+	}
+	golden := "testdata/golden.tsv"
+	if *update {
+		if err := os.WriteFile(golden, []byte(got.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got.String()); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// withFiles writes files below the home directory and below the administrator's directory (etc/), and returns what claude
+// sees with them.
+func withFiles(t *testing.T, files map[string]string, env ...string) setup {
+	t.Helper()
+	home := t.TempDir()
+	for name, text := range files {
+		path := filepath.Join(home, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return setup{dir: filepath.Join(home, ".claude"), account: filepath.Join(home, ".claude.json"),
+		managed: filepath.Join(home, "etc/managed-settings.json"), env: env}
+}
+
+const (
+	settingsJSON = ".claude/settings.json"
+	signInJSON   = ".claude/.credentials.json"
+	signInText   = `{"claudeAiOauth":{"accessToken":"secret-token","refreshToken":"secret-refresh","expiresAt":4102444800000}}`
+	gatewayEnv   = `{"env":{"ANTHROPIC_BASE_URL":"http://user:secret@gateway.test:4000/api?key=secret"}}`
+)
+
+func TestEndpoint(t *testing.T) {
+	for name, test := range map[string]struct {
+		files map[string]string
+		env   []string
+		base  string
+		from  string // the end of the origin
+		mode  agent.Mode
+		known bool
+		note  string
+	}{
+		"nobody": {base: defaultBaseURL, from: "the default", mode: agent.SignedOut, known: true},
+		"a sign-in": {files: map[string]string{signInJSON: signInText}, base: defaultBaseURL, from: "the default",
+			mode: agent.ClaudeSignIn, known: true},
+		"a key that claude made": {files: map[string]string{".claude.json": `{"primaryApiKey":"secret"}`}, base: defaultBaseURL,
+			from: "the default", mode: agent.APIKey, known: true},
+		"a key in the environment": {env: []string{"ANTHROPIC_API_KEY=secret"}, base: defaultBaseURL, from: "the default",
+			mode: agent.APIKey, known: true},
+		"a token in the environment": {env: []string{"CLAUDE_CODE_OAUTH_TOKEN=secret"}, base: defaultBaseURL,
+			from: "the default", mode: agent.ClaudeSignIn, known: true},
+		"a helper": {files: map[string]string{settingsJSON: `{"apiKeyHelper":"/bin/key"}`}, base: defaultBaseURL,
+			from: "the default", mode: agent.APIKey, known: true},
+		"a base URL in the environment": {env: []string{"ANTHROPIC_BASE_URL=http://127.0.0.1:4000", "ANTHROPIC_AUTH_TOKEN=secret"},
+			base: "http://127.0.0.1:4000", from: "ANTHROPIC_BASE_URL", mode: agent.ProviderCredentials},
+		"settings before the environment": {files: map[string]string{settingsJSON: gatewayEnv, signInJSON: signInText},
+			env: []string{"ANTHROPIC_BASE_URL=http://other.test"}, base: "http://gateway.test:4000/api",
+			from: "/.claude/settings.json, env.ANTHROPIC_BASE_URL", mode: agent.ClaudeSignIn},
+		"the administrator before the user": {files: map[string]string{settingsJSON: gatewayEnv,
+			"etc/managed-settings.json": `{"env":{"ANTHROPIC_BASE_URL":"https://office.test"}}`}, base: "https://office.test",
+			from: "/etc/managed-settings.json, env.ANTHROPIC_BASE_URL", mode: agent.SignedOut},
+		"Bedrock": {env: []string{"CLAUDE_CODE_USE_BEDROCK=1"}, from: "CLAUDE_CODE_USE_BEDROCK", mode: agent.ProviderCredentials,
+			note: "only runs of claude test it"},
+		"no Bedrock": {env: []string{"CLAUDE_CODE_USE_BEDROCK=0"}, base: defaultBaseURL, from: "the default",
+			mode: agent.SignedOut, known: true},
+		"no URL": {env: []string{"ANTHROPIC_BASE_URL=gateway"}, from: "ANTHROPIC_BASE_URL", mode: agent.SignedOut,
+			note: "is not an http or https URL"},
+		"settings that are no JSON": {files: map[string]string{settingsJSON: "{,"}, base: defaultBaseURL, from: "the default",
+			mode: agent.SignedOut, known: true, note: "is not valid JSON"},
+		"settings of another shape": {files: map[string]string{settingsJSON: `{"env":["a"],"apiKeyHelper":7}`},
+			base: defaultBaseURL, from: "the default", mode: agent.SignedOut, known: true, note: "is not valid JSON"},
+	} {
+		e := withFiles(t, test.files, test.env...).endpoint()
+		base := ""
+		if e.BaseURL != nil {
+			base = e.BaseURL.String()
+		}
+		notes := strings.Join(e.Notes, "; ")
+		if base != test.base || !strings.HasSuffix(e.Origin(), test.from) || e.Mode != test.mode || e.KnownAnswer != test.known ||
+			!strings.Contains(notes, test.note) || (notes == "") != (test.note == "") {
+			t.Errorf("%s: %s because of %s, %s, known %t, notes %q", name, base, e.Origin(), e.Mode, e.KnownAnswer, notes)
+		}
+		if strings.Contains(fmt.Sprint(notes, e.Origin(), e.BaseURL), "secret") {
+			t.Errorf("%s: a secret is shown: %q %s %s", name, notes, e.Origin(), e.BaseURL)
+		}
+	}
+}
+
+// TestSettingsThatNeverEnd: claude would wait at a named pipe; we do not.
+func TestSettingsThatNeverEnd(t *testing.T) {
+	s := withFiles(t, map[string]string{".claude/x": ""})
+	if err := syscall.Mkfifo(filepath.Join(s.dir, "settings.json"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if e := s.endpoint(); !strings.Contains(strings.Join(e.Notes, ""), "named pipe") || e.BaseURL == nil {
+		t.Errorf("got %+v", e)
+	}
+}
+
+// TestProxyOfSettings: claude reads its proxy and its CA from its settings, too.
+func TestProxyOfSettings(t *testing.T) {
+	e := withFiles(t, map[string]string{settingsJSON: `{"env":{"HTTPS_PROXY":"http://p.test:1","NODE_EXTRA_CA_CERTS":"/ca.pem","MINE":"x"}}`}).endpoint()
+	if want := []string{"HTTPS_PROXY=http://p.test:1", "NODE_EXTRA_CA_CERTS=/ca.pem"}; !cmp.Equal(want, e.Reach) {
+		t.Errorf("got %q, want %q", e.Reach, want)
+	}
+	if !strings.HasSuffix(e.ReachFile, "/.claude/settings.json") {
+		t.Errorf("got %q", e.ReachFile)
+	}
+}
+
+// TestRunGetsNoSecretOnItsCommandLine: everyone on the host can read a command line.
+func TestRunGetsNoSecretOnItsCommandLine(t *testing.T) {
+	home, bin := t.TempDir(), t.TempDir()
+	for name, value := range map[string]string{"HOME": home, configDir: "", "ANTHROPIC_API_KEY": "secret-key", "MY_SECRET": "secret-mine"} {
+		t.Setenv(name, value)
+	}
+	path := filepath.Join(bin, "claude")
+	if err := os.WriteFile(path, []byte("#!/bin/sh\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	p, err := run{agent.Settings{Path: path, StateDir: t.TempDir()}}.command()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if line := strings.Join(p.Argv, " "); strings.Contains(line, "secret") || !strings.Contains(line, "--model haiku") {
+		t.Errorf("the command line: %s", line)
+	}
+	env := strings.Join(p.Env, "\n")
+	for text, want := range map[string]bool{"ANTHROPIC_API_KEY=secret-key": true, "secret-mine": false, "CLAUDE_CODE_MAX_RETRIES=0": true,
+		"claude-home": true, "claude-tmp": true} {
+		if strings.Contains(env, text) != want {
+			t.Errorf("%s in the environment: %t, want %t", text, !want, want)
+		}
+	}
+}
+
+func TestSignInThatCannotBeRenewed(t *testing.T) {
+	if os.Geteuid() == 0 {
+		t.Skip("needs a user who is not root: root may write every file")
+	}
+	s := withFiles(t, map[string]string{signInJSON: signInText})
+	if err := os.Chmod(s.credentials(), 0o400); err != nil {
+		t.Fatal(err)
+	}
+	end := time.UnixMilli(4102444800000)
+	if err := s.canRenew(end.Add(-time.Hour)); err != nil {
+		t.Errorf("an hour before it ends: %v", err)
+	}
+	if err := s.canRenew(end); probe.Classify(probe.Executing, err) != probe.ExecHomeUnwritable {
+		t.Errorf("at its end: %v", err)
+	}
+}
+
+func TestStatus(t *testing.T) {
+	key, out := recorded(t, "auth-status-key"), recorded(t, "auth-status-notloggedin")
+	for name, test := range map[string]struct {
+		stdout string
+		code   int
+		class  probe.Class
+		output string
+	}{
+		"signed in":  {key.Stdout, key.Code, probe.OK, "signed in: api_key"},
+		"signed out": {out.Stdout, out.Code, probe.ExecNotLoggedIn, ""},
+		"an older version": {"error: unknown command 'auth'\n", 1, probe.OK,
+			"the answer of auth status (exit code 1) is not understood"},
+	} {
+		path := filepath.Join(t.TempDir(), "claude")
+		script := fmt.Sprintf("#!/bin/sh\ncat <<'END'\n%s\nEND\nexit %d\n", test.stdout, test.code)
+		if err := os.WriteFile(path, []byte(script), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		facts, err := status{agent.Settings{Path: path}, time.Minute}.Probe(t.Context())
+		class := probe.OK
+		if err != nil {
+			class = probe.Classify(probe.Executing, err)
+		}
+		if class != test.class || facts.Output != test.output {
+			t.Errorf("%s: got %v %v, output %q", name, class, err, facts.Output)
+		}
+	}
+}

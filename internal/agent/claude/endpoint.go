@@ -1,0 +1,240 @@
+package claude
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"netwatchd/internal/agent"
+	"netwatchd/internal/probe"
+	"netwatchd/internal/userfile"
+)
+
+const defaultBaseURL = "https://api.anthropic.com"
+
+// What probes request below a base URL. The first is what claude itself requests to open a connection early; the
+// documentation says that the service answers 200 without credentials. Another server need not have it.
+const (
+	hello    = "api/hello"
+	messages = "v1/messages"
+)
+
+// Variables of claude.
+const (
+	configDir  = "CLAUDE_CONFIG_DIR"
+	baseURL    = "ANTHROPIC_BASE_URL"
+	oauthToken = "CLAUDE_CODE_OAUTH_TOKEN"
+)
+
+// managed are the settings that an administrator makes. They win over the user's.
+const managed = "/etc/claude-code/managed-settings.json"
+
+// setup is what decides how a claude behaves: its files and its environment.
+type setup struct {
+	agent.Settings
+
+	dir     string // with settings.json and .credentials.json; empty: there is none
+	account string // .claude.json
+	managed string
+	env     []string
+}
+
+func setupOf(s agent.Settings) setup {
+	made := setup{Settings: s, managed: managed, env: os.Environ()}
+	made.dir = s.Home
+	if made.dir == "" {
+		made.dir = os.Getenv(configDir)
+	}
+	if made.dir != "" {
+		made.account = filepath.Join(made.dir, ".claude.json")
+		return made
+	}
+	if home, err := os.UserHomeDir(); err == nil && home != "/" {
+		made.dir, made.account = filepath.Join(home, ".claude"), filepath.Join(home, ".claude.json")
+	}
+	return made
+}
+
+// endpoint is where claude sends its requests, and how.
+type endpoint struct {
+	agent.Endpoint
+
+	inFile   bool     // the sign-in is in a file of the user's
+	helper   string   // the command that prints a key
+	cloud    bool     // requests go to Bedrock, Vertex or Foundry
+	settings []string // name=value that claude takes from its settings files
+}
+
+// A settingsFile is what is read of a settings file.
+type settingsFile struct {
+	Env    map[string]any `json:"env"`
+	Helper string         `json:"apiKeyHelper"`
+}
+
+// endpoint follows claude. A variable in the administrator's settings wins over the user's settings, and that over the
+// environment (measured with 2.1.332).
+func (s setup) endpoint() endpoint {
+	e := endpoint{}
+	from := make(map[string]string) // by name of a variable: the file that sets it
+	files := []string{s.managed}
+	if s.dir != "" {
+		files = []string{filepath.Join(s.dir, "settings.json"), s.managed}
+	}
+	for _, path := range files {
+		var file settingsFile
+		e.read(path, &file)
+		var env []string
+		for _, name := range slices.Sorted(maps.Keys(file.Env)) {
+			env = append(env, fmt.Sprintf("%s=%v", name, file.Env[name]))
+			from[name] = userfile.Short(path)
+		}
+		e.settings = append(e.settings, env...)
+		e.SetReach(env, userfile.Short(path))
+		if file.Helper != "" {
+			e.helper = file.Helper
+		}
+	}
+	s.signIn(&e)
+	s.address(&e, from)
+	return e
+}
+
+// read decodes a file of claude's, if there is one.
+func (e *endpoint) read(path string, v any) {
+	text, err := userfile.Read(path)
+	if err == nil && json.Unmarshal(text, v) != nil {
+		err = errors.New("is not valid JSON")
+	}
+	e.Note(path, err)
+}
+
+// variable returns what claude sees.
+func (s setup) variable(e *endpoint, name string) string {
+	for _, list := range [][]string{e.settings, s.env} {
+		for _, entry := range slices.Backward(list) {
+			if value, ok := strings.CutPrefix(entry, name+"="); ok {
+				return strings.TrimSpace(value)
+			}
+		}
+	}
+	return ""
+}
+
+// The files with a sign-in, as far as they are read.
+type (
+	credentials struct {
+		OAuth struct {
+			Token   string `json:"accessToken"`
+			Expires int64  `json:"expiresAt"` // Unix time in milliseconds
+		} `json:"claudeAiOauth"`
+	}
+	account struct {
+		Key string `json:"primaryApiKey"`
+	}
+)
+
+// signIn finds the kind of sign-in. Claude prefers them in this order.
+func (s setup) signIn(e *endpoint) {
+	switch {
+	case s.variable(e, "ANTHROPIC_AUTH_TOKEN") != "":
+		e.Mode = agent.ProviderCredentials
+	case s.variable(e, "ANTHROPIC_API_KEY") != "":
+		e.Mode = agent.APIKey
+	case e.helper != "":
+		e.Mode = agent.APIKey
+	case s.variable(e, oauthToken) != "":
+		e.Mode = agent.ClaudeSignIn
+	case s.hasFile(e):
+		e.inFile = true
+	default:
+		e.Mode = agent.SignedOut
+	}
+}
+
+func (s setup) hasFile(e *endpoint) bool {
+	if s.dir == "" {
+		return false
+	}
+	var file credentials
+	var key account
+	e.read(s.credentials(), &file)
+	e.read(s.account, &key)
+	switch {
+	case file.OAuth.Token != "":
+		e.Mode = agent.ClaudeSignIn
+	case key.Key != "":
+		e.Mode = agent.APIKey
+	default:
+		return false
+	}
+	return true
+}
+
+func (s setup) credentials() string { return filepath.Join(s.dir, ".credentials.json") }
+
+// renewsBefore is how long before its end a sign-in is taken as due: claude renews it some minutes before.
+const renewsBefore = 10 * time.Minute
+
+// canRenew returns why claude could not save a renewed sign-in, or nil if it can, or if it need not.
+func (s setup) canRenew(now time.Time) error {
+	var file credentials
+	text, err := userfile.Read(s.credentials())
+	if errors.Is(err, fs.ErrNotExist) || json.Unmarshal(text, &file) != nil || file.OAuth.Token == "" {
+		return nil // a key
+	}
+	due := time.UnixMilli(file.OAuth.Expires).Before(now.Add(renewsBefore))
+	if err := unix.Access(s.credentials(), unix.W_OK); err != nil && due {
+		return probe.Failf(probe.ExecHomeUnwritable, "%s: %w: claude must be able to write it, or a renewed sign-in is lost; "+
+			"run as its owner, and leave it writable in the unit (ReadWritePaths=)", s.credentials(), err)
+	}
+	return nil
+}
+
+// clouds are the variables that send requests elsewhere, to an address that depends on a region and an account.
+var clouds = []string{"CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_USE_FOUNDRY"}
+
+func (s setup) address(e *endpoint, from map[string]string) {
+	for _, name := range clouds {
+		if value := s.variable(e, name); value != "" && value != "0" && value != "false" {
+			e.cloud, e.Mode, e.inFile = true, agent.ProviderCredentials, false
+			e.Source, e.Key = named(name, from)
+			e.Notes = append(e.Notes, e.Origin()+": the address is not known, so only runs of claude test it")
+			return
+		}
+	}
+	e.ProbePath = hello
+	base := s.variable(e, baseURL)
+	if base == "" {
+		e.Set(defaultBaseURL, "", "")
+		e.KnownAnswer = true
+		return
+	}
+	source, key := named(baseURL, from)
+	e.Set(base, source, key)
+	e.KnownAnswer = e.BaseURL != nil && e.BaseURL.String() == defaultBaseURL
+	if !e.KnownAnswer {
+		e.ProbePath = messages
+	}
+}
+
+// named returns the file that sets a variable and its key there, or else the variable.
+func named(name string, from map[string]string) (source, key string) {
+	if file := from[name]; file != "" {
+		return file, "env." + name
+	}
+	return name, ""
+}
+
+func helperSettings(command string) string {
+	text, _ := json.Marshal(map[string]string{"apiKeyHelper": command})
+	return string(text)
+}

@@ -1,0 +1,41 @@
+package config
+
+import (
+	"slices"
+
+	"netwatchd/internal/diagnose"
+	"netwatchd/internal/probe"
+)
+
+// Presets are the agents that an exec probe can run. Each is also the name of the key with its settings.
+var Presets = []string{codexPreset, "claude"}
+
+const codexPreset = "codex"
+
+// agentEndpoints are the services of the other agents: what is requested, and the status that it is answered with.
+var agentEndpoints = map[string]struct {
+	url    string
+	status int
+}{
+	// What claude itself requests before its first turn. By the documentation; not tried with the real service.
+	"claude": {"https://api.anthropic.com/api/hello", 200},
+}
+
+// AgentService returns the built-in service of an agent other than codex.
+func AgentService(preset string) Service {
+	endpoint := agentEndpoints[preset]
+	dns := defaultProbe("dns", probe.KindDNS, builtinDefaults)
+	head := defaultProbe("head", probe.KindHTTP, builtinDefaults)
+	head.URL, head.Method, head.Expect = mustURL(endpoint.url), "HEAD", Expect{Status: []int{endpoint.status}}
+	dns.Target = head.URL.Hostname()
+	exec := defaultProbe("exec", probe.KindExec, builtinDefaults)
+	exec.Preset = preset
+	exec.agentDefaults()
+	return Service{Name: preset, Probes: []Probe{dns, head, exec}, Owner: diagnose.Vendor, Client: AutoClient,
+		Moves: defaultMoves}
+}
+
+// OtherPresets are all presets but codex, which is watched even where it is not installed.
+func OtherPresets() []string {
+	return slices.DeleteFunc(slices.Clone(Presets), func(p string) bool { return p == codexPreset })
+}
