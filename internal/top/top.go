@@ -26,20 +26,31 @@ type Options struct {
 	In, Out *os.File
 	Getenv  func(string) string
 	Read    Reader
+
+	// Panel returns lines to show above the status. It may be nil, and is not shown on terminals without cursor control.
+	Panel func(screen.Options) []string
+	// Key handles a key, by its name in bubbletea, that top does not use itself. It may be nil.
+	Key func(name string)
 }
 
 // ErrNoTerminal is returned if input or output is not a terminal.
 var ErrNoTerminal = errors.New("top needs a terminal: use 'netwatchd status', or 'netwatchd status --json' in a script")
+
+// HasCursor reports whether the terminal that getenv describes has cursor control.
+func HasCursor(getenv func(string) string) bool {
+	name := getenv("TERM")
+	return name != "" && name != "dumb"
+}
 
 // Run shows the status until the user quits or ctx ends, and restores the terminal.
 func Run(ctx context.Context, o Options) error {
 	if !isatty.IsTerminal(o.In.Fd()) || !isatty.IsTerminal(o.Out.Fd()) {
 		return ErrNoTerminal
 	}
-	if name := o.Getenv("TERM"); name == "" || name == "dumb" {
+	if !HasCursor(o.Getenv) {
 		return scroll(ctx, o)
 	}
-	m := &model{ctx: ctx, read: o.Read, options: screen.For(o.Out, o.Getenv)}
+	m := &model{ctx: ctx, Options: o, options: screen.For(o.Out, o.Getenv)}
 	program := tea.NewProgram(
 		m,
 		tea.WithContext(ctx),
@@ -63,8 +74,8 @@ const (
 
 // A model is the state behind the screen, see [tea.Model].
 type model struct {
+	Options
 	ctx     context.Context
-	read    Reader
 	options screen.Options
 	height  int
 
@@ -85,7 +96,7 @@ func (m *model) Init() tea.Cmd { return m.readNow }
 
 func (m *model) readNow() tea.Msg {
 	start := time.Now()
-	return sceneRead{m.read(m.ctx, m.service), time.Since(start)}
+	return sceneRead{m.Read(m.ctx, m.service), time.Since(start)}
 }
 
 // Update handles one message.
@@ -114,6 +125,10 @@ func (m *model) key(name string) tea.Cmd {
 		m.choose(-1)
 	case "down", "j", "tab":
 		m.choose(+1)
+	default:
+		if m.Key != nil {
+			m.Key(name)
+		}
 	}
 	return nil
 }
@@ -141,7 +156,12 @@ func (m *model) View() tea.View {
 	if m.scene != nil && m.height > 0 {
 		o := m.options
 		o.Now = time.Now()
-		v.SetContent(screen.Top(m.scene, m.height, o))
+		var panel []string
+		if m.Panel != nil {
+			panel = m.Panel(o)
+		}
+		lines := append(panel, screen.Top(m.scene, m.height-len(panel), o))
+		v.SetContent(strings.Join(lines, "\n"))
 	}
 	return v
 }
