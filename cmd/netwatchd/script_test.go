@@ -19,13 +19,13 @@ func TestMain(m *testing.M) {
 }
 
 // The scripts show what a person sees in a terminal. In addition to the usual commands they have exits, refused,
-// listen and file.
+// listen, file and empty.
 func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "refused": refused, "listen": listen, "file": file,
+			"exits": exits, "refused": refused, "listen": listen, "file": file, "empty": empty,
 		},
 	})
 }
@@ -94,4 +94,16 @@ func file(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	_, err = io.CopyN(f, rand.NewChaCha8([32]byte{}), size) // the same noise each time
 	ts.Check(err)
+}
+
+// empty checks that there is nothing in a directory: empty DIR.
+func empty(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: empty DIR")
+	}
+	entries, err := os.ReadDir(ts.MkAbs(args[0]))
+	ts.Check(err)
+	if len(entries) > 0 {
+		ts.Fatalf("%s is not empty: %v", args[0], entries)
+	}
 }

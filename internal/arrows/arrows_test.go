@@ -24,7 +24,7 @@ const module = "netwatchd/"
 // docs/architecture.md has the picture.
 var layers = [][]string{
 	{"cmd/netwatchd", "internal/gen/cmd"},
-	{"internal/gen"},
+	{"internal/demo", "internal/gen"},
 	{"internal/gen/dashboard", "internal/top"},
 	{"internal/history", "internal/rules", "internal/screen", "internal/web"},
 	{"internal/doctor"},
@@ -42,7 +42,7 @@ var layers = [][]string{
 	{"internal/probe/dnsprobe", "internal/probe/probetest"},
 	{"internal/clientrules", "internal/probe", "internal/usage", "internal/webtoken"},
 	{"internal/arrows", "internal/enum", "internal/humanize", "internal/panics", "internal/redact", "internal/resolvconf",
-		"internal/shortage", "internal/strictyaml", "internal/userfile"},
+		"internal/demo/internet", "internal/shortage", "internal/strictyaml", "internal/userfile"},
 }
 
 // pure are the packages that do no I/O and so depend on nothing but the standard library and each other.
