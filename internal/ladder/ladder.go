@@ -36,7 +36,7 @@ const (
 	OK
 	Partial // some attempts failed, others succeeded
 	Closed  // the sandbox blocks it, as configured
-	Blocked // a lower rung fails
+	Blocked // the failure of another rung explains it
 	Failed
 )
 
@@ -83,8 +83,10 @@ func Of(s watch.ServiceStatus) []Rung {
 		host[Resolver] = Step{Mark: Failed, Words: short(f[0].Class) + " for " + cmp.Or(f[0].Question, f[0].Target),
 			Took: f[0].Elapsed, class: f[0].Class, vantage: f[0].Vantage}
 	}
+	decideHost(s, host)
 	block(host, firstSkipped(s, results))
 	block(sandbox, firstDenied(sandbox))
+	decideSandbox(s, sandbox, host)
 	if !sandboxIsFault(s) {
 		closeSandbox(sandbox, host)
 	}
