@@ -15,26 +15,19 @@ import (
 // little later.
 const maxDrift = 5 * time.Second
 
-// enableNTP makes a WSL distribution set its clock. systemd-timesyncd does not run in containers by default, and it
-// takes WSL for one.
-var enableNTP = []Change{
-	write("/etc/systemd/system/systemd-timesyncd.service.d/wsl.conf", "[Unit]", "ConditionVirtualization="),
-	run("systemctl daemon-reload", "systemctl enable --now systemd-timesyncd"),
-}
-
 func (e *examination) clock(context.Context) []Finding {
 	const check = "clock"
 	if s := e.answer.status; s != nil {
 		for _, service := range s.Services {
 			if service.Cause == causes.Clock {
-				return one(check, Fault, service.Title, run("timedatectl set-ntp true"))
+				return one(check, Fault, service.Title, e.setClock())
 			}
 		}
 	}
 	if behind, ok := e.behindHardware(); ok && behind.Abs() > maxDrift {
 		message := fmt.Sprintf("%v off the hardware clock; this happens when Windows sleeps", behind.Round(time.Second))
 		return one(check, Fault, message,
-			append([]Change{run("sudo hwclock -s")}, enableNTP...)...)
+			append([]Change{run("sudo hwclock -s")}, e.enableNTP()...)...)
 	}
 	synchronized, err := e.Synchronized()
 	switch {
@@ -45,9 +38,9 @@ func (e *examination) clock(context.Context) []Finding {
 	case e.wsl.WSL:
 		return one(check, Advice, "agrees with the hardware clock, but nothing synchronizes it: "+
 			"it can be hours off after Windows sleeps",
-			enableNTP...)
+			e.enableNTP()...)
 	}
-	return one(check, Unknown, "nothing synchronizes the clock, so it may be wrong", run("timedatectl set-ntp true"))
+	return one(check, Unknown, "nothing synchronizes the clock, so it may be wrong", e.setClock())
 }
 
 // behindHardware returns how far the system clock is behind the hardware clock. It reports false outside WSL, where

@@ -149,7 +149,7 @@ func (e *examination) running(context.Context) []Finding {
 		return one(check, Fault, fmt.Sprintf("%s is version %s, this program is %s: "+
 			"it was not restarted after an upgrade, or it runs from another file",
 			e.daemonName(), cmp.Or(a.status.Version, "unknown"), e.Version),
-			run(e.own.command("restart")))
+			e.restart())
 	case a.status != nil:
 		return one(check, OK, fmt.Sprintf("%s answers at %s, version %s", e.daemonName(), a.address, e.Version))
 	case a.secured:
@@ -191,7 +191,7 @@ func (e *examination) nextPort() string {
 	return net.JoinHostPort(name, strconv.Itoa(n+1))
 }
 
-// prometheus checks when /metrics was last read. Only the daemon knows.
+// prometheus checks when Prometheus, or a program in its place, last read /metrics. Only the daemon knows.
 func (e *examination) prometheus(ctx context.Context) []Finding {
 	const check = "prometheus"
 	if e.answer.status == nil {
@@ -206,11 +206,11 @@ func (e *examination) prometheus(ctx context.Context) []Finding {
 	case err != nil:
 		return one(check, Unknown, err.Error())
 	case !read:
-		return one(check, Advice, "/metrics has not been read since the daemon started", scrape)
+		return one(check, Advice, "Prometheus has not read /metrics since the daemon started", scrape)
 	case age > maxScrapeAge:
-		return one(check, Advice, "/metrics was last read "+ago, scrape)
+		return one(check, Advice, "Prometheus last read /metrics "+ago, scrape)
 	}
-	return one(check, OK, "/metrics was read "+ago)
+	return one(check, OK, "Prometheus read /metrics "+ago)
 }
 
 // maxScrapeAge is three scrapes at one minute, the longest usual interval.

@@ -253,6 +253,28 @@ func TestUnit(t *testing.T) {
 	}
 }
 
+// Without systemd no fix may name systemctl, journalctl or timedatectl, which would only fail.
+func TestFixesWithoutSystemd(t *testing.T) {
+	e := on(t, fstest.MapFS{}, nil)
+	e.unit(t.Context())
+	e.Synchronized = func() (bool, error) { return false, nil }
+	e.answer.status, e.answer.address = &watch.Status{Version: "1.3.0"}, "127.0.0.1:19405"
+	e.daemon = &process{pid: 4711}
+	findings := slices.Concat(e.running(t.Context()), e.clock(t.Context()),
+		one("proxies", Advice, "", e.inDaemonsEnvironment("proxy.conf", []string{"HTTPS_PROXY=http://proxy:3128"})...))
+	want := []string{
+		"daemon: fault | > kill 4711; netwatchd run # or as it was started before",
+		"clock: unknown | > chronyd -q 'pool pool.ntp.org iburst' # sets it once; keep chronyd or ntpd running",
+		"proxies: advice | > export HTTPS_PROXY=http://proxy:3128; kill 4711; netwatchd run # or as it was started before",
+	}
+	if diff := cmp.Diff(want, brief(findings)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if log := e.ownLog("store"); log != nil {
+		t.Errorf("the log is looked for with %q", log)
+	}
+}
+
 func TestProxies(t *testing.T) {
 	const drop = "/etc/systemd/system/netwatchd.service.d/proxy.conf> [Service]; "
 	const reload = " | > systemctl daemon-reload; systemctl restart netwatchd.service"

@@ -89,7 +89,7 @@ func (e *examination) statusFile(context.Context) []Finding {
 		return e.noStatusFile()
 	case age > staleStatus:
 		return one(check, Fault, fmt.Sprintf("%s is %s old: the daemon that wrote it has stopped", file, humanize.Span(age)),
-			run(e.own.command("restart")))
+			e.restart())
 	}
 	if info, err := fs.Stat(e.Root, strings.TrimPrefix(file, "/")); err == nil && info.Mode()&0o004 == 0 {
 		return one(check, Fault, fmt.Sprintf("%s is not world-readable (mode %v): "+
@@ -131,7 +131,7 @@ func (e *examination) noStatusFile() []Finding {
 		return one(check, Note, e.Config.StatusFile+" does not exist yet: the first round is still running")
 	}
 	return one(check, Fault, "missing although a daemon runs: looked for "+strings.Join(e.Config.StatusFiles(), ", "),
-		keep, run(e.own.command("restart")))
+		keep, e.restart())
 }
 
 // starting reports whether the daemon's first round is still running.
@@ -158,7 +158,7 @@ func (e *examination) storage(ctx context.Context) []Finding {
 			return one(check, Unknown, err.Error())
 		case failures > 0:
 			return one(check, Fault, fmt.Sprintf("writing history failed %.0f times since the daemon started", failures),
-				run("journalctl -u "+e.own.name+" -n 100 | grep store", "netwatchd store check"))
+				run(append(e.ownLog("store"), "netwatchd store check")...))
 		}
 		return one(check, OK, "the daemon writes its history without errors")
 	}

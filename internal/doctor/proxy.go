@@ -51,7 +51,7 @@ func (e *examination) proxies(context.Context) []Finding {
 		}
 		differ = append(differ, fmt.Sprintf("%s is %s in this shell and %s in the daemon",
 			name, shown(name, shell[name]), shown(name, daemon[name])))
-		lines = append(lines, fmt.Sprintf("Environment=%s=%s", name, redact.Named(name, shell[name])))
+		lines = append(lines, name+"="+redact.Named(name, shell[name]))
 	}
 	if len(differ) == 0 {
 		message := "neither this shell nor the daemon uses a proxy"
@@ -62,7 +62,7 @@ func (e *examination) proxies(context.Context) []Finding {
 	}
 	return one(check, Advice,
 		"an agent in this shell and the daemon use different proxy settings: "+strings.Join(differ, "; "),
-		e.own.dropIn("proxy.conf", append([]string{"[Service]"}, lines...)...)...)
+		e.inDaemonsEnvironment("proxy.conf", lines)...)
 }
 
 // daemonUsesNoProxy reports whether the daemon's status shows http probes to a service, all without a proxy.

@@ -15,6 +15,7 @@ type unit struct {
 	user                    bool // belongs to the user's own manager (systemctl --user)
 	load, file, active, why string
 	dynamic                 bool // DynamicUser: the user has no home directory, so no codex
+	unmanaged               bool // systemd does not run here
 }
 
 var unitProperties = []string{"Id", "LoadState", "UnitFileState", "ActiveState", "Result", "DynamicUser"}
@@ -46,8 +47,8 @@ func readUnits(text string, user bool) []unit {
 			name, v, _ := strings.Cut(strings.TrimSpace(line), "=")
 			value[name] = v
 		}
-		all = append(all, unit{value["Id"], user, value["LoadState"], value["UnitFileState"], value["ActiveState"],
-			value["Result"], value["DynamicUser"] == "yes"})
+		all = append(all, unit{name: value["Id"], user: user, load: value["LoadState"], file: value["UnitFileState"],
+			active: value["ActiveState"], why: value["Result"], dynamic: value["DynamicUser"] == "yes"})
 	}
 	return all
 }
@@ -75,6 +76,7 @@ func (u unit) dropIn(file string, lines ...string) []Change {
 func (e *examination) findUnit(ctx context.Context) (own unit, found bool, err error) {
 	own = unit{name: "netwatchd.service"}
 	if !e.exists("run/systemd/system") {
+		own.unmanaged = true
 		return own, false, nil
 	}
 	all, err := e.units(ctx)

@@ -141,7 +141,7 @@ var families = []family{
 		help: "Runs of the agent left in today's budget.", global: budgets},
 	{name: "netwatchd_codex_budget_remaining_runs", kind: gauge, labels: []string{"service"},
 		help: "The older name of netwatchd_agent_budget_remaining_runs.", global: budgets},
-	{name: "netwatchd_last_scrape_timestamp_seconds", kind: gauge, help: "When the previous scrape ended.",
+	{name: "netwatchd_last_scrape_timestamp_seconds", kind: gauge, help: "When the previous scrape by a collector ended.",
 		global: func(sc *scrape, out *samples) {
 			if sc.lastScrape != nil {
 				out.add(nil, unix(*sc.lastScrape))

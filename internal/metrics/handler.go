@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/prometheus/common/expfmt"
@@ -30,15 +31,26 @@ func (e *Exporter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		e.Log.Warn("scrape aborted", "error", err)
 		panic(http.ErrAbortHandler) // so that the client does not take a part for the whole
 	}
-	if r.UserAgent() != Doctor {
+	if isCollector(r.UserAgent()) {
 		now := e.now()
 		e.lastScrape.Store(&now)
 	}
 }
 
-// Doctor is the User-Agent of `netwatchd doctor`. It checks whether Prometheus scrapes the metrics, so its own
-// request does not count.
+// Doctor is the User-Agent of `netwatchd doctor`.
 const Doctor = "netwatchd-doctor"
+
+// scrapers begin the User-Agents of the programs that scrape: Prometheus 3.1 sends "Prometheus/3.1.0", vmagent
+// "vm_promscrape", the OpenTelemetry collector "otelcol-contrib/0.160.0" or what its distribution is called, Grafana's
+// two agents "Alloy/…" and "GrafanaAgent/…". A person's curl or browser is none: `netwatchd doctor` checks whether
+// anything will alert.
+var scrapers = []string{"prometheus/", "vm_promscrape", "vmagent", "victoriametrics", "otelcol", "opentelemetry",
+	"alloy/", "grafanaagent/", "telegraf", "datadog", "mimir", "cortex/", "thanos"}
+
+func isCollector(agent string) bool {
+	agent = strings.ToLower(agent)
+	return slices.ContainsFunc(scrapers, func(name string) bool { return strings.HasPrefix(agent, name) })
+}
 
 // write writes every family. An error in gathering is logged and concerns only its own metrics.
 func (e *Exporter) write(out io.WriteCloser, r *http.Request, format expfmt.Format) error {

@@ -570,7 +570,7 @@ func TestCompressionNegotiation(t *testing.T) {
 	}
 }
 
-// The time of the last scrape is known from the second one on; the doctor's request does not count.
+// The time of the last scrape is known from the second one on; requests of the doctor and of people do not count.
 func TestLastScrape(t *testing.T) {
 	fixture := newFixture()
 	const name = "netwatchd_last_scrape_timestamp_seconds"
@@ -582,6 +582,11 @@ func TestLastScrape(t *testing.T) {
 	ask(Doctor)
 	if f := gathered(t, fixture.Exporter)[name]; f != nil {
 		t.Errorf("scraped only by the doctor: %v", f)
+	}
+	ask("Mozilla/5.0 (X11; Linux x86_64)")
+	ask("curl/8.5.0")
+	if f := gathered(t, fixture.Exporter)[name]; f != nil {
+		t.Errorf("read only by people: %v", f)
 	}
 	ask("Prometheus/3.1.0")
 	fixture.now = fixture.now.Add(time.Minute)

@@ -81,7 +81,7 @@ func judgeInside(local watch.Sandboxed, host *watch.Status, age time.Duration, r
 		}
 	case age > staleAfter:
 		return conclusion{ladder.Partial, "Network access is denied here. The host's status is too old to say more.",
-			"Run this with network access. On the host, check why the daemon stopped: systemctl status netwatchd."}
+			"Run this with network access. On the host, find out why the daemon stopped: run netwatchd doctor."}
 	}
 	return judgeHost(host)
 }

@@ -195,7 +195,7 @@ var badlyInstalled = []doctor.Finding{
 	{Check: "daemon", Outcome: doctor.Fault, Message: "127.0.0.1:19405 is in use by another program (HTTP 404 Not Found); " +
 		"networking is mirrored, so it may be a Windows program",
 		Fix: []doctor.Change{{File: "/etc/netwatchd/config.yaml", Lines: []string{`web: {listen: ["127.0.0.1:19406"]}`}}}},
-	{Check: "prometheus", Outcome: doctor.Advice, Message: "/metrics has not been read since the daemon started",
+	{Check: "prometheus", Outcome: doctor.Advice, Message: "Prometheus has not read /metrics since the daemon started",
 		Fix: []doctor.Change{{File: "prometheus.yml", Lines: []string{"scrape_configs:", "  - job_name: netwatchd"}}}},
 	{Check: "wsl kept awake", Outcome: doctor.Unknown, Message: "the Windows settings cannot be read from here",
 		Fix: []doctor.Change{{File: `%USERPROFILE%\.wslconfig`, Lines: []string{"[general]", "instanceIdleTimeout=-1"}},
