@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"netwatchd/internal/causes"
 	"netwatchd/internal/client"
 	"netwatchd/internal/config"
 	"netwatchd/internal/diagnose"
@@ -128,13 +129,26 @@ func (b *backtest) run(ctx context.Context) error {
 	if err != nil {
 		fmt.Fprintf(b.errs, "netwatchd: the runs are not recorded: %v\n", err)
 	}
-	if err := b.report(agent, runs, stub, skipped, round.Verdict, recorded, o); err != nil {
+	if err := b.report(agent, runs, stub, skipped, conclusion(agent, round), recorded, o); err != nil {
 		return failed(err)
 	}
 	if onHost := count(runs, probe.FromHost); onHost.OK < onHost.Of {
 		return done(exitFault)
 	}
 	return nil
+}
+
+// conclusion returns the verdict to print. Runs that fail in a sandbox that is closed as configured confirm the
+// configuration: they are recorded as an observation, and the verdict is the one without them.
+func conclusion(agent plan.Agent, round watch.ServiceStatus) diagnose.Verdict {
+	blamed := func(f diagnose.Finding) bool { return f.Cause == causes.Sandbox }
+	if agent.Want != diagnose.WantClosed || round.Cause != causes.Sandbox && !slices.ContainsFunc(round.Also, blamed) {
+		return round.Verdict
+	}
+	others := slices.DeleteFunc(slices.Clone(round.Results), func(r probe.Result) bool {
+		return r.Kind == probe.KindExec && r.Vantage == probe.FromSandbox
+	})
+	return diagnose.Of(diagnose.Round{Service: agent.Service.Name, Results: others, Expect: agent.Service.Expect})
 }
 
 // record has the running daemon record the runs or, if none responds, writes them to the store. It returns the incident
@@ -223,7 +237,7 @@ func (b *backtest) runs(ctx context.Context, agent plan.Agent, o screen.Options)
 			if n := len(runs); n > 1 && r.Why != "" && r.Why == runs[n-2].Why {
 				r.Why = "same error"
 			}
-			if err := b.printRun(len(runs), r, o); err != nil {
+			if err := b.printRun(len(runs), r, agent.Want, o); err != nil {
 				return nil, nil, "", err
 			}
 		}
@@ -235,7 +249,7 @@ func (b *backtest) runs(ctx context.Context, agent plan.Agent, o screen.Options)
 			return nil, nil, "", ctx.Err()
 		}
 		stub = []probe.Result{r}
-		if err := b.printRun(0, r, o); err != nil {
+		if err := b.printRun(0, r, agent.Want, o); err != nil {
 			return nil, nil, "", err
 		}
 	}
@@ -243,11 +257,11 @@ func (b *backtest) runs(ctx context.Context, agent plan.Agent, o screen.Options)
 }
 
 // printRun prints the n-th run, unless everything is printed as JSON at the end.
-func (b *backtest) printRun(n int, r probe.Result, o screen.Options) error {
+func (b *backtest) printRun(n int, r probe.Result, want diagnose.Want, o screen.Options) error {
 	if b.asJSON {
 		return nil
 	}
-	return screen.BacktestRun(b.out, n, r, o)
+	return screen.BacktestRun(b.out, n, r, want, o)
 }
 
 func accountRefused(r probe.Result) bool {

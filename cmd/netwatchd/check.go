@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -77,7 +79,7 @@ func (a *app) show(status *watch.Status, statusFiles []string, asJSON bool, o sc
 	}
 	outside, age, err := statusfile.Latest(statusFiles...)
 	if !asJSON {
-		return screen.Inside(a.out, status, outside, age, err, o)
+		return errors.Join(screen.Inside(a.out, status, outside, age, err, o), a.verboseOutside(outside, o))
 	}
 	status.Outside = &watch.Outside{Age: probe.InSeconds(age), Services: []watch.ServiceStatus{}}
 	if err != nil {
@@ -86,6 +88,16 @@ func (a *app) show(status *watch.Status, statusFiles []string, asJSON bool, o sc
 		status.Outside.Services = outside.Services
 	}
 	return printJSON(a.out, status)
+}
+
+// verboseOutside prints the host's status in full, if that was asked for and there is one.
+func (a *app) verboseOutside(outside *watch.Status, o screen.Options) error {
+	if outside == nil || !o.Verbose {
+		return nil
+	}
+	fmt.Fprintln(a.out)
+	o.Now = time.Now()
+	return screen.Status(a.out, outside, o)
 }
 
 // exitCode returns the code of the worst verdict: an inconclusive service does not hide the fault of another.

@@ -167,6 +167,9 @@ Markdown or JSON; --bundle writes both to one file for a bug report.
 					_, err = a.out.Write(text)
 					return err
 				}
+				if isTerminal(a.out) {
+					markdown = record.Fold(markdown)
+				}
 				_, err = io.WriteString(a.out, markdown)
 				return err
 			})

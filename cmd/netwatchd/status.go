@@ -12,6 +12,7 @@ import (
 
 	"netwatchd/internal/client"
 	"netwatchd/internal/config"
+	"netwatchd/internal/host"
 	"netwatchd/internal/screen"
 	"netwatchd/internal/statusfile"
 	"netwatchd/internal/watch"
@@ -23,9 +24,11 @@ func (a *app) statusCommand() *cobra.Command {
 		Use:   "status",
 		Short: "Show the status reported by the running daemon",
 		Long: `Show the status reported by the running daemon. It is read from the daemon's
-status file, which every process on this host can read, also inside an agent's
-sandbox. If there is none, the daemon at the configured listen address is
-asked.
+status file, which every process on this host can read. If there is none, the
+daemon at the configured listen address is asked.
+
+Inside an agent's sandbox, report what "netwatchd check" reports there: what the
+sandbox denies, and what the daemon on the host last saw (with -v in full).
 
 Exit code: 0 healthy, 1 fault, 2 inconclusive or no status, 3 usage or
 configuration error.`,
@@ -33,6 +36,9 @@ configuration error.`,
 			c, err := a.load()
 			if err != nil {
 				return err
+			}
+			if host.DetectSandbox().Denied { // one question, one answer: what check says here
+				return a.check(cmd.Context(), c, asJSON, verbose)
 			}
 			status, _, err := statusfile.Latest(c.StatusFiles()...)
 			if errors.Is(err, fs.ErrNotExist) {

@@ -39,8 +39,9 @@ var advice = [...]string{
 	Proxy: "Check the proxy and its address in HTTPS_PROXY or ALL_PROXY, or remove it from the environment or the " +
 		"configuration.",
 	Resolver: "Check /etc/resolv.conf and try another nameserver: dig @1.1.1.1 NAME.",
-	Interception: "Open any http:// page in a browser and sign in to the network if it asks. If your company inspects " +
-		"TLS, install its CA.",
+	Interception: "First find out which it is: open any http:// page in a browser and read the issuer in the evidence. " +
+		"If it is the network's own sign-in page, sign in there. If your company inspects TLS, install its CA. Until you " +
+		"know, enter no password.",
 	Clock: "Set the clock: timedatectl set-ntp true. On WSL also run hwclock -s after a suspend.",
 	Path: "Compare ip route get ADDRESS for the service and for another site, and look for a VPN, a firewall or an MTU that " +
 		"is too large on the path.",

@@ -1,6 +1,8 @@
 package gen
 
 import (
+	"netwatchd/internal/causes"
+	"netwatchd/internal/rules"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -46,4 +48,29 @@ func testsOf(t *testing.T, pkg string) string {
 		all.Write(text)
 	}
 	return all.String()
+}
+
+// A person at a captive portal reads the page or the runbook, and must get one instruction: first find out who answers,
+// then sign in.
+func TestOneInstructionForAnInterception(t *testing.T) {
+	text, err := os.ReadFile("../../docs/runbooks/" + rules.Name(causes.Interception) + ".md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, todo, _ := strings.Cut(string(text), "\n## What to do\n")
+	todo = strings.Join(strings.Fields(todo), " ")
+	at := 0
+	for _, sentence := range []string{
+		"First find out which it is: open any http:// page in a browser and read the issuer in the evidence.",
+		"f it is the network's own sign-in page, sign in there.",
+	} {
+		i := strings.Index(todo[at:], sentence)
+		if i < 0 || !strings.Contains(causes.Interception.About().Advice, sentence) {
+			t.Fatalf("%q is not at its place in the runbook, or not in the advice", sentence)
+		}
+		at += i
+	}
+	if !strings.Contains(todo, "enter no password") || !strings.Contains(causes.Interception.About().Advice, "enter no password") {
+		t.Error("the runbook or the advice does not warn of passwords")
+	}
 }

@@ -209,6 +209,17 @@ func (rec *Recorder) Series(ctx context.Context, c *rollup.Curves) (err error) {
 	return err
 }
 
+// Begin returns when netwatchd first ran; the zero time while the store is unavailable.
+func (rec *Recorder) Begin(ctx context.Context) (time.Time, error) {
+	s := rec.store()
+	if s == nil {
+		return time.Time{}, nil
+	}
+	at, err := s.Begin(ctx)
+	rec.noticed(s, err)
+	return at, err
+}
+
 // Gaps lists the spans without monitoring. While the store is unavailable, none are known.
 func (rec *Recorder) Gaps(ctx context.Context, from, to time.Time) ([]incident.Gap, error) {
 	s := rec.store()

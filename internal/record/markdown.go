@@ -235,6 +235,10 @@ func (r *Record) writeSymptom(p *page) {
 
 func (r *Record) writeVerdict(p *page) {
 	v := r.Verdict
+	if r.Closed != nil && !r.Observation {
+		p.line("While it was open:")
+		p.line("")
+	}
 	p.line("**%v**: %s (%s). %s", v.Cause, code(v.Title), references(v.Exhibits...), v.Means)
 	p.line("")
 	if delay := humanize.Latency(v.Delay.Duration()); delay != "" {
@@ -325,6 +329,10 @@ func (r *Record) writeTransitions(p *page) {
 
 func (r *Record) writeBacktest(p *page) {
 	b := r.Backtest
+	if r.Recovery != nil {
+		p.line("%s", inline(r.Recovery.Text()))
+		p.line("")
+	}
 	switch {
 	case b != nil && b.Runs > 0 && !r.Observation:
 		p.line("%d of %s succeeded after the incident ended (%s).", b.OK, humanize.Count(b.Runs, "agent run"),
@@ -332,7 +340,7 @@ func (r *Record) writeBacktest(p *page) {
 	case r.Observation:
 	case r.Closed == nil:
 		p.line("None yet: the incident is still open.")
-	default:
+	case r.Recovery == nil:
 		p.line("None: the agent did not run within the hour after the incident ended.")
 	}
 	if b == nil || b.Host == nil && b.Sandbox == nil {

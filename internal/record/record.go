@@ -35,6 +35,7 @@ type Record struct {
 	Beside      []Pair             `json:"host_beside_sandbox"`
 	Transitions []Transition       `json:"transitions"`
 	Backtest    *Backtest          `json:"backtest"` // nil: the agent has not run since the incident closed
+	Recovery    *Recovery          `json:"recovery,omitempty"`
 	Warnings    []Warning          `json:"warnings"`
 	Do          []string           `json:"do"`
 	Change      *snapshot.Change   `json:"change,omitempty"` // what allows the network; nil: the sandbox is not the cause
@@ -151,6 +152,7 @@ func Of(d *incident.Detail) *Record {
 	r.pairs(d)
 	r.transitions(d)
 	r.backtest(d)
+	r.recovery(d)
 	r.scope(d)
 	r.warnings()
 	r.advice(standing)

@@ -393,3 +393,35 @@ func TestBundle(t *testing.T) {
 		t.Errorf("files %v", files)
 	}
 }
+
+// The section on the recovery says what ran: probes closed the incident, and whether the agent ran is a fact of its own.
+func TestRecoverySaysWhatRan(t *testing.T) {
+	d := scene()
+	if got := Of(d).Recovery; got == nil || got.Runs != 1 || got.OK != 1 || !slices.Contains(got.Probes, "head") {
+		t.Errorf("with a run of the agent: %+v", got)
+	}
+	d.Attempts = nil
+	r := Of(d)
+	for _, want := range []string{"successful probes of the service: ", "The agent itself did not run within an hour after it."} {
+		if !strings.Contains(r.Markdown(), want) {
+			t.Errorf("without a run, %q is missing: %s", want, r.Markdown())
+		}
+	}
+	open := scene()
+	open.Incident.Closed, open.Verdicts = nil, open.Verdicts[:2]
+	if got := Of(open).Recovery; got != nil {
+		t.Errorf("an open incident has recovered: %+v", got)
+	}
+}
+
+func TestFold(t *testing.T) {
+	markdown := Of(scene()).Markdown()
+	got := Fold(markdown)
+	if !strings.Contains(markdown, "<details>") || strings.Contains(got, "details>") || strings.Contains(got, "shell_tool") ||
+		!strings.Contains(got, "1 on (--json has them all, and so has a file)") || !strings.HasSuffix(got, markdown[len(markdown)-40:]) {
+		t.Errorf("folded:\n%s", got)
+	}
+	if got := Fold("<details><summary>broken"); got != "<details><summary>broken" {
+		t.Errorf("got %q", got)
+	}
+}

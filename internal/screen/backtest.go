@@ -31,12 +31,15 @@ func BacktestHeading(w io.Writer, o Options) error {
 }
 
 // BacktestRun writes the n-th run; a long error gets lines of its own. A run against a stub is not counted, so it has
-// no number.
-func BacktestRun(w io.Writer, n int, r probe.Result, o Options) error {
+// no number. A run that a sandbox denies, closed as want says, is no failure.
+func BacktestRun(w io.Writer, n int, r probe.Result, want diagnose.Want, o Options) error {
 	p := &printer{Options: o}
-	m := ladder.OK
+	m, class := ladder.OK, green
 	if !r.OK() {
-		m = ladder.Failed
+		m, class = ladder.Failed, red
+	}
+	if m == ladder.Failed && r.Vantage == probe.FromSandbox && want == diagnose.WantClosed {
+		m, class = ladder.Closed, faint
 	}
 	spent := "-"
 	if r.Tokens != nil {
@@ -47,7 +50,7 @@ func BacktestRun(w io.Writer, n int, r probe.Result, o Options) error {
 		number, from = "-", "stub"
 	}
 	segments := []segment{p.mark(m), {plain, " " + pad(number, runWidth) + pad(from, vantageWidth)},
-		{classColor(r), pad(r.Class.String(), classWidth)},
+		{class, pad(r.Class.String(), classWidth)},
 		{plain, padLeft(humanize.Latency(r.Elapsed.Duration()), tookWidth) + padLeft(spent, tokensWidth)}}
 	why := p.sanitize(r.Why, textLimit)
 	if 2+runWidth+vantageWidth+classWidth+tookWidth+tokensWidth+2+cellWidth(why) <= p.width() {

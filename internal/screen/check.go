@@ -93,6 +93,9 @@ func (p *printer) service(status *watch.Status, s watch.ServiceStatus, aged bool
 		}
 		p.blank()
 	}
+	if p.Verbose {
+		p.attempts(s)
+	}
 	p.notes(s, quiet && !ladder.HasSandbox(rungs))
 }
 
@@ -226,21 +229,16 @@ func (p *printer) evidence(all []probe.Result) {
 	case !p.Verbose:
 		shown = all[:min(len(all), evidenceLines)]
 	}
-	var columns evidenceColumns
-	for _, r := range shown {
-		columns.who = min(max(columns.who, cellWidth(p.sanitize(who(r), textLimit))), whoLimit)
-		columns.class = max(columns.class, len(r.Class.String()))
-	}
-	columns.who = min(columns.who, p.width()-labelWidth-columns.class-2)
+	columns := p.columns(shown, p.width()-labelWidth)
 	before := ""
 	for i, r := range shown {
-		why := p.sanitize(outcome(r), textLimit)
+		why := p.sanitize(outcomeText(r), textLimit)
 		if !r.OK() && why == before && why != "" {
 			why = "same error"
 		} else {
 			before = why
 		}
-		p.evidenceLine(first(i, "evidence"), r, columns, why)
+		p.attempt([]segment{{faint, pad("  "+first(i, "evidence"), labelWidth)}}, r, columns, classColor(r), why)
 	}
 	if rest := len(all) - len(shown); rest > 0 && !p.brief {
 		p.line(segment{faint, pad("", labelWidth) + fmt.Sprintf("and %d more", rest)})
@@ -248,6 +246,16 @@ func (p *printer) evidence(all []probe.Result) {
 }
 
 type evidenceColumns struct{ who, class int }
+
+// columns returns the widths for rs on lines of width columns.
+func (p *printer) columns(rs []probe.Result, width int) (c evidenceColumns) {
+	for _, r := range rs {
+		c.who = min(max(c.who, cellWidth(p.sanitize(who(r), textLimit))), whoLimit)
+		c.class = max(c.class, len(r.Class.String()))
+	}
+	c.who = min(c.who, width-c.class-2)
+	return c
+}
 
 // whoLimit holds "1.1.1.1/service (direct)".
 const whoLimit = 24
@@ -259,22 +267,26 @@ func who(r probe.Result) string {
 	return r.Name + " (" + r.Vantage.String() + ")"
 }
 
-// evidenceLine writes one result: its probe, its class and its error, which gets lines of its own if it is long.
-func (p *printer) evidenceLine(label string, r probe.Result, c evidenceColumns, why string) {
-	head := []segment{{faint, pad("  "+label, labelWidth)}, {plain, pad(p.truncate(who(r), c.who), c.who) + "  "},
-		{classColor(r), pad(r.Class.String(), c.class) + "  "}}
-	if labelWidth+c.who+2+c.class+2+cellWidth(why) <= p.width() {
+// attempt writes one result after label: its probe, its class and its error, which gets lines of its own if it is long.
+func (p *printer) attempt(label []segment, r probe.Result, c evidenceColumns, class color, why string) {
+	indent := 0
+	for _, s := range label {
+		indent += cellWidth(s.text)
+	}
+	head := append(label, segment{plain, pad(p.truncate(who(r), c.who), c.who) + "  "},
+		segment{class, pad(r.Class.String(), c.class) + "  "})
+	if indent+c.who+2+c.class+2+cellWidth(why) <= p.width() {
 		p.line(append(head, segment{faint, why})...)
 		return
 	}
 	p.line(head...)
-	for _, line := range wrap(why, p.width()-labelWidth-2) {
-		p.line(segment{plain, pad("", labelWidth+2)}, segment{faint, line})
+	for _, line := range wrap(why, p.width()-indent-2) {
+		p.line(segment{plain, pad("", indent+2)}, segment{faint, line})
 	}
 }
 
-// outcome returns the error message, or the facts and the latency of a success.
-func outcome(r probe.Result) string {
+// outcomeText returns the error message, or the facts and the latency of a success.
+func outcomeText(r probe.Result) string {
 	if r.OK() {
 		return strings.TrimSpace(facts(r) + " " + humanize.Latency(r.Elapsed.Duration()))
 	}

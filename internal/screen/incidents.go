@@ -63,7 +63,7 @@ func Observations(w io.Writer, all []*incident.Incident, total int, o Options) e
 }
 
 func (p *printer) incident(i *incident.Incident) {
-	m, id := p.mark(ladder.OK), segment{bold, " " + p.sanitize(i.ID, textLimit)}
+	m, id := p.pastMark(), segment{bold, " " + p.sanitize(i.ID, textLimit)}
 	span := i.Opened.Local().Format(time.DateTime)
 	if i.IsOpen() {
 		m = p.mark(ladder.Failed)
@@ -76,11 +76,18 @@ func (p *printer) incident(i *incident.Incident) {
 	}
 	p.line(m, id, segment{faint, "  " + span})
 	p.labelled("causes", plain, strings.Join(chain(i), " > "))
-	p.labelled("title", plain, i.Title)
+	title := "title"
+	if !i.IsOpen() {
+		title = "was" // a closed incident no longer holds
+	}
+	p.labelled(title, plain, i.Title)
 	for _, note := range i.Notes {
 		p.labelled("note", plain, note.Text)
 	}
 }
+
+// pastMark marks what is over: neither good nor bad.
+func (p *printer) pastMark() segment { return segment{faint, p.mark(ladder.OK).text} }
 
 // chainLimit is how many causes fit on a line; the full report lists all.
 const chainLimit = 6

@@ -51,7 +51,7 @@ func TestBacktestRunAgainstAStub(t *testing.T) {
 		want string
 	}{{3, run, "3 host exec.timed_out 90 s -"}, {0, stub, "- stub ok 400 ms -"}} {
 		var out strings.Builder
-		if err := BacktestRun(&out, test.n, test.r, Options{}); err != nil {
+		if err := BacktestRun(&out, test.n, test.r, diagnose.WantAny, Options{}); err != nil {
 			t.Fatal(err)
 		}
 		if _, got, _ := strings.Cut(strings.Join(strings.Fields(out.String()), " "), " "); got != test.want {

@@ -178,6 +178,35 @@ func scenes() []scene {
 	}
 }
 
+// TestVerboseHasEveryAttempt shows each result of a round by its name and class, and no cross for a sandbox that is
+// closed as configured.
+func TestVerboseHasEveryAttempt(t *testing.T) {
+	for _, s := range []watch.ServiceStatus{healthyClosed(), upstream(), sandboxed()} {
+		var b bytes.Buffer
+		if err := Check(&b, status(s), Options{Verbose: true}); err != nil {
+			t.Fatal(err)
+		}
+		_, attempts, _ := strings.Cut(b.String(), "\n  attempts\n")
+		if n := strings.Count(attempts, "\n  ✓ ") + strings.Count(attempts, "\n  ✗ ") + strings.Count(attempts, "\n  – "); n+1 != len(s.Results) {
+			t.Errorf("%v: %d attempts are shown, want %d:\n%s", s.Cause, n+1, len(s.Results), attempts)
+		}
+		if s.Cause == causes.Healthy && strings.Contains(b.String(), "✗") {
+			t.Errorf("a cross on a healthy screen:\n%s", b.String())
+		}
+	}
+}
+
+// TestBacktestOfAClosedSandbox shows no failure: the runs inside are denied, as configured.
+func TestBacktestOfAClosedSandbox(t *testing.T) {
+	run := probe.Result{Spec: probe.Spec{Name: "exec", Kind: probe.KindExec, Vantage: probe.FromSandbox}, Class: probe.ExecNetwork}
+	for want, mark := range map[diagnose.Want]string{diagnose.WantClosed: "– 2", diagnose.WantOpen: "✗ 2"} {
+		var b bytes.Buffer
+		if err := BacktestRun(&b, 2, run, want, Options{}); err != nil || !strings.HasPrefix(b.String(), mark) {
+			t.Errorf("want %v: %v, %q", want, err, b.String())
+		}
+	}
+}
+
 // colored are the scenes whose colors are pinned, with readable names for them.
 var colored = []string{"check-upstream", "top-sandbox"}
 
@@ -239,7 +268,7 @@ func golden(t *testing.T, name, got string) {
 func fits(t *testing.T, text string, o Options) {
 	t.Helper()
 	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
-	if len(lines) > 24 && o.width() >= usualWidth {
+	if len(lines) > 24 && o.width() >= usualWidth && !strings.Contains(text, "\n  attempts\n") { // -v prints all
 		t.Errorf("got %d lines, want a screen of 24", len(lines))
 	}
 	for _, line := range lines {

@@ -315,7 +315,7 @@ func (p *printer) latest(s *Scene) {
 	for _, i := range s.Incidents {
 		m, until := p.mark(ladder.Failed), p.Now
 		if !i.IsOpen() {
-			m, until = p.mark(ladder.OK), *i.Closed
+			m, until = p.pastMark(), *i.Closed
 		}
 		when := i.Opened.In(p.Now.Location()).Format("Jan 02 15:04") + ", "
 		switch {

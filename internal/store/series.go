@@ -113,6 +113,18 @@ func (s *Store) Keys(ctx context.Context, services ...string) ([]ledger.Key, err
 	return keys, err
 }
 
+// Begin returns when netwatchd first ran, as far as the store remembers; the zero time if it never did.
+func (s *Store) Begin(ctx context.Context) (time.Time, error) {
+	var first sql.NullInt64
+	if err := s.db.QueryRowContext(ctx, "SELECT min(started) FROM runs").Scan(&first); err != nil {
+		return time.Time{}, fmt.Errorf("store: %w", err)
+	}
+	if !first.Valid {
+		return time.Time{}, nil
+	}
+	return fromMillis(first.Int64), nil
+}
+
 // Gaps lists the spans without monitoring between from and to, in order of their start. The daemon's latest run is
 // assumed to continue unless its end is stored.
 func (s *Store) Gaps(ctx context.Context, from, to time.Time) ([]incident.Gap, error) {

@@ -113,6 +113,9 @@ func TestGaps(t *testing.T) {
 	} {
 		write(t, s, b)
 	}
+	if first, err := s.Begin(t.Context()); err != nil || first.IsZero() || first.After(at(90)) {
+		t.Errorf("the first run: %v, %v", first, err)
+	}
 	got, err := s.Gaps(t.Context(), at(0), at(90))
 	want := []incident.Gap{{From: at(0), To: at(5), Suspended: false}, {From: at(21), To: at(30), Suspended: false}, {From: at(40), To: at(45), Suspended: false}, {From: at(53), To: at(60), Suspended: true}}
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {

@@ -22,11 +22,15 @@ import (
 // service, probe and vantage may be given more than once; without them, everything matches. range is 1h (the default),
 // 1d, 7d or 90d. limit is 1 to 100 series, 24 by default. Errors are 400 bad_parameter and 503 unavailable.
 type chart struct {
-	Range  string        `json:"range"`
-	From   time.Time     `json:"from"`
-	To     time.Time     `json:"to"`
-	Step   probe.Seconds `json:"step_seconds"` // length of one point: 60, 300, 1800 or 21600
-	Series []series      `json:"series"`       // ordered by service, probe, kind and vantage
+	Range string    `json:"range"`
+	From  time.Time `json:"from"`
+	// Begin is where a chart begins: From, or later if netwatchd first ran later. FirstRun is that moment; nil: unknown,
+	// or before From.
+	Begin    time.Time     `json:"begin"`
+	FirstRun *time.Time    `json:"first_run,omitempty"`
+	To       time.Time     `json:"to"`
+	Step     probe.Seconds `json:"step_seconds"` // length of one point: 60, 300, 1800 or 21600
+	Series   []series      `json:"series"`       // ordered by service, probe, kind and vantage
 	list
 }
 
@@ -98,6 +102,16 @@ const (
 	maxSeries     = 100
 )
 
+// leastSteps is the least that a chart shows, so that the first points are not stretched over its whole width.
+const leastSteps = 10
+
+// begin returns when a chart that ends at to begins: not before the first run of netwatchd, because hours without data
+// show nothing.
+func (s span) begin(to, firstRun time.Time) time.Time {
+	least := to.Add(-leastSteps * s.step).Truncate(s.step)
+	return latest(s.from(to), earliest(least, firstRun.Truncate(s.step)))
+}
+
 func (s *Server) apiHistory(w http.ResponseWriter, r *http.Request) {
 	q := wanted{span: spans[0]}
 	known := q.with(defaultSeries, maxSeries, parameters{
@@ -149,6 +163,14 @@ func (s *Server) chart(ctx context.Context, q wanted, now time.Time) (*chart, er
 	absences, err := s.History.Gaps(ctx, c.From, c.To)
 	if err != nil {
 		return nil, err
+	}
+	first, err := s.History.Begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c.Begin = q.span.begin(now, first)
+	if first.After(c.From) {
+		c.FirstRun = &first
 	}
 	for _, k := range keys {
 		c.Series = append(c.Series, seriesOf(k, curves, absences))

@@ -137,3 +137,41 @@ func TestHistory(t *testing.T) {
 		t.Errorf("without a store: %d", got.status)
 	}
 }
+
+// On the first day a chart begins at the first run, and never shows fewer than ten steps.
+func TestChartsBeginAtTheFirstRun(t *testing.T) {
+	hour := spans[0]
+	from := hour.from(noon)
+	for name, tt := range map[string]struct{ first, want time.Time }{
+		"unknown":        {time.Time{}, from},
+		"long ago":       {noon.Add(-48 * time.Hour), from},
+		"20 minutes ago": {noon.Add(-20 * time.Minute), noon.Add(-20 * time.Minute).Truncate(time.Minute)},
+		"just now":       {noon.Add(-10 * time.Second), noon.Add(-10 * time.Minute).Truncate(time.Minute)},
+	} {
+		if got := hour.begin(noon, tt.first); !got.Equal(tt.want) {
+			t.Errorf("%s: %v, want %v", name, got, tt.want)
+		}
+	}
+	p := &memory{begin: noon.Add(-20 * time.Minute)}
+	s := newTestServer(t)
+	s.History = p
+	c, err := s.chart(t.Context(), wanted{span: hour, window: window{limit: 1}}, noon)
+	if err != nil || !c.Begin.Equal(p.begin.Truncate(time.Minute)) || c.FirstRun == nil {
+		t.Errorf("%v, %+v", err, c)
+	}
+}
+
+// A line never breaks between a number and its unit, and text from outside stays text.
+func TestUnits(t *testing.T) {
+	for text, want := range map[string]string{
+		"held for 60 s":      `held for <span class="quantity">60 s</span>`,
+		"(3 min 20 s) <b>":   `(<span class="quantity">3 min 20 s</span>) &lt;b&gt;`,
+		"<1 ms":              `<span class="quantity">&lt;1 ms</span>`,
+		"1 of 2 attempts":    "1 of 2 attempts",
+		"4 services, 12 hot": "4 services, 12 hot",
+	} {
+		if got := string(units(text)); got != want {
+			t.Errorf("%q: got %q, want %q", text, got, want)
+		}
+	}
+}

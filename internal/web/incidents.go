@@ -23,6 +23,8 @@ type History interface {
 	Keys(ctx context.Context, services ...string) ([]ledger.Key, error)
 	// Series adds the measurements to curves.
 	Series(context.Context, *rollup.Curves) error
+	// Begin is when netwatchd first ran; zero if that is not known.
+	Begin(context.Context) (time.Time, error)
 	// Gaps are the spans in which nothing was watched.
 	Gaps(ctx context.Context, from, to time.Time) ([]incident.Gap, error)
 

@@ -20,6 +20,7 @@ import (
 )
 
 type memory struct {
+	begin time.Time
 	asked incident.Filter
 	err   error
 
@@ -85,6 +86,8 @@ func (p *memory) Series(_ context.Context, c *rollup.Curves) error {
 func (p *memory) Gaps(context.Context, time.Time, time.Time) ([]incident.Gap, error) {
 	return p.absences, p.err
 }
+
+func (p *memory) Begin(context.Context) (time.Time, error) { return p.begin, p.err }
 
 func (p *memory) Fault() string { return p.fault }
 

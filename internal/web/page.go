@@ -8,6 +8,7 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -47,13 +48,30 @@ var functions = template.FuncMap{
 	"sanitize":  sanitize,
 	"lines":     sanitizeLines,
 	"title":     titleOnly,
-	"latency":   func(s probe.Seconds) string { return humanize.Latency(s.Duration()) },
-	"span":      humanize.Span,
+	"units":     func(text string) template.HTML { return units(sanitize(text)) },
+	"latency":   func(s probe.Seconds) template.HTML { return units(humanize.Latency(s.Duration())) },
+	"span":      func(d time.Duration) template.HTML { return units(humanize.Span(d)) },
 	"count":     humanize.Count,
 	"shortTime": shortTime,
 	"fullTime":  func(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05 MST") },
 	"isoTime":   func(t time.Time) string { return t.Format(time.RFC3339) },
 	"layer":     func(c probe.Class) string { return cmp.Or(c.Layer(), c.String()) },
+}
+
+// A quantity is a number with its unit, as [humanize] writes them: "84 ms", "3 min 20 s".
+var quantity = regexp.MustCompile(`<?\d[\d.,]* (?:ms|s|min|h|d|%)\b(?: \d+ (?:s|min|h)\b)?`)
+
+// units returns text as HTML in which a line never breaks between a number and its unit.
+func units(text string) template.HTML {
+	var b strings.Builder
+	from := 0
+	for _, at := range quantity.FindAllStringIndex(text, -1) {
+		b.WriteString(template.HTMLEscapeString(text[from:at[0]]))
+		b.WriteString(`<span class="quantity">` + template.HTMLEscapeString(text[at[0]:at[1]]) + `</span>`)
+		from = at[1]
+	}
+	b.WriteString(template.HTMLEscapeString(text[from:]))
+	return template.HTML(b.String()) //nolint:gosec // every part of it is escaped
 }
 
 // textLimit bounds one text from outside on a page, in bytes; the API has all of it.

@@ -81,7 +81,11 @@ func (s *Server) past(ctx context.Context, service string, over span, at time.Ti
 		p.Fault = capitalize(sanitize(err.Error()))
 		return p
 	}
-	from := over.from(at)
+	first, err := s.History.Begin(ctx)
+	if err != nil {
+		p.Fault = capitalize(sanitize(err.Error()))
+	}
+	from := over.begin(at, first)
 	absences, err := s.History.Gaps(ctx, from, at)
 	if err != nil {
 		p.Fault = capitalize(sanitize(err.Error()))
@@ -229,7 +233,7 @@ func (s *Server) incidentPage(w http.ResponseWriter, r *http.Request) {
 	}{s.frame("incident", "incident "+found.ID, time.Now()), found, entry{found.Incident(), time.Now()}}
 	v.Level = ladder.LevelOf(found.Verdict.Cause).String()
 	if found.Closed != nil { // an observation, too
-		v.Level = "good" // only the icon: the page itself has no color
+		v.Level = "past" // what is over is neither good nor bad
 	}
 	s.show(w, http.StatusOK, "incident", v)
 }

@@ -55,8 +55,8 @@ func TestTheIncident(t *testing.T) {
 			if e.Code != 0 || got.Host.OK != 3 || got.Host.Of != 3 || got.Sandbox == nil || got.Sandbox.OK != 0 || got.Sandbox.Of != 3 {
 				t.Errorf("exit code %d, host %+v, sandbox %+v", e.Code, got.Host, got.Sandbox)
 			}
-			if got.Verdict.Cause != "sandbox" || !slices.Equal(got.classes("sandbox"), []string{"exec.network"}) {
-				t.Errorf("%s (%s), inside %v; want sandbox, exec.network", got.Verdict.Cause, got.Verdict.Title, got.classes("sandbox"))
+			if got.Verdict.Cause != "healthy" || !slices.Equal(got.classes("sandbox"), []string{"exec.network"}) {
+				t.Errorf("%s (%s), inside %v; want healthy, exec.network", got.Verdict.Cause, got.Verdict.Title, got.classes("sandbox"))
 			}
 			if turns := len(s.service.Turns()); turns != 3 {
 				t.Errorf("the service was asked %d times, want thrice: a closed sandbox costs nothing", turns)
@@ -68,6 +68,9 @@ func TestTheIncident(t *testing.T) {
 			t.Logf("in %v:\n%s", people.Took, people.Stdout)
 			if !strings.Contains(people.Stdout, "host: 1 of 1 run succeeded; sandbox: 0 of 1 run, as configured (want: closed)") {
 				t.Errorf("for people:\n%s%s", people.Stdout, people.Stderr)
+			}
+			if strings.Contains(people.Stdout, "✗") || !strings.Contains(people.Stdout, "codex: reachable (healthy)") {
+				t.Errorf("a sandbox closed as wanted is shown as a failure:\n%s", people.Stdout)
 			}
 
 			s.service.Behave(responses.Abort)
@@ -184,6 +187,9 @@ func TestTheIncidentIsRecorded(t *testing.T) {
 			people := s.netwatchd("incidents", config)
 			if !strings.Contains(people.Stdout, "no incidents") || !strings.Contains(people.Stdout, "observations, not faults") {
 				t.Errorf("for people:\n%s%s", people.Stdout, people.Stderr)
+			}
+			if strings.Contains(people.Stdout, "✗") || !strings.Contains(people.Stdout, "codex: reachable (healthy)") {
+				t.Errorf("a sandbox closed as wanted is shown as a failure:\n%s", people.Stdout)
 			}
 
 			s.configure(opened)

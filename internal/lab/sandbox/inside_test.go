@@ -41,6 +41,15 @@ func TestCheckInside(t *testing.T) {
 				"socket(AF_INET) is not permitted", "CODEX_SANDBOX_NETWORK_DISABLED=1", "reached codex", "(405 in", "Run this with network access.")
 			t.Logf("in %v:\n%s", e.Took, e.Stdout)
 
+			// status answers the same question, so it gives the same answer.
+			status := append([]string{s.program}, s.stored([]string{"status", config})...)
+			says(t, s.inside(version, status...), "It is the sandbox: network access is denied here and works on the host.", "reached codex")
+			asJSON := s.inside(version, append(status, "--json")...)
+			if got = asJSON.status(t); asJSON.Code != 1 || got.Services[0].Cause != "self_sandboxed" || got.Outside.Services[0].Cause != "healthy" {
+				t.Errorf("status: exit code %d\n%s", asJSON.Code, asJSON.Stdout)
+			}
+			says(t, s.inside(version, append(status, "-v")...), "It is the sandbox", "codex: reachable (healthy)", "attempts")
+
 			s.CloseService()
 			d.Await(patience, func() error { return standsAt(s, "upstream") })
 			says(t, s.inside(version, check...), "Network access is denied here, and the host has a problem too: codex: the service refuses connections")

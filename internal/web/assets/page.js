@@ -229,32 +229,34 @@
 
   const count = (n, noun) => n.toLocaleString("en") + " " + noun + (n === 1 ? "" : "s");
   const epoch = (text) => Date.parse(text) / 1000;
-  const percent = (share) => share === 1 || share === 0 ? share * 100 + " %" : (Math.floor(share * 1e4) / 100).toFixed(share < 0.9995 && share > 0.1 ? 1 : 2) + " %";
+  const nbsp = "\u00a0";
+  const percent = (share) => share === 1 || share === 0 ? share * 100 + nbsp + "%" : (Math.floor(share * 1e4) / 100).toFixed(share < 0.9995 && share > 0.1 ? 1 : 2) + nbsp + "%";
 
-  // latency prints seconds as humanize.Latency does on the server: "<1 ms", "84 ms", "4.2 s", "12 s", "3 min 20 s".
+  // latency prints seconds as humanize.Latency does on the server: "<1 ms", "84 ms", "4.2 s", "12 s", "3 min 20 s", with
+  // spaces at which no line breaks.
   function latency(s) {
-    if (s < 0.001) return "<1 ms";
-    if (Math.round(s * 1000) < 1000) return Math.round(s * 1000) + " ms";
-    if (s < 10) return s.toFixed(1) + " s";
-    if (s < 120) return Math.round(s) + " s";
-    const two = (many, large, few, small) => few ? `${many} ${large} ${few} ${small}` : `${many} ${large}`;
+    if (s < 0.001) return `<1${nbsp}ms`;
+    if (Math.round(s * 1000) < 1000) return Math.round(s * 1000) + nbsp + "ms";
+    if (s < 10) return s.toFixed(1) + nbsp + "s";
+    if (s < 120) return Math.round(s) + nbsp + "s";
+    const two = (many, large, few, small) => few ? [many, large, few, small].join(nbsp) : many + nbsp + large;
     if (s < 3600) return two(Math.floor(s / 60), "min", Math.floor(s) % 60, "s");
     if (s < 86_400) return two(Math.floor(s / 3600), "h", Math.floor(s / 60) % 60, "min");
     return two(Math.floor(s / 86_400), "d", Math.floor(s / 3600) % 24, "h");
   }
 
-  // tickLabel labels the axis. Below 10 ms it has decimals, because neighbouring ticks must differ.
-  const tickLabel = (s) => s === 0 ? "0" : s < 0.0095 ? (s * 1000).toFixed(1) + " ms" : latency(s);
-
+  // tickLabel labels the axis. Below 10 ms it has decimals, because neighbouring ticks must differ; from two minutes on
+  // it has one unit, because two do not fit into the axis.
+  const tickLabel = (s) => s === 0 ? "0" : s < 0.0095 ? (s * 1000).toFixed(1) + " ms" : s < 120 ? latency(s) : +(s / 60).toFixed(1) + " min";
 
   const axisWidth = 52; // the same as that of the strip above
-  const tickRoom = 24; // half a label: nearer to the left edge it would overlap the other axis
+  const tickRoom = 24; // half a label: nearer to an edge it would be cut, or overlap the other axis
 
   function drawTrack(track, s, chart) {
     const box = track.querySelector(".plot");
-    const from = epoch(chart.from), to = epoch(chart.to), step = chart.step_seconds;
+    const from = epoch(chart.begin), to = epoch(chart.to), step = chart.step_seconds;
     const [x, least, most, middle, points] = columns(s, step);
-    const gaps = s.gaps.map((g) => ({ from: epoch(g.from), to: epoch(g.to), why: g.why }));
+    const gaps = s.gaps.map((g) => ({ from: epoch(g.from), to: epoch(g.to), why: g.why })).filter((g) => g.to > from);
 
     const sum = track.querySelector(".sum");
     sum.replaceChildren();
@@ -274,7 +276,10 @@
     read.className = "read";
     read.setAttribute("aria-hidden", "true");
     const tick = new Intl.DateTimeFormat("en-GB", spans[chart.range].tick);
-    const tickAt = (u, t) => (t - from) / (to - from) * (u.width - axisWidth) < tickRoom ? "" : tick.format(t * 1000);
+    const tickAt = (u, t) => {
+      const width = u.width - axisWidth, at = (t - from) / (to - from) * width;
+      return at < tickRoom || at > width - tickRoom ? "" : tick.format(t * 1000);
+    };
     const axis = { stroke: soft, font: "11px system-ui, sans-serif", ticks: { show: false }, gap: 4 };
     const plot = new uPlot({
       width: box.clientWidth || 300,
@@ -396,7 +401,7 @@
           if (!isClosed(s, cls)) classes.set(cls, (classes.get(cls) ?? 0) + n);
         }
       }
-      s.gaps.forEach((g) => gaps.add(g.why));
+      s.gaps.filter((g) => epoch(g.to) > epoch(chart.begin)).forEach((g) => gaps.add(g.why));
     }
     const entry = (className, words) => {
       const e = document.createElement("span"), b = document.createElement("b");
@@ -405,11 +410,18 @@
       e.append(document.createElement("i"), b);
       return e;
     };
+    const begins = (chart) => {
+      const e = document.createElement("span");
+      e.textContent = "netwatchd first ran: " + new Date(chart.first_run).toLocaleString("en-GB",
+        { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+      return e;
+    };
     const legend = byId("legend");
     legend.replaceChildren(
       ...[...classes].sort((a, b) => b[1] - a[1]).map(([cls, n]) => entry(layerOf(cls), `${cls} ${n.toLocaleString("en")}`)),
       ...chart.series.some((s) => s.closed) ? [entry(layerOf("local"), "sandbox closed")] : [],
-      ...[...gaps].sort().map((why) => entry("none", gapWords[why])));
+      ...[...gaps].sort().map((why) => entry("none", gapWords[why])),
+      ...chart.begin !== chart.from ? [begins(chart)] : []);
     legend.hidden = !legend.children.length;
   }
 
