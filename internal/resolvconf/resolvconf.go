@@ -1,4 +1,4 @@
-// Package resolvconf reads resolv.conf(5).
+// Package resolvconf reads the files that say how a host resolves names: resolv.conf(5) and nsswitch.conf(5).
 package resolvconf
 
 import (

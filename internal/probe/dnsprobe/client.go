@@ -79,7 +79,7 @@ func (c *Client) outcomes(ctx context.Context, nameservers []netip.AddrPort, nam
 		return nil
 	}
 	if len(nameservers) == 0 {
-		if conf, err := clientConf(); err == nil && !conf.UseTCP && asksDNS(nsswitchFile) {
+		if conf, err := clientConf(); err == nil && !conf.UseTCP && resolvconf.AsksDNS(nsswitchFile) {
 			nameservers = conf.Nameservers
 		}
 	}
@@ -98,21 +98,6 @@ func (c *Client) outcomes(ctx context.Context, nameservers []netip.AddrPort, nam
 }
 
 const nsswitchFile = "/etc/nsswitch.conf"
-
-// asksDNS reports whether glibc and Go query nameservers at all: nsswitch.conf(5).
-func asksDNS(file string) bool {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return true
-	}
-	for line := range strings.Lines(string(text)) {
-		line, _, _ = strings.Cut(line, "#")
-		if words := strings.Fields(line); len(words) > 0 && words[0] == "hosts:" {
-			return slices.Contains(words, "dns")
-		}
-	}
-	return true
-}
 
 // clientTypes are the questions of a lookup, in the order in which musl sends and judges them.
 var clientTypes = [2]uint16{dns.TypeA, dns.TypeAAAA}
