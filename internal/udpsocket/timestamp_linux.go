@@ -1,4 +1,5 @@
-package dnsprobe
+// Package udpsocket reads what the kernel knows of datagrams: when each arrived, and the ICMP errors of those sent.
+package udpsocket
 
 import (
 	"net"
@@ -8,12 +9,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// timestampSize is the size of the control message with a timestamp.
-var timestampSize = unix.CmsgSpace(int(unsafe.Sizeof(unix.Timespec{})))
+// TimestampSize is the size of the control message with a timestamp.
+var TimestampSize = unix.CmsgSpace(int(unsafe.Sizeof(unix.Timespec{})))
 
-// requestTimestamps makes the kernel note when each datagram arrives (socket(7), SO_TIMESTAMPNS). An answer may wait for
+// RequestTimestamps makes the kernel note when each datagram arrives (socket(7), SO_TIMESTAMPNS). An answer may wait for
 // this program to be scheduled, which is not the network's time.
-func requestTimestamps(conn *net.UDPConn) {
+func RequestTimestamps(conn *net.UDPConn) {
 	raw, err := conn.SyscallConn()
 	if err != nil {
 		return
@@ -23,9 +24,9 @@ func requestTimestamps(conn *net.UDPConn) {
 	})
 }
 
-// arrival returns when the kernel received the datagram with that control message, by the monotonic clock of now, the
+// Arrival returns when the kernel received the datagram with that control message, by the monotonic clock of now, the
 // time of reading. It is now if the kernel does not say.
-func arrival(control []byte, now time.Time) time.Time {
+func Arrival(control []byte, now time.Time) time.Time {
 	header, data, _, err := unix.ParseOneSocketControlMessage(control)
 	if err != nil || header.Level != unix.SOL_SOCKET || header.Type != unix.SO_TIMESTAMPNS ||
 		len(data) < int(unsafe.Sizeof(unix.Timespec{})) {

@@ -2,40 +2,53 @@ package main
 
 import (
 	"net"
+	"net/netip"
 	"sync/atomic"
+
+	"golang.org/x/net/ipv4"
 )
 
 // A nameserver answers one question, fast enough never to be what is measured: every name has one address.
 type nameserver struct {
 	conn     *net.UDPConn
+	packets  *ipv4.PacketConn
 	answered atomic.Int64
 }
 
-// newNameserver starts one on a free port of the loopback interface.
+// newNameserver starts one on a free port of every address.
 func newNameserver() (*nameserver, error) {
-	conn, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	conn, err := net.ListenUDP("udp4", nil)
 	if err != nil {
 		return nil, err
 	}
+	packets := ipv4.NewPacketConn(conn)
+	if err := packets.SetControlMessage(ipv4.FlagDst, true); err != nil {
+		return nil, err
+	}
 	_ = conn.SetReadBuffer(4 << 20) // ten thousand queries may come at once; the kernel may set less
-	n := &nameserver{conn: conn}
+	n := &nameserver{conn: conn, packets: packets}
 	go n.serve()
 	return n, nil
 }
 
-func (n *nameserver) address() string { return n.conn.LocalAddr().String() }
+func (n *nameserver) port() int { return n.conn.LocalAddr().(*net.UDPAddr).Port }
 
-// serve answers until the socket is closed.
+// serverAddress is one of the nameserver's: the whole of 127.0.0.0/8 is this host's.
+func serverAddress(i, port int) netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, byte(i >> 16), byte(i >> 8), byte(i)}).Next(), uint16(port))
+}
+
+// serve answers until the socket is closed, each query from the address that it was sent to.
 func (n *nameserver) serve() {
 	buf := make([]byte, 1500)
 	for {
-		size, from, err := n.conn.ReadFromUDPAddrPort(buf)
+		size, to, from, err := n.packets.ReadFrom(buf)
 		if err != nil {
 			return
 		}
 		if reply := replyTo(buf, size); reply != nil {
 			n.answered.Add(1)
-			_, _ = n.conn.WriteToUDPAddrPort(reply, from) // the client counts a lost answer
+			_, _ = n.packets.WriteTo(reply, &ipv4.ControlMessage{Src: to.Dst}, from) // the client counts a lost answer
 		}
 	}
 }

@@ -28,6 +28,7 @@ type options struct {
 	netwatchd string
 	targets   int
 	services  int
+	servers   int
 	interval  time.Duration
 	span      time.Duration
 }
@@ -37,6 +38,7 @@ func main() {
 	flag.StringVar(&o.netwatchd, "netwatchd", "bin/netwatchd", "the binary to measure")
 	flag.IntVar(&o.targets, "targets", 10_000, "how many DNS probes")
 	flag.IntVar(&o.services, "services", 100, "spread over how many services")
+	flag.IntVar(&o.servers, "nameservers", 1, "at how many nameservers, each at an address of its own")
 	flag.DurationVar(&o.interval, "interval", time.Second, "how often each")
 	flag.DurationVar(&o.span, "for", time.Minute, "how long to measure")
 	flag.Parse()
@@ -70,7 +72,7 @@ func bench(o options) error {
 	}
 	defer ns.conn.Close()
 	config := filepath.Join(dir, "config.yaml")
-	if err := os.WriteFile(config, []byte(o.config(dir, ns.address())), 0o644); err != nil {
+	if err := os.WriteFile(config, []byte(o.config(dir, ns.port())), 0o644); err != nil {
 		return err
 	}
 	daemon, err := start(
@@ -118,8 +120,8 @@ func measure(o options, ns *nameserver, pid int, url string) error {
 	return nil
 }
 
-// config is what the daemon is to do: ask nameserver for many names, and nothing else.
-func (o options) config(dir, nameserver string) string {
+// config is what the daemon is to do: ask nameservers for many names, and nothing else.
+func (o options) config(dir string, port int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "storage: {path: %s/storage}\nstatus_file: %s/status.json\n", dir, dir)
 	fmt.Fprintf(&b, "defaults: {interval: %v, timeout: %v}\n", o.interval, o.interval/2)
@@ -128,7 +130,7 @@ func (o options) config(dir, nameserver string) string {
 		fmt.Fprintf(&b, "  - name: s%d\n    probes:\n", service)
 		for probe := service; probe < o.targets; probe += o.services {
 			fmt.Fprintf(&b, "      - {name: p%d, kind: dns, target: host-%d.example, types: [A], nameservers: [\"%s\"]}\n",
-				probe, probe, nameserver)
+				probe, probe, serverAddress(probe%o.servers, port))
 		}
 	}
 	return b.String()

@@ -19,21 +19,22 @@ import (
 
 	"netwatchd/internal/panics"
 	"netwatchd/internal/probe"
+	"netwatchd/internal/udpsocket"
 )
 
-// A Pool makes thousands of lookups at named nameservers. All queries in flight to one nameserver share a socket, and
-// answers are read in batches. A lookup has no goroutine, timer or socket of its own: together they would cost three
-// times what the rest costs.
+// A Pool makes thousands of lookups at named nameservers. All queries in flight share a socket for each address family,
+// and answers are read in batches. A lookup has no goroutine, timer or socket of its own: together they would cost three
+// times what the rest costs. Nor has a nameserver: ten thousand would take 250 MB.
 type Pool struct {
 	ctx     context.Context
 	working sync.WaitGroup
 	mu      sync.Mutex
-	lines   map[netip.AddrPort]*sharedSocket
+	sockets map[string]*sharedSocket // by network: udp4, udp6
 }
 
 // NewPool returns a pool that closes when ctx ends.
 func NewPool(ctx context.Context) *Pool {
-	return &Pool{ctx: ctx, lines: make(map[netip.AddrPort]*sharedSocket)}
+	return &Pool{ctx: ctx, sockets: make(map[string]*sharedSocket)}
 }
 
 // Wait waits until all sockets are closed, soon after the context has ended.
@@ -61,12 +62,12 @@ func (ls *Pool) Start(p *probe.Probe, done func(probe.Result)) bool {
 		ls.send(
 			&pendingQuery{
 				lookup:   l,
+				server:   d.Nameservers[0],
 				index:    i,
 				question: question{d.Name, qtype},
 				deadline: deadline,
 				retryAt:  halfTime(l.start, deadline),
 			},
-			d.Nameservers[0],
 		)
 	}
 	return true
@@ -86,12 +87,13 @@ type pendingLookup struct {
 // A pendingQuery is one query in flight.
 type pendingQuery struct {
 	lookup    *pendingLookup
+	server    netip.AddrPort
 	index     int
 	question  question
 	query     []byte // after two length octets, which only TCP needs
 	deadline  time.Time
 	retryAt   time.Time // when to repeat it without EDNS0; zero: done
-	strangers int       // the socket's count of mismatched datagrams when it was sent
+	strangers int       // datagrams of the nameserver that answer no query, when it was sent
 	about     question  // of a response with its id that answers another question; zero: none
 }
 
@@ -105,7 +107,7 @@ func (q *pendingQuery) nextEvent() time.Time {
 
 // send sends a query. An immediate error is also reported from another goroutine, because the caller may be the one
 // that handles results.
-func (ls *Pool) send(q *pendingQuery, server netip.AddrPort) {
+func (ls *Pool) send(q *pendingQuery) {
 	s := scratches.Get().(*scratch)
 	query, err := packQuery(s.query[:], q.question)
 	q.query = bytes.Clone(query)
@@ -114,7 +116,7 @@ func (ls *Pool) send(q *pendingQuery, server netip.AddrPort) {
 		ls.working.Go(func() { ls.end(q, outcome{qtype: q.question.qtype, err: probe.Fail(probe.DNSFailed, err)}) })
 		return
 	}
-	l, err := ls.assign(q, server)
+	l, err := ls.assign(q)
 	if q.lookup.sent.IsZero() {
 		q.lookup.sent = time.Now()
 	}
@@ -122,32 +124,37 @@ func (ls *Pool) send(q *pendingQuery, server netip.AddrPort) {
 		err = l.send(ls, q, q.query[2:])
 	}
 	if err != nil {
-		ls.working.Go(func() { ls.settle(q, server.String(), reply{}, err) })
+		ls.working.Go(func() { ls.settle(q, reply{}, err) })
 	}
 }
 
-// assign adds q to the nameserver's current socket, or to a new one.
-func (ls *Pool) assign(q *pendingQuery, server netip.AddrPort) (*sharedSocket, error) {
+// assign adds q to the current socket of the nameserver's address family, or to a new one.
+func (ls *Pool) assign(q *pendingQuery) (*sharedSocket, error) {
+	network := "udp4"
+	if q.server.Addr().Unmap().Is6() {
+		network = "udp6"
+	}
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
-	if l := ls.lines[server]; l != nil && l.add(q) {
+	if l := ls.sockets[network]; l != nil && l.add(q) {
 		return l, nil
 	}
-	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(server))
+	conn, err := net.ListenUDP(network, nil)
 	if err != nil {
 		return nil, dialError(err)
 	}
 	_ = conn.SetReadBuffer(readBuffer) // the kernel may grant less
-	requestTimestamps(conn)
+	udpsocket.RequestTimestamps(conn)
+	udpsocket.RequestErrors(conn)
 	l := &sharedSocket{
-		conn:   conn,
-		server: server,
-		name:   server.String(),
-		made:   time.Now(),
-		open:   make(map[uint16]*pendingQuery),
+		conn:    conn,
+		network: network,
+		made:    time.Now(),
+		open:    make(map[uint16]*pendingQuery),
+		peers:   make(map[netip.AddrPort]peer),
 	}
 	l.add(q)
-	ls.lines[server] = l
+	ls.sockets[network] = l
 	ls.working.Go(func() { l.read(ls) })
 	return l, nil
 }
@@ -155,16 +162,16 @@ func (ls *Pool) assign(q *pendingQuery, server netip.AddrPort) (*sharedSocket, e
 func (ls *Pool) remove(l *sharedSocket) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
-	if ls.lines[l.server] == l {
-		delete(ls.lines, l.server)
+	if ls.sockets[l.network] == l {
+		delete(ls.sockets, l.network)
 	}
 }
 
 // settle ends q with a reply or an error.
-func (ls *Pool) settle(q *pendingQuery, server string, r reply, err error) {
-	r.server = server
+func (ls *Pool) settle(q *pendingQuery, r reply, err error) {
+	r.server = q.server.String()
 	if err != nil {
-		err = fmt.Errorf("asking %s for %v: %w", server, q.question, err)
+		err = fmt.Errorf("asking %s for %v: %w", r.server, q.question, err)
 	} else if err = r.rcodeError(q.question); err == nil {
 		err = r.emptyError(q.question)
 	}
@@ -185,6 +192,9 @@ func (ls *Pool) end(q *pendingQuery, o outcome) {
 // took returns the time from the first query to the last answer, without the time that either waited for this program.
 // It ends now if there was no answer to one of the questions.
 func (l *pendingLookup) took() time.Duration {
+	if l.sent.IsZero() {
+		return time.Since(l.start)
+	}
 	var last time.Time
 	for _, o := range l.outcomes {
 		if o.arrived.Before(l.sent) { // none, or the clock was set meanwhile
@@ -215,21 +225,33 @@ const (
 	minBatch, maxBatch = 2, 64
 )
 
-// A sharedSocket is a socket connected to one nameserver: the kernel picks a random port, drops datagrams of other
-// senders and reports a refused port.
+// A sharedSocket is a socket for the queries of a second to all nameservers of an address family. The kernel picks its
+// random port. It is not connected: datagrams of strangers are dropped here, by their address, and ICMP errors are read
+// from the error queue.
 type sharedSocket struct {
-	conn   *net.UDPConn
-	server netip.AddrPort
-	name   string
-	made   time.Time
+	conn    *net.UDPConn
+	network string
+	made    time.Time
 
-	mu        sync.Mutex
-	open      map[uint16]*pendingQuery
-	used      [1 << 16 / 64]uint64 // ids used so far: one that is not open was answered or has timed out
-	uses      int
-	wake      time.Time // the reader's deadline; zero: none while no query is open
-	strangers int       // datagrams that answer no query
-	closed    bool
+	mu     sync.Mutex
+	open   map[uint16]*pendingQuery
+	used   [1 << 16 / 64]uint64 // ids used so far: one that is not open was answered or has timed out
+	uses   int
+	peers  map[netip.AddrPort]peer // nameservers with open queries
+	wake   time.Time               // the reader's deadline; zero: none while no query is open
+	closed bool
+}
+
+// A peer is a nameserver with open queries.
+type peer struct {
+	open      int
+	strangers int // its datagrams that answer no query
+}
+
+// peerKey returns the address as the kernel reports it, without a zone: a link-local address is compared without its
+// interface, which may have a name or a number.
+func peerKey(addr netip.AddrPort) netip.AddrPort {
+	return netip.AddrPortFrom(addr.Addr().Unmap().WithZone(""), addr.Port())
 }
 
 // add adds q under an unused id, unless the socket's lifetime is over.
@@ -247,28 +269,59 @@ func (l *sharedSocket) add(q *pendingQuery) bool {
 	l.used[id/64] |= 1 << (id % 64)
 	l.uses++
 	l.open[id] = q
-	q.strangers = l.strangers
-	if l.wake.IsZero() || q.nextEvent().Before(l.wake) {
-		l.wakeAt(q.nextEvent())
+	key := peerKey(q.server)
+	its := l.peers[key]
+	its.open++
+	l.peers[key] = its
+	q.strangers = its.strangers
+	if at := wakeTime(q.nextEvent()); l.wake.IsZero() || at.Before(l.wake) {
+		l.wakeAt(at)
 	}
 	return true
 }
 
+// close removes q, which is open under that id.
+func (l *sharedSocket) close(id uint16, q *pendingQuery) {
+	delete(l.open, id)
+	key := peerKey(q.server)
+	its := l.peers[key]
+	if its.open--; its.open == 0 {
+		delete(l.peers, key)
+		return
+	}
+	l.peers[key] = its
+}
+
 func (l *sharedSocket) wasUsed(id uint16) bool { return l.used[id/64]&(1<<(id%64)) != 0 }
+
+// wakeGrid is how exact the end of a query is. All that end within it are ended together: looking for them takes time
+// for each open query.
+const wakeGrid = 5 * time.Millisecond
+
+func wakeTime(at time.Time) time.Time {
+	return at.Add(wakeGrid - time.Duration(at.Nanosecond())%wakeGrid)
+}
 
 func (l *sharedSocket) wakeAt(at time.Time) {
 	l.wake = at
 	l.conn.SetReadDeadline(at)
 }
 
-// send sends query for q. If write returns the error of an earlier query, the kernel has sent nothing: the earlier
-// queries fail and the write is repeated.
+// send sends query for q. If the kernel returns the error of an earlier query, it has sent nothing: the error is read
+// from the queue, and the query is sent again.
 func (l *sharedSocket) send(ls *Pool, q *pendingQuery, query []byte) error {
-	_, err := l.conn.Write(query)
-	if errno, ok := errors.AsType[syscall.Errno](err); ok && isICMPErrno(errno) {
-		earlier := err
-		ls.working.Go(func() { l.fail(ls, earlier, q) })
-		_, err = l.conn.Write(query)
+	err := l.write(query, q.server)
+	for range sendTries {
+		errno, ok := errors.AsType[syscall.Errno](err)
+		if !ok || !isICMPErrno(errno) && errno != syscall.EINVAL { // a "blackhole" route
+			break
+		}
+		ls.working.Go(func() { l.failFromQueue(ls) })
+		if own := routeError(q.server); own != nil {
+			err = own
+			break
+		}
+		err = l.write(query, q.server)
 	}
 	if err != nil && !l.take(q) {
 		return nil // the reader has already ended it
@@ -276,16 +329,39 @@ func (l *sharedSocket) send(ls *Pool, q *pendingQuery, query []byte) error {
 	return err
 }
 
+// sendTries is far more than the errors that can arrive between two system calls.
+const sendTries = 100
+
+func (l *sharedSocket) write(query []byte, server netip.AddrPort) error {
+	_, err := l.conn.WriteToUDPAddrPort(query, netip.AddrPortFrom(server.Addr().Unmap(), server.Port()))
+	return err
+}
+
+// routeError returns why this host cannot send to the nameserver: a socket of its own has no errors of others.
+func routeError(server netip.AddrPort) error {
+	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(server))
+	if err != nil {
+		return dialError(err)
+	}
+	conn.Close()
+	return nil
+}
+
 // resend repeats q without EDNS0.
 func (l *sharedSocket) resend(ls *Pool, q *pendingQuery) {
 	if err := l.send(ls, q, withoutEDNS(q.query[2:])); err != nil {
-		ls.settle(q, l.name, reply{}, err)
+		ls.settle(q, reply{}, err)
 	}
 }
 
 // isICMPErrno reports whether errno may come from an ICMP message about an earlier datagram: ip(7), IP_RECVERR.
 func isICMPErrno(errno syscall.Errno) bool {
-	return errno == syscall.ECONNREFUSED || errno == syscall.EHOSTUNREACH || errno == syscall.ENETUNREACH
+	switch errno {
+	case syscall.ECONNREFUSED, syscall.EHOSTUNREACH, syscall.ENETUNREACH, syscall.EACCES, syscall.ENOPROTOOPT,
+		syscall.EHOSTDOWN, syscall.ENONET, syscall.EOPNOTSUPP, syscall.EMSGSIZE, syscall.EPROTO:
+		return true
+	}
+	return false
 }
 
 // take removes q from the open queries and reports whether it was there.
@@ -296,7 +372,7 @@ func (l *sharedSocket) take(q *pendingQuery) bool {
 	if l.open[id] != q {
 		return false
 	}
-	delete(l.open, id)
+	l.close(id, q)
 	return true
 }
 
@@ -315,7 +391,7 @@ func (l *sharedSocket) read(ls *Pool) {
 		now := time.Now()
 		for _, m := range batch[:max(n, 0)] {
 			_ = panics.Run(panics.Probe, func() error { // counted; the query times out
-				l.receive(ls, m.Buffers[0][:m.N], arrival(m.OOB[:m.NN], now))
+				l.receive(ls, m.Buffers[0][:m.N], m.Addr, udpsocket.Arrival(m.OOB[:m.NN], now))
 				return nil
 			})
 		}
@@ -325,7 +401,7 @@ func (l *sharedSocket) read(ls *Pool) {
 				return
 			}
 		case err != nil:
-			l.fail(ls, err, nil)
+			l.failFromQueue(ls)
 		case n == len(batch) && n < maxBatch:
 			batch = newBatch(2 * n)
 		}
@@ -336,14 +412,18 @@ func newBatch(size int) []ipv4.Message {
 	batch := make([]ipv4.Message, size)
 	for i := range batch {
 		batch[i].Buffers = [][]byte{make([]byte, datagram)}
-		batch[i].OOB = make([]byte, timestampSize)
+		batch[i].OOB = make([]byte, udpsocket.TimestampSize)
 	}
 	return batch
 }
 
 // receive ends the query that msg answers. A truncated answer is requested again over TCP.
-func (l *sharedSocket) receive(ls *Pool, msg []byte, arrived time.Time) {
-	q, again := l.match(msg)
+func (l *sharedSocket) receive(ls *Pool, msg []byte, from net.Addr, arrived time.Time) {
+	sender, ok := from.(*net.UDPAddr)
+	if !ok {
+		return
+	}
+	q, again := l.match(msg, peerKey(sender.AddrPort()))
 	if again {
 		l.resend(ls, q)
 		return
@@ -354,16 +434,16 @@ func (l *sharedSocket) receive(ls *Pool, msg []byte, arrived time.Time) {
 	r, err := safeReadReply(msg, q.question.qtype)
 	r.arrived = arrived
 	if err != nil || !r.truncated {
-		ls.settle(q, l.name, r, err)
+		ls.settle(q, r, err)
 		return
 	}
 	ls.working.Go(func() {
 		var r reply
 		_, err := probe.Guard(func() (_ probe.Facts, err error) {
-			r, err = overTCP(ls.ctx, l.server, q.deadline, q.query, q.question.qtype)
+			r, err = overTCP(ls.ctx, q.server, q.deadline, q.query, q.question.qtype)
 			return probe.Facts{}, err
 		})
-		ls.settle(q, l.name, r, err)
+		ls.settle(q, r, err)
 	})
 }
 
@@ -377,20 +457,27 @@ func safeReadReply(msg []byte, qtype uint16) (r reply, err error) {
 }
 
 // match removes the query that msg answers from the open ones, unless it must be repeated.
-func (l *sharedSocket) match(msg []byte) (q *pendingQuery, again bool) {
+func (l *sharedSocket) match(msg []byte, from netip.AddrPort) (q *pendingQuery, again bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	its, known := l.peers[from]
+	if !known {
+		return nil, false
+	}
 	if len(msg) < header {
-		l.strangers++
+		its.strangers++
+		l.peers[from] = its
 		return nil, false
 	}
 	id := binary.BigEndian.Uint16(msg)
-	q = l.open[id]
+	if q = l.open[id]; q != nil && peerKey(q.server) != from {
+		q = nil
+	}
 	if q != nil && isResponse(q.query[2:], msg) {
 		if again = !q.retryAt.IsZero() && rejectsEDNS(msg); again {
 			q.retryAt = time.Time{}
 		} else {
-			delete(l.open, id)
+			l.close(id, q)
 		}
 		return q, again
 	}
@@ -398,20 +485,26 @@ func (l *sharedSocket) match(msg []byte) (q *pendingQuery, again bool) {
 		q.about = answeredQuestion(q.query[2:], msg)
 	}
 	if q != nil || !l.wasUsed(id) { // otherwise it is late or a duplicate
-		l.strangers++
+		its.strangers++
+		l.peers[from] = its
 	}
 	return nil, false
 }
 
 // expire ends queries past their deadline, repeats those past half time, and reports whether the socket is done.
 func (l *sharedSocket) expire(ls *Pool, now time.Time) bool {
+	type ended struct {
+		*pendingQuery
+		strangers int
+	}
 	l.mu.Lock()
-	var late, silent []*pendingQuery
+	var late []ended
+	var silent []*pendingQuery
 	var next time.Time
 	for id, q := range l.open {
 		if !q.deadline.After(now) {
-			late = append(late, q)
-			delete(l.open, id)
+			late = append(late, ended{q, l.peers[peerKey(q.server)].strangers - q.strangers})
+			l.close(id, q)
 			continue
 		}
 		if !q.nextEvent().After(now) {
@@ -426,30 +519,40 @@ func (l *sharedSocket) expire(ls *Pool, now time.Time) bool {
 	if len(l.open) == 0 {
 		l.closed, next = !now.Before(stale), stale
 	}
-	over, strangers := l.closed, l.strangers
-	l.wakeAt(next)
+	over := l.closed
+	l.wakeAt(wakeTime(next))
 	l.mu.Unlock()
 	for _, q := range silent {
 		l.resend(ls, q)
 	}
 	for _, q := range late {
-		ls.settle(q, l.name, reply{}, readError(ls.ctx, os.ErrDeadlineExceeded, mismatches{strangers - q.strangers, q.about}))
+		ls.settle(q.pendingQuery, reply{}, readError(ls.ctx, os.ErrDeadlineExceeded, mismatches{q.strangers, q.about}))
 	}
 	return over
 }
 
-// fail ends every open query except spared with an error of the whole socket.
-func (l *sharedSocket) fail(ls *Pool, err error, spared *pendingQuery) {
+// failFromQueue ends the queries to the nameservers that the kernel's error queue is about.
+func (l *sharedSocket) failFromQueue(ls *Pool) {
+	for server, errno := range udpsocket.QueuedErrors(l.conn) {
+		l.fail(ls, peerKey(server), errno)
+	}
+}
+
+// fail ends every open query to a nameserver with an error that an ICMP message reports.
+func (l *sharedSocket) fail(ls *Pool, server netip.AddrPort, errno syscall.Errno) {
 	l.mu.Lock()
-	open := make([]*pendingQuery, 0, len(l.open))
+	open := make([]*pendingQuery, 0, l.peers[server].open)
 	for id, q := range l.open {
-		if q != spared {
+		if len(open) == cap(open) {
+			break
+		}
+		if peerKey(q.server) == server {
 			open = append(open, q)
-			delete(l.open, id)
+			l.close(id, q)
 		}
 	}
 	l.mu.Unlock()
 	for _, q := range open {
-		ls.settle(q, l.name, reply{}, readError(ls.ctx, err, mismatches{}))
+		ls.settle(q, reply{}, readError(ls.ctx, errno, mismatches{}))
 	}
 }

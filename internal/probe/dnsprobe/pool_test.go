@@ -13,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"netwatchd/internal/probe"
+	"netwatchd/internal/udpsocket"
 )
 
 // tryOnLine makes the attempt on a line. One that no line takes is made by itself, as the watcher does.
@@ -87,7 +88,7 @@ func TestLinesAreRenewed(t *testing.T) {
 	if again := from(); again != first {
 		t.Errorf("asked from %s, then from %s, want the same", first, again)
 	}
-	old := lines.lines[server]
+	old := lines.sockets["udp4"]
 	old.mu.Lock()
 	old.made = old.made.Add(-socketLifetime)
 	old.mu.Unlock()
@@ -95,8 +96,8 @@ func TestLinesAreRenewed(t *testing.T) {
 		t.Errorf("asked from %s again, a second later", again)
 	}
 	lines.Wait() // what nobody asks through is closed by itself
-	if len(lines.lines) != 0 {
-		t.Errorf("%d sockets are kept", len(lines.lines))
+	if len(lines.sockets) != 0 {
+		t.Errorf("%d sockets are kept", len(lines.sockets))
 	}
 }
 
@@ -158,6 +159,79 @@ func TestLinesRefused(t *testing.T) {
 	}
 }
 
+// TestPoolSharesOneSocket: many nameservers, healthy, refused and silent, are asked through one socket. Each query ends
+// with the fate of its own nameserver.
+func TestPoolSharesOneSocket(t *testing.T) {
+	t.Parallel()
+	var sources sync.Map
+	noting := func(h dns.HandlerFunc) dns.HandlerFunc {
+		return func(w dns.ResponseWriter, q *dns.Msg) { sources.Store(w.RemoteAddr().String(), true); h(w, q) }
+	}
+	servers := make([]netip.AddrPort, 60)
+	want := []probe.Class{probe.OK, probe.DNSUnreachable, probe.DNSTimeout}
+	for i := range servers {
+		switch want[i%len(want)] {
+		case probe.OK:
+			servers[i] = nameserver(t, noting(behave))
+		case probe.DNSTimeout:
+			servers[i] = nameserver(t, noting(stayingSilent))
+		default:
+			conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			servers[i] = netip.MustParseAddrPort(conn.LocalAddr().String())
+			defer conn.Close()
+			conn.Close()
+		}
+	}
+	lines := NewPool(t.Context())
+	var ended sync.WaitGroup
+	for i := range 10 * len(servers) {
+		ended.Add(1)
+		server := servers[i%len(servers)]
+		timeout := patienceInTests
+		if want[i%len(want)] == probe.DNSTimeout {
+			timeout = time.Second // it passes
+		}
+		p := &probe.Probe{Spec: probe.Spec{Timeout: timeout}, Prober: &Lookup{Name: "ok.com", Nameservers: []netip.AddrPort{server}}}
+		lines.Start(p, func(r probe.Result) {
+			defer ended.Done()
+			if class := want[i%len(want)]; r.Class != class || r.Server != server.String() {
+				t.Errorf("got %v from %s, want %v from %s: %s", r.Class, r.Server, class, server, r.Why)
+			}
+		})
+	}
+	ended.Wait()
+	used := 0
+	sources.Range(func(any, any) bool { used++; return true })
+	if limit := 3; used > limit { // a new one after a second, on a busy machine
+		t.Errorf("%d nameservers were asked from %d sockets, want at most %d", len(servers), used, limit)
+	}
+}
+
+// TestPoolIgnoresStrangers: an answer from another address is not the nameserver's, however right it is.
+func TestPoolIgnoresStrangers(t *testing.T) {
+	t.Parallel()
+	stranger, err := net.ListenPacket("udp4", "127.0.0.2:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stranger.Close()
+	server := nameserver(t, func(w dns.ResponseWriter, q *dns.Msg) {
+		m := new(dns.Msg).SetReply(q)
+		m.Answer = records(q.Question[0].Name, dns.TypeA, "192.0.2.66", "")
+		if forged, err := m.Pack(); err == nil {
+			stranger.WriteTo(forged, w.RemoteAddr())
+		}
+		behave(w, q)
+	})
+	r := tryOnLine(t, &Lookup{Name: "ok.com", Nameservers: []netip.AddrPort{server}})
+	if r.Class != probe.OK || len(r.Answers) != 1 || r.Answers[0] != "192.0.2.80" {
+		t.Errorf("got %v %v: %s", r.Class, r.Answers, r.Why)
+	}
+}
+
 // TestPoolOwnDelay: the time that an answer waits for this program is not the nameserver's.
 func TestPoolOwnDelay(t *testing.T) {
 	t.Parallel()
@@ -202,9 +276,9 @@ func awaitTimestamps(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	requestTimestamps(conn)
+	udpsocket.RequestTimestamps(conn)
 	const wait = 10 * time.Millisecond
-	for control := make([]byte, timestampSize); ; {
+	for control := make([]byte, udpsocket.TimestampSize); ; {
 		if _, err := conn.WriteTo([]byte{0}, conn.LocalAddr()); err != nil {
 			t.Fatal(err)
 		}
@@ -213,7 +287,7 @@ func awaitTimestamps(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if now := time.Now(); now.Sub(arrival(control[:n], now)) >= wait/2 {
+		if now := time.Now(); now.Sub(udpsocket.Arrival(control[:n], now)) >= wait/2 {
 			return
 		}
 	}
