@@ -18,10 +18,11 @@ const (
 	Scrape                // what a scrape reads about the agent
 	Snapshot              // the agent's files, read for an incident
 	Reload                // the configuration
+	Sessions              // the session files of an agent
 	places                // their number
 )
 
-var names = [places]string{"probe", "sandbox", "push", "scrape", "snapshot", "reload"}
+var names = [places]string{"probe", "sandbox", "push", "scrape", "snapshot", "reload", "sessions"}
 
 // String is the value of the label where.
 func (p Place) String() string { return names[p] }
