@@ -163,6 +163,10 @@ func (rec *Recorder) Judged(now watch.ServiceStatus, was causes.Cause) {
 	if i != nil && i.IsOpen() && now.Cause.Fault() {
 		rec.addEvidence(i, now)
 	}
+	if i := rec.book.Burst(now.Verdict, at); i != nil {
+		rec.markDirty(i)
+		rec.enqueue(verdictChange(now, now.Cause, i, at))
+	}
 	rec.endObservation(now)
 }
 

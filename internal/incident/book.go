@@ -23,16 +23,18 @@ const (
 
 // A Book holds the latest incident and the latest observation of each service. It is not safe for concurrent use.
 type Book struct {
-	latest   map[string]*Incident // by service; faults only
-	observed map[string]*Incident // by service; observations only
-	number   map[day]int          // the highest number used
+	latest   map[string]*Incident  // by service; faults only
+	observed map[string]*Incident  // by service; observations only
+	number   map[day]int           // the highest number used
+	reported map[string][]Reported // by service; recent failures only
 }
 
 type day struct{ day, service string }
 
 // NewBook returns an empty book.
 func NewBook() *Book {
-	return &Book{latest: make(map[string]*Incident), observed: make(map[string]*Incident), number: make(map[day]int)}
+	return &Book{latest: make(map[string]*Incident), observed: make(map[string]*Incident), number: make(map[day]int),
+		reported: make(map[string][]Reported)}
 }
 
 // Enter enters a service's verdict at a time. It returns the incident that the verdict belongs to, nil if there is
@@ -51,11 +53,12 @@ func (b *Book) Enter(v diagnose.Verdict, at time.Time) (*Incident, bool) {
 		i.Closed = nil
 		i.Recurrences++
 		i.begin(v, at)
+		b.addRecent(i, at)
 		return i, true
 	case v.Cause.Fault():
 		i = b.open(v, at)
 		return i, true
-	case open && v.Cause.Usable():
+	case open && v.Cause.Usable() && (!i.ByAgent || i.isQuiet(at)):
 		i.close(at)
 		return i, true
 	case open:
@@ -76,6 +79,7 @@ func (b *Book) open(v diagnose.Verdict, at time.Time) *Incident {
 	i := &Incident{Service: v.Service, Opened: at, Day: dayOf(at)}
 	b.AssignID(i)
 	i.begin(v, at)
+	b.addRecent(i, at)
 	b.latest[v.Service] = i
 	return i
 }
@@ -103,6 +107,7 @@ func (i *Incident) setTitle(v diagnose.Verdict) {
 
 // move applies the verdict of a fault to an open incident, and reports whether it changed anything.
 func (i *Incident) move(v diagnose.Verdict, at time.Time) bool {
+	i.ByAgent = false
 	if i.Cause() == v.Cause {
 		changed := i.Title != v.Title || v.Severity > i.Severity
 		i.setTitle(v)

@@ -32,6 +32,11 @@ type Incident struct {
 	// is closed as configured. Opened is when it was first seen, Closed when it was last seen.
 	Observation bool `json:"observation,omitempty"`
 
+	// Reports are the failures that the agent's own session files show, by class.
+	Reports []Report `json:"agent_reports,omitempty"`
+	// ByAgent marks an incident that only the agent's session files show: no verdict has named a fault yet.
+	ByAgent bool `json:"by_agent,omitempty"`
+
 	Number int    `json:"-"` // the last part of the ID
 	Day    string `json:"-"` // its first
 }
@@ -63,7 +68,7 @@ func (i *Incident) Cause() causes.Cause {
 // Clone returns a copy that shares no mutable data with i.
 func (i *Incident) Clone() *Incident {
 	c := *i
-	c.Causes, c.Notes = slices.Clone(i.Causes), slices.Clone(i.Notes)
+	c.Causes, c.Notes, c.Reports = slices.Clone(i.Causes), slices.Clone(i.Notes), slices.Clone(i.Reports)
 	return &c
 }
 

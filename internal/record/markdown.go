@@ -1,7 +1,9 @@
 package record
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,10 +34,11 @@ func (r *Record) Markdown() string {
 	}
 	p.line("")
 	p.line("**%v** (%v), %s.", r.Verdict.Cause, r.Severity, r.span())
-	for n, write := range []struct {
+	type section struct {
 		title string
 		body  func(*page)
-	}{
+	}
+	sections := []section{
 		{"What to do", r.writeTodo},
 		{"Scope", r.writeScope},
 		{"Runtime", r.writeRuntime},
@@ -47,7 +50,11 @@ func (r *Record) Markdown() string {
 		{"Backtest", r.writeBacktest},
 		{"Non-blocking warnings", r.writeWarnings},
 		{"What changed when it ended", r.writeChanges},
-	} {
+	}
+	if len(r.Reports) > 0 {
+		sections = slices.Insert(sections, 6, section{"What the agent itself reported", r.writeReports})
+	}
+	for n, write := range sections {
 		p.line("")
 		p.line("## %d. %s", n+1, write.title)
 		p.line("")
@@ -230,6 +237,17 @@ func (r *Record) writeSymptom(p *page) {
 		p.block("text", s.Text)
 		p.line("")
 		p.line("(%s)", references(s.Exhibit))
+	}
+}
+
+func (r *Record) writeReports(p *page) {
+	p.line("From its session files, of which only the counts are kept:")
+	p.line("")
+	p.line("| agent | class | count | retries | network of its commands | first | last |")
+	p.line("|---|---|---|---|---|---|---|")
+	for _, report := range r.Reports {
+		p.line("| %s | %s | %d | %d | %s | %s | %s |", code(report.Agent), code(report.Class.String()), report.Count,
+			report.Retries, cmp.Or(report.Network, "not known"), stamp(report.First), stamp(report.Last))
 	}
 }
 
