@@ -34,6 +34,7 @@ import (
 	"netwatchd/internal/probe"
 	"netwatchd/internal/probe/dnsprobe"
 	"netwatchd/internal/push"
+	"netwatchd/internal/reports"
 	"netwatchd/internal/shortage"
 	"netwatchd/internal/snapshot"
 	"netwatchd/internal/statusfile"
@@ -73,6 +74,7 @@ type service struct {
 	history    *history.Recorder
 	pusher     *push.Pusher
 	exporter   *metrics.Exporter
+	reporter   *reports.Reporter
 	storage    string // the absolute path of the store's directory
 
 	exposure func() string // warns if others can reach the page without authentication
@@ -114,11 +116,16 @@ func (a *app) run(ctx context.Context, c *config.Config) error {
 	s.pusher = push.New(c.Push, push.Options{
 		Dir: filepath.Join(c.Storage.Path, "push"), Version: build().Version, Started: time.Now(), Log: s.log,
 	})
+	s.reporter = reports.New(reports.Options{
+		Sources: func() []reports.Source { return s.plan.Load().Sessions() },
+		Suspect: func(ctx context.Context, service string) error { return s.watcher.Suspect(ctx, service) },
+		Record:  s.history.AgentReported,
+	})
 	s.exporter, s.counters = metrics.NewExporter(&metrics.Exporter{
 		Ledger: s.ledger, Source: s, Info: s.info, Platform: host.WSL().Platform(),
 		StoreErrors: s.history.Errors, DamagedRows: s.history.DamagedRows,
 		Connections: limiter.Connections, Classic: metrics.ClassicHistograms(c.Metrics.ClassicHistograms),
-		Extra:       []prometheus.Collector{s.pusher}, Log: s.log,
+		Extra:       []prometheus.Collector{s.pusher, s.reporter}, Log: s.log,
 	}, build(), s.agents)
 	s.counters.Reloaded(nil)
 	events := web.NewEvents()
@@ -195,6 +202,7 @@ func (s *service) serve(ctx context.Context, page func(context.Context) error) e
 	ctx, stop := context.WithCancel(ctx)
 	rest.Go(func() { s.reloadOnHangup(ctx) })
 	rest.Go(func() { s.followAgent(ctx) })
+	rest.Go(func() { s.reporter.Run(ctx) })
 	rest.Go(func() { s.notifySystemd(ctx) })
 	rest.Go(func() { s.pusher.Run(ctx, s.exporter.Families) })
 	err := page(ctx)

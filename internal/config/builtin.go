@@ -79,6 +79,7 @@ func builtin(at paths) *Config {
 		Controls: builtinControls(),
 		Services: []Service{builtinCodex()},
 		Assumed:  true,
+		Agents:   Agents{Sessions: true},
 	}
 }
 

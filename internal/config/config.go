@@ -32,6 +32,12 @@ type Config struct {
 	Controls   []Control
 	Services   []Service
 	Push       Push
+	Agents     Agents
+}
+
+// Agents is what is observed of agents, whether netwatchd runs them or not.
+type Agents struct {
+	Sessions bool // follow the session files of this user's agents
 }
 
 // Web is where the daemon listens.

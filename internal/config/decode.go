@@ -23,7 +23,8 @@ type decoder struct {
 
 // decode reads the document into c, which holds the defaults.
 func (d *decoder) decode(c *Config, root *strictyaml.Node) {
-	f := root.Object("web", "storage", "status_file", "log", "metrics", "defaults", "resolvers", "controls", "services", "push")
+	f := root.Object("web", "storage", "status_file", "log", "metrics", "defaults", "resolvers", "controls", "services",
+		"push", "agents")
 	d.settings(c, f)
 	if n, ok := f.Has("defaults"); ok {
 		decodeDefaults(n, &c.Defaults)
@@ -40,6 +41,9 @@ func (d *decoder) decode(c *Config, root *strictyaml.Node) {
 	}
 	if n, ok := f.Has("push"); ok {
 		d.push(n, &c.Push)
+	}
+	if n, ok := f.Has("agents"); ok {
+		n.Object("sessions").Boolean("sessions", &c.Agents.Sessions)
 	}
 }
 

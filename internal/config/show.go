@@ -108,6 +108,7 @@ func (c *Config) shown() shown {
 		{"controls", showAll(c.Controls, Control.shown)},
 		{"services", showAll(c.Services, Service.shown)},
 		{"push", c.Push.shown()},
+		{"agents", shown{{"sessions", c.Agents.Sessions}}},
 	}
 }
 

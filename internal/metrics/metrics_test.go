@@ -31,6 +31,8 @@ import (
 	"netwatchd/internal/ledger"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/push"
+	"netwatchd/internal/reports"
+	"netwatchd/internal/sessions"
 	"netwatchd/internal/watch"
 )
 
@@ -58,6 +60,16 @@ type fixture struct {
 	log      strings.Builder
 }
 
+// reported has what the session files of an agent may show.
+func reported() *reports.Reporter {
+	r := reports.New(reports.Options{})
+	r.Count("codex", sessions.Event{Kind: sessions.Turn, Class: probe.ExecUsageLimit})
+	r.Count("claude", sessions.Event{Kind: sessions.Retry, Class: probe.ExecOverloaded})
+	r.Count("codex", sessions.Event{Kind: sessions.Limits, Limits: []sessions.Limit{
+		{Window: "primary", Used: 0.42, Resets: time.Now().Add(time.Hour)}}})
+	return r
+}
+
 func newFixture() *fixture {
 	t := &fixture{ledger: ledger.New(), source: &fakeSource{status: &watch.Status{}}, now: noon.Add(time.Second)}
 	t.Exporter, t.counters = NewExporter(&Exporter{
@@ -66,8 +78,9 @@ func newFixture() *fixture {
 			return Info{Target: k.Probe + ".example", Interval: "30s", Expectation: "OK"}, k.Service == "codex"
 		},
 		Connections: func() Connections { return Connections{Open: 3, Limit: 512, Closed: 1} },
-		Extra:       []prometheus.Collector{push.New(config.Push{RemoteWrite: []config.Receiver{{Name: "central"}}}, push.Options{Log: slog.Default()})},
-		Log:         slog.New(slog.NewTextHandler(&t.log, nil)),
+		Extra: []prometheus.Collector{reported(),
+			push.New(config.Push{RemoteWrite: []config.Receiver{{Name: "central"}}}, push.Options{Log: slog.Default()})},
+		Log: slog.New(slog.NewTextHandler(&t.log, nil)),
 	}, Build{Version: "1.4.0", Revision: "abc", GoVersion: "go1.26"}, func() []Agent {
 		return []Agent{{Name: "codex", Version: "0.104.0", Path: "/usr/bin/codex", SandboxMode: "closed"}}
 	})

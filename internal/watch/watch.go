@@ -160,6 +160,18 @@ func (w *Watcher) Reload(ctx context.Context, plan Plan) error {
 	return w.call(ctx, func() { w.adopt(plan) })
 }
 
+// Suspect starts a confirming round of a service at once, because something outside the plan has seen it fail.
+func (w *Watcher) Suspect(ctx context.Context, service string) error {
+	return w.call(ctx, func() {
+		for _, s := range w.services {
+			// After a suspend a round starts anyway, once the network has had the time to come back.
+			if s.Name == service && time.Since(w.resumed) > resumeGrace {
+				w.startRound(s, true)
+			}
+		}
+	})
+}
+
 // Status returns what is known now.
 func (w *Watcher) Status(ctx context.Context) (*Status, error) {
 	status := &Status{Version: w.Version}
