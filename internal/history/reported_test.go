@@ -1,6 +1,7 @@
 package history
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -58,26 +59,35 @@ func TestDeniedCommands(t *testing.T) {
 		l.AgentReported(r)
 	}
 	judged(l, "codex", causes.Healthy, causes.Healthy)
+	if i := l.RecordBacktest(t.Context(), backtest(probe.ExecNetwork)); i == nil || !i.Observation {
+		t.Errorf("a backtest: %+v", i)
+	}
 	l.stop() // so that it is written
 	l = live(t, dir)
+	r := reported(probe.LocalDenied)
+	r.Denied = true
+	l.AgentReported(r)
+	l.stop()
+	l = live(t, dir)
 	found, _, err := l.Incidents(t.Context(), incident.Filter{})
+	found = slices.DeleteFunc(found, func(i *incident.Incident) bool { return len(i.Reports) == 0 })
 	if err != nil || len(found) != 1 || !found[0].Observation || found[0].Cause() != causes.Sandbox {
 		t.Fatalf("got %+v, %v; want one observation", found, err)
 	}
-	r, err := l.Record(t.Context(), found[0].ID)
+	report, err := l.Record(t.Context(), found[0].ID)
 	if err != nil {
 		t.Fatal(err)
 	}
 	verdicts := 0
-	for _, transition := range r.Transitions {
+	for _, transition := range report.Transitions {
 		if transition.What == "verdict" {
 			verdicts++
 		}
 	}
-	if verdicts != 1 || len(r.Evidence) != 1 || r.Reports[0].Count != 20 {
-		t.Errorf("%d verdicts, %d exhibits, %+v", verdicts, len(r.Evidence), r.Reports)
+	if verdicts != 1 || len(report.Evidence) == 0 || report.Reports[0].Count != 21 {
+		t.Errorf("%d verdicts, %d exhibits, %+v", verdicts, len(report.Evidence), report.Reports)
 	}
-	if text := r.Markdown(); !strings.Contains(text, "a command of the agent wanted the network, and its sandbox denied it") {
+	if text := report.Markdown(); !strings.Contains(text, "a command of the agent wanted the network, and its sandbox denied it") {
 		t.Errorf("the report:\n%s", text)
 	}
 }

@@ -21,19 +21,27 @@ const (
 	keepLast  = 80
 )
 
-// A Book holds the latest incident and the latest observation of each service. It is not safe for concurrent use.
+// A Book holds the latest incident and the latest observation of each kind of each service. It is not safe for concurrent use.
 type Book struct {
-	latest   map[string]*Incident  // by service; faults only
-	observed map[string]*Incident  // by service; observations only
+	latest   map[string]*Incident // by service; faults only
+	observed map[seen]*Incident
 	number   map[day]int           // the highest number used
 	reported map[string][]Reported // by service; recent failures only
 }
 
 type day struct{ day, service string }
 
+// seen is a kind of observations of a service: backtests, or commands that an agent reports. Each has its own record.
+type seen struct {
+	service  string
+	reported bool
+}
+
+func seenOf(i *Incident) seen { return seen{i.Service, len(i.Reports) > 0} }
+
 // NewBook returns an empty book.
 func NewBook() *Book {
-	return &Book{latest: make(map[string]*Incident), observed: make(map[string]*Incident), number: make(map[day]int),
+	return &Book{latest: make(map[string]*Incident), observed: make(map[seen]*Incident), number: make(map[day]int),
 		reported: make(map[string][]Reported)}
 }
 
@@ -171,7 +179,7 @@ func (b *Book) Open() []*Incident {
 func (b *Book) Latest(service string) *Incident { return b.latest[service] }
 
 // Holds reports whether i is the latest fault or the latest observation of its service.
-func (b *Book) Holds(i *Incident) bool { return b.latest[i.Service] == i || b.observed[i.Service] == i }
+func (b *Book) Holds(i *Incident) bool { return b.latest[i.Service] == i || b.observed[seenOf(i)] == i }
 
 // Observations returns the latest observation of each service, in no particular order.
 func (b *Book) Observations() []*Incident { return slices.Collect(maps.Values(b.observed)) }
@@ -246,8 +254,8 @@ func (b *Book) restoreObservations(stored []*Incident, numbers map[string]int) (
 		changed = append(changed, now)
 	}
 	for _, s := range stored {
-		if b.observed[s.Service] == nil {
-			b.observed[s.Service] = s
+		if b.observed[seenOf(s)] == nil {
+			b.observed[seenOf(s)] = s
 		}
 	}
 	return changed

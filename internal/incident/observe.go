@@ -15,11 +15,15 @@ import (
 // the evening returns to it in the morning.
 const observeWithin = 24 * time.Hour
 
-// Observe enters a finding that is not a fault, seen between two times. It extends the service's latest observation if
+// Observe enters a finding of a backtest that is not a fault, seen between two times. It extends the latest one if
 // that has the same cause, was last seen within observeWithin and has not ended; otherwise it begins one.
 func (b *Book) Observe(v diagnose.Verdict, from, to time.Time) *Incident {
+	return b.observe(seen{service: v.Service}, v, from, to)
+}
+
+func (b *Book) observe(key seen, v diagnose.Verdict, from, to time.Time) *Incident {
 	from, to = truncate(from), truncate(to)
-	i := b.observed[v.Service]
+	i := b.observed[key]
 	if i != nil && i.Ended == "" && i.Cause() == v.Cause && to.Sub(*i.Closed).Abs() <= observeWithin {
 		i.Recurrences++
 		i.seenUntil(to)
@@ -30,7 +34,7 @@ func (b *Book) Observe(v diagnose.Verdict, from, to time.Time) *Incident {
 		Title: v.Title, Causes: []Span{{Cause: v.Cause, From: from}}}
 	b.AssignID(i)
 	i.seenUntil(to)
-	b.observed[v.Service] = i
+	b.observed[key] = i
 	return i
 }
 
@@ -43,16 +47,17 @@ func (i *Incident) seenUntil(at time.Time) {
 	i.Closed, i.Causes[len(i.Causes)-1].To = &at, new(at)
 }
 
-// Observed returns the service's latest observation if it can still be extended or ended at a time; nil: there is none.
+// Observed returns the service's latest observation of a backtest if it can still be extended or ended at a time; nil:
+// there is none.
 func (b *Book) Observed(service string, at time.Time) *Incident {
-	i := b.observed[service]
+	i := b.observed[seen{service: service}]
 	if i == nil || i.Ended != "" || at.Sub(*i.Closed).Abs() > observeWithin {
 		return nil
 	}
 	return i
 }
 
-// EndObservation ends the service's observation for the reason why, and returns it; nil if there is none to end.
+// EndObservation ends the service's observation of a backtest for the reason why, and returns it; nil if there is none to end.
 func (b *Book) EndObservation(service, why string, at time.Time) *Incident {
 	i := b.Observed(service, at)
 	if i != nil {

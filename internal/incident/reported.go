@@ -160,7 +160,7 @@ func (b *Book) ObserveDenied(r Reported) (*Incident, diagnose.Verdict) {
 		Start: truncate(r.At), Facts: probe.Facts{Phase: probe.Executing}, Class: probe.LocalDenied,
 		Why: "a command could not reach the network, and the policy of its turn denies it, as the agent's session file shows",
 	}}
-	i := b.Observe(v, r.At, r.At)
+	i := b.observe(seen{r.Service, true}, v, r.At, r.At)
 	r.At = truncate(r.At)
 	i.add(r)
 	return i, v

@@ -126,6 +126,19 @@ func TestObserveDenied(t *testing.T) {
 	if again, _ := b.ObserveDenied(denied); again != i || i.Recurrences != 1 || i.Reports[0].Count != 2 {
 		t.Errorf("got %+v, want the first extended", again)
 	}
+
+	// A backtest has a record of its own, and what ends that does not end this one.
+	blocked := diagnose.Verdict{Service: "codex", Cause: causes.Sandbox}
+	backtest := b.Observe(blocked, noon, noon)
+	if backtest == i || b.EndObservation("codex", "opened", noon) != backtest || i.Ended != "" {
+		t.Errorf("the backtest is %+v", backtest)
+	}
+	restored := NewBook()
+	restored.Restore([]*Incident{i.Clone(), backtest.Clone()}, nil)
+	denied.At = noon.Add(2 * time.Hour)
+	if again, _ := restored.ObserveDenied(denied); again.ID != i.ID || again.Recurrences != 2 {
+		t.Errorf("after a restart: %+v, want %s extended", again, i.ID)
+	}
 }
 
 // What is remembered of a service is bounded.

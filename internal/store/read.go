@@ -118,7 +118,7 @@ func fromMillis(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
 
 // A State is what the daemon needs from earlier runs.
 type State struct {
-	Latest  []*incident.Incident // the latest fault and the latest observation of each service
+	Latest  []*incident.Incident // the latest fault, and the latest observation of each kind, of each service
 	Numbers map[string]int       // the highest incident number used, by "day-service"
 	Costs   map[string]watch.Costs
 }
@@ -128,8 +128,9 @@ func (s *Store) LoadState(ctx context.Context) (*State, error) {
 	p := &State{Numbers: make(map[string]int), Costs: make(map[string]watch.Costs)}
 	var err error
 	// An open incident is the latest, whatever the clock showed when others were opened.
+	// Observations of backtests and those that agents report are of two kinds.
 	p.Latest, err = s.incidents(ctx, `WHERE id IN (SELECT id FROM (SELECT id, row_number() OVER
-		(PARTITION BY service, observation ORDER BY closed IS NULL DESC, opened DESC, number DESC) AS place FROM incidents) WHERE place = 1)`, nil)
+		(PARTITION BY service, observation, observation AND instr(body, '"agent_reports":') > 0 ORDER BY closed IS NULL DESC, opened DESC, number DESC) AS place FROM incidents) WHERE place = 1)`, nil)
 	if err != nil {
 		return nil, err
 	}
