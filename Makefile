@@ -104,12 +104,17 @@ incident: setup codex ## replay the incident that started this project, as root;
 	@mkdir -p $(cache)/incident
 	@go test ./internal/lab/forms -count=1 -run TheIncident -records $(cache)/incident && ls $(cache)/incident/*
 
-lab-soak: setup codex $(cache)/bin/lab ## inject random faults for SOAK=10m, as root; a false page fails
-	@cd internal/lab/scenes && $(cache)/bin/lab -test.timeout 0 -test.run '^TestSoak$$' -soak $(or $(SOAK),10m) $(LABFLAGS)
+lab-soak: setup codex $(cache)/bin/lab $(if $(RACE),$(cache)/bin/netwatchd-race) ## inject random faults for SOAK=10m, as root; a false page fails; RACE=1: also a data race
+	@cd internal/lab/scenes && $(if $(RACE),NETWATCHD_BINARY=$(cache)/bin/netwatchd-race) $(cache)/bin/lab -test.timeout 0 -test.run '^TestSoak$$' -soak $(or $(SOAK),10m) $(LABFLAGS)
 
 lab-full: setup ## emulate a machine with a wrong clock and an hour's sleep, as root (some minutes)
 	@hack/machine
 	@go run ./internal/lab/machine -dir $(cache)/machine $(LABFLAGS)
+
+# Without the C library's resolver, as in a release: it would reach services of the machine outside of the laboratory.
+.PHONY: $(cache)/bin/netwatchd-race
+$(cache)/bin/netwatchd-race:
+	@go build -race -tags netgo,osusergo -o $@ ./cmd/netwatchd
 
 .PHONY: $(cache)/bin/lab
 $(cache)/bin/lab:

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -77,6 +78,9 @@ func (n *Netwatchd) Start(t testing.TB, args ...string) *Daemon {
 	go func() { d.cmd.Wait(); close(d.exited) }()
 	t.Cleanup(func() {
 		d.Kill()
+		if strings.Contains(d.Said(), "WARNING: DATA RACE") { // only if the binary has the race detector
+			t.Error("the daemon has a data race")
+		}
 		if t.Failed() {
 			t.Logf("the daemon said:\n%s", d.Said())
 		}

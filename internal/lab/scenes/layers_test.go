@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -155,13 +157,14 @@ func TestSoak(t *testing.T) {
 			})
 		}
 	})
-	fmt.Printf("%d scenes, %d daemon starts, %d reloads, %d status reads, %d false pages; verdicts: %v\n",
-		all.scenes, all.starts, all.reloads, all.reads, all.pages, all.causes)
+	fmt.Printf("%d scenes, %d daemon starts, %d reloads, %d status reads, %d false pages, at most %d MB; verdicts: %v\n",
+		all.scenes, all.starts, all.reloads, all.reads, all.pages, all.resident>>20, all.causes)
 }
 
 // A tally counts what one daemon reported.
 type tally struct {
 	scenes, starts, reloads, reads, pages int
+	resident                              int // the most memory that a daemon had after a scene, in bytes
 
 	daemon *parts.Daemon
 	env    []string // of the daemon
@@ -174,6 +177,7 @@ type tally struct {
 func (y *tally) add(other *tally) {
 	y.scenes, y.starts, y.reloads = y.scenes+other.scenes, y.starts+other.starts, y.reloads+other.reloads
 	y.reads, y.pages = y.reads+other.reads, y.pages+other.pages
+	y.resident = max(y.resident, other.resident)
 	for cause, n := range other.causes {
 		y.causes[cause] += n
 	}
@@ -189,8 +193,20 @@ func (y *tally) soak(t *testing.T, w *world.World, order *rand.Rand, until time.
 			}
 			y.watch(t, scene, w)
 			y.inject(scene, w, s, time.Duration(order.IntN(8000))*time.Millisecond)
+			y.resident = max(y.resident, resident(y.daemon.PID()))
 		})
 	}
+}
+
+// resident returns the memory of a process, in bytes: the second field of /proc/PID/statm is its pages (proc(5)).
+func resident(pid int) int {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+	fields := strings.Fields(string(text))
+	if err != nil || len(fields) < 2 {
+		return 0
+	}
+	pages, _ := strconv.Atoi(fields[1])
+	return pages * os.Getpagesize()
 }
 
 // watch makes a daemon watch the world with the scene's configuration. It reloads the running daemon, or starts
