@@ -117,6 +117,12 @@ func (w *Watcher) Run(ctx context.Context) {
 	w.readyIfDone()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	var beat <-chan time.Time
+	if w.Clock != nil {
+		ticker := time.NewTicker(heartbeat)
+		defer ticker.Stop()
+		beat = ticker.C
+	}
 	var armed time.Time
 	for {
 		now := time.Now()
@@ -128,14 +134,16 @@ func (w *Watcher) Run(ctx context.Context) {
 			timer.Reset(time.Until(next))
 		}
 		var message func()
+		waits := time.Now()
 		select {
 		case <-ctx.Done():
 			return
 		case <-timer.C:
 			armed = time.Time{}
+		case <-beat:
 		case message = <-w.inbox:
 		}
-		w.checkClock() // first: the message may be from an attempt that ran while the host was suspended
+		w.checkClock(time.Since(waits)) // first: the message may be from an attempt that ran while the host was suspended
 		if message != nil {
 			message()
 			w.drain()
@@ -307,11 +315,26 @@ func (w *Watcher) readyIfDone() {
 // before that mean nothing.
 const resumeGrace = 10 * time.Second
 
-func (w *Watcher) checkClock() {
+// heartbeat is the longest time that the watcher waits, so that it notices when it was stopped. A second costs 0.002 %
+// of a core.
+const heartbeat = time.Second
+
+// minStop is how long the watcher must have been kept from running to count as suspended. Somebody stopped it (SIGSTOP,
+// docker pause, the freezer of a cgroup): all clocks went on, every attempt is past its timeout, and its peers may have
+// gone. A busy machine also keeps a process waiting, but not for ten seconds; after less, the confirming round finds
+// that nothing is wrong.
+const minStop = 10 * time.Second
+
+// checkClock resumes the watcher if the host was suspended, or if this process was stopped. It has waited that long for
+// what woke it.
+func (w *Watcher) checkClock(waited time.Duration) {
 	if w.Clock == nil {
 		return
 	}
 	suspended, _ := w.Clock.Jump()
+	if waited-heartbeat >= minStop {
+		suspended = max(suspended, waited)
+	}
 	if suspended <= 0 {
 		return
 	}
