@@ -126,7 +126,7 @@ bench: build ## run micro-benchmarks, then ten thousand DNS probes a second on o
 	@go test -run '^$$' -bench . -benchmem $$(go list ./... | grep -v /hack/)
 	@go run ./internal/lab/bench -netwatchd bin/netwatchd $(BENCHFLAGS)
 
-chaos: parts ## break what docs/reliability.md lists, CHAOS=10 times each, as root
+chaos: parts ## break what docs/reliability.md lists, CHAOS=10 times each, as root, and write how often it held
 	@hack/chaos $(or $(CHAOS),10)
 
 fuzz: ## run every fuzz target for FUZZTIME=30s, one after the other
