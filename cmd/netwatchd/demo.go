@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 	"time"
 
@@ -21,7 +20,18 @@ func (a *app) demoCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Inject faults into a small internet on this host, and watch the verdicts",
-		Long:  demoLong(),
+		Long: `Inject faults and watch how netwatchd names them. No root, agent, account or
+network is needed.
+
+demo starts a small internet of servers on loopback, and a daemon that watches
+it. Press a key to inject a fault: the terminal and the status page show the
+verdict within seconds. Your configuration, your agent's files and a running
+daemon are not used, and nothing is sent beyond loopback. At the end, also with
+Ctrl-C, everything is removed.
+
+` + demo.Menu() + `
+Exit code: 0, or 1 if --play was interrupted or a verdict was not the expected
+one; 3 for a usage error.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch {
 			case pause < 0:
@@ -38,27 +48,6 @@ func (a *app) demoCommand() *cobra.Command {
 	cmd.Flags().DurationVar(&pause, "pause", 0, "with --play: time to look at each verdict")
 	cmd.AddCommand(demoSandboxCommand())
 	return cmd
-}
-
-func demoLong() string {
-	var text strings.Builder
-	text.WriteString(`Inject faults and watch how netwatchd names them. No root, agent, account or
-network is needed.
-
-demo starts a small internet of servers on loopback, and a daemon that watches
-it. Press a key to inject a fault: the terminal and the status page show the
-verdict within seconds. Your configuration, your agent's files and a running
-daemon are not used, and nothing is sent beyond loopback. At the end, also with
-Ctrl-C, everything is removed.
-
-`)
-	for _, f := range demo.Faults {
-		fmt.Fprintf(&text, "    %s  %s: %v\n", f.Key, f.Title, f.Cause)
-	}
-	text.WriteString(`
-Exit code: 0, or 1 if --play was interrupted or a verdict was not the expected
-one; 3 for a usage error.`)
-	return text.String()
 }
 
 func (a *app) demo(ctx context.Context, play bool, pause time.Duration) (err error) {

@@ -101,7 +101,8 @@ configuration error.`,
 	root.AddCommand(
 		a.runCommand(), a.checkCommand(), a.probeCommand(), a.statusCommand(), a.backtestCommand(),
 		a.topCommand(), a.incidentsCommand(), a.explainCommand(), a.storeCommand(),
-		a.configCommand(), a.rulesCommand(), a.doctorCommand(), a.demoCommand(), versionCommand(a.out), manCommand(a.out),
+		a.configCommand(), a.rulesCommand(), a.doctorCommand(), a.demoCommand(), a.initCommand(),
+		versionCommand(a.out), manCommand(a.out),
 	)
 	usage.InPlainWords(root, globalFlags)
 	return root
@@ -116,6 +117,7 @@ var globalFlags = usage.GlobalFlags{
 	"explain":    {"config.file", "status.file", "storage.path", "web.config.file", "web.listen-address"},
 	"help":       {},
 	"incidents":  {"config.file", "status.file", "storage.path", "web.config.file", "web.listen-address"},
+	"init":       {},
 	"man":        {},
 	"probe":      {},
 	"rules":      {"config.file"},

@@ -26,7 +26,7 @@ var layers = [][]string{
 	{"cmd/netwatchd", "internal/gen/cmd"},
 	{"internal/demo", "internal/gen"},
 	{"internal/gen/dashboard", "internal/top"},
-	{"internal/history", "internal/rules", "internal/screen", "internal/web"},
+	{"internal/history", "internal/rules", "internal/screen", "internal/starter", "internal/web"},
 	{"internal/doctor"},
 	{"internal/plan", "internal/push", "internal/record", "internal/store"},
 	{"internal/client", "internal/ladder", "internal/metrics", "internal/reports", "internal/rollup", "internal/snapshot", "internal/statusfile"},

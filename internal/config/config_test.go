@@ -22,7 +22,7 @@ import (
 	"netwatchd/internal/strictyaml"
 )
 
-var update = flag.Bool("update", false, "rewrite the .err files")
+var update = flag.Bool("update", false, "rewrite the .err files and the copy of the example")
 
 const example = "../../config.example.yaml"
 

@@ -25,7 +25,7 @@ type Demo struct {
 	daemon   *daemon
 	client   *client.Client
 	reader   *top.Daemon
-	now      int // the index of the present fault in Faults
+	now      int // the index of the present fault in faults
 }
 
 // Start starts the internet and a daemon that watches it, both without a fault. Program is the netwatchd to run.
@@ -72,9 +72,9 @@ func (d *Demo) Close() error {
 	return errors.Join(failed, os.RemoveAll(d.dir))
 }
 
-// Inject makes Faults[i] the only fault.
+// Inject makes faults[i] the only fault.
 func (d *Demo) Inject(i int) error {
-	f := Faults[i]
+	f := faults[i]
 	marker := filepath.Join(d.dir, closedFile)
 	var err error
 	if f.closedSandbox {

@@ -34,7 +34,7 @@ func TestPanel(t *testing.T) {
 			t.Errorf("%d lines at width %d, want at most %d", len(lines), width, most)
 		}
 		text := strings.Join(lines, "\n")
-		for _, f := range Faults {
+		for _, f := range faults {
 			if !strings.Contains(text, f.Key+"  "+f.Title[:10]) {
 				t.Errorf("width %d: no %q in\n%s", width, f.Title, text)
 			}
@@ -52,7 +52,7 @@ func TestPanel(t *testing.T) {
 
 func TestKeysAreDistinct(t *testing.T) {
 	seen := make(map[string]bool)
-	for _, f := range Faults {
+	for _, f := range faults {
 		if seen[f.Key] || f.Key == "q" || f.Key == "k" || f.Key == "j" {
 			t.Errorf("key %q is taken", f.Key)
 		}

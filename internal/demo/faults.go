@@ -1,7 +1,9 @@
 package demo
 
 import (
+	"fmt"
 	"net/http"
+	"strings"
 
 	"netwatchd/internal/causes"
 	"netwatchd/internal/demo/internet"
@@ -17,11 +19,11 @@ type Fault struct {
 	closedSandbox bool
 }
 
-// Faults are what can be injected. The first is no fault. Titles are at most 34 characters long, so that two columns
+// faults are what can be injected. The first is no fault. Titles are at most 34 characters long, so that two columns
 // fit into a terminal of 80.
 //
 // A captive portal is missing: netwatchd does not suspect the network path to a server on loopback.
-var Faults = []Fault{
+var faults = []Fault{
 	{Key: "0", Title: "nothing is broken", Cause: causes.Healthy},
 	{Key: "1", Title: "the nameserver stops answering", Cause: causes.Resolver,
 		conditions: internet.Conditions{SilentResolver: true}},
@@ -36,4 +38,13 @@ var Faults = []Fault{
 	{Key: "6", Title: "the agent's sandbox is closed", Cause: causes.Sandbox, closedSandbox: true},
 	{Key: "7", Title: "the CDN blocks this address", Cause: causes.EdgeBlocked,
 		conditions: internet.Conditions{Status: http.StatusForbidden}},
+}
+
+// Menu describes the faults, a line each.
+func Menu() string {
+	var text strings.Builder
+	for _, f := range faults {
+		fmt.Fprintf(&text, "    %s  %s: %v\n", f.Key, f.Title, f.Cause)
+	}
+	return text.String()
 }

@@ -51,7 +51,7 @@ func (m *menu) read(ctx context.Context, service string) *screen.Scene {
 
 // key injects the fault with this key.
 func (m *menu) key(name string) {
-	i := slices.IndexFunc(Faults, func(f Fault) bool { return f.Key == name })
+	i := slices.IndexFunc(faults, func(f Fault) bool { return f.Key == name })
 	if i < 0 {
 		return
 	}
@@ -65,9 +65,9 @@ func (m *menu) panel(o screen.Options) []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	lines := []string{"netwatchd demo: press a key to break something. The status page: " + m.demo.Page, ""}
-	entries := make([]string, len(Faults))
+	entries := make([]string, len(faults))
 	widest := 0
-	for i, f := range Faults {
+	for i, f := range faults {
 		mark := "  "
 		if i == m.demo.now {
 			mark = "> "

@@ -28,7 +28,7 @@ func (d *Demo) Play(ctx context.Context, w io.Writer, pause time.Duration, o scr
 	if _, err := fmt.Fprintf(w, "The status page is at %s\n", d.Page); err != nil {
 		return err
 	}
-	for i := range Faults {
+	for i := range faults {
 		if err := d.playOne(ctx, w, i, pause, o); err != nil {
 			if ctx.Err() != nil {
 				return errInterrupted
@@ -52,10 +52,10 @@ func (d *Demo) playOne(ctx context.Context, w io.Writer, i int, pause time.Durat
 	if err := d.Inject(i); err != nil {
 		return err
 	}
-	if _, err := fmt.Fprintf(w, "\n%s  %s\n\n", Faults[i].Key, Faults[i].Title); err != nil {
+	if _, err := fmt.Fprintf(w, "\n%s  %s\n\n", faults[i].Key, faults[i].Title); err != nil {
 		return err
 	}
-	status, err := d.await(ctx, Faults[i].Cause)
+	status, err := d.await(ctx, faults[i].Cause)
 	if err != nil {
 		return err
 	}

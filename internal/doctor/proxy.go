@@ -13,7 +13,8 @@ import (
 // proxyNames are the variables that select a proxy, in upper or lower case.
 var proxyNames = []string{"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"}
 
-func proxiesOf(environ []string) map[string]string {
+// Proxies returns the variables of an environment that select a proxy, by their names in upper case.
+func Proxies(environ []string) map[string]string {
 	all := make(map[string]string)
 	for _, name := range proxyNames {
 		value := lookup(environ, name)
@@ -35,7 +36,7 @@ func (e *examination) proxies(context.Context) []Finding {
 		return nil
 	}
 	text, err := fs.ReadFile(e.Root, fmt.Sprintf("proc/%d/environ", e.daemon.pid))
-	shell := proxiesOf(e.Environ)
+	shell := Proxies(e.Environ)
 	switch {
 	case err != nil && len(shell) == 0 && e.daemonUsesNoProxy():
 		return one(check, OK, "neither this shell nor the daemon's probes use a proxy")
@@ -43,7 +44,7 @@ func (e *examination) proxies(context.Context) []Finding {
 		return one(check, Unknown, "this user cannot read the daemon's environment",
 			run("sudo --preserve-env netwatchd doctor"))
 	}
-	daemon := proxiesOf(strings.Split(string(text), "\x00"))
+	daemon := Proxies(strings.Split(string(text), "\x00"))
 	var differ, lines []string
 	for _, name := range proxyNames {
 		if shell[name] == daemon[name] {
