@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"netwatchd/internal/client"
+	"netwatchd/internal/daemonlog"
 	"netwatchd/internal/incident"
 	"netwatchd/internal/record"
 	"netwatchd/internal/screen"
@@ -167,7 +168,7 @@ Markdown or JSON; --bundle writes both to one file for a bug report.
 					_, err = a.out.Write(text)
 					return err
 				}
-				if isTerminal(a.out) {
+				if daemonlog.IsTerminal(a.out) {
 					markdown = record.Fold(markdown)
 				}
 				_, err = io.WriteString(a.out, markdown)

@@ -25,6 +25,7 @@ import (
 
 	"netwatchd/internal/client"
 	"netwatchd/internal/config"
+	"netwatchd/internal/daemonlog"
 	"netwatchd/internal/history"
 	"netwatchd/internal/host"
 	"netwatchd/internal/ledger"
@@ -102,7 +103,7 @@ func (a *app) run(ctx context.Context, c *config.Config) error {
 	}
 	// If they were read first when no descriptor is left, every certificate would be untrusted until a restart.
 	_, _ = x509.SystemCertPool()
-	s := &service{log: newLogger(c.Log, a.errs), load: a.load, ledger: ledger.New(), conf: c}
+	s := &service{log: daemonlog.New(c.Log, a.errs), load: a.load, ledger: ledger.New(), conf: c}
 	if s.storage, err = filepath.Abs(c.Storage.Path); err != nil {
 		return err
 	}
@@ -125,14 +126,14 @@ func (a *app) run(ctx context.Context, c *config.Config) error {
 		Ledger: s.ledger, Source: s, Info: s.info, Platform: host.WSL().Platform(),
 		StoreErrors: s.history.Errors, DamagedRows: s.history.DamagedRows,
 		Connections: limiter.Connections, Classic: metrics.ClassicHistograms(c.Metrics.ClassicHistograms),
-		Extra:       []prometheus.Collector{s.pusher, s.reporter}, Log: s.log,
+		Extra: []prometheus.Collector{s.pusher, s.reporter}, Log: s.log,
 	}, build(), s.agents)
 	s.counters.Reloaded(nil)
 	events := web.NewEvents()
 	s.watcher = watch.New(s.plan.Load().Plan, watch.Options{
 		Version: build().Version,
 		Observers: []watch.Observer{
-			ledgerObserver{Ledger: s.ledger}, s.counters, newChangeLogger(s.log), s.statusFile, s.history, events,
+			ledgerObserver{Ledger: s.ledger}, s.counters, daemonlog.NewChanges(s.log), s.statusFile, s.history, events,
 		},
 		Clock:   new(host.Clock),
 		Budgets: s.history, Ongoing: s.history.Ongoing,
@@ -174,7 +175,7 @@ func (a *app) announcePage(c config.Web, listeners []net.Listener) string {
 		return ""
 	}
 	page := client.LocalOptions(listeners[0].Addr().String(), c.ConfigFile).URL + "/"
-	if isTerminal(a.errs) {
+	if daemonlog.IsTerminal(a.errs) {
 		fmt.Fprintf(a.errs, "netwatchd: the status page is at %s\n", page)
 	}
 	return page

@@ -1,4 +1,5 @@
-package main
+// Package daemonlog is the log of the daemon: where it goes, and what is worth a line.
+package daemonlog
 
 import (
 	"context"
@@ -18,40 +19,42 @@ import (
 	"netwatchd/internal/watch"
 )
 
-// newLogger writes text on a terminal and JSON everywhere else, unless the configuration sets a format. Secrets are
-// removed from everything it writes.
-func newLogger(c config.Log, w io.Writer) *slog.Logger {
+// New returns a logger that writes text on a terminal and JSON everywhere else, unless the configuration sets a
+// format. Secrets are removed from everything it writes.
+func New(c config.Log, w io.Writer) *slog.Logger {
 	return slog.New(redact.Handler(logHandler(c, w)))
 }
 
 func logHandler(c config.Log, w io.Writer) slog.Handler {
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(c.Level)) // validated with the configuration
-	if c.Format == "text" || c.Format == "auto" && isTerminal(w) {
-		o := &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: !isTerminal(w)}
+	if c.Format == "text" || c.Format == "auto" && IsTerminal(w) {
+		o := &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: !IsTerminal(w)}
 		return tint.NewTextHandler(w, o)
 	}
 	return slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level})
 }
 
-func isTerminal(w io.Writer) bool {
+// IsTerminal reports whether w is a terminal.
+func IsTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	return ok && isatty.IsTerminal(f.Fd())
 }
 
-// A changeLogger logs changes only, so that a healthy day leaves a quiet log.
-type changeLogger struct {
+// A Changes logs changes only, so that a healthy day leaves a quiet log.
+type Changes struct {
 	watch.NopObserver
 	log     *slog.Logger
 	failing map[ledger.Key]probe.Class // the probes whose latest attempt failed
 }
 
-func newChangeLogger(log *slog.Logger) *changeLogger {
-	return &changeLogger{log: log, failing: make(map[ledger.Key]probe.Class)}
+// NewChanges returns an observer that writes to log.
+func NewChanges(log *slog.Logger) *Changes {
+	return &Changes{log: log, failing: make(map[ledger.Key]probe.Class)}
 }
 
 // Attempted logs a probe whose class changed, at debug level: the verdict is what matters.
-func (l *changeLogger) Attempted(r probe.Result, _ time.Duration) {
+func (l *Changes) Attempted(r probe.Result, _ time.Duration) {
 	key := ledger.KeyOf(r.Spec)
 	before, failed := l.failing[key]
 	if before == r.Class || !failed && r.OK() {
@@ -67,7 +70,7 @@ func (l *changeLogger) Attempted(r probe.Result, _ time.Duration) {
 }
 
 // Judged logs a verdict whose cause changed, at the level of its severity.
-func (l *changeLogger) Judged(now watch.ServiceStatus, was causes.Cause) {
+func (l *Changes) Judged(now watch.ServiceStatus, was causes.Cause) {
 	if now.Cause == was {
 		return
 	}
@@ -94,6 +97,6 @@ func logLevel(s causes.Severity) slog.Level {
 }
 
 // Resumed logs that the host was suspended.
-func (l *changeLogger) Resumed(away time.Duration, discarded int) {
+func (l *Changes) Resumed(away time.Duration, discarded int) {
 	l.log.Info("this host was suspended", "for", away.Round(time.Second), "discarded_attempts", discarded)
 }

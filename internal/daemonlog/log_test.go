@@ -1,4 +1,4 @@
-package main
+package daemonlog
 
 import (
 	"errors"
@@ -14,7 +14,7 @@ func TestLogHasNoSecrets(t *testing.T) {
 	err := &url.Error{Op: "Post", URL: "https://metrics.example/write?token=S3cretvalue", Err: errors.New("connection refused")}
 	for _, format := range []string{"text", "json", "auto"} {
 		var b strings.Builder
-		log := newLogger(config.Log{Level: "debug", Format: format}, &b).With("receiver", "central")
+		log := New(config.Log{Level: "debug", Format: format}, &b).With("receiver", "central")
 		log.Warn("cannot push: samples wait in the queue", "error", err)
 		if text := b.String(); strings.Contains(text, "S3cret") || !strings.Contains(text, "connection refused") || !strings.Contains(text, "metrics.example/write") {
 			t.Errorf("%s: %s", format, text)
