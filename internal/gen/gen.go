@@ -20,7 +20,7 @@ import (
 func Files(root string) (map[string]string, error) {
 	files := make(map[string]string)
 	var errs []error
-	generators := []func(string, map[string]string) error{prometheusRules, ruleTests, inhibitions, dashboards, runbooks}
+	generators := []func(string, map[string]string) error{prometheusRules, ruleTests, inhibitions, dashboards, runbooks, schemas}
 	for _, generate := range generators {
 		errs = append(errs, generate(root, files))
 	}

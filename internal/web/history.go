@@ -103,7 +103,7 @@ const (
 )
 
 // leastSteps is the least that a chart shows, so that the first points are not stretched over its whole width.
-const leastSteps = 10
+const leastSteps = 3
 
 // begin returns when a chart that ends at to begins: not before the first run of netwatchd, because hours without data
 // show nothing.

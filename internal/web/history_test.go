@@ -138,7 +138,7 @@ func TestHistory(t *testing.T) {
 	}
 }
 
-// On the first day a chart begins at the first run, and never shows fewer than ten steps.
+// On the first day a chart begins at the first run, and never shows fewer than three steps.
 func TestChartsBeginAtTheFirstRun(t *testing.T) {
 	hour := spans[0]
 	from := hour.from(noon)
@@ -146,7 +146,7 @@ func TestChartsBeginAtTheFirstRun(t *testing.T) {
 		"unknown":        {time.Time{}, from},
 		"long ago":       {noon.Add(-48 * time.Hour), from},
 		"20 minutes ago": {noon.Add(-20 * time.Minute), noon.Add(-20 * time.Minute).Truncate(time.Minute)},
-		"just now":       {noon.Add(-10 * time.Second), noon.Add(-10 * time.Minute).Truncate(time.Minute)},
+		"just now":       {noon.Add(-10 * time.Second), noon.Add(-3 * time.Minute).Truncate(time.Minute)},
 	} {
 		if got := hour.begin(noon, tt.first); !got.Equal(tt.want) {
 			t.Errorf("%s: %v, want %v", name, got, tt.want)

@@ -11,6 +11,7 @@ import (
 	validator "github.com/pb33f/libopenapi-validator"
 	"github.com/pb33f/libopenapi-validator/config"
 
+	"netwatchd/internal/lab/schema"
 	"netwatchd/internal/lab/stack"
 )
 
@@ -41,6 +42,7 @@ func TestAPI(t *testing.T) {
 		return nil
 	})
 
+	printsBySchema(t, s, id)
 	document := documented(t)
 	for _, test := range []struct {
 		method, path string
@@ -88,6 +90,29 @@ func TestAPI(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What commands print for programs is valid by its schema, and has no field that the schema does not describe.
+func printsBySchema(t *testing.T, s *stack.Stack, id string) {
+	t.Helper()
+	config := "--config.file=" + s.Config()
+	for name, commands := range map[string][][]string{
+		"status":      {{"check", "--json", config}, {"status", "--json", config}},
+		"result":      {{"probe", "dns", "chatgpt.com", "--json"}, {"probe", "http", "https://chatgpt.com/", "--json"}},
+		"incidents":   {{"incidents", "--json", config}},
+		"record":      {{"explain", id, "--json", config}},
+		"doctor":      {{"doctor", "--json", config}},
+		"store-check": {{"store", "check", "--json", config}},
+	} {
+		for _, command := range commands {
+			exit := s.Run(command...)
+			if exit.Stdout == "" {
+				t.Errorf("%v printed nothing: exit code %d, %s", command, exit.Code, exit.Stderr)
+				continue
+			}
+			schema.Check(t, name, exit.Stdout)
+		}
 	}
 }
 

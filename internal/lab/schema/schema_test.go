@@ -1,0 +1,28 @@
+package schema
+
+import "testing"
+
+// recorder counts the failures that Check reports.
+type recorder struct {
+	testing.TB
+	failed int
+}
+
+func (r *recorder) Errorf(string, ...any) { r.failed++ }
+
+// A field that the schema does not describe, a missing one and a wrong type are reported.
+func TestCheck(t *testing.T) {
+	for text, want := range map[string]int{
+		`{"version":"1","findings":[{"check":"clock","outcome":"well","says":"synchronized"}]}`:                        0,
+		`{"version":"1","findings":[{"check":"clock","outcome":"well","says":"synchronized","do":[{"lines":["a"]}]}]}`: 0,
+		`{"version":"1","findings":[],"more":1}`:                                                                       1,
+		`{"version":"1","findings":[{"check":"clock","outcome":"fine","says":"synchronized"}]}`:                        1,
+		`{"findings":[]}`: 1,
+		`not JSON`:        1,
+	} {
+		r := &recorder{TB: t}
+		if Check(r, "doctor", text); r.failed != want {
+			t.Errorf("%d failures, want %d: %s", r.failed, want, text)
+		}
+	}
+}
