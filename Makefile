@@ -6,7 +6,7 @@ SHELL := bash
 cache := $(CURDIR)/.cache
 version := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
-.PHONY: help build run test e2e e2e-full lab lab-soak lab-full dist rootfs axe screenshots grafana bench chaos fuzz lint codex codex-newest claude forms incident test-newest tools setup parts clean
+.PHONY: help build run test e2e e2e-full lab lab-soak lab-full dist rootfs axe screenshots session grafana bench chaos fuzz lint codex codex-newest claude forms incident test-newest tools setup parts clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -79,6 +79,9 @@ test-newest: setup codex-newest ## try the newest codex beside each form of its 
 screenshots: setup codex ## take the screenshots of the status page, into docs/screenshots
 	@mkdir -p docs/screenshots
 	@go test ./internal/lab/browser -run '^TestScreenshots$$' -screenshots $(CURDIR)/docs/screenshots
+
+session: build ## record `netwatchd demo --play` in a terminal, into docs/screenshots/demo.svg
+	@go run ./hack/session -o docs/screenshots/demo.svg bin/netwatchd demo --play
 
 # Tests of everything together. Each package writes its results into $NETWATCHD_TABLES: parts.Table.
 e2e_packages := ./deploy ./internal/gen/dashboard $(addprefix ./internal/lab/, boot browser chain container fleet panels)

@@ -14,6 +14,7 @@ import (
 	"netwatchd/internal/agent/codex"
 	"netwatchd/internal/causes"
 	"netwatchd/internal/lab/responses"
+	"netwatchd/internal/lab/schema"
 	"netwatchd/internal/probe"
 )
 
@@ -122,6 +123,7 @@ services:
 	var out, errs bytes.Buffer
 	code := execute(t.Context(), []string{"backtest", "-n", "1", "--json", "--config.file=" + config}, nil, &out, &errs)
 	var report backtestReport
+	schema.Check(t, "backtest", out.String())
 	if err := json.Unmarshal(out.Bytes(), &report); err != nil || code != exitFault || len(report.Runs) == 0 {
 		t.Fatalf("exit code %d, %v\n%s%s", code, err, &out, &errs)
 	}
