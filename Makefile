@@ -96,9 +96,15 @@ e2e-full: e2e ## the same, and longer tests: oldest releases, 200 services, a pa
 	@hack/rootfs rootfs-prometheus prometheus prometheus-alertmanager
 	@NETWATCHD_TABLES=$(cache)/e2e go run ./hack/testsummary -each -count=1 -run Phone ./internal/lab/boot -phone && cat $(cache)/e2e/phone
 
-lab: setup codex $(cache)/bin/lab ## inject every fault into a small internet, as root; SCENE='503' for one, left open
+lab: ## inject every fault into a small internet, as root; SCENE='503' for one, left open; LIST=1 lists all
+ifdef LIST
+	@go run ./hack/scene
+else
+	@$(if $(SCENE),go run ./hack/scene $(call quoted,$(SCENE)))
+	@$(MAKE) --no-print-directory -s setup codex $(cache)/bin/lab
 	@cd internal/lab/scenes && $(if $(SCENE),$(cache)/bin/lab -test.run '^TestOpen$$' -scene $(call quoted,$(SCENE)), \
 	  $(cache)/bin/lab -test.run '^TestScenes$$' -table $(LABFLAGS))
+endif
 
 forms: setup codex codex-newest ## inject each fault beside each form of codex's sign-in, three versions, as root (ten minutes)
 	@go test ./internal/lab/forms -timeout 60m -count=1 -matrix $(LABFLAGS)
