@@ -65,6 +65,9 @@ type Internet struct {
 
 // Start starts all servers on free ports, without a fault, and writes AuthorityFile into dir.
 func Start(dir string) (*Internet, error) {
+	if err := checkLoopback(); err != nil {
+		return nil, err
+	}
 	n := new(Internet)
 	n.ended, n.end = context.WithCancel(context.Background())
 	n.conditions.Store(new(Conditions))
@@ -74,20 +77,20 @@ func Start(dir string) (*Internet, error) {
 	} {
 		if err := step(); err != nil {
 			n.Close()
-			return nil, withRemedy(err)
+			return nil, err
 		}
 	}
 	return n, nil
 }
 
-// withRemedy adds what to do if loopback is down, as in a new network namespace.
-func withRemedy(err error) error {
-	conn, failed := net.Dial("udp", serviceAddress+":9") // sends nothing
-	if failed != nil {
-		return fmt.Errorf("%w\nthe loopback interface does not work here: run 'ip link set lo up'", err)
+// checkLoopback reports whether loopback is up. In a new network namespace it is not: servers can listen there, and
+// nobody can connect to them.
+func checkLoopback() error {
+	conn, err := net.Dial("udp", serviceAddress+":9") // sends nothing
+	if err != nil {
+		return fmt.Errorf("the loopback interface does not work here: run 'ip link set lo up': %w", err)
 	}
-	_ = conn.Close()
-	return err
+	return conn.Close()
 }
 
 // Set makes c the present conditions.

@@ -255,3 +255,16 @@ func TestMenu(t *testing.T) {
 	_, _ = v.out.Write([]byte(x.Written()))
 	v.leavesNothing()
 }
+
+// A new network namespace has a loopback interface that is down.
+func TestWithoutLoopback(t *testing.T) {
+	t.Parallel()
+	v := newVisit(t, "--play")
+	v.cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWNET
+	if err := v.cmd.Run(); err == nil || !strings.Contains(v.out.String(), "run 'ip link set lo up'") {
+		t.Errorf("got %v\n%s", err, v.out.String())
+	}
+	if left, err := os.ReadDir(v.temp); err != nil || len(left) > 0 {
+		t.Errorf("files are left: %v %v", left, err)
+	}
+}
