@@ -34,6 +34,9 @@ func TestPanel(t *testing.T) {
 			t.Errorf("%d lines at width %d, want at most %d", len(lines), width, most)
 		}
 		text := strings.Join(lines, "\n")
+		if width >= 80 && !strings.Contains(text, m.demo.Page) {
+			t.Errorf("width %d: no address of the page in\n%s", width, text)
+		}
 		for _, f := range faults {
 			if !strings.Contains(text, f.Key+"  "+f.Title[:10]) {
 				t.Errorf("width %d: no %q in\n%s", width, f.Title, text)

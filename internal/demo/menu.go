@@ -64,7 +64,7 @@ func (m *menu) key(name string) {
 func (m *menu) panel(o screen.Options) []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	lines := []string{"netwatchd demo: press a key to break something. The status page: " + m.demo.Page, ""}
+	lines := []string{"Press a key to inject a fault. The status page: " + m.demo.Page, ""}
 	entries := make([]string, len(faults))
 	widest := 0
 	for i, f := range faults {
