@@ -71,6 +71,7 @@ func (f *Follower) Run(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	var swept time.Time
+	var cost time.Duration // of a scan, without the time that other programs take on a busy host: the least of late
 	for {
 		select {
 		case <-ctx.Done():
@@ -83,7 +84,11 @@ func (f *Follower) Run(ctx context.Context) {
 			swept = begun
 		}
 		f.scan(begun)
-		timer.Reset(min(max(scanEvery, costShare*time.Since(begun)), slowScan))
+		took := time.Since(begun)
+		if cost += cost / 4; cost == 0 || took < cost {
+			cost = took
+		}
+		timer.Reset(min(max(scanEvery, costShare*cost), slowScan))
 	}
 }
 
@@ -161,6 +166,9 @@ func (f *Follower) walk(home Home, t *tree, dir string, level int, now time.Time
 	info, err := os.Lstat(dir)
 	if level == 0 {
 		info, err = os.Stat(dir) // a home may be a link; below it a link may lead anywhere, also to /
+	}
+	if err != nil && level == 1 { // the agent makes it with its first session
+		f.hot[dir] = &directory{home: home, tree: t, level: level, path: dir}
 	}
 	if err != nil || !info.IsDir() || f.entries <= 0 {
 		return

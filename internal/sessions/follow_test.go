@@ -138,6 +138,16 @@ func TestNewFilesAndDirectories(t *testing.T) {
 	f.expect()
 }
 
+// The first session of a user is found at once, too.
+func TestTheFirstSession(t *testing.T) {
+	t.Parallel()
+	f := newFollow(t, "codex")
+	f.sweep(time.Now())
+	f.expect()
+	f.write(session, failed("usage_limit_exceeded"))
+	f.expect(limited)
+}
+
 func TestOtherAgents(t *testing.T) {
 	t.Parallel()
 	now := time.Now().UTC().Format("2006-01-02T15:04:05.000Z")
