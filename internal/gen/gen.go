@@ -20,7 +20,9 @@ import (
 func Files(root string) (map[string]string, error) {
 	files := make(map[string]string)
 	var errs []error
-	generators := []func(string, map[string]string) error{prometheusRules, ruleTests, inhibitions, dashboards, runbooks, schemas}
+	generators := []func(string, map[string]string) error{
+		prometheusRules, ruleTests, inhibitions, dashboards, runbooks, schemas,
+	}
 	for _, generate := range generators {
 		errs = append(errs, generate(root, files))
 	}
