@@ -111,7 +111,7 @@ var faults = []fault{
 		everyRun: []string{ollama, byProxy}},
 	{name: "the link is down", inject: func(n *internet, _ form, _ string) { n.must(n.host.Run("", "ip", "link", "set", "wan0", "down")) },
 		cause: "host_offline", class: "local.no_interface",
-		except:   map[string]other{ollama: {cause: "resolver_degraded", why: "the service is on this host, and answers",
+		except: map[string]other{ollama: {cause: "resolver_degraded", why: "the service is on this host, and answers",
 			says: "the service is reached without it"}},
 		everyRun: []string{"CODEX_CA_CERTIFICATE", ollama}},
 }
