@@ -45,7 +45,7 @@ func eachCodex(t *testing.T, test func(t *testing.T, path string)) {
 func installedCodex(t *testing.T, version string) string {
 	t.Helper()
 	dirs := filepath.SplitList(os.Getenv("NETWATCHD_TEST_CODEX_DIRS"))
-	for _, dir := range append(dirs, filepath.Join("..", "..", ".cache", "codex", version)) {
+	for _, dir := range append(dirs, filepath.Join("..", "..", "..", ".cache", "codex", version)) {
 		if filepath.Base(dir) != version {
 			continue
 		}
