@@ -41,7 +41,7 @@ var layers = [][]string{
 	{"internal/agent", "internal/agent/codexdoctor", "internal/codexconf", "internal/probe/httpprobe"},
 	{"internal/linkage", "internal/probe/connect", "internal/probe/execprobe"},
 	{"internal/probe/dnsprobe", "internal/probe/probetest"},
-	{"internal/clientrules", "internal/probe", "internal/usage", "internal/webtoken"},
+	{"internal/clientrules", "internal/netvalue", "internal/probe", "internal/usage", "internal/webtoken"},
 	{"internal/arrows", "internal/enum", "internal/humanize", "internal/panics", "internal/redact", "internal/resolvconf",
 		"internal/demo/internet", "internal/shortage", "internal/strictyaml", "internal/udpsocket", "internal/userfile"},
 }

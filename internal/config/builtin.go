@@ -104,6 +104,8 @@ func builtinControls() []Control {
 	}
 }
 
+const codexStatusPage = "https://status.openai.com"
+
 func builtinCodex() Service {
 	const endpoint = "chatgpt.com/backend-api/codex/responses"
 	dns := defaultProbe("dns", probe.KindDNS, builtinDefaults)
@@ -121,7 +123,8 @@ func builtinCodex() Service {
 	exec.agentDefaults()
 	sandbox := defaultSandbox()
 	return Service{Name: "codex", Probes: []Probe{dns, head, routing, stream, exec}, Owner: diagnose.Vendor,
-		Client: AutoClient, Sandbox: &sandbox, Moves: defaultMoves}
+		StatusPage: codexStatusPage,
+		Client:     AutoClient, Sandbox: &sandbox, Moves: defaultMoves}
 }
 
 func mustURL(s string) *url.URL {

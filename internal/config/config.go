@@ -95,8 +95,13 @@ type Service struct {
 	Name     string
 	Probes   []Probe
 	Owner    diagnose.Owner // who runs it
-	Client   string         // whose rules decide what reaches the service: "glibc", "musl", "go"; "auto": its agent's, or glibc
-	Sandbox  *Sandbox
+	Advice   string         // what to do about a fault of the service, instead of ours; empty: ours
+	// Runbook and StatusPage are URLs for people; empty: none.
+	Runbook, StatusPage string
+	Controls            []Control  // instead of the configuration's; empty: those
+	Resolvers           *Resolvers // instead of the configuration's; nil: those
+	Client              string     // whose rules decide what reaches the service: "glibc", "musl", "go"; "auto": its agent's, or glibc
+	Sandbox             *Sandbox
 	// CertificateLeft is how long before its end a certificate makes the service degraded; zero: never.
 	CertificateLeft time.Duration
 	Late            time.Duration // a slower answer is late; zero: never

@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"time"
 
+	"netwatchd/internal/netvalue"
 	"netwatchd/internal/strictyaml"
 )
 
@@ -18,7 +19,11 @@ const (
 type decoder struct {
 	file     string
 	defaults Defaults
-	checked  map[string]error // result of each file check, by key and path: a file named by many probes is checked once
+	// What services inherit or name.
+	controlled []Control
+	global     Resolvers
+	ownOnes    map[string]string // URLs of the controls of single services, by name: a name is one series in the metrics
+	checked    map[string]error  // result of each file check, by key and path: a file named by many probes is checked once
 }
 
 // decode reads the document into c, which holds the defaults.
@@ -36,6 +41,7 @@ func (d *decoder) decode(c *Config, root *strictyaml.Node) {
 	if n, ok := f.Has("controls"); ok {
 		c.Controls = d.controls(n)
 	}
+	d.controlled, d.global, d.ownOnes = c.Controls, c.Resolvers, make(map[string]string)
 	if n, ok := f.Has("services"); ok {
 		c.Services, c.Assumed = d.services(n), false
 	}
@@ -92,7 +98,7 @@ func decodeURL(n *strictyaml.Node, f strictyaml.Fields, key string, schemes ...s
 		return nil
 	}
 	f.Text(key, new(string), func(s string) (err error) {
-		u, err = parseURL(s, schemes...)
+		u, err = netvalue.ParseURL(s, schemes...)
 		return err
 	})
 	return u

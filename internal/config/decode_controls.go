@@ -1,6 +1,9 @@
 package config
 
-import "netwatchd/internal/strictyaml"
+import (
+	"netwatchd/internal/netvalue"
+	"netwatchd/internal/strictyaml"
+)
 
 func (d *decoder) controls(n *strictyaml.Node) []Control {
 	var controls []Control
@@ -16,6 +19,6 @@ func (d *decoder) control(n *strictyaml.Node) Control {
 	f := n.NamedObject(&c.Name, checkName, "name", "url", "expect", "addresses")
 	c.URL = decodeURL(n, f, "url", "http", "https")
 	c.Expect = decodeExpectHTTP(f, success)
-	strictyaml.Values(f, "addresses", &c.Addresses, parseAddress)
+	strictyaml.Values(f, "addresses", &c.Addresses, netvalue.ParseAddress)
 	return c
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"netwatchd/internal/netvalue"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/strictyaml"
 )
@@ -102,7 +103,7 @@ func decodeDNS(n *strictyaml.Node, f strictyaml.Fields, b *Probe) {
 	if _, ok := f["target"]; !ok {
 		n.Errorf("has no target: add a name to look up, like chatgpt.com")
 	}
-	f.Text("target", &b.Target, checkHostname)
+	f.Text("target", &b.Target, netvalue.CheckHostname)
 	decodeServers(f, "nameservers", &b.Nameservers)
 	f.Texts("types", &b.Types, strictyaml.OneOf(recordTypes...))
 	if at, ok := f.Has("types"); ok && len(b.Types) == 0 {
@@ -149,7 +150,7 @@ func (d *decoder) transport(n *strictyaml.Node, f strictyaml.Fields, b *Probe, s
 		if s == "" {
 			return nil
 		}
-		return checkHostname(s)
+		return netvalue.CheckHostname(s)
 	})
 	if b.URL != nil && b.URL.Scheme != secure && b.TLS != (TLS{}) {
 		at.Errorf("has no effect with %s: use %s in the target, or remove the key", b.URL.Scheme, secure)
@@ -275,7 +276,7 @@ func (d *decoder) agent(n *strictyaml.Node, b *Probe) {
 		if s == "" {
 			return nil
 		}
-		_, err := parseURL(s, "https", "http")
+		_, err := netvalue.ParseURL(s, "https", "http")
 		return err
 	})
 }

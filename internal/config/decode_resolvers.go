@@ -3,6 +3,7 @@ package config
 import (
 	"net/netip"
 
+	"netwatchd/internal/netvalue"
 	"netwatchd/internal/strictyaml"
 )
 
@@ -17,5 +18,5 @@ func (d *decoder) resolvers(n *strictyaml.Node, rs *Resolvers) {
 }
 
 func decodeServers(f strictyaml.Fields, key string, into *[]netip.AddrPort) {
-	strictyaml.Values(f, key, into, parseServer)
+	strictyaml.Values(f, key, into, netvalue.ParseServer)
 }

@@ -25,9 +25,10 @@ const AutoClient = "auto"
 
 func (d *decoder) service(n *strictyaml.Node) Service {
 	s := Service{Moves: defaultMoves, Client: AutoClient}
-	f := n.NamedObject(&s.Name, checkServiceName, "name", "probes", "owner", "client", "sandbox", "certificate_left", "late",
-		"severity", "moves")
+	f := n.NamedObject(&s.Name, checkServiceName, "name", "probes", "owner", "advice", "runbook", "status_page", "controls",
+		"resolvers", "client", "sandbox", "certificate_left", "late", "severity", "moves")
 	f.Duration("late", &s.Late, 0)
+	d.own(f, &s)
 	if at, ok := f.Has("probes"); ok {
 		s.Probes = d.probes(at)
 	} else if f != nil {
@@ -40,6 +41,10 @@ func (d *decoder) service(n *strictyaml.Node) Service {
 	hasAgent := func(p Probe) bool { return p.Preset != "" }
 	if s.Owner == diagnose.OwnerUnknown && slices.ContainsFunc(s.Probes, hasAgent) {
 		s.Owner = diagnose.Vendor
+	}
+	isCodex := func(p Probe) bool { return p.Preset == "codex" }
+	if _, set := f.Has("status_page"); !set && slices.ContainsFunc(s.Probes, isCodex) {
+		s.StatusPage = codexStatusPage
 	}
 	if s.Owner != diagnose.Vendor {
 		s.CertificateLeft = ownCertificateLeft

@@ -1,17 +1,20 @@
 package config
 
-import "netwatchd/internal/strictyaml"
+import (
+	"netwatchd/internal/netvalue"
+	"netwatchd/internal/strictyaml"
+)
 
 // settings reads the sections that flags and the environment may override.
 func (d *decoder) settings(c *Config, f strictyaml.Fields) {
 	f.Text("status_file", &c.StatusFile, nil)
 	if n, ok := f.Has("web"); ok {
 		w := n.Object("listen", "hosts", "config_file", "token_file", "profiling")
-		w.Texts("listen", &c.Web.Listen, checkListen)
+		w.Texts("listen", &c.Web.Listen, netvalue.CheckListen)
 		if n, ok := w.Has("listen"); ok && len(c.Web.Listen) == 0 {
 			n.Errorf("is empty: add an address, like 127.0.0.1:19405")
 		}
-		w.Texts("hosts", &c.Web.Hosts, checkHostname)
+		w.Texts("hosts", &c.Web.Hosts, netvalue.CheckHostname)
 		d.path(w, "config_file", &c.Web.ConfigFile, checkWebConfig)
 		d.path(w, "token_file", &c.Web.TokenFile, anything)
 		w.Boolean("profiling", &c.Web.Profiling)

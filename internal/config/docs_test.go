@@ -20,8 +20,9 @@ func TestTheReferenceHasTheKeysOfTheExample(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Keys that the example cannot set without changing its meaning: the expected response to an upgrade, a proxy's
-	// file, other sources of a secret.
-	want := []string{"expect.status", "expect.headers", "expect.body", "expect.body_limit", "proxy_file",
+	// file, other sources of a secret, what a service has instead of the configuration's.
+	want := []string{"services[].controls", "services[].resolvers.system", "services[].resolvers.files",
+		"services[].resolvers.direct", "expect.status", "expect.headers", "expect.body", "expect.body_limit", "proxy_file",
 		"basic_auth.password_env", "bearer_token_file", "bearer_token_env"}
 	collect(document.Content[0], "", &want)
 	slices.Sort(want)

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 	"github.com/spf13/viper"
 
+	"netwatchd/internal/netvalue"
 	"netwatchd/internal/strictyaml"
 )
 
@@ -27,10 +28,10 @@ const fileFlag = "config.file"
 
 var settings = []setting{
 	{"web.listen", "web.listen-address",
-		"`host:port` to serve the page, the API and metrics on; may be repeated (default 127.0.0.1:19405)", checkListen},
+		"`host:port` to serve the page, the API and metrics on; may be repeated (default 127.0.0.1:19405)", netvalue.CheckListen},
 	{"web.hosts", "web.hosts",
 		"host `name` under which the page is reached; may be repeated. Addresses, names without a dot, and names under " +
-			"localhost and internal need not be listed", checkHostname},
+			"localhost and internal need not be listed", netvalue.CheckHostname},
 	{"web.config_file", "web.config.file",
 		"exporter-toolkit `file` that configures TLS and authentication", checkWebConfig},
 	{"web.token_file", "web.token-file",

@@ -103,10 +103,9 @@ func (c *Config) shown() shown {
 		{"log", shown{{"level", c.Log.Level}, {"format", c.Log.Format}}},
 		{"metrics", shown{{"classic_histograms", c.Metrics.ClassicHistograms}}},
 		{"defaults", showTimes(c.Defaults.Interval, c.Defaults.Timeout)},
-		{"resolvers", shown{{"system", c.Resolvers.System}, {"files", notNil(c.Resolvers.Files)},
-			{"direct", showAll(c.Resolvers.Direct, netip.AddrPort.String)}}},
+		{"resolvers", c.Resolvers.shown()},
 		{"controls", showAll(c.Controls, Control.shown)},
-		{"services", showAll(c.Services, Service.shown)},
+		{"services", showAll(c.Services, func(s Service) shown { return s.shown(c.Controls) })},
 		{"push", c.Push.shown()},
 		{"agents", shown{{"sessions", c.Agents.Sessions}}},
 	}
@@ -164,14 +163,33 @@ func pattern(re *regexp.Regexp) string {
 	return re.String()
 }
 
-func (s Service) shown() shown {
+// named returns a control of the configuration as its name.
+func (c Control) named(all []Control) any {
+	if slices.ContainsFunc(all, func(other Control) bool { return other.Name == c.Name }) {
+		return c.Name
+	}
+	return c.shown()
+}
+
+func (r Resolvers) shown() shown {
+	return shown{{"system", r.System}, {"files", notNil(r.Files)}, {"direct", showAll(r.Direct, netip.AddrPort.String)}}
+}
+
+func (s Service) shown(c []Control) shown {
 	severity := shown{}
 	for cause := range causes.All() {
 		if of, set := s.Severity[cause]; set {
 			severity = append(severity, entry{cause.String(), of.String()})
 		}
 	}
-	all := shown{{"name", s.Name}, {"probes", showAll(s.Probes, Probe.shown)}, {"owner", s.Owner.String()}, {"client", s.Client}}
+	all := shown{{"name", s.Name}, {"probes", showAll(s.Probes, Probe.shown)}, {"owner", s.Owner.String()}, {"advice", s.Advice},
+		{"runbook", s.Runbook}, {"status_page", s.StatusPage}, {"client", s.Client}}
+	if len(s.Controls) > 0 {
+		all = append(all, entry{"controls", showAll(s.Controls, func(own Control) any { return own.named(c) })})
+	}
+	if s.Resolvers != nil {
+		all = append(all, entry{"resolvers", s.Resolvers.shown()})
+	}
 	if s.Sandbox != nil {
 		all = append(all, entry{"sandbox", s.Sandbox.shown()})
 	}

@@ -10,6 +10,7 @@ import (
 	"netwatchd/internal/causes"
 	"netwatchd/internal/outcome"
 	"netwatchd/internal/probe"
+	"netwatchd/internal/words"
 )
 
 // Of judges a round. It names the first cause, in order of precedence, that the results show, and lists beside it
@@ -64,9 +65,30 @@ func (g *groupedRound) verdict(f *finding, also []Finding) Verdict {
 	}
 	return Verdict{
 		Service: g.Service, Cause: f.cause, Severity: severity, Title: g.title(f), Note: f.note,
-		Advice: cmp.Or(f.advice, about.Advice), Also: also,
-		Evidence: evidence(f), Blocked: g.blocked(f), Missing: g.missing(f),
+		Advice: g.advice(f), Also: also,
+		Evidence: evidence(f), Blocked: g.blocked(f), Missing: g.missing(f), Profile: g.Expect.Profile,
 	}
+}
+
+// advice returns what to do about f. The configuration may know better what to do about a fault of the service, and if the
+// reader runs it there is no vendor to wait for.
+func (g *groupedRound) advice(f *finding) string {
+	usual, cause := cmp.Or(f.advice, f.cause.About().Advice), f.cause
+	if usual == words.AdviceNear {
+		cause = causes.Upstream // at an address of this host or its link, but no control was reached
+	}
+	if cause.Owner() != causes.OwnerService {
+		return usual
+	}
+	own := ""
+	if g.Expect.Owner == Us {
+		var decisive *probe.Result
+		if len(f.evidence) > 0 {
+			decisive = f.evidence[0]
+		}
+		own = words.OwnAdvice(cause, decisive)
+	}
+	return cmp.Or(g.Expect.Advice, own, usual)
 }
 
 // evidenceLimit is how much a person reads: the decisive result, what it is compared with, and a few more.

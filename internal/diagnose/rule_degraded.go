@@ -13,7 +13,11 @@ func degraded(g *groupedRound) *finding {
 	if f := g.addressFault(func(r *probe.Result) bool {
 		return g.deadFamily(familyOf(r)) == nil // see brokenFamily
 	}); f != nil {
-		return &finding{title: f.Title(), advice: words.AdviceOneAddress,
+		advice := words.AdviceOneAddress
+		if g.Expect.Owner == Us {
+			advice = cmp.Or(g.Expect.Advice, words.AdviceOwnAddress)
+		}
+		return &finding{title: f.Title(), advice: advice,
 			evidence: []*probe.Result{f.Failed, f.Works, g.reachedControl()}}
 	}
 	for _, r := range g.tolerated {

@@ -2,6 +2,7 @@ package diagnose
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"netwatchd/internal/causes"
@@ -25,6 +26,8 @@ type Expect struct {
 	Sandbox Want               // whether the agent's sandbox should reach it
 	Client  clientrules.Client // whose reach the verdict is about
 	Owner   Owner              // who runs the service
+	Advice  string             // what to do about a fault of the service; empty: ours
+	Profile Profile            // repeated in each verdict
 	// CertificateLeft is how long before its end a certificate makes the service degraded; zero: never.
 	CertificateLeft time.Duration
 	Late            time.Duration // an answer that took longer is late; zero: never
@@ -32,6 +35,17 @@ type Expect struct {
 
 	SandboxAdvice string // what to do about a sandbox that should be open and is closed; empty: the usual
 }
+
+// A Profile is what people should know of a service whatever its verdict, by its configuration.
+type Profile struct {
+	Owner      string       `json:"owner,omitempty"`       // us, vendor; empty: not known
+	Runbook    string       `json:"runbook,omitempty"`     // URL
+	StatusPage string       `json:"status_page,omitempty"` // URL
+	Kinds      []probe.Kind `json:"kinds,omitempty"`       // of its probes, each once; empty: not known
+}
+
+// Has reports whether the service has a probe of that kind, or may have one.
+func (p Profile) Has(k probe.Kind) bool { return len(p.Kinds) == 0 || slices.Contains(p.Kinds, k) }
 
 // Owner is who runs a service.
 type Owner uint8
@@ -71,6 +85,7 @@ type Verdict struct {
 	Evidence []probe.Result  `json:"evidence"` // the results that show the cause, the decisive one first
 	Blocked  []string        `json:"blocked"`  // failed probes above the failing rung: they depend on it
 	Missing  []string        `json:"missing"`  // vantages and controls that would tell more
+	Profile
 }
 
 // ExplainsRuns reports whether v is about what lies between this host and the service, so that a run of the agent would

@@ -92,13 +92,34 @@ func Of(s watch.ServiceStatus) []Rung {
 	}
 	ladder := make([]Rung, 0, rungs)
 	for i, name := range rungNames {
-		// most agents cannot be asked, and most services have none
+		// most agents cannot be asked
 		if i == Status && host[i].Mark == NotTested && sandbox[i].Mark == NotTested {
+			continue
+		}
+		if !hasRung(s.Profile, i) && host[i].wasSkipped() && sandbox[i].wasSkipped() {
 			continue
 		}
 		ladder = append(ladder, Rung{Name: name, Host: host[i], Sandbox: sandbox[i]})
 	}
 	return ladder
+}
+
+// wasSkipped reports whether nothing was attempted on the rung.
+func (s Step) wasSkipped() bool { return s.Mark == NotTested || s.Mark == Blocked }
+
+// hasRung reports whether a service has a probe for the rung.
+func hasRung(p diagnose.Profile, rung int) bool {
+	switch rung {
+	case Edge:
+		return p.Has(probe.KindHTTP) || p.Has(probe.KindStream)
+	case Application:
+		return p.Has(probe.KindHTTP)
+	case Stream:
+		return p.Has(probe.KindStream)
+	case Agent:
+		return p.Has(probe.KindExec)
+	}
+	return true
 }
 
 // HasSandbox reports whether anything was tested inside the sandbox.

@@ -225,3 +225,27 @@ func TestWhatTheAgentReports(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 }
+
+// A service has no rungs for probes that it does not have, also when a lower rung fails.
+func TestRungsOfTheServiceAlone(t *testing.T) {
+	s := watch.ServiceStatus{Results: []probe.Result{
+		attempt(probe.KindHTTP, probe.OfService, probe.FromHost, probe.Connect, probe.TCPRefused),
+	}}
+	for _, tt := range []struct {
+		kinds []probe.Kind
+		want  []string
+	}{
+		{[]probe.Kind{probe.KindHTTP}, []string{"host", "resolver", "internet", "edge", "application"}},
+		{[]probe.Kind{probe.KindHTTP, probe.KindExec}, []string{"host", "resolver", "internet", "edge", "application", "agent"}},
+		{nil, []string{"host", "resolver", "internet", "edge", "application", "stream", "agent"}}, // of an older daemon
+	} {
+		s.Kinds = tt.kinds
+		var got []string
+		for _, r := range Of(s) {
+			got = append(got, r.Name)
+		}
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("%v (-want +got):\n%s", tt.kinds, diff)
+		}
+	}
+}

@@ -33,7 +33,7 @@ func environment(c *config.Config) func() watch.Environment {
 		all = append(all, queryEach(c, servers, controlName(c), probe.ResolverAsksControl, probe.FromHost)...)
 		all = append(all, queryEach(c, c.Resolvers.Direct, controlName(c), probe.ResolverAsksControl, probe.Direct)...)
 		all = append(all, queryEach(c, servers, canary.name(), probe.ResolverAsksCanary, probe.FromHost)...)
-		for _, control := range c.Controls {
+		for _, control := range allControls(c) {
 			all = append(all, controlProbes(c, control)...)
 		}
 		all = append(all, witnesses(c)...)
@@ -164,10 +164,14 @@ type nameserverProbes struct {
 	names   []string         // at most one
 	servers []netip.AddrPort // configured for the service's probes; empty: those of resolv.conf
 	lookups *dnsprobe.Client // of the service's client; nil: as the service's own probes
+	canary  *canary          // of a service with resolvers of its own; nil: it has none
 }
 
 func newNameserverProbes(c *config.Config, s config.Service, lookups *dnsprobe.Client) nameserverProbes {
 	n := nameserverProbes{config: c, service: s.Name, lookups: lookups}
+	if s.Resolvers != nil {
+		n.canary = newCanary()
+	}
 	for _, p := range s.Probes {
 		if name := hostOf(p); name != "" && p.Kind != probe.KindExec && !slices.Contains(n.names, name) {
 			n.names = append(n.names, name)
@@ -186,9 +190,15 @@ func newNameserverProbes(c *config.Config, s config.Service, lookups *dnsprobe.C
 func (n nameserverProbes) probes(resolvConf []netip.AddrPort) []*probe.Probe {
 	var all []*probe.Probe
 	servers := n.servers
-	if len(servers) == 0 {
+	switch {
+	case n.canary != nil:
+		if len(servers) == 0 {
+			servers = configuredNameservers(n.config)
+		}
+		all = ownNameservers(n.config, n.service, servers, n.canary.name())
+	case len(servers) == 0:
 		servers = resolvConf
-	} else {
+	default:
 		all = queryEach(n.config, servers, controlName(n.config), probe.ResolverAsksControl, probe.FromHost)
 	}
 	for _, name := range n.names {

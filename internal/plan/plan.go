@@ -146,9 +146,11 @@ func service(c *config.Config, s config.Service) watch.Service {
 		Name:  s.Name,
 		Tasks: make([]watch.Task, len(s.Probes)),
 		Expect: diagnose.Expect{Owner: s.Owner, CertificateLeft: s.CertificateLeft, Late: s.Late, Severity: s.Severity,
-			Client: s.Reach.Client},
+			Client: s.Reach.Client, Advice: s.Advice, Profile: profile(s)},
+		Leaves:       leaves(c, s),
 		Confirmation: watch.Confirmation{Votes: s.Moves.Results, Of: s.Moves.Of},
 	}
+	c = ownOf(c, s)
 	lookups := clientLookups(c, planned.Expect.Client)
 	for i, p := range s.Probes {
 		planned.Tasks[i] = task(c, s, p, lookups)

@@ -18,6 +18,7 @@ import (
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/humanize"
 	"netwatchd/internal/incident"
+	"netwatchd/internal/ladder"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/redact"
 	"netwatchd/internal/snapshot"
@@ -467,6 +468,9 @@ func (r *Record) advice(s watch.ServiceStatus) {
 		r.Do = append(r.Do, "The incident is closed. If it recurs:")
 	}
 	r.Do = append(r.Do, cmp.Or(s.Advice, s.Cause.About().Advice))
+	for _, l := range ladder.Links(s.Verdict) {
+		r.Do = append(r.Do, "See the "+l.Name+": "+l.URL)
+	}
 	if s.Cause == causes.Sandbox && r.Runtime != nil && r.Runtime.Agent != nil && r.Runtime.Agent.Policy != nil {
 		if c := r.Runtime.Agent.Policy.Change; len(c.Lines) > 0 {
 			r.Change = &c

@@ -209,6 +209,11 @@ func (p *printer) notes(s watch.ServiceStatus, quiet bool) {
 	if s.Advice != "" && !quiet {
 		p.labelled("do:", bold, s.Advice)
 	}
+	if !quiet {
+		for i, l := range ladder.Links(s.Verdict) {
+			p.labelled(first(i, "see:"), plain, l.Name+" "+l.URL)
+		}
+	}
 }
 
 func first(i int, label string) string {

@@ -32,7 +32,7 @@ func Once(ctx context.Context, plan Plan, version string) *Status {
 	status.Sandboxed = sandboxed(environment)
 	rounds, repeated := make([][]probe.Result, len(own)), make([]func() []probe.Result, len(own))
 	for i, s := range plan.Services {
-		rounds[i] = slices.Concat(own[i](), inSandbox[i], environment)
+		rounds[i] = slices.Concat(own[i](), inSandbox[i], s.ofEnvironment(environment))
 		repeated[i] = startAll(ctx, &all, append(s.repeats(rounds[i]), s.addressRepeats(rounds[i])...))
 	}
 	all.Wait()

@@ -34,6 +34,10 @@ type Service struct {
 	// the nameservers of their environment. It may be nil.
 	NameserverProbes func(nameservers []netip.AddrPort) []*probe.Probe
 
+	// Leaves reports whether a result of the environment says nothing about the service: it has controls or nameservers of
+	// its own. Nil: every result counts.
+	Leaves func(probe.Result) bool
+
 	// DirectProbes are the service's requests, made without the system's nameservers and proxy. Only confirming
 	// rounds run them: if one succeeds, the service is up and this host is sent to the wrong place.
 	DirectProbes []*probe.Probe

@@ -29,6 +29,7 @@ func (w *Watcher) adopt(plan Plan) {
 			}
 		}
 		s.Service = planned
+		s.status.Profile = planned.Expect.Profile // of a status that a reload keeps, and of a new one
 		s.dropUnplanned()
 		w.services = append(w.services, s)
 		w.scheduleService(s, now)

@@ -218,9 +218,17 @@ func (w *Watcher) environmentResult(e *envRun, r probe.Result, valid bool) {
 }
 
 func (w *Watcher) environmentEnded(rd *round, e *envRun) {
-	rd.results = append(rd.results, e.results...)
+	rd.results = append(rd.results, rd.service.ofEnvironment(e.results)...)
 	rd.pending--
 	w.endIfDone(rd)
+}
+
+// ofEnvironment returns the results of the environment that count for s.
+func (s *Service) ofEnvironment(results []probe.Result) []probe.Result {
+	if s.Leaves == nil {
+		return results
+	}
+	return slices.DeleteFunc(slices.Clone(results), s.Leaves)
 }
 
 // resultsSoFar returns what the round knows: its own results, those of the environment that have arrived, and the
@@ -228,7 +236,7 @@ func (w *Watcher) environmentEnded(rd *round, e *envRun) {
 func (rd *round) resultsSoFar(e *envRun) []probe.Result {
 	results := slices.Clone(rd.results)
 	if e != nil && slices.Contains(e.rounds, rd) {
-		results = append(results, e.results...)
+		results = append(results, rd.service.ofEnvironment(e.results)...)
 	}
 	all := rd.service.retained.into(results, &rd.service.Service, rd.begun, rd.sandbox == sandboxDone)
 	// An agent that is being asked again may be right by now.

@@ -311,6 +311,7 @@ func (s *service) suspend(w *Watcher, now time.Time) {
 	}
 	was := s.status.Cause
 	s.status = ServiceStatus{Verdict: diagnose.NotReady(s.Name, causes.Suspended), Since: now}
+	s.status.Profile = s.Expect.Profile
 	for _, o := range w.Observers {
 		o.Judged(s.status, was)
 	}

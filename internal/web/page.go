@@ -44,6 +44,7 @@ var functions = template.FuncMap{
 	"where":     ladder.Where,
 	"cause":     causeText,
 	"aside":     ladder.Aside,
+	"links":     ladder.Links,
 	"missing":   ladder.MissingText,
 	"sanitize":  sanitize,
 	"lines":     sanitizeLines,
