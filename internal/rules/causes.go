@@ -109,7 +109,8 @@ func (b *builder) cause(c causes.Cause, of selection) Rule {
 	if c == causes.SandboxOpen {
 		r.Labels = map[string]string{"category": "security"}
 	}
-	return b.alert(names[c], of.severity, r, summary(c.About().Title), evidence, c.About().Means, c.About().Advice)
+	r = b.alert(names[c], of.severity, r, summary(c.About().Title), evidence, c.About().Means, b.advice(c))
+	return b.links(r, c)
 }
 
 // sandbox returns two rules. The first silences pages of its host, which is right only if the host is healthy: then a

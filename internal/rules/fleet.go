@@ -1,12 +1,15 @@
 package rules
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
 
 	"netwatchd/internal/causes"
 	"netwatchd/internal/config"
+	"netwatchd/internal/diagnose"
+	"netwatchd/internal/words"
 )
 
 // The fleet rules compare the verdicts of many hosts on one service. A fault makes one page, which tells whether it
@@ -108,7 +111,12 @@ func (b *builder) everyone(c causes.Cause, of selection) Rule {
 		Expr: fmt.Sprintf("%s{cause=%q%s} >= %g\nand %s > 1", shareAffected, c, of.matcher, half, hostsAffected),
 		For:  Duration(holdEveryone(c)),
 	}
-	return b.outage(c, of, everyone, r, "The service itself is down. See its status page and tell its users.")
+	return b.outage(c, of, everyone, r, b.perServiceText(func(s config.Service) string {
+		if s.Owner == diagnose.Us {
+			return cmp.Or(s.Advice, "The service itself is down. "+words.OwnAdvice(c, nil))
+		}
+		return s.Advice
+	}, "The service itself is down. See its status page and tell its users."))
 }
 
 // several fires beside everyone, which silences it. When most hosts recover, it already fires.
@@ -134,9 +142,10 @@ func (b *builder) outage(c causes.Cause, of selection, scope string, r Rule, adv
 	if scope == several {
 		who += " hosts"
 	}
-	return b.alert(fleetName, of.severity, r, "{{ $labels.service }}: "+c.About().Title+" ("+who+")",
+	r = b.alert(fleetName, of.severity, r, "{{ $labels.service }}: "+c.About().Title+" ("+who+")",
 		fmt.Sprintf("{{ $value | humanizePercentage }} of %s hosts report %s for {{ $labels.service }}.", counted, c),
 		namedHosts, advice)
+	return b.links(r, c)
 }
 
 // single is the page for one affected host among several. With only one host, its own page is enough.
@@ -148,7 +157,7 @@ func (b *builder) single(c causes.Cause, of selection) Rule {
 		For: Duration(c.About().Hold - lead), KeepFiringFor: keepFleetFiring(c),
 		Labels: map[string]string{"cause": c.String()},
 	}
-	return b.alert(
+	r = b.alert(
 		singleName,
 		of.severity,
 		r,
@@ -161,6 +170,7 @@ func (b *builder) single(c causes.Cause, of selection) Rule {
 		evidence,
 		"The network path from that host is broken, not the service. Compare its peer address with another host's, and try without the VPN.",
 	)
+	return b.links(r, c)
 }
 
 // counted is the number of hosts that the share refers to.

@@ -83,6 +83,7 @@ type Annotations struct {
 	Description string `yaml:"description"`
 	RunbookURL  string `yaml:"runbook_url"`
 	RunbookFile string `yaml:"runbook_file"` // the same page, on the host that the alert is about
+	StatusPage  string `yaml:"status_page,omitempty"`
 }
 
 // A Duration is formatted for Prometheus: 1h30m, not 1h30m0s.

@@ -12,6 +12,7 @@ import (
 
 	"netwatchd/internal/causes"
 	"netwatchd/internal/config"
+	"netwatchd/internal/diagnose"
 )
 
 func named(f File, alert string) []Rule {
@@ -151,5 +152,28 @@ func TestInhibitionsFollowTheTable(t *testing.T) {
 	}
 	if got, want := len(all), hiding+1+len(inhibitFleet()); got != want {
 		t.Errorf("%d inhibitions, want %d: one for each cause that explains others, the sandbox's and the fleet's", got, want)
+	}
+}
+
+// What the configuration says of one service is in its alerts, and in no other's.
+func TestOwnServices(t *testing.T) {
+	c := config.Builtin()
+	c.Services = append(c.Services,
+		config.Service{Name: "billing", Owner: diagnose.Us, Runbook: "https://wiki.example/billing", StatusPage: "https://status.example"},
+		config.Service{Name: "search", Advice: "Call the search team about {{ $value }}."})
+	r := named(For(c, Default()), "NetwatchdUpstreamOutage")[0]
+	for _, want := range []struct{ in, text string }{
+		{r.Annotations.RunbookURL, `{{ if eq $labels.service "billing" }}https://wiki.example/billing{{ else }}https://`},
+		{r.Annotations.StatusPage, `{{ else if eq $labels.service "billing" }}https://status.example{{ end }}`},
+		{r.Annotations.Description, `{{ if eq $labels.service "billing" }}Check whether the service runs, and read its log.`},
+		{r.Annotations.Description, `{{ else if eq $labels.service "search" }}{{ "Call the search team about {{ $value }}." }}{{ else }}Nothing to fix here`},
+	} {
+		if !strings.Contains(want.in, want.text) {
+			t.Errorf("%q is not in %q", want.text, want.in)
+		}
+	}
+	resolver := named(For(c, Default()), "NetwatchdResolverBroken")[0].Annotations
+	if strings.Contains(resolver.RunbookURL+resolver.StatusPage, "billing") {
+		t.Errorf("the runbook of a service is not about DNS: %+v", resolver)
 	}
 }
