@@ -13,20 +13,59 @@ import (
 	"netwatchd/internal/config"
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/humanize"
+	"netwatchd/internal/plan"
 	"netwatchd/internal/presets"
 	"netwatchd/internal/probe"
 )
 
-// configuredCodex returns the settings of the first run of an agent in the configuration, if there is one.
+// configuredCodex returns the settings of the first run of codex in the configuration, if there is one.
 func (e *examination) configuredCodex() (config.Codex, bool) {
 	for _, s := range e.Config.Services {
 		for _, p := range s.Probes {
-			if presets.Named(p.Preset) != nil {
+			if p.Preset == "codex" {
 				return p.Codex, true
 			}
 		}
 	}
 	return config.Codex{}, false
+}
+
+// agents checks each agent that the configuration runs. Without a configuration these are codex and the agents that are
+// installed and signed in; codex may then be missing if there is another one.
+func (e *examination) agents(ctx context.Context) []Finding {
+	var others []Finding
+	derived, _ := plan.Derive(e.Config)
+	for _, s := range derived.Services {
+		for _, p := range s.Probes {
+			if p.Preset != "" && p.Preset != "codex" {
+				others = append(others, e.otherAgent(ctx, presets.Named(p.Preset), p.Codex)...)
+			}
+		}
+	}
+	codex, wanted := e.configuredCodex()
+	if _, err := presets.Named("codex").Find(codex.Path); len(others) > 0 && (!wanted || err != nil && e.Config.Assumed) {
+		return others
+	}
+	return append(e.codex(ctx), others...)
+}
+
+// otherAgent checks an agent that is not codex.
+func (e *examination) otherAgent(ctx context.Context, a *agent.Agent, settings config.Codex) []Finding {
+	found, err := a.Find(settings.Path)
+	if err != nil {
+		return one(a.Name, Fault, err.Error(), run(a.Install))
+	}
+	version, err := a.Version(ctx, found)
+	if err != nil {
+		return one(a.Name, Fault, err.Error(), run(a.Install))
+	}
+	all := one(a.Name, OK, fmt.Sprintf("%s, %s", version, found))
+	endpoint := a.Endpoint(agent.Settings{Home: settings.Home, StateDir: e.Config.Storage.Path}, version)
+	all = append(all, e.endpoint(ctx, endpoint, settings)...)
+	if err := a.SignedIn(ctx, found, settings.Home); err != nil {
+		return append(all, newFinding("sign-in", Fault, err.Error(), run(a.SignIn)))
+	}
+	return append(all, newFinding("sign-in", OK, "this user is signed in"))
 }
 
 // codex checks that codex is installed and signed in, and reports its version.

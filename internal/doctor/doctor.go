@@ -147,7 +147,7 @@ func Examine(ctx context.Context, in Installation) Report {
 		e.daemon, e.other = nil, e.daemon
 	}
 	for _, check := range []func(context.Context) []Finding{
-		e.configuration, e.permissions, e.exposure, e.codex, e.sandbox, e.unit, e.running, e.statusFile, e.storage,
+		e.configuration, e.permissions, e.exposure, e.agents, e.sandbox, e.unit, e.running, e.statusFile, e.storage,
 		e.prometheus, e.clock, e.proxies, e.windows,
 	} {
 		r.Findings = append(r.Findings, check(ctx)...)
