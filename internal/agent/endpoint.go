@@ -19,6 +19,7 @@ const (
 	SignedOut           Mode = "signed out"
 	ChatGPT             Mode = "ChatGPT sign-in"
 	ClaudeSignIn        Mode = "Claude sign-in"
+	GoogleSignIn        Mode = "Google sign-in"
 	APIKey              Mode = "API key"
 	ProviderCredentials Mode = "credentials of the provider"
 )
@@ -33,6 +34,7 @@ type Endpoint struct {
 	Routing     *url.URL // what the agent requests before every turn, with its sign-in: 401 without one; nil: nothing
 	ProbePath   string   // what probes request below BaseURL
 	KnownAnswer bool     // it is the agent's own service, whose answer to that is known
+	Answer      int      // the status of that answer; zero: the one that the built-in service expects
 
 	Proxy       string // the proxy that a file of the agent sets; "none"; empty: that of the environment
 	ProxySource string // that file

@@ -37,7 +37,7 @@ var layers = [][]string{
 	{"internal/diagnose"},
 	{"internal/netpath", "internal/sessions", "internal/words"},
 	{"internal/causes", "internal/host", "internal/outcome", "internal/presets", "internal/sandbox"},
-	{"internal/agent/claude", "internal/agent/codex"},
+	{"internal/agent/claude", "internal/agent/codex", "internal/agent/gemini"},
 	{"internal/agent", "internal/agent/codexdoctor", "internal/codexconf", "internal/probe/httpprobe"},
 	{"internal/linkage", "internal/probe/connect", "internal/probe/execprobe"},
 	{"internal/probe/dnsprobe", "internal/probe/probetest"},

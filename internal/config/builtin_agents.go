@@ -8,17 +8,19 @@ import (
 )
 
 // Presets are the agents that an exec probe can run. Each is also the name of the key with its settings.
-var Presets = []string{codexPreset, "claude"}
+var Presets = []string{codexPreset, "claude", "gemini"}
 
 const codexPreset = "codex"
 
 // agentEndpoints are the services of the other agents: what is requested, and the status that it is answered with.
 var agentEndpoints = map[string]struct {
-	url    string
-	status int
+	method, url string
+	status      int
 }{
 	// What claude itself requests before its first turn. By the documentation; not tried with the real service.
-	"claude": {"https://api.anthropic.com/api/hello", 200},
+	"claude": {"HEAD", "https://api.anthropic.com/api/hello", 200},
+	// Without a key; with a sign-in at Google the endpoint is another one.
+	"gemini": {"GET", "https://generativelanguage.googleapis.com/v1beta/models", 403},
 }
 
 // AgentService returns the built-in service of an agent other than codex.
@@ -26,7 +28,7 @@ func AgentService(preset string) Service {
 	endpoint := agentEndpoints[preset]
 	dns := defaultProbe("dns", probe.KindDNS, builtinDefaults)
 	head := defaultProbe("head", probe.KindHTTP, builtinDefaults)
-	head.URL, head.Method, head.Expect = mustURL(endpoint.url), "HEAD", Expect{Status: []int{endpoint.status}}
+	head.URL, head.Method, head.Expect = mustURL(endpoint.url), endpoint.method, Expect{Status: []int{endpoint.status}}
 	dns.Target = head.URL.Hostname()
 	exec := defaultProbe("exec", probe.KindExec, builtinDefaults)
 	exec.Preset = preset

@@ -190,6 +190,8 @@ func pointProbeAt(p *config.Probe, e agent.Endpoint) bool {
 	p.URL = target
 	if !e.KnownAnswer {
 		p.Expect = config.Expect{Any: true}
+	} else if e.Answer != 0 {
+		p.Expect = config.Expect{Status: []int{e.Answer}}
 	}
 	if e.Listener() != "" {
 		p.Refused = e.NothingListens()

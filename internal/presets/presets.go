@@ -8,9 +8,10 @@ import (
 	"netwatchd/internal/agent"
 	"netwatchd/internal/agent/claude"
 	"netwatchd/internal/agent/codex"
+	"netwatchd/internal/agent/gemini"
 )
 
-var agents = []agent.Agent{codex.Agent(), claude.Agent()}
+var agents = []agent.Agent{codex.Agent(), claude.Agent(), gemini.Agent()}
 
 // AtEndpoint returns the agent whose service has that URL, or nil.
 func AtEndpoint(u *url.URL) *agent.Agent {

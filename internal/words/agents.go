@@ -21,6 +21,7 @@ var agents = []agent{
 	{"codex", "codex login", "codex login status and codex doctor", "codex doctor", "CODEX_HOME", "config.toml"},
 	{"claude", "claude auth login", "claude auth status and claude doctor", "claude doctor", "~/.claude or CLAUDE_CONFIG_DIR",
 		"the probe's claude.model"},
+	{"gemini", "gemini", "gemini", "gemini -p hello", "~/.gemini or GEMINI_CLI_HOME", "the probe's gemini.model"},
 }
 
 // agentOf returns the agent of a run or of its status. A run against a stub, and any other attempt, is codex's.

@@ -1,6 +1,6 @@
 // Package responses is a mock of the services of coding agents.
 //
-// It implements what the agents need for a turn (codex 0.104 to 0.169, claude 2.1), and misbehaves in one way at a
+// It implements what the agents need for a turn (codex 0.104 to 0.169, claude 2.1, gemini 0.61), and misbehaves in one way at a
 // time. It is test code.
 package responses
 
@@ -125,7 +125,8 @@ func (s *Server) Requests() []Request {
 // Turns returns the requests for turns so far.
 func (s *Server) Turns() []Request {
 	return slices.DeleteFunc(s.Requests(), func(r Request) bool {
-		return r.Method != http.MethodPost || !strings.HasSuffix(r.Path, "/responses") && !isMessages(r.Path)
+		return r.Method != http.MethodPost || !strings.HasSuffix(r.Path, "/responses") && !isMessages(r.Path) &&
+			!isGemini(r.Path)
 	})
 }
 
@@ -140,6 +141,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.responses(w, r, body)
 	case isMessages(r.URL.Path):
 		s.messages(w, r)
+	case isGemini(r.URL.Path):
+		s.gemini(w, r)
 	case r.URL.Path == "/api/hello":
 		reply(w, http.StatusOK, `{"message":"hello"}`)
 	case strings.HasSuffix(r.URL.Path, "/models"):
