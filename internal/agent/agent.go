@@ -1,5 +1,5 @@
-// Package agent has what is common to all coding agents: how one is described, found and asked for its version, and where
-// it sends its requests. Each agent has a package of its own below this one.
+// Package agent has what is common to all coding agents: how one is described, found and asked for its version, and
+// where it sends its requests. Each agent has a package of its own below this one.
 package agent
 
 import (

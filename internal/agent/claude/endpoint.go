@@ -32,7 +32,7 @@ const (
 const (
 	configDir  = "CLAUDE_CONFIG_DIR"
 	baseURL    = "ANTHROPIC_BASE_URL"
-	oauthToken = "CLAUDE_CODE_OAUTH_TOKEN"
+	oauthToken = "CLAUDE_CODE_OAUTH_TOKEN" //nolint:gosec // the name of a variable
 )
 
 // managed are the settings that an administrator makes. They win over the user's.

@@ -51,7 +51,8 @@ func (r report) fill(facts *probe.Facts) {
 	}
 	facts.Status = r.Status
 	u := r.Usage
-	facts.Tokens = &probe.TokensSpent{Input: u.Input + u.CacheRead + u.CacheWrite, CachedInput: u.CacheRead, Output: u.Output}
+	facts.Tokens = &probe.TokensSpent{
+		Input: u.Input + u.CacheRead + u.CacheWrite, CachedInput: u.CacheRead, Output: u.Output}
 	if !*r.IsError {
 		facts.Output = execprobe.Quote(r.Result)
 	}

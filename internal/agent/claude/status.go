@@ -12,8 +12,9 @@ import (
 	"netwatchd/internal/probe/execprobe"
 )
 
-// A status is a prober that asks claude whether anyone is signed in: `claude auth status`, which needs no network and no
-// tokens (0.3 s). `claude doctor` is not asked: it always exits 0, and takes up to 23 s where there is no network.
+// A status is a prober that asks claude whether anyone is signed in: `claude auth status`, which costs no tokens
+// (0.3 s) and answers without a network. With a key it also asks its service for the organization's settings. `claude
+// doctor` is not asked: it always exits 0, and takes up to 23 s where there is no network.
 type status struct {
 	agent.Settings
 	timeout time.Duration

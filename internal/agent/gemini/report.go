@@ -92,8 +92,8 @@ const (
 	exitSettings = 52
 )
 
-// verdict returns how the run ended: nil if its answer contains want. The exit code is the HTTP status modulo 256 for an
-// error of the service, and 0 after a signal.
+// verdict returns how the run ended: nil if its answer contains want. The exit code is the HTTP status modulo 256 for
+// an error of the service, and 0 after a signal.
 func (r report) verdict(ctx context.Context, e execprobe.ExitState, want string) error {
 	switch {
 	case e.Stopped || e.Signal != 0:

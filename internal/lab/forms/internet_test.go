@@ -37,6 +37,8 @@ const (
 	azure   = "mine.openai.azure.com"
 	gateway = "gateway.mine.example"
 
+	anthropic = "api.anthropic.com"
+
 	ollamaAddress = "127.0.0.1:11434"
 )
 
@@ -50,6 +52,8 @@ var addresses = map[string][2]string{
 	azure:   {"203.0.113.14", "2001:db8:cd::14"},
 	gateway: {"203.0.113.15", "2001:db8:cd::15"},
 
+	anthropic: {"203.0.113.16", "2001:db8:cd::16"},
+
 	"connectivitycheck.gstatic.com": {"198.51.100.1", "2001:db8:a::1"},
 	"www.msftconnecttest.com":       {"198.51.100.2", "2001:db8:a::2"},
 	"one.one.one.one":               {"1.1.1.1", "2606:4700:4700::1111"},
@@ -60,8 +64,8 @@ var addresses = map[string][2]string{
 // publicResolvers are those that netwatchd compares with by default.
 var publicResolvers = []string{"1.1.1.1", "9.9.9.9"}
 
-// services are the names behind which the mock of codex's service answers.
-var services = []string{chatGPT, api, signIn, custom, azure, gateway}
+// services are the names behind which the mock of the agents' services answers.
+var services = []string{chatGPT, api, signIn, custom, azure, gateway, anthropic}
 
 // An internet is a host and the network beyond it: a resolver, a proxy, public resolvers, the default controls and the
 // services. The servers are goroutines of the test on sockets of the other namespace. It lasts until the test ends.
@@ -308,7 +312,7 @@ func (n *internet) serveService(rw http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if r.Host != chatGPT && r.Host != signIn && r.Host != ollamaAddress && r.Host != "localhost:11434" &&
-		r.Header.Get("Authorization") == "" {
+		r.URL.Path != "/api/hello" && r.Header.Get("Authorization")+r.Header.Get("X-Api-Key") == "" {
 		rw.Header().Set("Content-Type", "application/json")
 		rw.WriteHeader(http.StatusUnauthorized)
 		io.WriteString(rw, `{"error":{"message":"Missing bearer or basic authentication in header","code":null}}`)

@@ -20,7 +20,7 @@ import (
 // A user runs commands on the host of an internet.
 type user struct {
 	*internet
-	codex string // the directory of npm's launcher
+	codex string // the directories of the launchers that npm made
 	env   []string
 }
 
@@ -183,7 +183,9 @@ func probes(all []request) []request {
 
 // turns are the requests of the agent's turns.
 func turns(all []request) []request {
-	isTurn := func(r request) bool { return r.Method == "POST" && strings.HasSuffix(r.URL, "/responses") }
+	isTurn := func(r request) bool {
+		return r.Method == "POST" && (strings.HasSuffix(r.URL, "/responses") || strings.HasSuffix(r.URL, "/v1/messages"))
+	}
 	return slices.DeleteFunc(slices.Clone(all), func(r request) bool { return !isTurn(r) })
 }
 
