@@ -10,7 +10,7 @@ func TestCheck(t *testing.T) {
 		"the resolver does not answer", "the proxy is down"}
 	for name, want := range map[string]string{
 		"the service answers 503":       "",
-		"the servce anwsers 503":        "SCENE='the service answers 503'",
+		"the srvice answrs 503":         "SCENE='the service answers 503'",
 		"503":                           "SCENE='the service answers 503'\n  make lab SCENE='the service answers 503 to the agent'\\''s requests'",
 		"The Resolver":                  "did you mean:\n  make lab SCENE='the resolver does not answer'\nmake lab LIST=1 lists all 4 scenes",
 		"the gateway of the other side": "no scene is called \"the gateway of the other side\"\nmake lab LIST=1",

@@ -53,5 +53,8 @@ func denySockets() error {
 		return err
 	}
 	filter := unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]}
-	return unix.Prctl(unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&filter)), 0, 0)
+	pointer := uintptr(unsafe.Pointer(&filter)) //nolint:gosec // prctl(2) takes a pointer as a number
+	err := unix.Prctl(unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, pointer, 0, 0)
+	runtime.KeepAlive(&filter)
+	return err
 }

@@ -140,7 +140,7 @@ func (n *Internet) startControls() error {
 			return err
 		}
 		n.Controls = append(n.Controls, l.Addr().String())
-		n.serve(l, &http.Server{Handler: http.HandlerFunc(control)})
+		n.serve(l, control)
 	}
 	return nil
 }
@@ -156,14 +156,13 @@ func (n *Internet) startService() error {
 	}
 	n.Service = net.JoinHostPort(Host, port)
 	config := &tls.Config{GetCertificate: n.certificate, NextProtos: []string{"http/1.1"}} // WebSockets need HTTP/1.1
-	n.serve(tls.NewListener(l, config), &http.Server{Handler: http.HandlerFunc(n.service)})
+	n.serve(tls.NewListener(l, config), n.service)
 	return nil
 }
 
 // serve serves on l until Close. Every answer ends its connection, so that a fault is seen by the next request.
-func (n *Internet) serve(l net.Listener, s *http.Server) {
-	s.ErrorLog = silent
-	s.ReadHeaderTimeout = headerTimeout
+func (n *Internet) serve(l net.Listener, handler http.HandlerFunc) {
+	s := &http.Server{Handler: handler, ErrorLog: silent, ReadHeaderTimeout: headerTimeout}
 	s.SetKeepAlivesEnabled(false)
 	n.servers = append(n.servers, s)
 	n.running.Go(func() { _ = s.Serve(l) })
