@@ -25,11 +25,14 @@ const (
 	OldReqwestProxying
 	UndiciProxying // node with undici's EnvHttpProxyAgent; node's own fetch uses no proxy
 	ClaudeProxying // claude 2.1.332
+	BunProxying    // opencode 1.18.33: the fetch of Bun 1.3.14
+	GeminiProxying // gemini 0.61.0: undici, with one proxy for every URL
 )
 
 var proxyingNames = []string{
 	GoProxying: "go", CurlProxying: "curl", ReqwestProxying: "reqwest", OldReqwestProxying: "reqwest-0.11",
 	UndiciProxying: "undici", ClaudeProxying: "claude",
+	BunProxying: "bun", GeminiProxying: "gemini",
 }
 
 func (p Proxying) String() string                { return enum.String(proxyingNames, p, "proxying") }
@@ -43,6 +46,7 @@ type proxyRules struct {
 	plain, secure [][]string
 	exempt        []string // NO_PROXY and its other spelling, in the same order
 	emptyDecides  bool     // a variable that is set to nothing counts as set: its other spelling is not read
+	emptyExempts  bool     // the same for those of exempt alone
 	none          string   // a variable that turns proxies off when it is set; empty: none
 	parse         func(value string) (proxy *url.URL, skip bool)
 	isExempt      func(list, host, port string) bool
@@ -68,6 +72,15 @@ var rulesOf = map[Proxying]proxyRules{
 		plain: claudeVariables, secure: claudeVariables, exempt: []string{"no_proxy", "NO_PROXY"},
 		parse: strict(strings.TrimSpace, "http", "https"), isExempt: exemptForClaude,
 	},
+	BunProxying: {
+		plain: [][]string{{"http_proxy", "HTTP_PROXY"}}, secure: [][]string{{"https_proxy", "HTTPS_PROXY"}},
+		exempt: []string{"no_proxy", "NO_PROXY"},
+		parse:  func(value string) (*url.URL, bool) { return parseForBun(value), false }, isExempt: exemptForBun,
+	},
+	GeminiProxying: {
+		plain: geminiVariables, secure: geminiVariables, exempt: []string{"NO_PROXY", "no_proxy"}, emptyExempts: true,
+		parse: strict(strings.TrimSpace, "http", "https"), isExempt: exemptForUndici,
+	},
 }
 
 // codexWebSocket are the rules of codex's WebSocket, which are not those of its requests: HTTP_PROXY is used too, and
@@ -91,6 +104,9 @@ var codexWebSocket = proxyRules{
 
 // claudeVariables are used for every URL, whatever its scheme.
 var claudeVariables = [][]string{{"https_proxy", "HTTPS_PROXY"}, {"http_proxy", "HTTP_PROXY"}, {"all_proxy", "ALL_PROXY"}}
+
+// geminiVariables are used for every URL, whatever its scheme.
+var geminiVariables = [][]string{{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"}}
 
 func isSameText(a, b string) bool { return a == b }
 
@@ -191,8 +207,9 @@ func (r proxyRules) variables(u *url.URL) [][]string {
 
 // first returns the value of the variable that decides, and its name.
 func (r proxyRules) first(env Environment, names []string) (value, name string) {
+	emptyDecides := r.emptyDecides || r.emptyExempts && slices.Equal(names, r.exempt)
 	for _, name := range names {
-		if value, set := env(name); set && (value != "" || r.emptyDecides) {
+		if value, set := env(name); set && (value != "" || emptyDecides) {
 			return value, name
 		}
 	}
@@ -266,6 +283,28 @@ func parseProxy(value string) (*url.URL, bool) {
 	return u, true
 }
 
+// parseForBun returns nil for what makes every request of Bun fail: a scheme that is not http or https in lower case, a
+// user without a password, credentials without a scheme. A password may have any character.
+func parseForBun(value string) *url.URL {
+	scheme, rest, found := strings.Cut(value, "://")
+	if !found {
+		scheme, rest = "http", value
+	}
+	at := strings.LastIndexByte(rest, '@')
+	name, password, hasPassword := strings.Cut(rest[:max(at, 0)], ":")
+	if scheme != "http" && scheme != "https" || at >= 0 && !(found && hasPassword) {
+		return nil
+	}
+	u, ok := parseProxy(scheme + "://" + rest[at+1:])
+	if !ok {
+		return nil
+	}
+	if at >= 0 {
+		u.User = url.UserPassword(unescape(name), unescape(password))
+	}
+	return u
+}
+
 func unescape(s string) string {
 	if decoded, err := url.PathUnescape(s); err == nil {
 		return decoded
@@ -330,6 +369,18 @@ func exemptForClaude(list, host, port string) bool {
 			name := strings.TrimSuffix(strings.TrimPrefix(strings.TrimPrefix(entry, "*"), "."), ".")
 			return entry == "*" || isNameOrBelow(name, host, strings.EqualFold)
 		})
+}
+
+// exemptForBun: entries are separated by commas alone, and one with a port stands for that port. * is a wildcard only
+// by itself. An address is compared as a name: 0.0.1 includes 127.0.0.1, and a prefix nothing.
+func exemptForBun(list, host, port string) bool {
+	return slices.ContainsFunc(strings.Split(list, ","), func(entry string) bool {
+		entry = strings.TrimPrefix(strings.TrimSpace(entry), ".")
+		if strings.Contains(entry, ":") {
+			return strings.EqualFold(entry, host+":"+port)
+		}
+		return entry == "*" || isNameOrBelow(entry, host, strings.EqualFold)
+	})
 }
 
 // exemptForUndici follows undici 6: entries are separated by commas or spaces and may have a port. A leading dot, or

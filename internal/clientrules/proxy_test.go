@@ -161,7 +161,8 @@ func FuzzProxyRemarks(f *testing.F) {
 			return "", false
 		}
 		for _, rules := range []clientrules.Proxying{clientrules.CurlProxying, clientrules.ReqwestProxying,
-			clientrules.OldReqwestProxying, clientrules.UndiciProxying} {
+			clientrules.OldReqwestProxying, clientrules.UndiciProxying, clientrules.ClaudeProxying,
+			clientrules.BunProxying, clientrules.GeminiProxying} {
 			c := clientrules.Client{Name: "x", Proxying: rules}
 			for _, u := range []*url.URL{{Scheme: "https", Host: "a"}, {Scheme: "wss", Host: "127.0.0.1:4"}, {Scheme: "http", Host: "[::1]"}} {
 				for _, r := range c.ProxyRemarks(env, u, rules.Choose(env, u)) {

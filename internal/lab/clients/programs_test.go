@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -29,6 +28,7 @@ const (
 	getent = "getent"
 	node   = "node"
 	claude = "claude"
+	curl   = "curl"
 )
 
 // programs are those that each row asks. With a version of codex that one alone is asked.
@@ -65,9 +65,11 @@ const lookupLimit = 3 * time.Minute
 
 // An end is how a program's lookup ended.
 type end struct {
-	Found bool
-	Said  string // shortened
-	Error string // it did not end
+	Found   bool
+	At      string // the address that it connected to
+	Dropped int    // packets to an address that does not work
+	Said    string // shortened
+	Error   string // it did not end
 }
 
 // lookup runs the program. A program that sends requests sends them to port.
@@ -79,11 +81,7 @@ func (p program) lookup(port int) end {
 		return prints("node", "-e", `require("dns").lookup(process.argv[1], {all: true},
 			(e, a) => console.log(e ? e.code : JSON.stringify(a)))`, serviceName)
 	}
-	e, err := p.connects(port)
-	if err != nil {
-		e.Error = err.Error()
-	}
-	return e
+	return p.connects(port, service)
 }
 
 // prints reports whether the command prints the service's address.
@@ -98,13 +96,31 @@ func prints(command ...string) end {
 	return e
 }
 
-// connects reports whether the program connects to the service before it reports an error or ends.
-func (p program) connects(port int) (e end, err error) {
-	listener, err := net.Listen("tcp", netip.AddrPortFrom(netip.MustParseAddr(service), uint16(port)).String())
+// connects reports to which of the addresses the program connects before it reports an error or ends.
+func (p program) connects(port int, addresses ...string) end {
+	e, err := p.firstConnection(port, addresses)
 	if err != nil {
-		return e, err
+		e.Error = err.Error()
 	}
-	defer listener.Close()
+	e.Found = e.At != ""
+	return e
+}
+
+func (p program) firstConnection(port int, addresses []string) (e end, err error) {
+	connected := make(chan string, len(addresses))
+	for _, address := range addresses {
+		listener, err := net.Listen("tcp", net.JoinHostPort(address, fmt.Sprint(port)))
+		if err != nil {
+			return e, err
+		}
+		defer listener.Close()
+		go func() {
+			if conn, err := listener.Accept(); err == nil {
+				connected <- address
+				conn.Close()
+			}
+		}()
+	}
 	home, err := os.MkdirTemp("/var/tmp", "netwatchd-test-") // codex refuses a CODEX_HOME below $TMPDIR
 	if err != nil {
 		return e, err
@@ -126,28 +142,21 @@ func (p program) connects(port int) (e end, err error) {
 	}
 	defer out.Close()
 	cmd.Stdout, cmd.Stderr = in, in
-	if err := cmd.Start(); err != nil {
-		in.Close()
+	err = cmd.Start()
+	in.Close()
+	if err != nil {
 		return e, err
 	}
-	in.Close()
-	connected := make(chan bool, 1)
-	go func() {
-		if conn, err := listener.Accept(); err == nil {
-			connected <- true
-			conn.Close()
-		}
-	}()
 	said, failed := new(strings.Builder), make(chan struct{})
 	go func() {
 		defer close(failed)
 		readUntilFailure(out, said)
 	}()
 	select {
-	case e.Found = <-connected:
+	case e.At = <-connected:
 	case <-failed:
 		select {
-		case e.Found = <-connected:
+		case e.At = <-connected:
 		default:
 		}
 	case <-ctx.Done():
@@ -169,7 +178,8 @@ func readUntilFailure(r io.Reader, said *strings.Builder) {
 		if said.Len() < 2000 {
 			said.WriteString(lines.Text() + "\n")
 		}
-		if line := lines.Text(); strings.HasPrefix(line, `{"type":"error"`) || strings.HasPrefix(line, `{"type":"turn.failed"`) {
+		line := lines.Text()
+		if strings.HasPrefix(line, `{"type":"error"`) || strings.HasPrefix(line, `{"type":"turn.failed"`) {
 			return
 		}
 	}
@@ -177,7 +187,12 @@ func readUntilFailure(r io.Reader, said *strings.Builder) {
 
 // command returns how the program sends a request to a base URL, once.
 func (p program) command(home, url string) (argv, env []string, err error) {
-	if p.Name == claude {
+	switch p.Name {
+	case node:
+		return []string{node, "-e", `fetch(process.argv[1]).catch(e => console.log(e.cause ?? e))`, url}, nil, nil
+	case curl:
+		return []string{curl, "-sS", url}, nil, nil
+	case claude:
 		return []string{p.Path, "-p", "hi", "--output-format", "json", "--no-session-persistence", "--strict-mcp-config",
 				"--tools", "", "--setting-sources", "", "--disable-slash-commands", "--system-prompt", "Be brief.",
 				"--model", "haiku"},

@@ -236,17 +236,34 @@ type program struct {
 	name    string
 	column  string
 	command func(t *testing.T, url string) (argv, env []string)
+	failed  string // in its output, if its request failed and it would try again for ever; empty: it ends
+	rarely  bool   // -every does not ask it for every row: it takes many seconds to start
 }
 
-// programLimit ends a program that waits for ever, as codex does at a named pipe. Every other run takes a second or two.
-const programLimit = 12 * time.Second
+// isAskedFor reports whether this run of the tests asks the program for a row. Often are those of every run.
+func (p program) isAskedFor(environment string, often []string) bool {
+	return slices.Contains(often, environment) || *every && !p.rarely
+}
+
+// A run takes a few seconds, on a busy machine half a minute. A program that opens a named pipe waits for ever.
+const (
+	programLimit = 3 * time.Minute
+	pipeLimit    = 15 * time.Second
+)
+
+func limitWith(env []string) time.Duration {
+	if slices.ContainsFunc(env, func(v string) bool { return strings.HasSuffix(v, "/FIFO") }) {
+		return pipeLimit
+	}
+	return programLimit
+}
 
 // run starts the program and returns what was seen as soon as enough says so, or at its end.
 func (p program) run(t *testing.T, n *network, url string, env []string, enough func(sight) bool) (seen []sight, output string) {
 	t.Helper()
 	n.forget()
 	argv, own := p.command(t, url)
-	ctx, cancel := context.WithTimeout(t.Context(), programLimit)
+	ctx, cancel := context.WithTimeout(t.Context(), limitWith(env))
 	defer cancel()
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Dir = t.TempDir()
@@ -266,7 +283,8 @@ func (p program) run(t *testing.T, n *network, url string, env []string, enough 
 		case <-ended:
 			return n.sights(), said.String()
 		case <-time.After(20 * time.Millisecond):
-			if slices.ContainsFunc(n.sights(), enough) {
+			hasFailed := p.failed != "" && strings.Contains(said.String(), p.failed)
+			if hasFailed || slices.ContainsFunc(n.sights(), enough) {
 				cancel()
 				<-ended
 				return n.sights(), said.String()
@@ -347,12 +365,58 @@ func undici(t *testing.T, dir string) program {
 	text := fmt.Sprintf(`const {EnvHttpProxyAgent, fetch} = require(%q);
 fetch(process.argv[2] + "/v1/responses", {dispatcher: new EnvHttpProxyAgent()}).then(r => r.text(), e => console.log(e))`,
 		filepath.Join(dir, "node_modules/undici"))
-	if err := os.WriteFile(script, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	write(t, script, text)
 	return program{name: "undici", column: "undici", command: func(_ *testing.T, url string) (argv, env []string) {
 		return []string{"node", script, url}, nil
 	}}
+}
+
+// gemini is the program that NETWATCHD_TEST_GEMINI names.
+func gemini(path string) program {
+	return program{name: "gemini", column: "gemini", command: func(t *testing.T, url string) (argv, env []string) {
+		home := t.TempDir()
+		write(t, filepath.Join(home, ".gemini", "settings.json"), `{"security":{"auth":{"selectedType":"gemini-api-key"}},
+			"general":{"maxAttempts":1,"retryFetchErrors":false,"enableAutoUpdate":false},
+			"privacy":{"usageStatisticsEnabled":false}}`)
+		return []string{path, "-p", "Say OK", "--output-format", "json", "--skip-trust", "-m", "gemini-2.5-flash"},
+			[]string{"HOME=" + home, "TMPDIR=" + home, "GOOGLE_GEMINI_BASE_URL=" + url, "GEMINI_API_KEY=dummy"}
+	}}
+}
+
+// opencode is the program that NETWATCHD_TEST_OPENCODE names.
+func opencode(path string) program {
+	p := program{name: "opencode", column: "bun", failed: "error.error=", rarely: true}
+	p.command = func(t *testing.T, url string) (argv, env []string) {
+		home := t.TempDir()
+		write(t, filepath.Join(home, ".config", "opencode", "opencode.json"), fmt.Sprintf(`{"model":"lab/m",
+			"small_model":"lab/m","provider":{"lab":{"npm":"@ai-sdk/openai-compatible","options":{"baseURL":%q,"apiKey":"x"},
+				"models":{"m":{"name":"m"}}}},
+			"agent":{"probe":{"mode":"primary","steps":1,"prompt":"Be brief.","tools":{"*":false}}}}`, url+"/v1"))
+		return []string{path, "run", "--format", "json", "--title", "probe", "--agent", "probe", "--pure", "--print-logs",
+				"--log-level", "INFO", "Say OK"},
+			[]string{"HOME=" + home, "OPENCODE_DISABLE_MODELS_FETCH=1", "OPENCODE_DISABLE_AUTOUPDATE=1",
+				"OPENCODE_DISABLE_LSP_DOWNLOAD=1"}
+	}
+	return p
+}
+
+// bun is opencode's runtime alone: its fetch, which opencode uses. It takes a hundredth of the time.
+func bun(t *testing.T, opencode string) program {
+	script := filepath.Join(t.TempDir(), "get.js")
+	write(t, script, `await fetch(process.argv[2] + "/v1/responses").catch(console.log)`)
+	return program{name: "bun", column: "bun", command: func(t *testing.T, url string) (argv, env []string) {
+		return []string{opencode, script, url}, []string{"HOME=" + t.TempDir(), "BUN_BE_BUN=1"}
+	}}
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // programs are those that are asked: both versions of codex and curl, and what the environment names.
@@ -365,6 +429,12 @@ func programs(t *testing.T) []program {
 	}
 	if dir := os.Getenv("NETWATCHD_TEST_UNDICI"); dir != "" {
 		all = append(all, undici(t, dir))
+	}
+	if path := os.Getenv("NETWATCHD_TEST_GEMINI"); path != "" {
+		all = append(all, gemini(path))
+	}
+	if path := os.Getenv("NETWATCHD_TEST_OPENCODE"); path != "" {
+		all = append(all, bun(t, path), opencode(path))
 	}
 	for _, dir := range filepath.SplitList(os.Getenv("NETWATCHD_TEST_CODEX_DIRS")) {
 		newer := codex(t, filepath.Base(dir))
