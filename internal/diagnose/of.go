@@ -70,8 +70,8 @@ func (g *groupedRound) verdict(f *finding, also []Finding) Verdict {
 	}
 }
 
-// advice returns what to do about f. The configuration may know better what to do about a fault of the service, and if the
-// reader runs it there is no vendor to wait for.
+// advice returns what to do about f. The configuration may know better what to do about a fault of the service, and
+// if the reader runs it there is no vendor to wait for.
 func (g *groupedRound) advice(f *finding) string {
 	usual, cause := cmp.Or(f.advice, f.cause.About().Advice), f.cause
 	if usual == words.AdviceNear {

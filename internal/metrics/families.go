@@ -218,9 +218,9 @@ func budgets(sc *scrape, out *samples) {
 	})
 }
 
-// evidence exports the results that show the current verdicts. Several with equal labels (one probe at each address of a
-// name) are one series. In a large configuration a healthy service has none: nobody asks what shows that, and ten
-// thousand services would add as many series.
+// evidence exports the results that show the current verdicts. Several with equal labels (one probe at each address
+// of a name) are one series. In a large configuration a healthy service has none: nobody asks what shows that, and
+// ten thousand services would add as many series.
 func evidence(sc *scrape, out *samples) {
 	sc.eachService(func(s *watch.ServiceStatus) {
 		if s.Cause == causes.Healthy && len(sc.status.Services) > allCausesLimit {

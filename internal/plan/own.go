@@ -88,8 +88,8 @@ func isOf(control config.Control, r probe.Result) bool {
 	return name == control.Name && host == target
 }
 
-// ownNameservers returns the probes that query the nameservers s has of its own for a control's name and for a name that
-// does not exist, in place of those of the environment.
+// ownNameservers returns the probes that query the nameservers s has of its own for a control's name and for a name
+// that does not exist, in place of those of the environment.
 func ownNameservers(c *config.Config, service string, servers []netip.AddrPort, canary string) []*probe.Probe {
 	all := queryEach(c, servers, controlName(c), probe.ResolverAsksControl, probe.FromHost)
 	all = append(all, queryEach(c, c.Resolvers.Direct, controlName(c), probe.ResolverAsksControl, probe.Direct)...)

@@ -23,8 +23,8 @@ type Inhibition struct {
 var equal = []string{"job", "instance", "service"}
 
 // Inhibit returns the inhibitions. Each cause silences the causes it hides, with NetwatchdVerdict, which fires at
-// once, as the source; without it the source is the alert of that cause, which fires after its hold. The sandbox alert of
-// a healthy host silences pages, which are all held longer. The last ones are for the fleet alerts.
+// once, as the source; without it the source is the alert of that cause, which fires after its hold. The sandbox
+// alert of a healthy host silences pages, which are all held longer. The last ones are for the fleet alerts.
 //
 // They fit rules with the names of today and of netwatchd 0.1: a rule file and an Alertmanager are upgraded apart.
 func Inhibit(o Options) Inhibitions {

@@ -62,7 +62,8 @@ func (b *builder) links(r Rule, c causes.Cause) Rule {
 	if c.Owner() != causes.OwnerService {
 		return r
 	}
-	r.Annotations.RunbookURL = b.perServiceText(func(s config.Service) string { return s.Runbook }, r.Annotations.RunbookURL)
+	runbook := func(s config.Service) string { return s.Runbook }
+	r.Annotations.RunbookURL = b.perServiceText(runbook, r.Annotations.RunbookURL)
 	r.Annotations.StatusPage = b.perServiceText(func(s config.Service) string { return s.StatusPage }, "")
 	return r
 }
