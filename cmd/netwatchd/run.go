@@ -136,7 +136,7 @@ func (a *app) run(ctx context.Context, c *config.Config) error {
 			ledgerObserver{Ledger: s.ledger}, s.counters, daemonlog.NewChanges(s.log), s.statusFile, s.history, events,
 		},
 		Clock:   new(host.Clock),
-		Budgets: s.history, Ongoing: s.history.Ongoing,
+		Memory: s.history, Ongoing: s.history.Ongoing,
 		Pool: func(ctx context.Context) watch.Starter { return dnsprobe.NewPool(ctx) },
 	})
 	server := &web.Server{

@@ -36,7 +36,7 @@ var layers = [][]string{
 	{"internal/diagnose/diagnosetest"},
 	{"internal/diagnose"},
 	{"internal/netpath", "internal/sessions", "internal/words"},
-	{"internal/causes", "internal/host", "internal/outcome", "internal/presets", "internal/sandbox"},
+	{"internal/causes", "internal/host", "internal/outcome", "internal/presets", "internal/sandbox", "internal/tally"},
 	{"internal/agent/claude", "internal/agent/codex", "internal/agent/gemini"},
 	{"internal/agent", "internal/agent/codexdoctor", "internal/codexconf", "internal/probe/httpprobe"},
 	{"internal/linkage", "internal/probe/connect", "internal/probe/execprobe"},
@@ -49,7 +49,7 @@ var layers = [][]string{
 // pure are the packages that do no I/O and so depend on nothing but the standard library and each other.
 var pure = []string{"internal/causes", "internal/clientrules", "internal/diagnose", "internal/enum", "internal/humanize",
 	"internal/netpath", "internal/outcome", "internal/panics", "internal/probe", "internal/redact",
-	"internal/words"}
+	"internal/tally", "internal/words"}
 
 // A pkg is what `go list -json` prints of a package.
 type pkg struct {

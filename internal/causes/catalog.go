@@ -245,8 +245,8 @@ var catalog = [...]About{
 		Hold:     15 * time.Minute, // as above
 	},
 	Degraded: {
-		Means: "The service takes longer to answer than the configured limit, or some attempts of a round fail while " +
-			"others succeed. Beside a healthy verdict: settings of the agent that work by luck, such as HTTPS_PROXY and " +
+		Means: "The service takes longer to answer than the configured limit, or attempts of a probe fail and succeed by " +
+			"turns: at least three separate failures among twenty attempts, until sixty in a row succeed. Beside a healthy verdict: settings of the agent that work by luck, such as HTTPS_PROXY and " +
 			"https_proxy that differ.",
 		Usable:   true,
 		Severity: Info,

@@ -10,12 +10,15 @@ import (
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/strictyaml"
+	"netwatchd/internal/tally"
 )
 
 // All defaults are in this file. config.example.yaml gives their reasons and must load to the same configuration.
 
 var (
 	defaultMoves = Moves{Results: 2, Of: 3}
+	// One failure is chance, and so are two in the ten minutes that twenty attempts take.
+	defaultIntermittent = tally.Limits{Failures: 3, Of: 20}
 	// Shared by all probes, never modified.
 	success      = []int{200, 201, 202, 203, 204, 205, 206} // what an http probe expects by default
 	bothFamilies = []string{"A", "AAAA"}                    // what a dns probe queries by default
@@ -124,7 +127,8 @@ func builtinCodex() Service {
 	sandbox := defaultSandbox()
 	return Service{Name: "codex", Probes: []Probe{dns, head, routing, stream, exec}, Owner: diagnose.Vendor,
 		StatusPage: codexStatusPage,
-		Client:     AutoClient, Sandbox: &sandbox, Moves: defaultMoves}
+		Client:     AutoClient, Sandbox: &sandbox, Moves: defaultMoves,
+		Intermittent: defaultIntermittent}
 }
 
 func mustURL(s string) *url.URL {

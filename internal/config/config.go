@@ -14,6 +14,7 @@ import (
 	"netwatchd/internal/clientrules"
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/probe"
+	"netwatchd/internal/tally"
 )
 
 // Config is a complete configuration: every default is filled in and every value is valid.
@@ -107,6 +108,8 @@ type Service struct {
 	Late            time.Duration // a slower answer is late; zero: never
 	Severity        map[causes.Cause]causes.Severity
 	Moves           Moves
+	// Intermittent says when failures of a probe between successes make the service degraded.
+	Intermittent tally.Limits
 }
 
 // Moves is when a verdict changes: when Results of the last Of agree, or after one confirming round.

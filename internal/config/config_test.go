@@ -318,6 +318,7 @@ services:
   late: 1500ms
   severity: {upstream: ticket, ipv6: none}
   moves: {results: 3, of: 5}
+  intermittent: {failures: 0, of: 15}
   sandbox: {command: [wrap, --], want: open, interval: 10m}
   probes:
   - &http {name: a, kind: http, target: "http://a.example/?q=1", proxy_file: proxy, nameservers: ["127.0.0.1:5300", 9.9.9.9, "::1"], family: ipv6}

@@ -6,6 +6,7 @@ import (
 	"netwatchd/internal/causes"
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/strictyaml"
+	"netwatchd/internal/tally"
 )
 
 func (d *decoder) services(n *strictyaml.Node) []Service {
@@ -24,9 +25,9 @@ func (d *decoder) services(n *strictyaml.Node) []Service {
 const AutoClient = "auto"
 
 func (d *decoder) service(n *strictyaml.Node) Service {
-	s := Service{Moves: defaultMoves, Client: AutoClient}
+	s := Service{Moves: defaultMoves, Intermittent: defaultIntermittent, Client: AutoClient}
 	f := n.NamedObject(&s.Name, checkServiceName, "name", "probes", "owner", "advice", "runbook", "status_page", "controls",
-		"resolvers", "client", "sandbox", "certificate_left", "late", "severity", "moves")
+		"resolvers", "client", "sandbox", "certificate_left", "late", "severity", "moves", "intermittent")
 	f.Duration("late", &s.Late, 0)
 	d.own(f, &s)
 	if at, ok := f.Has("probes"); ok {
@@ -59,6 +60,9 @@ func (d *decoder) service(n *strictyaml.Node) Service {
 	}
 	if at, ok := f.Has("moves"); ok {
 		decodeMoves(at, &s.Moves)
+	}
+	if at, ok := f.Has("intermittent"); ok {
+		decodeIntermittent(at, &s.Intermittent)
 	}
 	return s
 }
@@ -125,5 +129,14 @@ func decodeMoves(n *strictyaml.Node, m *Moves) {
 	results, of := f.Integer("results", &m.Results, 1, maxMoves), f.Integer("of", &m.Of, 1, maxMoves)
 	if results && of && m.Results > m.Of {
 		n.Errorf("results (%d) is larger than of (%d): set \"of\" to at least %d", m.Results, m.Of, m.Results)
+	}
+}
+
+func decodeIntermittent(n *strictyaml.Node, l *tally.Limits) {
+	f := n.Object("failures", "of")
+	failures, of := f.Integer("failures", &l.Failures, 0, tally.MaxOf), f.Integer("of", &l.Of, 1, tally.MaxOf)
+	if failures && of && 2*l.Failures-1 > l.Of {
+		n.Errorf("of (%d) has no room for failures (%d), each of them after a success: set \"of\" to at least %d, or "+
+			"\"failures\" to less", l.Of, l.Failures, 2*l.Failures-1)
 	}
 }

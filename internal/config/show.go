@@ -195,7 +195,8 @@ func (s Service) shown(c []Control) shown {
 	}
 	return append(all, shown{{"certificate_left", strictyaml.FormatDuration(s.CertificateLeft)},
 		{"late", strictyaml.FormatDuration(s.Late)}, {"severity", severity},
-		{"moves", shown{{"results", s.Moves.Results}, {"of", s.Moves.Of}}}}...)
+		{"moves", shown{{"results", s.Moves.Results}, {"of", s.Moves.Of}}},
+		{"intermittent", shown{{"failures", s.Intermittent.Failures}, {"of", s.Intermittent.Of}}}}...)
 }
 
 // withoutCredentials returns a proxy as it may be shown. One from a file of an agent may have a password.

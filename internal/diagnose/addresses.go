@@ -2,6 +2,7 @@ package diagnose
 
 import (
 	"net/netip"
+	"slices"
 
 	"netwatchd/internal/netpath"
 	"netwatchd/internal/probe"
@@ -31,15 +32,24 @@ func (g *groupedRound) configuredAnswer() *probe.Result {
 	return first(g.service, func(r *probe.Result) bool { return r.Kind == probe.KindDNS })
 }
 
+// faultAddresses returns the attempts at single addresses that show which of them fail. One that failed shows nothing of
+// its address if the probe fails now and then anyway.
+func (g *groupedRound) faultAddresses() []*probe.Result {
+	if len(g.Intermittent) == 0 {
+		return g.addresses
+	}
+	return slices.DeleteFunc(slices.Clone(g.addresses), func(r *probe.Result) bool { return !r.OK() && g.isIntermittent(r) })
+}
+
 // addressFault returns what shows that some of the service's addresses fail while others work: then it is degraded, or
 // an address family is broken, but it is not down. Counts selects the failures that count.
 func (g *groupedRound) addressFault(counts func(*probe.Result) bool) *netpath.Fault {
-	return netpath.FindFault(g.addresses, g.service, counts)
+	return netpath.FindFault(g.faultAddresses(), g.service, counts)
 }
 
 // deadFamily is addressFault for all addresses of a family.
 func (g *groupedRound) deadFamily(family int) *netpath.Fault {
-	return netpath.DeadFamily(g.addresses, g.service, family)
+	return netpath.DeadFamily(g.faultAddresses(), g.service, family)
 }
 
 // isAtBrokenAddress reports whether the stream r failed at an address where HTTP fails too, while it works at another.

@@ -47,7 +47,8 @@ func group(round Round) *groupedRound {
 	}
 	for _, r := range g.service {
 		switch {
-		case r.OK():
+		case r.OK(), g.Counted && g.isCountedOnly(r):
+		case g.isIntermittent(r) && (g.repeated(r) != nil || g.tolerates(r) || g.isDroppedByChance(r)): // see intermittent
 		case g.tolerates(r):
 			g.tolerated = append(g.tolerated, r)
 		default:

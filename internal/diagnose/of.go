@@ -63,10 +63,15 @@ func (g *groupedRound) verdict(f *finding, also []Finding) Verdict {
 	if also == nil {
 		also = []Finding{}
 	}
+	var intermittent []Intermittent
+	if f.cause.Usable() {
+		intermittent = g.Intermittent
+	}
 	return Verdict{
 		Service: g.Service, Cause: f.cause, Severity: severity, Title: g.title(f), Note: f.note,
 		Advice: g.advice(f), Also: also,
 		Evidence: evidence(f), Blocked: g.blocked(f), Missing: g.missing(f), Profile: g.Expect.Profile,
+		Intermittent: intermittent,
 	}
 }
 

@@ -19,6 +19,21 @@ type Round struct {
 	// Known are the addresses that the service's name resolved to before this round; empty: not known. They matter only
 	// once it does not resolve: see unknownName.
 	Known []netip.Addr
+	// Counted: someone counts over rounds how the attempts of the service's probes end. Then a failure beside a success of
+	// the same probe is no finding by itself: Intermittent has it once it is one.
+	Counted      bool
+	Intermittent []Intermittent
+}
+
+// Intermittent is a probe whose attempts fail and succeed by turns, over several rounds.
+type Intermittent struct {
+	Probe  string       `json:"probe"`
+	Kind   probe.Kind   `json:"kind"`
+	Class  probe.Class  `json:"class"`  // of Last
+	Failed int          `json:"failed"` // attempts that failed
+	Of     int          `json:"of"`     // of this many of the latest ones
+	Row    int          `json:"-"`      // how many of the very latest failed in a row
+	Last   probe.Result `json:"-"`      // the latest that failed
 }
 
 // Expect is what is normal for a service, by its configuration.
@@ -86,7 +101,12 @@ type Verdict struct {
 	Blocked  []string        `json:"blocked"`  // failed probes above the failing rung: they depend on it
 	Missing  []string        `json:"missing"`  // vantages and controls that would tell more
 	Profile
+	// Intermittent are the probes that fail and succeed by turns, if the service is usable all the same.
+	Intermittent []Intermittent `json:"intermittent,omitempty"`
 }
+
+// IsIncident reports whether v belongs into an incident: something is broken, or fails again and again.
+func (v Verdict) IsIncident() bool { return v.Cause.Fault() || len(v.Intermittent) > 0 }
 
 // ExplainsRuns reports whether v is about what lies between this host and the service, so that a run of the agent would
 // show nothing more. It does not if a run itself shows the cause: the edge may refuse only the agent's requests.

@@ -34,7 +34,7 @@ type Options struct {
 	Snapshot func(ctx context.Context) any
 }
 
-// A Recorder records history. It observes the watcher, and stores its budgets.
+// A Recorder records history. It observes the watcher, and stores what services keep.
 type Recorder struct {
 	watch.NopObserver
 
@@ -58,7 +58,7 @@ type Recorder struct {
 	lost            int // entries dropped because the store could not be written for too long
 	current         map[ledger.Key]*rollup.Rollup
 	minutes         []rollup.Minute
-	costs           map[string]watch.Costs
+	kept            map[string]watch.Kept
 	open            *store.Store // nil: the store could not be opened
 	fault           string       // why history cannot be written, as logged; empty: it can
 	malformed       error        // what a reader found, until the writing goroutine replaces the store
@@ -82,7 +82,7 @@ func New(o Options) *Recorder {
 		wake:    make(chan struct{}, 1), needSnapshot: make(chan struct{}, 1),
 		book: incident.NewBook(), dirty: make(map[*incident.Incident]bool),
 		signatures: make(map[*incident.Incident]map[signature]bool), stored: make(chan struct{}),
-		current: make(map[ledger.Key]*rollup.Rollup), costs: make(map[string]watch.Costs),
+		current: make(map[ledger.Key]*rollup.Rollup), kept: make(map[string]watch.Kept),
 		run:     incident.DaemonRun{Version: o.Version, Started: now, Seen: now},
 		started: now, currentMinute: now.Truncate(time.Minute), batch: batchLimit,
 	}
@@ -160,7 +160,7 @@ func (rec *Recorder) Judged(now watch.ServiceStatus, was causes.Cause) {
 	if newCause {
 		rec.enqueue(verdictChange(now, was, i, at))
 	}
-	if i != nil && i.IsOpen() && now.Cause.Fault() {
+	if i != nil && i.IsOpen() && now.IsIncident() {
 		rec.addEvidence(i, now)
 	}
 	if i := rec.book.Burst(now.Verdict, at); i != nil {
@@ -282,19 +282,19 @@ func signal(c chan struct{}) {
 	}
 }
 
-// Costs returns the stored costs of a service.
-func (rec *Recorder) Costs(service string) watch.Costs {
+// Recall returns what a service kept.
+func (rec *Recorder) Recall(service string) watch.Kept {
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
-	return rec.costs[service]
+	return rec.kept[service]
 }
 
-// SetCosts stores the costs of a service.
-func (rec *Recorder) SetCosts(service string, c watch.Costs) {
+// Remember stores what a service keeps.
+func (rec *Recorder) Remember(service string, k watch.Kept) {
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
-	rec.costs[service] = c
-	rec.enqueue(store.Costs{Service: service, Costs: c})
+	rec.kept[service] = k
+	rec.enqueue(store.Kept{Service: service, Kept: k})
 }
 
 // CloseUnwatched closes the open incidents of services that are not in services.

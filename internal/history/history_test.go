@@ -135,12 +135,12 @@ func TestRestart(t *testing.T) {
 	l := live(t, dir)
 	judged(l, "codex", causes.Healthy, causes.Starting)
 	judged(l, "codex", causes.Resolver, causes.Healthy)
-	l.SetCosts("codex", watch.Costs{Spent: []time.Time{time.Now()}})
+	l.Remember("codex", watch.Kept{Costs: watch.Costs{Spent: []time.Time{time.Now()}}})
 	wants(t, dir, "codex-1 resolver open") // while it runs
 	l.stop()
 
 	l = live(t, dir)
-	if len(l.Costs("codex").Spent) != 1 {
+	if len(l.Recall("codex").Spent) != 1 {
 		t.Error("a restart lost the costs")
 	}
 	if cause, since, open := l.Ongoing("codex"); !open || cause != causes.Resolver || since.IsZero() {

@@ -200,7 +200,7 @@ func TestSoak(t *testing.T) {
 		var running sync.WaitGroup
 		rec := New(Options{Dir: dir, Keep: func() time.Duration { return soakKeep }, Log: slog.New(slog.DiscardHandler),
 			Snapshot: func(context.Context) any { return 1 }})
-		watcher := watch.New(w.plan(), watch.Options{Clock: w, Budgets: rec, Ongoing: rec.Ongoing, Observers: []watch.Observer{rec}})
+		watcher := watch.New(w.plan(), watch.Options{Clock: w, Memory: rec, Ongoing: rec.Ongoing, Observers: []watch.Observer{rec}})
 		pusher := push.New(config.Push{RemoteWrite: []config.Receiver{{Name: "gone", URL: "http://127.0.0.1:1/",
 			Interval: 15 * time.Second, Timeout: 5 * time.Second, Protocol: config.AnyProtocol, Queue: soakQueue}}},
 			push.Options{Dir: filepath.Join(dir, "push"), Started: time.Now(), Log: slog.New(slog.DiscardHandler)})

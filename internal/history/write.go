@@ -417,13 +417,13 @@ func (rec *Recorder) restore(state *store.State) {
 		now := rec.book.Latest(i.Service)
 		return !i.Observation && now != nil && now != i && now.Opened.Equal(i.Opened) // it now continues the stored incident
 	})
-	for service, c := range state.Costs {
-		if _, known := rec.costs[service]; !known {
-			rec.costs[service] = c
+	for service, c := range state.Kept {
+		if _, known := rec.kept[service]; !known {
+			rec.kept[service] = c
 		}
 	}
-	for service, c := range rec.costs {
-		rec.enqueue(store.Costs{Service: service, Costs: c})
+	for service, c := range rec.kept {
+		rec.enqueue(store.Kept{Service: service, Kept: c})
 	}
 }
 

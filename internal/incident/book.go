@@ -48,22 +48,23 @@ func NewBook() *Book {
 // Enter enters a service's verdict at a time. It returns the incident that the verdict belongs to, nil if there is
 // none, and whether that incident has changed.
 //
-// A fault opens an incident or changes its cause. A verdict that the service can be used, even degraded, closes it.
+// A fault opens an incident or changes its cause, and so does a probe that fails again and again. Any other verdict that
+// the service can be used, even degraded, closes it.
 // Any other verdict (the daemon is starting, the host was suspended, the round was inconclusive) changes nothing.
 func (b *Book) Enter(v diagnose.Verdict, at time.Time) (*Incident, bool) {
 	at = truncate(at)
 	i := b.latest[v.Service]
 	open := i != nil && i.IsOpen()
 	switch {
-	case v.Cause.Fault() && open:
+	case v.IsIncident() && open:
 		return i, i.move(v, at)
-	case v.Cause.Fault() && i != nil && i.Ended == "" && near(at, *i.Closed):
+	case v.IsIncident() && i != nil && i.Ended == "" && near(at, *i.Closed):
 		i.Closed = nil
 		i.Recurrences++
 		i.begin(v, at)
 		b.addRecent(i, at)
 		return i, true
-	case v.Cause.Fault():
+	case v.IsIncident():
 		i = b.open(v, at)
 		return i, true
 	case open && v.Cause.Usable() && (!i.ByAgent || i.isQuiet(at)):

@@ -94,6 +94,24 @@ func TestBook(t *testing.T) {
 	}
 }
 
+// A probe that fails and works by turns is one incident, although the service is usable.
+func TestFaultInPiecesIsAnIncident(t *testing.T) {
+	b := NewBook()
+	v := diagnose.Verdict{Service: "codex", Cause: causes.Degraded, Severity: causes.Info,
+		Intermittent: []diagnose.Intermittent{{Probe: "head", Failed: 4, Of: 20}}}
+	first, _ := b.Enter(v, noon)
+	for minute := range time.Duration(30) {
+		if again, _ := b.Enter(v, noon.Add(minute*time.Minute)); again != first || !again.IsOpen() {
+			t.Fatalf("after %d minutes: %+v, want the first one open", minute, again)
+		}
+	}
+	end := noon.Add(time.Hour)
+	ended, changed := b.Enter(diagnose.Verdict{Service: "codex", Cause: causes.Degraded}, end) // answers are late
+	if ended != first || !changed || first.IsOpen() || !first.Closed.Equal(end) || first.Severity != causes.Info {
+		t.Errorf("at the end: %+v, want it closed then", first)
+	}
+}
+
 // No order of verdicts may open two incidents of a service at once, or use an ID twice.
 func TestBookAlways(t *testing.T) {
 	words := []causes.Cause{causes.Starting, causes.Suspended, causes.Inconclusive, causes.Healthy, causes.Degraded,

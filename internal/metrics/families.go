@@ -106,6 +106,16 @@ var families = []family{
 		}},
 	{name: "netwatchd_verdict_evidence", kind: gauge, labels: []string{"service", "probe", "vantage", "class"},
 		help: "1 for each result that is evidence of the service's current verdict; class is how it ended.", global: evidence},
+	{name: "netwatchd_intermittent_failure_ratio", kind: gauge, labels: []string{"service", "probe", "kind", "class"},
+		help: "Share of the latest attempts that failed, of a probe that fails and works by turns; absent for the others.",
+		global: func(sc *scrape, out *samples) {
+			sc.eachService(func(s *watch.ServiceStatus) {
+				for _, i := range s.Intermittent {
+					out.add(labelPairs("service", s.Service, "probe", i.Probe, "kind", i.Kind.String(), "class", i.Class.String()),
+						float64(i.Failed)/float64(i.Of))
+				}
+			})
+		}},
 	{name: "netwatchd_verdict_since_timestamp_seconds", kind: gauge, labels: []string{"service", "cause"},
 		help: "When the service's verdict changed to its current cause.",
 		global: func(sc *scrape, out *samples) {

@@ -121,6 +121,8 @@ func fullFixture() *fixture {
 
 	current := watch.ServiceStatus{
 		Verdict: diagnose.Verdict{Service: "codex", Cause: causes.Stream, Also: []diagnose.Finding{{Cause: causes.IPv6}},
+			Intermittent: []diagnose.Intermittent{
+				{Probe: "head", Kind: probe.KindHTTP, Class: probe.HTTPServerError, Failed: 12, Of: 60}},
 			Evidence: []probe.Result{
 				{Spec: probe.Spec{Service: "codex", Name: "stream", Kind: probe.KindStream}, Class: probe.StreamIdleCut},
 				{Spec: probe.Spec{Service: "controls", Name: "gstatic", Kind: probe.KindHTTP}, Class: probe.OK},

@@ -149,6 +149,7 @@ func service(c *config.Config, s config.Service) watch.Service {
 			Client: s.Reach.Client, Advice: s.Advice, Profile: profile(s)},
 		Leaves:       leaves(c, s),
 		Confirmation: watch.Confirmation{Votes: s.Moves.Results, Of: s.Moves.Of},
+		Intermittent: s.Intermittent,
 	}
 	c = ownOf(c, s)
 	lookups := clientLookups(c, planned.Expect.Client)

@@ -166,7 +166,7 @@ func Of(d *incident.Detail) *Record {
 func decisive(d *incident.Detail) watch.ServiceStatus {
 	i := d.Incident
 	for _, v := range slices.Backward(d.Verdicts) {
-		if v.Status.Cause.Fault() && (!i.Observation || v.Status.Cause == i.Cause()) {
+		if v.Status.IsIncident() && (!i.Observation || v.Status.Cause == i.Cause()) {
 			return v.Status
 		}
 	}
@@ -299,7 +299,7 @@ func (r *Record) pairs(d *incident.Detail) {
 		results := slices.DeleteFunc(slices.Clone(v.Status.Results), func(p probe.Result) bool {
 			return p.Role != probe.OfService
 		})
-		if !v.Status.Cause.Fault() || len(results) == 0 {
+		if !v.Status.IsIncident() || len(results) == 0 {
 			continue
 		}
 		if best == nil {

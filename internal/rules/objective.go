@@ -18,12 +18,16 @@ const (
 	failedIn  = "instance_service:netwatchd_failed:ratio"
 )
 
-// failing is the cause that spends the budget. A broken stream does not: it is probed every five minutes by default,
+// failing is the cause that spends the budget; see also partly. A broken stream does not: it is probed every five minutes by default,
 // too rarely for a rate, and its own alert would fire after this one.
 const failing = causes.Upstream
 
 // burnName is the alert on the error budget.
 const burnName = "NetwatchdErrorBudgetBurn"
+
+// partly is the share of requests that fail while the others succeed. What this host's resolver or proxy fails does not
+// count.
+const partly = `netwatchd_intermittent_failure_ratio{kind="http",class!~"(local|dns|proxy)[.].*"}`
 
 // windows are those of the burn rates in the SRE workbook ("Alerting on SLOs", multiwindow, multi-burn-rate alerts).
 var windows = []time.Duration{
@@ -43,7 +47,7 @@ func (b *builder) availability() []Rule {
 		// other.
 		Record: failedNow,
 		Expr: fmt.Sprintf("(\n"+
-			"  max by (job, instance, service) (netwatchd_verdict{cause=%q})\n"+
+			"  max by (job, instance, service) (netwatchd_verdict{cause=%q} or "+partly+")\n"+
 			"or\n"+
 			"  0 * max by (job, instance, service) (netwatchd_verdict)\n"+
 			")\n"+

@@ -119,7 +119,7 @@ var contents = []content{
 		_, err := decodeRun(r)
 		return err
 	}},
-	{"costs", "service, body", func(r *row) error { return decodeJSON(r, new(watch.Costs)) }},
+	{"costs", "service, body", func(r *row) error { return decodeJSON(r, new(watch.Kept)) }},
 	{"series", "id, service, probe, kind, vantage", func(r *row) error {
 		var key ledger.Key
 		var kind, vantage string

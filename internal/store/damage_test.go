@@ -34,7 +34,7 @@ func filled(t *testing.T, dir string) *Store {
 			Evidence{i.ID, "head", result}, Evidence{i.ID, "exec", result}, Attempt{Result: result}, Snapshot{i.ID, 1},
 			EndSnapshot{i.ID, 2}, Suspend{incident.Suspend{At: noon, Away: time.Second}},
 			VerdictChange{incident.VerdictChange{At: noon, Was: causes.Healthy, Incident: i.ID, Status: status}},
-			Costs{fmt.Sprint("service", n), watch.Costs{Spent: []time.Time{noon}}})
+			Kept{fmt.Sprint("service", n), watch.Kept{Costs: watch.Costs{Spent: []time.Time{noon}}}})
 	}
 	for hour := range 3 {
 		m := rollup.Minute{At: noon.Add(time.Duration(hour) * time.Hour), Parts: []rollup.Part{{Key: head}}}
@@ -77,7 +77,7 @@ func readAll(t *testing.T, s *Store) (read int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	read = len(found) + len(state.Costs)
+	read = len(found) + len(state.Kept)
 	for _, i := range found {
 		d, err := s.Detail(t.Context(), i.ID)
 		if err != nil {

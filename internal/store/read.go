@@ -120,12 +120,12 @@ func fromMillis(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
 type State struct {
 	Latest  []*incident.Incident // the latest fault, and the latest observation of each kind, of each service
 	Numbers map[string]int       // the highest incident number used, by "day-service"
-	Costs   map[string]watch.Costs
+	Kept    map[string]watch.Kept
 }
 
 // State reads it.
 func (s *Store) LoadState(ctx context.Context) (*State, error) {
-	p := &State{Numbers: make(map[string]int), Costs: make(map[string]watch.Costs)}
+	p := &State{Numbers: make(map[string]int), Kept: make(map[string]watch.Kept)}
 	var err error
 	// An open incident is the latest, whatever the clock showed when others were opened.
 	// Observations of backtests and those that agents report are of two kinds.
@@ -146,10 +146,10 @@ func (s *Store) LoadState(ctx context.Context) (*State, error) {
 	})
 	if err == nil {
 		err = s.read(ctx, s.db, "costs", "SELECT service, body FROM costs", nil, func(r *row) error {
-			var c watch.Costs
+			var c watch.Kept
 			err := decodeJSON(r, &c)
 			if err == nil {
-				p.Costs[r.key] = c
+				p.Kept[r.key] = c
 			}
 			return err
 		})

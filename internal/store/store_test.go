@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"netwatchd/internal/causes"
 	"netwatchd/internal/diagnose"
@@ -109,8 +111,9 @@ func TestLoadState(t *testing.T) {
 	older.Opened = noon.Add(time.Hour) // the clock was set back, and this one is open
 	closed := noon.Add(2 * time.Hour)
 	newer.Closed = &closed
-	spent := watch.Costs{Spent: []time.Time{noon}, Backoff: time.Hour, BackoffSince: noon}
-	write(t, s, Batch{Incidents: []*incident.Incident{older, newer}, Entries: []Entry{Costs{"codex", spent}, Costs{"codex", spent}}})
+	spent := watch.Kept{Costs: watch.Costs{Spent: []time.Time{noon}, Backoff: time.Hour, BackoffSince: noon},
+		Known: watch.Known{Addresses: []netip.Addr{netip.MustParseAddr("10.1.2.3")}, At: noon}}
+	write(t, s, Batch{Incidents: []*incident.Incident{older, newer}, Entries: []Entry{Kept{"codex", spent}, Kept{"codex", spent}}})
 	p, err := s.LoadState(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -121,7 +124,7 @@ func TestLoadState(t *testing.T) {
 	if diff := cmp.Diff(map[string]int{"20261122-codex": 3, "20261123-codex": 1}, p.Numbers); diff != "" {
 		t.Errorf("numbers (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(map[string]watch.Costs{"codex": spent}, p.Costs); diff != "" {
+	if diff := cmp.Diff(map[string]watch.Kept{"codex": spent}, p.Kept, cmpopts.EquateComparable(netip.Addr{})); diff != "" {
 		t.Errorf("costs (-want +got):\n%s", diff)
 	}
 }

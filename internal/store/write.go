@@ -165,14 +165,14 @@ func (s Suspend) write(ctx context.Context, tx *sql.Tx) error {
 	return err
 }
 
-// Costs are how much of its budget a service's costly runs have used.
-type Costs struct {
+// Kept is what a service keeps from one run of the daemon to the next. Its table is named after what it held first.
+type Kept struct {
 	Service string
-	watch.Costs
+	watch.Kept
 }
 
-func (c Costs) write(ctx context.Context, tx *sql.Tx) error {
-	body, err := encode(c.Costs)
+func (c Kept) write(ctx context.Context, tx *sql.Tx) error {
+	body, err := encode(c.Kept)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"time"
 
+	"netwatchd/internal/causes"
+	"netwatchd/internal/diagnose"
 	"netwatchd/internal/outcome"
 	"netwatchd/internal/probe"
 )
@@ -16,13 +18,14 @@ import (
 
 // An attemptEnd is how the latest attempt of a probe ended.
 type attemptEnd struct {
+	start     time.Time
 	class     probe.Class
 	troubled  bool         // an address or a family did not connect, and another one was used
 	addresses []netip.Addr // of the name, if the attempt connected to one of them itself
 }
 
 func endOf(r probe.Result) attemptEnd {
-	return attemptEnd{class: r.Class, troubled: r.OK() && hasAddressTrouble(r), addresses: addressesOf(r)}
+	return attemptEnd{start: r.Start, class: r.Class, troubled: r.OK() && hasAddressTrouble(r), addresses: addressesOf(r)}
 }
 
 // hasAddressTrouble reports whether r connected only after another address had failed or had not answered in time.
@@ -127,10 +130,17 @@ func (s *service) observeAddresses(results []probe.Result) {
 	}
 	if asked {
 		s.addressFails = fails
-		if !fails {
-			s.addressesFine = time.Now()
+		if s.addressRounds++; !fails {
+			s.addressesFine, s.addressRounds = time.Now(), 0
 		}
 	}
+}
+
+// isAddressAnswer reports whether v is about a wrong answer at one address. What answers once as it should not may be any
+// of the servers behind any address: the next round shows whether it is that one.
+func isAddressAnswer(v diagnose.Verdict) bool {
+	return v.Cause == causes.Degraded && len(v.Evidence) > 0 && v.Evidence[0].Role == probe.ServiceAddress &&
+		v.Evidence[0].Phase >= probe.Request
 }
 
 // addressQuiet is how long a success with address trouble starts no confirming round after one in which all addresses

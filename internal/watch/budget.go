@@ -23,20 +23,8 @@ type Costs struct {
 	Builtin      time.Time     `json:"builtin,omitzero"` // start of the last one with the agent's own provider
 }
 
-// A BudgetStore keeps costs from one run of the daemon to the next. Its methods are called on the watcher's own
-// goroutine and must return at once.
-type BudgetStore interface {
-	Costs(service string) Costs
-	SetCosts(service string, c Costs)
-}
-
-// loadBudget restores what the service of that name has spent before.
-func (w *Watcher) loadBudget(s *service, name string) {
-	if w.Budgets == nil {
-		return
-	}
-	c := w.Budgets.Costs(name)
-	now := time.Now()
+// loadCosts restores what the service has spent before.
+func (s *service) loadCosts(c Costs, now time.Time) {
 	for _, at := range c.Spent {
 		s.spent = append(s.spent, earlier(at, now))
 	}
@@ -53,11 +41,9 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// saveBudget stores what the service has spent.
-func (w *Watcher) saveBudget(s *service) {
-	if w.Budgets != nil {
-		w.Budgets.SetCosts(s.Name, Costs{slices.Clone(s.spent), s.backoff, s.backoffSince, s.builtinAt})
-	}
+// costs returns what the service has spent.
+func (s *service) costs() Costs {
+	return Costs{slices.Clone(s.spent), s.backoff, s.backoffSince, s.builtinAt}
 }
 
 // reserveRun reports whether a costly attempt may start now. If so, it is counted.
@@ -79,7 +65,7 @@ func (w *Watcher) reserveRun(s *service, t Task) bool {
 	if t.isBuiltin {
 		s.builtinAt = now
 	}
-	w.saveBudget(s)
+	w.keep(s)
 	return true
 }
 
@@ -93,7 +79,7 @@ func (w *Watcher) runEnded(s *service, r probe.Result) {
 	default:
 		s.backoff = 0
 	}
-	w.saveBudget(s)
+	w.keep(s)
 }
 
 // endBackoff has the next run made as planned: a network fault explained the last one, so nothing is known of the
@@ -101,7 +87,7 @@ func (w *Watcher) runEnded(s *service, r probe.Result) {
 func (w *Watcher) endBackoff(s *service) {
 	if s.backoff > 0 {
 		s.backoff = 0
-		w.saveBudget(s)
+		w.keep(s)
 	}
 }
 

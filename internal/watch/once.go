@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"netwatchd/internal/causes"
+	"netwatchd/internal/diagnose"
 	"netwatchd/internal/probe"
 )
 
@@ -37,7 +38,7 @@ func Once(ctx context.Context, plan Plan, version string) *Status {
 	}
 	all.Wait()
 	for i, s := range plan.Services {
-		verdict, results := s.judge(append(rounds[i], repeated[i]()...), nil)
+		verdict, results := s.judge(diagnose.Round{Results: append(rounds[i], repeated[i]()...)})
 		took := probe.InSeconds(time.Since(status.At))
 		status.Services[i] = ServiceStatus{Verdict: verdict, Since: status.At, Delay: took, Results: results}
 	}
@@ -47,7 +48,7 @@ func Once(ctx context.Context, plan Plan, version string) *Status {
 // repeats returns the attempts to make again before results are blamed on the service or the resolver: those that
 // failed, as often and with as little time as in a confirming round.
 func (s *Service) repeats(results []probe.Result) []*probe.Probe {
-	switch v, _ := s.judge(results, nil); v.Cause {
+	switch v, _ := s.judge(diagnose.Round{Results: results}); v.Cause {
 	case causes.Resolver, causes.Upstream, causes.Stream:
 	default:
 		return nil

@@ -8,6 +8,7 @@ import (
 
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/probe"
+	"netwatchd/internal/tally"
 )
 
 // A Plan is everything to watch.
@@ -53,6 +54,8 @@ type Service struct {
 	Every        time.Duration
 	Expect       diagnose.Expect
 	Confirmation Confirmation
+	// Intermittent says when failures of a probe between successes make the service degraded.
+	Intermittent tally.Limits
 }
 
 // SandboxProbes run in every confirming round, and in a regular round whenever Interval has passed. The rounds

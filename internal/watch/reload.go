@@ -6,6 +6,7 @@ import (
 
 	"netwatchd/internal/causes"
 	"netwatchd/internal/diagnose"
+	"netwatchd/internal/tally"
 )
 
 // adopt makes plan the current one. A service or task of the same name keeps its state. A task of the same name and
@@ -23,7 +24,7 @@ func (w *Watcher) adopt(plan Plan) {
 		s := known[planned.Name]
 		if s == nil {
 			s = newService(planned.Name, now)
-			w.loadBudget(s, planned.Name)
+			w.recall(s, planned.Name)
 			if w.Ongoing != nil {
 				s.ongoing.cause, s.ongoing.since, _ = w.Ongoing(planned.Name)
 			}
@@ -65,6 +66,7 @@ func (s *service) dropUnplanned() {
 		}
 	}
 	maps.DeleteFunc(s.latest, func(k probeKey, _ attemptEnd) bool { return !planned[k.name] })
+	maps.DeleteFunc(s.past.tallies, func(k probeKey, _ *tally.Tally) bool { return !planned[k.name] })
 	s.sandbox.due = time.Time{} // its command may have changed
 	s.retained.replan(&s.Service)
 }

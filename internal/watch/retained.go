@@ -84,11 +84,11 @@ func (m *retained) observeStub(t Task, stub probe.Result) {
 	}
 }
 
-func put[V any](m *map[string]V, name string, value V) {
+func put[K comparable, V any](m *map[K]V, key K, value V) {
 	if *m == nil {
-		*m = make(map[string]V)
+		*m = make(map[K]V)
 	}
-	(*m)[name] = value
+	(*m)[key] = value
 }
 
 // needsSecondDrop reports whether r is a stream that was dropped while it was held, and no earlier drop of it is

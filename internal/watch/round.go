@@ -100,6 +100,7 @@ func (w *Watcher) roundResult(rd *round, r probe.Result, valid bool) {
 	if valid && !rd.void {
 		w.report(r, rd.service.intervalOf(r))
 		rd.results = append(rd.results, r)
+		rd.service.countInRound(r)
 		if r.Role == probe.OfService && !rd.confirming {
 			w.suspect(rd.service, r)
 		}
@@ -257,11 +258,11 @@ func (w *Watcher) judge(rd *round, ended bool) {
 		rd.ended = true
 		s.rounds = slices.DeleteFunc(s.rounds, func(other *round) bool { return other == rd })
 	}
-	verdict, results := s.judge(rd.resultsSoFar(w.envRun), s.known)
+	verdict, results := s.judge(rd.resultsSoFar(w.envRun))
 	if ended {
 		if again := s.retained.revalidate(explanation(verdict)); len(again) > 0 {
 			w.startAgain(s, again)
-			verdict, results = s.judge(rd.resultsSoFar(w.envRun), s.known)
+			verdict, results = s.judge(rd.resultsSoFar(w.envRun))
 		}
 		rd.results = results
 	}
@@ -282,10 +283,11 @@ func (rd *round) isDefinite(cause causes.Cause) bool {
 	return rd.addresses == 0 || cause.Owner() != causes.OwnerService && cause != causes.Path
 }
 
-// judge returns the verdict on results, and the results that it is about. Under a network fault costly attempts do
+// judge returns the verdict on a round of s, and the results that it is about. Under a network fault costly attempts do
 // not run: they are listed as blocked, and their earlier results are left out.
-func (s *Service) judge(results []probe.Result, known []netip.Addr) (diagnose.Verdict, []probe.Result) {
-	v := diagnose.Of(diagnose.Round{Service: s.Name, Results: results, Expect: s.Expect, Known: known})
+func (s *Service) judge(round diagnose.Round) (diagnose.Verdict, []probe.Result) {
+	round.Service, round.Expect = s.Name, s.Expect
+	v, results := diagnose.Of(round), round.Results
 	if !v.ExplainsRuns() {
 		return v, results
 	}

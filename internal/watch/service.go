@@ -1,7 +1,6 @@
 package watch
 
 import (
-	"net/netip"
 	"slices"
 	"time"
 
@@ -23,9 +22,11 @@ type service struct {
 	unexplainedSince time.Time               // start of the first attempt that the verdict does not explain; zero: none
 	latest           map[probeKey]attemptEnd // how the latest attempt of each of its probes ended
 	addressFails     bool                    // at least one address failed when each was last probed
+	addressRounds    int                     // rounds in a row that found one
 	addressesFine    time.Time               // when each address was last probed and all answered
 	ongoing          ongoingFault            // of an earlier run, until the first verdict; zero: none
-	known            []netip.Addr            // the addresses of the latest attempt that succeeded
+	refuted          time.Time               // when the latest confirming round began that found the service usable
+	past             past
 	retained         retained
 	sandbox          sandboxSchedule
 	nextSample       int // where the next sample of a large service begins
@@ -145,9 +146,10 @@ func (w *Watcher) suspect(s *service, r probe.Result) {
 // another round.
 func (w *Watcher) applyVerdict(rd *round, v diagnose.Verdict, results []probe.Result, ended bool) {
 	s := rd.service
+	seconded := rd.confirming && s.seconds(v)
 	if ended {
-		s.vote(v.Cause)
-		s.remember(results, explanation(v))
+		s.vote(rd, v.Cause)
+		s.remember(rd.begun, results, explanation(v))
 		if rd.sandbox == sandboxDone {
 			s.retained.observeSandbox(rd.begun, results)
 		}
@@ -156,7 +158,7 @@ func (w *Watcher) applyVerdict(rd *round, v diagnose.Verdict, results []probe.Re
 	switch {
 	case v.Cause == was:
 		s.refresh(v, results)
-	case s.enoughVotes(v.Cause, rd.confirming, ended):
+	case s.enoughVotes(v.Cause, seconded, ended):
 		if s.goesOn(v.Cause) {
 			was = v.Cause // for the observers: nothing has changed
 		}
@@ -170,6 +172,7 @@ func (w *Watcher) applyVerdict(rd *round, v diagnose.Verdict, results []probe.Re
 	if s.status.Cause != was {
 		w.verdictChanged(s, was)
 	}
+	w.keepChanges(s)
 	if ended && s.Every > 0 && !s.firstRoundDone {
 		s.firstRoundDone = true
 		w.firstRounds--
@@ -177,9 +180,27 @@ func (w *Watcher) applyVerdict(rd *round, v diagnose.Verdict, results []probe.Re
 	}
 }
 
+// seconds reports whether the attempt that started a confirming round is one more vote for its verdict v. It is not if v
+// is about another probe, of which this round has the first failure.
+func (s *service) seconds(v diagnose.Verdict) bool {
+	if len(v.Evidence) == 0 {
+		return true
+	}
+	r := &v.Evidence[0]
+	if r.OK() || r.Role != probe.OfService || r.Vantage != probe.FromHost {
+		return !isAddressAnswer(v)
+	}
+	before, known := s.latest[probeKey{r.Name, r.Vantage}]
+	return known && before.class != probe.OK
+}
+
 // enoughVotes reports whether enough of the latest rounds name cause. The attempt that started a confirming round is
-// one more vote. The first round needs no second one to find no fault.
-func (s *service) enoughVotes(cause causes.Cause, confirming, ended bool) bool {
+// one more vote: see seconds. The first round needs no second one to find no fault.
+//
+// While a probe fails and succeeds by turns, all of the latest rounds must agree before the service counts as down. If
+// one attempt in five fails, the four of a regular and a confirming round fail together five times a day. With those of
+// two confirming rounds that is once a month.
+func (s *service) enoughVotes(cause causes.Cause, seconded, ended bool) bool {
 	if s.status.Cause == causes.Starting && !cause.Fault() {
 		return ended
 	}
@@ -192,27 +213,47 @@ func (s *service) enoughVotes(cause causes.Cause, confirming, ended bool) bool {
 	if !ended {
 		votes++ // this round, which is not among s.votes yet
 	}
-	if confirming {
+	if !cause.Usable() && len(s.status.Intermittent) > 0 {
+		return votes >= s.Confirmation.Of
+	}
+	if seconded {
 		votes++
 	}
 	return votes >= s.Confirmation.Votes
 }
 
-func (s *service) vote(c causes.Cause) {
+// vote counts the verdict of a round that has ended. A confirming round that finds the service usable refutes what was
+// found before it began, also by a regular round that is still running: it had the same probes, and more of them.
+func (s *service) vote(rd *round, c causes.Cause) {
+	switch {
+	case rd.confirming && c.Usable():
+		s.votes, s.refuted = nil, rd.begun
+	case !rd.confirming && !c.Usable() && rd.begun.Before(s.refuted):
+		return
+	}
 	s.votes = append(s.votes, c)
 	if extra := len(s.votes) - s.Confirmation.Of; extra > 0 {
 		s.votes = slices.Delete(s.votes, 0, extra)
 	}
 }
 
-// remember records how each of the service's probes ended, so that only a change starts a confirming round.
-func (s *service) remember(results []probe.Result, cause causes.Cause) {
+// remember records how each of the service's probes ended in a round, so that only a change starts a confirming round.
+// Of several attempts of a probe one that succeeded counts, so that the next failure is a change.
+func (s *service) remember(begun time.Time, results []probe.Result, cause causes.Cause) {
+	inRound := make(map[probeKey]attemptEnd)
 	for _, r := range results {
-		if r.Role == probe.OfService {
-			s.latest[probeKey{r.Name, r.Vantage}] = endOf(r)
+		key, end := probeKey{r.Name, r.Vantage}, endOf(r)
+		if r.Role == probe.OfService && inRound[key].class != probe.OK {
+			inRound[key] = end
 		}
 		if addrs := reachedAddresses(r); len(addrs) > 0 {
-			s.known = addrs
+			s.past.observeAddresses(addrs)
+		}
+	}
+	for key, end := range inRound {
+		// another round has made a later attempt
+		if end.start.Before(begun) || !end.start.Before(s.latest[key].start) {
+			s.latest[key] = end
 		}
 	}
 	s.observeAddresses(results)
@@ -249,6 +290,9 @@ func (s *service) changeVerdict(v diagnose.Verdict, results []probe.Result, begu
 		s.status = ServiceStatus{Verdict: v, Since: earlier(s.ongoing.since, now)}
 	} else {
 		s.status = ServiceStatus{Verdict: v, Since: now, Delay: probe.InSeconds(now.Sub(s.unexplainedSince))}
+	}
+	if v.Cause.Fault() {
+		s.past.forgetTallies()
 	}
 	s.ongoing = ongoingFault{}
 	s.keepResults(results)
@@ -306,6 +350,7 @@ func (s *service) suspend(w *Watcher, now time.Time) {
 	s.rounds, s.votes, s.confirmations, s.unexplainedSince = nil, nil, 0, time.Time{}
 	s.sandbox = sandboxSchedule{}
 	s.retained.suspend()
+	s.past.forgetTallies()
 	if s.Every == 0 {
 		return // the next attempt of each probe shows what holds
 	}

@@ -36,6 +36,7 @@ func (w *Watcher) startTask(s *service, t Task, e *entry) {
 			return
 		}
 		w.report(r, form.Interval)
+		s.count(r)
 		if form.Stub != nil && outcome.NeedsStub(r) && !s.status.ExplainsRuns() {
 			w.startStub(s, t, e, r)
 			return

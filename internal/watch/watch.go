@@ -41,8 +41,8 @@ type Clock interface {
 type Options struct {
 	Version   string
 	Observers []Observer
-	Clock     Clock       // nil: suspends are not noticed
-	Budgets   BudgetStore // nil: what was spent is forgotten when the watcher stops
+	Clock     Clock  // nil: suspends are not noticed
+	Memory    Memory // nil: what services know is forgotten when the watcher stops
 
 	// Ongoing returns the fault of a service that has not ended, and since when it holds, from an earlier run of the
 	// daemon. If the first verdict is the same, it is no change and keeps that time. Nil: a fault begins with the watcher.
@@ -110,6 +110,7 @@ func (w *Watcher) Run(ctx context.Context) {
 	for _, s := range w.starters {
 		defer s.Wait()
 	}
+	defer w.keepAll()
 	for _, s := range w.ladders() {
 		w.startRound(s, false)
 		w.startNow(s, func(t Task) bool { return t.Status }) // its first slot may be minutes away

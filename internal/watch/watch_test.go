@@ -16,6 +16,7 @@ import (
 
 	"netwatchd/internal/causes"
 	"netwatchd/internal/probe"
+	"netwatchd/internal/tally"
 )
 
 // A world decides how every attempt ends.
@@ -27,6 +28,8 @@ type world struct {
 	losses map[string]int
 	over   []string // probes of which two attempts overlapped
 
+	pieces map[string]func() end // see inPieces
+
 	warnings map[string][]string // of the probes' attempts; set before the watcher starts
 }
 
@@ -37,7 +40,8 @@ type end struct {
 }
 
 func newWorld() *world {
-	return &world{ends: make(map[string]end), begun: make(map[string][]time.Time), open: make(map[string]int), losses: make(map[string]int)}
+	return &world{ends: make(map[string]end), begun: make(map[string][]time.Time), open: make(map[string]int), losses: make(map[string]int),
+		pieces: make(map[string]func() end)}
 }
 
 func (w *world) set(name string, class probe.Class, after time.Duration) {
@@ -66,6 +70,9 @@ func (w *world) begin(name string) end {
 	if w.losses[name] > 0 {
 		w.losses[name]--
 		return end{class: probe.TCPTimedOut, after: usually}
+	}
+	if piece := w.pieces[name]; piece != nil {
+		return piece()
 	}
 	e, injected := w.ends[name]
 	if !injected {
@@ -145,7 +152,7 @@ func (w *world) ladder() Service {
 	dns := w.probe("codex", "dns", probe.KindDNS, probe.OfService, probe.FromHost, probe.Resolve)
 	head := w.probe("codex", "head", probe.KindHTTP, probe.OfService, probe.FromHost, probe.Connect)
 	return Service{
-		Name: "codex", Every: interval, Confirmation: Confirmation{Votes: 2, Of: 3},
+		Name: "codex", Every: interval, Confirmation: Confirmation{Votes: 2, Of: 3}, Intermittent: tally.Limits{Failures: 3, Of: 20},
 		Tasks: []Task{{Probe: dns, Interval: interval, RoundProbe: dns}, {Probe: head, Interval: interval, RoundProbe: head}},
 	}
 }
@@ -400,21 +407,21 @@ func TestCostlyRunsStayWithinTheDailyBudget(t *testing.T) {
 	})
 }
 
-type budgets map[string]Costs
+type memory map[string]Kept
 
-func (b budgets) Costs(service string) Costs       { return b[service] }
-func (b budgets) SetCosts(service string, c Costs) { b[service] = c }
+func (m memory) Recall(service string) Kept      { return m[service] }
+func (m memory) Remember(service string, k Kept) { m[service] = k }
 
 // A restart forgets neither what was spent nor that the account refused a run.
 func TestRestartKeepsTheBudget(t *testing.T) {
-	kept := make(budgets)
+	kept := make(memory)
 	world := newWorld()
 	plan := world.plan(world.withExec(3, 10*time.Minute))
 	synctest.Test(t, func(t *testing.T) {
 		live := func(plan Plan, lives int) {
 			for range lives {
 				ctx, stop := context.WithTimeout(t.Context(), 30*time.Minute)
-				New(plan, Options{Budgets: kept}).Run(ctx)
+				New(plan, Options{Memory: kept}).Run(ctx)
 				stop()
 			}
 		}
@@ -615,14 +622,14 @@ func (w *world) withBuiltin() Service {
 // A run with the agent's own provider takes the place of a usual one once a day, after a usual one that succeeded. A
 // restart does not repeat it, and it counts.
 func TestBuiltinRunOnceADay(t *testing.T) {
-	kept := make(budgets)
+	kept := make(memory)
 	world := newWorld()
 	plan := world.plan(world.withBuiltin())
 	synctest.Test(t, func(t *testing.T) {
 		live := func(life time.Duration) {
 			ctx, stop := context.WithTimeout(t.Context(), life)
 			defer stop()
-			New(plan, Options{Budgets: kept}).Run(ctx)
+			New(plan, Options{Memory: kept}).Run(ctx)
 		}
 		live(time.Hour)
 		if got := len(world.starts("exec/builtin")); got != 0 {

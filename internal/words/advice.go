@@ -52,6 +52,8 @@ const (
 	AdviceSearchDomain = "Remove the domain from search in /etc/resolv.conf, or set options ndots:1 there."
 	AdviceOneAddress   = "Nothing to fix here if the service is run by others: some of its servers fail, and a retry may " +
 		"reach another one. If it is yours, take the address in the evidence out of DNS until it works."
+	AdviceIntermittent = "A retry works: let the agent retry. If the service is yours, look for the one of its servers, or of the " +
+		"machines before them, that fails: its log has the times in the evidence."
 	AdviceRewritingNames = "Use a nameserver that does not rewrite NXDOMAIN: with this one, mistyped names seem to exist."
 	AdviceSuffixed       = "This is how WSL's DNS tunnel answers while Windows has a DNS suffix: run wsl --shutdown on " +
 		"Windows and set dnsTunneling=false in .wslconfig, or remove the suffix on Windows. Elsewhere, use another " +

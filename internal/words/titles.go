@@ -57,6 +57,11 @@ func UnexpectedTitle(r *probe.Result) string {
 	return ServiceTitle(r) + ", not as configured"
 }
 
+// IntermittentTitle is for a probe of which that many of the latest attempts failed, r the last of them.
+func IntermittentTitle(r *probe.Result, failed, of int) string {
+	return fmt.Sprintf("%d of the last %d attempts of %s failed: %s", failed, of, r.Name, r.Class)
+}
+
 func ClientCertificateTitle(r *probe.Result) string {
 	if r.Warned(probe.WarnClientCertificate) {
 		return "the service is up, but refuses this probe's client certificate"
