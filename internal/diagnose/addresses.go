@@ -32,13 +32,14 @@ func (g *groupedRound) configuredAnswer() *probe.Result {
 	return first(g.service, func(r *probe.Result) bool { return r.Kind == probe.KindDNS })
 }
 
-// faultAddresses returns the attempts at single addresses that show which of them fail. One that failed shows nothing of
-// its address if the probe fails now and then anyway.
+// faultAddresses returns the attempts at single addresses that show which of them fail. One that failed shows nothing
+// of its address if the probe fails now and then anyway.
 func (g *groupedRound) faultAddresses() []*probe.Result {
 	if len(g.Intermittent) == 0 {
 		return g.addresses
 	}
-	return slices.DeleteFunc(slices.Clone(g.addresses), func(r *probe.Result) bool { return !r.OK() && g.isIntermittent(r) })
+	isByChance := func(r *probe.Result) bool { return !r.OK() && g.isIntermittent(r) }
+	return slices.DeleteFunc(slices.Clone(g.addresses), isByChance)
 }
 
 // addressFault returns what shows that some of the service's addresses fail while others work: then it is degraded, or

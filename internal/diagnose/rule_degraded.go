@@ -55,13 +55,14 @@ func degraded(g *groupedRound) *finding {
 	return remarks(g)
 }
 
-// intermittent finds that attempts of a probe failed again and again while others succeeded. The failure in the evidence
-// is one of an earlier round: no round has more than a part of this fault.
+// intermittent finds that attempts of a probe failed again and again while others succeeded. The failure in the
+// evidence is one of an earlier round: no round has more than a part of this fault.
 func intermittent(g *groupedRound) *finding {
 	if len(g.Intermittent) == 0 {
 		return nil
 	}
-	worst := slices.MaxFunc(g.Intermittent, func(a, b Intermittent) int { return cmp.Compare(a.Failed*b.Of, b.Failed*a.Of) })
+	byShare := func(a, b Intermittent) int { return cmp.Compare(a.Failed*b.Of, b.Failed*a.Of) }
+	worst := slices.MaxFunc(g.Intermittent, byShare)
 	return &finding{title: words.IntermittentTitle(&worst.Last, worst.Failed, worst.Of), advice: words.AdviceIntermittent,
 		evidence: []*probe.Result{&worst.Last, g.repeated(&worst.Last), g.reachedControl()}}
 }

@@ -148,7 +148,7 @@ func Examine(ctx context.Context, in Installation) Report {
 	}
 	for _, check := range []func(context.Context) []Finding{
 		e.configuration, e.permissions, e.exposure, e.agents, e.sandbox, e.unit, e.running, e.statusFile, e.storage,
-		e.prometheus, e.clock, e.proxies, e.windows,
+		e.prometheus, e.clock, e.proxies, e.reach, e.windows,
 	} {
 		r.Findings = append(r.Findings, check(ctx)...)
 	}

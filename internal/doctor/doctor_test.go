@@ -342,6 +342,55 @@ func listening(t *testing.T, e *examination, h http.HandlerFunc) {
 	e.answer = e.queryDaemon(t.Context())
 }
 
+// The settings by which an agent reaches its service are told in the words of the probes, without a request.
+func TestReach(t *testing.T) {
+	missing := filepath.Join(t.TempDir(), "none.pem")
+	noted := &watch.Status{Services: []watch.ServiceStatus{{Results: []probe.Result{{Class: probe.TLSAuthorityInvalid,
+		Facts: probe.Facts{Notes: []string{"codex trusts only the CA certificates of SSL_CERT_FILE (/old.pem)"}}}}}}}
+	for _, tt := range []struct {
+		name   string
+		env    []string
+		status *watch.Status
+		want   []string // the outcome and the beginning of the message
+	}{
+		{"nothing", nil, nil, []string{"well nothing is odd"}},
+		{"two spellings", []string{"HTTPS_PROXY=http://127.0.0.1:1", "https_proxy=http://127.0.0.1:2"}, nil,
+			[]string{"advice HTTPS_PROXY and https_proxy differ: codex uses HTTPS_PROXY (http://127.0.0.1:1)"}},
+		{"no URL", []string{"HTTPS_PROXY=not a url"}, nil, []string{
+			"advice HTTPS_PROXY is not the URL of a proxy, so codex ignores it",
+			"fault HTTPS_PROXY is not the URL of a proxy, so every request of codex fails"}},
+		{"no CA file", []string{"CODEX_CA_CERTIFICATE=" + missing}, nil,
+			[]string{"advice CODEX_CA_CERTIFICATE names " + missing + ", which does not exist"}},
+		{"what only a connection shows", nil, noted, []string{"fault codex trusts only the CA certificates of SSL_CERT_FILE"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy",
+				"all_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR", "CODEX_CA_CERTIFICATE"} {
+				t.Setenv(name, "")
+				os.Unsetenv(name)
+			}
+			t.Setenv("CODEX_HOME", t.TempDir())
+			for _, entry := range tt.env {
+				name, value, _ := strings.Cut(entry, "=")
+				t.Setenv(name, value)
+			}
+			e := on(t, wsl(nil), nil)
+			e.Plan, e.answer.status = plan.Of(e.Config), tt.status
+			var got []string
+			for i, f := range e.reach(t.Context()) {
+				line := f.Outcome.String() + " " + f.Message
+				if i < len(tt.want) && strings.HasPrefix(line, tt.want[i]) {
+					line = tt.want[i]
+				}
+				got = append(got, line)
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 func TestRunning(t *testing.T) {
 	status := func(version string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {

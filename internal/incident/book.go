@@ -48,9 +48,9 @@ func NewBook() *Book {
 // Enter enters a service's verdict at a time. It returns the incident that the verdict belongs to, nil if there is
 // none, and whether that incident has changed.
 //
-// A fault opens an incident or changes its cause, and so does a probe that fails again and again. Any other verdict that
-// the service can be used, even degraded, closes it.
-// Any other verdict (the daemon is starting, the host was suspended, the round was inconclusive) changes nothing.
+// A fault opens an incident or changes its cause, and so does a probe that fails again and again. Any other verdict
+// that the service can be used, even degraded, closes it. Any other verdict (the daemon is starting, the host was
+// suspended, the round was inconclusive) changes nothing.
 func (b *Book) Enter(v diagnose.Verdict, at time.Time) (*Incident, bool) {
 	at = truncate(at)
 	i := b.latest[v.Service]

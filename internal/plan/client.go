@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"net/url"
+	"slices"
 
 	"netwatchd/internal/agent"
 	"netwatchd/internal/clientrules"
@@ -156,4 +157,43 @@ func resolvingAs(lookups *dnsprobe.Client, p *probe.Probe) *probe.Probe {
 		prober.Options.Client = lookups
 	}
 	return p
+}
+
+// A Remark is what is odd about the settings that lead requests to a service, in the words of the probes' notes.
+type Remark struct {
+	Text  string
+	Fatal bool // every request fails because of it
+}
+
+// Remarks returns what is odd about the settings by which the programs of this user reach the services now, each
+// once. It makes no request.
+func (p *Plan) Remarks() []Remark {
+	var all []Remark
+	add := func(text string, fatal bool) {
+		i := slices.IndexFunc(all, func(r Remark) bool { return r.Text == text })
+		if i < 0 {
+			all = append(all, Remark{text, fatal})
+		} else {
+			all[i].Fatal = all[i].Fatal || fatal
+		}
+	}
+	for _, s := range p.config.Services {
+		for _, one := range s.Probes {
+			if one.Kind != probe.KindHTTP && one.Kind != probe.KindStream {
+				continue
+			}
+			options := connectOptions(p.config, one)
+			options.Rules, options.Env, options.EnvFile = s.Reach.Client, s.Reach.Env, s.Reach.EnvFile
+			notes, err := options.Remarks(one.URL)
+			for _, note := range notes {
+				add(note, false)
+			}
+			if err != nil && len(notes) == 0 {
+				add(err.Error(), true)
+			} else if err != nil {
+				add(notes[len(notes)-1], true)
+			}
+		}
+	}
+	return all
 }

@@ -18,8 +18,8 @@ const (
 	failedIn  = "instance_service:netwatchd_failed:ratio"
 )
 
-// failing is the cause that spends the budget; see also partly. A broken stream does not: it is probed every five minutes by default,
-// too rarely for a rate, and its own alert would fire after this one.
+// failing is the cause that spends the budget; see also partly. A broken stream does not: it is probed every five
+// minutes by default, too rarely for a rate, and its own alert would fire after this one.
 const failing = causes.Upstream
 
 // burnName is the alert on the error budget.

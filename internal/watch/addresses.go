@@ -136,8 +136,8 @@ func (s *service) observeAddresses(results []probe.Result) {
 	}
 }
 
-// isAddressAnswer reports whether v is about a wrong answer at one address. What answers once as it should not may be any
-// of the servers behind any address: the next round shows whether it is that one.
+// isAddressAnswer reports whether v is about a wrong answer at one address. What answers once as it should not may be
+// any of the servers behind any address: the next round shows whether it is that one.
 func isAddressAnswer(v diagnose.Verdict) bool {
 	return v.Cause == causes.Degraded && len(v.Evidence) > 0 && v.Evidence[0].Role == probe.ServiceAddress &&
 		v.Evidence[0].Phase >= probe.Request

@@ -45,14 +45,15 @@ func (p *past) observeAddresses(addrs []netip.Addr) {
 	}
 }
 
-// addressFailsLong is how many rounds in a row must find a failing address before that explains what looked like a fault
-// in pieces. If one request in five fails by chance, those at two addresses have a failure in ten rounds in a row once
-// in 28,000.
+// addressFailsLong is how many rounds in a row must find a failing address before that explains what looked like a
+// fault in pieces. If one request in five fails by chance, those at two addresses have a failure in ten rounds in a
+// row once in 28,000.
 const addressFailsLong = 10
 
 // count counts how r ended, an attempt of one of the service's probes.
 func (s *service) count(r probe.Result) {
-	isCounted := r.Role == probe.OfService && r.Vantage == probe.FromHost && !outcome.IsAgentProbe(&r) && !outcome.IsUntried(&r)
+	isCounted := r.Role == probe.OfService && r.Vantage == probe.FromHost && !outcome.IsAgentProbe(&r) &&
+		!outcome.IsUntried(&r)
 	if !isCounted || s.Intermittent.Failures == 0 || s.status.Cause.Fault() {
 		return
 	}
@@ -97,6 +98,7 @@ func (s *service) intermittent() (all []diagnose.Intermittent) {
 
 // judge is Service.judge with what is known of earlier rounds.
 func (s *service) judge(results []probe.Result) (diagnose.Verdict, []probe.Result) {
-	return s.Service.judge(diagnose.Round{Results: results, Known: s.past.known.Addresses, Counted: s.Intermittent.Failures > 0,
+	return s.Service.judge(diagnose.Round{Results: results, Known: s.past.known.Addresses,
+		Counted:      s.Intermittent.Failures > 0,
 		Intermittent: s.intermittent()})
 }

@@ -43,8 +43,8 @@ func (w *world) whole(name string) {
 	delete(w.pieces, name)
 }
 
-// A fault in pieces is one finding with one begin, and no outage: whichever requests fail, those of rounds or those that
-// confirm a failure.
+// A fault in pieces is one finding with one begin, and no outage: whichever requests fail, those of rounds or those
+// that confirm a failure.
 func TestFaultInPieces(t *testing.T) {
 	every := func(n int) func(int) bool { return func(i int) bool { return i%n == 0 } }
 	for _, test := range []struct {
@@ -86,8 +86,8 @@ func TestFaultInPieces(t *testing.T) {
 	}
 }
 
-// Failures with an unknown error are a fault in pieces, too. Before enough of them are counted, one beside a success makes
-// a round inconclusive; later none does.
+// Failures with an unknown error are a fault in pieces, too. Before enough of them are counted, one beside a success
+// makes a round inconclusive; later none does.
 func TestUnknownFaultInPieces(t *testing.T) {
 	world, seen := newWorld(), new(moves)
 	watching(t, world.plan(world.ladder()), Options{Observers: []Observer{seen}}, func(t *testing.T, w *Watcher) {

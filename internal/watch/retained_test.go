@@ -328,8 +328,8 @@ func TestReplan(t *testing.T) {
 	}
 }
 
-// A run that failed beside a broken stream is made again once the stream works: the agent uses one, too. What the account
-// or the installation is to blame for needs no proof.
+// A run that failed beside a broken stream is made again once the stream works: the agent uses one, too. What the
+// account or the installation is to blame for needs no proof.
 func TestRunThatFailedBesideABrokenStreamIsUnproven(t *testing.T) {
 	for class, again := range map[probe.Class][]string{
 		probe.ExecTimedOut: {"exec"}, probe.ExecNetwork: {"exec"}, probe.ExecUsageLimit: nil, probe.ExecNotFound: nil,

@@ -125,8 +125,8 @@ func (w *world) become(other *world) {
 	w.ends = other.ends
 }
 
-// injectIntoRuns makes runs against a stub fail, or those with the agent's own provider, or both, and returns which. The
-// latter depend on the past: they are made once a day.
+// injectIntoRuns makes runs against a stub fail, or those with the agent's own provider, or both, and returns which.
+// The latter depend on the past: they are made once a day.
 func (w *world) injectIntoRuns(random *rand.Rand) string {
 	var injected strings.Builder
 	for _, run := range []string{"exec/stub", "exec/builtin"} {

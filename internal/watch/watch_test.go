@@ -691,8 +691,8 @@ func TestBuiltinRunOnSuspicion(t *testing.T) {
 	})
 }
 
-// If routing discovery fails, one run with the agent's own provider shows what that means, although the verdict explains
-// it. Once the request works again, the run is no reason to doubt that.
+// If routing discovery fails, one run with the agent's own provider shows what that means, although the verdict
+// explains it. Once the request works again, the run is no reason to doubt that.
 func TestBuiltinRunIfRoutingFails(t *testing.T) {
 	world := newWorld()
 	world.warnings = map[string][]string{"routing": {probe.WarnRouting}}
@@ -743,8 +743,8 @@ func TestRefusedRunsBackOff(t *testing.T) {
 	})
 }
 
-// A network fault makes the refusal of a run say nothing. Once the network is back, the next run shows it again: without
-// that, the verdict would be healthy for as long as the backoff lasts.
+// A network fault makes the refusal of a run say nothing. Once the network is back, the next run shows it again:
+// without that, the verdict would be healthy for as long as the backoff lasts.
 func TestRefusalIsFoundAgainAfterANetworkFault(t *testing.T) {
 	for name, pause := range map[string]time.Duration{"during the fault": 0, "before it": 20 * time.Minute} {
 		t.Run(name, func(t *testing.T) {
@@ -965,7 +965,8 @@ func TestPoolStartsTheProbesItKnows(t *testing.T) {
 	}
 }
 
-// A name that was at a private address belongs to a VPN or a company: that public resolvers do not know it says nothing.
+// A name that was at a private address belongs to a VPN or a company: that public resolvers do not know it says
+// nothing.
 func TestNameThatWasPrivateIsNotGone(t *testing.T) {
 	for answer, want := range map[string]causes.Cause{"10.20.0.7": causes.Resolver, "104.18.32.47": causes.Inconclusive} {
 		t.Run(answer, func(t *testing.T) {

@@ -76,6 +76,9 @@ func TestProxyOfTheClient(t *testing.T) {
 			if !slices.Equal(r.Warnings, tt.warns) || len(r.Notes) != len(tt.warns) {
 				t.Errorf("warnings = %q, notes = %q, want %q", r.Warnings, r.Notes, tt.warns)
 			}
+			if told, err := p.Remarks(p.URL); err != nil || !slices.Equal(told, r.Notes) {
+				t.Errorf("without an attempt: %q, %v, want %q", told, err, r.Notes)
+			}
 			if text := strings.Join(r.Notes, " "); strings.Contains(text, "secret") || len(text) > 1000 {
 				t.Errorf("notes hold a secret, or %d bytes: %.300s", len(text), text)
 			}
@@ -89,8 +92,12 @@ func TestAProxyThatIsNoURL(t *testing.T) {
 	p := &Request{URL: probetest.MustURL(t, "https://service.test/"), Options: connect.Options{Rules: clientrules.Curl()}}
 	r := probetest.Attempt(t, p, 5*time.Second)
 	probetest.WantEnd(t, r, probe.ProxyFailed, probe.NoPhase, "https_proxy is not the URL of a proxy")
-	if strings.Contains(r.Why+strings.Join(r.Notes, " "), "hunter") {
-		t.Errorf("why = %q, notes = %q", r.Why, r.Notes)
+	told, err := p.Remarks(p.URL)
+	if err == nil || !slices.Equal(told, r.Notes) {
+		t.Errorf("without an attempt: %q, %v, want %q and an error", told, err, r.Notes)
+	}
+	if strings.Contains(r.Why+strings.Join(r.Notes, " ")+err.Error(), "hunter") {
+		t.Errorf("why = %q, notes = %q, error %v", r.Why, r.Notes, err)
 	}
 }
 
@@ -218,6 +225,11 @@ func TestTrustOfTheClient(t *testing.T) {
 			}
 			if tt.warn == "" && len(r.Warnings) > 0 || tt.warn != "" && !slices.Contains(r.Warnings, tt.warn) {
 				t.Errorf("warnings = %q, want %q", r.Warnings, tt.warn)
+			}
+			told, err := p.Remarks(p.URL)
+			if isFatal := strings.Contains(tt.note, "for ever"); (err != nil) != isFatal ||
+				tt.warn == clientrules.UnusableBundle && !slices.Equal(told, r.Notes) {
+				t.Errorf("without an attempt: %q, %v, want %q", told, err, r.Notes)
 			}
 			if notes := strings.Join(r.Notes, "; "); !strings.Contains(notes, tt.note) || len(notes) > 1000 {
 				t.Errorf("notes = %.1000q, want %q in it", notes, tt.note)
