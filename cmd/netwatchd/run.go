@@ -135,7 +135,7 @@ func (a *app) run(ctx context.Context, c *config.Config) error {
 		Observers: []watch.Observer{
 			ledgerObserver{Ledger: s.ledger}, s.counters, daemonlog.NewChanges(s.log), s.statusFile, s.history, events,
 		},
-		Clock:   new(host.Clock),
+		Clock:  new(host.Clock),
 		Memory: s.history, Ongoing: s.history.Ongoing,
 		Pool: func(ctx context.Context) watch.Starter { return dnsprobe.NewPool(ctx) },
 	})

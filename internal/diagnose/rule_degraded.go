@@ -72,8 +72,8 @@ func (g *groupedRound) repeated(r *probe.Result) *probe.Result {
 	return first(g.service, func(other *probe.Result) bool { return other.OK() && isSameProbe(r, other) })
 }
 
-// isCountedOnly reports whether r failed and another attempt of its probe succeeded in this round, in the same way. Once
-// that shows nothing: see intermittent.
+// isCountedOnly reports whether r failed and another attempt of its probe succeeded in this round, in the same way.
+// Once that shows nothing: see intermittent.
 func (g *groupedRound) isCountedOnly(r *probe.Result) bool {
 	return !isInexplicable(r) && slices.ContainsFunc(g.service, func(other *probe.Result) bool {
 		return other.OK() && isSameProbe(r, other) && !isOtherFamily(r, other)

@@ -21,7 +21,8 @@ const (
 	keepLast  = 80
 )
 
-// A Book holds the latest incident and the latest observation of each kind of each service. It is not safe for concurrent use.
+// A Book holds the latest incident and the latest observation of each kind of each service. It is not safe for
+// concurrent use.
 type Book struct {
 	latest   map[string]*Incident // by service; faults only
 	observed map[seen]*Incident

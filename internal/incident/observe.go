@@ -57,7 +57,8 @@ func (b *Book) Observed(service string, at time.Time) *Incident {
 	return i
 }
 
-// EndObservation ends the service's observation of a backtest for the reason why, and returns it; nil if there is none to end.
+// EndObservation ends the service's observation of a backtest for the reason why, and returns it; nil if there is
+// none to end.
 func (b *Book) EndObservation(service, why string, at time.Time) *Incident {
 	i := b.Observed(service, at)
 	if i != nil {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"math"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -71,8 +72,8 @@ func (t *textOutput) begin(p *series, suffix string, namesAndValues ...string) {
 	t.line = append(t.line, suffix...)
 	t.line = append(t.line, '{')
 	t.line = append(t.line, p.asText()...)
-	for i := 0; i < len(namesAndValues); i += 2 {
-		t.line = appendLabel(append(t.line, ','), namesAndValues[i], namesAndValues[i+1])
+	for pair := range slices.Chunk(namesAndValues, 2) {
+		t.line = appendLabel(append(t.line, ','), pair[0], pair[1])
 	}
 	t.line = append(t.line, "} "...)
 }

@@ -130,8 +130,8 @@ func (f *file) read(buffer []byte, now, since time.Time, handle func(Event)) err
 func (f *file) readHead(opened *os.File, buffer []byte) {
 	n, _ := opened.ReadAt(buffer[:min(headLength, len(buffer))], 0)
 	for line := range bytes.Lines(buffer[:n]) {
-		if bytes.HasSuffix(line, newline) {
-			f.parse(bytes.TrimSuffix(line, newline))
+		if whole, ok := bytes.CutSuffix(line, newline); ok {
+			f.parse(whole)
 		}
 	}
 }

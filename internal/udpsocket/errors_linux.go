@@ -1,16 +1,17 @@
 package udpsocket
 
 import (
+	"encoding/binary"
 	"iter"
 	"net"
 	"net/netip"
 	"syscall"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-const sizeofExtendedErr = int(unsafe.Sizeof(unix.SockExtendedErr{}))
+// sizeofExtendedErr is the size of a sock_extended_err (ip(7)).
+const sizeofExtendedErr = 16
 
 // RequestErrors makes the kernel queue ICMP errors, each with the address that the datagram was sent to: ip(7),
 // IP_RECVERR. Without it a socket that is not connected has none.
@@ -25,8 +26,8 @@ func RequestErrors(conn *net.UDPConn) {
 	})
 }
 
-// QueuedErrors empties the error queue. It yields the error of each ICMP message that a connected socket would have reported,
-// and where its datagram was sent to.
+// QueuedErrors empties the error queue. It yields the error of each ICMP message that a connected socket would have
+// reported, and where its datagram was sent to.
 func QueuedErrors(conn *net.UDPConn) iter.Seq2[netip.AddrPort, syscall.Errno] {
 	return func(yield func(netip.AddrPort, syscall.Errno) bool) {
 		raw, err := conn.SyscallConn()
@@ -66,23 +67,23 @@ func hardError(control []byte) (syscall.Errno, bool) {
 			control = rest
 			continue
 		}
-		e := *(*unix.SockExtendedErr)(unsafe.Pointer(&data[0]))
-		return syscall.Errno(e.Errno), isHard(e)
+		return syscall.Errno(binary.NativeEndian.Uint32(data)), isHard(data[4], data[5], data[6])
 	}
 	return 0, false
 }
 
-func isHard(e unix.SockExtendedErr) bool {
+// isHard reports it of the origin, the type and the code of an ICMP message.
+func isHard(origin, kind, code byte) bool {
 	const ( // codes of "destination unreachable": RFC 792, RFC 4443
 		unreachable4, net4, host4, tooLarge4, sourceRoute4 = 3, 0, 1, 4, 5
 		unreachable6, prohibited6, port6                   = 1, 1, 4
 		policy6, rejected6                                 = 5, 6
 	)
 	switch {
-	case e.Origin == unix.SO_EE_ORIGIN_ICMP && e.Type == unreachable4:
-		return e.Code != net4 && e.Code != host4 && e.Code != tooLarge4 && e.Code != sourceRoute4
-	case e.Origin == unix.SO_EE_ORIGIN_ICMP6 && e.Type == unreachable6:
-		return e.Code == prohibited6 || e.Code == port6 || e.Code == policy6 || e.Code == rejected6
+	case origin == unix.SO_EE_ORIGIN_ICMP && kind == unreachable4:
+		return code != net4 && code != host4 && code != tooLarge4 && code != sourceRoute4
+	case origin == unix.SO_EE_ORIGIN_ICMP6 && kind == unreachable6:
+		return code == prohibited6 || code == port6 || code == policy6 || code == rejected6
 	}
 	return false
 }

@@ -180,8 +180,8 @@ func (w *Watcher) applyVerdict(rd *round, v diagnose.Verdict, results []probe.Re
 	}
 }
 
-// seconds reports whether the attempt that started a confirming round is one more vote for its verdict v. It is not if v
-// is about another probe, of which this round has the first failure.
+// seconds reports whether the attempt that started a confirming round is one more vote for its verdict v. It is not
+// if v is about another probe, of which this round has the first failure.
 func (s *service) seconds(v diagnose.Verdict) bool {
 	if len(v.Evidence) == 0 {
 		return true

@@ -22,9 +22,9 @@ import (
 	"netwatchd/internal/udpsocket"
 )
 
-// A Pool makes thousands of lookups at named nameservers. All queries in flight share a socket for each address family,
-// and answers are read in batches. A lookup has no goroutine, timer or socket of its own: together they would cost three
-// times what the rest costs. Nor has a nameserver: ten thousand would take 250 MB.
+// A Pool makes thousands of lookups at named nameservers. All queries in flight share a socket for each address
+// family, and answers are read in batches. A lookup has no goroutine, timer or socket of its own: together they would
+// cost three times what the rest costs. Nor has a nameserver: ten thousand would take 250 MB.
 type Pool struct {
 	ctx     context.Context
 	working sync.WaitGroup
