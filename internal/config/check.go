@@ -89,9 +89,9 @@ func readProxy(path string) (string, error) {
 }
 
 func checkCAFile(path string) error {
-	b, err := readBounded(path, 4<<20) // all public roots together take a quarter of a megabyte
+	b, err := readPEM(path, 4<<20) // all public roots together take a quarter of a megabyte
 	if err != nil {
-		return fmt.Errorf("cannot read %s: %w", path, err)
+		return err
 	}
 	if !x509.NewCertPool().AppendCertsFromPEM(b) {
 		return errors.New("contains no certificate: use a PEM file (-----BEGIN CERTIFICATE-----)")
@@ -99,16 +99,25 @@ func checkCAFile(path string) error {
 	return nil
 }
 
+// readPEM reads a file of certificates or keys. A named pipe would block for ever.
+func readPEM(path string, limit int64) ([]byte, error) {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() && !info.IsDir() {
+		return nil, fmt.Errorf("%s is not a regular file: use a PEM file", path)
+	}
+	b, err := readBounded(path, limit)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read %s: %w", path, err)
+	}
+	return b, nil
+}
+
 // checkKeyPair returns what is wrong with the files of a client certificate and its key.
 func checkKeyPair(certFile, keyFile string) error {
 	var pem [2][]byte
 	for i, path := range []string{certFile, keyFile} {
-		if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() { // a named pipe would block for ever
-			return fmt.Errorf("%s is not a regular file: use a PEM file", path)
-		}
-		b, err := readBounded(path, 1<<20) // a chain takes some kilobytes
+		b, err := readPEM(path, 1<<20) // a chain takes some kilobytes
 		if err != nil {
-			return fmt.Errorf("cannot read %s: %w", path, err)
+			return err
 		}
 		pem[i] = b
 	}

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -474,6 +475,28 @@ services: [{name: s, probes: [{name: p, kind: http, target: "https://a.example/"
 	want := []string{filepath.Join(dir, "web.yaml"), filepath.Join(dir, "store"), filepath.Join(dir, "ca.pem")}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestCertificateFiles has what may stand where a file of certificates is wanted. None of it may block.
+func TestCertificateFiles(t *testing.T) {
+	dir := t.TempDir()
+	pipe, large, half := filepath.Join(dir, "pipe"), filepath.Join(dir, "large"), filepath.Join(dir, "half")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for path, text := range map[string]string{large: strings.Repeat("\n", 64<<20), half: "-----BEGIN CERTIFICATE-----\nMIIB"} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for path, want := range map[string]string{
+		pipe: "is not a regular file", dir: "is a directory", large: "is larger than 4096 KiB", half: "contains no certificate",
+		filepath.Join(dir, "missing"): "no such file",
+	} {
+		if err := checkCAFile(path); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %q", filepath.Base(path), err, want)
+		}
 	}
 }
 
