@@ -187,7 +187,9 @@ func (y *tally) soak(t *testing.T, w *world.World, order *rand.Rand, until time.
 	for time.Now().Before(until) {
 		s := &All[order.IntN(len(All))]
 		t.Run(s.Name, func(scene *testing.T) {
-			w.Begin(scene, s.Config)
+			c := s.Config
+			c.Intermittent = "failures: 2, of: 4" // the daemon lives on, and notices soon that a fault is over
+			w.Begin(scene, c)
 			if s.Before != nil {
 				s.Before(w)
 			}

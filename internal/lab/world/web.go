@@ -163,10 +163,11 @@ func (w *World) change(serve func(), change func(*site)) {
 	serve()
 }
 
-// A slowness is how long the service behind nginx takes to answer, and how many requests it got.
+// A slowness is how long the service behind nginx takes to answer, how many requests it got, and every how many it fails.
 type slowness struct {
 	atomic.Int64
-	asked atomic.Int64
+	asked     atomic.Int64
+	failEvery atomic.Int64 // zero: none
 }
 
 // answerBehind starts the mock where the service's nginx forwards requests to.
@@ -176,7 +177,11 @@ func (w *World) answerBehind() {
 	listener, err := net.Listen("unix", w.file("mock.sock"))
 	w.must(err)
 	server := &http.Server{Handler: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		w.delay.asked.Add(1)
+		asked := w.delay.asked.Add(1)
+		if n := w.delay.failEvery.Load(); n > 0 && asked%n == 0 {
+			rw.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
 		select {
 		case <-time.After(time.Duration(w.delay.Load())):
 			w.answer(rw, r)
@@ -204,6 +209,12 @@ func (w *World) ServiceAnswers(status int, headers ...string) {
 func (w *World) DelayService(d time.Duration) {
 	w.delay.Store(int64(d))
 	w.t.Cleanup(func() { w.delay.Store(0) })
+}
+
+// FailEvery makes the service fail every nth request, whatever it is for: one of n servers behind a load balancer is broken.
+func (w *World) FailEvery(n int64) {
+	w.delay.failEvery.Store(n)
+	w.t.Cleanup(func() { w.delay.failEvery.Store(0) })
 }
 
 // AwaitRequest waits for the next request to the service.

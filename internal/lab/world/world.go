@@ -184,6 +184,8 @@ func (w *World) must(err error) {
 type Config struct {
 	Interval, Timeout, Late time.Duration
 
+	Intermittent string // keys of the service's `intermittent`; empty: the defaults
+
 	Agent   string // the version of codex that is installed and run; empty: none
 	Sandbox string // the sandbox's `want`; empty: no sandbox probe
 	Routing bool   // what codex requests before every turn is probed, too
@@ -204,7 +206,7 @@ func (w *World) Begin(t testing.TB, c Config) {
 		w.config.Timeout = c.Timeout
 	}
 	w.config.Late, w.config.Agent, w.config.Sandbox, w.config.Wrapper = c.Late, c.Agent, c.Sandbox, c.Wrapper
-	w.config.Routing = c.Routing
+	w.config.Routing, w.config.Intermittent = c.Routing, c.Intermittent
 	w.install()
 }
 
@@ -220,7 +222,8 @@ func (w *World) Lend(t testing.TB) { w.t = t }
 // StatusFile is the path of the daemon's status file.
 func (w *World) StatusFile() string { return filepath.Join(w.Dir, "status.json") }
 
-func (w *World) storage() string {
+// Storage is the directory of the daemon's store.
+func (w *World) Storage() string {
 	if w.config.Agent != "" {
 		return w.Agent.storage()
 	}
@@ -238,7 +241,7 @@ func (w *World) Netwatchd() *parts.Netwatchd {
 func (w *World) WriteConfig() string {
 	w.t.Helper()
 	var text strings.Builder
-	fmt.Fprintf(&text, "storage: {path: %s}\nstatus_file: %s\n", w.storage(), w.StatusFile())
+	fmt.Fprintf(&text, "storage: {path: %s}\nstatus_file: %s\n", w.Storage(), w.StatusFile())
 	fmt.Fprintf(&text, "defaults: {interval: %v, timeout: %v}\n", w.config.Interval, w.config.Timeout)
 	fmt.Fprintf(&text, "resolvers: {direct: [\"%s:53\", \"%s:53\"]}\ncontrols:\n", DirectResolvers[0], DirectResolvers[1])
 	for _, site := range Controls {
@@ -248,11 +251,12 @@ func (w *World) WriteConfig() string {
 	fmt.Fprintf(&text, `services:
   - name: codex
     late: %v
+    intermittent: {%[6]s}
     probes:
-      - {name: dns,  kind: dns,  target: %s, types: [A, AAAA]}
+      - {name: dns,  kind: dns,  target: %[2]s, types: [A, AAAA]}
       - {name: head, kind: http, target: "https://%[2]s%[3]s", method: HEAD, expect: {status: [405], headers: {Allow: POST}}}
       - {name: stream, kind: stream, target: "wss://%[2]s%[3]s", hold: %[4]v, interval: %[5]v}
-`, w.config.Late, ServiceName, ServicePath, Hold, Hold+w.config.Timeout+pause)
+`, w.config.Late, ServiceName, ServicePath, Hold, Hold+w.config.Timeout+pause, w.config.Intermittent)
 	if w.config.Routing {
 		fmt.Fprintf(&text, "      - {name: routing, kind: http, target: \"https://%s/backend-api/wham/accounts/check\", expect: {status: [401]}}\n",
 			ServiceName)
