@@ -29,12 +29,13 @@ type Options struct {
 //
 // 99.5 % leaves 3.6 hours a month: about one bad afternoon of a cloud service.
 func Default() Options {
-	return Options{Job: "netwatchd", Objective: .995, Verdict: true, Runbooks: home + "/blob/main/docs/runbooks"}
+	return Options{Job: "netwatchd", Objective: .995, Verdict: true, Runbooks: unpublished}
 }
 
-// home is the project's repository. A runbook has an https URL, because a phone, a chat and Alertmanager's page do not
-// open others. The packages install the same pages on each host: see installed.
-const home = "https://github.com/netwatchd/netwatchd"
+// unpublished is where runbooks are until --runbooks says where you publish them: nobody can own a name under .example
+// (RFC 2606). It is an https URL, because a phone, a chat and Alertmanager's page do not open others. The packages
+// install the same pages on each host: see installed.
+const unpublished = "https://netwatchd.example/docs/runbooks"
 
 // installed is where the packages put docs/runbooks on the host that an alert is about: readable without a network.
 const installed = "/usr/share/doc/netwatchd/docs/runbooks"
