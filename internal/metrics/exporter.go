@@ -173,8 +173,8 @@ type series struct {
 	classic bool // export classic buckets
 	info    func(ledger.Key) (Info, bool)
 
-	labels []*dto.LabelPair // see pairs
-	text   []byte           // see asText
+	labels []*dto.LabelPair             // see pairs
+	text   [len(probeLabelNames)][]byte // see asText
 }
 
 // A probeOutput takes the samples of a family. The names and values are of labels besides those of the probe.

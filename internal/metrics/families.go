@@ -86,7 +86,7 @@ var families = []family{
 		help: "Target, interval and expectation of the probe; always 1.",
 		perProbe: func(p *series, out probeOutput) {
 			if about, known := p.info(p.Key); known {
-				out.add(p, 1, "target", about.Target, "interval", about.Interval, "expectation", about.Expectation)
+				out.add(p, 1, "expectation", about.Expectation, "interval", about.Interval, "target", about.Target)
 			}
 		}},
 

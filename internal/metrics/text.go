@@ -45,6 +45,7 @@ func (f *family) writeText(w *bufio.Writer, openMetrics bool, sc *scrape) {
 
 func (t *textOutput) add(p *series, value float64, namesAndValues ...string) {
 	t.begin(p, "", namesAndValues...)
+	t.line = append(t.line, "} "...)
 	t.endFloat(value)
 }
 
@@ -55,27 +56,42 @@ func (t *textOutput) addHistogram(p *series) {
 	if p.classic {
 		for i, n := range h.Classic {
 			below += uint64(n)
-			t.begin(p, "_bucket", "le", string(appendFloat(nil, ledger.Bounds[i], t.openMetrics)))
-			t.endCount(below)
+			t.bucket(p, ledger.Bounds[i], below)
 		}
 	}
-	t.begin(p, "_bucket", "le", "+Inf")
-	t.endCount(h.Count)
+	t.bucket(p, math.Inf(1), h.Count)
 	t.begin(p, "_sum")
+	t.line = append(t.line, "} "...)
 	t.endFloat(h.Sum)
 	t.begin(p, "_count")
+	t.line = append(t.line, "} "...)
 	t.endCount(h.Count)
 }
 
+// bucket adds one cumulative bucket. Its bound is the last label, as expfmt has it.
+func (t *textOutput) bucket(p *series, bound float64, count uint64) {
+	t.begin(p, "_bucket")
+	t.line = append(t.line, `,le="`...)
+	t.line = append(appendFloat(t.line, bound, t.openMetrics), `"} `...)
+	t.endCount(count)
+}
+
+// begin writes the name and the labels, sorted by name: people and scripts look for whole lines. The other names are
+// sorted already.
 func (t *textOutput) begin(p *series, suffix string, namesAndValues ...string) {
-	t.line = append(t.line, t.name...)
-	t.line = append(t.line, suffix...)
-	t.line = append(t.line, '{')
-	t.line = append(t.line, p.asText()...)
+	t.line = append(append(t.line, t.name...), suffix...)
+	separator := byte('{')
+	for i, label := range p.asText() {
+		for len(namesAndValues) > 0 && namesAndValues[0] < probeLabelNames[i] {
+			t.line = appendLabel(append(t.line, separator), namesAndValues[0], namesAndValues[1])
+			namesAndValues, separator = namesAndValues[2:], ','
+		}
+		t.line = append(append(t.line, separator), label...)
+		separator = ','
+	}
 	for pair := range slices.Chunk(namesAndValues, 2) {
 		t.line = appendLabel(append(t.line, ','), pair[0], pair[1])
 	}
-	t.line = append(t.line, "} "...)
 }
 
 func (t *textOutput) endFloat(value float64) {
@@ -102,15 +118,17 @@ func appendFloat(line []byte, value float64, openMetrics bool) []byte {
 	return line
 }
 
-// asText returns the labels of a probe without braces.
-func (p *series) asText() []byte {
-	if p.text == nil {
-		p.text = appendLabel(make([]byte, 0, 64), "service", p.Service)
-		p.text = appendLabel(append(p.text, ','), "probe", p.Probe)
-		p.text = appendLabel(append(p.text, ','), "kind", p.Kind.String())
-		p.text = appendLabel(append(p.text, ','), "vantage", p.Vantage.String())
+// probeLabelNames are the labels of a probe, sorted.
+var probeLabelNames = [...]string{"kind", "probe", "service", "vantage"}
+
+// asText returns the labels of a probe in the order of probeLabelNames.
+func (p *series) asText() *[len(probeLabelNames)][]byte {
+	if p.text[0] == nil {
+		for i, value := range [...]string{p.Kind.String(), p.Probe, p.Service, p.Vantage.String()} {
+			p.text[i] = appendLabel(nil, probeLabelNames[i], value)
+		}
 	}
-	return p.text
+	return &p.text
 }
 
 func appendLabel(line []byte, name, value string) []byte {
