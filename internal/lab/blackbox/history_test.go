@@ -158,11 +158,14 @@ const kills = 6
 // told of an incident is kept, once.
 func TestKilledWhileItWrites(t *testing.T) {
 	s := stack.Start(t)
-	load := []string{"  - name: many", "    probes:"}
+	// The faults are so many that the service would be degraded between them.
+	load := []string{"    intermittent: {failures: 0}", "  - name: many", "    probes:"}
 	for n := range 200 {
 		load = append(load, fmt.Sprintf("      - {name: dns%d, kind: dns, target: chatgpt.com, types: [A]}", n))
 	}
-	config := "--config.file=" + s.Config(load...)
+	path := filepath.Join(s.Dir, "killed.yaml") // the commands of the test write the usual file
+	s.WriteConfig(path, load...)
+	config := "--config.file=" + path
 	var seen []string
 	for n := range kills {
 		d := s.Daemon(config)

@@ -203,7 +203,7 @@ func anIncident(t *testing.T, h *house, b *tab) {
 	b.says("#record", "upstream → healthy") // by itself
 	b.goTo("/incidents")
 	b.axe("the list of incidents")
-	b.do(chromedp.Click(`//a[starts-with(text(),"Traffic is intercepted")]`))
+	b.do(chromedp.Click(`//a[contains(.,"Traffic is intercepted")]`))
 	b.says("blockquote", "Hotel Wi-Fi.")
 }
 
@@ -274,7 +274,7 @@ func keyboard(t *testing.T, h *house, b *tab) {
 		}
 		stops = append(stops, at)
 	}
-	for _, want := range []string{"Now", "Incidents", "theme", "Evidence", "hour", "90 days", "DNS does not work on this host", "metrics"} {
+	for _, want := range []string{"Now", "Incidents", "theme", "Evidence", "hour", "90 days", "Was: DNS does not work on this host", "metrics"} {
 		if !strings.Contains("\n"+strings.Join(stops, "\n")+"\n", "\n"+want+"\n") {
 			t.Errorf("%q cannot be reached; stops: %q", want, stops)
 		}

@@ -188,9 +188,6 @@ func TestTheIncidentIsRecorded(t *testing.T) {
 			if !strings.Contains(people.Stdout, "no incidents") || !strings.Contains(people.Stdout, "observations, not faults") {
 				t.Errorf("for people:\n%s%s", people.Stdout, people.Stderr)
 			}
-			if strings.Contains(people.Stdout, "✗") || !strings.Contains(people.Stdout, "codex: reachable (healthy)") {
-				t.Errorf("a sandbox closed as wanted is shown as a failure:\n%s", people.Stdout)
-			}
 
 			s.configure(opened)
 			s.backtest(t, "1", config)

@@ -2,11 +2,14 @@ package sandbox
 
 import (
 	"encoding/json"
+	"io"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"netwatchd/internal/lab/parts"
+	"netwatchd/internal/lab/stack"
 )
 
 // A checkup is what `netwatchd doctor --json` prints.
@@ -65,7 +68,7 @@ func TestDoctor(t *testing.T) {
 			d.Await(patience, func() error { return standsAt(s, "healthy") })
 			wants(t, s.doctor(t, config), map[string]string{"configuration": "well", "daemon": "well", "status file": "well", "storage": "well",
 				"prometheus": "advice", "proxy": "well"})
-			metric(t, "up") // as Prometheus would
+			scrapeAsPrometheus(t)
 			wants(t, s.doctor(t, config), map[string]string{"prometheus": "well"})
 
 			s.without = "CODEX_API_KEY"
@@ -78,6 +81,23 @@ func TestDoctor(t *testing.T) {
 		s.codex = filepath.Join(s.dir, "nowhere")
 		wants(t, s.doctor(t, s.watching(closed)), map[string]string{"codex": "fault"})
 	})
+}
+
+func scrapeAsPrometheus(t *testing.T) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, stack.URL+"/metrics", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("User-Agent", "Prometheus/3.9.0")
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if _, err := io.Copy(io.Discard, response.Body); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // Inside its sandbox an agent learns that it must ask elsewhere.

@@ -29,7 +29,6 @@ func ofCodex(version string) []Scene {
 	closed := world.Config{Agent: version, Sandbox: "closed"}
 	open := world.Config{Agent: version, Sandbox: "open"}
 	slow := world.Config{Agent: version, Sandbox: "closed", Interval: 4 * time.Second} // a run inside takes up to ten seconds
-	incident := func(cause, class string) ByHand { return ByHand{Command: backtest, Cause: cause, Class: class} }
 	all := []Scene{
 		{Name: "the sandbox is closed, as configured", Config: closed, Cause: "healthy", Inside: "local.denied"},
 		{Name: "the sandbox is closed, want: any", Config: world.Config{Agent: version, Sandbox: "any"}, Cause: "healthy",
@@ -55,7 +54,7 @@ func ofCodex(version string) []Scene {
 			configures(openMode)(w)
 		}, Inject: (*world.World).StopResolver, Cause: "resolver_degraded", Class: "dns.unreachable"},
 
-		{Name: "the agent runs the agent inside its sandbox", Config: slow, Cause: "healthy", ByHand: incident("sandbox", "exec.network")},
+		{Name: "the agent runs the agent inside its sandbox", Config: slow, Cause: "healthy", ByHand: ByHand{Command: backtest}},
 		{Name: "the agent runs the agent inside its sandbox while the service is down", Config: slow, Inject: (*world.World).CloseService,
 			Cause: "upstream", Class: "tcp.refused", ByHand: ByHand{Command: backtest}},
 		{Name: "the agent runs netwatchd check inside its sandbox", Config: closed, Cause: "healthy",

@@ -274,10 +274,15 @@ func timedOut(class string) bool {
 	return false
 }
 
-// slow reports whether no failure can be timed: answers were only slow, or chance decides.
+// inPieces reports whether the fault is one that single failures show, each of which may be chance.
+func (o Outcome) inPieces() bool {
+	return o.Scene.Cause == "degraded" && o.Scene.Class != "" && o.Scene.Class != "ok"
+}
+
+// slow reports whether no failure can be timed: answers were only slow, chance decides, or several failures.
 func (o Outcome) slow() bool {
 	late := o.Daemon.decisive() == "ok" && o.Scene.Cause != "sandbox_open"
-	return o.Daemon.decisive() == "" || late || len(o.Scene.Or) > 0
+	return o.Daemon.decisive() == "" || late || o.inPieces() || len(o.Scene.Or) > 0
 }
 
 func (o Outcome) lateness() time.Duration {
@@ -293,6 +298,8 @@ func (o Outcome) delay() string {
 	switch {
 	case o.Scene.Cause == "healthy":
 		return "–"
+	case o.inPieces():
+		return "three failures"
 	case o.slow():
 		return "two rounds"
 	}

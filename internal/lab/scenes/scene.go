@@ -274,7 +274,7 @@ var network = []Scene{
 	{Name: "a third of the round trips are lost", Config: world.Config{Interval: 6 * time.Second, Timeout: 5 * time.Second}, Inject: func(w *world.World) { w.Impair(wire.Impairment{Loss: 0.16}) },
 		Cause: "degraded", Or: []string{"healthy", "inconclusive", "resolver", "resolver_degraded", "host_offline", "ipv6", "ipv4"}},
 	{Name: "the service fails every fifth request", Inject: func(w *world.World) { w.FailEvery(5) },
-		Cause: "degraded", Class: "http.server_error", ByHand: ByHand{Cause: "healthy", Or: []string{"degraded"}}},
+		Cause: "degraded", Class: "http.server_error", ByHand: ByHand{Cause: "healthy", Or: []string{"degraded", "ipv6", "ipv4"}}},
 	{Name: "a slow network path", Config: slowConfig, Inject: func(w *world.World) { w.Impair(wire.Impairment{Delay: 150 * time.Millisecond}) }, Cause: "healthy"},
 	{Name: "a slow network path, slower than configured",
 		Config: world.Config{Interval: 4 * time.Second, Timeout: slowTimeout, Late: 500 * time.Millisecond},
