@@ -1,11 +1,8 @@
 package dnsprobe
 
 import (
-	"fmt"
 	"net/netip"
-	"os/exec"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -19,22 +16,8 @@ func TestPoolAsOneSocketEach(t *testing.T) {
 	if !probetest.InOwnNetwork(t) {
 		return
 	}
-	router := exec.CommandContext(t.Context(), "sleep", "600")
-	router.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
-	if err := router.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer router.Wait()
-	defer router.Process.Kill()
-	there := fmt.Sprintf("nsenter -n -t %d ", router.Process.Pid)
-	probetest.InShell(t, fmt.Sprintf(`ip link set lo up; ip link add near type veth peer name far netns %d
-		ip address add 192.0.2.2/24 dev near; ip -6 address add 2001:db8::2/64 dev near nodad; ip link set near up
-		`, router.Process.Pid)+there+`sh -ec 'ip link set lo up; ip link add beyond type veth peer name nowhere; ip link set nowhere up
-			ip address add 192.0.2.1/24 dev far; ip -6 address add 2001:db8::1/64 dev far nodad; ip link set far up
-			ip address add 198.51.100.1/24 dev beyond; ip -6 address add 2001:db8:b::1/64 dev beyond nodad; ip link set beyond up
-			echo 1 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/ipv6/conf/all/forwarding'
-		ip route add default via 192.0.2.1; ip -6 route add default via 2001:db8::1
-		ip route add unreachable 203.0.113.0/26; ip route add prohibit 203.0.113.64/26; ip route add blackhole 203.0.113.128/26
+	there := probetest.Router(t)
+	probetest.InShell(t, `ip route add unreachable 203.0.113.0/26; ip route add prohibit 203.0.113.64/26; ip route add blackhole 203.0.113.128/26
 		ip -6 route add unreachable 2001:db8:c::/64; ip -6 route add prohibit 2001:db8:d::/64`)
 	for _, test := range []struct {
 		name, filter string

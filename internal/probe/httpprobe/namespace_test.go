@@ -1,12 +1,9 @@
 package httpprobe
 
 import (
-	"fmt"
 	"net"
 	"net/netip"
-	"os/exec"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 	"unsafe"
@@ -101,21 +98,7 @@ func TestRouterForbids(t *testing.T) {
 	if !probetest.InOwnNetwork(t) {
 		return
 	}
-	router := exec.CommandContext(t.Context(), "sleep", "60")
-	router.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
-	if err := router.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer router.Wait()
-	defer router.Process.Kill()
-	there := fmt.Sprintf("nsenter -n -t %d ", router.Process.Pid)
-	probetest.InShell(t, fmt.Sprintf(`ip link set lo up; ip link add near type veth peer name far netns %d
-		ip address add 192.0.2.2/24 dev near; ip -6 address add 2001:db8::2/64 dev near nodad; ip link set near up
-		`, router.Process.Pid)+there+`sh -ec 'ip link set lo up; ip link add beyond type veth peer name nowhere; ip link set nowhere up
-			ip address add 192.0.2.1/24 dev far; ip -6 address add 2001:db8::1/64 dev far nodad; ip link set far up
-			ip address add 198.51.100.1/24 dev beyond; ip -6 address add 2001:db8:b::1/64 dev beyond nodad; ip link set beyond up
-			echo 1 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/ipv6/conf/all/forwarding'
-		ip route add default via 192.0.2.1; ip -6 route add default via 2001:db8::1`)
+	there := probetest.Router(t)
 	for _, tt := range []struct {
 		rule     string
 		class    probe.Class

@@ -1,6 +1,7 @@
 package probetest
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"strings"
@@ -45,6 +46,30 @@ func InShell(t *testing.T, script string) {
 	if said, err := exec.CommandContext(t.Context(), "sh", "-ec", script).CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", script, err, said)
 	}
+}
+
+// Router makes this network the link of 192.0.2.2 and 2001:db8::2 to a router, 192.0.2.1 and 2001:db8::1, that forwards
+// to 198.51.100.0/24 and 2001:db8:b::/64, where nobody is. It returns the shell command that runs another on the router.
+func Router(t *testing.T) (there string) {
+	t.Helper()
+	router := exec.CommandContext(t.Context(), "sleep", "infinity")
+	router.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
+	if err := router.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = router.Process.Kill()
+		_ = router.Wait()
+	})
+	there = fmt.Sprintf("nsenter -n -t %d ", router.Process.Pid)
+	InShell(t, fmt.Sprintf(`ip link set lo up; ip link add near type veth peer name far netns %d
+		ip address add 192.0.2.2/24 dev near; ip -6 address add 2001:db8::2/64 dev near nodad; ip link set near up
+		`, router.Process.Pid)+there+`sh -ec 'ip link set lo up; ip link add beyond type veth peer name nowhere; ip link set nowhere up
+			ip address add 192.0.2.1/24 dev far; ip -6 address add 2001:db8::1/64 dev far nodad; ip link set far up
+			ip address add 198.51.100.1/24 dev beyond; ip -6 address add 2001:db8:b::1/64 dev beyond nodad; ip link set beyond up
+			echo 1 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/ipv6/conf/all/forwarding'
+		ip route add default via 192.0.2.1; ip -6 route add default via 2001:db8::1`)
+	return there
 }
 
 // Filter puts one rule at one hook.
