@@ -2,19 +2,29 @@ package main
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 )
 
-// A failing test, with its subtests.
+// A failing test, with its subtests, or a parallel subtest: it does not need those before it.
 type failing struct {
 	test
-	failed int      // how many of them failed
+	failed int      // how many of them failed, and of the tests that it is in
 	args   []string // of its go test
 }
 
 func (s *summary) noteFailure(at test) {
-	at.name, _, _ = strings.Cut(at.name, "/")
+	inside := slices.IndexFunc(s.failing, func(f failing) bool {
+		return f.pkg == at.pkg && strings.HasPrefix(f.name, at.name+"/")
+	})
+	if inside >= 0 { // it failed because of a subtest
+		s.failing[inside].failed++
+		return
+	}
+	if !s.parallel[at] {
+		at.name, _, _ = strings.Cut(at.name, "/")
+	}
 	i := slices.IndexFunc(s.failing, func(f failing) bool { return f.test == at })
 	if i < 0 {
 		i = len(s.failing)
@@ -59,5 +69,13 @@ func (f failing) alone(packages map[string]bool) []string {
 			args = append(args, f.pkg)
 		}
 	}
-	return append(args, "-run", "^"+f.name+"$")
+	return append(args, "-run", f.pattern())
+}
+
+func (f failing) pattern() string {
+	var all []string
+	for part := range strings.SplitSeq(f.name, "/") {
+		all = append(all, "^"+regexp.QuoteMeta(part)+"$")
+	}
+	return strings.Join(all, "/")
 }

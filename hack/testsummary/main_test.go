@@ -36,6 +36,19 @@ func TestUnlucky(t *testing.T) {
 	t.Run("beside", func(*testing.T) {})
 }
 `,
+	"crowd/crowd_test.go": `package crowd
+import ("os"; "testing")
+func TestCrowd(t *testing.T) {
+	for _, name := range []string{"the first (1)", "second/half", "third"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			os.Mkdir("all", 0o755)
+			if name == "third" { os.Mkdir("all/again", 0o755); return }
+			if os.MkdirAll("tried", 0o755); os.Mkdir("tried/" + name[:2], 0o755) == nil { t.Error("bad luck") }
+		})
+	}
+}
+`,
 	"four/four_test.go": `package four
 import ("os"; "testing")
 func fails(t *testing.T) { if os.Mkdir(t.Name(), 0o755) == nil { t.Error("bad luck") } }
@@ -72,8 +85,10 @@ func TestSummary(t *testing.T) {
 		{"-run Lucky|Unlucky example.test/good example.test/unlucky", false, true, []string{
 			"bad luck", "\nFailed once, and passed when run again, alone:\n  example.test/unlucky.TestUnlucky\n",
 			"\n3 passed, 0 failed, 0 skipped\n"}},
+		{"./crowd", false, true, []string{"again: example.test/crowd.TestCrowd/the_first_(1)\n",
+			"  example.test/crowd.TestCrowd/second/half\n", "\n4 passed, 0 failed, 0 skipped\n"}},
 		{"./four", false, false, []string{"\n0 passed, 4 failed, 0 skipped\n"}}, // too many for bad luck
-		{"./...", false, false, []string{"\n9 passed, 3 failed, 1 skipped\n"}},
+		{"./...", false, false, []string{"\n13 passed, 3 failed, 1 skipped\n"}},
 		{"./absent", false, false, []string{"1 failed"}},
 		{"./good -- ./bad", false, false, []string{"\n2 passed, 1 failed, 1 skipped\n"}},
 		{"./bad -- ./good", false, false, []string{"\n2 passed, 1 failed, 1 skipped\n"}},

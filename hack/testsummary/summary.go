@@ -34,6 +34,7 @@ type summary struct {
 	unasked  []string          // tests that need a flag, and how to run them
 	args     []string          // of the go test that runs
 	packages map[string]bool   // that have run
+	parallel map[test]bool
 	failing  []failing
 	again    []string // tests that passed when run again
 	passed   int
@@ -51,6 +52,7 @@ func newSummary(w io.Writer) *summary {
 		counts:   map[string]*count{},
 		skips:    map[string][]test{},
 		packages: map[string]bool{},
+		parallel: map[test]bool{},
 	}
 }
 
@@ -85,6 +87,8 @@ func (s *summary) line(line []byte) {
 		io.WriteString(s.w, e.Output)
 	case "output":
 		s.output[at] = append(s.output[at], e.Output)
+	case "pause":
+		s.parallel[at] = true
 	case "pass", "fail", "skip":
 		if e.Test == "" {
 			s.endPackage(at, e)
