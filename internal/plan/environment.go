@@ -24,7 +24,7 @@ import (
 // environment returns the probes of every round, whatever the service: this host, each of its nameservers, the
 // controls. Each call reads resolv.conf once: not earlier, because a VPN rewrites it, and not twice, because the file
 // could change in between.
-func environment(c *config.Config) func() watch.Environment {
+func environment(c *config.Config, controls []config.Control) func() watch.Environment {
 	canary := newCanary()
 	return func() watch.Environment {
 		resolv := resolvconf.Read(c.Resolvers.Files...)
@@ -33,7 +33,7 @@ func environment(c *config.Config) func() watch.Environment {
 		all = append(all, queryEach(c, servers, controlName(c), probe.ResolverAsksControl, probe.FromHost)...)
 		all = append(all, queryEach(c, c.Resolvers.Direct, controlName(c), probe.ResolverAsksControl, probe.Direct)...)
 		all = append(all, queryEach(c, servers, canary.name(), probe.ResolverAsksCanary, probe.FromHost)...)
-		for _, control := range allControls(c) {
+		for _, control := range controls {
 			all = append(all, controlProbes(c, control)...)
 		}
 		all = append(all, witnesses(c)...)

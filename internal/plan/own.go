@@ -45,25 +45,24 @@ func profile(s config.Service) diagnose.Profile {
 // controls of their own, the others would only fail.
 func allControls(c *config.Config) []config.Control {
 	var all []config.Control
-	add := func(controls []config.Control) {
-		for _, control := range controls {
-			same := func(other config.Control) bool {
-				return other.Name == control.Name && other.URL.String() == control.URL.String()
-			}
-			if !slices.ContainsFunc(all, same) {
-				all = append(all, control)
+	seen, common := make(map[[2]string]bool), false
+	for _, s := range c.Services {
+		if len(s.Controls) == 0 && common {
+			continue // there may be ten thousand services
+		}
+		common = common || len(s.Controls) == 0
+		for _, control := range ownOf(c, s).Controls {
+			if key := [2]string{control.Name, control.URL.String()}; !seen[key] {
+				seen[key], all = true, append(all, control)
 			}
 		}
-	}
-	for _, s := range c.Services {
-		add(ownOf(c, s).Controls)
 	}
 	return all
 }
 
-// leaves returns which results of the environment say nothing about s; nil if all count.
-func leaves(c *config.Config, s config.Service) func(probe.Result) bool {
-	all := allControls(c)
+// leaves returns which results of the environment say nothing about s; nil if all count. All are the controls of every
+// service.
+func leaves(c *config.Config, s config.Service, all []config.Control) func(probe.Result) bool {
 	counted := ownOf(c, s).Controls
 	if s.Resolvers == nil && len(counted) == len(all) {
 		return nil

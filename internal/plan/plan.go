@@ -36,10 +36,11 @@ type Plan struct {
 func Of(c *config.Config) *Plan {
 	c, notes := Derive(c)
 	p := &Plan{info: make(map[ledger.Key]metrics.Info), config: c}
-	p.Environment, p.Notes = environment(c), notes
+	controls := allControls(c)
+	p.Environment, p.Notes = environment(c, controls), notes
 	p.Services = make([]watch.Service, len(c.Services))
 	for i, s := range c.Services {
-		p.Services[i] = service(c, s)
+		p.Services[i] = service(c, s, controls)
 		p.describe(s)
 	}
 	return p
@@ -141,13 +142,13 @@ func (p *Plan) describe(s config.Service) {
 	}
 }
 
-func service(c *config.Config, s config.Service) watch.Service {
+func service(c *config.Config, s config.Service, controls []config.Control) watch.Service {
 	planned := watch.Service{
 		Name:  s.Name,
 		Tasks: make([]watch.Task, len(s.Probes)),
 		Expect: diagnose.Expect{Owner: s.Owner, CertificateLeft: s.CertificateLeft, Late: s.Late, Severity: s.Severity,
 			Client: s.Reach.Client, Advice: s.Advice, Profile: profile(s)},
-		Leaves:       leaves(c, s),
+		Leaves:       leaves(c, s, controls),
 		Confirmation: watch.Confirmation{Votes: s.Moves.Results, Of: s.Moves.Of},
 		Intermittent: s.Intermittent,
 	}
