@@ -4,7 +4,6 @@ package reports
 import (
 	"context"
 	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -142,7 +141,7 @@ func (r *Reporter) Collect(out chan<- prometheus.Metric) {
 	}
 	now := r.now()
 	maps.DeleteFunc(r.limits, func(_ window, l sessions.Limit) bool { return now.After(l.Resets) })
-	for _, w := range slices.Collect(maps.Keys(r.limits)) {
-		out <- prometheus.MustNewConstMetric(limitDesc, prometheus.GaugeValue, r.limits[w].Used, w.agent, w.name)
+	for w, l := range r.limits {
+		out <- prometheus.MustNewConstMetric(limitDesc, prometheus.GaugeValue, l.Used, w.agent, w.name)
 	}
 }

@@ -1,4 +1,4 @@
-// Package agent knows each coding agent: how it is found, run, read and sandboxed, and where it sends its requests.
+// Package codex knows the Codex CLI: how it is found, run, read and sandboxed, and where it sends its requests.
 package codex
 
 import (

@@ -311,17 +311,15 @@ func (l *sharedSocket) wakeAt(at time.Time) {
 // from the queue, and the query is sent again.
 func (l *sharedSocket) send(ls *Pool, q *pendingQuery, query []byte) error {
 	err := l.write(query, q.server)
-	for range sendTries {
-		errno, ok := errors.AsType[syscall.Errno](err)
-		if !ok || !isICMPErrno(errno) && errno != syscall.EINVAL { // a "blackhole" route
-			break
-		}
+	if isAboutEarlier(err) {
 		ls.working.Go(func() { l.failFromQueue(ls) })
 		if own := routeError(q.server); own != nil {
 			err = own
-			break
+		} else {
+			for tries := 0; tries < sendTries && isAboutEarlier(err); tries++ {
+				err = l.write(query, q.server)
+			}
 		}
-		err = l.write(query, q.server)
 	}
 	if err != nil && !l.take(q) {
 		return nil // the reader has already ended it
@@ -354,11 +352,13 @@ func (l *sharedSocket) resend(ls *Pool, q *pendingQuery) {
 	}
 }
 
-// isICMPErrno reports whether errno may come from an ICMP message about an earlier datagram: ip(7), IP_RECVERR.
-func isICMPErrno(errno syscall.Errno) bool {
+// isAboutEarlier reports whether the error of a write may come from an ICMP message about an earlier datagram: ip(7),
+// IP_RECVERR. Each may also be about this one and its route; EINVAL, of a "blackhole" route, always is.
+func isAboutEarlier(err error) bool {
+	errno, _ := errors.AsType[syscall.Errno](err)
 	switch errno {
 	case syscall.ECONNREFUSED, syscall.EHOSTUNREACH, syscall.ENETUNREACH, syscall.EACCES, syscall.ENOPROTOOPT,
-		syscall.EHOSTDOWN, syscall.ENONET, syscall.EOPNOTSUPP, syscall.EMSGSIZE, syscall.EPROTO:
+		syscall.EHOSTDOWN, syscall.ENONET, syscall.EOPNOTSUPP, syscall.EMSGSIZE, syscall.EPROTO, syscall.EINVAL:
 		return true
 	}
 	return false
