@@ -38,7 +38,7 @@ var layers = [][]string{
 	{"internal/netpath", "internal/sessions", "internal/words"},
 	{"internal/causes", "internal/host", "internal/outcome", "internal/presets", "internal/sandbox", "internal/tally"},
 	{"internal/agent/claude", "internal/agent/codex", "internal/agent/gemini"},
-	{"internal/agent", "internal/agent/codexdoctor", "internal/codexconf", "internal/probe/httpprobe"},
+	{"internal/agent", "internal/agent/agenttest", "internal/agent/codexdoctor", "internal/codexconf", "internal/probe/httpprobe"},
 	{"internal/linkage", "internal/probe/connect", "internal/probe/execprobe"},
 	{"internal/probe/dnsprobe", "internal/probe/probetest"},
 	{"internal/clientrules", "internal/netvalue", "internal/probe", "internal/usage", "internal/webtoken"},

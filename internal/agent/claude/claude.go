@@ -4,8 +4,6 @@ package claude
 import (
 	"context"
 	"errors"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -49,12 +47,6 @@ func signedIn(_ context.Context, _, home string) error {
 var errSignedOut = probe.Fail(probe.ExecNotLoggedIn,
 	errors.New("nobody is signed in: run `claude auth login` as this user, or set ANTHROPIC_API_KEY"))
 
-// Claude's default prompt, and the text that its answer must contain.
-const (
-	prompt = "Reply with the two letters OK and nothing else"
-	expect = "OK"
-)
-
 // A run is a prober that has claude answer one short prompt. It costs tokens: one request of 2 KB.
 //
 // Success is exit code 0, a result that is no error, and the expected text in it. The run has no tools, hooks, plugins
@@ -77,7 +69,7 @@ func (r run) Probe(ctx context.Context) (probe.Facts, error) {
 	}
 	report := readReport(e.Stdout)
 	report.fill(&facts)
-	return facts, report.verdict(ctx, e, execprobe.FirstNonBlank(r.Expect, expect))
+	return facts, report.verdict(ctx, e, execprobe.FirstNonBlank(r.Expect, agent.Expect))
 }
 
 // cheap keeps a run from retrying and from requests that are not its own. By default claude retries ten times in three
@@ -110,39 +102,21 @@ func (r run) command() (p execprobe.Process, err error) {
 			return p, err
 		}
 	}
-	home, dir, temporary, err := r.directories()
+	directories, err := program.Directories(r.StateDir, "claude-home", "claude-empty", "claude-tmp")
 	if err != nil {
 		return p, err
 	}
+	home, dir, temporary := directories[0], directories[1], directories[2]
 	env := slices.Concat(s.passed(e), cheap, []string{"TMPDIR=" + temporary})
 	if !e.inFile {
 		env = append(env, configDir+"="+home)
 	}
-	argv := slices.Concat([]string{path, "-p", execprobe.FirstNonBlank(r.Prompt, prompt)}, arguments)
+	argv := slices.Concat([]string{path, "-p", execprobe.FirstNonBlank(r.Prompt, agent.Prompt)}, arguments)
 	argv = append(argv, "--model", execprobe.FirstNonBlank(r.Model, "haiku")) // the cheapest; an alias, so that it lasts
 	if e.helper != "" {
 		argv = append(argv, "--settings", helperSettings(e.helper))
 	}
 	return execprobe.Process{Argv: argv, Env: execprobe.Environment(env), Dir: dir}, nil
-}
-
-// directories creates a configuration directory, a working directory and one for temporary files.
-func (r run) directories() (home, dir, temporary string, err error) {
-	if r.StateDir == "" {
-		return "", "", "", probe.Fail(probe.Internal, errors.New("no directory for claude's state: set storage.path"))
-	}
-	state, err := filepath.Abs(r.StateDir)
-	if err != nil {
-		return "", "", "", probe.Fail(probe.Internal, err)
-	}
-	home, dir, temporary = filepath.Join(state, "claude-home"), filepath.Join(state, "claude-empty"),
-		filepath.Join(state, "claude-tmp")
-	for _, d := range []string{home, dir, temporary} {
-		if err := os.MkdirAll(d, 0o700); err != nil {
-			return "", "", "", probe.Failf(probe.Internal, "%w: storage.path must be a directory this user may write", err)
-		}
-	}
-	return home, dir, temporary, nil
 }
 
 // passed returns what a run gets beside the variables that every command gets: credentials, addresses and the cloud

@@ -1,13 +1,10 @@
 package claude
 
 import (
-	"errors"
-	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -16,77 +13,18 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"netwatchd/internal/agent"
+	"netwatchd/internal/agent/agenttest"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/probe/execprobe"
 )
 
-var update = flag.Bool("update", false, "write testdata/golden.tsv")
-
-const recordings = "testdata/2.1.332"
-
-// recorded returns how a recorded run ended. A negative exit is a signal; 128 and more are signals that claude handled.
-func recorded(t *testing.T, name string) execprobe.ExitState {
-	t.Helper()
-	read := func(file string) string {
-		text, err := os.ReadFile(filepath.Join(recordings, name, file))
-		if err != nil && !errors.Is(err, os.ErrNotExist) {
-			t.Fatal(err)
-		}
-		return string(text)
-	}
-	code, err := strconv.Atoi(strings.TrimSpace(read("exit")))
-	if err != nil {
-		t.Fatal(err)
-	}
-	e := execprobe.ExitState{Code: code, Stdout: read("stdout"), Stderr: read("stderr")}
-	if code < 0 {
-		e.Code, e.Signal = -1, syscall.Signal(-code)
-	}
-	return e
-}
-
 // TestRecordings replays every recorded run through the failure table.
 func TestRecordings(t *testing.T) {
-	dirs, err := os.ReadDir(recordings)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got strings.Builder
-	got.WriteString("# The class of each recorded run of claude 2.1.332, its HTTP status and its tokens.\n")
-	for _, dir := range dirs {
-		if strings.HasPrefix(dir.Name(), "auth-status-") {
-			continue
-		}
-		e := recorded(t, dir.Name())
+	agenttest.Replay(t, "claude", "2.1.332", func(e execprobe.ExitState) (facts probe.Facts, err error) {
 		r := readReport(e.Stdout)
-		var facts probe.Facts
 		r.fill(&facts)
-		class := probe.OK
-		if err := r.verdict(t.Context(), e, expect); err != nil {
-			class = probe.Classify(probe.Executing, err)
-		}
-		tokens := "-"
-		if facts.Tokens != nil {
-			tokens = fmt.Sprintf("%d/%d/%d", facts.Tokens.Input, facts.Tokens.CachedInput, facts.Tokens.Output)
-		}
-		fmt.Fprintf(&got, "%s\t%v\t%d\t%s\n", dir.Name(), class, facts.Status, tokens)
-		if class == probe.Unknown {
-			t.Errorf("%s: no class for %q", dir.Name(), r.Result)
-		}
-	}
-	golden := "testdata/golden.tsv"
-	if *update {
-		if err := os.WriteFile(golden, []byte(got.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got.String()); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
-	}
+		return facts, r.verdict(t.Context(), e, agent.Expect)
+	})
 }
 
 // withFiles writes files below the home directory and below the administrator's directory (etc/), and returns what claude
@@ -249,7 +187,7 @@ func TestSignInThatCannotBeRenewed(t *testing.T) {
 }
 
 func TestStatus(t *testing.T) {
-	key, out := recorded(t, "auth-status-key"), recorded(t, "auth-status-notloggedin")
+	key, out := agenttest.Recorded(t, "testdata/2.1.332/auth-status-key"), agenttest.Recorded(t, "testdata/2.1.332/auth-status-notloggedin")
 	for name, test := range map[string]struct {
 		stdout string
 		code   int

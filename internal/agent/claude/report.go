@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"netwatchd/internal/agent"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/probe/execprobe"
 )
@@ -73,12 +74,8 @@ func (r report) verdict(ctx context.Context, e execprobe.ExitState, want string)
 		return probe.Fail(r.class(), errors.New(execprobe.Quote(execprobe.FirstNonBlank(r.Result, "it reported no reason"))))
 	case e.Code != 0:
 		return probe.Failf(probe.ExecUnexpectedExit, "exit code %d: %s", e.Code, execprobe.Quote(r.Result))
-	case strings.TrimSpace(r.Result) == "":
-		return probe.Failf(probe.ExecUnexpectedOutput, "the turn was completed without an answer")
-	case !strings.Contains(r.Result, want):
-		return probe.Failf(probe.ExecUnexpectedOutput, "%q is not in the answer: %s", want, execprobe.Quote(r.Result))
 	}
-	return nil
+	return agent.JudgeAnswer(r.Result, want)
 }
 
 // signalled is what claude adds to the number of a signal that ends it: 143 for SIGTERM.

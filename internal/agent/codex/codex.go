@@ -22,12 +22,6 @@ import (
 	"netwatchd/internal/userfile"
 )
 
-// Codex's default prompt, and the text that its answer must contain.
-const (
-	codexPrompt = "Reply with the two letters OK and nothing else"
-	codexExpect = "OK"
-)
-
 // Codex is a prober that has the agent answer one short prompt. It costs tokens.
 //
 // Success is exit code 0, a completed turn, and the expected text in the agent's message. The run cannot change the
@@ -103,7 +97,7 @@ func (c Codex) attempt(ctx context.Context) (probe.Facts, error) {
 	log := readCodexLog(e.Stdout, e.Stderr)
 	log.configFiles = codexconf.Setup{Home: lastValue(env, "CODEX_HOME"), System: codexSystem}.Paths()
 	log.fill(&facts)
-	return facts, log.verdict(ctx, e, execprobe.FirstNonBlank(c.Expect, codexExpect))
+	return facts, log.verdict(ctx, e, execprobe.FirstNonBlank(c.Expect, agent.Expect))
 }
 
 // Command prepares a run and returns it, so that it can also be made elsewhere. It creates the directories, links the
@@ -154,7 +148,7 @@ func (c Codex) arguments(p preparedRun, provider []string) []string {
 	if model := cmp.Or(c.Model, p.endpoint.Model); model != "" {
 		argv = append(argv, "-m", model)
 	}
-	return append(argv, execprobe.FirstNonBlank(c.Prompt, codexPrompt))
+	return append(argv, execprobe.FirstNonBlank(c.Prompt, agent.Prompt))
 }
 
 // wrapped returns the wrapper's environment, and the command that gives the run inside our own CODEX_HOME.
@@ -168,24 +162,16 @@ func (c Codex) wrapped(ours string) (env, argv []string) {
 
 // directories creates the run's CODEX_HOME and working directory, and links the user's sign-in into the CODEX_HOME.
 func (c Codex) directories() (home, dir string, err error) {
-	if c.StateDir == "" {
-		return "", "", probe.Fail(probe.Internal, errors.New("no directory for codex's state: set storage.path"))
-	}
-	state, err := filepath.Abs(c.StateDir)
-	if err != nil {
-		return "", "", probe.Fail(probe.Internal, err)
-	}
-	home, dir = filepath.Join(state, "codex-home"), filepath.Join(state, "codex-empty")
+	names := []string{"codex-home", "codex-empty"}
 	if len(c.Wrapper) > 0 {
 		// A sandbox that lets commands write allows it in their working directory.
-		dir = filepath.Join(state, "codex-inside")
-		home = filepath.Join(dir, "home")
+		names = []string{"codex-inside/home", "codex-inside"}
 	}
-	for _, d := range []string{home, dir} {
-		if err := os.MkdirAll(d, 0o700); err != nil {
-			return "", "", probe.Failf(probe.Internal, "%w: storage.path must be a directory this user may write", err)
-		}
+	made, err := program.Directories(c.StateDir, names...)
+	if err != nil {
+		return "", "", err
 	}
+	home, dir = made[0], made[1]
 	if err := unix.Access(home, unix.W_OK); err != nil {
 		return "", "", probe.Failf(probe.Internal, "%s: %w: storage.path must be a directory this user may write", home, err)
 	}

@@ -55,7 +55,7 @@ func TestCodexCommand(t *testing.T) {
 		if want := []string{path, "exec", "--json", "--ephemeral"}; !slices.Equal(argv[:4], want) {
 			t.Errorf("got %v, want %v first", argv[:4], want)
 		}
-		if want := []string{"-m", "gpt-5.5", codexPrompt}; !slices.Equal(argv[len(argv)-3:], want) {
+		if want := []string{"-m", "gpt-5.5", agent.Prompt}; !slices.Equal(argv[len(argv)-3:], want) {
 			t.Errorf("got %v, want %v last", argv[len(argv)-3:], want)
 		}
 		return argv[len(argv)-4], env

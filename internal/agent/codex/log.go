@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"netwatchd/internal/agent"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/probe/execprobe"
 )
@@ -212,12 +213,8 @@ func (l *codexLog) verdict(ctx context.Context, e execprobe.ExitState, want stri
 		return e.Interrupted(ctx)
 	case l.failed:
 		return l.turnFailed(l.failure)
-	case l.completed && e.Code == 0 && l.answer == "":
-		return probe.Failf(probe.ExecUnexpectedOutput, "the turn was completed without an answer")
-	case l.completed && e.Code == 0 && strings.Contains(l.answer, want):
-		return nil
 	case l.completed && e.Code == 0:
-		return probe.Failf(probe.ExecUnexpectedOutput, "%q is not in the answer: %s", want, execprobe.Quote(l.answer))
+		return agent.JudgeAnswer(l.answer, want)
 	case !l.started:
 		return l.neverStarted(e.Code)
 	case len(l.errors) > 0 && !l.completed:

@@ -37,7 +37,7 @@ func (c codexStubRun) Probe(ctx context.Context) (probe.Facts, error) {
 		return probe.Facts{Phase: probe.Executing}, err
 	}
 	defer release()
-	want := execprobe.FirstNonBlank(c.Expect, codexExpect)
+	want := execprobe.FirstNonBlank(c.Expect, agent.Expect)
 	stub, err := startCodexStub(want)
 	if err != nil {
 		return probe.Facts{Phase: probe.Executing}, probe.Failf(probe.Internal, "serving the stub: %w", err)

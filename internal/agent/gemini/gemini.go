@@ -181,13 +181,8 @@ func (s setup) signIn(e *endpoint) {
 
 func (s setup) login() string { return filepath.Join(s.dir, "oauth_creds.json") }
 
-// Gemini's default prompt, and the text that its answer must contain.
-const (
-	prompt = "Reply with the two letters OK and nothing else"
-	expect = "OK"
-	// model is a small one. Without a model gemini first asks another one which to use.
-	model = "gemini-2.5-flash"
-)
+// model is a small one. Without a model gemini first asks another one which to use.
+const model = "gemini-2.5-flash"
 
 // ownSettings keep a run from retrying and from requests that are not its own.
 const ownSettings = `{"security":{"auth":{"selectedType":%q}},"general":{"maxAttempts":1,"retryFetchErrors":false,` +
@@ -213,7 +208,7 @@ func (r run) Probe(ctx context.Context) (probe.Facts, error) {
 	}
 	report := readReport(e)
 	report.fill(&facts)
-	return facts, report.verdict(ctx, e, execprobe.FirstNonBlank(r.Expect, expect))
+	return facts, report.verdict(ctx, e, execprobe.FirstNonBlank(r.Expect, agent.Expect))
 }
 
 func (r run) command() (p execprobe.Process, temporary string, err error) {
@@ -237,30 +232,22 @@ func (r run) command() (p execprobe.Process, temporary string, err error) {
 	if r.BaseURL != "" {
 		env = append(env, baseURL+"="+r.BaseURL)
 	}
-	argv := []string{path, "-p", execprobe.FirstNonBlank(r.Prompt, prompt), "--output-format", "json", "--skip-trust",
+	argv := []string{path, "-p", execprobe.FirstNonBlank(r.Prompt, agent.Prompt), "--output-format", "json", "--skip-trust",
 		"-m", execprobe.FirstNonBlank(r.Model, model)}
 	return execprobe.Process{Argv: argv, Env: execprobe.Environment(env), Dir: dir}, temporary, nil
 }
 
 // directories creates those of a run. The one for temporary files is new each time, and is to be removed.
 func (r run) directories(s setup, e endpoint) (home, dir, temporary string, err error) {
-	if r.StateDir == "" {
-		return "", "", "", probe.Fail(probe.Internal, errors.New("no directory for gemini's state: set storage.path"))
-	}
-	state, err := filepath.Abs(r.StateDir)
+	made, err := program.Directories(r.StateDir, "gemini-home", "gemini-home/.gemini", "gemini-empty")
 	if err != nil {
+		return "", "", "", err
+	}
+	home, dir = made[0], made[2]
+	if err := s.furnish(e, made[1]); err != nil {
 		return "", "", "", probe.Fail(probe.Internal, err)
 	}
-	home, dir = filepath.Join(state, "gemini-home"), filepath.Join(state, "gemini-empty")
-	for _, d := range []string{filepath.Join(home, ".gemini"), dir} {
-		if err := os.MkdirAll(d, 0o700); err != nil {
-			return "", "", "", probe.Failf(probe.Internal, "%w: storage.path must be a directory this user may write", err)
-		}
-	}
-	if err := s.furnish(e, filepath.Join(home, ".gemini")); err != nil {
-		return "", "", "", probe.Fail(probe.Internal, err)
-	}
-	if temporary, err = os.MkdirTemp(state, "gemini-tmp-"); err != nil {
+	if temporary, err = os.MkdirTemp(filepath.Dir(home), "gemini-tmp-"); err != nil {
 		return "", "", "", probe.Fail(probe.Internal, err)
 	}
 	return home, dir, temporary, nil

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"netwatchd/internal/agent"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/probe/execprobe"
 )
@@ -107,12 +108,8 @@ func (r report) verdict(ctx context.Context, e execprobe.ExitState, want string)
 	case r.Response == nil || e.Code != 0:
 		return probe.Failf(probe.ExecUnexpectedExit, "exit code %d without an answer: %s", e.Code,
 			execprobe.LastLine(execprobe.FirstNonBlank(e.Stderr, e.Stdout)))
-	case strings.TrimSpace(*r.Response) == "":
-		return probe.Failf(probe.ExecUnexpectedOutput, "the turn was completed without an answer")
-	case !strings.Contains(*r.Response, want):
-		return probe.Failf(probe.ExecUnexpectedOutput, "%q is not in the answer: %s", want, execprobe.Quote(*r.Response))
 	}
-	return nil
+	return agent.JudgeAnswer(*r.Response, want)
 }
 
 func firstLine(text string) string {

@@ -1,0 +1,48 @@
+package agent
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"netwatchd/internal/probe"
+	"netwatchd/internal/probe/execprobe"
+)
+
+// The default prompt of a run, and the text that its answer must contain.
+const (
+	Prompt = "Reply with the two letters OK and nothing else"
+	Expect = "OK"
+)
+
+// Directories creates directories of a run below the state directory, readable by this user alone, and returns their
+// absolute paths.
+func (p Program) Directories(stateDir string, names ...string) ([]string, error) {
+	if stateDir == "" {
+		return nil, probe.Fail(probe.Internal, errors.New("no directory for "+p.Name+"'s state: set storage.path"))
+	}
+	state, err := filepath.Abs(stateDir)
+	if err != nil {
+		return nil, probe.Fail(probe.Internal, err)
+	}
+	all := make([]string, len(names))
+	for i, name := range names {
+		all[i] = filepath.Join(state, name)
+		if err := os.MkdirAll(all[i], 0o700); err != nil {
+			return nil, probe.Failf(probe.Internal, "%w: storage.path must be a directory this user may write", err)
+		}
+	}
+	return all, nil
+}
+
+// JudgeAnswer returns what is wrong with the answer of a completed turn, or nil if want is in it.
+func JudgeAnswer(answer, want string) error {
+	switch {
+	case strings.TrimSpace(answer) == "":
+		return probe.Failf(probe.ExecUnexpectedOutput, "the turn was completed without an answer")
+	case !strings.Contains(answer, want):
+		return probe.Failf(probe.ExecUnexpectedOutput, "%q is not in the answer: %s", want, execprobe.Quote(answer))
+	}
+	return nil
+}
