@@ -4,6 +4,8 @@ package claude
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -59,10 +61,11 @@ type run struct{ agent.Settings }
 // sends nothing.
 func (r run) Probe(ctx context.Context) (probe.Facts, error) {
 	facts := probe.Facts{Phase: probe.Executing}
-	p, err := r.command()
+	p, temporary, err := r.command()
 	if err != nil {
 		return facts, err
 	}
+	defer os.RemoveAll(temporary)
 	e, facts, err := execprobe.Execute(ctx, p)
 	if err != nil {
 		return facts, err
@@ -87,26 +90,30 @@ var cheap = []string{
 var arguments = []string{"--output-format", "json", "--no-session-persistence", "--strict-mcp-config", "--tools", "",
 	"--setting-sources", "", "--disable-slash-commands", "--system-prompt", "Be brief."}
 
-func (r run) command() (p execprobe.Process, err error) {
+// command returns the run and its directory for temporary files, which is new each time and is to be removed.
+func (r run) command() (p execprobe.Process, temporary string, err error) {
 	path, err := program.Find(r.Path)
 	if err != nil {
-		return p, err
+		return p, "", err
 	}
 	s := setupOf(r.Settings)
 	e := s.endpoint()
 	switch {
 	case e.Mode == agent.SignedOut:
-		return p, errSignedOut
+		return p, "", errSignedOut
 	case e.inFile:
 		if err := s.canRenew(time.Now()); err != nil {
-			return p, err
+			return p, "", err
 		}
 	}
-	directories, err := program.Directories(r.StateDir, "claude-home", "claude-empty", "claude-tmp")
+	made, err := program.Directories(r.StateDir, "claude-home", "claude-empty")
 	if err != nil {
-		return p, err
+		return p, "", err
 	}
-	home, dir, temporary := directories[0], directories[1], directories[2]
+	home, dir := made[0], made[1]
+	if temporary, err = os.MkdirTemp(filepath.Dir(home), "claude-tmp-"); err != nil {
+		return p, "", probe.Fail(probe.Internal, err)
+	}
 	env := slices.Concat(s.passed(e), cheap, []string{"TMPDIR=" + temporary})
 	if !e.inFile {
 		env = append(env, configDir+"="+home)
@@ -116,7 +123,7 @@ func (r run) command() (p execprobe.Process, err error) {
 	if e.helper != "" {
 		argv = append(argv, "--settings", helperSettings(e.helper))
 	}
-	return execprobe.Process{Argv: argv, Env: execprobe.Environment(env), Dir: dir}, nil
+	return execprobe.Process{Argv: argv, Env: execprobe.Environment(env), Dir: dir}, temporary, nil
 }
 
 // passed returns what a run gets beside the variables that every command gets: credentials, addresses and the cloud

@@ -140,7 +140,7 @@ func TestRunGetsNoSecretOnItsCommandLine(t *testing.T) {
 	if err := os.WriteFile(path, []byte("#!/bin/sh\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	p, err := run{agent.Settings{Path: path, StateDir: t.TempDir()}}.command()
+	p, _, err := run{agent.Settings{Path: path, StateDir: t.TempDir()}}.command()
 	if err != nil {
 		t.Fatal(err)
 	}

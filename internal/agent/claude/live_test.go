@@ -51,9 +51,13 @@ func TestLive(t *testing.T) {
 			s := responses.Start()
 			defer s.Close()
 			s.Behave(behaviour)
-			r := probetest.DoRun(t, run{agent.Settings{Path: path, StateDir: t.TempDir(), BaseURL: s.URL()}}, liveTimeout)
+			state := t.TempDir()
+			r := probetest.DoRun(t, run{agent.Settings{Path: path, StateDir: state, BaseURL: s.URL()}}, liveTimeout)
 			if r.Class != want {
 				t.Errorf("got %v %q, want %v", r.Class, r.Why, want)
+			}
+			if left, _ := filepath.Glob(filepath.Join(state, "claude-tmp-*")); len(left) > 0 {
+				t.Errorf("left: %v", left)
 			}
 			// Claude repeats a request that is refused with 400 or 404, with fewer features.
 			turns := s.Turns()
