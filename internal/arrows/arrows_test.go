@@ -43,7 +43,7 @@ var layers = [][]string{
 	{"internal/probe/dnsprobe", "internal/probe/probetest"},
 	{"internal/clientrules", "internal/netvalue", "internal/probe", "internal/usage", "internal/webtoken"},
 	{"internal/arrows", "internal/enum", "internal/humanize", "internal/panics", "internal/redact", "internal/resolvconf",
-		"internal/demo/internet", "internal/shortage", "internal/strictyaml", "internal/udpsocket", "internal/userfile"},
+		"internal/demo/internet", "internal/seccomp", "internal/shortage", "internal/strictyaml", "internal/udpsocket", "internal/userfile"},
 }
 
 // pure are the packages that do no I/O and so depend on nothing but the standard library and each other.
