@@ -12,19 +12,16 @@ import (
 func isGemini(path string) bool { return strings.HasSuffix(path, ":streamGenerateContent") }
 
 func (s *Server) gemini(w http.ResponseWriter, r *http.Request) {
-	behaviour := Behaviour(s.behaviour.Load())
-	if refusal, ok := geminiRefusals[behaviour]; ok {
-		refuse(w, refusal)
+	behaviour, begun := s.begin(w, r, geminiRefusals)
+	if !begun {
 		return
 	}
-	if behaviour == StallHeaders || behaviour == Stall {
-		s.hold(r)
-		return
-	}
-	w.Header().Set("Content-Type", "text/event-stream")
 	finish := `"finishReason":"STOP",`
 	text := "OK"
 	switch behaviour {
+	case Stall:
+		s.hold(r)
+		return
 	case Abort:
 		fmt.Fprint(w, "data: {")
 		http.NewResponseController(w).Flush()

@@ -18,16 +18,10 @@ func (s *Server) messages(w http.ResponseWriter, r *http.Request) {
 			`{"type":"error","error":{"type":"invalid_request_error","message":"Method Not Allowed"}}`)
 		return
 	}
-	behaviour := Behaviour(s.behaviour.Load())
-	if refusal, ok := messagesRefusals[behaviour]; ok {
-		refuse(w, refusal)
+	behaviour, begun := s.begin(w, r, messagesRefusals)
+	if !begun {
 		return
 	}
-	if behaviour == StallHeaders {
-		s.hold(r)
-		return
-	}
-	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Request-Id", "req_mock")
 	if behaviour == Garbage {
 		fmt.Fprint(w, "data: {{{{\n\nevent: \x00\x01\n\nnonsense\n\n")

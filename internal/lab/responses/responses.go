@@ -224,17 +224,27 @@ const challengePage = `<!DOCTYPE html>
 <html lang="en-US"><head><title>Just a moment...</title><meta name="robots" content="noindex,nofollow"></head>
 <body>Enable JavaScript and cookies to continue</body></html>`
 
-func (s *Server) turn(w http.ResponseWriter, r *http.Request, body []byte) {
+// begin refuses a turn or leaves it without an answer, if that is how the service behaves. Otherwise it begins a stream
+// of events and reports true.
+func (s *Server) begin(w http.ResponseWriter, r *http.Request, refusals map[Behaviour]refusal) (Behaviour, bool) {
 	behaviour := Behaviour(s.behaviour.Load())
 	if refusal, ok := refusals[behaviour]; ok {
 		refuse(w, refusal)
-		return
+		return behaviour, false
 	}
 	if behaviour == StallHeaders {
 		s.hold(r)
-		return
+		return behaviour, false
 	}
 	w.Header().Set("Content-Type", "text/event-stream")
+	return behaviour, true
+}
+
+func (s *Server) turn(w http.ResponseWriter, r *http.Request, body []byte) {
+	behaviour, begun := s.begin(w, r, refusals)
+	if !begun {
+		return
+	}
 	if behaviour == Garbage {
 		fmt.Fprint(w, "data: {{{{\n\nevent: \x00\x01\n\nnonsense\n\n")
 		return
