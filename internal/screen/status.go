@@ -17,6 +17,11 @@ import (
 // Status writes the status of a running daemon: like Check, with its age and with the time since each verdict holds.
 func Status(w io.Writer, s *watch.Status, o Options) error {
 	p := &printer{Options: o}
+	if age := p.now(s).Sub(s.At); age > staleAfter {
+		p.labelled("warning:", amber, fmt.Sprintf("the daemon has stopped; this is its last status, from %s ago: "+
+			"start it with 'netwatchd run', or check once with 'netwatchd check'", humanize.Span(age)))
+		p.blank()
+	}
 	p.services(s, true)
 	p.remarks(s)
 	p.blank()
