@@ -138,23 +138,35 @@ func (b *tab) goTo(path string) {
 // value is what an expression is on the page.
 func value[T any](b *tab, expression string) T {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, patience)
-	defer cancel()
-	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
+	v, err := evaluate[T](b, expression)
 	if err != nil {
-		b.t.Fatalf("%s: %v", expression, err)
+		b.t.Fatal(err)
 	}
 	return v
 }
 
-// await waits until an expression is true on the page.
+// evaluate fails if the page is left meanwhile.
+func evaluate[T any](b *tab, expression string) (T, error) {
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
+	if err != nil {
+		return v, fmt.Errorf("%s: %w", expression, err)
+	}
+	return v, nil
+}
+
+// await waits until an expression is true on the page, or on the next if a link was just followed.
 func (b *tab) await(what, expression string) {
 	b.t.Helper()
 	err := parts.Eventually(patience, func() error {
-		if value[bool](b, expression) {
-			return nil
+		switch seen, err := evaluate[bool](b, expression); {
+		case err != nil:
+			return fmt.Errorf("%s: %w", what, err)
+		case !seen:
+			return fmt.Errorf("%s: not seen: %s", what, expression)
 		}
-		return fmt.Errorf("%s: not seen: %s", what, expression)
+		return nil
 	})
 	if err != nil {
 		b.t.Fatalf("%v\nthe page says:\n%s", err, value[string](b, "document.body.innerText"))
