@@ -73,7 +73,7 @@ func Replay(t *testing.T, agent, version string, judge func(execprobe.ExitState)
 	}
 	golden := "testdata/golden.tsv"
 	if *update {
-		if err := os.WriteFile(golden, []byte(got.String()), 0o644); err != nil {
+		if err := os.WriteFile(golden, []byte(got.String()), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -48,8 +48,9 @@ func InShell(t *testing.T, script string) {
 	}
 }
 
-// Router makes this network the link of 192.0.2.2 and 2001:db8::2 to a router, 192.0.2.1 and 2001:db8::1, that forwards
-// to 198.51.100.0/24 and 2001:db8:b::/64, where nobody is. It returns the shell command that runs another on the router.
+// Router makes this network the link of 192.0.2.2 and 2001:db8::2 to a router, 192.0.2.1 and 2001:db8::1, that
+// forwards to 198.51.100.0/24 and 2001:db8:b::/64, where nobody is. It returns the shell command that runs another
+// on the router.
 func Router(t *testing.T) (there string) {
 	t.Helper()
 	router := exec.CommandContext(t.Context(), "sleep", "infinity")
