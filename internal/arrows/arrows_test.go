@@ -33,7 +33,7 @@ var layers = [][]string{
 		"internal/snapshot", "internal/statusfile"},
 	{"internal/config", "internal/incident", "internal/ledger"},
 	{"internal/watch"},
-	{"internal/diagnose/diagnosetest"},
+	{"internal/diagnose/diagnosetest", "internal/overview"},
 	{"internal/diagnose"},
 	{"internal/netpath", "internal/sessions", "internal/words"},
 	{"internal/causes", "internal/host", "internal/outcome", "internal/presets", "internal/sandbox", "internal/tally"},

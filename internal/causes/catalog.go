@@ -49,6 +49,9 @@ func (c Cause) Usable() bool { return c.About().Usable }
 // known: while netwatchd starts, after a suspend, and for [Inconclusive].
 func (c Cause) Fault() bool { return !c.Usable() && c.Owner() != OwnerNobody }
 
+// OfHost reports whether c is a fault of this host, which may stop other services too.
+func (c Cause) OfHost() bool { return SelfSandboxed <= c && c <= Clock }
+
 // OfNetwork reports whether c lies between this host and the service, so that it explains whatever the agent reports.
 func (c Cause) OfNetwork() bool {
 	return c.Fault() && c.Owner() != OwnerAgent && c != Stream

@@ -42,6 +42,7 @@ func Once(ctx context.Context, plan Plan, version string) *Status {
 		took := probe.InSeconds(time.Since(status.At))
 		status.Services[i] = ServiceStatus{Verdict: verdict, Since: status.At, Delay: took, Results: results}
 	}
+	status.HostFaults = Overview(status.Services).HostFaults
 	return status
 }
 

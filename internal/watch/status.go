@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"netwatchd/internal/diagnose"
+	"netwatchd/internal/overview"
 	"netwatchd/internal/probe"
 )
 
@@ -19,6 +20,23 @@ type Status struct {
 	Storage   string          `json:"storage,omitempty"` // the directory of the daemon's store; empty: there is none
 	// Outside is the status of the daemon on the host, added by a check that runs inside a sandbox.
 	Outside *Outside `json:"outside,omitempty"`
+	// HostFaults are the faults of this host that several services suffer from. Overview finds them, also in a status
+	// without them.
+	HostFaults []overview.HostFault `json:"host_faults,omitempty"`
+}
+
+// Overview sums up services, in their order.
+func Overview(services []ServiceStatus) overview.Overview {
+	all := make([]overview.Service, len(services))
+	for i := range services {
+		all[i] = services[i].ForOverview()
+	}
+	return overview.Of(all)
+}
+
+// ForOverview returns s in the form that an overview takes.
+func (s *ServiceStatus) ForOverview() overview.Service {
+	return overview.Service{Verdict: &s.Verdict, Results: s.Results}
 }
 
 // Outside is the last status that the daemon on the host reported, and its age.

@@ -192,6 +192,7 @@ func (w *Watcher) Status(ctx context.Context) (*Status, error) {
 			status.Services[i].Budget = s.budget(status.At)
 		}
 	})
+	status.HostFaults = Overview(status.Services).HostFaults
 	return status, err
 }
 
