@@ -4,18 +4,21 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 
 	"netwatchd/internal/causes"
 	"netwatchd/internal/humanize"
 	"netwatchd/internal/ladder"
+	"netwatchd/internal/overview"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/watch"
 )
 
 // Check writes the result of one round: for each service the verdict first, then the ladder unless it is healthy, the
-// evidence, and last what to do. With many services, only those with a fault are written in full; the others are rows
-// of a table.
+// evidence, and last what to do. Several services begin with a sentence about all of them, and a fault of this host
+// that they share is written once. With many services, only those with a fault are written in full; the others are
+// rows of a table.
 func Check(w io.Writer, s *watch.Status, o Options) error {
 	p := &printer{Options: o}
 	p.services(s, false)
@@ -38,24 +41,53 @@ const inFull = 3
 
 func (p *printer) services(s *watch.Status, aged bool) {
 	full := s.Services
+	p.sumUp(s.Services)
 	if len(full) > inFull {
 		p.table(s)
 		p.brief = !p.Verbose
-		full = withFault(s.Services)
+		full = p.toldOnce(withFault(s.Services))
 		full = full[:min(len(full), inFull)]
 		if len(full) > 0 {
 			p.blank()
 		}
+	} else if len(full) > 1 {
+		full = p.toldOnce(worstFirst(full))
 	}
+	broken := len(full) > 1 && full[0].Cause.Fault() && !p.Verbose
 	for i, service := range full {
 		if i > 0 {
 			p.blank()
+		}
+		if broken && service.Cause == causes.Healthy {
+			p.headline(service) // what is broken needs the room
+			continue
 		}
 		p.service(s, service, aged)
 	}
 	if len(s.Services) == 0 {
 		p.heading(ladder.Partial, noService)
 	}
+}
+
+// sumUp writes one sentence about all of several services, unless the table or the one fault of all says the same.
+func (p *printer) sumUp(all []watch.ServiceStatus) {
+	ordered := worstFirst(all)
+	p.overview = watch.Overview(ordered)
+	switch {
+	case len(all) < 2, len(all) > inFull && ordered[0].Cause == causes.Healthy,
+		!p.Verbose && len(p.overview.SharedWith(ordered[0].Service)) == len(all)-1:
+		return
+	}
+	p.heading(ladder.MarkOf(ordered[0].Cause), p.overview.String())
+	p.blank()
+}
+
+// toldOnce leaves out the services whose fault another one's verdict tells of.
+func (p *printer) toldOnce(ordered []watch.ServiceStatus) []watch.ServiceStatus {
+	if p.Verbose {
+		return ordered
+	}
+	return slices.DeleteFunc(ordered, func(s watch.ServiceStatus) bool { return p.overview.SameAs(s.Service) != "" })
 }
 
 const noService = "no service is configured: add one to the configuration"
@@ -102,7 +134,7 @@ func (p *printer) service(status *watch.Status, s watch.ServiceStatus, aged bool
 // headline writes the first line of a verdict.
 func (p *printer) headline(s watch.ServiceStatus) {
 	m := p.mark(ladder.MarkOf(s.Cause))
-	title := headline(s) + " (" + s.Cause.String() + ")"
+	title := p.names(s) + ": " + titleOnly(s) + " (" + s.Cause.String() + ")"
 	for i, words := range wrap(p.sanitize(title, textLimit), p.width()-2) {
 		if i > 0 {
 			m.text = " "
@@ -125,6 +157,11 @@ func (p *printer) aside(s watch.ServiceStatus) {
 	for _, line := range wrap(p.sanitize(text, textLimit), p.width()-2) {
 		p.line(segment{faint, "  " + line})
 	}
+}
+
+// names lists the service and those that suffer from the same fault of this host.
+func (p *printer) names(s watch.ServiceStatus) string {
+	return overview.Names(append([]string{s.Service}, p.overview.SharedWith(s.Service)...))
 }
 
 // headline returns the service and the title of its verdict.

@@ -18,11 +18,12 @@ func Incidents(w io.Writer, all []*incident.Incident, total int, o Options) erro
 		p.line(p.mark(ladder.OK), segment{green, " no incidents in the stored history"})
 		return p.to(w)
 	}
+	same := incident.SameFault(all)
 	for n, i := range all {
 		if n > 0 {
 			p.blank()
 		}
-		p.incident(i)
+		p.incident(i, same[i.ID])
 	}
 	if more := total - len(all); more > 0 {
 		p.blank()
@@ -62,7 +63,8 @@ func Observations(w io.Writer, all []*incident.Incident, total int, o Options) e
 	return p.to(w)
 }
 
-func (p *printer) incident(i *incident.Incident) {
+// incident writes one incident; same is that of another service which shows the same fault, or nil.
+func (p *printer) incident(i, same *incident.Incident) {
 	m, id := p.pastMark(), segment{bold, " " + p.sanitize(i.ID, textLimit)}
 	span := i.Opened.Local().Format(time.DateTime)
 	if i.IsOpen() {
@@ -81,6 +83,9 @@ func (p *printer) incident(i *incident.Incident) {
 		title = "was" // a closed incident no longer holds
 	}
 	p.labelled(title, plain, i.Title)
+	if same != nil {
+		p.labelled("same", plain, "one fault of this host with "+same.ID)
+	}
 	for _, note := range i.Notes {
 		p.labelled("note", plain, note.Text)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/charmbracelet/x/ansi"
 
 	"netwatchd/internal/ladder"
+	"netwatchd/internal/overview"
 	"netwatchd/internal/redact"
 )
 
@@ -28,7 +29,8 @@ const (
 type printer struct {
 	Options
 	bytes.Buffer
-	brief bool // many services: as few lines as possible for each
+	brief    bool // many services: as few lines as possible for each
+	overview overview.Overview
 }
 
 func (p *printer) to(w io.Writer) error {

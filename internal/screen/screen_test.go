@@ -139,6 +139,8 @@ func scenes() []scene {
 		{"check-inconclusive", check(unsure())},
 		{"check-hostile", check(hostile())},
 		{"check-two", check(healthyClosed(), renamed)},
+		{"check-one-of-two", check(diagnosedAs("claude", "nothing wrong"), upstream())},
+		{"check-offline-three", check(offline(), diagnosedAs("claude", "no default route"), diagnosedAs("gemini", "no default route"))},
 		{"check-none", check()},
 		{"check-no-codex", func(b *bytes.Buffer, o Options) error {
 			s := status(healthy())
@@ -148,12 +150,18 @@ func scenes() []scene {
 		{"status-upstream", statusOf(upstream())},
 		{"status-healthy", statusOf(healthyClosed())},
 		{"status-many", statusOf(many(40)...)},
+		{"status-offline-four", statusOf(offline(), diagnosedAs("claude", "no default route"), diagnosedAs("gemini", "no default route"),
+			diagnosedAs("shop", "nothing wrong"))},
 		{"top-upstream", top(upstream(), 24)},
 		{"top-sandbox", top(sandboxed(), 24)},
 		{"top-closed", top(healthyClosed(), 24)},
 		{"top-low", top(resolver(), 12)},
 		{"top-many", func(b *bytes.Buffer, o Options) error {
 			return topOf(b, &Scene{Status: status(many(40)...), Service: "shop7"}, 24, o)
+		}},
+		{"top-offline-two", func(b *bytes.Buffer, o Options) error {
+			two := status(offline(), diagnosedAs("claude", "no default route"), diagnosedAs("shop", "nothing wrong"))
+			return topOf(b, &Scene{Status: two}, 24, o)
 		}},
 		{"top-hostile", top(hostile(), 24)},
 		{"top-trouble", func(b *bytes.Buffer, o Options) error {

@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 	"time"
 
 	"netwatchd/internal/causes"
 	"netwatchd/internal/humanize"
 	"netwatchd/internal/ladder"
+	"netwatchd/internal/overview"
 	"netwatchd/internal/watch"
 )
 
@@ -105,7 +105,7 @@ const spanWidth = len("23 h 59 min")
 func (p *printer) row(s *watch.Status, row watch.ServiceStatus, name, cause int) {
 	title := ""
 	if row.Cause != causes.Healthy {
-		title = p.truncate(titleOnly(row), p.width()-name-cause-spanWidth-8)
+		title = p.truncate(cmp.Or(p.sameFault(row), titleOnly(row)), p.width()-name-cause-spanWidth-8)
 	}
 	if p.width() < twoColumns {
 		title = "" // the worst are written in full below
@@ -116,8 +116,16 @@ func (p *printer) row(s *watch.Status, row watch.ServiceStatus, name, cause int)
 		segment{faint, "  " + padLeft(humanize.Span(p.now(s).Sub(row.Since)), spanWidth) + "  "}, segment{plain, title})
 }
 
+// sameFault says which service's verdict tells of the fault of s; empty if that is s itself.
+func (p *printer) sameFault(s watch.ServiceStatus) string {
+	if same := p.overview.SameAs(s.Service); same != "" {
+		return "same fault as " + same
+	}
+	return ""
+}
+
 func titleOnly(s watch.ServiceStatus) string {
-	return strings.TrimPrefix(s.Title, s.Service+": ")
+	return overview.Title(&s.Verdict)
 }
 
 func (p *printer) rest(hidden []watch.ServiceStatus) {

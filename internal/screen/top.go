@@ -69,7 +69,7 @@ func Line(text string, o Options) string { return (&printer{Options: o}).sanitiz
 
 // part returns what write prints, line by line.
 func (p *printer) part(write func(*printer)) []string {
-	q := &printer{Options: p.Options}
+	q := &printer{Options: p.Options, overview: p.overview}
 	write(q)
 	lines := strings.Split(q.String(), "\n")
 	return lines[:len(lines)-1] // the last line ends in a line break too
@@ -115,6 +115,7 @@ func (p *printer) body(s *Scene, room int) []string {
 		return p.part(func(p *printer) { p.heading(ladder.Partial, noService) })
 	}
 	all := worstFirst(s.Status.Services)
+	p.overview = watch.Overview(all)
 	chosen := max(slices.IndexFunc(all, func(v watch.ServiceStatus) bool { return v.Service == s.Service }), 0)
 	menu := p.part(func(p *printer) { p.menu(s, all, chosen, room/menuShare) })
 	verdict := p.inFull(s.Status, all[chosen], room-len(menu))
@@ -137,12 +138,13 @@ func shorten(part []string, least, over int) (shorter []string, still int) {
 // menuShare is the fraction of the screen for the list of services: one line in four.
 const menuShare = 4
 
-// menu lists services around the chosen one, the worst first; a single one needs no list.
+// menu sums up the services, and lists those around the chosen one, the worst first; a single one needs no list.
 func (p *printer) menu(s *Scene, all []watch.ServiceStatus, chosen, rows int) {
 	if len(all) < 2 {
 		return
 	}
-	rows = min(max(rows, 2), len(all))
+	p.line(segment{colorOf(all[0].Cause), p.truncate(p.overview.String(), p.width())})
+	rows = min(max(rows-1, 2), len(all)) // the sentence takes a line
 	from := min(max(chosen-rows/2, 0), len(all)-rows)
 	shown := all[from : from+rows]
 	name, cause := 0, 0
@@ -155,12 +157,14 @@ func (p *printer) menu(s *Scene, all []watch.ServiceStatus, chosen, rows int) {
 		if from+n == chosen {
 			pointer = segment{bold, "> "}
 		}
+		lasts := "  for " + humanize.Span(p.now(s.Status).Sub(row.Since))
+		room := p.width() - name - cause - cellWidth(lasts) - 8 // pointer, mark, blanks
 		p.line(
 			pointer,
 			p.mark(ladder.MarkOf(row.Cause)),
 			segment{plain, " " + pad(p.truncate(row.Service, p.nameLimit()), name) + "  "},
 			segment{colorOf(row.Cause), pad(row.Cause.String(), cause)},
-			segment{faint, "  for " + humanize.Span(p.now(s.Status).Sub(row.Since))},
+			segment{faint, lasts + "  " + p.truncate(p.sameFault(row), room)},
 		)
 	}
 	if rest := len(all) - len(shown); rest > 0 {
