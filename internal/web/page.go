@@ -18,6 +18,7 @@ import (
 	"netwatchd/internal/causes"
 	"netwatchd/internal/humanize"
 	"netwatchd/internal/ladder"
+	"netwatchd/internal/overview"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/redact"
 	"netwatchd/internal/watch"
@@ -164,7 +165,8 @@ type statusView struct {
 	frame
 	Shown    *shown // nil: all
 	Services []row
-	Faults   int // services with a fault
+	Summary  string // which of several services work and which do not; empty on the page of one
+	Faults   int    // services with a fault
 	Watched  int
 	Matching int // services the search found, those not shown included
 	Search   string
@@ -174,22 +176,25 @@ type statusView struct {
 // A row is a service in the list of all.
 type row struct {
 	watch.ServiceStatus
-	Lasts time.Duration
-	Shown bool
+	Lasts  time.Duration
+	Shown  bool
+	SameAs string // the service listed before it that has the same fault of this host; empty: none
 }
 
 // shown is a service in full.
 type shown struct {
 	watch.ServiceStatus
-	At      time.Time
-	Path    string // of its page
-	Rungs   []ladder.Rung
-	Sandbox bool // something was tested in it
-	Record  string
-	Past    *past
-	Tracks  []track
-	Probes  int // probes the search found, those not shown included
-	Search  string
+	At   time.Time
+	Path string // of its page
+	// SharedWith names the other services with the same fault of this host.
+	SharedWith string
+	Rungs      []ladder.Rung
+	Sandbox    bool // something was tested in it
+	Record     string
+	Past       *past
+	Tracks     []track
+	Probes     int // probes the search found, those not shown included
+	Search     string
 }
 
 func (s shown) Lasts() time.Duration { return s.At.Sub(s.Since) }
@@ -219,18 +224,23 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request) {
 		signals := sanitize(strings.Join(status.Sandboxed.Signals, ", "))
 		v.Trouble = append(v.Trouble, "Network access is denied to netwatchd itself: "+signals+".")
 	}
+	all := watch.Overview(ordered)
+	if name == "" && len(ordered) > 1 {
+		v.Summary = all.String() + "."
+	}
 	if at >= 0 {
 		v.Shown = s.serviceView(r, ordered[at], status.At)
+		v.Shown.SharedWith = overview.Names(all.SharedWith(v.Shown.Service))
 		v.Heading, v.Level = v.Shown.Service+": "+causeText(v.Shown.Cause), ladder.LevelOf(v.Shown.Cause).String()
 	} else if len(ordered) > 0 {
 		v.Level = ladder.LevelOf(ordered[0].Cause).String()
 	}
-	v.list(ordered, status.At)
+	v.list(ordered, all, status.At)
 	s.show(w, http.StatusOK, "status", &v)
 }
 
 // list adds the services the search finds.
-func (v *statusView) list(ordered []watch.ServiceStatus, at time.Time) {
+func (v *statusView) list(ordered []watch.ServiceStatus, all overview.Overview, at time.Time) {
 	for _, s := range ordered {
 		if ladder.LevelOf(s.Cause) == ladder.Bad {
 			v.Faults++
@@ -239,7 +249,8 @@ func (v *statusView) list(ordered []watch.ServiceStatus, at time.Time) {
 			continue
 		}
 		if v.Matching++; v.Matching <= maxRows {
-			v.Services = append(v.Services, row{s, at.Sub(s.Since), v.Shown != nil && s.Service == v.Shown.Service})
+			v.Services = append(v.Services, row{s, at.Sub(s.Since),
+				v.Shown != nil && s.Service == v.Shown.Service, all.SameAs(s.Service)})
 		}
 	}
 }

@@ -211,3 +211,33 @@ func TestBadge(t *testing.T) {
 		t.Errorf("as a PNG: %d", got.status)
 	}
 }
+
+// One fault of this host is told once, with the services that it stops.
+func TestHostFaultOfSeveralServices(t *testing.T) {
+	s := newTestServer(t)
+	status := &watch.Status{At: time.Now()}
+	for _, service := range []string{"claude", "codex", "wiki"} {
+		c := causes.HostOffline
+		if service == "wiki" {
+			c = causes.Healthy
+		}
+		status.Services = append(status.Services, watch.ServiceStatus{
+			Verdict: diagnose.Verdict{Service: service, Cause: c, Title: service + ": " + c.About().Title}})
+	}
+	s.Source, s.History = &source{status: status}, new(memory)
+	base := at(t, s)
+	const sentence = "wiki works; claude and codex do not: this host is offline."
+	page := get(t, http.DefaultClient, base+"/").body
+	for _, want := range []string{sentence, "The same fault of this host stops codex.", "same fault as claude, "} {
+		if strings.Count(page, want) != 1 {
+			t.Errorf("%q is on the page %d times, want once", want, strings.Count(page, want))
+		}
+	}
+	if page := get(t, http.DefaultClient, base+"/services/wiki").body; strings.Contains(page, sentence) || strings.Contains(page, "The same fault") {
+		t.Error("the page of one service sums up all")
+	}
+	status.Services = status.Services[:1]
+	if page := get(t, http.DefaultClient, base+"/").body; strings.Contains(page, `class="summary"`) {
+		t.Error("a single service is summed up")
+	}
+}

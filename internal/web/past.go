@@ -35,7 +35,8 @@ func (s span) In() string {
 // An entry is an incident in a list.
 type entry struct {
 	*incident.Incident
-	At time.Time
+	At   time.Time
+	Same *entry // of another service, with the same fault of this host; nil: none
 }
 
 func (e entry) Path() string { return "/incidents/" + url.PathEscape(e.ID) }
@@ -98,7 +99,7 @@ func (s *Server) past(ctx context.Context, service string, over span, at time.Ti
 		p.bar(from, at, a.From, a.To, "gap", words)
 	}
 	for i, one := range found {
-		e := entry{one, at}
+		e := entry{Incident: one, At: at}
 		for _, c := range one.Causes {
 			until := e.end()
 			if c.To != nil {
@@ -123,7 +124,7 @@ func (s *Server) observed(ctx context.Context, services []string, at time.Time) 
 		return nil
 	}
 	for _, one := range found {
-		all = append(all, entry{one, at})
+		all = append(all, entry{Incident: one, At: at})
 	}
 	return all
 }
@@ -209,13 +210,18 @@ type dayOf struct {
 }
 
 func byDay(found []*incident.Incident, at time.Time) (days []dayOf) {
+	same := incident.SameFault(found)
 	for _, i := range found {
 		day := i.Opened.Local().Format("Monday, 2 January 2006")
 		if len(days) == 0 || days[len(days)-1].Day != day {
 			days = append(days, dayOf{Day: day})
 		}
 		last := &days[len(days)-1]
-		last.Entries = append(last.Entries, entry{i, at})
+		e := entry{Incident: i, At: at}
+		if of := same[i.ID]; of != nil {
+			e.Same = &entry{Incident: of, At: at}
+		}
+		last.Entries = append(last.Entries, e)
 	}
 	return days
 }
@@ -230,7 +236,7 @@ func (s *Server) incidentPage(w http.ResponseWriter, r *http.Request) {
 		frame
 		Record *record.Record
 		Entry  entry
-	}{s.frame("incident", "incident "+found.ID, time.Now()), found, entry{found.Incident(), time.Now()}}
+	}{s.frame("incident", "incident "+found.ID, time.Now()), found, entry{Incident: found.Incident(), At: time.Now()}}
 	v.Level = ladder.LevelOf(found.Verdict.Cause).String()
 	if found.Closed != nil { // an observation, too
 		v.Level = "past" // what is over is neither good nor bad
