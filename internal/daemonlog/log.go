@@ -14,6 +14,7 @@ import (
 	"netwatchd/internal/causes"
 	"netwatchd/internal/config"
 	"netwatchd/internal/ledger"
+	"netwatchd/internal/overview"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/redact"
 	"netwatchd/internal/watch"
@@ -45,12 +46,14 @@ func IsTerminal(w io.Writer) bool {
 type Changes struct {
 	watch.NopObserver
 	log     *slog.Logger
-	failing map[ledger.Key]probe.Class // the probes whose latest attempt failed
+	failing map[ledger.Key]probe.Class     // the probes whose latest attempt failed
+	faults  map[string]watch.ServiceStatus // by service, the faults of this host that were logged in full
 }
 
 // NewChanges returns an observer that writes to log.
 func NewChanges(log *slog.Logger) *Changes {
-	return &Changes{log: log, failing: make(map[ledger.Key]probe.Class)}
+	return &Changes{log: log, failing: make(map[ledger.Key]probe.Class),
+		faults: make(map[string]watch.ServiceStatus)}
 }
 
 // Attempted logs a probe whose class changed, at debug level: the verdict is what matters.
@@ -69,12 +72,21 @@ func (l *Changes) Attempted(r probe.Result, _ time.Duration) {
 		"class", r.Class, "why", r.Why)
 }
 
-// Judged logs a verdict whose cause changed, at the level of its severity.
+// Judged logs a verdict whose cause changed, at the level of its severity. A fault of this host is logged in full for
+// one service; for each other one that suffers from it, the line names that service instead.
 func (l *Changes) Judged(now watch.ServiceStatus, was causes.Cause) {
 	if now.Cause == was {
 		return
 	}
+	delete(l.faults, now.Service)
 	args := []any{"service", now.Service, "cause", now.Cause, "was", was, "title", now.Title}
+	if same := l.sameFault(now); same != "" {
+		l.log.Log(context.Background(), logLevel(now.Severity), "verdict", append(args, "same_fault_as", same)...)
+		return
+	}
+	if now.Cause.OfHost() && len(l.faults) < maxFaults {
+		l.faults[now.Service] = now
+	}
 	if now.Cause.Fault() {
 		args = append(args, "advice", now.Advice)
 	}
@@ -84,6 +96,21 @@ func (l *Changes) Judged(now watch.ServiceStatus, was causes.Cause) {
 			"class", decisive.Class, "why", decisive.Why)
 	}
 	l.log.Log(context.Background(), logLevel(now.Severity), "verdict", args...)
+}
+
+// maxFaults bounds how many faults a verdict is compared with: a host has few at a time, and ten thousand services may
+// change in one second.
+const maxFaults = 16
+
+// sameFault returns the first service, by name, whose fault is that of now; empty if there is none.
+func (l *Changes) sameFault(now watch.ServiceStatus) string {
+	same := ""
+	for service, logged := range l.faults {
+		if (same == "" || service < same) && overview.Same(logged.ForOverview(), now.ForOverview()) {
+			same = service
+		}
+	}
+	return same
 }
 
 func logLevel(s causes.Severity) slog.Level {
