@@ -11,6 +11,9 @@ import (
 
 	"github.com/prometheus/common/model"
 	"go.yaml.in/yaml/v3"
+
+	"netwatchd/internal/causes"
+	"netwatchd/internal/rules"
 )
 
 const alertmanagerFile = "alertmanager/alertmanager.yml"
@@ -143,5 +146,20 @@ func TestQuietHours(t *testing.T) {
 	}
 	if !slices.ContainsFunc(routes(t).Routes, func(r route) bool { return r.Receiver == "pager" }) {
 		t.Error("no route to the pager")
+	}
+}
+
+// The route that makes one page of a fault of a host lists all causes of the host and no other.
+func TestHostRoute(t *testing.T) {
+	amtool := tool(t, "amtool")
+	for c := range causes.All() {
+		out, err := exec.Command(amtool, "config", "routes", "test", "--verify.receivers=pager", "--tree",
+			"--config.file="+alertmanagerFile, "alertname="+rules.Name(c), "severity=page", "cause="+c.String()).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		if isHost := strings.Contains(string(out), "cause=~"); isHost != c.OfHost() {
+			t.Errorf("%v takes the route of the host: %v, want %v", c, isHost, c.OfHost())
+		}
 	}
 }
