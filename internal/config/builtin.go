@@ -3,11 +3,11 @@ package config
 import (
 	"net/netip"
 	"net/url"
-	"path/filepath"
 	"regexp"
 	"time"
 
 	"netwatchd/internal/diagnose"
+	"netwatchd/internal/hostpaths"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/strictyaml"
 	"netwatchd/internal/tally"
@@ -67,13 +67,13 @@ func (b *Probe) agentDefaults() {
 }
 
 // Builtin returns the configuration used without a file. It watches Codex.
-func Builtin() *Config { return builtin(hostPaths()) }
+func Builtin() *Config { return builtin(hostpaths.Of()) }
 
-func builtin(at paths) *Config {
+func builtin(at hostpaths.Paths) *Config {
 	return &Config{
-		Web:        Web{Listen: []string{"127.0.0.1:19405"}, ConfigFile: at.web},
-		Storage:    Storage{Path: at.state, Keep: 90 * strictyaml.Day},
-		StatusFile: filepath.Join(at.run, "status.json"),
+		Web:        Web{Listen: []string{"127.0.0.1:19405"}, ConfigFile: at.Web},
+		Storage:    Storage{Path: at.State, Keep: 90 * strictyaml.Day},
+		StatusFile: at.Status(),
 		Log:        Log{Level: "info", Format: "auto"},
 		Metrics:    Metrics{ClassicHistograms: "auto"},
 		Defaults:   builtinDefaults,

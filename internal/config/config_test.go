@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
-	"os/user"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -20,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/spf13/pflag"
 
+	"netwatchd/internal/hostpaths"
 	"netwatchd/internal/strictyaml"
 )
 
@@ -27,7 +27,7 @@ var update = flag.Bool("update", false, "rewrite the .err files and the copy of 
 
 const example = "../../config.example.yaml"
 
-var system = paths{state: "/var/lib/netwatchd", run: "/run/netwatchd"}
+var system = hostpaths.Paths{State: "/var/lib/netwatchd", Run: "/run/netwatchd"}
 
 var same = cmp.Options{
 	cmp.Comparer(func(a, b *regexp.Regexp) bool { return a == b || a != nil && b != nil && a.String() == b.String() }),
@@ -191,11 +191,11 @@ func TestFilesThatCannotBeRead(t *testing.T) {
 func TestWhereTheFileIsLookedFor(t *testing.T) {
 	dir := t.TempDir()
 	env := map[string]string{"XDG_CONFIG_HOME": dir, "XDG_RUNTIME_DIR": "/run/user/7", "XDG_STATE_HOME": "relative: to be ignored"}
-	at := userPaths(func(name string) string { return env[name] }, "/home/u")
-	if at.files[0] != "/etc/netwatchd/config.yaml" || at.state != "/home/u/.local/state/netwatchd" || at.run != "/run/user/7/netwatchd" {
+	at := hostpaths.OfUser(func(name string) string { return env[name] }, "/home/u")
+	if at.Files[0] != "/etc/netwatchd/config.yaml" || at.State != "/home/u/.local/state/netwatchd" || at.Run != "/run/user/7/netwatchd" {
 		t.Errorf("got %+v", at)
 	}
-	at.files = []string{filepath.Join(dir, "absent.yaml"), at.files[1]}
+	at.Files = []string{filepath.Join(dir, "absent.yaml"), at.Files[1]}
 	c, err := load("", nil, at)
 	if err != nil || c.Path != "" || c.StatusFile != "/run/user/7/netwatchd/status.json" {
 		t.Errorf("without a file: got %v, %v", c, err)
@@ -217,8 +217,8 @@ func TestWhereTheFileIsLookedFor(t *testing.T) {
 func nothing(string) string { return "" }
 
 func TestWithoutARuntimeDirectoryTheStatusIsBesideTheStore(t *testing.T) {
-	at := userPaths(nothing, "/home/u")
-	if want := "/home/u/.local/state/netwatchd"; at.run != want || at.state != want {
+	at := hostpaths.OfUser(nothing, "/home/u")
+	if want := "/home/u/.local/state/netwatchd"; at.Run != want || at.State != want {
 		t.Errorf("got %+v, want both in %s", at, want)
 	}
 }
@@ -229,11 +229,13 @@ func TestInAUnit(t *testing.T) {
 	env := map[string]string{
 		"STATE_DIRECTORY": "/var/lib/netwatchd@u:/var/lib/more", "RUNTIME_DIRECTORY": "/run/netwatchd@u", "CREDENTIALS_DIRECTORY": credentials,
 	}
-	unit := func() paths { return userPaths(nothing, "/").inUnit(func(name string) string { return env[name] }) }
-	if at := unit(); at.state != "/var/lib/netwatchd@u" || at.run != "/run/netwatchd@u" || at.web != "" {
+	unit := func() hostpaths.Paths {
+		return hostpaths.OfUser(nothing, "/").InUnit(func(name string) string { return env[name] })
+	}
+	if at := unit(); at.State != "/var/lib/netwatchd@u" || at.Run != "/run/netwatchd@u" || at.Web != "" {
 		t.Errorf("got %+v", at)
 	}
-	web := filepath.Join(credentials, webCredential)
+	web := filepath.Join(credentials, "netwatchd.web.yml")
 	if err := os.WriteFile(web, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -496,29 +498,6 @@ func TestCertificateFiles(t *testing.T) {
 	} {
 		if err := checkCAFile(path); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %q", filepath.Base(path), err, want)
-		}
-	}
-}
-
-func TestStatusFiles(t *testing.T) {
-	u := &user.User{Uid: "1000", Username: "u"}
-	session := paths{run: "/run/user/1000/netwatchd"}
-	bare := paths{run: "/home/u/.local/state/netwatchd"} // no XDG_RUNTIME_DIR: inside some sandboxes, under cron
-	for _, test := range []struct {
-		configured string
-		at         paths
-		me         *user.User
-		want       []string
-	}{
-		{"/run/netwatchd/status.json", system, &user.User{Uid: "0", Username: "root"}, []string{"/run/netwatchd/status.json"}},
-		{"/run/user/1000/netwatchd/status.json", session, u, []string{"/run/netwatchd/status.json", "/run/netwatchd@u/status.json",
-			"/run/user/1000/netwatchd/status.json"}},
-		{"/home/u/.local/state/netwatchd/status.json", bare, u, []string{"/home/u/.local/state/netwatchd/status.json",
-			"/run/netwatchd/status.json", "/run/netwatchd@u/status.json", "/run/user/1000/netwatchd/status.json"}},
-		{"/elsewhere.json", session, u, []string{"/elsewhere.json"}},
-	} {
-		if diff := cmp.Diff(test.want, statusFiles(test.configured, test.at, test.me)); diff != "" {
-			t.Errorf("%s as %s (-want +got):\n%s", test.configured, test.me.Username, diff)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"netwatchd/internal/hostpaths"
 	"netwatchd/internal/strictyaml"
 )
 
@@ -11,12 +12,12 @@ func Load(path string, overrides *Overrides) (*Config, error) {
 	if path == "" {
 		path = overrides.File()
 	}
-	return load(path, overrides, hostPaths())
+	return load(path, overrides, hostpaths.Of())
 }
 
-func load(path string, overrides *Overrides, at paths) (*Config, error) {
+func load(path string, overrides *Overrides, at hostpaths.Paths) (*Config, error) {
 	if path == "" {
-		path = at.find()
+		path = at.Find()
 	}
 	c := builtin(at)
 	c.Path = path

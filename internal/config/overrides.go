@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 	"github.com/spf13/viper"
 
+	"netwatchd/internal/hostpaths"
 	"netwatchd/internal/netvalue"
 	"netwatchd/internal/strictyaml"
 )
@@ -62,7 +63,7 @@ func variable(flag string) string {
 
 // BindFlags defines --config.file and the flags that override the file.
 func BindFlags(fs *pflag.FlagSet) *Overrides {
-	fs.String(fileFlag, "", "configuration `file` (default "+systemFile+", or $XDG_CONFIG_HOME/netwatchd/config.yaml)")
+	fs.String(fileFlag, "", "configuration `file` (default "+hostpaths.SystemFile+", or $XDG_CONFIG_HOME/netwatchd/config.yaml)")
 	for _, s := range settings {
 		if s.isList() {
 			fs.StringArray(s.flag, nil, s.usage)
