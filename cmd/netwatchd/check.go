@@ -19,6 +19,7 @@ import (
 	"netwatchd/internal/probe"
 	"netwatchd/internal/screen"
 	"netwatchd/internal/statusfile"
+	"netwatchd/internal/statusline"
 	"netwatchd/internal/watch"
 )
 
@@ -100,18 +101,13 @@ func (a *app) verboseOutside(outside *watch.Status, o screen.Options) error {
 	return screen.Status(a.out, outside, o)
 }
 
-// exitCode returns the code of the worst verdict: an inconclusive service does not hide the fault of another.
+// exitCode returns the code of the worst verdict.
 func exitCode(status *watch.Status) int {
-	code := exitHealthy
-	for _, s := range status.Services {
-		switch {
-		case s.Cause.Fault():
-			return exitFault
-		case s.Cause == causes.Inconclusive, s.Cause == causes.Starting, s.Cause == causes.Suspended:
-			code = exitInconclusive
-		}
+	all := make([]causes.Cause, len(status.Services))
+	for i, s := range status.Services {
+		all[i] = s.Cause
 	}
-	return code
+	return statusline.Code(all)
 }
 
 func screenOptions(w io.Writer, verbose bool) screen.Options {

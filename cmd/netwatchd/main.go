@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	_ "netwatchd/internal/statusline/early" // status --line
 )
 
 func main() {

@@ -15,17 +15,22 @@ import (
 	"netwatchd/internal/host"
 	"netwatchd/internal/screen"
 	"netwatchd/internal/statusfile"
+	"netwatchd/internal/statusline"
 	"netwatchd/internal/watch"
 )
 
 func (a *app) statusCommand() *cobra.Command {
-	var asJSON, verbose bool
+	var asJSON, verbose, line bool
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show the status reported by the running daemon",
 		Long: `Show the status reported by the running daemon. It is read from the daemon's
 status file, which every process on this host can read. If there is none, the
 daemon at the configured listen address is asked.
+
+With --line, print one line for a shell prompt or a status line, from the status
+file alone: "✗ codex upstream 3 min  ✓ claude,gemini". The worst comes first;
+"?" means that there is no status, or an old one.
 
 Inside an agent's sandbox, report what "netwatchd check" reports there: what the
 sandbox denies, and what the daemon on the host last saw (with -v in full).
@@ -36,6 +41,9 @@ configuration error.`,
 			c, err := a.load()
 			if err != nil {
 				return err
+			}
+			if line {
+				return done(statusline.Print(a.out, c.StatusFiles(), a.lineOptions()))
 			}
 			if host.DetectSandbox().Denied { // one question, one answer: what check says here
 				return a.check(cmd.Context(), c, asJSON, verbose)
@@ -61,9 +69,19 @@ configuration error.`,
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the status as JSON")
+	cmd.Flags().BoolVar(&line, "line", false, "print one short line, for a prompt or a status line")
 	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false,
 		"show every attempt of the latest round, not only the decisive ones")
+	cmd.MarkFlagsMutuallyExclusive("line", "json")
+	cmd.MarkFlagsMutuallyExclusive("line", "verbose")
 	return cmd
+}
+
+func (a *app) lineOptions() statusline.Options {
+	if f, ok := a.out.(*os.File); ok {
+		return statusline.For(f, os.Getenv)
+	}
+	return statusline.Options{Now: time.Now()}
 }
 
 // statusOfDaemon asks the daemon, because its status file cannot be read for the reason noFile.

@@ -36,14 +36,16 @@ var layers = [][]string{
 	{"internal/diagnose/diagnosetest", "internal/overview"},
 	{"internal/diagnose"},
 	{"internal/netpath", "internal/sessions", "internal/words"},
+	{"internal/statusline/early"},
+	{"internal/statusline"},
 	{"internal/causes", "internal/host", "internal/outcome", "internal/presets", "internal/sandbox", "internal/tally"},
 	{"internal/agent/claude", "internal/agent/codex", "internal/agent/gemini"},
 	{"internal/agent", "internal/agent/agenttest", "internal/agent/codexdoctor", "internal/codexconf", "internal/probe/httpprobe"},
 	{"internal/linkage", "internal/probe/connect", "internal/probe/execprobe"},
 	{"internal/probe/dnsprobe", "internal/probe/probetest"},
 	{"internal/clientrules", "internal/netvalue", "internal/probe", "internal/usage", "internal/webtoken"},
-	{"internal/arrows", "internal/enum", "internal/humanize", "internal/panics", "internal/redact", "internal/resolvconf",
-		"internal/demo/internet", "internal/seccomp", "internal/shortage", "internal/strictyaml", "internal/udpsocket", "internal/userfile"},
+	{"internal/arrows", "internal/enum", "internal/hostpaths", "internal/humanize", "internal/panics", "internal/redact", "internal/resolvconf",
+		"internal/demo/internet", "internal/seccomp", "internal/shortage", "internal/statusfile/content", "internal/strictyaml", "internal/terminal", "internal/udpsocket", "internal/userfile"},
 }
 
 // pure are the packages that do no I/O and so depend on nothing but the standard library and each other.

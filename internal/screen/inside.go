@@ -12,12 +12,11 @@ import (
 	"netwatchd/internal/humanize"
 	"netwatchd/internal/ladder"
 	"netwatchd/internal/probe"
+	"netwatchd/internal/statusline"
 	"netwatchd/internal/watch"
 )
 
-// staleAfter is the age from which the daemon's status is ignored: it is written every 15 s, so four writes were
-// missed.
-const staleAfter = time.Minute
+const staleAfter = statusline.StaleAfter
 
 // Inside writes what is known inside a sandbox: what is denied here, what the daemon on the host reported and how long
 // ago, and the conclusion. Host is nil if the daemon's status could not be read; readErr says why.

@@ -4,10 +4,10 @@ package screen
 import (
 	"cmp"
 	"os"
-	"strings"
 	"time"
 
-	"github.com/mattn/go-isatty"
+	"netwatchd/internal/terminal"
+
 	"golang.org/x/term"
 )
 
@@ -23,23 +23,11 @@ type Options struct {
 // For returns the options for f: color on a terminal unless NO_COLOR (https://no-color.org) or TERM=dumb forbid it,
 // its width, and ASCII if the locale has no UTF-8.
 func For(f *os.File, getenv func(string) string) Options {
-	o := Options{ASCII: !hasUTF8(getenv)}
-	if !isatty.IsTerminal(f.Fd()) {
-		return o
-	}
-	o.Color = getenv("NO_COLOR") == "" && getenv("TERM") != "dumb"
+	o := Options{ASCII: !terminal.HasUTF8(getenv), Color: terminal.HasColor(f, getenv)}
 	if width, _, err := term.GetSize(int(f.Fd())); err == nil {
 		o.Width = width
 	}
 	return o
-}
-
-// hasUTF8 uses the first variable that is set, as setlocale(3) does. With none set the locale is C, but that is the
-// case in units and containers, whose output is read where UTF-8 works.
-func hasUTF8(getenv func(string) string) bool {
-	locale := cmp.Or(getenv("LC_ALL"), getenv("LC_CTYPE"), getenv("LANG"))
-	charset := strings.ToLower(locale)
-	return locale == "" || strings.Contains(charset, "utf-8") || strings.Contains(charset, "utf8")
 }
 
 // usualWidth is used if the width is unknown. Below minWidth, columns do not fit; above maxWidth, lines are hard to

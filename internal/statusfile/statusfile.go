@@ -8,18 +8,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
 
+	"netwatchd/internal/statusfile/content"
 	"netwatchd/internal/watch"
 )
-
-// sizeLimit limits what Read reads. Ten thousand services take about 4 MB; a larger file is not a status file.
-const sizeLimit = 32 << 20
 
 // Write replaces the file at path atomically: a reader sees either the whole old status or the whole new one.
 // Everyone can read the file, whatever the umask. Write creates a missing directory: /run is empty after a boot, and
@@ -86,25 +82,12 @@ func hint(err error) string {
 
 // Read returns the status at path and its age. The error is [fs.ErrNotExist] if no daemon runs.
 func Read(path string) (*watch.Status, time.Duration, error) {
-	// Without O_NONBLOCK, opening a FIFO would wait forever for its other end.
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	text, err := content.Read(path)
 	if err != nil {
 		return nil, 0, fmt.Errorf("status file: %w", err)
-	}
-	defer f.Close()
-	if err := checkOwner(f, path); err != nil {
-		return nil, 0, fmt.Errorf("status file: %w", err)
-	}
-	content, err := io.ReadAll(io.LimitReader(f, sizeLimit+1))
-	if err != nil {
-		return nil, 0, fmt.Errorf("status file: %w", err)
-	}
-	if len(content) > sizeLimit {
-		return nil, 0, fmt.Errorf("status file: %s is larger than %d MB: it is not a netwatchd status file",
-			path, sizeLimit>>20)
 	}
 	var s watch.Status
-	if err := json.Unmarshal(content, &s); err != nil {
+	if err := json.Unmarshal(text, &s); err != nil {
 		return nil, 0, fmt.Errorf("status file: %s: %w; it may be from another version of netwatchd", path, err)
 	}
 	if s.At.IsZero() {
@@ -121,33 +104,6 @@ func Read(path string) (*watch.Status, time.Duration, error) {
 // futureLimit is how far in the future a status may be: time synchronization steps the clock by less. After a larger
 // step, a running daemon soon writes a new one.
 const futureLimit = time.Minute
-
-// checkOwner refuses what is not a file, and a file that another user may have planted: it must belong to root, to this
-// user, or to the owner of its directory if only the owner can create files there. Inside a user namespace, the
-// daemon's user and its directory's owner may both appear as nobody.
-func checkOwner(f *os.File, path string) error {
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	if !info.Mode().IsRegular() {
-		return fmt.Errorf("%s is not a regular file", path)
-	}
-	owner := info.Sys().(*syscall.Stat_t).Uid
-	if owner == 0 || owner == uint32(os.Geteuid()) {
-		return nil
-	}
-	dir, err := os.Stat(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	const writableByOthers = 0o022
-	if dir.Sys().(*syscall.Stat_t).Uid != owner || dir.Mode().Perm()&writableByOthers != 0 {
-		return fmt.Errorf("%s belongs to user %d, who may not be the daemon's: set status_file to a path in a directory "+
-			"that only the daemon's user can write to", path, owner)
-	}
-	return nil
-}
 
 // Latest returns the newest status among the files at paths: a system daemon and a user's daemon use different paths.
 // If no file can be read, it prefers an error other than "no such file".

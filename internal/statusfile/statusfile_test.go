@@ -23,6 +23,7 @@ import (
 	"netwatchd/internal/causes"
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/probe"
+	"netwatchd/internal/statusfile/content"
 	"netwatchd/internal/watch"
 )
 
@@ -237,7 +238,7 @@ func TestReadErrors(t *testing.T) {
 		return path
 	}
 	huge := write("huge", "")
-	if err := os.Truncate(huge, sizeLimit+1); err != nil {
+	if err := os.Truncate(huge, content.SizeLimit+1); err != nil {
 		t.Fatal(err)
 	}
 	fifo := filepath.Join(dir, "fifo")
