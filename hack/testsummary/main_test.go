@@ -126,7 +126,7 @@ func module(t *testing.T) string {
 func summarised(t *testing.T, args string, ci bool) (string, bool) {
 	var out bytes.Buffer
 	cmd := exec.Command(os.Args[0], strings.Fields(args)...)
-	cmd.Env = append(os.Environ(), "TESTSUMMARY_AS_ITSELF=1", "CI=")
+	cmd.Env = append(os.Environ(), "TESTSUMMARY_AS_ITSELF=1", "CI=", "GOFLAGS=-count=1") // with -trimpath results are cached
 	if ci {
 		cmd.Env = append(cmd.Env, "CI=true")
 	}
