@@ -93,7 +93,7 @@ func backtested(t *testing.T, codex string, behaviour responses.Behaviour) backt
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	timeout := "60s"
+	timeout := "60s" // of every probe: a busy machine must not look like a fault of the network
 	if behaviour == responses.StallHeaders {
 		timeout = "5s"
 	}
@@ -103,12 +103,13 @@ func backtested(t *testing.T, codex string, behaviour responses.Behaviour) backt
 		config: fmt.Sprintf(`
 web: {listen: ["127.0.0.1:1"]}
 storage: {path: %q}
+defaults: {interval: 2m, timeout: 60s}
 resolvers: {direct: []}
 controls: [{name: one, url: %q, expect: {status: [204]}}]
 services:
   - name: codex
     probes:
-      - {name: head, kind: http, target: "%s/responses", method: HEAD, proxy: none, timeout: 10s,
+      - {name: head, kind: http, target: "%s/responses", method: HEAD, proxy: none,
          expect: {status: [405], headers: {Allow: POST}}}
       - {name: exec, kind: exec, preset: codex, timeout: %s, codex: {path: %q, home: %q, base_url: %q}}
 `, filepath.Join(dir, "state"), control.URL, service.BaseURL(), timeout, codex, filepath.Join(dir, "home"), service.BaseURL()),
