@@ -119,14 +119,7 @@ func (e *everywhere) sawTurn() bool {
 // where it sends its request, and where a run of ours sends it. A run of ours must not send a key anywhere else.
 func TestCodexLiveEndpoint(t *testing.T) {
 	eachCodex(t, func(t *testing.T, path string) {
-		path, err := Find(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		version, err := Version(t.Context(), path)
-		if err != nil {
-			t.Fatal(err)
-		}
+		path, version := programOf(t, path)
 		for name, form := range codexForms {
 			if form.version != "" && form.version != version.String() || name == "nobody" || form.needsEtc() {
 				continue

@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"netwatchd/internal/agent"
 	"netwatchd/internal/codexconf"
 	"netwatchd/internal/lab/responses"
 	"netwatchd/internal/probe"
@@ -55,6 +56,19 @@ func installedCodex(t *testing.T, version string) string {
 	}
 	t.Skipf("needs codex %s: make codex", version)
 	return ""
+}
+
+// programOf is the program behind a launcher, and its version.
+func programOf(t *testing.T, launcher string) (path string, version agent.Version) {
+	t.Helper()
+	path, err := Find(launcher)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if version, err = Version(t.Context(), path); err != nil {
+		t.Fatal(err)
+	}
+	return path, version
 }
 
 // stateDir is a directory outside $TMPDIR, where codex's sandbox refuses to have its CODEX_HOME.
@@ -370,14 +384,7 @@ func TestCodexReadOnlySignIn(t *testing.T) {
 // TestCodexLiveSandbox is the incident: codex inside codex's sandbox, and a healthy service.
 func TestCodexLiveSandbox(t *testing.T) {
 	eachCodex(t, func(t *testing.T, path string) {
-		native, err := Find(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		version, err := Version(t.Context(), native)
-		if err != nil {
-			t.Fatal(err)
-		}
+		native, version := programOf(t, path)
 		s := serve(t, responses.OK)
 		c := withKey(t, path, s.BaseURL())
 		c.Home = c.StateDir
