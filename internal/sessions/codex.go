@@ -146,8 +146,8 @@ func (r *rollout) event(at time.Time, payload json.RawMessage) (Event, bool) {
 }
 
 var (
-	// Since 0.155 a failed turn has its error.
-	withErrors = agent.Version{Major: 0, Minor: 155}
+	// Since 0.145.0 a failed turn has its error; 0.144.0 has none.
+	withErrors = agent.Version{Major: 0, Minor: 145}
 	// Before 0.142 the terminal interface writes why a turn failed into log/codex-tui.log, which is read too.
 	withoutLog = agent.Version{Major: 0, Minor: 142}
 )
