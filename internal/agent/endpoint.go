@@ -97,7 +97,7 @@ func (e *Endpoint) Set(base, source, key string) {
 
 // reachVariables decide how a client reaches its service.
 var reachVariables = []string{"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "REQUEST_METHOD", "SSL_CERT_FILE",
-	"SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS"}
+	"SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS", "NODE_TLS_REJECT_UNAUTHORIZED", "CLAUDE_CODE_CERT_STORE"}
 
 // SetReach takes the variables of proxies and certificates from env, which the agent reads from file.
 func (e *Endpoint) SetReach(env []string, file string) {

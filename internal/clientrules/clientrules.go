@@ -25,6 +25,21 @@ func Claude() Client {
 	return Client{Name: "claude", Resolver: Glibc, Proxying: ClaudeProxying, Trusting: ClaudeTrusting}
 }
 
+// Gemini is the client of Gemini CLI: a program for node, whose requests undici makes.
+func Gemini() Client {
+	return Client{Name: "gemini", Resolver: Glibc, Proxying: GeminiProxying, Trusting: NodeTrusting}
+}
+
+// Node is the client of other programs for node, if they use the proxies that the environment names.
+func Node() Client {
+	return Client{Name: "a program that runs on node", Resolver: Glibc, Proxying: UndiciProxying, Trusting: NodeTrusting}
+}
+
+// OpenCode is the client of opencode: a program made with Bun.
+func OpenCode() Client {
+	return Client{Name: "opencode", Resolver: Glibc, Proxying: BunProxying, Trusting: BunTrusting}
+}
+
 // Curl is the client that a service has if nothing else is known of its programs.
 func Curl() Client { return Client{Name: "curl", Resolver: Glibc, Proxying: CurlProxying} }
 

@@ -17,10 +17,12 @@ const (
 	// OldCodexTrusting is that of codex before 0.116, which does not read CODEX_CA_CERTIFICATE: OpenSSL's.
 	OldCodexTrusting
 	ClaudeTrusting // claude 2.1.332
+	BunTrusting    // opencode 1.18.33: the fetch of Bun 1.3.14
+	NodeTrusting   // node 20, on which gemini 0.61.0 runs: this host's authorities do not count
 )
 
 var trustingNames = []string{GoTrusting: "go", CodexTrusting: "codex", OldCodexTrusting: "codex-0.104",
-	ClaudeTrusting: "claude"}
+	ClaudeTrusting: "claude", BunTrusting: "bun", NodeTrusting: "node"}
 
 func (t Trusting) String() string                { return enum.String(trustingNames, t, "trusting") }
 func (t Trusting) MarshalText() ([]byte, error)  { return []byte(t.String()), nil }
@@ -33,7 +35,7 @@ func (t Trusting) CAVariable() string {
 		return addedToCodex
 	case OldCodexTrusting:
 		return certFile
-	case ClaudeTrusting:
+	case ClaudeTrusting, BunTrusting, NodeTrusting:
 		return addedToNode
 	}
 	return ""
@@ -44,6 +46,8 @@ const (
 	addedToNode  = "NODE_EXTRA_CA_CERTS"
 	certFile     = "SSL_CERT_FILE"
 	certDir      = "SSL_CERT_DIR"
+	claudeStore  = "CLAUDE_CODE_CERT_STORE"
+	unverified   = "NODE_TLS_REJECT_UNAUTHORIZED"
 )
 
 // The names of remarks about trust; see [SpellingsDiffer].
@@ -51,6 +55,7 @@ const (
 	TrustedByAgentOnly = "ca_trusted_by_agent_only" // the program trusts the certificate's issuer, this host does not
 	TrustedByHostOnly  = "ca_trusted_by_host_only"  // this host trusts the certificate's issuer, the program does not
 	UnusableBundle     = "ca_bundle_unusable"       // a variable names a file that the program cannot use
+	NotVerified        = "tls_not_verified"         // a variable makes the program accept every certificate
 )
 
 // A Bundle is a file or directory with certificates, and the variable that names it.
@@ -60,6 +65,7 @@ type Bundle struct{ Variable, Path string }
 type UnusableError struct {
 	Bundle
 	Missing bool   // it does not exist
+	Some    bool   // it is damaged, and some of its certificates can be read
 	Blocks  bool   // opening it never returns: it is a named pipe
 	Why     string // "is a directory"
 }
@@ -70,22 +76,28 @@ func (e *UnusableError) Error() string { return e.Path + " " + e.Why }
 type Roots struct {
 	System    bool // this host's, as they are without any variable
 	SystemDir bool // of this host's, only those in its directory, /etc/ssl/certs
+	BuiltIn   bool // those that Mozilla includes, which are part of the program
+
+	// Unverified is the variable by which the program accepts every certificate; empty: it does not.
+	Unverified string
 
 	Files   []Bundle // whole, in PEM
 	Partial []Bundle // in PEM; what is damaged is skipped
+	Leading []Bundle // in PEM; only what is before the first damaged certificate counts
 	Dirs    []Bundle
 	Hashed  bool // of the files in Dirs, only those count that c_rehash(1) has named
 
 	Unusable []*UnusableError
+	Damaged  []*UnusableError // those of Partial and Leading that read has seen
 }
 
 // Differ reports whether a variable makes a difference.
 func (r Roots) Differ() bool {
-	return !r.System || len(r.Files)+len(r.Partial)+len(r.Dirs)+len(r.Unusable) > 0
+	return !r.System || r.BuiltIn || r.Unverified != "" || len(r.Sources())+len(r.Unusable) > 0
 }
 
 // Sources are the bundles in use, for people.
-func (r Roots) Sources() []Bundle { return slices.Concat(r.Files, r.Partial, r.Dirs) }
+func (r Roots) Sources() []Bundle { return slices.Concat(r.Files, r.Partial, r.Leading, r.Dirs) }
 
 // Blocked returns the file at which the program waits for ever, or nil.
 func (r Roots) Blocked() *UnusableError {
@@ -109,7 +121,14 @@ func (t Trusting) Roots(env Environment, read func(Bundle) *UnusableError) Roots
 	case GoTrusting:
 		return Roots{System: true}
 	case ClaudeTrusting:
-		r.addToSystem(env, read)
+		r.addForClaude(env, read)
+		return r
+	case BunTrusting:
+		r.addForBun(env, read)
+		return r
+	case NodeTrusting:
+		r.BuiltIn, r.Unverified = true, acceptsAll(env)
+		r.addReadable(&r.Leading, Bundle{addedToNode, value(env, addedToNode)}, read)
 		return r
 	case CodexTrusting:
 		custom := Bundle{addedToCodex, value(env, addedToCodex)}
@@ -125,25 +144,54 @@ func (t Trusting) Roots(env Environment, read func(Bundle) *UnusableError) Roots
 	return r
 }
 
-// addToSystem adds what Claude Code finds, to this host's authorities unless both SSL_CERT_FILE and SSL_CERT_DIR are
-// set. Of a damaged file the whole certificates count.
-func (r *Roots) addToSystem(env Environment, read func(Bundle) *UnusableError) {
+// addForClaude adds what Claude Code finds: its own list, this host's unless both SSL_CERT_FILE and SSL_CERT_DIR are
+// set, and the files of these and of NODE_EXTRA_CA_CERTS. CLAUDE_CODE_CERT_STORE=bundled leaves it its own list and
+// the file of NODE_EXTRA_CA_CERTS. Of a damaged file the whole certificates count.
+func (r *Roots) addForClaude(env Environment, read func(Bundle) *UnusableError) {
+	r.BuiltIn, r.Unverified = true, acceptsAll(env)
+	r.addReadable(&r.Partial, Bundle{addedToNode, value(env, addedToNode)}, read)
+	if strings.TrimSpace(value(env, claudeStore)) == "bundled" {
+		return
+	}
 	r.System = value(env, certFile) == "" || value(env, certDir) == ""
+	r.addReadable(&r.Partial, Bundle{certFile, value(env, certFile)}, read)
+	r.addDirs(value(env, certDir))
+}
+
+// acceptsAll returns the variable by which node, and Bun likewise, accept every certificate, if it is set so.
+func acceptsAll(env Environment) string {
+	if value(env, unverified) == "0" {
+		return unverified
+	}
+	return ""
+}
+
+// addReadable adds a file for a program that uses what it can read of a damaged one, to list.
+func (r *Roots) addReadable(list *[]Bundle, b Bundle, read func(Bundle) *UnusableError) {
+	if b.Path == "" {
+		return
+	}
+	switch unusable := read(b); {
+	case unusable == nil:
+		r.Files = append(r.Files, b)
+	case unusable.Some:
+		*list, r.Damaged = append(*list, b), append(r.Damaged, unusable)
+	default:
+		r.Unusable = append(r.Unusable, unusable)
+	}
+}
+
+// addForBun adds what Bun finds, its own list among it. A file counts as a whole or not at all. SSL_CERT_DIR takes
+// the place of this host's authorities as soon as it is set, even to nothing.
+func (r *Roots) addForBun(env Environment, read func(Bundle) *UnusableError) {
 	for _, name := range []string{addedToNode, certFile} {
-		b := Bundle{name, value(env, name)}
-		if b.Path == "" {
-			continue
-		}
-		switch unusable := read(b); {
-		case unusable == nil:
-			r.Files = append(r.Files, b)
-		case unusable.Missing || unusable.Blocks:
-			r.Unusable = append(r.Unusable, unusable)
-		default:
-			r.Partial = append(r.Partial, b)
+		if b := (Bundle{name, value(env, name)}); b.Path != "" {
+			r.use(b, read)
 		}
 	}
-	r.addDirs(value(env, certDir))
+	dirs, isSet := env(certDir)
+	r.System, r.Hashed, r.BuiltIn, r.Unverified = !isSet, true, true, acceptsAll(env)
+	r.addDirs(dirs)
 }
 
 func value(env Environment, name string) string {

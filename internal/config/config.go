@@ -101,7 +101,7 @@ type Service struct {
 	Runbook, StatusPage string
 	Controls            []Control  // instead of the configuration's; empty: those
 	Resolvers           *Resolvers // instead of the configuration's; nil: those
-	Client              string     // whose rules decide what reaches the service: "glibc", "musl", "go"; "auto": its agent's, or glibc
+	Client              string     // whose rules decide what reaches the service: "glibc", "musl", "go", "bun", "node"; "auto": its agent's, or glibc
 	Sandbox             *Sandbox
 	// CertificateLeft is how long before its end a certificate makes the service degraded; zero: never.
 	CertificateLeft time.Duration

@@ -51,7 +51,7 @@ func (d *decoder) service(n *strictyaml.Node) Service {
 		s.CertificateLeft = ownCertificateLeft
 	}
 	f.Duration("certificate_left", &s.CertificateLeft, 0)
-	f.Text("client", &s.Client, strictyaml.OneOf(AutoClient, "glibc", "musl", "go"))
+	f.Text("client", &s.Client, strictyaml.OneOf(AutoClient, "glibc", "musl", "go", "bun", "node"))
 	if at, ok := f.Has("sandbox"); ok {
 		s.Sandbox = d.sandbox(at)
 	}

@@ -11,7 +11,7 @@ import (
 // installation is fine: what remains are the agent's own settings for the network.
 func brokenAgent(g *groupedRound) *finding {
 	if r := g.failure(outcome.IsDistrustedByAgent); r != nil {
-		return &finding{title: outcome.Distrust(r), advice: outcome.AdviceDistrust,
+		return &finding{title: outcome.Distrust(r), advice: outcome.DistrustAdvice(g.Expect.Client),
 			evidence: []*probe.Result{r, g.bestSuccess(), g.reachedControl()}}
 	}
 	r := g.failure(func(r *probe.Result) bool { return isAgentProbe(r) && outcome.IsInstallationFault(r.Class) })

@@ -43,9 +43,15 @@ func Distrust(r *probe.Result) string {
 	return "the agent rejects the service's certificate, which this host trusts: " + Notes(r)
 }
 
-// AdviceDistrust is what to do then.
-const AdviceDistrust = "Add the issuer's certificate to that file in PEM format, or remove the variable, so that the " +
-	"agent trusts the CA certificates of this host."
+// DistrustAdvice is what to do then.
+func DistrustAdvice(client clientrules.Client) string {
+	if client.Trusting == clientrules.NodeTrusting {
+		return "Save the issuer's certificate in PEM format and set NODE_EXTRA_CA_CERTS to that file, or add it to the file " +
+			"that the variable names: " + client.Name + " runs on node, which does not read the CA certificates of this host."
+	}
+	return "Add the issuer's certificate to that file in PEM format, or remove the variable, so that the " +
+		"agent trusts the CA certificates of this host."
+}
 
 // IssuerAdvice names the variable by which a client is told of one more authority. It is empty if none is known.
 func IssuerAdvice(r *probe.Result, client clientrules.Client) string {
@@ -53,9 +59,13 @@ func IssuerAdvice(r *probe.Result, client clientrules.Client) string {
 	if variable == "" || r.TLS != nil && r.TLS.ExpiredLink != "" { // it is not about the client
 		return ""
 	}
-	return "If your company or the proxy inspects TLS, save its CA certificate in PEM format and set " + variable +
-		" to that file, so that " + client.Name + " trusts it, or install the CA on this host " +
-		"(update-ca-certificates). If the issuer is a well-known one, update ca-certificates."
+	advice := "If your company or the proxy inspects TLS, save its CA certificate in PEM format and set " + variable +
+		" to that file, so that " + client.Name + " trusts it"
+	if client.Trusting == clientrules.NodeTrusting {
+		return advice + ". Installing the CA on this host is not enough: node does not read it there."
+	}
+	return advice + ", or install the CA on this host (update-ca-certificates). If the issuer is a well-known one, update " +
+		"ca-certificates."
 }
 
 // Notes says what is odd about the settings that led to r, in one sentence; it is empty if nothing is.

@@ -18,20 +18,36 @@ import (
 
 // clientOf returns how the programs that use the service reach it: this version of its agent, or what is configured.
 func clientOf(s config.Service, a *agent.Agent, version agent.Version) clientrules.Client {
-	client, resolver := clientrules.Curl(), s.Resolver
-	if a != nil {
+	if s.Client != config.AutoClient {
+		return configuredClient(s.Client)
+	}
+	client := clientrules.Curl()
+	switch {
+	case a != nil:
 		client = a.Client(version)
+	case s.Name == clientrules.OpenCode().Name: // no preset runs it
+		client = clientrules.OpenCode()
 	}
-	switch s.Client {
-	case config.AutoClient:
+	if s.Resolver != "" {
+		client.Resolver.UnmarshalText([]byte(s.Resolver)) // findClient has made it
+	}
+	return client
+}
+
+// configuredClient returns the client that a value of the key client stands for.
+func configuredClient(value string) clientrules.Client {
+	client := clientrules.Curl()
+	switch value {
+	case "bun":
+		client = clientrules.OpenCode()
+		client.Name = "a program made with Bun"
+	case "node":
+		client = clientrules.Node()
 	case "go":
-		client, resolver = clientrules.Client{Name: "a program linked with go"}, s.Client
+		client = clientrules.Client{Name: "a program linked with go", Resolver: clientrules.Go}
 	default:
-		client, resolver = clientrules.Curl(), s.Client
-		client.Name = "a program linked with " + s.Client
-	}
-	if resolver != "" {
-		client.Resolver.UnmarshalText([]byte(resolver)) // config has checked it
+		client.Name = "a program linked with " + value
+		client.Resolver.UnmarshalText([]byte(value)) // config has checked it
 	}
 	return client
 }

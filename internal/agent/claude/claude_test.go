@@ -121,7 +121,7 @@ func TestSettingsThatNeverEnd(t *testing.T) {
 
 // TestProxyOfSettings: claude reads its proxy and its CA from its settings, too.
 func TestProxyOfSettings(t *testing.T) {
-	e := withFiles(t, map[string]string{settingsJSON: `{"env":{"HTTPS_PROXY":"http://p.test:1","NODE_EXTRA_CA_CERTS":"/ca.pem","MINE":"x"}}`}).endpoint()
+	e := withFiles(t, map[string]string{settingsJSON: `{"env":{"HTTPS_PROXY":"http://p.test:1","NODE_EXTRA_CA_CERTS":"/ca.pem","SSL_CERT_FILE":"/no.pem","MINE":"x"}}`}).endpoint()
 	if want := []string{"HTTPS_PROXY=http://p.test:1", "NODE_EXTRA_CA_CERTS=/ca.pem"}; !cmp.Equal(want, e.Reach) {
 		t.Errorf("got %q, want %q", e.Reach, want)
 	}

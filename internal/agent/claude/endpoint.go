@@ -98,7 +98,7 @@ func (s setup) endpoint() endpoint {
 			from[name] = userfile.Short(path)
 		}
 		e.settings = append(e.settings, env...)
-		e.SetReach(env, userfile.Short(path))
+		e.SetReach(slices.DeleteFunc(env, isReadAtStart), userfile.Short(path))
 		if file.Helper != "" {
 			e.helper = file.Helper
 		}
@@ -106,6 +106,12 @@ func (s setup) endpoint() endpoint {
 	s.signIn(&e)
 	s.address(&e, from)
 	return e
+}
+
+// isReadAtStart reports whether claude reads a variable before it reads its settings, so that it does not count there
+// (measured with 2.1.332; NODE_EXTRA_CA_CERTS, CLAUDE_CODE_CERT_STORE and NODE_TLS_REJECT_UNAUTHORIZED do count).
+func isReadAtStart(entry string) bool {
+	return strings.HasPrefix(entry, "SSL_CERT_FILE=") || strings.HasPrefix(entry, "SSL_CERT_DIR=")
 }
 
 // read decodes a file of claude's, if there is one.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -60,5 +61,18 @@ func TestEndpoint(t *testing.T) {
 			strings.Contains(fmt.Sprint(e.Notes, e.Origin(), base), "secret") {
 			t.Errorf("%s: %s because of %s, %s, answer %d, notes %q", name, base, e.Origin(), e.Mode, e.Answer, e.Notes)
 		}
+	}
+}
+
+// TestReachOfDotenv: gemini takes its proxy from its .env, but node does not take its CA from there.
+func TestReachOfDotenv(t *testing.T) {
+	s := setup{dir: t.TempDir()}
+	text := "HTTPS_PROXY=http://p.test:1\nNODE_EXTRA_CA_CERTS=/ca.pem\nNODE_TLS_REJECT_UNAUTHORIZED=0\n"
+	if err := os.WriteFile(filepath.Join(s.dir, ".env"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"HTTPS_PROXY=http://p.test:1", "NODE_TLS_REJECT_UNAUTHORIZED=0"}
+	if e := s.endpoint(); !slices.Equal(e.Reach, want) {
+		t.Errorf("got %q, want %q", e.Reach, want)
 	}
 }

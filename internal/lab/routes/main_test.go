@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -236,8 +237,12 @@ type program struct {
 	name    string
 	column  string
 	command func(t *testing.T, url string) (argv, env []string)
-	failed  string // in its output, if its request failed and it would try again for ever; empty: it ends
-	rarely  bool   // -every does not ask it for every row: it takes many seconds to start
+	// place writes the variables of a row into a file of the program's, below its home; nil: they are in the environment.
+	// Placed are the rows about certificates that are tried so.
+	place  func(t *testing.T, home string, env []string)
+	placed []string
+	failed string // in its output, if its request failed and it would try again for ever; empty: it ends
+	rarely bool   // -every does not ask it for every row: it takes many seconds to start
 }
 
 // isAskedFor reports whether this run of the tests asks the program for a row. Often are those of every run.
@@ -263,7 +268,12 @@ func (p program) run(t *testing.T, n *network, url string, env []string, enough 
 	t.Helper()
 	n.forget()
 	argv, own := p.command(t, url)
-	ctx, cancel := context.WithTimeout(t.Context(), limitWith(env))
+	limit := limitWith(env)
+	if p.place != nil {
+		p.place(t, homeIn(own), env)
+		env = nil
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Dir = t.TempDir()
@@ -359,6 +369,46 @@ func claude(path string) program {
 	}}
 }
 
+// claudeBySettings is claude with the variables in its settings file.
+func claudeBySettings(path string) program {
+	p := claude(path)
+	p.name += " by settings.json"
+	// SSL_CERT_FILE and SSL_CERT_DIR do not count there.
+	p.placed = []string{"NODE_EXTRA_CA_CERTS=X", "NODE_TLS_REJECT_UNAUTHORIZED=0", "CLAUDE_CODE_CERT_STORE=bundled"}
+	p.place = func(t *testing.T, home string, env []string) {
+		text, err := json.Marshal(map[string]any{"env": variables(env)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(home, ".claude", "settings.json"), string(text))
+	}
+	return p
+}
+
+// geminiByDotenv is gemini with the variables in its .env.
+func geminiByDotenv(path string) program {
+	p := gemini(path)
+	p.name += " by .env"
+	p.placed = []string{"NODE_TLS_REJECT_UNAUTHORIZED=0"} // node reads NODE_EXTRA_CA_CERTS before gemini reads its file
+	p.place = func(t *testing.T, home string, env []string) {
+		write(t, filepath.Join(home, ".gemini", ".env"), strings.Join(env, "\n")+"\n")
+	}
+	return p
+}
+
+func variables(env []string) map[string]string {
+	all := map[string]string{}
+	for _, entry := range env {
+		if name, value, found := strings.Cut(entry, "="); found {
+			all[name] = value
+		}
+	}
+	return all
+}
+
+// homeIn returns the value of HOME in an environment.
+func homeIn(env []string) string { return variables(env)["HOME"] }
+
 // undici is node with the package in the directory that NETWATCHD_TEST_UNDICI names.
 func undici(t *testing.T, dir string) program {
 	script := filepath.Join(t.TempDir(), "get.cjs")
@@ -425,13 +475,13 @@ func programs(t *testing.T) []program {
 	all := []program{codex(t, "0.104.0"), codex(t, "0.169.0"), curl(t)}
 	all[1].column = "reqwest"
 	if path := os.Getenv("NETWATCHD_TEST_CLAUDE"); path != "" {
-		all = append(all, claude(path))
+		all = append(all, claude(path), claudeBySettings(path))
 	}
 	if dir := os.Getenv("NETWATCHD_TEST_UNDICI"); dir != "" {
 		all = append(all, undici(t, dir))
 	}
 	if path := os.Getenv("NETWATCHD_TEST_GEMINI"); path != "" {
-		all = append(all, gemini(path))
+		all = append(all, gemini(path), geminiByDotenv(path))
 	}
 	if path := os.Getenv("NETWATCHD_TEST_OPENCODE"); path != "" {
 		all = append(all, bun(t, path), opencode(path))

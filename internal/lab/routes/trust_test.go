@@ -93,6 +93,7 @@ func (s *trustStore) addHashed(t *testing.T, dir, name string) {
 var oftenTrusted = []string{
 	"", "SSL_CERT_FILE=X", "SSL_CERT_FILE=Y", "SSL_CERT_FILE=NONE", "SSL_CERT_FILE=XHALF", "SSL_CERT_DIR=XDIR",
 	"CODEX_CA_CERTIFICATE=X", "CODEX_CA_CERTIFICATE=DIR", "CODEX_CA_CERTIFICATE=X|SSL_CERT_FILE=Y", "NODE_EXTRA_CA_CERTS=X",
+	"NODE_TLS_REJECT_UNAUTHORIZED=0",
 }
 
 // Real programs trust what testdata of internal/clientrules says, with which the rules are compared.
@@ -114,7 +115,8 @@ func TestTrust(t *testing.T) {
 			asked := 0
 			for _, row := range all {
 				env := row["environment"]
-				if row[column] == "" || !p.isAskedFor(env, oftenTrusted) {
+				if row[column] == "" || p.place == nil && !p.isAskedFor(env, oftenTrusted) ||
+					p.place != nil && !slices.Contains(p.placed, env) {
 					continue
 				}
 				asked++
@@ -129,37 +131,52 @@ func TestTrust(t *testing.T) {
 					t.Errorf("a certificate by %s, %q: trusted: %s, want %s", row["server"], env, got, row[column])
 				}
 			}
-			if asked < len(oftenTrusted) {
+			if asked < len(oftenTrusted) && (p.place == nil || asked < 2*len(p.placed)) {
 				t.Errorf("asked for %d rows only", asked)
 			}
 		})
 	}
 }
 
-// netwatchd itself judges as codex would, and says which variable and file decides.
+// netwatchd itself judges as each agent would, and says which variable and file decides.
 func TestVerdicts(t *testing.T) {
 	parts.Need(t)
 	store := newTrustStore(t)
 	n := startNetwork(t, store.certs["X"])
 	serveNames(t)
-	config := store.path("config.yaml")
-	if err := os.WriteFile(config, []byte(trustConfig), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for _, test := range []struct{ server, env, cause, says, also string }{
-		{"S", "A=", "healthy", "reachable", ""},
-		{"X", "A=", "interception", "is issued by", ""},
-		{"X", "CODEX_CA_CERTIFICATE=X", "healthy", "reachable", "trusts the certificate's issuer"},
-		{"X", "NODE_EXTRA_CA_CERTS=X", "interception", "CODEX_CA_CERTIFICATE", ""},
-		{"X", "SSL_CERT_FILE=X", "healthy", "reachable", "by SSL_CERT_FILE"},
-		{"S", "SSL_CERT_FILE=X", "agent", "SSL_CERT_FILE (" + store.path("X") + ")", ""},
-		{"S", "CODEX_CA_CERTIFICATE=X|SSL_CERT_FILE=Y", "agent", "SSL_CERT_FILE (" + store.path("Y") + ")", ""},
-		{"S", "SSL_CERT_FILE=NONE", "healthy", "reachable", "does not exist (no such file or directory), so codex ignores it"},
-		{"S", "CODEX_CA_CERTIFICATE=DIR", "healthy", "reachable", "which is a directory, so codex ignores it"},
-		{"X", "CODEX_CA_CERTIFICATE=XHALF", "interception", "is damaged or cut off", ""},
-		{"S", "CODEX_CA_CERTIFICATE=FIFO", "agent", "is a named pipe, and codex waits for it for ever", ""},
+	for _, test := range []struct{ service, server, env, cause, says, also string }{
+		{"codex", "S", "A=", "healthy", "reachable", ""},
+		{"codex", "X", "A=", "interception", "is issued by", ""},
+		{"codex", "X", "CODEX_CA_CERTIFICATE=X", "healthy", "reachable", "trusts the certificate's issuer"},
+		{"codex", "X", "NODE_EXTRA_CA_CERTS=X", "interception", "CODEX_CA_CERTIFICATE", ""},
+		{"codex", "X", "SSL_CERT_FILE=X", "healthy", "reachable", "by SSL_CERT_FILE"},
+		{"codex", "S", "SSL_CERT_FILE=X", "agent", "SSL_CERT_FILE (" + store.path("X") + ")", ""},
+		{"codex", "S", "CODEX_CA_CERTIFICATE=X|SSL_CERT_FILE=Y", "agent", "SSL_CERT_FILE (" + store.path("Y") + ")", ""},
+		{"codex", "S", "SSL_CERT_FILE=NONE", "healthy", "reachable", "does not exist (no such file or directory), so codex ignores it"},
+		{"codex", "S", "CODEX_CA_CERTIFICATE=DIR", "healthy", "reachable", "which is a directory, so codex ignores it"},
+		{"codex", "X", "CODEX_CA_CERTIFICATE=XHALF", "interception", "is damaged or cut off", ""},
+		{"codex", "S", "CODEX_CA_CERTIFICATE=FIFO", "agent", "is a named pipe, and codex waits for it for ever", ""},
+		{"claude", "S", "A=", "healthy", "reachable", ""},
+		{"claude", "X", "A=", "interception", "NODE_EXTRA_CA_CERTS", ""},
+		{"claude", "X", "CODEX_CA_CERTIFICATE=X", "interception", "NODE_EXTRA_CA_CERTS", ""},
+		{"claude", "X", "NODE_EXTRA_CA_CERTS=X", "healthy", "reachable", "by NODE_EXTRA_CA_CERTS (" + store.path("X") + ")"},
+		{"claude", "X", "NODE_EXTRA_CA_CERTS=XHALF", "healthy", "reachable", "is damaged or cut off"},
+		{"claude", "S", "CLAUDE_CODE_CERT_STORE=bundled", "agent", "claude trusts only the CA certificates of its own built-in list", ""},
+		{"claude", "X", "NODE_TLS_REJECT_UNAUTHORIZED=0", "healthy", "reachable", "claude accepts every certificate"},
+		{"gemini", "S", "A=", "agent", "set NODE_EXTRA_CA_CERTS to that file", ""},
+		{"gemini", "S", "NODE_EXTRA_CA_CERTS=S", "healthy", "reachable", ""},
+		{"gemini", "S", "NODE_EXTRA_CA_CERTS=Y", "agent", "NODE_EXTRA_CA_CERTS (" + store.path("Y") + ") and its own built-in list", ""},
+		{"gemini", "X", "NODE_EXTRA_CA_CERTS=X", "healthy", "reachable", "by NODE_EXTRA_CA_CERTS (" + store.path("X") + ")"},
+		{"gemini", "X", "SSL_CERT_FILE=X", "interception", "node does not read it", ""},
+		{"gemini", "S", "NODE_EXTRA_CA_CERTS=NONE", "agent", "does not exist", ""},
+		{"opencode", "S", "A=", "healthy", "reachable", ""},
+		{"opencode", "X", "NODE_EXTRA_CA_CERTS=X", "healthy", "reachable", "opencode trusts the certificate's issuer"},
+		{"opencode", "S", "SSL_CERT_DIR=XDIR", "agent", "SSL_CERT_DIR (" + store.path("XDIR") + ")", ""},
+		{"opencode", "X", "NODE_EXTRA_CA_CERTS=XHALF", "interception", "so opencode ignores it", ""},
 	} {
 		n.certificate = store.certs[test.server]
+		config := store.path("config.yaml")
+		write(t, config, strings.ReplaceAll(trustConfig, "SERVICE", test.service))
 		command := parts.Netwatchd{Dir: store.dir, Env: strings.Split(store.paths.Replace(test.env), "|")}
 		exit := command.Run(t, "check", "--json", "--config.file="+config)
 		var answer struct {
@@ -178,7 +195,7 @@ func TestVerdicts(t *testing.T) {
 		}
 		if said := v.Title + "\n" + v.Note + "\n" + v.Advice; v.Cause != test.cause || !strings.Contains(said, test.says) ||
 			!strings.Contains(also.String(), test.also) || test.also == "" && also.String() != "" {
-			t.Errorf("by %s, %s:\ngot  %s: %s\nalso %s\nwant %s: %q, also %q", test.server, test.env, v.Cause, said, also.String(),
+			t.Errorf("%s, by %s, %s:\ngot  %s: %s\nalso %s\nwant %s: %q, also %q", test.service, test.server, test.env, v.Cause, said, also.String(),
 				test.cause, test.says, test.also)
 		}
 	}
@@ -193,7 +210,7 @@ controls:
   - {name: one, url: "http://a.test:28080/", expect: {status: [404]}}
   - {name: two, url: "http://www.svc.test:28080/", expect: {status: [404]}}
 services:
-  - name: codex
+  - name: SERVICE
     probes:
       - {name: head, kind: http, target: "https://svc.test:28443/backend-api/codex/responses", method: HEAD,
          expect: {status: [405], headers: {Allow: POST}}}

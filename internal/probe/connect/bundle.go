@@ -12,7 +12,9 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
+	"golang.org/x/crypto/x509roots/fallback/bundle"
 	"golang.org/x/sys/unix"
 
 	"netwatchd/internal/clientrules"
@@ -83,6 +85,22 @@ func certificates(text []byte) (all []*x509.Certificate, err error) {
 	return all, nil
 }
 
+// leading returns the certificates in text before the first one that is damaged or cut off.
+func leading(text []byte) (all []*x509.Certificate) {
+	for _, at := range beginCertificate.FindAllIndex(text, -1) {
+		block, rest := pem.Decode(text[at[0]:])
+		if block == nil || beginCertificate.Match(text[at[1]:len(text)-len(rest)]) { // pem.Decode has skipped a damaged one
+			return all
+		}
+		c, err := parseCertificate(block.Bytes)
+		if err != nil {
+			return all
+		}
+		all = append(all, c)
+	}
+	return all
+}
+
 var beginCertificate = regexp.MustCompile(`(?m)^-----BEGIN [A-Z0-9 ]*CERTIFICATE-----`)
 
 // parseCertificate also parses what OpenSSL calls a trusted certificate, which has more after its end.
@@ -146,6 +164,33 @@ func systemRoots() (*x509.CertPool, error) {
 	return x509.SystemCertPool()
 }
 
+// An authority is one that programs are built with. Allows may limit what it vouches for; nil: it does not.
+type authority struct {
+	certificate *x509.Certificate
+	allows      func(chain []*x509.Certificate) error
+}
+
+// builtIn are the authorities that Mozilla includes: node, Bun and Claude Code are built with that list. Theirs differ
+// from this one by the time between two releases. Most daemons have no such client, and need none of it.
+var builtIn = sync.OnceValue(func() (all []authority) {
+	for root := range bundle.Roots() {
+		if certificate, err := x509.ParseCertificate(root.Certificate); err == nil { // a later Go may refuse one
+			all = append(all, authority{certificate, root.Constraint})
+		}
+	}
+	return all
+})
+
+func addBuiltIn(pool *x509.CertPool) {
+	for _, a := range builtIn() {
+		if a.allows == nil {
+			pool.AddCert(a.certificate)
+		} else {
+			pool.AddCertWithConstraint(a.certificate, a.allows)
+		}
+	}
+}
+
 // clientRoots are what the client trusts, if its variables make a difference.
 type clientRoots struct {
 	clientrules.Roots
@@ -166,7 +211,8 @@ func (r *Options) clientRoots() (*clientRoots, error) {
 			return nil
 		}
 		return &clientrules.UnusableError{
-			Bundle: b, Missing: errors.Is(err, errMissing), Blocks: errors.Is(err, errNamedPipe), Why: err.Error(),
+			Bundle: b, Missing: errors.Is(err, errMissing), Some: len(c.each[b]) > 0, Blocks: errors.Is(err, errNamedPipe),
+			Why: err.Error(),
 		}
 	}
 	c.Roots = r.Rules.Trusting.Roots(r.variable, read)
@@ -175,6 +221,11 @@ func (r *Options) clientRoots() (*clientRoots, error) {
 	}
 	for _, b := range c.Partial {
 		read(b)
+	}
+	for _, b := range c.Leading {
+		if text, err := readBundle(b.Path); err == nil {
+			c.each[b] = leading(text)
+		}
 	}
 	for _, b := range c.Dirs {
 		c.each[b] = inDirectory(b.Path, c.Hashed)
@@ -190,6 +241,9 @@ func (c *clientRoots) fill() (err error) {
 		}
 	case c.SystemDir:
 		addAll(c.pool, inDirectory(systemDirectory, true))
+	}
+	if c.BuiltIn {
+		addBuiltIn(c.pool)
 	}
 	for _, b := range c.Sources() {
 		addAll(c.pool, c.each[b])

@@ -3,7 +3,6 @@ package connect
 import (
 	"net/url"
 
-	"netwatchd/internal/clientrules"
 	"netwatchd/internal/probe"
 )
 
@@ -19,8 +18,8 @@ func (r Options) Remarks(u *url.URL) ([]string, error) {
 			err = rootsErr
 		}
 		if client != nil {
-			for _, unusable := range client.Unusable {
-				l.remark(clientrules.Remark{Name: clientrules.UnusableBundle, Text: client.unusable(unusable)})
+			for _, remark := range client.remarks() {
+				l.remark(remark)
 			}
 			if blocked := client.Blocked(); err == nil && blocked != nil {
 				err = probe.Failf(probe.TLSAuthorityInvalid, "%s", client.unusable(blocked))

@@ -20,13 +20,15 @@ func (s *verifier) verify(state tls.ConnectionState, name string, facts *probe.T
 	if s.client == nil {
 		return err
 	}
-	for _, u := range s.client.Unusable {
-		s.remark(clientrules.UnusableBundle, s.client.unusable(u))
+	for _, r := range s.client.remarks() {
+		s.remark(r.Name, r.Text)
 	}
 	issuer := redact.Quote(state.PeerCertificates[0].Issuer.String(), probe.WhyLimit)
 	theirs := s.verifyBy(s.client.pool, state, name, &theirFacts)
 	blocked := s.client.Blocked()
 	switch {
+	case s.client.Unverified != "" && isUnknownAuthority(err):
+		return nil
 	case err == nil && blocked != nil:
 		return s.distrustedByClient(errNamedPipe, s.client.unusable(blocked))
 	case theirs == nil && isUnknownAuthority(err):
@@ -35,7 +37,7 @@ func (s *verifier) verify(state tls.ConnectionState, name string, facts *probe.T
 			"%s trusts the certificate's issuer %q by %s; it is not among the CA certificates of this host",
 			s.client.name, issuer, s.decisive(state, name)))
 		return nil
-	case err == nil && isUnknownAuthority(theirs):
+	case err == nil && s.client.Unverified == "" && isUnknownAuthority(theirs):
 		return s.distrustedByClient(theirs, fmt.Sprintf(
 			"%s trusts only the CA certificates of %s, and the certificate's issuer %q is not among them",
 			s.client.name, s.client.sources(), issuer))
@@ -81,6 +83,26 @@ func (c *clientRoots) unusable(u *clientrules.UnusableError) string {
 	return fmt.Sprintf("%s names %s, which %s, %s", u.Variable, shownPath(u.Path), u.Why, does)
 }
 
+// remarks say what is odd about the variables that decide what the client trusts.
+func (c *clientRoots) remarks() (all []clientrules.Remark) {
+	unusable := func(text string) { all = append(all, clientrules.Remark{Name: clientrules.UnusableBundle, Text: text}) }
+	for _, u := range c.Unusable {
+		unusable(c.unusable(u))
+	}
+	for _, u := range c.Damaged {
+		uses := "only those"
+		if slices.Contains(c.Leading, u.Bundle) {
+			uses = "only those before the damage"
+		}
+		unusable(fmt.Sprintf("%s names %s, which %s, and %s uses %s", u.Variable, shownPath(u.Path), u.Why, c.name, uses))
+	}
+	if c.Unverified != "" {
+		all = append(all, clientrules.Remark{Name: clientrules.NotVerified, Text: fmt.Sprintf(
+			"%s is 0, so %s accepts every certificate: whoever intercepts its traffic can read it", c.Unverified, c.name)})
+	}
+	return all
+}
+
 // sources names what the client trusts instead of, or beside, this host's authorities.
 func (c *clientRoots) sources() string {
 	var all []string
@@ -89,6 +111,9 @@ func (c *clientRoots) sources() string {
 	}
 	if c.SystemDir && !c.System {
 		all = append(all, systemDirectory)
+	}
+	if c.BuiltIn {
+		all = append(all, "its own built-in list")
 	}
 	return strings.Join(all, " and ")
 }
