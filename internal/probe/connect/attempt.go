@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -31,7 +32,7 @@ import (
 // Options selects how a server is reached and which certificate it must present. The zero value does what a browser
 // would.
 type Options struct {
-	CAFile     string // PEM, read at each attempt, because files are rotated; empty: the system's roots
+	CAFile     string // PEM, read again when it has changed, because files are rotated; empty: the system's roots
 	ExtraCA    string // PEM, read like CAFile; trusted in addition to CAFile or to the system's roots
 	Issuer     string // case-insensitive part of an issuer's name that must be in the chain; empty: any
 	ServerName string // sent and verified instead of the URL's host
@@ -73,7 +74,7 @@ type Attempt struct {
 	Origin    *url.URL // the first URL; Address replaces its host
 	Protocols []string // ALPN
 	WebSocket bool     // the requests are upgrades
-	Conns     []*http.ClientConn
+	clients   []client
 	Response  Response    // to the latest request
 	KeepOpen  func() bool // after a protocol upgrade: keeps the connection when the request's context ends
 
@@ -115,19 +116,31 @@ func (l *Attempt) RoundTrip(r *http.Request) (*http.Response, error) {
 // send makes a request on the connection opened last.
 func (l *Attempt) send(r *http.Request) (*http.Response, error) {
 	l.Progress.Enter(probe.Request)
-	ctx := httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
-		WroteRequest: func(httptrace.WroteRequestInfo) { l.Progress.advance(probe.Request, probe.Response) },
-	})
-	r = r.Clone(ctx)
+	c := l.clients[len(l.clients)-1]
+	ctx := r.Context()
+	if single, is := c.(*singleRequest); is {
+		single.wrote = l.wroteRequest
+	} else {
+		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+			WroteRequest: func(httptrace.WroteRequestInfo) { l.wroteRequest() },
+		})
+	}
+	r = r.WithContext(ctx) // the caller's request stays as it is
+	r.Header = maps.Clone(r.Header)
 	r.Header.Set("User-Agent", UserAgent)
-	response, err := l.Conns[len(l.Conns)-1].RoundTrip(r)
+	response, err := c.RoundTrip(r)
 	if err != nil {
 		return nil, l.requestError(ctx, err)
 	}
-	l.Progress.advance(probe.Request, probe.Response)
+	l.wroteRequest()
 	l.readResponse(r, response)
 	return response, nil
 }
+
+func (l *Attempt) wroteRequest() { l.Progress.advance(probe.Request, probe.Response) }
+
+// Kept returns the connection of the latest request, for further ones; only a WebSocket's attempt has one.
+func (l *Attempt) Kept() *http.ClientConn { return l.clients[len(l.clients)-1].(*http.ClientConn) }
 
 func (l *Attempt) readResponse(r *http.Request, response *http.Response) {
 	l.Response = Response{Response: response, Proxied: l.Response.Proxied, Credentials: l.Response.Credentials}
@@ -200,7 +213,7 @@ func (l *Attempt) Close() {
 	if l.KeepOpen != nil {
 		l.KeepOpen()
 	}
-	for _, c := range l.Conns {
+	for _, c := range l.clients {
 		c.Close()
 	}
 }
@@ -224,6 +237,21 @@ func (l *Attempt) open(ctx context.Context, u *url.URL) error {
 	// proxy have done their part by now.
 	l.Response.Proxied = u.Scheme == "http" && via != nil && !isSOCKS(via)
 	l.Response.Credentials = via != nil && via.User != nil
+	if l.takesOneRequest(conn) {
+		l.clients = append(l.clients, &singleRequest{Conn: conn, left: probe.HeaderLimit})
+		return nil
+	}
+	kept, err := l.transport(conn, via).NewClientConn(ctx, u.Scheme, hostPort(u))
+	if err != nil {
+		conn.Close()
+		return cmp.Or(l.refusal(probe.Handshake, err), err)
+	}
+	l.clients = append(l.clients, kept)
+	return nil
+}
+
+// transport returns one that uses the established connection.
+func (l *Attempt) transport(conn net.Conn, via *url.URL) *http.Transport {
 	stands := func(context.Context, string, string) (net.Conn, error) { return conn, nil }
 	t := &http.Transport{
 		DialContext:            stands,
@@ -240,13 +268,7 @@ func (l *Attempt) open(ctx context.Context, u *url.URL) error {
 		// The connection to it exists already; only its name and credentials are needed here.
 		t.Proxy = http.ProxyURL(&url.URL{Scheme: "http", Host: via.Host, User: via.User})
 	}
-	client, err := t.NewClientConn(ctx, u.Scheme, hostPort(u))
-	if err != nil {
-		conn.Close()
-		return cmp.Or(l.refusal(probe.Handshake, err), err)
-	}
-	l.Conns = append(l.Conns, client)
-	return nil
+	return t
 }
 
 func (l *Attempt) connect(ctx context.Context, u, via *url.URL, security *verifier) (conn net.Conn, err error) {
@@ -434,6 +456,7 @@ func withoutCredentials(u *url.URL) string {
 func hostPort(u *url.URL) string { return net.JoinHostPort(u.Hostname(), portOf(u)) }
 
 func portOf(u *url.URL) string {
-	byScheme := map[string]string{"http": "80", "https": "443", "socks5": "1080", "socks5h": "1080"}
-	return cmp.Or(u.Port(), byScheme[u.Scheme])
+	return cmp.Or(u.Port(), portOfScheme[u.Scheme])
 }
+
+var portOfScheme = map[string]string{"http": "80", "https": "443", "socks5": "1080", "socks5h": "1080"}

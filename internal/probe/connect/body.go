@@ -19,9 +19,10 @@ func (l *Attempt) readBody(response *http.Response) error {
 	// The limit is on what arrives: a compressed stream of empty blocks is endless and decodes to nothing. One byte more
 	// shows that the body goes on.
 	source := &source{r: io.LimitReader(response.Body, max(l.ReadLimit, probe.BodyLimit)+1)}
-	raw := bufio.NewReader(source)
-	body, encoded := decode(raw, response.Header)
-	l.Response.Encoded = encoded
+	var body io.Reader = source
+	if len(response.Header.Values("Content-Encoding")) > 0 {
+		body, l.Response.Encoded = decode(bufio.NewReader(source), response.Header)
+	}
 	var err error
 	l.Response.Content, err = io.ReadAll(io.LimitReader(body, probe.BodyLimit))
 	switch {

@@ -101,6 +101,14 @@ type dialResult struct {
 func (d *dialer) connect(ctx context.Context, addrs []netip.AddrPort) (net.Conn, error) {
 	d.progress.Enter(probe.Connect)
 	addrs = interleave(addrs)
+	if len(addrs) == 1 { // nothing to race
+		e := d.dialOne(ctx, addrs[0])
+		if e.err != nil {
+			return nil, d.failed([]dialResult{e})
+		}
+		d.succeeded(e.addr, nil, addrs)
+		return e.conn, nil
+	}
 	started := 0
 	ended := make(chan dialResult, len(addrs))
 	var all sync.WaitGroup
@@ -151,7 +159,7 @@ func (d *dialer) dialOne(ctx context.Context, addr netip.AddrPort) dialResult {
 	ctx, stop := w.cancelIfBlocked(ctx)
 	defer stop()
 	dialer := net.Dialer{KeepAlive: -1, Control: w.control}
-	conn, err := dialer.DialContext(ctx, "tcp", addr.String())
+	conn, err := dialer.DialTCP(ctx, "tcp", netip.AddrPort{}, addr)
 	if err != nil {
 		return dialResult{addr: addr, err: connectError(addr, err, &w)}
 	}

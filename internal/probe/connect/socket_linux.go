@@ -22,6 +22,7 @@ type tcpInspector struct {
 
 	mu   sync.Mutex
 	fd   int
+	ipv4 bool // the socket is not one of IPv6
 	open bool
 }
 
@@ -45,16 +46,17 @@ func (w *tcpInspector) cancelIfBlocked(ctx context.Context) (context.Context, co
 }
 
 // control is a net.Dialer's Control function.
-func (w *tcpInspector) control(_, _ string, c syscall.RawConn) error {
+func (w *tcpInspector) control(network, _ string, c syscall.RawConn) error {
 	return c.Control(func(fd uintptr) {
-		keepICMPErrors(int(fd), 1)
+		ipv4 := network == "tcp4"
+		keepICMPErrors(int(fd), ipv4, 1)
 		if w.smallPackets {
 			_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_MAXSEG, smallSegment)
 		}
 		own, err := unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0)
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		w.fd, w.open = own, err == nil
+		w.fd, w.ipv4, w.open = own, ipv4, err == nil
 	})
 }
 
@@ -63,7 +65,7 @@ func (w *tcpInspector) release() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.open {
-		keepICMPErrors(w.fd, 0)
+		keepICMPErrors(w.fd, w.ipv4, 0)
 		unix.Close(w.fd)
 	}
 	w.open = false
@@ -83,8 +85,11 @@ func (w *tcpInspector) synNeverLeft() bool {
 
 // keepICMPErrors turns a socket's queue of ICMP errors on or off (ip(7), IP_RECVERR). Kernels before 5.9 have none
 // for TCP; then no ICMP error is known.
-func keepICMPErrors(fd, on int) {
-	_ = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_RECVERR, on)
+func keepICMPErrors(fd int, ipv4 bool, on int) {
+	_ = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_RECVERR, on) // an IPv6 socket may have an IPv4 peer
+	if ipv4 {
+		return
+	}
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_RECVERR, on)
 }
 

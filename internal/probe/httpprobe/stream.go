@@ -200,7 +200,7 @@ func (s *Stream) holdRefused(ctx context.Context, attempt *connect.Attempt, u *u
 		return nil
 	}
 	attempt.Progress.Enter(probe.Streaming)
-	conn := attempt.Conns[len(attempt.Conns)-1]
+	conn := attempt.Kept()
 	changed := make(chan struct{}, 1)
 	conn.SetStateHook(func(*http.ClientConn) {
 		select {
