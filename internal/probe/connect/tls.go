@@ -18,6 +18,7 @@ import (
 // A verifier decides which certificates are trusted.
 type verifier struct {
 	roots      *x509.CertPool // nil: the system's
+	keptRoots  bool           // the next attempt has the same
 	issuer     string
 	smallHello bool
 	now        func() time.Time
@@ -32,26 +33,9 @@ func (r *Options) verifier() (*verifier, error) {
 	if s.now == nil {
 		s.now = time.Now
 	}
-	for _, file := range []string{r.CAFile, r.ExtraCA} {
-		if file == "" {
-			continue
-		}
-		pem, err := readBundle(file)
-		if err != nil {
-			return nil, probe.Failf(probe.Internal, "reading the CA file: %s %w: correct tls.ca_file or make it readable",
-				file, err)
-		}
-		if s.roots == nil {
-			s.roots = x509.NewCertPool()
-			if r.CAFile == "" {
-				if s.roots, err = x509.SystemCertPool(); err != nil {
-					return nil, probe.Failf(probe.Internal, "reading the system's CA certificates: %w", err)
-				}
-			}
-		}
-		if !s.roots.AppendCertsFromPEM(pem) {
-			return nil, probe.Failf(probe.Internal, "%s holds no certificate: a CA file must be PEM", file)
-		}
+	var err error
+	if s.roots, s.keptRoots, err = r.keptPool(); err != nil {
+		return nil, err
 	}
 	if r.CertFile != "" {
 		own, err := readKeyPair(r.CertFile, r.KeyFile)
@@ -64,9 +48,9 @@ func (r *Options) verifier() (*verifier, error) {
 	if r.CAFile != "" { // someone has decided what is trusted
 		return s, nil
 	}
-	var err error
 	if s.client, err = r.clientRoots(); err == nil && s.client != nil && s.roots == nil {
 		s.roots, err = systemRoots()
+		s.keptRoots = false
 	}
 	if err != nil {
 		return nil, probe.Failf(probe.Internal, "reading the system's CA certificates: %w", err)
@@ -76,6 +60,31 @@ func (r *Options) verifier() (*verifier, error) {
 		s.client.pool.AppendCertsFromPEM(text)
 	}
 	return s, nil
+}
+
+// readPool reads the authorities of CAFile and ExtraCA, one of which is set.
+func (r *Options) readPool() (*x509.CertPool, error) {
+	pool := x509.NewCertPool()
+	if r.CAFile == "" {
+		var err error
+		if pool, err = x509.SystemCertPool(); err != nil {
+			return nil, probe.Failf(probe.Internal, "reading the system's CA certificates: %w", err)
+		}
+	}
+	for _, file := range []string{r.CAFile, r.ExtraCA} {
+		if file == "" {
+			continue
+		}
+		pem, err := readBundle(file)
+		if err != nil {
+			return nil, probe.Failf(probe.Internal, "reading the CA file: %s %w: correct tls.ca_file or make it readable",
+				file, err)
+		}
+		if !pool.AppendCertsFromPEM(pem) {
+			return nil, probe.Failf(probe.Internal, "%s holds no certificate: a CA file must be PEM", file)
+		}
+	}
+	return pool, nil
 }
 
 func readKeyPair(certFile, keyFile string) (tls.Certificate, error) {
@@ -94,7 +103,7 @@ func readKeyPair(certFile, keyFile string) (tls.Certificate, error) {
 // anyIssuer returns a verifier for a proxy's certificate: the expected issuer and the client certificate are for the
 // server.
 func (s *verifier) anyIssuer() *verifier {
-	return &verifier{roots: s.roots, now: s.now, client: s.client, learn: s.learn}
+	return &verifier{roots: s.roots, keptRoots: s.keptRoots, now: s.now, client: s.client, learn: s.learn}
 }
 
 // handshake makes the TLS handshake and passes the certificate to seen, verified or not: an expired or forged
@@ -251,6 +260,9 @@ func namesOf(leaf *x509.Certificate) string {
 
 // hasIssuer reports whether a chain names the expected issuer.
 func (s *verifier) hasIssuer(chain []*x509.Certificate) bool {
+	if s.issuer == "" {
+		return true
+	}
 	for _, c := range chain {
 		if strings.Contains(strings.ToLower(c.Issuer.String()), strings.ToLower(s.issuer)) {
 			return true

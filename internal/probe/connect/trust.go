@@ -128,11 +128,7 @@ func shownPath(path string) string { return redact.Quote(path, pathLimit) }
 // verifyBy judges a certificate by these authorities; nil: the system's.
 func (s *verifier) verifyBy(roots *x509.CertPool, state tls.ConnectionState, name string, facts *probe.TLS) error {
 	leaf := state.PeerCertificates[0]
-	options := x509.VerifyOptions{Roots: roots, CurrentTime: s.now(), DNSName: name, Intermediates: x509.NewCertPool()}
-	for _, c := range state.PeerCertificates[1:] {
-		options.Intermediates.AddCert(c)
-	}
-	chains, err := leaf.Verify(options)
+	chains, err := s.chainsOf(roots, state, name)
 	if err != nil {
 		facts.ExpiredLink = s.expiredLink(state.PeerCertificates)
 		return s.certificateError(state.PeerCertificates, name, err)
