@@ -40,13 +40,66 @@ var errHung = errors.New("the prober ignored its deadline and is still running")
 // reports false if ctx ended first, because a cancelled attempt has no result.
 //
 // A prober that hangs costs one goroutine: until it returns, further attempts end as Internal without starting.
-func Do(ctx context.Context, p *Probe) (Result, bool) {
+func Do(ctx context.Context, p *Probe) (r Result, ok bool) {
+	ended := make(chan struct{})
+	go Run(ctx, p, func(result Result, made bool) {
+		r, ok = result, made
+		close(ended)
+	})
+	<-ended
+	return r, ok
+}
+
+// Run is [Do] on the calling goroutine. It calls done once, with what Do returns. If the prober hangs, done is called
+// from another goroutine, and Run returns when the prober does.
+func Run(ctx context.Context, p *Probe, done func(r Result, ok bool)) {
 	start := time.Now()
-	facts, err := p.attempt(ctx)
-	if ctx.Err() != nil {
-		return Result{}, false
+	if p.hung.Load() {
+		done(p.Conclude(start, time.Since(start), Facts{}, Fail(Internal, errHung)), ctx.Err() == nil)
+		return
 	}
-	return p.Conclude(start, time.Since(start), facts, err), true
+	limited := ctx
+	if p.Timeout > 0 {
+		var cancel context.CancelFunc
+		limited, cancel = context.WithTimeout(ctx, p.Timeout)
+		defer cancel()
+	}
+	var isOver atomic.Bool // done is called once
+	end := func(facts Facts, err error) bool {
+		if !isOver.CompareAndSwap(false, true) {
+			return false
+		}
+		if ctx.Err() != nil {
+			done(Result{}, false)
+		} else {
+			done(p.Conclude(start, time.Since(start), facts, err), true)
+		}
+		return true
+	}
+	defer p.abandonLate(limited, func() bool { return end(Facts{}, Fail(Internal, errHung)) })()
+	if facts, err := Guard(func() (Facts, error) { return p.Probe(limited) }); !end(facts, err) {
+		p.hung.Store(false)
+	}
+}
+
+// abandonLate calls abandon when the grace after the end of ctx is over, unless stop was called before. Abandon reports
+// whether the attempt was still running.
+func (p *Probe) abandonLate(ctx context.Context, abandon func() bool) (stop func()) {
+	var late atomic.Pointer[time.Timer]
+	unwatch := context.AfterFunc(ctx, func() {
+		late.Store(time.AfterFunc(p.grace(), func() {
+			p.hung.Store(true)
+			if !abandon() { // it returned just before hung was set
+				p.hung.Store(false)
+			}
+		}))
+	})
+	return func() {
+		unwatch()
+		if timer := late.Load(); timer != nil {
+			timer.Stop()
+		}
+	}
 }
 
 // Conclude returns the result of an attempt that began at start and took that long.
@@ -54,51 +107,6 @@ func (p *Probe) Conclude(start time.Time, took time.Duration, facts Facts, err e
 	return Result{
 		Spec: p.Spec, Start: start, Elapsed: InSeconds(took), Facts: facts,
 		Class: Classify(facts.Phase, err), Why: p.why(err),
-	}
-}
-
-func (p *Probe) attempt(ctx context.Context) (Facts, error) {
-	if p.hung.Load() {
-		return Facts{}, Fail(Internal, errHung)
-	}
-	if p.Timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, p.Timeout)
-		defer cancel()
-	}
-	return p.guarded(ctx)
-}
-
-func (p *Probe) guarded(ctx context.Context) (Facts, error) {
-	type end struct {
-		facts Facts
-		err   error
-	}
-	ended := make(chan end, 1)
-	go func() {
-		facts, err := Guard(func() (Facts, error) { return p.Probe(ctx) })
-		ended <- end{facts, err}
-		p.hung.Store(false)
-	}()
-	select {
-	case e := <-ended:
-		return e.facts, e.err
-	case <-ctx.Done():
-	}
-	late := time.NewTimer(p.grace())
-	defer late.Stop()
-	select {
-	case e := <-ended:
-		return e.facts, e.err
-	case <-late.C:
-		p.hung.Store(true)
-		select { // it may have returned just before hung was set
-		case e := <-ended:
-			p.hung.Store(false)
-			return e.facts, e.err
-		default:
-			return Facts{}, Fail(Internal, errHung)
-		}
 	}
 }
 

@@ -90,6 +90,7 @@ func New(plan Plan, o Options) *Watcher {
 		typical: make(map[seriesKey]time.Duration),
 		ready:   make(chan struct{}),
 	}
+	w.goroutines.idle = make(chan func())
 	w.schedule.epoch = time.Now()
 	w.adopt(plan)
 	w.firstRounds = len(w.ladders())
