@@ -84,8 +84,8 @@ var ErrStopped = errors.New("the watcher has stopped")
 func New(plan Plan, o Options) *Watcher {
 	w := &Watcher{
 		Options: o,
-		// Ten thousand attempts a second are about forty for each slot of the grid: all of them fit.
-		inbox:   make(chan func(), 64),
+		// Ten thousand attempts a second are about a hundred for each slot of the grid: all of them fit.
+		inbox:   make(chan func(), 128),
 		stopped: make(chan struct{}),
 		typical: make(map[seriesKey]time.Duration),
 		ready:   make(chan struct{}),
@@ -131,7 +131,7 @@ func (w *Watcher) Run(ctx context.Context) {
 		w.startDue(now)
 		if next, any := w.schedule.next(); any && !next.Equal(armed) {
 			if armed = next; !next.After(now) { // it is due, but too many attempts are queued
-				next = now.Add(grid)
+				next = now.Add(queueRetry)
 			}
 			timer.Reset(time.Until(next))
 		}
@@ -270,7 +270,10 @@ const overdueShare = 4
 // of the grid has at ten thousand a second. Without a bound, a daemon that stalled for a second starts ten thousand
 // attempts at once. Their answers are dropped or time out in the queue, and because a failed attempt costs more than
 // a good one, the daemon never recovers.
-const maxQueued = 128
+const maxQueued = 320
+
+// queueRetry is how long the watcher waits for a queue of maxQueued attempts to become shorter: half of it takes longer.
+const queueRetry = 4 * time.Millisecond
 
 func (w *Watcher) startDue(now time.Time) {
 	for range maxQueued {

@@ -222,7 +222,7 @@ const (
 
 	// maxBatch is how many datagrams one call reads: the queries of one slot at ten thousand a second. A socket begins
 	// with minBatch, because there may be thousands of nameservers with one query each.
-	minBatch, maxBatch = 2, 64
+	minBatch, maxBatch = 2, 128
 )
 
 // A sharedSocket is a socket for the queries of a second to all nameservers of an address family. The kernel picks its
