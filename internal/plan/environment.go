@@ -15,7 +15,6 @@ import (
 	"netwatchd/internal/probe"
 	"netwatchd/internal/probe/connect"
 	"netwatchd/internal/probe/dnsprobe"
-	"netwatchd/internal/probe/httpprobe"
 	"netwatchd/internal/redact"
 	"netwatchd/internal/resolvconf"
 	"netwatchd/internal/watch"
@@ -127,11 +126,7 @@ func controlProbe(
 			Service: "controls", Name: name, Kind: probe.KindHTTP, Target: redact.String(control.URL.String()),
 			Role: role, Timeout: c.Defaults.Timeout,
 		},
-		Prober: &httpprobe.Request{
-			URL: control.URL, Status: control.Expect.Status, Headers: tokens(control.Expect.Headers), Body: control.Expect.Body,
-			BodyLimit: control.Expect.BodyLimit,
-			Options:   options,
-		},
+		Prober: expecting(control.URL, control.Expect, options),
 	}
 }
 

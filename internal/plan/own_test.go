@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -59,6 +61,27 @@ services:
 }
 
 func resultOf(p *probe.Probe) probe.Result { return probe.Result{Spec: p.Spec} }
+
+// The expected answer of a control may be any answer of an application: a gateway's page asks for a sign-in.
+func TestAControlMayGiveAnyAnswer(t *testing.T) {
+	gateway := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusUnauthorized)
+	}))
+	defer gateway.Close()
+	p := planned(t, `
+controls:
+  - {name: gateway, url: "`+gateway.URL+`", expect: {status: any}}
+  - {name: strict, url: "`+gateway.URL+`"}
+services: [{name: billing, probes: [{name: health, kind: http, target: "http://billing.example/"}]}]
+`)
+	for name, want := range map[string]probe.Class{"gateway": probe.OK, "strict": probe.HTTPUnauthorized} {
+		probes := p.Environment().Probes
+		control := probes[slices.IndexFunc(probes, func(p *probe.Probe) bool { return p.Name == name })]
+		if r, _ := probe.Do(t.Context(), control); r.Class != want {
+			t.Errorf("%s: got %v (%s), want %v", name, r.Class, r.Why, want)
+		}
+	}
+}
 
 // Where every service has controls of its own, the built-in ones are not probed: without internet they only fail.
 func TestUnusedControlsAreNotProbed(t *testing.T) {

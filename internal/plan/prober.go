@@ -3,6 +3,7 @@ package plan
 import (
 	"cmp"
 	"net/netip"
+	"net/url"
 	"time"
 
 	"netwatchd/internal/agent"
@@ -37,11 +38,16 @@ func Prober(c *config.Config, p config.Probe, hold time.Duration) probe.Prober {
 }
 
 func request(c *config.Config, p config.Probe) *httpprobe.Request {
+	r := expecting(p.URL, p.Expect, connectOptions(c, p))
+	r.Method = p.Method
+	return r
+}
+
+// expecting returns a request of u whose answer must be e, of a probe or of a control.
+func expecting(u *url.URL, e config.Expect, o connect.Options) *httpprobe.Request {
 	return &httpprobe.Request{
-		URL: p.URL, Method: p.Method,
-		Status: p.Expect.Status, AnyStatus: p.Expect.Any, Headers: tokens(p.Expect.Headers), Body: p.Expect.Body,
-		BodyLimit: cmp.Or(p.Expect.BodyLimit, config.DefaultBodyLimit),
-		Options:   connectOptions(c, p),
+		URL: u, Status: e.Status, AnyStatus: e.Any, Headers: tokens(e.Headers), Body: e.Body,
+		BodyLimit: cmp.Or(e.BodyLimit, config.DefaultBodyLimit), Options: o,
 	}
 }
 
