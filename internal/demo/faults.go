@@ -21,8 +21,6 @@ type Fault struct {
 
 // faults are what can be injected. The first is no fault. Titles are at most 34 characters long, so that two columns
 // fit into a terminal of 80.
-//
-// A captive portal is missing: netwatchd does not suspect the network path to a server on loopback.
 var faults = []Fault{
 	{Key: "0", Title: "nothing is broken", Cause: causes.Healthy},
 	{Key: "1", Title: "the nameserver stops answering", Cause: causes.Resolver,
@@ -38,6 +36,8 @@ var faults = []Fault{
 	{Key: "6", Title: "the agent's sandbox is closed", Cause: causes.Sandbox, closedSandbox: true},
 	{Key: "7", Title: "the CDN blocks this address", Cause: causes.EdgeBlocked,
 		conditions: internet.Conditions{Status: http.StatusForbidden}},
+	{Key: "8", Title: "a captive portal wants a sign-in", Cause: causes.Interception,
+		conditions: internet.Conditions{Portal: true}},
 }
 
 // Menu describes the faults, a line each.

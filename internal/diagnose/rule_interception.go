@@ -13,8 +13,8 @@ import (
 
 func interception(g *groupedRound) *finding {
 	if r := first(g.controls, isForeignAnswer); r != nil && g.areControlsMostlyWrong() {
-		return &finding{title: words.TitlePortal,
-			evidence: []*probe.Result{r, g.firstNetworkFailure(), g.serviceReached()}, aside: g.firstFarFailure() == nil}
+		return &finding{title: words.TitlePortal, aside: !g.isBehindPortal(r),
+			evidence: []*probe.Result{r, g.firstNetworkFailure(), g.serviceReached()}}
 	}
 	isForeign := func(r *probe.Result) bool { return isNetworkProbe(r) && outcome.IsForeignCertificate(r) }
 	if r := g.failure(isForeign); r != nil {
@@ -32,6 +32,12 @@ func interception(g *groupedRound) *finding {
 		return &finding{title: rewrittenNameTitle(g, canary), evidence: []*probe.Result{canary, r, g.reachedControl()}}
 	}
 	return removedSignIn(g)
+}
+
+// isBehindPortal reports whether a network probe of the service fails beyond the portal that answered control. A
+// service on this host or on its link is not beyond a portal, except if the portal is on this host too, as in the demo.
+func (g *groupedRound) isBehindPortal(control *probe.Result) bool {
+	return g.firstFarFailure() != nil || netpath.IsOwn(control) && g.firstNetworkFailure() != nil
 }
 
 // removedSignIn finds that the service received no sign-in from the agent, which has one: something on the network

@@ -41,10 +41,18 @@ func (n *Internet) resolvePublicly(w dns.ResponseWriter, query *dns.Msg) {
 	_ = w.WriteMsg(answer) // whoever asked may be gone
 }
 
-func control(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }
+func (n *Internet) control(w http.ResponseWriter, r *http.Request) {
+	if n.conditions.Load().Portal {
+		http.Redirect(w, r, "http://"+portalHost+"/", http.StatusFound)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
 
 func (n *Internet) certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	switch c := n.conditions.Load(); {
+	case c.Portal:
+		return n.portal, nil
 	case c.Inspected:
 		return n.inspecting, nil
 	case c.ExpiredCertificate:

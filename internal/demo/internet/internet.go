@@ -24,10 +24,14 @@ type Conditions struct {
 	ExpiredCertificate bool
 	CutStreams         bool // the service drops each WebSocket soon after it was opened
 	Inspected          bool // somebody on the network path decrypts the connections to the service
+	Portal             bool // a captive portal answers instead of the service and the controls; names resolve
 }
 
 // Host is the service's name. The domain is reserved for examples (RFC 2606), so that nobody owns it.
 const Host = "api.demo.example"
+
+// portalHost is the name of the captive portal's sign-in page.
+const portalHost = "sign-in.demo.example"
 
 // Issuer is the name of the authority that issues the service's certificates.
 const Issuer = "netwatchd demo CA"
@@ -55,6 +59,7 @@ type Internet struct {
 	usual      *tls.Certificate
 	expired    *tls.Certificate
 	inspecting *tls.Certificate
+	portal     *tls.Certificate
 
 	servers []*http.Server
 	names   []*dns.Server
@@ -117,16 +122,25 @@ func (n *Internet) certify(authorityFile string) error {
 	if err != nil {
 		return err
 	}
-	// Both are trusted, as on a host of a company that inspects TLS: only the issuer tells them apart.
+	portal, err := newAuthority("Hotel Guest Network")
+	if err != nil {
+		return err
+	}
+	// The inspector is trusted, as on a host of a company that inspects TLS: only the issuer tells it from the service's
+	// authority. The portal is not.
 	if err := os.WriteFile(authorityFile, append(ca.pem(), inspector.pem()...), 0o600); err != nil {
 		return err
 	}
 	for _, issue := range []struct {
 		to   **tls.Certificate
 		by   *authority
+		name string
 		days int
-	}{{&n.usual, ca, 90}, {&n.expired, ca, -1}, {&n.inspecting, inspector, 90}} {
-		if *issue.to, err = issue.by.issue(Host, issue.days); err != nil {
+	}{
+		{&n.usual, ca, Host, 90}, {&n.expired, ca, Host, -1}, {&n.inspecting, inspector, Host, 90},
+		{&n.portal, portal, portalHost, 90},
+	} {
+		if *issue.to, err = issue.by.issue(issue.name, issue.days); err != nil {
 			return err
 		}
 	}
@@ -140,7 +154,7 @@ func (n *Internet) startControls() error {
 			return err
 		}
 		n.Controls = append(n.Controls, l.Addr().String())
-		n.serve(l, control)
+		n.serve(l, n.control)
 	}
 	return nil
 }

@@ -84,6 +84,15 @@ func TestConditions(t *testing.T) {
 	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); !ok || invalid.Reason != x509.Expired {
 		t.Errorf("got %v, want an expired certificate", err)
 	}
+	v.Set(Conditions{Portal: true})
+	_, err = v.head()
+	if _, ok := errors.AsType[x509.HostnameError](err); !ok {
+		t.Errorf("got %v, want the portal's certificate", err)
+	}
+	response, err := v.client.Get("http://" + v.Controls[0] + "/generate_204")
+	if err != nil || response.StatusCode != http.StatusFound || response.Header.Get("Location") == "" {
+		t.Errorf("control: got %v, %v, want a redirect to the sign-in page", response, err)
+	}
 	v.Set(Conditions{SilentResolver: true})
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond) // an answer takes a tenth of a millisecond
 	defer cancel()

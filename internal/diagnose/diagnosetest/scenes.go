@@ -443,6 +443,13 @@ var scenes = []Scene{
 	{Name: "captive portal that lets one control through", Cause: causes.Interception, Decisive: "http.redirected",
 		world: Working + ` c1:http.redirected c2:http.redirected a1:http.redirected a2:http.redirected
 			head:tls.closed`},
+	{Name: "captive portal, a service on this host is down", Cause: causes.Inconclusive, Decisive: "tcp.refused",
+		Also: []causes.Cause{causes.Interception},
+		world: Working + ` c*:http.redirected a*:http.redirected
+			-*.svc -dns -stream -exec head:tcp.refused(target=http://127.0.0.1:8080/,peer=127.0.0.1:8080)`},
+	{Name: "captive portal on this host, as in the demo", Cause: causes.Interception, Decisive: "http.redirected",
+		world: Working + ` c*:http.redirected(peer=127.0.1.21:80) -a* *.svc:ok(answers=127.0.1.10) dns:ok(answers=127.0.1.10)
+			head:tls.cert.name_invalid(answers=127.0.1.10,peer=127.0.1.10:443) -stream`},
 	{Name: "interception by another CA, all sites",
 		Cause: causes.Interception, Decisive: "tls.cert.authority_invalid",
 		world: Working + ` c*:tls.cert.authority_invalid(issuer=Zscaler,subject=x) -a*

@@ -182,6 +182,12 @@ func TestPlay(t *testing.T) {
 			t.Errorf("no verdict %s:\n%s", cause, v.out.String())
 		}
 	}
+	_, portal, _ := strings.Cut(v.out.String(), "\n8  a captive portal")
+	words := strings.Join(strings.Fields(portal), " ")
+	if !strings.Contains(words, "(interception)") || !strings.Contains(words, "First find out which it is") ||
+		!strings.Contains(words, "sign in there") {
+		t.Errorf("the portal's verdict or its advice is missing:\n%s", portal)
+	}
 	if after := sent(t); after != before {
 		t.Errorf("%s packets had left before, %s after it", before, after)
 	}
@@ -245,7 +251,7 @@ func TestMenu(t *testing.T) {
 	t.Parallel()
 	v := newVisit(t)
 	x := parts.Open(t, v.cmd)
-	x.Awaits("> 0 nothing is broken", "✓ demo: reachable (healthy)", "7 the CDN blocks this address", "q: quit")
+	x.Awaits("> 0 nothing is broken", "✓ demo: reachable (healthy)", "8 a captive portal wants a sign-in", "q: quit")
 	x.Keys("2")
 	x.Awaits("> 2 the service answers 503", "✗ demo: the service fails with status 503 (upstream)")
 	x.Keys("x0")
