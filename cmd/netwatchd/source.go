@@ -175,7 +175,7 @@ func (a *app) daemon(ctx context.Context, c *config.Config, o *client.Options) (
 	}
 	status, err := daemon.Status(ctx)
 	if err != nil {
-		return nil, nil, fmt.Errorf("no daemon responds at %s: %w", daemon.Address(), err)
+		return nil, nil, daemon.Unavailable(err)
 	}
 	return daemon, status, nil
 }

@@ -92,8 +92,8 @@ func (a *app) statusOfDaemon(ctx context.Context, c *config.Config, noFile error
 	}
 	status, err := daemon.Status(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("%w\nno daemon responds at %s: %w\n"+
-			"start it with 'netwatchd run', or check once with 'netwatchd check'", noFile, daemon.Address(), err)
+		return nil, fmt.Errorf("%w\n%w\nstart it with 'netwatchd run', or check once with 'netwatchd check'",
+			noFile, daemon.Unavailable(err))
 	}
 	return status, nil
 }

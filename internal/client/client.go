@@ -210,9 +210,26 @@ func (c *Client) get(ctx context.Context, into any, path string, query url.Value
 	return nil
 }
 
-// notOurs means that a response is not one of netwatchd, or one of a version too new to read.
-func (c *Client) notOurs() error {
-	return fmt.Errorf("%s does not respond like netwatchd: is another program listening there?", c.base)
+// A foreignError means that a response is not one of netwatchd, or one of a version too new to read.
+type foreignError struct{ url string }
+
+func (e *foreignError) Error() string {
+	return e.url + " does not respond like netwatchd: is another program listening there?"
+}
+
+func (c *Client) notOurs() error { return &foreignError{c.base.String()} }
+
+// Unavailable says where the daemon's status could not be read because of err, and whether a daemon responded at all.
+func (c *Client) Unavailable(err error) error {
+	_, failed := errors.AsType[*responseError](err)
+	_, foreign := errors.AsType[*foreignError](err)
+	switch {
+	case foreign:
+		return err
+	case failed, errors.Is(err, errUnauthorized), errors.Is(err, errCut):
+		return fmt.Errorf("the daemon at %s does not give its status: %w", c.base, err)
+	}
+	return fmt.Errorf("no daemon responds at %s: %w", c.base, err)
 }
 
 func (c *Client) read(ctx context.Context, path string, query url.Values) ([]byte, error) {
@@ -241,7 +258,7 @@ func (c *Client) do(request *http.Request) ([]byte, error) {
 	}
 	body, err := io.ReadAll(io.LimitReader(response.Body, answerLimit))
 	if err != nil {
-		return nil, errors.New("the connection was closed in the middle of the response")
+		return nil, errCut
 	}
 	return body, nil
 }
@@ -277,10 +294,13 @@ func explained(err error) error {
 	return withHint(err)
 }
 
-// errUnauthorized means that the daemon requires a user, or a different one.
+// errUnauthorized means that the daemon requires a user, or a different one. No colon follows the word password: what
+// follows would be removed from the message as a secret.
 var errUnauthorized = errors.New(
-	"it requires a user and a password: set --user, and NETWATCHD_PASSWORD in the environment",
+	"it requires a user and a password (set --user, and NETWATCHD_PASSWORD in the environment)",
 )
+
+var errCut = errors.New("the connection was closed in the middle of the response")
 
 // A responseError is a response of the daemon other than 200.
 type responseError struct {

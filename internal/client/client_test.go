@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"netwatchd/internal/incident"
+	"netwatchd/internal/redact"
 	"netwatchd/internal/watch"
 	"netwatchd/internal/webtoken"
 )
@@ -186,20 +187,36 @@ func TestErrorsInPlainWords(t *testing.T) {
 	page := serve(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") })
 	other := serve(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "{}") })
 	absent := serve(http.NotFound)
+	locked := serve(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("WWW-Authenticate", "Basic")
+		w.WriteHeader(http.StatusUnauthorized)
+	})
+	broken := serve(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) })
+	const refuses = "http://127.0.0.1:1"
 	const foreign = " does not respond like netwatchd: is another program listening there?"
 	for url, want := range map[string]string{
-		"http://127.0.0.1:1": "connection refused",
-		dies:                 "the connection was closed in the middle of the response",
-		page:                 page + foreign,
-		other:                other + foreign,
-		absent:               absent + foreign,
+		refuses: "connection refused",
+		dies:    "the connection was closed in the middle of the response",
+		locked:  "it requires a user and a password (set --user, and NETWATCHD_PASSWORD in the environment)",
+		broken:  "it responds with 500 Internal Server Error",
+		page:    page + foreign,
+		other:   other + foreign,
+		absent:  absent + foreign,
 	} {
 		c, err := New(Options{URL: url})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := c.Status(t.Context()); err == nil || err.Error() != want {
+		_, err = c.Status(t.Context())
+		if err == nil || err.Error() != want {
 			t.Errorf("%s: got %v, want %s", url, err, want)
+			continue
+		}
+		// One sentence that names the address once, whoever responds there, and has nothing that looks like a secret.
+		text := redact.String(c.Unavailable(err).Error())
+		if strings.Count(text, url) != 1 || !strings.HasSuffix(text, want) ||
+			strings.Contains(text, "no daemon responds") != (url == refuses) {
+			t.Errorf("%s: got %s", url, text)
 		}
 	}
 }

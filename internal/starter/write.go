@@ -14,14 +14,18 @@ func Write(path, text string, force bool) error {
 	if force {
 		write = replaceFile
 	}
-	switch err := write(path, text); {
+	err := write(path, text)
+	switch dir := filepath.Dir(path); {
 	case err == nil:
 		return nil
 	case errors.Is(err, fs.ErrExist) && !force:
 		return fmt.Errorf("%s exists: choose another --output, or replace it with --force", path)
-	default:
-		return fmt.Errorf("writing %s: %w", path, err)
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%s cannot be written: there is no directory %s: create it first", path, dir)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%s cannot be written: this user has no permission to write to %s", path, dir)
 	}
+	return fmt.Errorf("writing %s: %w", path, err)
 }
 
 // createFile writes a file that did not exist. It has no secrets, and everyone may check it.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strings"
 	"time"
 
 	"netwatchd/internal/client"
@@ -103,20 +104,31 @@ func trace(s client.Series, to time.Time) screen.Trace {
 	return t
 }
 
+// sentence returns the text of err as a sentence. A URL at its beginning stays as it is.
+func sentence(err error) string {
+	text := err.Error()
+	if !strings.HasPrefix(text, "http") {
+		text = strings.ToUpper(text[:1]) + text[1:]
+	}
+	if !strings.HasSuffix(text, "?") {
+		text += "."
+	}
+	return text
+}
+
 // fromFile adds the last status the daemon wrote, if there is one, and the reason why the daemon itself cannot be
 // read.
 func (d *Daemon) fromFile(s *screen.Scene, reason error) *screen.Scene {
 	status, age, err := statusfile.Latest(d.Files...)
+	trouble := sentence(d.Client.Unavailable(reason))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		s.Trouble = fmt.Sprintf("No daemon responds at %s: %v. "+
-			"Start it with 'netwatchd run', or give another address with --url.", s.From, reason)
+		s.Trouble = trouble + " Start the daemon with 'netwatchd run', or give another address with --url."
 	case err != nil:
-		s.Trouble = fmt.Sprintf("No daemon responds at %s: %v. %v", s.From, reason, err)
+		s.Trouble = trouble + " " + err.Error()
 	default:
 		s.Status = status
-		s.Trouble = fmt.Sprintf("No daemon responds at %s: %v. Shown is the status file, written %s ago.",
-			s.From, reason, humanize.Span(age))
+		s.Trouble = fmt.Sprintf("%s Shown is the status file, written %s ago.", trouble, humanize.Span(age))
 	}
 	if status == nil {
 		return s
