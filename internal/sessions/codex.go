@@ -34,19 +34,21 @@ const prefixLength = 160
 // oddLineLimit is how long a line may be to be decoded whole although its type is not where codex writes it.
 const oddLineLimit = 16 << 10
 
-var decisive = [][]byte{
-	[]byte(`"type":"task_complete"`), []byte(`"type":"turn_context"`), []byte(`"type":"session_meta"`),
-	[]byte(`"type":"token_count"`), []byte(`"type":"function_call"`), []byte(`_call_output"`),
-}
-
-var typeKey = []byte(`"type":"`)
+var (
+	typeKey    = []byte(`"type":"`)
+	tokenCount = []byte(`"type":"token_count"`)
+	decisive   = [][]byte{
+		[]byte(`"type":"task_complete"`), []byte(`"type":"turn_context"`), []byte(`"type":"session_meta"`),
+		tokenCount, []byte(`"type":"function_call"`), []byte(`_call_output"`),
+	}
+)
 
 func (r *rollout) parse(line []byte) (Event, bool) {
 	prefix := line[:min(len(line), prefixLength)]
 	switch found := containsAny(prefix, decisive); {
 	case !found && (bytes.Contains(prefix, typeKey) || len(line) > oddLineLimit):
 		return Event{}, false
-	case bytes.Contains(prefix, decisive[3]) && !bytes.Contains(line, usedPercent):
+	case bytes.Contains(prefix, tokenCount) && !bytes.Contains(line, usedPercent):
 		return Event{}, false // most have no limits
 	}
 	var l rolloutLine
