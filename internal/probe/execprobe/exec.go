@@ -72,7 +72,7 @@ func ExecuteWithInput(ctx context.Context, c Process, input string) (ExitState, 
 	}
 	facts.Exit = new(e.Code)
 	// A run that was stopped could not end its processes itself, but those that left its group would have stayed.
-	if slices.ContainsFunc(e.left, func(s stray) bool { return s.escaped || !e.Stopped }) {
+	if slices.ContainsFunc(e.left, func(s stray) bool { return s.escaped || !e.Stopped && !e.Ended }) {
 		facts.Warnings = append(facts.Warnings, probe.WarnLeftProcesses)
 		for _, s := range e.left[:min(len(e.left), leftNamed)] {
 			facts.LeftProcesses = append(facts.LeftProcesses, s.String())
@@ -84,9 +84,12 @@ func ExecuteWithInput(ctx context.Context, c Process, input string) (ExitState, 
 // leftNamed bounds how many processes a result names: a fork bomb leaves thousands.
 const leftNamed = 10
 
-// Interrupted returns the error of a run that was stopped or killed, or nil if it ended by itself.
+// Interrupted returns the error of a run that was stopped or killed, or nil if it ended by itself or at a line of its
+// output.
 func (e ExitState) Interrupted(ctx context.Context) error {
 	switch {
+	case e.Ended:
+		return nil // its output says why
 	case e.Stopped && errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return probe.Failf(probe.ExecTimedOut, "it did not finish in time and was terminated: %s",
 			LastLine(FirstNonBlank(e.Stderr, e.Stdout)))

@@ -297,3 +297,38 @@ func TestOtherCommandsAreLeftAlone(t *testing.T) {
 	}
 	all.Wait()
 }
+
+// TestEndAt: a command that would go on for ever is ended at a line of either stream, and what it printed counts. A
+// command that ignores the first signal is killed.
+func TestEndAt(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		script string
+		after  time.Duration
+		want   string // in its output
+	}{
+		"a line of stdout":              {`echo begin; echo "the end"; while :; do sleep 1; done`, 0, "the end"},
+		"a line of stderr":              {`echo begin >&2; printf "the "; echo "the end" >&2; while :; do sleep 1; done`, 0, "the end"},
+		"a line in pieces":              {`printf "the "; sleep 0.1; printf "end\nmore"; while :; do sleep 1; done`, 0, "the end"},
+		"that ignores SIGTERM":          {`trap "" TERM; echo "the end"; while :; do sleep 1; done`, 0, "the end"},
+		"that reports more after it":    {`echo "the end"; echo more; while :; do sleep 1; done`, 2 * time.Second, "more"},
+		"that ends by itself after it":  {`echo "the end"; echo more; exit 3`, time.Hour, "more"},
+		"that never prints such a line": {`echo "the beginning"`, 0, "the beginning"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			marker := "NETWATCHD_TEST_MARKER=" + filepath.Base(t.TempDir()) + name
+			e, facts, err := Execute(t.Context(), Process{Argv: probetest.Sh(test.script), Env: Environment([]string{marker}),
+				EndAt: func(line string) (time.Duration, bool) { return test.after, line == "the end" }})
+			if err != nil {
+				t.Fatal(err)
+			}
+			byItself := strings.Contains(test.script, "exit 3") || strings.Contains(test.script, "beginning")
+			if e.Ended == byItself || e.Stopped || e.Interrupted(t.Context()) != nil || !strings.Contains(e.Stdout+e.Stderr, test.want) ||
+				len(facts.Warnings) > 0 {
+				t.Errorf("got %+v, %v", e, facts.Warnings)
+			}
+			probetest.Gone(t, marker)
+		})
+	}
+}

@@ -35,6 +35,11 @@ type Process struct {
 	Argv []string
 	Env  []string
 	Dir  string
+
+	// EndAt is called with each line of standard output and of standard error, in turn, without its end. If it reports
+	// true, the process group is ended after that time, which it may use to report more; the first time decides. Nil:
+	// the command ends by itself.
+	EndAt func(line string) (after time.Duration, end bool)
 }
 
 // An ExitState is the end of a command and its output.
@@ -42,6 +47,7 @@ type ExitState struct {
 	Code           int // -1 after a signal
 	Signal         syscall.Signal
 	Stopped        bool // it was terminated because ctx ended
+	Ended          bool // it was terminated because of what it printed: see Process.EndAt
 	left           []stray
 	Stdout, Stderr string
 }
@@ -62,10 +68,17 @@ func (c Process) runWith(ctx context.Context, input string) (ExitState, error) {
 	defer runtime.UnlockOSThread()
 
 	var stdout, stderr boundedBuffer
-	var stopped atomic.Bool
-	cmd := exec.CommandContext(ctx, c.Argv[0], c.Argv[1:]...)
+	var stopped, ended atomic.Bool
+	running, end := context.WithCancel(ctx)
+	defer end()
+	cmd := exec.CommandContext(running, c.Argv[0], c.Argv[1:]...)
 	cmd.Env, cmd.Dir = c.Env, c.Dir
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if c.EndAt != nil {
+		w := &lineWatch{endAt: c.EndAt, end: end}
+		defer w.stop()
+		cmd.Stdout, cmd.Stderr = &watchedStream{Writer: &stdout, watch: w}, &watchedStream{Writer: &stderr, watch: w}
+	}
 	if input != "" {
 		cmd.Stdin = strings.NewReader(input)
 	}
@@ -74,7 +87,8 @@ func (c Process) runWith(ctx context.Context, input string) (ExitState, error) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 	cmd.WaitDelay = KillAfter
 	cmd.Cancel = func() error {
-		stopped.Store(true)
+		ended.Store(ctx.Err() == nil)
+		stopped.Store(ctx.Err() != nil)
 		if syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) != nil {
 			return os.ErrProcessDone
 		}
@@ -87,13 +101,13 @@ func (c Process) runWith(ctx context.Context, input string) (ExitState, error) {
 		return ExitState{Code: -1}, c.startError(err)
 	}
 	waited := cmd.Wait()
-	e := ExitState{Code: cmd.ProcessState.ExitCode(), Stopped: stopped.Load(), left: started.end(),
+	e := ExitState{Code: cmd.ProcessState.ExitCode(), Stopped: stopped.Load(), Ended: ended.Load(), left: started.end(),
 		Stdout: stdout.String(), Stderr: stderr.String()}
 	if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() {
 		e.Signal = status.Signal()
 	}
 	if _, exited := errors.AsType[*exec.ExitError](waited); waited != nil && !exited && !e.Stopped &&
-		!errors.Is(waited, exec.ErrWaitDelay) && !errors.Is(waited, ctx.Err()) {
+		!errors.Is(waited, exec.ErrWaitDelay) && !errors.Is(waited, running.Err()) {
 		return e, probe.Failf(probe.Internal, "reading the output of %s: %w", c.Argv[0], waited)
 	}
 	return e, nil
