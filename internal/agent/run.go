@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"netwatchd/internal/probe"
 	"netwatchd/internal/probe/execprobe"
@@ -34,6 +35,31 @@ func (p Program) Directories(stateDir string, names ...string) ([]string, error)
 		}
 	}
 	return all, nil
+}
+
+// leftAfter is how old a run's directory for temporary files is when its run has certainly ended: runs of the daemon
+// and of a backtest may overlap, and the longest timeout that makes sense is far below it.
+const leftAfter = 6 * time.Hour
+
+// Temporary creates an empty directory for one run below the state directory, readable by this user alone. The caller
+// removes it. It removes those of runs whose process was killed: they may hold a whole request, or a key.
+func (p Program) Temporary(stateDir string) (string, error) {
+	made, err := p.Directories(stateDir, ".")
+	if err != nil {
+		return "", err
+	}
+	prefix := p.Name + "-tmp-"
+	left, _ := filepath.Glob(filepath.Join(made[0], prefix+"*")) // fails only on a malformed pattern
+	for _, dir := range left {
+		if info, err := os.Lstat(dir); err == nil && time.Since(info.ModTime()) > leftAfter {
+			_ = os.RemoveAll(dir)
+		}
+	}
+	dir, err := os.MkdirTemp(made[0], prefix)
+	if err != nil {
+		return "", probe.Fail(probe.Internal, err)
+	}
+	return dir, nil
 }
 
 // JudgeAnswer returns what is wrong with the answer of a completed turn, or nil if want is in it.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -26,7 +25,7 @@ func Agent() agent.Agent {
 		Name:     program.Name,
 		Find:     program.Find,
 		Version:  program.Version,
-		SignedIn: signedIn,
+		SignedIn: agent.SignedInBy(modeOf, errSignedOut),
 		Client:   func(agent.Version) clientrules.Client { return clientrules.Claude() },
 		Endpoint: func(s agent.Settings, _ agent.Version) agent.Endpoint { return setupOf(s).endpoint().Endpoint },
 		Run:      func(s agent.Settings, _ []string) probe.Prober { return run{s} },
@@ -39,12 +38,7 @@ func Agent() agent.Agent {
 	}
 }
 
-func signedIn(_ context.Context, _, home string) error {
-	if setupOf(agent.Settings{Home: home}).endpoint().Mode == agent.SignedOut {
-		return errSignedOut
-	}
-	return nil
-}
+func modeOf(home string) agent.Mode { return setupOf(agent.Settings{Home: home}).endpoint().Mode }
 
 var errSignedOut = probe.Fail(probe.ExecNotLoggedIn,
 	errors.New("nobody is signed in: run `claude auth login` as this user, or set ANTHROPIC_API_KEY"))
@@ -111,8 +105,8 @@ func (r run) command() (p execprobe.Process, temporary string, err error) {
 		return p, "", err
 	}
 	home, dir := made[0], made[1]
-	if temporary, err = os.MkdirTemp(filepath.Dir(home), "claude-tmp-"); err != nil {
-		return p, "", probe.Fail(probe.Internal, err)
+	if temporary, err = program.Temporary(r.StateDir); err != nil {
+		return p, "", err
 	}
 	env := slices.Concat(s.passed(e), cheap, []string{"TMPDIR=" + temporary})
 	if !e.inFile {

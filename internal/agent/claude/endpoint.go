@@ -12,10 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"netwatchd/internal/agent"
-	"netwatchd/internal/probe"
 	"netwatchd/internal/userfile"
 )
 
@@ -187,9 +184,6 @@ func (s setup) hasFile(e *endpoint) bool {
 
 func (s setup) credentials() string { return filepath.Join(s.dir, ".credentials.json") }
 
-// renewsBefore is how long before its end a sign-in is taken as due: claude renews it some minutes before.
-const renewsBefore = 10 * time.Minute
-
 // canRenew returns why claude could not save a renewed sign-in, or nil if it can, or if it need not.
 func (s setup) canRenew(now time.Time) error {
 	var file credentials
@@ -197,12 +191,7 @@ func (s setup) canRenew(now time.Time) error {
 	if errors.Is(err, fs.ErrNotExist) || json.Unmarshal(text, &file) != nil || file.OAuth.Token == "" {
 		return nil // a key
 	}
-	due := time.UnixMilli(file.OAuth.Expires).Before(now.Add(renewsBefore))
-	if err := unix.Access(s.credentials(), unix.W_OK); err != nil && due {
-		return probe.Failf(probe.ExecHomeUnwritable, "%s: %w: claude must be able to write it, or a renewed sign-in is lost; "+
-			"run as its owner, and leave it writable in the unit (ReadWritePaths=)", s.credentials(), err)
-	}
-	return nil
+	return program.CanRenew(s.credentials(), time.UnixMilli(file.OAuth.Expires), now)
 }
 
 // clouds are the variables that send requests elsewhere, to an address that depends on a region and an account.

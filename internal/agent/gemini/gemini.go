@@ -27,7 +27,7 @@ func Agent() agent.Agent {
 		Name:     program.Name,
 		Find:     program.Find,
 		Version:  program.Version,
-		SignedIn: signedIn,
+		SignedIn: agent.SignedInBy(modeOf, errSignedOut),
 		Client: func(agent.Version) clientrules.Client {
 			return clientrules.Gemini()
 		},
@@ -41,12 +41,7 @@ func Agent() agent.Agent {
 	}
 }
 
-func signedIn(_ context.Context, _, home string) error {
-	if setupOf(agent.Settings{Home: home}).endpoint().Mode == agent.SignedOut {
-		return errSignedOut
-	}
-	return nil
-}
+func modeOf(home string) agent.Mode { return setupOf(agent.Settings{Home: home}).endpoint().Mode }
 
 var errSignedOut = probe.Fail(probe.ExecNotLoggedIn,
 	errors.New("nobody is signed in: start `gemini` as this user and sign in, or set GEMINI_API_KEY"))
@@ -251,8 +246,6 @@ func (r run) directories(s setup, e endpoint) (home, dir, temporary string, err 
 	if err := s.furnish(e, made[1]); err != nil {
 		return "", "", "", probe.Fail(probe.Internal, err)
 	}
-	if temporary, err = os.MkdirTemp(filepath.Dir(home), "gemini-tmp-"); err != nil {
-		return "", "", "", probe.Fail(probe.Internal, err)
-	}
-	return home, dir, temporary, nil
+	temporary, err = program.Temporary(r.StateDir)
+	return home, dir, temporary, err
 }
