@@ -39,7 +39,7 @@ var layers = [][]string{
 	{"internal/statusline/early"},
 	{"internal/statusline"},
 	{"internal/causes", "internal/host", "internal/outcome", "internal/presets", "internal/sandbox", "internal/tally"},
-	{"internal/agent/claude", "internal/agent/codex", "internal/agent/gemini"},
+	{"internal/agent/claude", "internal/agent/codex", "internal/agent/gemini", "internal/agent/opencode"},
 	{"internal/agent", "internal/agent/agenttest", "internal/agent/codexdoctor", "internal/codexconf", "internal/probe/httpprobe"},
 	{"internal/linkage", "internal/probe/connect", "internal/probe/execprobe"},
 	{"internal/probe/dnsprobe", "internal/probe/probetest"},

@@ -8,7 +8,7 @@ import (
 )
 
 // Presets are the agents that an exec probe can run. Each is also the name of the key with its settings.
-var Presets = []string{codexPreset, "claude", "gemini"}
+var Presets = []string{codexPreset, "claude", "gemini", "opencode"}
 
 const codexPreset = "codex"
 
@@ -21,6 +21,8 @@ var agentEndpoints = map[string]struct {
 	"claude": {"HEAD", "https://api.anthropic.com/api/hello", 200},
 	// Without a key; with a sign-in at Google the endpoint is another one.
 	"gemini": {"GET", "https://generativelanguage.googleapis.com/v1beta/models", 403},
+	// opencode's own gateway. The settings of opencode nearly always name another service.
+	"opencode": {"GET", "https://opencode.ai/zen/v1/models", 200},
 }
 
 // AgentService returns the built-in service of an agent other than codex.

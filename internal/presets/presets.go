@@ -9,9 +9,10 @@ import (
 	"netwatchd/internal/agent/claude"
 	"netwatchd/internal/agent/codex"
 	"netwatchd/internal/agent/gemini"
+	"netwatchd/internal/agent/opencode"
 )
 
-var agents = []agent.Agent{codex.Agent(), claude.Agent(), gemini.Agent()}
+var agents = []agent.Agent{codex.Agent(), claude.Agent(), gemini.Agent(), opencode.Agent()}
 
 // AtEndpoint returns the agent whose service has that URL, or nil.
 func AtEndpoint(u *url.URL) *agent.Agent {

@@ -22,6 +22,8 @@ var agents = []agent{
 	{"claude", "claude auth login", "claude auth status and claude doctor", "claude doctor", "~/.claude or CLAUDE_CONFIG_DIR",
 		"the probe's claude.model"},
 	{"gemini", "gemini", "gemini", "gemini -p hello", "~/.gemini or GEMINI_CLI_HOME", "the probe's gemini.model"},
+	{"opencode", "opencode auth login", "opencode auth list", "opencode run hello", "~/.local/share/opencode",
+		"opencode.json or the probe's opencode.model"},
 }
 
 // agentOf returns the agent of a run or of its status. A run against a stub, and any other attempt, is codex's.

@@ -43,3 +43,6 @@ func CodexSandbox(t testing.TB, version string) []string {
 
 // ClaudeVersion is the version of Claude Code that `make claude` installs.
 const ClaudeVersion = "2.1.332"
+
+// OpencodeVersion is the version of opencode that `make opencode` installs.
+const OpencodeVersion = "1.18.33"
