@@ -8,8 +8,8 @@ import (
 
 // grid is what planned starts are rounded to. Starts at the same instant share one wake-up of the timer, which costs
 // about 100 µs on a small virtual machine. With 10 ms, ten thousand probes a second need a hundred wake-ups, and the
-// last of a hundred DNS probes, 30 µs each, starts within 3 ms of its plan. A probe keeps its slot, so that its interval
-// is exact.
+// last of a hundred DNS probes, 30 µs each, starts within 3 ms of its plan. A probe keeps its slot: its interval is
+// exact.
 const grid = 10 * time.Millisecond
 
 // An entry is what is started at an interval.
