@@ -6,7 +6,7 @@ SHELL := bash
 cache := $(CURDIR)/.cache
 version := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
-.PHONY: help build run test e2e e2e-full lab lab-soak lab-full dist rootfs axe screenshots session grafana bench chaos fuzz check lint codex codex-newest claude gemini opencode forms incident test-newest tools setup parts clean
+.PHONY: help build run test e2e e2e-full lab lab-soak lab-full dist rootfs axe screenshots session grafana bench microbench chaos fuzz check lint codex codex-newest claude gemini opencode forms incident test-newest tools setup parts clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -149,9 +149,12 @@ $(cache)/bin/lab:
 
 quoted = '$(subst ','\'',$(1))'
 
-bench: build ## run micro-benchmarks, then ten thousand DNS probes a second on one core
+bench: build ## measure netwatchd under load on one core, beside the leanest program: DNS, HTTP, HTTPS, scrape, growth
+	@go build -o bin/bench ./internal/lab/bench
+	@bin/bench -netwatchd bin/netwatchd $(BENCHFLAGS)
+
+microbench: ## run all Go benchmarks
 	@go test -run '^$$' -bench . -benchmem $$(go list ./... | grep -v /hack/)
-	@go run ./internal/lab/bench -netwatchd bin/netwatchd $(BENCHFLAGS)
 
 chaos: parts ## break what docs/reliability.md lists, CHAOS=10 times each, as root, and write how often it held
 	@hack/chaos $(or $(CHAOS),10)

@@ -1,22 +1,37 @@
 package main
 
 import (
+	"bytes"
 	"net"
 	"net/netip"
-	"sync/atomic"
+	"strconv"
+	"time"
 
 	"golang.org/x/net/ipv4"
+
+	"netwatchd/internal/udpsocket"
 )
 
 // A nameserver answers one question, fast enough never to be what is measured: every name has one address.
 type nameserver struct {
-	conn     *net.UDPConn
-	packets  *ipv4.PacketConn
-	answered atomic.Int64
+	conn    *net.UDPConn
+	packets *ipv4.PacketConn
+	load    load
+	record  *arrivals
+	late    chan lateAnswer // in the order in which they are due
+}
+
+// A lateAnswer waits for the delay of the load.
+type lateAnswer struct {
+	reply  []byte
+	from   netip.Addr
+	to     net.Addr
+	target int
+	came   time.Time
 }
 
 // newNameserver starts one on a free port of every address.
-func newNameserver() (*nameserver, error) {
+func newNameserver(l load, record *arrivals) (*nameserver, error) {
 	conn, err := net.ListenUDP("udp4", nil)
 	if err != nil {
 		return nil, err
@@ -26,31 +41,96 @@ func newNameserver() (*nameserver, error) {
 		return nil, err
 	}
 	_ = conn.SetReadBuffer(4 << 20) // ten thousand queries may come at once; the kernel may set less
-	n := &nameserver{conn: conn, packets: packets}
+	udpsocket.RequestTimestamps(conn)
+	n := &nameserver{conn: conn, packets: packets, load: l, record: record}
+	if l.delay > 0 {
+		n.late = make(chan lateAnswer, 1<<16) // more than come within the delay
+		go n.serveLate()
+	}
 	go n.serve()
 	return n, nil
 }
 
 func (n *nameserver) port() int { return n.conn.LocalAddr().(*net.UDPAddr).Port }
 
-// serverAddress is one of the nameserver's: the whole of 127.0.0.0/8 is this host's.
-func serverAddress(i, port int) netip.AddrPort {
-	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, byte(i >> 16), byte(i >> 8), byte(i)}).Next(), uint16(port))
-}
-
 // serve answers until the socket is closed, each query from the address that it was sent to.
 func (n *nameserver) serve() {
-	buf := make([]byte, 1500)
+	batch := make([]ipv4.Message, 64)
+	for i := range batch {
+		batch[i].Buffers = [][]byte{make([]byte, 1500)}
+		batch[i].OOB = make([]byte, 128)
+	}
 	for {
-		size, to, from, err := n.packets.ReadFrom(buf)
+		got, err := n.packets.ReadBatch(batch, 0)
 		if err != nil {
 			return
 		}
-		if reply := replyTo(buf, size); reply != nil {
-			n.answered.Add(1)
-			_, _ = n.packets.WriteTo(reply, &ipv4.ControlMessage{Src: to.Dst}, from) // the client counts a lost answer
+		now := time.Now()
+		for _, m := range batch[:got] {
+			n.answer(m, now)
 		}
 	}
+}
+
+func (n *nameserver) answer(m ipv4.Message, now time.Time) {
+	var to ipv4.ControlMessage
+	if err := to.Parse(m.OOB[:m.NN]); err != nil {
+		return
+	}
+	dst, _ := netip.AddrFromSlice(to.Dst.To4())
+	target := n.target(m.Buffers[0][:m.N], dst)
+	reply := replyTo(m.Buffers[0], m.N)
+	if reply == nil {
+		return
+	}
+	a := lateAnswer{reply: reply, from: dst, to: m.Addr, target: target, came: kernelTime(m.OOB[:m.NN], now)}
+	if n.late != nil {
+		a.reply = bytes.Clone(reply)
+		n.late <- a
+		return
+	}
+	n.send(a)
+}
+
+// kernelTime finds the kernel's timestamp among several control messages.
+func kernelTime(oob []byte, now time.Time) time.Time {
+	for len(oob) >= udpsocket.TimestampSize {
+		if came := udpsocket.Arrival(oob, now); came != now {
+			return came
+		}
+		size := int(oob[0]) | int(oob[1])<<8 // cmsg_len, little endian: a few dozen bytes
+		size = (size + 7) &^ 7
+		if size == 0 || size > len(oob) {
+			break
+		}
+		oob = oob[size:]
+	}
+	return now
+}
+
+// send records and sends an answer. The time is that before the system call, in which the client receives it.
+func (n *nameserver) send(a lateAnswer) {
+	n.record.add(a.target, a.came, time.Now())
+	_, _ = n.packets.WriteTo(a.reply, &ipv4.ControlMessage{Src: a.from.AsSlice()}, a.to) // the client counts a lost answer
+}
+
+func (n *nameserver) serveLate() {
+	for a := range n.late {
+		time.Sleep(time.Until(a.came.Add(n.load.delay)))
+		n.send(a)
+	}
+}
+
+// target is the number in the name of the question, or that of the address if the name has none.
+func (n *nameserver) target(query []byte, dst netip.Addr) int {
+	const prefix = "host-"
+	label := query[min(header, len(query)):]
+	if len(label) > len(prefix) && string(label[1:1+len(prefix)]) == prefix && int(label[0]) < len(label) {
+		if i, err := strconv.Atoi(string(label[1+len(prefix) : 1+int(label[0])])); err == nil {
+			return i
+		}
+	}
+	return serverIndex(dst)
 }
 
 const (

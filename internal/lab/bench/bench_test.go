@@ -2,6 +2,8 @@ package main
 
 import (
 	"math"
+	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -44,5 +46,75 @@ func TestQuantile(t *testing.T) {
 	}
 	if got := quantile(nil, .99); got != 0 {
 		t.Errorf("of nothing: got %v, want 0", got)
+	}
+}
+
+func TestDeviations(t *testing.T) {
+	a := newArrivals(3)
+	add := func(target int, came ...time.Duration) {
+		for _, c := range came {
+			a.add(target, a.begun.Add(c), time.Time{})
+		}
+	}
+	const ms = time.Millisecond
+	add(0, 100*ms, 1100*ms, 2103*ms, 3100*ms) // one start is 3 ms late
+	add(1, 990*ms, 3010*ms, 3990*ms)          // one was missed, one is 20 ms late
+	add(2, 5*ms, 1500*ms)                     // too few to know the plan
+	got := a.deviations(time.Second)
+	want := []time.Duration{0, 0, 0, 0, 0, 3 * ms, 20 * ms}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if at(got, 1) != 20*ms || at(got, .5) != 0 || at(nil, .5) != 0 {
+		t.Errorf("the values at 1, .5 and of nothing: %v, %v, %v", at(got, 1), at(got, .5), at(nil, .5))
+	}
+}
+
+// The reported time of an attempt is compared with that of its own request.
+func TestErrors(t *testing.T) {
+	a := newArrivals(1)
+	const ms = time.Millisecond
+	for _, came := range []time.Duration{100 * ms, 1100 * ms} {
+		a.add(0, a.begun.Add(came), a.begun.Add(came+50*ms+came/100))
+	}
+	latest := map[string]attempted{"p0": {start: a.begun.Add(1099 * ms), took: 60 * ms}, "other": {}}
+	if got, want := a.errors(latest), []time.Duration{ms}; !slices.Equal(got, want) { // 61 ms in truth
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+// The leanest program makes the requests of each kind of load, and every one reaches its target.
+func TestLean(t *testing.T) {
+	for _, kind := range []string{"dns", "http", "https"} {
+		t.Run(kind, func(t *testing.T) {
+			l := load{kind: kind, targets: 5, interval: time.Second}.withDefaults()
+			targets, err := startTargets(l)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer targets.close()
+			ca := filepath.Join(t.TempDir(), "ca.pem")
+			if err := targets.writeCAIfAny(ca); err != nil {
+				t.Fatal(err)
+			}
+			task := leanTask{Kind: kind, Targets: l.targets, Servers: l.servers, Interval: time.Minute, Port: targets.port}
+			one, err := task.starter(ca)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range l.targets {
+				one(i)
+			}
+			for deadline := time.Now().Add(time.Minute); targets.count() < l.targets; time.Sleep(time.Millisecond) {
+				if time.Now().After(deadline) {
+					t.Fatalf("%d of %d requests have come", targets.count(), l.targets)
+				}
+			}
+			for i, came := range targets.perNode {
+				if len(came) != 1 {
+					t.Errorf("target %d has %d requests, want 1", i, len(came))
+				}
+			}
+		})
 	}
 }

@@ -1,220 +1,156 @@
-// Bench measures netwatchd where it works hardest: thousands of DNS probes every second on one core, each a real query
-// to a real socket of a nameserver on the loopback interface.
+// Bench measures netwatchd where it works hardest: thousands of probes every second on one core, each a real request to
+// a real socket on the loopback interface. It prints one line for each load and program: the share of planned probes
+// that ran, the CPU time of one, memory, and how far starts deviate from the plan, as the targets see them.
 //
 //	go run ./internal/lab/bench -netwatchd bin/netwatchd
+//	go run ./internal/lab/bench -netwatchd bin/netwatchd -only http,https -peer cloudprober=/usr/bin/cloudprober
 //
-// It reports the share of planned probes that ran, the cost of a probe, memory, and how late attempts start.
+// Each load also runs with the leanest program that makes the same requests (lean.go), which is this binary: the ratio
+// between the two holds on a busy machine too.
 package main
 
 import (
 	"errors"
 	"flag"
 	"fmt"
-	"net"
-	"net/http"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"runtime"
-	"strconv"
+	"slices"
 	"strings"
-	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 type options struct {
 	netwatchd string
-	targets   int
-	services  int
-	servers   int
-	interval  time.Duration
+	peers     peerFlag
+	only      string
+	asks      load // what the single load "custom" is
 	span      time.Duration
+	profile   string
 }
 
 func main() {
+	if len(os.Args) == 4 && os.Args[1] == leanArgument {
+		exit(runLean(os.Args[2], os.Args[3]))
+	}
 	var o options
 	flag.StringVar(&o.netwatchd, "netwatchd", "bin/netwatchd", "the binary to measure")
-	flag.IntVar(&o.targets, "targets", 10_000, "how many DNS probes")
-	flag.IntVar(&o.services, "services", 100, "spread over how many services")
-	flag.IntVar(&o.servers, "nameservers", 1, "at how many nameservers, each at an address of its own")
-	flag.DurationVar(&o.interval, "interval", time.Second, "how often each")
-	flag.DurationVar(&o.span, "for", time.Minute, "how long to measure")
+	flag.Var(&o.peers, "peer", "another program, cloudprober=PATH or blackbox_exporter=PATH; may be repeated")
+	flag.StringVar(&o.only, "only", "", "the loads to run, separated by commas: "+strings.Join(loadNames(), ", ")+
+		", scrape, latency, growth; default: all")
+	flag.StringVar(&o.asks.kind, "kind", "dns", "of a load of your own: dns, http or https")
+	flag.IntVar(&o.asks.targets, "targets", 0, "of a load of your own: how many probes; replaces the table")
+	flag.IntVar(&o.asks.services, "services", 100, "of a load of your own: spread over how many services")
+	flag.IntVar(&o.asks.servers, "nameservers", 1, "of a load of your own: at how many nameservers")
+	flag.DurationVar(&o.asks.interval, "interval", time.Second, "of a load of your own: how often each")
+	flag.DurationVar(&o.span, "for", 15*time.Second, "how long to measure each")
+	flag.StringVar(&o.profile, "perf", "", "write a profile of netwatchd by perf(1) to FILE during the first load")
 	flag.Parse()
-	if err := bench(o); err != nil {
+	exit(bench(o))
+}
+
+func exit(err error) {
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
+	os.Exit(0)
 }
 
-// settle lets what a start costs (the first round, the first garbage) pass before the measuring begins.
-const settle = 5 * time.Second
+// loads are the rows of the table. The rates are those at which one core is busy but not full.
+var loads = []load{
+	{name: "dns", kind: "dns", targets: 10_000, servers: 1},
+	{name: "dns-each", kind: "dns", targets: 10_000, servers: 10_000},
+	{name: "http", kind: "http", targets: 3_000},
+	{name: "https", kind: "https", targets: 1_000},
+}
+
+func loadNames() (names []string) {
+	for _, l := range loads {
+		names = append(names, l.name)
+	}
+	return names
+}
 
 func bench(o options) error {
-	dir, err := os.MkdirTemp("", "netwatchd-bench-")
-	if err != nil {
+	// The last core belongs to the measured program; the targets and all else here have the others, if there are others.
+	if err := confine(0, max(cores()-1, 1)); err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	web, err := freePort()
-	if err != nil {
-		return err
+	if o.asks.targets > 0 || flagIsSet("nameservers", "services") {
+		l := o.asks
+		l.name, l.targets = "custom", max(l.targets, 10_000*btoi(l.targets == 0))
+		return o.row(l)
 	}
-	// The last core is the daemon's alone; the nameserver and all else here have the others, if there are others.
-	cores := runtime.NumCPU()
-	if err := confine(0, max(cores-1, 1)); err != nil {
-		return err
+	wants := func(name string) bool {
+		return o.only == "" || slices.Contains(strings.Split(o.only, ","), name)
 	}
-	ns, err := newNameserver()
-	if err != nil {
-		return err
+	for _, l := range loads {
+		if wants(l.name) {
+			if err := o.row(l); err != nil {
+				return err
+			}
+		}
 	}
-	defer ns.conn.Close()
-	config := filepath.Join(dir, "config.yaml")
-	if err := os.WriteFile(config, []byte(o.config(dir, ns.port())), 0o644); err != nil {
-		return err
+	extras := []struct {
+		name string
+		run  func() error
+	}{{"scrape", o.scrapes}, {"latency", o.latency}, {"growth", o.growth}}
+	for _, extra := range extras {
+		if wants(extra.name) {
+			if err := extra.run(); err != nil {
+				return fmt.Errorf("%s: %w", extra.name, err)
+			}
+		}
 	}
-	daemon, err := start(
-		cores-1,
-		o.netwatchd,
-		"run",
-		"--config.file="+config,
-		"--web.listen-address="+web,
-		"--log.level=warn",
-	)
-	if err != nil {
-		return err
-	}
-	defer func() { daemon.Process.Kill(); daemon.Wait() }()
-	return measure(o, ns, daemon.Process.Pid, "http://"+web)
-}
-
-// measure scrapes before and after, outside of the span in which the CPU time is taken: a scrape of ten thousand
-// probes costs as much as a second of probing.
-func measure(o options, ns *nameserver, pid int, url string) error {
-	if err := ready(url, pid); err != nil {
-		return err
-	}
-	time.Sleep(settle)
-	var m measurement
-	var err error
-	if m.fresh, err = lookAt(pid, ns); err != nil {
-		return err
-	}
-	if m.first, err = scrape(url); err != nil {
-		return err
-	}
-	time.Sleep(settle)
-	if m.before, err = lookAt(pid, ns); err != nil {
-		return err
-	}
-	time.Sleep(o.span)
-	if m.after, err = lookAt(pid, ns); err != nil {
-		return err
-	}
-	if m.last, err = scrape(url); err != nil {
-		return err
-	}
-	fmt.Print(m.report(o))
 	return nil
 }
 
-// config is what the daemon is to do: ask nameservers for many names, and nothing else.
-func (o options) config(dir string, port int) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "storage: {path: %s/storage}\nstatus_file: %s/status.json\n", dir, dir)
-	fmt.Fprintf(&b, "defaults: {interval: %v, timeout: %v}\n", o.interval, o.interval/2)
-	b.WriteString("resolvers: {system: false, files: [], direct: []}\ncontrols: []\nservices:\n")
-	for service := range o.services {
-		fmt.Fprintf(&b, "  - name: s%d\n    probes:\n", service)
-		for probe := service; probe < o.targets; probe += o.services {
-			fmt.Fprintf(&b, "      - {name: p%d, kind: dns, target: host-%d.example, types: [A], nameservers: [\"%s\"]}\n",
-				probe, probe, serverAddress(probe%o.servers, port))
-		}
+func btoi(b bool) int {
+	if b {
+		return 1
 	}
-	return b.String()
+	return 0
 }
 
-// freePort is a free loopback address.
-func freePort() (string, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer listener.Close()
-	return listener.Addr().String(), nil
+func flagIsSet(names ...string) (set bool) {
+	flag.Visit(func(f *flag.Flag) { set = set || slices.Contains(names, f.Name) })
+	return set
 }
 
-// start starts a program on one core. It ends with this one.
-func start(core int, path string, args ...string) (*exec.Cmd, error) {
-	runtime.LockOSThread() // the child inherits the cores of this thread, and dies with it
-	if err := pin(0, core, core+1); err != nil {
-		return nil, err
-	}
-	cmd := exec.Command(path, args...)
-	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("starting %s: %w", path, err)
-	}
-	return cmd, pin(0, 0, max(core, 1))
-}
-
-// confine keeps this process, every thread of it, on the cores from first to before last.
-func confine(first, last int) error {
-	threads, err := os.ReadDir("/proc/self/task")
-	if err != nil {
-		return err
-	}
-	for _, thread := range threads {
-		id, err := strconv.Atoi(thread.Name())
+// row measures every program under one load, and prints how netwatchd compares with the others.
+func (o options) row(l load) error {
+	l = l.withDefaults()
+	fmt.Printf("%s\n", l)
+	var ours measured
+	for i, p := range o.programs() {
+		m, err := measure(p, l, o.span, btoi(i == 0)*len(o.profile) > 0, o.profile)
 		if err != nil {
-			return err
+			return fmt.Errorf("%s, %s: %w", l.name, p.name(), err)
 		}
-		if err := pin(id, first, last); err != nil {
-			return err
+		fmt.Print(m.line(p.name()))
+		if i == 0 {
+			ours = m
+			continue
 		}
+		fmt.Printf("  = netwatchd / %s: cpu %.2f, memory %.2f\n", p.name(),
+			float64(ours.each)/float64(max(m.each, 1)), float64(ours.resident)/float64(max(m.resident, 1)))
 	}
 	return nil
 }
 
-// pin keeps one thread, 0 for the calling one, on the cores from first to before last; those it starts stay there too.
-func pin(thread, first, last int) error {
-	var cores unix.CPUSet
-	for core := first; core < last; core++ {
-		cores.Set(core)
+// A peerFlag maps the name of a program to its path.
+type peerFlag map[string]string
+
+func (p *peerFlag) String() string { return "" }
+
+func (p *peerFlag) Set(value string) error {
+	name, path, ok := strings.Cut(value, "=")
+	if !ok || name != cloudproberName && name != blackboxName {
+		return errors.New("use cloudprober=PATH or blackbox_exporter=PATH")
 	}
-	if err := unix.SchedSetaffinity(thread, &cores); err != nil {
-		return fmt.Errorf("choosing cores: %w", err)
+	if *p == nil {
+		*p = peerFlag{}
 	}
+	(*p)[name] = path
 	return nil
 }
-
-// ready waits until the daemon's first round is over.
-func ready(url string, pid int) error {
-	is := func() error {
-		if _, err := os.Stat(fmt.Sprintf("/proc/%d/exe", pid)); err != nil {
-			return errors.New("it has exited")
-		}
-		response, err := http.Get(url + "/-/ready")
-		if err != nil {
-			return err
-		}
-		response.Body.Close()
-		if response.StatusCode != http.StatusOK {
-			return errors.New(response.Status)
-		}
-		return nil
-	}
-	var err error
-	for deadline := time.Now().Add(readyWithin); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		if err = is(); err == nil {
-			return nil
-		}
-	}
-	return fmt.Errorf("the daemon is not ready after %v: %w", readyWithin, err)
-}
-
-// readyWithin is many first rounds.
-const readyWithin = 30 * time.Second

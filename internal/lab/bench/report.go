@@ -1,11 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"math"
 	"net/http"
-	"os"
+	"os/exec"
 	"strconv"
 	"strings"
 	"time"
@@ -15,29 +14,113 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// A sample is the state of the daemon at one time, read without disturbing it.
-type sample struct {
-	at       time.Time
-	answered int64
-	cpu      time.Duration
-	resident int64 // bytes
-	peak     int64
+// settle lets what a start costs (the first round, the first garbage) pass before the measuring begins.
+const settle = 5 * time.Second
+
+// measured is one program under one load.
+type measured struct {
+	load
+	span       time.Duration
+	made       int           // requests that reached the targets
+	each       time.Duration // CPU time of one
+	spent      time.Duration
+	resident   int64 // bytes, while nothing scrapes
+	deviations []time.Duration
+	first      time.Duration // from the start of the process to its first request
+	missed     float64       // starts, as netwatchd counts them
+	failed     float64
+	classes    []string // of the failed attempts, with their number
+	lag        []bucket // how late netwatchd says that it started
 }
 
-func lookAt(pid int, ns *nameserver) (sample, error) {
-	l := sample{at: time.Now(), answered: ns.answered.Load()}
-	var err error
-	if l.cpu, err = cpu(pid); err != nil {
-		return l, err
+// measure runs p under l. Netwatchd is scraped before and after the span in which the CPU time is taken: a scrape of ten
+// thousand probes costs as much as a second of probing.
+func measure(p program, l load, span time.Duration, withProfile bool, profile string) (m measured, err error) {
+	r, err := begin(p, l)
+	if err != nil {
+		return m, err
 	}
-	l.resident, l.peak, err = memory(pid)
-	return l, err
+	defer r.end()
+	m.load, m.first = l, r.targets.first-r.begun.Sub(r.targets.begun)
+	time.Sleep(settle)
+	_, own := p.(netwatchd)
+	var before, after scraped
+	if own {
+		if before, err = scrape("http://" + r.web); err != nil {
+			return m, err
+		}
+		time.Sleep(settle / 5) // the garbage of the scrape
+	}
+	if withProfile {
+		record := exec.Command("perf", "record", "-g", "-o", profile, "-p", strconv.Itoa(r.pid()), "--", "sleep",
+			strconv.Itoa(int(span.Seconds())))
+		if err := record.Start(); err != nil {
+			return m, err
+		}
+		defer func() { _ = record.Wait() }()
+	}
+	r.targets.restart()
+	begun := time.Now()
+	spent, err := cpu(r.pid())
+	if err != nil {
+		return m, err
+	}
+	time.Sleep(span)
+	m.span, m.made = time.Since(begun), r.targets.count()
+	if m.spent, err = cpu(r.pid()); err != nil {
+		return m, err
+	}
+	m.spent -= spent
+	m.each = m.spent / time.Duration(max(m.made, 1))
+	m.deviations = r.targets.deviations(l.interval)
+	if m.resident, _, err = memory(r.pid()); err != nil || !own {
+		return m, err
+	}
+	if after, err = scrape("http://" + r.web); err != nil {
+		return m, err
+	}
+	for class, n := range after.classes {
+		if n -= before.classes[class]; n > 0 {
+			m.classes = append(m.classes, fmt.Sprintf(" %s %.0f", class, n))
+		}
+	}
+	m.missed, m.failed, m.lag = after.missed-before.missed, after.failed-before.failed, between(before.lag, after.lag)
+	return m, nil
 }
+
+// line is the row of the table.
+func (m measured) line(program string) string {
+	var b strings.Builder
+	planned := float64(m.targets) * m.span.Seconds() / m.interval.Seconds()
+	fmt.Fprintf(&b, "  %-18s %6.1f µs a probe  %5.1f MiB  %6.2f %% made  deviation p50 %s p99 %s", program,
+		float64(m.each.Nanoseconds())/1e3, mib(m.resident), 100*float64(m.made)/planned,
+		milli(at(m.deviations, .5)), milli(at(m.deviations, .99)))
+	if m.lag != nil {
+		fmt.Fprintf(&b, "  late p50 %s p99 %s, %.0f missed, %.0f failed%s", milli(quantile(m.lag, .5)),
+			milli(quantile(m.lag, .99)), m.missed, m.failed, strings.Join(m.classes, ""))
+	}
+	return b.String() + "\n"
+}
+
+func milli(d time.Duration) string { return fmt.Sprintf("%.2f ms", float64(d.Microseconds())/1e3) }
+
+func mib(bytes int64) float64 { return float64(bytes) / (1 << 20) }
 
 // A scraped is the daemon's own metrics.
 type scraped struct {
+	at             time.Time
+	took           time.Duration
+	lines          int
 	failed, missed float64
 	lag            []bucket
+	classes        map[string]float64   // of the failed attempts
+	latest         map[string]attempted // by the name of the probe
+}
+
+// An attempted is the latest attempt of a probe, as its metrics say.
+type attempted struct {
+	start time.Time
+	took  time.Duration
 }
 
 // A bucket counts the attempts that began at most le seconds late.
@@ -47,19 +130,24 @@ type bucket struct {
 }
 
 func scrape(url string) (scraped, error) {
+	begun := time.Now()
 	response, err := http.Get(url + "/metrics")
 	if err != nil {
 		return scraped{}, err
 	}
 	defer response.Body.Close()
+	counted := &lineCounter{r: response.Body}
 	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(response.Body)
+	families, err := parser.TextToMetricFamilies(counted)
 	if err != nil {
 		return scraped{}, err
 	}
 	s := scraped{
-		failed: sum(families["netwatchd_probe_failures_total"]),
-		missed: sum(families["netwatchd_scheduler_missed_runs_total"]),
+		at: begun, took: counted.until.Sub(begun), lines: counted.lines,
+		failed:  sum(families["netwatchd_probe_failures_total"]),
+		classes: classesOf(families["netwatchd_probe_failures_total"]),
+		missed:  sum(families["netwatchd_scheduler_missed_runs_total"]),
+		latest:  latestOf(families),
 	}
 	for _, metric := range families["netwatchd_scheduler_lag_seconds"].GetMetric() {
 		for _, b := range metric.GetHistogram().GetBucket() {
@@ -69,97 +157,44 @@ func scrape(url string) (scraped, error) {
 	return s, nil
 }
 
+func classesOf(family *dto.MetricFamily) map[string]float64 {
+	classes := make(map[string]float64)
+	for _, metric := range family.GetMetric() {
+		for _, label := range metric.GetLabel() {
+			if label.GetName() == "class" {
+				classes[label.GetValue()] += metric.GetCounter().GetValue()
+			}
+		}
+	}
+	return classes
+}
+
+func latestOf(families map[string]*dto.MetricFamily) map[string]attempted {
+	latest := make(map[string]attempted)
+	each := func(family string, set func(*attempted, float64)) {
+		for _, metric := range families[family].GetMetric() {
+			for _, label := range metric.GetLabel() {
+				if label.GetName() == "probe" {
+					a := latest[label.GetValue()]
+					set(&a, metric.GetGauge().GetValue())
+					latest[label.GetValue()] = a
+				}
+			}
+		}
+	}
+	each("netwatchd_probe_duration_seconds", func(a *attempted, v float64) { a.took = time.Duration(v * float64(time.Second)) })
+	each("netwatchd_probe_last_run_timestamp_seconds", func(a *attempted, v float64) {
+		a.start = time.Unix(0, int64(v*float64(time.Second)))
+	})
+	return latest
+}
+
 func sum(family *dto.MetricFamily) (total float64) {
 	for _, metric := range family.GetMetric() {
 		total += metric.GetCounter().GetValue()
 	}
 	return total
 }
-
-// tick is the unit of /proc/PID/stat: USER_HZ, a hundredth of a second on every Linux that Go runs on.
-const tick = 10 * time.Millisecond
-
-// cpu is the time the process has spent, its own and the kernel's: fields 14 and 15 of proc_pid_stat(5).
-func cpu(pid int) (time.Duration, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0, err
-	}
-	fields := strings.Fields(
-		string(text[bytes.LastIndexByte(text, ')')+1:]),
-	) // a name may hold anything; field 3 comes next
-	var ticks time.Duration
-	for _, field := range fields[11:13] {
-		n, err := strconv.ParseInt(field, 10, 64)
-		if err != nil {
-			return 0, err
-		}
-		ticks += time.Duration(n)
-	}
-	return ticks * tick, nil
-}
-
-// memory is what the process holds now, and the most it ever held.
-func memory(pid int) (resident, peak int64, err error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0, 0, err
-	}
-	for line := range strings.Lines(string(text)) {
-		fmt.Sscanf(line, "VmRSS: %d kB", &resident)
-		fmt.Sscanf(line, "VmHWM: %d kB", &peak)
-	}
-	return resident << 10, peak << 10, nil
-}
-
-// The budgets are promises to users: ten thousand DNS probes a second on one core.
-const (
-	cpuBudget    = 30 * time.Microsecond
-	memoryBudget = 60 << 20
-	lagBudget    = 5 * time.Millisecond
-)
-
-// A measurement is one run: a fresh daemon, the first scrape, the span, the last scrape.
-type measurement struct {
-	fresh         sample
-	first         scraped
-	before, after sample
-	last          scraped
-}
-
-func (m measurement) report(o options) string {
-	span := m.after.at.Sub(m.before.at)
-	planned := float64(o.targets) * span.Seconds() / o.interval.Seconds()
-	answered := float64(m.after.answered - m.before.answered)
-	spent := m.after.cpu - m.before.cpu
-	each := time.Duration(float64(spent) / max(answered, 1))
-	lag := between(m.first.lag, m.last.lag)
-	var b strings.Builder
-	fmt.Fprintf(
-		&b,
-		"%d DNS probes every %v, %d services, one core, %v\n",
-		o.targets,
-		o.interval,
-		o.services,
-		span.Round(time.Second),
-	)
-	fmt.Fprintf(&b, "  kept         %.2f %% of the plan: %.0f queries a second; %.0f missed, %.0f failed\n",
-		100*answered/planned, answered/span.Seconds(), m.last.missed-m.first.missed, m.last.failed-m.first.failed)
-	fmt.Fprintf(&b, "  cpu          %v a probe (budget %v), %.1f %% of the core\n",
-		each.Round(100*time.Nanosecond), cpuBudget, 100*spent.Seconds()/span.Seconds())
-	fmt.Fprintf(&b, "  memory       %.1f MiB resident (budget %d MiB); %.1f MiB after a scrape, %.1f MiB at its peak\n",
-		mib(m.fresh.resident), memoryBudget>>20, mib(m.after.resident), mib(m.after.peak))
-	fmt.Fprintf(
-		&b,
-		"  start lag    p50 %v, p99 %v (budget %v), the first scrape included\n",
-		quantile(lag, 0.5),
-		quantile(lag, 0.99),
-		lagBudget,
-	)
-	return b.String()
-}
-
-func mib(bytes int64) float64 { return float64(bytes) / (1 << 20) }
 
 // between is what came between two scrapes.
 func between(before, after []bucket) []bucket {

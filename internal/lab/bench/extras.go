@@ -1,0 +1,134 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A lineCounter counts the lines that it passes on, and notes when the last one came.
+type lineCounter struct {
+	r     io.Reader
+	lines int
+	until time.Time
+}
+
+func (c *lineCounter) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.lines += bytes.Count(p[:n], []byte("\n"))
+	c.until = time.Now()
+	return n, err
+}
+
+// scrapes prints what a scrape of ten thousand probes takes, and the time from the start of the process to its first
+// request.
+func (o options) scrapes() error {
+	l := load{name: "scrape", kind: "dns", targets: 10_000, servers: 1, interval: 5 * time.Second}.withDefaults()
+	r, err := begin(netwatchd{o.netwatchd}, l)
+	if err != nil {
+		return err
+	}
+	defer r.end()
+	ready := time.Since(r.begun)
+	time.Sleep(settle)
+	before, err := cpu(r.pid())
+	if err != nil {
+		return err
+	}
+	var took []time.Duration
+	var lines int
+	const times = 5
+	for range times {
+		s, err := scrape("http://" + r.web)
+		if err != nil {
+			return err
+		}
+		took, lines = append(took, s.took), s.lines
+	}
+	after, err := cpu(r.pid())
+	if err != nil {
+		return err
+	}
+	slices.Sort(took)
+	resident, peak, err := memory(r.pid())
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%s\n  ready after %v, first request after %v\n", l, ready.Round(time.Millisecond),
+		(r.targets.first - r.begun.Sub(r.targets.begun)).Round(time.Millisecond))
+	fmt.Printf("  a scrape of %d lines: %v, %v CPU with the probes meanwhile; %.1f MiB afterwards, peak %.1f MiB\n", lines,
+		took[len(took)/2].Round(time.Millisecond), ((after - before) / times).Round(time.Millisecond), mib(resident), mib(peak))
+	return nil
+}
+
+// latency prints how exact the reported times are: netwatchd's, minus what its nameserver knows to have taken.
+func (o options) latency() error {
+	l := load{name: "latency", kind: "dns", targets: 2_000, servers: 1, delay: 50 * time.Millisecond}.withDefaults()
+	r, err := begin(netwatchd{o.netwatchd}, l)
+	if err != nil {
+		return err
+	}
+	defer r.end()
+	time.Sleep(settle)
+	r.targets.restart()
+	time.Sleep(2 * l.interval)
+	var errors []time.Duration
+	for range 5 {
+		time.Sleep(l.interval)
+		s, err := scrape("http://" + r.web)
+		if err != nil {
+			return err
+		}
+		errors = append(errors, r.targets.errors(s.latest)...)
+	}
+	slices.Sort(errors)
+	fmt.Printf("%s, answered after %v\n  error of the reported time: p50 %s p99 %s max %s, of %d attempts\n", l, l.delay,
+		milli(at(errors, .5)), milli(at(errors, .99)), milli(at(errors, 1)), len(errors))
+	return nil
+}
+
+// errors returns by how much the reported times are wrong. An attempt is compared with the request that came first after
+// its start.
+func (a *arrivals) errors(latest map[string]attempted) (all []time.Duration) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for name, attempt := range latest {
+		i, err := strconv.Atoi(strings.TrimPrefix(name, "p"))
+		if err != nil || i >= len(a.perNode) {
+			continue
+		}
+		// A timestamp in a float is exact to a quarter of a microsecond.
+		start := attempt.start.Sub(a.begun) - time.Microsecond
+		for _, e := range a.perNode[i] {
+			if e.came >= start && e.came < start+time.Second/2 {
+				all = append(all, (attempt.took - (e.answered - e.came)).Abs())
+				break
+			}
+		}
+	}
+	return all
+}
+
+// growth prints what a probe costs with more and more of them, and with longer intervals.
+func (o options) growth() error {
+	var all []load
+	for _, n := range []int{10, 100, 1_000, 10_000, 50_000} {
+		all = append(all, load{name: "growth", kind: "dns", targets: n, servers: n, interval: 5 * time.Second})
+	}
+	for _, interval := range []time.Duration{time.Second, 2 * time.Second, 10 * time.Second} {
+		all = append(all, load{name: "growth", kind: "dns", targets: 5_000, servers: 5_000, interval: interval})
+	}
+	for _, l := range all {
+		l = l.withDefaults()
+		m, err := measure(netwatchd{o.netwatchd}, l, 2*max(l.interval, 5*time.Second), false, "")
+		if err != nil {
+			return err
+		}
+		fmt.Printf("%s\n%s", l, m.line("netwatchd"))
+	}
+	return nil
+}
