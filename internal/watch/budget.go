@@ -53,7 +53,7 @@ func (w *Watcher) reserveRun(s *service, t Task) bool {
 	switch {
 	case w.costly:
 		return false // one at a time, over all services
-	case s.status.ExplainsRuns() && !(t.isBuiltin && isOfRouting(s.status.Verdict)):
+	case s.status.ExplainsRuns() && !(t.isBuiltin && s.wantsRunForRouting()):
 		return false // it would show nothing that the cheap probes do not show
 	case t.Daily > 0 && len(s.spent) >= t.Daily:
 		return false

@@ -75,7 +75,13 @@ func (s *service) isBuiltinDue(t Task) bool {
 func (s *service) wantsBuiltin() bool {
 	c := s.status.Cause
 	return c.Fault() && c != causes.Sandbox && c != causes.SandboxOpen &&
-		(!s.status.ExplainsRuns() || isOfRouting(s.status.Verdict))
+		(!s.status.ExplainsRuns() || s.wantsRunForRouting())
+}
+
+// wantsRunForRouting reports whether a run with the agent's own provider shows what a failing request of routing means.
+// Under interception it does not: whoever answers in place of the service would get the agent's requests.
+func (s *service) wantsRunForRouting() bool {
+	return isOfRouting(s.status.Verdict) && s.status.Cause != causes.Interception
 }
 
 // isOfRouting reports whether v is shown by a request that only runs with the agent's own provider depend on.

@@ -465,6 +465,40 @@ func TestCostlyRunsWaitWhileTheServiceCannotBeReached(t *testing.T) {
 	})
 }
 
+// No agent is run while someone else answers in place of the service, from the first round on: its requests, with the
+// user's key, would go there.
+func TestNoRunUnderInterception(t *testing.T) {
+	for _, name := range []string{"head", "routing"} {
+		world := newWorld()
+		world.warnings = map[string][]string{"routing": {probe.WarnRouting}}
+		world.fail(name, probe.TLSAuthorityInvalid, probe.Handshake)
+		s := world.withBuiltin()
+		routing := world.probe("codex", "routing", probe.KindHTTP, probe.OfService, probe.FromHost, probe.Response)
+		s.Tasks = append(s.Tasks, Task{Probe: routing, Interval: interval, RoundProbe: routing})
+		watching(t, world.plan(s), Options{}, func(t *testing.T, w *Watcher) {
+			runs := func() int { return len(world.starts("exec")) + len(world.starts("exec/builtin")) }
+			time.Sleep(30 * time.Hour)
+			wantCause(t, w, causes.Interception)
+			if got := runs(); got != 0 {
+				t.Errorf("%s: %d runs from the start on, want none", name, got)
+			}
+			world.set(name, probe.OK, usually)
+			time.Sleep(3 * time.Hour)
+			wantCause(t, w, causes.Healthy)
+			before := runs()
+			if before == 0 {
+				t.Errorf("%s: no run after the interception", name)
+			}
+			world.fail(name, probe.TLSAuthorityInvalid, probe.Handshake)
+			time.Sleep(30 * time.Hour)
+			wantCause(t, w, causes.Interception)
+			if got := runs() - before; got > 1 { // one may begin in the seconds before the verdict
+				t.Errorf("%s: %d runs under interception, want none", name, got)
+			}
+		})
+	}
+}
+
 // The edge may refuse only the agent's requests. That is a cause of the network, but no reason to forget the run that
 // showed it, or to make no other.
 func TestCauseThatOnlyARunShowsLastsUntilTheNextRun(t *testing.T) {
