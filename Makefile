@@ -70,10 +70,11 @@ dist: $(cache)/bin/nfpm $(cache)/bin/cyclonedx-gomod ## build .deb, .rpm, .tar.g
 
 parts: setup codex claude gemini opencode axe grafana tools rootfs
 
-# No race detector for internal/lab, which tests other processes, for internal/diagnose, which shares nothing, and for
-# internal/top: bubbletea races with its own reader when it panics. The longest tests come first, so that nothing waits for them.
+# No race detector for internal/lab, which tests other processes, for internal/diagnose, which shares nothing, for
+# internal/redact, whose tests start no goroutine, and for internal/top: bubbletea races with its own reader when it
+# panics. The longest tests come first, so that nothing waits for them.
 raced = ./internal/agent/codex ./internal/probe/httpprobe $$packages
-unraced := ./internal/lab/scenes ./internal/lab/sandbox ./internal/lab/forms ./internal/lab/... ./internal/diagnose ./internal/top
+unraced := ./internal/lab/scenes ./internal/lab/sandbox ./internal/lab/forms ./internal/lab/... ./internal/diagnose ./internal/redact ./internal/top
 
 # SQLite is C, translated to Go: the race detector finds nothing there, and the tests of the store take four times the CPU.
 race := -race -gcflags='modernc.org/...=-race=false'
@@ -87,7 +88,7 @@ test test-newest: export NETWATCHD_BINARY = $(cache)/bin/netwatchd-lab
 
 # The laboratory waits, all other tests compute: they run at the same time.
 test: parts $(cache)/bin/netwatchd-lab ## run every test, then list what was skipped and why
-	@packages=$$(go list -buildvcs=false ./... | grep -v -e /internal/lab/ -e /internal/diagnose); \
+	@packages=$$(go list -buildvcs=false ./... | grep -v -e /internal/lab/ -e /internal/diagnose -e /internal/redact); \
 	go run ./hack/testsummary -count=1 $(TESTFLAGS) $(unraced) -- $(race) -count=1 $(TESTFLAGS) $(raced)
 
 test-newest: setup codex-newest $(cache)/bin/netwatchd-lab ## try the newest codex beside each form of its sign-in, and its lookups, as root
