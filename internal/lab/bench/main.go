@@ -38,9 +38,9 @@ func main() {
 	flag.StringVar(&o.only, "only", "", "the loads to run, separated by commas: "+strings.Join(loadNames(), ", ")+
 		", scrape, latency, growth; default: all")
 	flag.StringVar(&o.asks.kind, "kind", "dns", "of a load of your own: dns, http or https")
-	flag.IntVar(&o.asks.targets, "targets", 0, "of a load of your own: how many probes; replaces the table")
+	flag.IntVar(&o.asks.targets, "targets", 10_000, "of a load of your own, which replaces the table: how many probes")
 	flag.IntVar(&o.asks.services, "services", 100, "of a load of your own: spread over how many services")
-	flag.IntVar(&o.asks.servers, "nameservers", 1, "of a load of your own: at how many nameservers")
+	flag.IntVar(&o.asks.servers, "nameservers", 1, "of a load of your own: at how many addresses; http and https: one each")
 	flag.DurationVar(&o.asks.interval, "interval", time.Second, "of a load of your own: how often each")
 	flag.DurationVar(&o.span, "for", 15*time.Second, "how long to measure each")
 	flag.StringVar(&o.profile, "perf", "", "write a profile of netwatchd by perf(1) to FILE during the first load")
@@ -76,9 +76,12 @@ func bench(o options) error {
 	if err := confine(0, max(cores()-1, 1)); err != nil {
 		return err
 	}
-	if o.asks.targets > 0 || flagIsSet("nameservers", "services") {
+	if flagIsSet("kind", "targets", "services", "nameservers", "interval") {
 		l := o.asks
-		l.name, l.targets = "custom", max(l.targets, 10_000*btoi(l.targets == 0))
+		l.name = "custom"
+		if l.kind != "dns" && !flagIsSet("nameservers") {
+			l.servers = 0 // an address for each
+		}
 		return o.row(l)
 	}
 	wants := func(name string) bool {
