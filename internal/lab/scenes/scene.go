@@ -287,6 +287,17 @@ var network = []Scene{
 		Inject: func(w *world.World) { w.Drop(dropsService6 + " meta length > 700") }, Cause: "ipv6", Class: "tls.timed_out"},
 	{Name: "packets to the service's IPv6 address are dropped",
 		Inject: func(w *world.World) { w.Drop(dropsService6) }, Cause: "ipv6", Class: "tcp.timed_out"},
+	{Name: "the service's IPv6 address accepts connections and carries nothing", Inject: func(w *world.World) {
+		w.Divert("ip6 daddr "+world.ServiceIPv6+" tcp dport 443", world.AcceptOnly)
+	}, Cause: "ipv6", Class: "tls.timed_out"},
+	{Name: "a TUN proxy takes the service's connections and ends them", Inject: func(w *world.World) {
+		w.ScriptResolver(serviceAt(world.DirectResolvers[0]))
+		w.Misbehaving(world.DirectResolvers[0]+":443", world.Reset)
+	}, Cause: "proxy", Class: "tls.closed"},
+	{Name: "a TUN proxy takes the service's connections and carries nothing", Inject: func(w *world.World) {
+		w.ScriptResolver(serviceAt(world.DirectResolvers[0]))
+		w.Misbehaving(world.DirectResolvers[0]+":443", world.AcceptOnly)
+	}, Cause: "proxy", Class: "tls.timed_out"},
 	{Name: "a TUN proxy takes the service's connections and refuses them",
 		Inject: func(w *world.World) { w.ScriptResolver(serviceAt(world.DirectResolvers[0])) }, Cause: "proxy", Class: "tcp.refused"},
 	{Name: "the network drops packets to port 443", Inject: func(w *world.World) { w.Drop("tcp dport 443") }, Cause: "inconclusive", Class: "tcp.timed_out"},

@@ -110,6 +110,13 @@ func (w *World) nat(rules ...string) {
 	w.filter(w.Beyond, "type nat hook prerouting priority dstnat", "iif "+gatewayEnd+" ", rules, "")
 }
 
+// Divert passes new connections that match to handle: "ip daddr 203.0.113.10 tcp dport 443".
+func (w *World) Divert(match string, handle func(net.Conn)) {
+	w.t.Helper()
+	_, port, _ := net.SplitHostPort(w.misbehaving("[::]:0", handle))
+	w.nat(match + " redirect to :" + port)
+}
+
 // filter adds a table with one chain of rules, each between before and after, until the test ends.
 func (w *World) filter(in *parts.Namespace, hook, before string, rules []string, after string) {
 	w.t.Helper()

@@ -16,17 +16,30 @@ func (w *World) MisbehavingService(handle func(net.Conn)) {
 	w.t.Helper()
 	w.CloseService()
 	for _, address := range []string{ServiceIPv4, ServiceIPv6} {
-		listener := w.Listen(net.JoinHostPort(address, "443"))
-		go func() {
-			for {
-				conn, err := listener.Accept()
-				if err != nil {
-					return
-				}
-				go handle(conn)
-			}
-		}()
+		w.Misbehaving(net.JoinHostPort(address, "443"), handle)
 	}
+}
+
+// Misbehaving opens a port beyond the gateway and passes every connection to handle.
+func (w *World) Misbehaving(address string, handle func(net.Conn)) {
+	w.t.Helper()
+	w.misbehaving(address, handle)
+}
+
+// misbehaving also returns the address, whose port may be 0.
+func (w *World) misbehaving(address string, handle func(net.Conn)) string {
+	w.t.Helper()
+	listener := w.Listen(address)
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go handle(conn)
+		}
+	}()
+	return listener.Addr().String()
 }
 
 // AcceptOnly reads and never answers.
