@@ -22,11 +22,8 @@ func clientOf(s config.Service, a *agent.Agent, version agent.Version) clientrul
 		return configuredClient(s.Client)
 	}
 	client := clientrules.Curl()
-	switch {
-	case a != nil:
+	if a != nil {
 		client = a.Client(version)
-	case s.Name == clientrules.OpenCode().Name: // no preset runs it
-		client = clientrules.OpenCode()
 	}
 	if s.Resolver != "" {
 		client.Resolver.UnmarshalText([]byte(s.Resolver)) // findClient has made it

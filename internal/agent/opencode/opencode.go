@@ -30,9 +30,7 @@ func Agent() agent.Agent {
 		Find:     program.Find,
 		Version:  program.Version,
 		SignedIn: agent.SignedInBy(modeOf, errSignedOut),
-		Client: func(agent.Version) clientrules.Client {
-			return clientrules.Client{Name: program.Name, Resolver: clientrules.Glibc, Proxying: clientrules.BunProxying}
-		},
+		Client:   func(agent.Version) clientrules.Client { return clientrules.OpenCode() },
 		Endpoint: func(s agent.Settings, _ agent.Version) agent.Endpoint { return setupOf(s).endpoint().Endpoint },
 		Run:      func(s agent.Settings, _ []string) probe.Prober { return run{s} },
 
