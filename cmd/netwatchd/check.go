@@ -14,6 +14,7 @@ import (
 
 	"netwatchd/internal/causes"
 	"netwatchd/internal/config"
+	"netwatchd/internal/hearsay"
 	"netwatchd/internal/host"
 	"netwatchd/internal/plan"
 	"netwatchd/internal/probe"
@@ -49,7 +50,9 @@ Exit code: 0 healthy, 1 fault, 2 inconclusive, 3 usage or configuration error.`,
 }
 
 func (a *app) check(ctx context.Context, c *config.Config, asJSON, verbose bool) error {
-	status := watch.Once(ctx, checkPlan(c), build().Version)
+	planned := plan.Of(c)
+	status := watch.Once(ctx, checkPlan(planned), build().Version)
+	hearsay.AskOnce(ctx, planned.StatusPages, status)
 	if ctx.Err() != nil {
 		return failed(ctx.Err())
 	}
@@ -62,8 +65,7 @@ func (a *app) check(ctx context.Context, c *config.Config, asJSON, verbose bool)
 // checkPlan returns the whole plan, or the host checks alone if this process is denied the network: every other probe
 // would fail and prove nothing. A sandbox with a managed proxy still gets the whole plan, because the proxy may let
 // the service through.
-func checkPlan(c *config.Config) watch.Plan {
-	p := plan.Of(c)
+func checkPlan(p *plan.Plan) watch.Plan {
 	if sandbox := host.DetectSandbox(); sandbox.Denied && !slices.Contains(sandbox.Signals, host.EnvProxyActive) {
 		return p.HostOnly()
 	}

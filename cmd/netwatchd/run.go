@@ -26,6 +26,7 @@ import (
 	"netwatchd/internal/client"
 	"netwatchd/internal/config"
 	"netwatchd/internal/daemonlog"
+	"netwatchd/internal/hearsay"
 	"netwatchd/internal/history"
 	"netwatchd/internal/host"
 	"netwatchd/internal/ledger"
@@ -39,6 +40,7 @@ import (
 	"netwatchd/internal/shortage"
 	"netwatchd/internal/snapshot"
 	"netwatchd/internal/statusfile"
+	"netwatchd/internal/vendorpage"
 	"netwatchd/internal/watch"
 	"netwatchd/internal/web"
 	"netwatchd/internal/webtoken"
@@ -76,6 +78,7 @@ type service struct {
 	pusher     *push.Pusher
 	exporter   *metrics.Exporter
 	reporter   *reports.Reporter
+	witness    *hearsay.Witness
 	storage    string // the absolute path of the store's directory
 
 	exposure func() string // warns if others can reach the page without authentication
@@ -122,6 +125,7 @@ func (a *app) run(ctx context.Context, c *config.Config) error {
 		Suspect: func(ctx context.Context, service string) error { return s.watcher.Suspect(ctx, service) },
 		Record:  s.history.AgentReported,
 	})
+	s.witness = hearsay.New(func() map[string]*vendorpage.Page { return s.plan.Load().StatusPages() }, s.history.Heard)
 	s.exporter, s.counters = metrics.NewExporter(&metrics.Exporter{
 		Ledger: s.ledger, Source: s, Info: s.info, Platform: host.WSL().Platform(),
 		StoreErrors: s.history.Errors, DamagedRows: s.history.DamagedRows,
@@ -134,6 +138,7 @@ func (a *app) run(ctx context.Context, c *config.Config) error {
 		Version: build().Version,
 		Observers: []watch.Observer{
 			ledgerObserver{Ledger: s.ledger}, s.counters, daemonlog.NewChanges(s.log), s.statusFile, s.history, events,
+			s.witness,
 		},
 		Clock:  new(host.Clock),
 		Memory: s.history, Ongoing: s.history.Ongoing,
@@ -204,6 +209,7 @@ func (s *service) serve(ctx context.Context, page func(context.Context) error) e
 	rest.Go(func() { s.reloadOnHangup(ctx) })
 	rest.Go(func() { s.followAgent(ctx) })
 	rest.Go(func() { s.reporter.Run(ctx) })
+	rest.Go(func() { s.witness.Run(ctx) })
 	rest.Go(func() { s.notifySystemd(ctx) })
 	rest.Go(func() { s.pusher.Run(ctx, s.exporter.Families) })
 	err := page(ctx)
@@ -372,6 +378,7 @@ func (s *service) Status(ctx context.Context) (*watch.Status, error) {
 		return nil, err
 	}
 	status.PID, status.Storage = os.Getpid(), s.storage
+	s.witness.AddTo(status)
 	status.Trouble = append(status.Trouble, s.warnings()...)
 	if fault := s.history.Fault(); fault != "" {
 		status.Trouble = append(status.Trouble, "history cannot be written; probing continues: "+fault)

@@ -107,7 +107,11 @@ func builtinControls() []Control {
 	}
 }
 
-const codexStatusPage = "https://status.openai.com"
+// statusPages are those of the agents' vendors. All have the format of Atlassian's Statuspage.
+var statusPages = map[string]string{
+	codexPreset: "https://status.openai.com",
+	"claude":    "https://status.claude.com",
+}
 
 func builtinCodex() Service {
 	const endpoint = "chatgpt.com/backend-api/codex/responses"
@@ -126,7 +130,7 @@ func builtinCodex() Service {
 	exec.agentDefaults()
 	sandbox := defaultSandbox()
 	return Service{Name: "codex", Probes: []Probe{dns, head, routing, stream, exec}, Owner: diagnose.Vendor,
-		StatusPage: codexStatusPage,
+		StatusPage: statusPages[codexPreset],
 		Client:     AutoClient, Sandbox: &sandbox, Moves: defaultMoves,
 		Intermittent: defaultIntermittent}
 }

@@ -36,7 +36,7 @@ func AgentService(preset string) Service {
 	exec.Preset = preset
 	exec.agentDefaults()
 	return Service{Name: preset, Probes: []Probe{dns, head, exec}, Owner: diagnose.Vendor, Client: AutoClient,
-		Moves: defaultMoves}
+		StatusPage: statusPages[preset], Moves: defaultMoves}
 }
 
 // OtherPresets are all presets but codex, which is watched even where it is not installed.

@@ -99,6 +99,7 @@ type Service struct {
 	Advice   string         // what to do about a fault of the service, instead of ours; empty: ours
 	// Runbook and StatusPage are URLs for people; empty: none.
 	Runbook, StatusPage string
+	StatusPageUnasked   bool       // netwatchd does not read the page itself
 	Controls            []Control  // instead of the configuration's; empty: those
 	Resolvers           *Resolvers // instead of the configuration's; nil: those
 	Client              string     // whose rules decide what reaches the service: "glibc", "musl", "go", "bun", "node"; "auto": its agent's, or glibc

@@ -40,6 +40,9 @@ func (d *decoder) own(f strictyaml.Fields, s *Service) {
 	f.Text("advice", &s.Advice, checkAdvice)
 	f.Text("runbook", &s.Runbook, link("https"))
 	f.Text("status_page", &s.StatusPage, link("https", "http"))
+	ask := true
+	f.Boolean("ask_status_page", &ask)
+	s.StatusPageUnasked = !ask
 	if at, ok := f.Has("controls"); ok {
 		s.Controls = d.ownControls(at)
 	}

@@ -26,7 +26,7 @@ const AutoClient = "auto"
 
 func (d *decoder) service(n *strictyaml.Node) Service {
 	s := Service{Moves: defaultMoves, Intermittent: defaultIntermittent, Client: AutoClient}
-	f := n.NamedObject(&s.Name, checkServiceName, "name", "probes", "owner", "advice", "runbook", "status_page", "controls",
+	f := n.NamedObject(&s.Name, checkServiceName, "name", "probes", "owner", "advice", "runbook", "status_page", "ask_status_page", "controls",
 		"resolvers", "client", "sandbox", "certificate_left", "late", "severity", "moves", "intermittent")
 	f.Duration("late", &s.Late, 0)
 	d.own(f, &s)
@@ -43,9 +43,10 @@ func (d *decoder) service(n *strictyaml.Node) Service {
 	if s.Owner == diagnose.OwnerUnknown && slices.ContainsFunc(s.Probes, hasAgent) {
 		s.Owner = diagnose.Vendor
 	}
-	isCodex := func(p Probe) bool { return p.Preset == "codex" }
-	if _, set := f.Has("status_page"); !set && slices.ContainsFunc(s.Probes, isCodex) {
-		s.StatusPage = codexStatusPage
+	if at := slices.IndexFunc(s.Probes, hasAgent); at >= 0 {
+		if _, set := f.Has("status_page"); !set {
+			s.StatusPage = statusPages[s.Probes[at].Preset]
+		}
 	}
 	if s.Owner != diagnose.Vendor {
 		s.CertificateLeft = ownCertificateLeft

@@ -42,6 +42,7 @@ services:
     status_page: http://status.example
     controls: [intranet, {name: mail, url: "https://mail.example/"}]
     resolvers: {system: false, files: [/etc/resolv.corp.conf]}
+    ask_status_page: false
     probes: [{name: health, kind: http, target: "http://127.0.0.1:8080/healthz"}]
 `
 
@@ -52,7 +53,7 @@ func TestOwnOfAService(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := c.Services[0]
-	if s.Advice != "Restart it: systemctl restart billing." || s.Runbook != "https://wiki.example/billing" || s.StatusPage != "http://status.example" {
+	if s.Advice != "Restart it: systemctl restart billing." || s.Runbook != "https://wiki.example/billing" || s.StatusPage != "http://status.example" || !s.StatusPageUnasked {
 		t.Errorf("got %+v", s)
 	}
 	if len(s.Controls) != 2 || s.Controls[0].URL != c.Controls[1].URL || s.Controls[1].URL.Host != "mail.example" {
@@ -71,7 +72,7 @@ func TestOwnOfAService(t *testing.T) {
 	}
 	if diff := cmp.Diff(s.Resolvers, again.Services[0].Resolvers, cmp.AllowUnexported(), cmp.Comparer(func(a, b Resolvers) bool {
 		return a.System == b.System && cmp.Equal(a.Files, b.Files) && len(a.Direct) == len(b.Direct)
-	})); diff != "" || len(again.Services[0].Controls) != 2 || again.Services[0].Advice != s.Advice {
+	})); diff != "" || len(again.Services[0].Controls) != 2 || again.Services[0].Advice != s.Advice || !again.Services[0].StatusPageUnasked {
 		t.Errorf("shown and loaded: %s\n%s", diff, shown.String())
 	}
 }

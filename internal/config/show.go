@@ -183,7 +183,8 @@ func (s Service) shown(c []Control) shown {
 		}
 	}
 	all := shown{{"name", s.Name}, {"probes", showAll(s.Probes, Probe.shown)}, {"owner", s.Owner.String()}, {"advice", s.Advice},
-		{"runbook", s.Runbook}, {"status_page", s.StatusPage}, {"client", s.Client}}
+		{"runbook", s.Runbook}, {"status_page", s.StatusPage},
+		{"ask_status_page", !s.StatusPageUnasked}, {"client", s.Client}}
 	if len(s.Controls) > 0 {
 		all = append(all, entry{"controls", showAll(s.Controls, func(own Control) any { return own.named(c) })})
 	}

@@ -28,6 +28,7 @@ controls:
 services:
   - name: demo
     owner: vendor
+    status_page: "http://{{index .Controls 0}}"
     client: go
     probes:
       - {name: dns, kind: dns, target: {{.Host}}, types: [A], nameservers: ["{{.Resolver}}"]}

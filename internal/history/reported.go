@@ -1,7 +1,10 @@
 package history
 
 import (
+	"context"
+
 	"netwatchd/internal/incident"
+	"netwatchd/internal/vendorpage"
 	"netwatchd/internal/watch"
 )
 
@@ -32,4 +35,22 @@ func (rec *Recorder) observeDenied(r incident.Reported) {
 	rec.snapshotEnd(i)
 	rec.withoutSnapshot = append(rec.withoutSnapshot, i.ID)
 	signal(rec.needSnapshot)
+}
+
+// Heard adds what the vendor's status page says to the open incident of a service, as a note. Without a store there are
+// no notes.
+func (rec *Recorder) Heard(ctx context.Context, service string, r vendorpage.Report) {
+	rec.mu.Lock()
+	id := ""
+	if i := rec.book.Latest(service); i != nil && i.IsOpen() {
+		id = i.ID
+	}
+	rec.mu.Unlock()
+	s := rec.store()
+	if id == "" || s == nil {
+		return
+	}
+	if err := s.Note(ctx, id, "hearsay: "+r.String(), r.At); err != nil {
+		rec.Log.Warn("cannot note what the status page says", "incident", id, "error", err)
+	}
 }

@@ -236,6 +236,9 @@ func (p *printer) notes(s watch.ServiceStatus, quiet bool) {
 	for i, f := range s.Also {
 		p.labelled(first(i, "also:"), amber, strings.TrimPrefix(f.Title, s.Service+": ")+" ("+f.Cause.String()+")")
 	}
+	if s.StatusPageReport != nil {
+		p.labelled("hearsay:", faint, s.StatusPageReport.String())
+	}
 	if len(s.Missing) > 0 {
 		missing := make([]string, len(s.Missing))
 		for i, name := range s.Missing {

@@ -6,6 +6,7 @@ import (
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/overview"
 	"netwatchd/internal/probe"
+	"netwatchd/internal/vendorpage"
 )
 
 // Status is what is known now, for every service: `check --json`, `status --json`, the status file, /api/v1/status.
@@ -62,4 +63,6 @@ type ServiceStatus struct {
 	Results []probe.Result `json:"results,omitempty"`
 	// Budget is how many costly runs are left for the day.
 	Budget *int `json:"budget_remaining_runs,omitempty"`
+	// StatusPageReport is what the vendor's status page says while the verdict stands: hearsay, never its cause.
+	StatusPageReport *vendorpage.Report `json:"status_page_report,omitempty"`
 }

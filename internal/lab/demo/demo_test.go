@@ -253,7 +253,8 @@ func TestMenu(t *testing.T) {
 	x := parts.Open(t, v.cmd)
 	x.Awaits("> 0 nothing is broken", "✓ demo: reachable (healthy)", "8 a captive portal wants a sign-in", "q: quit")
 	x.Keys("2")
-	x.Awaits("> 2 the service answers 503", "✗ demo: the service fails with status 503 (upstream)")
+	x.Awaits("> 2 the service answers 503", "✗ demo: the service fails with status 503 (upstream)",
+		`hearsay: the vendor's status page says: "All Systems Operational"`)
 	x.Keys("x0")
 	x.Awaits("> 0 nothing is broken", "(healthy)")
 	x.Keys("\x03")
