@@ -1,0 +1,141 @@
+package claudeconf
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// settled writes the files, and returns their policy.
+func settled(t *testing.T, files map[string]string) Policy {
+	t.Helper()
+	root := t.TempDir()
+	for name, text := range files {
+		path := filepath.Join(root, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return Setup{Dir: filepath.Join(root, "user"), System: filepath.Join(root, "system")}.Policy()
+}
+
+const (
+	user    = "user/settings.json"
+	managed = "system/managed-settings.json"
+	dropIn  = "system/managed-settings.d/10.json"
+)
+
+func TestPolicy(t *testing.T) {
+	on := `{"sandbox": {"enabled": true, "network": {"allowedDomains": ["a.example"]}}}`
+	for name, tt := range map[string]struct {
+		files   map[string]string
+		enabled bool
+		by      string
+		allowed []string
+	}{
+		"nothing":                  {nil, false, "", nil},
+		"user":                     {map[string]string{user: on}, true, user, []string{"a.example"}},
+		"administrator wins":       {map[string]string{user: on, managed: `{"sandbox": {"enabled": false}}`}, false, managed, []string{"a.example"}},
+		"drop-in wins":             {map[string]string{managed: `{"sandbox": {"enabled": false}}`, dropIn: on}, true, dropIn, []string{"a.example"}},
+		"lists are merged":         {map[string]string{user: on, managed: strings.Replace(on, "a.", "b.", 1)}, true, managed, []string{"a.example", "b.example"}},
+		"only the administrator's": {map[string]string{user: on, managed: `{"sandbox": {"network": {"allowManagedDomainsOnly": true, "allowedDomains": ["b.example"]}}}`}, true, user, []string{"b.example"}},
+		"of a user only":           {map[string]string{user: strings.Replace(on, `"allowedDomains"`, `"allowManagedDomainsOnly": true, "allowedDomains"`, 1)}, true, user, []string{"a.example"}},
+		"WebFetch":                 {map[string]string{user: `{"permissions": {"allow": ["WebFetch(domain:c.example)", "WebFetch", "Bash(ls)"]}}`}, false, "", []string{"c.example"}},
+	} {
+		p := settled(t, tt.files)
+		var allowed []string
+		for _, r := range p.Allowed {
+			allowed = append(allowed, r.Pattern)
+		}
+		if p.Enabled != tt.enabled || !strings.HasSuffix(p.File, tt.by) || !slices.Equal(allowed, tt.allowed) || len(p.Notes) > 0 {
+			t.Errorf("%s: got %+v", name, p)
+		}
+	}
+}
+
+// Each was tried with the real claude or, for ports and addresses, is a case of sandbox-runtime's own matcher.
+func TestDecides(t *testing.T) {
+	for _, tt := range []struct {
+		pattern, host string
+		port          int
+		want          bool
+	}{
+		{"a.example", "a.example", 443, true},
+		{"A.example", "a.EXAMPLE", 443, true},
+		{"a.example", "b.a.example", 443, false},
+		{"*.a.example", "b.a.example", 443, true},
+		{"*.a.example", "a.example", 443, false},
+		{"*.a.example", "xa.example", 443, false},
+		{"*", "a.example", 443, true},
+		{"*:22", "a.example", 443, false},
+		{"a.example:443", "a.example", 443, true},
+		{"a.example:8443", "a.example", 443, false},
+		{"a.example:0443", "a.example", 443, false},
+		{"[2001:db8::1]:443", "2001:db8:0::1", 443, true},
+		{"[2001:db8::1]", "[2001:db8::1]", 80, true},
+		{"192.0.2.1", "192.0.2.1", 80, true},
+		{"*.0.2.1", "192.0.2.1", 80, false},
+		{"", "a.example", 443, false},
+	} {
+		p := Policy{Allowed: []Rule{{Pattern: tt.pattern}}}
+		if _, got := p.Decides(tt.host, tt.port); got != tt.want {
+			t.Errorf("%s, %s:%d: got %v", tt.pattern, tt.host, tt.port, got)
+		}
+		p.Denied = p.Allowed
+		if by, got := p.Decides(tt.host, tt.port); got || (by != nil) != tt.want {
+			t.Errorf("%s, denied, %s:%d: got %v", tt.pattern, tt.host, tt.port, got)
+		}
+	}
+}
+
+func TestNotes(t *testing.T) {
+	for text, want := range map[string]string{
+		"{\n\"sandbox\": {enabled":                        "is not valid JSON at line 2",
+		`{"sandbox": {"enabled": "key-secret"}}`:          "sandbox.enabled is a string where it must be a bool",
+		`{"sandbox": {"network": {"allowedDomains": 7}}}`: "sandbox.network.allowedDomains is a number where it must be a []string",
+		"": "is not valid JSON at line 1",
+	} {
+		p := settled(t, map[string]string{user: text})
+		if len(p.Notes) != 1 || !strings.Contains(p.Notes[0], want) || strings.Contains(p.Notes[0], "secret") || p.Enabled {
+			t.Errorf("%q: got %+v", text, p)
+		}
+	}
+}
+
+// TestRuntime: one pattern that is not valid must not keep srt from starting.
+func TestRuntime(t *testing.T) {
+	p := settled(t, map[string]string{user: `{"sandbox": {"enabled": true, "network": {
+		"allowedDomains": ["a.example", "https://b.example/", "*.com", "*", "*.c.example:443", "[::1]:80"],
+		"deniedDomains": ["*:22", "http://x"]}}}`})
+	var got struct {
+		Network struct{ AllowedDomains, DeniedDomains []string }
+	}
+	if err := json.Unmarshal(p.Runtime([]string{"service.example"}), &got); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(got.Network.AllowedDomains, []string{"a.example", "service.example", "*.c.example:443", "[::1]:80"}) ||
+		!slices.Equal(got.Network.DeniedDomains, []string{"*:22"}) {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func FuzzPolicy(f *testing.F) {
+	f.Add([]byte(`{"sandbox": {"enabled": true, "network": {"allowedDomains": ["*.a.example:443", "[::1]"]}}}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "settings.json"), text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		p := Setup{Dir: dir, System: dir}.Policy()
+		p.Decides("a.example", 443)
+		if !json.Valid(p.Runtime([]string{"a.example"})) {
+			t.Error("not JSON")
+		}
+	})
+}
