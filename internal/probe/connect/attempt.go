@@ -96,6 +96,7 @@ type Response struct {
 	Proxied bool   // over plain HTTP by a proxy, which may have made it up
 
 	Credentials bool // the proxy got the credentials in its URL
+	localProxy  bool // the proxy is on this host
 }
 
 // QuoteLimit bounds a quoted body: enough to recognize a page or an error message.
@@ -143,7 +144,8 @@ func (l *Attempt) wroteRequest() { l.Progress.advance(probe.Request, probe.Respo
 func (l *Attempt) Kept() *http.ClientConn { return l.clients[len(l.clients)-1].(*http.ClientConn) }
 
 func (l *Attempt) readResponse(r *http.Request, response *http.Response) {
-	l.Response = Response{Response: response, Proxied: l.Response.Proxied, Credentials: l.Response.Credentials}
+	l.Response = Response{Response: response, Proxied: l.Response.Proxied, Credentials: l.Response.Credentials,
+		localProxy: l.Response.localProxy}
 	if l.Response.Proxied {
 		l.learnRefusal(l.Response)
 	}
@@ -236,6 +238,7 @@ func (l *Attempt) open(ctx context.Context, u *url.URL) error {
 	// For a plain http URL, net/http must know of the proxy to write the request in the proxy's form. All other kinds of
 	// proxy have done their part by now.
 	l.Response.Proxied = u.Scheme == "http" && via != nil && !isSOCKS(via)
+	l.Response.localProxy = via != nil && isLoopback(via.Hostname())
 	l.Response.Credentials = via != nil && via.User != nil
 	if l.takesOneRequest(conn) {
 		l.clients = append(l.clients, &singleRequest{Conn: conn, left: probe.HeaderLimit})
@@ -409,7 +412,7 @@ func (l *Attempt) connectHTTP(ctx context.Context, conn net.Conn, via, u *url.UR
 	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		l.Progress.Learn(func(f *probe.Facts) { f.Warnings = append(f.Warnings, probe.WarnProxyGotNowhere) })
 	}
-	refused := Response{Response: response, Credentials: via.User != nil}
+	refused := Response{Response: response, Credentials: via.User != nil, localProxy: isLoopback(via.Hostname())}
 	l.learnRefusal(refused)
 	return ProxyRefusal(doing, refused)
 }

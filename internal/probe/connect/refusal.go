@@ -3,6 +3,7 @@ package connect
 import (
 	"cmp"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -15,13 +16,22 @@ func ProxyRefusal(doing string, r Response) error {
 	switch reason := r.Header.Get("X-Proxy-Error"); {
 	case r.StatusCode == http.StatusProxyAuthRequired:
 		return probe.Failf(probe.ProxyAuthRequired, "%s: got 407 (%s)%s", doing, challenges(r.Header), r.answer())
+	case r.localProxy && strings.HasPrefix(reason, "blocked-by-"):
+		// The proxy of an agent's sandbox, whose rules do not allow the host: Codex's managed proxy and sandbox-runtime send
+		// "blocked-by-allowlist", sandbox-runtime also "blocked-by-sandbox-runtime". The proxy works, and the sandbox denies.
+		return probe.Failf(probe.LocalDenied, "%s: got %d (x-proxy-error: %s): the sandbox's rules do not allow this host",
+			doing, r.StatusCode, reason)
 	case reason != "":
-		// Codex's managed proxy sends this when its policy blocks a host, for example "blocked-by-allowlist".
 		return probe.Failf(probe.ProxyFailed, "%s: got %d (x-proxy-error: %s)", doing, r.StatusCode, reason)
 	case r.StatusCode/100 != 2:
 		return probe.Failf(probe.ProxyFailed, "%s: got %d", doing, r.StatusCode)
 	}
 	return nil
+}
+
+func isLoopback(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && addr.IsLoopback()
 }
 
 // answer says how a 407 can be answered. Credentials in a proxy's URL are sent as Basic, by the agents too: none of

@@ -361,8 +361,10 @@ func TestProxy(t *testing.T) {
 		{"passes plain HTTP", "http", nil, probe.OK, probe.Response, ""},
 		{"wants credentials for a tunnel", "https", wantAuth, probe.ProxyAuthRequired, probe.Connect, `got 407 (Basic realm="corp")`},
 		{"wants credentials for plain HTTP", "http", wantAuth, probe.ProxyAuthRequired, probe.Response, `407 (Basic realm="corp")`},
-		{"policy against a tunnel", "https", policy, probe.ProxyFailed, probe.Connect, "got 403 (x-proxy-error: blocked-by-allowlist)"},
-		{"policy against plain HTTP", "http", policy, probe.ProxyFailed, probe.Response, "403 (x-proxy-error: blocked-by-allowlist)"},
+		{"policy against a tunnel", "https", policy, probe.LocalDenied, probe.Connect, "got 403 (x-proxy-error: blocked-by-allowlist): the sandbox's rules"},
+		{"policy against plain HTTP", "http", policy, probe.LocalDenied, probe.Response, "403 (x-proxy-error: blocked-by-allowlist): the sandbox's rules"},
+		{"another reason", "https", probetest.Answering(403, "", "X-Proxy-Error", "too-many-tunnels"), probe.ProxyFailed, probe.Connect,
+			"got 403 (x-proxy-error: too-many-tunnels)"},
 		{"cannot reach the server", "https", probetest.Answering(502, ""), probe.ProxyFailed, probe.Connect, "got 502"},
 		{"cannot reach the server, plain HTTP", "http", probetest.Answering(502, ""), probe.HTTPServerError, probe.Response, "got 502, want 200"},
 	} {
