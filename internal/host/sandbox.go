@@ -124,6 +124,9 @@ func (p process) environment() (seen []string) {
 	if p.getenv("CODEX_PERMISSION_PROFILE") != "" { // a name: codex 0.169 sets it where no sandbox_mode is in force
 		seen = append(seen, EnvPermissionProfile)
 	}
+	if p.getenv("SANDBOX_RUNTIME") == "1" {
+		seen = append(seen, EnvSandboxRuntime)
+	}
 	return seen
 }
 

@@ -28,12 +28,14 @@ func TestJudge(t *testing.T) {
 			"socket(AF_INET) is not permitted; CODEX_SANDBOX_NETWORK_DISABLED=1: the Codex sandbox"},
 		{"codex 0.169 managed proxy", []string{"socket_netlink_eperm", "socket_unix_eperm", OnlyLoopback, EnvProxyActive},
 			codexSandbox, "socket(AF_UNIX) is not permitted and lo is the only interface; CODEX_NETWORK_PROXY_ACTIVE=1: the Codex sandbox"},
+		{"sandbox-runtime 0.0.83", []string{"socket_unix_eperm", OnlyLoopback, EnvSandboxRuntime, AncestorBwrap, SeccompFilter, NoNewPrivs},
+			claudeSandbox, "socket(AF_UNIX) is not permitted and lo is the only interface; SANDBOX_RUNTIME=1: the sandbox of Claude Code (sandbox-runtime)"},
 		{"the environment wiped", []string{"socket_inet_eperm", AncestorCodexSandbox}, codexSandbox,
 			"socket(AF_INET) is not permitted; started by codex-linux-sandbox: the Codex sandbox"},
 		{"another sandbox", []string{"socket_inet_eacces", SeccompFilter}, otherSandbox, "socket(AF_INET) is not permitted: a sandbox"},
 		{"bubblewrap alone does not mean Codex", []string{"socket_inet_eperm", AncestorBwrap}, otherSandbox, "socket(AF_INET) is not permitted: a sandbox"},
 		{"every signal but the socket test", []string{"socket_inet6_eafnosupport", "socket_netlink_eperm", OnlyLoopback, EnvNetworkDisabled,
-			EnvProxyActive, EnvCodexCI, EnvPermissionProfile, AncestorCodexSandbox, AncestorCodex, AncestorBwrap, OwnNetns, SeccompFilter, NoNewPrivs}, "", ""},
+			EnvProxyActive, EnvCodexCI, EnvPermissionProfile, EnvSandboxRuntime, AncestorCodexSandbox, AncestorCodex, AncestorBwrap, OwnNetns, SeccompFilter, NoNewPrivs}, "", ""},
 		{"no unix sockets, with a network", []string{"socket_unix_eperm", EnvProxyActive}, "", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -12,6 +12,7 @@ const (
 	EnvProxyActive       = "env_proxy_active"
 	EnvCodexCI           = "env_codex_ci"
 	EnvPermissionProfile = "env_permission_profile"
+	EnvSandboxRuntime    = "env_sandbox_runtime"
 	AncestorCodexSandbox = "ancestor_codex_sandbox"
 	AncestorCodex        = "ancestor_codex"
 	AncestorBwrap        = "ancestor_bwrap"
@@ -20,22 +21,23 @@ const (
 	NoNewPrivs           = "no_new_privs"
 )
 
-// A hint is a signal other than the socket test. No hint decides whether the network is denied. A hint of Codex tells
-// whose sandbox the socket test found.
+// A hint is a signal other than the socket test. No hint decides whether the network is denied. A hint of an agent
+// tells whose sandbox the socket test found.
 type hint struct {
 	name  string
-	codex bool
-	text  string // for people; only the hints of Codex are ever shown
+	maker string // empty: it tells nobody's
+	text  string // for people; only the hints of a maker are ever shown
 }
 
 var hints = []hint{
 	{name: OnlyLoopback},
-	{EnvNetworkDisabled, true, "CODEX_SANDBOX_NETWORK_DISABLED=1"},
-	{EnvProxyActive, true, "CODEX_NETWORK_PROXY_ACTIVE=1"},
-	{EnvCodexCI, true, "CODEX_CI=1"},
-	{EnvPermissionProfile, true, "CODEX_PERMISSION_PROFILE is set"},
-	{AncestorCodexSandbox, true, "started by codex-linux-sandbox"},
-	{AncestorCodex, true, "started by codex"},
+	{EnvNetworkDisabled, codexSandbox, "CODEX_SANDBOX_NETWORK_DISABLED=1"},
+	{EnvProxyActive, codexSandbox, "CODEX_NETWORK_PROXY_ACTIVE=1"},
+	{EnvCodexCI, codexSandbox, "CODEX_CI=1"},
+	{EnvPermissionProfile, codexSandbox, "CODEX_PERMISSION_PROFILE is set"},
+	{EnvSandboxRuntime, claudeSandbox, "SANDBOX_RUNTIME=1"},
+	{AncestorCodexSandbox, codexSandbox, "started by codex-linux-sandbox"},
+	{AncestorCodex, codexSandbox, "started by codex"},
 	{name: AncestorBwrap},
 	{name: OwnNetns},
 	{name: SeccompFilter},
@@ -68,23 +70,30 @@ type Detection struct {
 	Why     string   `json:"why,omitempty"`   // for people
 }
 
+// HasProxy reports whether the sandbox has a proxy of its own, which may let a service through.
+func (d Detection) HasProxy() bool {
+	return slices.Contains(d.Signals, EnvProxyActive) ||
+		slices.Contains(d.Signals, EnvSandboxRuntime) && slices.Contains(d.Signals, OnlyLoopback)
+}
+
 // The values of Detection.Maker.
 const (
-	codexSandbox = "the Codex sandbox"
-	otherSandbox = "a sandbox"
-	serviceUnit  = "the service unit"
+	codexSandbox  = "the Codex sandbox"
+	claudeSandbox = "the sandbox of Claude Code (sandbox-runtime)"
+	otherSandbox  = "a sandbox"
+	serviceUnit   = "the service unit"
 )
 
-// judge decides whether the network is denied. Only the kernel's answer to socket(2) decides, or the signature of
-// Codex's managed proxy: a process outside the sandbox may have inherited a variable, a filter may allow the network,
-// and a namespace may be empty for another reason.
+// judge decides whether the network is denied. Only the kernel's answer to socket(2) decides, or the signature of a
+// sandbox whose only exit is its own proxy: a process outside the sandbox may have inherited a variable, a filter may
+// allow the network, and a namespace may be empty for another reason.
 func judge(signals []string) Detection {
 	s := Detection{Signals: signals}
 	saw := func(name string) bool { return slices.Contains(signals, name) }
 	switch {
 	case saw("socket_inet_eperm"), saw("socket_inet_eacces"):
 		s.deny("socket(AF_INET) is not permitted")
-	// codex 0.169 with its managed proxy: IP sockets open, but reach only the proxy on loopback.
+	// codex 0.169 with its managed proxy, and sandbox-runtime: IP sockets open, but reach only the proxy on loopback.
 	case saw("socket_unix_eperm") && saw(OnlyLoopback):
 		s.deny("socket(AF_UNIX) is not permitted and lo is the only interface")
 	// systemd's RestrictAddressFamilies= returns EAFNOSUPPORT. That is not an agent's sandbox, but it denies the network
@@ -101,8 +110,8 @@ func (s *Detection) deny(reason string) {
 	s.Denied, s.Maker = true, otherSandbox
 	reasons := []string{reason}
 	for _, h := range hints {
-		if h.codex && slices.Contains(s.Signals, h.name) {
-			s.Maker = codexSandbox
+		if h.maker != "" && slices.Contains(s.Signals, h.name) {
+			s.Maker = h.maker
 			reasons = append(reasons, h.text)
 		}
 	}
