@@ -214,3 +214,38 @@ func TestStatus(t *testing.T) {
 		}
 	}
 }
+
+// TestSandboxStatus: a program answers as claude does, with one answer about its sandbox at a time.
+func TestSandboxStatus(t *testing.T) {
+	missing := `{"enabled":false,"unavailableReason":"sandbox is enabled but dependencies are missing: socat not installed"}`
+	for name, test := range map[string]struct {
+		version, answer string
+		class           probe.Class
+		says            string
+	}{
+		"on":          {"2.1.332", `{"enabled":true,"unavailableReason":null}`, probe.OK, "sandbox on"},
+		"off":         {"2.1.332", `{"enabled":false,"unavailableReason":null}`, probe.OK, "sandbox off"},
+		"unavailable": {"2.2.0", missing, probe.ExecConfigInvalid, "socat not installed"},
+		"garbage":     {"2.1.332", "\x00\xff{", probe.OK, "the answer of sandbox status is not understood"},
+		"older":       {"2.0.9", "a prompt", probe.OK, "2.0.9 has no sandbox status"},
+	} {
+		dir := t.TempDir()
+		path, asked := filepath.Join(dir, "claude"), filepath.Join(dir, "asked")
+		script := fmt.Sprintf("#!/bin/sh\ncase $1 in\n--version) echo %s;;\nauth) echo '{\"loggedIn\":true,\"authMethod\":\"api_key\"}';;\n"+
+			"sandbox) echo $* >>%s; cat <<'END'\n%s\nEND\n;;\nesac\n", test.version, asked, test.answer)
+		if err := os.WriteFile(path, []byte(script), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		facts, err := status{agent.Settings{Path: path}, time.Minute}.Probe(t.Context())
+		class, says := probe.OK, facts.Output
+		if err != nil {
+			class, says = probe.Classify(probe.Executing, err), err.Error()
+		}
+		if class != test.class || !strings.Contains(says, test.says) {
+			t.Errorf("%s: got %v %v, output %q", name, class, err, facts.Output)
+		}
+		if _, err := os.Stat(asked); (err == nil) == (name == "older") {
+			t.Errorf("%s: asked: %v", name, err)
+		}
+	}
+}

@@ -103,8 +103,17 @@ func TestLiveStatus(t *testing.T) {
 		t.Errorf("nobody: got %v %q %q", r.Class, r.Why, r.Output)
 	}
 	t.Setenv("ANTHROPIC_API_KEY", "sk-ant-live-key")
-	if r := probetest.DoRun(t, status{agent.Settings{Path: path}, liveTimeout}, liveTimeout); !r.OK() || r.Output != "signed in: api_key" {
+	if r := probetest.DoRun(t, status{agent.Settings{Path: path}, liveTimeout}, liveTimeout); !r.OK() || r.Output != "signed in: api_key, sandbox off" {
 		t.Errorf("a key: got %v %q %q", r.Class, r.Why, r.Output)
+	}
+	home := t.TempDir()
+	if err := os.WriteFile(filepath.Join(home, "settings.json"), []byte(`{"sandbox": {"enabled": true}}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	on := status{agent.Settings{Path: path, Home: home}, liveTimeout}
+	t.Setenv("PATH", t.TempDir()) // with neither bwrap nor socat
+	if r := probetest.DoRun(t, on, liveTimeout); r.Class != probe.ExecConfigInvalid || !strings.Contains(r.Why, "dependencies are missing") {
+		t.Errorf("a sandbox that does not start: got %v %q %q", r.Class, r.Why, r.Output)
 	}
 	if v, err := program.Version(t.Context(), path); err != nil || v.String() != "2.1.332" {
 		t.Errorf("version: got %v, %v", v, err)

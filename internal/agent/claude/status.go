@@ -12,9 +12,10 @@ import (
 	"netwatchd/internal/probe/execprobe"
 )
 
-// A status is a prober that asks claude whether anyone is signed in: `claude auth status`, which costs no tokens
-// (0.3 s) and answers without a network. With a key it also asks its service for the organization's settings. `claude
-// doctor` is not asked: it always exits 0, and takes up to 23 s where there is no network.
+// A status is a prober that asks claude whether anyone is signed in, `claude auth status`, and whether its sandbox
+// starts, `claude sandbox status`: one after the other, without tokens, a second each. Both answer without a network.
+// With a key the first also asks the service for the organization's settings. `claude doctor` is not asked: it always
+// exits 0, and with a key it takes up to 23 s where there is no network.
 type status struct {
 	agent.Settings
 	timeout time.Duration
@@ -57,6 +58,46 @@ func (s status) Probe(ctx context.Context) (probe.Facts, error) {
 		return facts, errSignedOut
 	default:
 		facts.Output = execprobe.Quote("signed in: " + answer.Method)
+		return facts, askSandbox(ctx, path, env, &facts)
 	}
 	return facts, nil
+}
+
+// hasSandboxStatus is the oldest version that was tried. An older one may take the words for a prompt, which costs
+// tokens.
+var hasSandboxStatus = agent.Version{Major: 2, Minor: 1, Patch: 332}
+
+// sandboxStatus is what is read of the answer of `claude sandbox status`.
+type sandboxStatus struct {
+	Enabled *bool  `json:"enabled"`           // in force: false also if it is unavailable
+	Why     string `json:"unavailableReason"` // "sandbox is enabled but dependencies are missing: …"
+}
+
+// askSandbox asks whether the sandbox of claude's commands starts, and adds to facts what it reported. It fails if the
+// settings have a sandbox that does not start: commands then run without one. An answer that is missing is no fault.
+func askSandbox(ctx context.Context, path string, env []string, facts *probe.Facts) error {
+	version, err := program.Version(ctx, path)
+	if err != nil {
+		return nil // the answer about the sign-in stands
+	}
+	if version.Compare(hasSandboxStatus) < 0 {
+		facts.Output += fmt.Sprintf(", %v has no sandbox status", version)
+		return nil
+	}
+	e, ran, err := execprobe.Execute(ctx, execprobe.Process{
+		Argv: []string{path, "sandbox", "status"}, Env: execprobe.Environment(env), Dir: os.TempDir()})
+	facts.LeftProcesses = append(facts.LeftProcesses, ran.LeftProcesses...)
+	var answer sandboxStatus
+	switch {
+	case err != nil || json.Unmarshal([]byte(e.Stdout), &answer) != nil || answer.Enabled == nil:
+		facts.Warnings = append(facts.Warnings, warnStatusUnreadable)
+		facts.Output += ", the answer of sandbox status is not understood"
+	case answer.Why != "":
+		return probe.Failf(probe.ExecConfigInvalid, "claude sandbox status: %s", execprobe.Quote(answer.Why))
+	case *answer.Enabled:
+		facts.Output += ", sandbox on"
+	default:
+		facts.Output += ", sandbox off"
+	}
+	return nil
 }
