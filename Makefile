@@ -6,7 +6,7 @@ SHELL := bash
 cache := $(CURDIR)/.cache
 version := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
-.PHONY: help build run test e2e e2e-full lab lab-soak lab-full dist rootfs axe screenshots session grafana bench microbench chaos fuzz check lint codex codex-newest claude gemini opencode forms incident test-newest tools setup parts clean
+.PHONY: help build run test e2e e2e-full lab lab-soak lab-full dist rootfs axe screenshots session grafana bench microbench chaos fuzz check lint codex codex-newest claude srt gemini opencode forms incident test-newest tools setup parts clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -29,6 +29,9 @@ codex-newest: ## fetch the newest codex into .cache/codex/newest
 
 claude: ## fetch the tested version of Claude Code into .cache/claude
 	@hack/claude
+
+srt: ## fetch the tested version of sandbox-runtime, Claude Code's sandbox, into .cache/srt
+	@hack/srt
 
 gemini: ## fetch the tested version of Gemini CLI into .cache/gemini
 	@hack/gemini
@@ -68,7 +71,7 @@ rootfs: ## make the Debian that the tests boot, as root (20 seconds the first ti
 dist: $(cache)/bin/nfpm $(cache)/bin/cyclonedx-gomod ## build .deb, .rpm, .tar.gz, the list of modules and SHA256SUMS, in dist
 	@hack/dist dist
 
-parts: setup codex claude gemini opencode axe grafana tools rootfs
+parts: setup codex claude srt gemini opencode axe grafana tools rootfs
 
 # No race detector for internal/lab, which tests other processes, for internal/diagnose, which shares nothing, for
 # internal/redact, whose tests start no goroutine, and for internal/top: bubbletea races with its own reader when it

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -66,7 +65,7 @@ func (a *app) check(ctx context.Context, c *config.Config, asJSON, verbose bool)
 // would fail and prove nothing. A sandbox with a managed proxy still gets the whole plan, because the proxy may let
 // the service through.
 func checkPlan(p *plan.Plan) watch.Plan {
-	if sandbox := host.DetectSandbox(); sandbox.Denied && !slices.Contains(sandbox.Signals, host.EnvProxyActive) {
+	if sandbox := host.DetectSandbox(); sandbox.Denied && !sandbox.HasProxy() {
 		return p.HostOnly()
 	}
 	return p.Plan

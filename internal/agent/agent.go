@@ -4,6 +4,7 @@ package agent
 
 import (
 	"context"
+	"net/url"
 	"time"
 
 	"netwatchd/internal/clientrules"
@@ -37,9 +38,12 @@ type Agent struct {
 	// service. It costs no tokens, and takes at most the timeout once no run of ours is in its way. Nil: the agent has no
 	// command for it.
 	Status func(s Settings, timeout time.Duration) probe.Prober
-	// Policy returns what the configuration in home (empty: the user's) allows the commands of the agent, and how to run
-	// a command as the agent does. If that begins with Name, Name stands for the executable. Nil: not known.
-	Policy func(v Version, home string) Policy
+	// Policy returns what the configuration in home (empty: the user's) allows the commands of the agent on the way to a
+	// service with these addresses, and how to run a command as the agent does. If that begins with Name, Name stands for
+	// the executable. Nil: not known.
+	Policy func(v Version, home string, service []*url.URL) Policy
+	// Wraps is whether Run obeys its wrapper. Otherwise the agent itself never runs in its sandbox.
+	Wraps bool
 	// HomeVariable names the directory with the agent's files, for a sandbox that is started with other files than the
 	// user's.
 	HomeVariable string
@@ -60,9 +64,23 @@ type Policy struct {
 	Asked   bool // the configuration asks for network access, with effect or without
 	Proxied bool // the network is reached through the agent's own proxy only
 
-	File  string // that decided, for people; empty: the default
-	Notes []string
+	// Unprobed: there is no sandbox to probe. The commands run like any other process, or the program that starts the
+	// sandbox is missing.
+	Unprobed bool
+
+	File   string // that decided, for people; empty: the default
+	Words  string // all of it in one sentence; empty: by the fields above
+	Advice string // what to do if the sandbox is not as it should be; empty: by the fields above
+	Grant  string // how to let the sandbox reach the service; empty: not known
+	Notes  []string
 
 	Command    []string // runs its arguments as the agent runs its own commands
 	RunCommand []string // the same, for a run of the agent itself, which writes files
+	// Settings are the content of a file, whose path replaces [SettingsFile] in Command. Nil: there is none.
+	Settings []byte
+	// Proxy is whether the sandbox has a proxy of its own: variables with another proxy apply outside only.
+	Proxy bool
 }
+
+// SettingsFile stands for the path of a file with Policy.Settings.
+const SettingsFile = "{settings}"

@@ -35,8 +35,12 @@ func AgentService(preset string) Service {
 	exec := defaultProbe("exec", probe.KindExec, builtinDefaults)
 	exec.Preset = preset
 	exec.agentDefaults()
-	return Service{Name: preset, Probes: []Probe{dns, head, exec}, Owner: diagnose.Vendor, Client: AutoClient,
+	s := Service{Name: preset, Probes: []Probe{dns, head, exec}, Owner: diagnose.Vendor, Client: AutoClient,
 		StatusPage: statusPages[preset], Moves: defaultMoves}
+	if preset == "claude" {
+		s.Sandbox = new(defaultSandbox())
+	}
+	return s
 }
 
 // OtherPresets are all presets but codex, which is watched even where it is not installed.

@@ -244,7 +244,9 @@ type Sandbox struct {
 	Want    diagnose.Want
 	// FollowsAgent: Want is what the agent's own configuration asks for. Until that is known it is WantClosed.
 	FollowsAgent bool
-	Advice       string // derived: what to do if it is closed although the agent's configuration opens it
+	Advice       string // derived: what to do if it is not as the agent's configuration asks for; empty: the usual
+	Grant        string // derived: how to let it reach the service; empty: not known
+	OwnProxy     bool   // derived: it has a proxy of its own, so that the agent's variables for proxies apply outside only
 	Interval     time.Duration
 	Timeout      time.Duration
 }

@@ -12,5 +12,6 @@ func openSandbox(g *groupedRound) *finding {
 	if r == nil {
 		return nil
 	}
-	return &finding{evidence: []*probe.Result{r, g.bestSuccess(), g.sandboxCheck()}}
+	return &finding{evidence: []*probe.Result{r, g.bestSuccess(), g.sandboxCheck()},
+		advice: g.Expect.SandboxAdvice}
 }

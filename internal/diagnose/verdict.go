@@ -48,7 +48,8 @@ type Expect struct {
 	Late            time.Duration // an answer that took longer is late; zero: never
 	Severity        map[causes.Cause]causes.Severity
 
-	SandboxAdvice string // what to do about a sandbox that should be open and is closed; empty: the usual
+	SandboxAdvice     string // what to do about a sandbox that is not as it should be; empty: the usual
+	SelfSandboxAdvice string // what to do if netwatchd itself runs in the agent's sandbox; empty: the usual
 }
 
 // A Profile is what people should know of a service whatever its verdict, by its configuration.

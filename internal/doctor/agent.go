@@ -130,15 +130,16 @@ func (e *examination) endpoint(ctx context.Context, endpoint agent.Endpoint, cod
 // sandbox starts the agent's sandbox in the same way as the daemon.
 func (e *examination) sandbox(ctx context.Context) []Finding {
 	var all []Finding
+	derived, _ := plan.Derive(e.Config) // has the services of agents that no file names, and what their settings want
 	for _, s := range e.Plan.Services {
 		if s.SandboxProbes == nil {
 			continue
 		}
 		start := time.Now()
 		results, done := s.SandboxProbes.Run(ctx, sandboxTimeout)
-		i := slices.IndexFunc(e.Config.Services, func(c config.Service) bool { return c.Name == s.Name })
+		i := slices.IndexFunc(derived.Services, func(c config.Service) bool { return c.Name == s.Name })
 		if done && i >= 0 {
-			all = append(all, e.judgeSandbox(results, e.Config.Services[i], s.Expect.Sandbox, time.Since(start)))
+			all = append(all, e.judgeSandbox(results, derived.Services[i], s.Expect.Sandbox, time.Since(start)))
 		}
 	}
 	return all
@@ -161,15 +162,23 @@ func (e *examination) judgeSandbox(
 		return newFinding(check, Fault, "does not start: "+why, run("netwatchd check -v # shows the attempt"))
 	}
 	state := "open"
-	if results[i].Class == probe.LocalDenied {
+	if results[i].Class == probe.LocalDenied && !slices.ContainsFunc(results, isForwarded) {
 		state = "closed"
 	}
 	message := fmt.Sprintf("starts in %s; its network is %s", humanize.Latency(took), state)
-	if want := wanted.String(); want != "any" && want != state {
+	if want := wanted.String(); want != "any" && want != state && s.Sandbox.OwnProxy {
+		return newFinding(check, Fault, message+", but the agent's settings want it "+want+": "+s.Sandbox.Advice,
+			run("netwatchd check -v # shows the attempts"))
+	} else if want != "any" && want != state {
 		return newFinding(check, Fault, message+", but the configuration wants it "+want,
 			e.switchSandbox(s.Sandbox, state))
 	}
 	return newFinding(check, OK, message+", as configured")
+}
+
+// isForwarded reports whether the sandbox's own proxy let the attempt through, however it ended then.
+func isForwarded(r probe.Result) bool {
+	return r.Kind == probe.KindHTTP && r.Proxy != "" && r.Class != probe.LocalDenied
 }
 
 // switchSandbox returns the change that gives the sandbox the wanted state: in codex's own configuration or, if

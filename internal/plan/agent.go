@@ -32,7 +32,7 @@ func (p *Plan) Agents() []Agent {
 		run := s.Probes[first]
 		a := Agent{Service: p.Services[i], Host: newProbe(p.config, s, run, 0),
 			Stub: stubProbe(p.config, s, run)}
-		if s.Sandbox != nil {
+		if known := presets.Named(run.Preset); s.Sandbox != nil && (known == nil || known.Wraps) {
 			spec := a.Host.Spec
 			spec.Vantage = probe.FromSandbox
 			a.Want = s.Sandbox.Want

@@ -33,29 +33,35 @@ func Derive(c *config.Config) (*config.Config, []string) {
 	}
 	for i := range derived.Services {
 		s := &derived.Services[i]
-		notes = append(notes, followPolicy(c, s)...)
-		why := findClient(c.Services[i], s)
-		a := agentOf(c.Services[i])
-		if a == nil {
-			s.Reach = config.Reach{Client: clientOf(*s, nil, agent.Version{})}
-			continue
-		}
-		run, _ := agentProbe(c.Services[i])
-		version, e := inspect(c, a, run)
-		s.Reach = config.Reach{Client: clientOf(*s, a, version)}
-		if s.Client == config.AutoClient {
-			s.Reach.Env, s.Reach.EnvFile = e.Reach, e.ReachFile
-		}
-		if run.Preset == "" || run.Codex.BaseURL != "" { // an address that someone configured wins
-			continue
-		}
-		s.Derived = strings.TrimPrefix(s.Derived+"\n"+describeEndpoint(e)+why, "\n")
-		notes = append(notes, e.Notes...)
-		if c.Assumed {
-			*s = pointAt(*s, e)
-		}
+		ofEndpoint := followEndpoint(c, c.Services[i], s)
+		notes = append(notes, followPolicy(c, s)...) // it depends on where the requests go
+		notes = append(notes, ofEndpoint...)
 	}
 	return derived, distinctNotes(notes)
+}
+
+// followEndpoint sets how and where the service's agent sends its requests. It returns notes on the agent's files.
+func followEndpoint(c *config.Config, configured config.Service, s *config.Service) (notes []string) {
+	why := findClient(configured, s)
+	a := agentOf(configured)
+	if a == nil {
+		s.Reach = config.Reach{Client: clientOf(*s, nil, agent.Version{})}
+		return nil
+	}
+	run, _ := agentProbe(configured)
+	version, e := inspect(c, a, run)
+	s.Reach = config.Reach{Client: clientOf(*s, a, version)}
+	if s.Client == config.AutoClient {
+		s.Reach.Env, s.Reach.EnvFile = e.Reach, e.ReachFile
+	}
+	if run.Preset == "" || run.Codex.BaseURL != "" { // an address that someone configured wins
+		return nil
+	}
+	s.Derived = describeEndpoint(e) + why
+	if c.Assumed {
+		*s = pointAt(*s, e)
+	}
+	return e.Notes
 }
 
 // distinctNotes returns the notes, each once: several parts of the plan read the same files of the agent.
@@ -94,9 +100,17 @@ func followPolicy(c *config.Config, s *config.Service) (notes []string) {
 		return nil
 	}
 	w := wrapperOf(c, *s)
-	policy := w.agent.Policy(versionOf(w.agent, w.path), w.home)
-	followed.Want, followed.Advice = wanted(policy), adviceOn(policy)
-	s.Derived = describePolicy(policy)
+	if w.agent.Policy == nil {
+		s.Sandbox = nil
+		return []string{"the sandbox of " + w.agent.Name + " is not known: set sandbox.command for " + s.Name}
+	}
+	policy := w.agent.Policy(versionOf(w.agent, w.path), w.home, w.urls)
+	followed.Want, followed.Advice, followed.Grant = wanted(policy), adviceOn(policy), policy.Grant
+	followed.OwnProxy = policy.Proxy
+	s.Derived = strings.TrimSuffix(describePolicy(policy)+"\n"+s.Derived, "\n")
+	if policy.Unprobed {
+		s.Sandbox = nil
+	}
 	return policy.Notes
 }
 
@@ -115,6 +129,8 @@ func wanted(p agent.Policy) diagnose.Want {
 // adviceOn returns what to do if the sandbox is closed although its configuration asks for the network.
 func adviceOn(p agent.Policy) string {
 	switch {
+	case p.Advice != "":
+		return p.Advice
 	case !p.Asked:
 		return ""
 	case !p.Network:
@@ -128,6 +144,8 @@ func adviceOn(p agent.Policy) string {
 func describePolicy(p agent.Policy) string {
 	words := "no network for the agent's commands"
 	switch {
+	case p.Words != "":
+		return p.Words
 	case p.Proxied:
 		words = "network for the agent's commands through the agent's own proxy only"
 	case p.Network:

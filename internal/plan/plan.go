@@ -170,6 +170,9 @@ func service(c *config.Config, s config.Service, controls []config.Control) watc
 	planned.PrefixProbe = prefixProbe(c, s)
 	if planned.SandboxProbes = sandboxProbes(c, s); planned.SandboxProbes != nil {
 		planned.Expect.Sandbox, planned.Expect.SandboxAdvice = s.Sandbox.Want, s.Sandbox.Advice
+		if selfSandboxed().Denied { // a sandbox in this one would show nothing
+			planned.SandboxProbes, planned.Expect.SelfSandboxAdvice = nil, grant(s)
+		}
 	}
 	return planned
 }

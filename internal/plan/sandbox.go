@@ -2,6 +2,7 @@ package plan
 
 import (
 	"context"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -35,7 +36,7 @@ func sandboxProbes(c *config.Config, s config.Service) *watch.SandboxProbes {
 	probes := []*probe.Probe{hostCheck}
 	for _, p := range s.Probes {
 		if cheap := p.Kind == probe.KindDNS || p.Kind == probe.KindHTTP; cheap && len(probes) <= fullRoundProbes {
-			probes = append(probes, newProbe(c, s, p, 0))
+			probes = append(probes, insideProbe(c, s, p))
 		}
 	}
 	if len(probes) == 1 {
@@ -53,8 +54,20 @@ func sandboxProbes(c *config.Config, s config.Service) *watch.SandboxProbes {
 	return &watch.SandboxProbes{Interval: s.Sandbox.Interval, Run: b.Run}
 }
 
+// insideProbe returns p for the sandbox. A proxy of the agent's files is for the program that starts the sandbox, if
+// that has a proxy of its own: see wrapper.env.
+func insideProbe(c *config.Config, s config.Service, p config.Probe) *probe.Probe {
+	if s.Sandbox.OwnProxy {
+		s.Reach.Env, s.Reach.EnvFile = nil, ""
+	}
+	return newProbe(c, s, p, 0)
+}
+
 // A wrapper starts a service's sandbox.
 type wrapper struct {
+	service    string       // its name
+	urls       []*url.URL   // what its requests go to
+	reach      []string     // name=value of proxies and certificates for the program that starts the sandbox
 	configured []string     // sandbox.command; empty: the sandbox command of the installed agent
 	agent      *agent.Agent // whose sandbox it is
 	path       string       // the agent's executable; empty: the installed one
@@ -63,7 +76,11 @@ type wrapper struct {
 }
 
 func wrapperOf(c *config.Config, s config.Service) wrapper {
-	w := wrapper{configured: s.Sandbox.Command, agent: presets.Named("codex"), state: c.Storage.Path}
+	w := wrapper{configured: s.Sandbox.Command, agent: presets.Named("codex"), state: c.Storage.Path,
+		service: s.Name, urls: requestsOf(s)}
+	if s.Sandbox.OwnProxy {
+		w.reach = s.Reach.Env
+	}
 	if p, ok := agentProbe(s); ok {
 		w.agent, w.path, w.home = presets.Named(p.Preset), p.Codex.Path, p.Codex.Home
 	}
@@ -73,10 +90,21 @@ func wrapperOf(c *config.Config, s config.Service) wrapper {
 // env makes the agent set up the sandbox as the user has configured it: with the user's files, not with the separate
 // ones with which netwatchd runs the agent.
 func (w wrapper) env() []string {
-	if w.home == "" {
-		return nil
+	env := slices.Clone(w.reach)
+	if w.home != "" {
+		env = append(env, w.agent.HomeVariable+"="+w.home)
 	}
-	return []string{w.agent.HomeVariable + "=" + w.home}
+	return env
+}
+
+// requestsOf returns what the service's requests go to.
+func requestsOf(s config.Service) (urls []*url.URL) {
+	for _, p := range s.Probes {
+		if p.Kind == probe.KindHTTP && p.URL != nil {
+			urls = append(urls, p.URL)
+		}
+	}
+	return urls
 }
 
 // agentProbe returns the service's exec probe that runs a known agent. It reports false if there is none.
@@ -103,6 +131,9 @@ func (w wrapper) start(ctx context.Context, command func(agent.Policy) []string)
 	if len(w.configured) > 0 && w.configured[0] != w.agent.Name {
 		return w.configured, nil
 	}
+	if len(w.configured) == 0 && !w.agent.Wraps { // another program than the agent starts its sandbox
+		return w.withSettings(w.agent.Policy(agent.Version{}, w.home, w.urls), command)
+	}
 	path, err := w.agent.Find(w.path)
 	if err != nil {
 		return nil, err
@@ -113,7 +144,9 @@ func (w wrapper) start(ctx context.Context, command func(agent.Policy) []string)
 		if err != nil {
 			return nil, err
 		}
-		argv = command(w.agent.Policy(version, w.home))
+		if argv, err = w.withSettings(w.agent.Policy(version, w.home, w.urls), command); err != nil {
+			return nil, err
+		}
 	}
 	if argv[0] == w.agent.Name {
 		argv = slices.Concat([]string{path}, argv[1:])
@@ -130,7 +163,7 @@ func (w wrapper) inside(ctx context.Context) (before, env []string, dir string, 
 // dir returns an empty directory to start the sandbox in: codex reads a configuration from its working directory, and
 // may make that directory writable inside.
 func (w wrapper) dir() string {
-	dir := filepath.Join(w.state, "codex-empty")
+	dir := filepath.Join(w.state, w.agent.Name+"-empty")
 	if os.MkdirAll(dir, 0o700) != nil { // a check by a user who cannot write the daemon's storage
 		return os.TempDir()
 	}

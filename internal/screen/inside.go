@@ -23,6 +23,9 @@ const staleAfter = statusline.StaleAfter
 func Inside(w io.Writer, local *watch.Status, host *watch.Status, age time.Duration, readErr error, o Options) error {
 	p := &printer{Options: o}
 	v := judgeInside(local.Sandboxed, host, age, readErr)
+	if granted := grant(local); granted != "" && v.headline == itIsTheSandbox {
+		v.advice = granted
+	}
 	proxied := throughProxy(local)
 	if proxied != nil && proxied.OK() && local.Sandboxed.Denied {
 		v = conclusion{ladder.OK,
@@ -97,8 +100,20 @@ func judgeHost(host *watch.Status) conclusion {
 				"Run this with network access, or try again in a minute."}
 		}
 	}
-	return conclusion{ladder.Partial, "It is the sandbox: network access is denied here and works on the host.",
+	return conclusion{ladder.Partial, itIsTheSandbox,
 		"Run this with network access."}
+}
+
+const itIsTheSandbox = "It is the sandbox: network access is denied here and works on the host."
+
+// grant returns how to let the sandbox reach the first service for which that is known; empty: for none.
+func grant(local *watch.Status) string {
+	for _, s := range local.Services {
+		if s.Cause == causes.SelfSandboxed && s.Advice != causes.SelfSandboxed.About().Advice {
+			return s.Advice
+		}
+	}
+	return ""
 }
 
 // here is what is denied, with the signals that show it.
@@ -128,6 +143,7 @@ var signalWords = map[string]string{
 	"env_proxy_active":         "CODEX_NETWORK_PROXY_ACTIVE=1",
 	"env_codex_ci":             "CODEX_CI=1",
 	"env_permission_profile":   "CODEX_PERMISSION_PROFILE is set",
+	"env_sandbox_runtime":      "SANDBOX_RUNTIME=1",
 	"ancestor_codex_sandbox":   "started by codex-linux-sandbox",
 }
 

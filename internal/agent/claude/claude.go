@@ -30,6 +30,7 @@ func Agent() agent.Agent {
 		Endpoint: func(s agent.Settings, _ agent.Version) agent.Endpoint { return setupOf(s).endpoint().Endpoint },
 		Run:      func(s agent.Settings, _ []string) probe.Prober { return run{s} },
 		Status:   func(s agent.Settings, timeout time.Duration) probe.Prober { return status{s, timeout} },
+		Policy:   policy,
 
 		HomeVariable: configDir,
 		Service:      "api.anthropic.com/v1",

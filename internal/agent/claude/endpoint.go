@@ -32,8 +32,8 @@ const (
 	oauthToken = "CLAUDE_CODE_OAUTH_TOKEN" //nolint:gosec // the name of a variable
 )
 
-// managed are the settings that an administrator makes. They win over the user's.
-const managed = "/etc/claude-code/managed-settings.json"
+// system has the settings that an administrator makes. They win over the user's.
+const system = "/etc/claude-code"
 
 // setup is what decides how a claude behaves: its files and its environment.
 type setup struct {
@@ -46,7 +46,7 @@ type setup struct {
 }
 
 func setupOf(s agent.Settings) setup {
-	made := setup{Settings: s, managed: managed, env: os.Environ()}
+	made := setup{Settings: s, managed: filepath.Join(system, "managed-settings.json"), env: os.Environ()}
 	made.dir = s.Home
 	if made.dir == "" {
 		made.dir = os.Getenv(configDir)

@@ -1,6 +1,7 @@
 package codex
 
 import (
+	"net/url"
 	"time"
 
 	"netwatchd/internal/agent"
@@ -26,9 +27,10 @@ func Agent() agent.Agent {
 		Status: func(s agent.Settings, timeout time.Duration) probe.Prober {
 			return codexStatus{codexWith(s), timeout}
 		},
-		Policy: func(v agent.Version, home string) agent.Policy {
+		Policy: func(v agent.Version, home string, _ []*url.URL) agent.Policy {
 			return Codex{Home: home}.setup(v).policy().forAgent()
 		},
+		Wraps:        true,
 		HomeVariable: "CODEX_HOME",
 		Service:      "chatgpt.com/backend-api/codex",
 		Install:      "npm install -g @openai/codex",

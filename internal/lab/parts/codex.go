@@ -3,6 +3,7 @@ package parts
 import (
 	"netwatchd/internal/agent/codex"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 )
@@ -46,3 +47,25 @@ const ClaudeVersion = "2.1.332"
 
 // OpencodeVersion is the version of opencode that `make opencode` installs.
 const OpencodeVersion = "1.18.33"
+
+// RuntimeVersion is the version of sandbox-runtime that `make srt` installs.
+const RuntimeVersion = "0.0.83"
+
+// Runtime is the program srt of sandbox-runtime, in whose sandbox Claude Code runs commands. It skips the test if it is
+// missing.
+func Runtime(t testing.TB) string {
+	t.Helper()
+	path, err := filepath.Abs(filepath.Join("../../../.cache/srt", RuntimeVersion, "node_modules/.bin/srt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Skipf("needs sandbox-runtime %s: make srt", RuntimeVersion)
+	}
+	for _, program := range []string{"node", "bwrap", "socat", "rg"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Skipf("sandbox-runtime needs %s: make setup", program)
+		}
+	}
+	return path
+}
