@@ -32,6 +32,7 @@ type episode struct {
 		At   time.Time
 		Text string
 	}
+	Observation bool
 }
 
 // causes are those of the episode, in a line.

@@ -3,7 +3,6 @@ package forms
 import (
 	"encoding/json"
 	"net/http"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -43,26 +42,13 @@ var claudeForms = []claudeForm{
 		turns: claudeTurns, probed: claudeHello},
 }
 
-// claudeDir is the directory of npm's launcher of Claude Code.
-func claudeDir(t *testing.T) string {
-	t.Helper()
-	dir, err := filepath.Abs(filepath.Join("../../../.cache/claude", parts.ClaudeVersion, "node_modules/.bin"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(filepath.Join(dir, "claude")); err != nil {
-		t.Skipf("needs claude %s: make claude", parts.ClaudeVersion)
-	}
-	return dir
-}
-
 // claudeUser is a user with Claude Code alone.
 func (n *internet) claudeUser(f claudeForm) *user {
 	n.t.Helper()
 	for path, text := range f.files {
 		n.write(filepath.Join(userHome, path), text)
 	}
-	return &user{n, claudeDir(n.t), f.env}
+	return &user{n, filepath.Dir(parts.Claude(n.t)), f.env}
 }
 
 // TestClaudeHealthy: without a configuration netwatchd watches where claude sends its requests, and sends its key nowhere
@@ -181,7 +167,7 @@ func TestTwoAgents(t *testing.T) {
 	f := forms[0] // codex with an API key
 	n.install(f, usual)
 	u := n.user(f, usual)
-	u.codex += ":" + claudeDir(t)
+	u.codex += ":" + filepath.Dir(parts.Claude(t))
 	u.env = append(slices.Clone(u.env), "ANTHROPIC_API_KEY="+claudeKey)
 	causes := func() map[string]string {
 		e := u.netwatchd("check", "--json")

@@ -55,17 +55,30 @@ const RuntimeVersion = "0.0.83"
 // missing.
 func Runtime(t testing.TB) string {
 	t.Helper()
-	path, err := filepath.Abs(filepath.Join("../../../.cache/srt", RuntimeVersion, "node_modules/.bin/srt"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(path); err != nil {
-		t.Skipf("needs sandbox-runtime %s: make srt", RuntimeVersion)
-	}
+	path := fetched(t, "srt", RuntimeVersion, "srt")
 	for _, program := range []string{"node", "bwrap", "socat", "rg"} {
 		if _, err := exec.LookPath(program); err != nil {
 			t.Skipf("sandbox-runtime needs %s: make setup", program)
 		}
+	}
+	return path
+}
+
+// Claude is npm's launcher of Claude Code, which `make claude` installs. It skips the test if it is missing.
+func Claude(t testing.TB) string {
+	t.Helper()
+	return fetched(t, "claude", ClaudeVersion, "claude")
+}
+
+// fetched is a program of npm that `make NAME` installs. It skips the test if it is missing.
+func fetched(t testing.TB, name, version, program string) string {
+	t.Helper()
+	path, err := filepath.Abs(filepath.Join("../../../.cache", name, version, "node_modules/.bin", program))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Skipf("needs %s %s: make %s", name, version, name)
 	}
 	return path
 }
