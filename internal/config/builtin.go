@@ -128,11 +128,9 @@ func builtinCodex() Service {
 	exec := defaultProbe("exec", probe.KindExec, builtinDefaults)
 	exec.Preset = codexPreset
 	exec.agentDefaults()
-	sandbox := defaultSandbox()
-	return Service{Name: "codex", Probes: []Probe{dns, head, routing, stream, exec}, Owner: diagnose.Vendor,
-		StatusPage: statusPages[codexPreset],
-		Client:     AutoClient, Sandbox: &sandbox, Moves: defaultMoves,
-		Intermittent: defaultIntermittent}
+	s := agentService(codexPreset, dns, head, routing, stream, exec)
+	s.Sandbox = new(defaultSandbox())
+	return s
 }
 
 func mustURL(s string) *url.URL {

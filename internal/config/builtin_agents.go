@@ -35,11 +35,17 @@ func AgentService(preset string) Service {
 	exec := defaultProbe("exec", probe.KindExec, builtinDefaults)
 	exec.Preset = preset
 	exec.agentDefaults()
-	s := Service{Name: preset, Probes: []Probe{dns, head, exec}, Owner: diagnose.Vendor, Client: AutoClient,
-		StatusPage: statusPages[preset], Moves: defaultMoves}
+	s := agentService(preset, dns, head, exec)
 	if preset == "claude" {
 		s.Sandbox = new(defaultSandbox())
 	}
+	return s
+}
+
+// agentService returns a service that is not configured.
+func agentService(preset string, probes ...Probe) Service {
+	s := defaultService()
+	s.Name, s.Probes, s.Owner, s.StatusPage = preset, probes, diagnose.Vendor, statusPages[preset]
 	return s
 }
 

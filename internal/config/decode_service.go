@@ -24,8 +24,13 @@ func (d *decoder) services(n *strictyaml.Node) []Service {
 // AutoClient is the client of the service's agent, or glibc's for a service without one.
 const AutoClient = "auto"
 
+// defaultService has the values of keys that are not set.
+func defaultService() Service {
+	return Service{Moves: defaultMoves, Intermittent: defaultIntermittent, Client: AutoClient}
+}
+
 func (d *decoder) service(n *strictyaml.Node) Service {
-	s := Service{Moves: defaultMoves, Intermittent: defaultIntermittent, Client: AutoClient}
+	s := defaultService()
 	f := n.NamedObject(&s.Name, checkServiceName, "name", "probes", "owner", "advice", "runbook", "status_page", "ask_status_page", "controls",
 		"resolvers", "client", "sandbox", "certificate_left", "late", "severity", "moves", "intermittent")
 	f.Duration("late", &s.Late, 0)

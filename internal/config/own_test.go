@@ -112,3 +112,18 @@ func TestOwnControlsOfTwoServices(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestAgentService: an agent that is watched without a configuration has the defaults of a configured service.
+func TestAgentService(t *testing.T) {
+	for _, preset := range OtherPresets() {
+		c, err := loadText(t, "services: [{name: "+preset+", probes: [{name: exec, kind: exec, preset: "+preset+"}]}]")
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, got := c.Services[0], AgentService(preset)
+		want.Probes, want.Sandbox, got.Probes, got.Sandbox = nil, nil, nil, nil
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", preset, diff)
+		}
+	}
+}
