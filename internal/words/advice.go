@@ -159,7 +159,7 @@ func StubAdvice(stub *probe.Result) string {
 
 func AgentAdvice(r *probe.Result) string {
 	if r.Vantage == probe.FromSandbox && r.Kind != probe.KindExec {
-		return "Run the configured sandbox command by hand: codex sandbox, its helper or bwrap may be missing."
+		return "Run the sandbox command by hand, as netwatchd config show prints it: its helper or bwrap may be missing."
 	}
 	switch r.Class {
 	case probe.ExecNotFound:
