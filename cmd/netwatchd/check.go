@@ -51,7 +51,7 @@ Exit code: 0 healthy, 1 fault, 2 inconclusive, 3 usage or configuration error.`,
 func (a *app) check(ctx context.Context, c *config.Config, asJSON, verbose bool) error {
 	planned := plan.Of(c)
 	status := watch.Once(ctx, checkPlan(planned), build().Version)
-	hearsay.AskOnce(ctx, planned.StatusPages, status)
+	askStatusPages(ctx, planned, status)
 	if ctx.Err() != nil {
 		return failed(ctx.Err())
 	}
@@ -59,6 +59,16 @@ func (a *app) check(ctx context.Context, c *config.Config, asJSON, verbose bool)
 		return failed(err)
 	}
 	return done(exitCode(status))
+}
+
+// hearsayWithin bounds how long a verdict waits for what a vendor's status page says: a page that works answers in a
+// fraction of a second, and someone waits for the verdict.
+const hearsayWithin = time.Second
+
+func askStatusPages(ctx context.Context, p *plan.Plan, status *watch.Status) {
+	ctx, stop := context.WithTimeout(ctx, hearsayWithin)
+	defer stop()
+	hearsay.AskOnce(ctx, p.StatusPages, status)
 }
 
 // checkPlan returns the whole plan, or the host checks alone if this process is denied the network: every other probe
