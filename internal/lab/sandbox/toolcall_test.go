@@ -45,20 +45,17 @@ var situations = map[string]situation{
 	"a project that is not listed":             {"", opened, nil, "", denied, "healthy"},
 	"permissions":                              {permitted, "", nil, denied, "ok", "healthy"},
 	"permissions: domains without a proxy":     {permitted + domains, "", nil, "", "ok", "healthy"},
-	"permissions: domains with a proxy":        {permitted + domains + proxied, "", nil, "", refused, "healthy"},
+	"permissions: domains with a proxy":        {permitted + domains + proxied, "", nil, "", denied, "healthy"},
 	"permissions of a trusted project":         {trusted, permitted, nil, "", "ok", "healthy"},
-	"a proxy":                                  {opened + proxied, "", nil, "ok", refused, "healthy"},
-	"a trusted project's proxy":                {opened + trusted, proxied, nil, "", refused, "healthy"},
+	"a proxy":                                  {opened + proxied, "", nil, "ok", denied, "healthy"},
+	"a trusted project's proxy":                {opened + trusted, proxied, nil, "", denied, "healthy"},
 	"the system opens":                         {"", "", map[string]string{"config.toml": opened}, "", "ok", "healthy"},
 	"the administrator opens":                  {readOnly, "", map[string]string{"managed_config.toml": opened}, "ok", "ok", "healthy"},
 	"the administrator closes":                 {opened, "", map[string]string{"managed_config.toml": cut}, denied, denied, "healthy"},
 	"the administrator allows no writing":      {opened, "", map[string]string{"requirements.toml": "allowed_sandbox_modes = ['read-only']\n"}, denied, denied, "healthy"},
 }
 
-const (
-	denied  = "local.denied"
-	refused = "proxy.failed"
-)
+const denied = "local.denied"
 
 // In each situation the real codex runs a command that a mock of the model asks for, and that command probes the
 // service. The sandbox probe of netwatchd must end as it did. Without want, what codex's files ask for is expected.
@@ -143,7 +140,7 @@ func (s *scene) toolCall(version string) string {
 		"-c", `model_provider="mock"`, "-c", provider, "run")
 	output, _ := s.service.Output()
 	if strings.Contains(output, "was blocked: domain is not on the allowlist") { // codex then keeps what the command printed
-		return refused
+		return denied
 	}
 	m := classInJSON.FindStringSubmatch(output)
 	if m == nil {
