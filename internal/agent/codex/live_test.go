@@ -118,7 +118,7 @@ func TestCodexLive(t *testing.T) {
 		responses.Cut:          {probe.ExecStreamCut, plenty, "closed before response.completed"},
 		responses.Abort:        {probe.ExecStreamCut, plenty, "stream disconnected"},
 		responses.Stall:        {probe.ExecStreamCut, plenty, "idle timeout"}, // our 15 s
-		responses.StallHeaders: {probe.ExecTimedOut, 5 * time.Second, "no answer before the deadline"},
+		responses.StallHeaders: {probe.ExecTimedOut, plenty / 2, "no answer before the deadline"},
 		responses.Garbage:      {probe.ExecStreamCut, plenty, "closed before response.completed"},
 		responses.Page:         {probe.ExecStreamCut, plenty, "closed before response.completed"},
 		responses.ModelRefused: {probe.ExecModelRejected, plenty, "model is not supported"},
