@@ -89,10 +89,10 @@ $(cache)/bin/netwatchd-lab:
 
 test test-newest: export NETWATCHD_BINARY = $(cache)/bin/netwatchd-lab
 
-# The laboratory waits, all other tests compute: they run at the same time.
+# One after the other: beside tests that compute, the laboratory loses races.
 test: parts $(cache)/bin/netwatchd-lab ## run every test, then list what was skipped and why
 	@packages=$$(go list -buildvcs=false ./... | grep -v -e /internal/lab/ -e /internal/diagnose -e /internal/redact); \
-	go run ./hack/testsummary -count=1 $(TESTFLAGS) $(unraced) -- $(race) -count=1 $(TESTFLAGS) $(raced)
+	go run ./hack/testsummary $(race) -count=1 $(TESTFLAGS) $(raced) -- -count=1 $(TESTFLAGS) $(unraced)
 
 test-newest: setup codex-newest $(cache)/bin/netwatchd-lab ## try the newest codex beside each form of its sign-in, and its lookups, as root
 	@CI=true go run ./hack/testsummary -count=1 $(TESTFLAGS) -run 'Healthy|Faults|Resolvers' \

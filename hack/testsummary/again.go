@@ -14,8 +14,7 @@ type failing struct {
 	args   []string // of its go test
 }
 
-// noteFailure notes that a test of a go test with these arguments failed.
-func (s *summary) noteFailure(at test, args []string) {
+func (s *summary) noteFailure(at test) {
 	inside := slices.IndexFunc(s.failing, func(f failing) bool {
 		return f.pkg == at.pkg && strings.HasPrefix(f.name, at.name+"/")
 	})
@@ -29,7 +28,7 @@ func (s *summary) noteFailure(at test, args []string) {
 	i := slices.IndexFunc(s.failing, func(f failing) bool { return f.test == at })
 	if i < 0 {
 		i = len(s.failing)
-		s.failing = append(s.failing, failing{test: at, args: args})
+		s.failing = append(s.failing, failing{test: at, args: s.args})
 	}
 	s.failing[i].failed++
 }

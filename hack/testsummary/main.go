@@ -3,8 +3,7 @@
 //
 //	go run ./hack/testsummary -race ./...
 //
-// Arguments after -- are those of another go test, which runs at the same time: tests that wait leave the CPU to tests
-// that compute.
+// Arguments after -- are those of another go test, which runs after the first.
 //
 // With -each as the first argument, every package is followed by its tests, each with the first sentence of its
 // comment.
@@ -24,8 +23,6 @@ import (
 	"os"
 	"os/exec"
 	"slices"
-
-	"golang.org/x/sync/errgroup"
 )
 
 func main() {
@@ -42,20 +39,17 @@ func main() {
 	}
 }
 
-// run runs go test once for each group of args between "--", all at the same time, then the failed tests again, and
-// reports whether all passed.
+// run runs go test once for each group of args between "--", then the failed tests again, and reports whether all
+// passed.
 func run(args []string, each, ci bool) (bool, error) {
 	s := newSummary(os.Stdout)
 	s.each = each
-	var tests errgroup.Group
 	for len(args) > 0 {
 		end := slices.Index(append(args, "--"), "--")
-		group := args[:end]
-		tests.Go(func() error { return s.goTest(group) })
+		if err := s.goTest(args[:end]); err != nil {
+			return false, err
+		}
 		args = args[min(end+1, len(args)):]
-	}
-	if err := tests.Wait(); err != nil {
-		return false, err
 	}
 	if err := s.runAgain(); err != nil {
 		return false, err
@@ -75,13 +69,12 @@ func (s *summary) goTest(args []string) error {
 	if err := test.Start(); err != nil {
 		return fmt.Errorf("starting go test: %w", err)
 	}
-	failed, err := s.read(events, args)
-	if err != nil {
+	s.args = args
+	failed := s.failed
+	if err := s.read(events); err != nil {
 		return err
 	}
-	if test.Wait() != nil && !failed {
-		s.mu.Lock()
-		defer s.mu.Unlock()
+	if test.Wait() != nil && s.failed == failed {
 		s.failed++ // the failure of go test itself is one if no other is known
 		fmt.Fprintln(s.w, "go test itself failed: see above")
 	}

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -26,7 +25,6 @@ type event struct {
 type test struct{ pkg, name string }
 
 type summary struct {
-	mu       sync.Mutex // several go tests may run
 	w        io.Writer
 	each     bool              // print a line for each test too
 	ended    map[string][]line // those lines, by running package
@@ -34,6 +32,7 @@ type summary struct {
 	counts   map[string]*count // by running package
 	skips    map[string][]test // by reason
 	unasked  []string          // tests that need a flag, and how to run them
+	args     []string          // of the go test that runs
 	packages map[string]bool   // that have run
 	parallel map[test]bool
 	failing  []failing
@@ -57,32 +56,30 @@ func newSummary(w io.Writer) *summary {
 	}
 }
 
-// read reads the events of a go test with these arguments until the end, and reports whether a package failed.
-func (s *summary) read(events io.Reader, args []string) (failed bool, err error) {
+// read reads events until the end.
+func (s *summary) read(events io.Reader) error {
 	lines := bufio.NewReader(events)
 	for {
 		line, err := lines.ReadBytes('\n')
 		if len(line) > 0 {
-			failed = s.line(line, args) || failed
+			s.line(line)
 		}
 		if err == io.EOF {
-			return failed, nil
+			return nil
 		}
 		if err != nil {
-			return failed, fmt.Errorf("reading the events of go test: %w", err)
+			return fmt.Errorf("reading the events of go test: %w", err)
 		}
 	}
 }
 
-// line handles one event, and reports whether a package failed. A line that is not an event comes from a test that
-// writes to the real standard output; it is printed.
-func (s *summary) line(line []byte, args []string) (failed bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// line handles one event. A line that is not an event comes from a test that writes to the real standard output; it is
+// printed.
+func (s *summary) line(line []byte) {
 	var e event
 	if err := json.Unmarshal(line, &e); err != nil {
 		s.w.Write(line)
-		return false
+		return
 	}
 	at := test{e.Package, e.Test}
 	switch e.Action {
@@ -94,19 +91,18 @@ func (s *summary) line(line []byte, args []string) (failed bool) {
 		s.parallel[at] = true
 	case "pass", "fail", "skip":
 		if e.Test == "" {
-			s.endPackage(at, e, args)
+			s.endPackage(at, e)
 		} else {
-			s.endTest(at, e, args)
+			s.endTest(at, e)
 		}
 		delete(s.output, at)
 	}
-	return e.Action == "fail" && e.Test == ""
 }
 
 // notAskedFor begins the skip reason of a test that needs a flag to run. It counts neither as skipped nor as passed.
 const notAskedFor = "not asked for: "
 
-func (s *summary) endTest(at test, e event, args []string) {
+func (s *summary) endTest(at test, e event) {
 	if s.each {
 		s.endLine(at, e)
 	}
@@ -116,7 +112,7 @@ func (s *summary) endTest(at test, e event, args []string) {
 		c.passed++
 	case "fail":
 		c.failed++
-		s.noteFailure(at, args)
+		s.noteFailure(at)
 		fmt.Fprintf(s.w, "\n%s.%s failed:\n%s", at.pkg, at.name, strings.Join(s.output[at], ""))
 	case "skip":
 		why := reason(s.output[at])
@@ -129,13 +125,13 @@ func (s *summary) endTest(at test, e event, args []string) {
 	}
 }
 
-func (s *summary) endPackage(at test, e event, args []string) {
+func (s *summary) endPackage(at test, e event) {
 	s.packages[at.pkg] = true
 	c := s.count(at.pkg)
 	if e.Action == "fail" && c.failed == 0 {
 		// It did not build, or ended outside of any test: a panic, a timeout, a TestMain.
 		c.failed++
-		s.noteFailure(test{pkg: at.pkg}, args)
+		s.noteFailure(test{pkg: at.pkg})
 		fmt.Fprintf(s.w, "\n%s failed:\n%s%s", at.pkg, strings.Join(s.unfinished(at.pkg), ""), strings.Join(s.output[at], ""))
 	}
 	s.passed, s.failed, s.skipped = s.passed+c.passed, s.failed+c.failed, s.skipped+c.skipped
