@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -209,9 +210,7 @@ func TestSessionsArePrivate(t *testing.T) {
 	all["/api/v1/events"] = firstEvent(t)
 	all["doctor"] = s.Run("doctor", config).Stdout
 	all["the log"] = d.Said()
-	for path, text := range filesBelow(t, s.Dir) {
-		all[path] = text
-	}
+	maps.Copy(all, filesBelow(t, s.Dir))
 	for place, text := range all {
 		if len(text) == 0 && !strings.HasPrefix(place, s.Dir) {
 			t.Errorf("%s is empty", place)
