@@ -79,9 +79,6 @@ parts: setup codex claude srt gemini opencode axe grafana tools rootfs
 raced = ./internal/agent/codex ./internal/probe/httpprobe $$packages
 unraced := ./internal/lab/scenes ./internal/lab/sandbox ./internal/lab/forms ./internal/lab/... ./internal/diagnose ./internal/redact ./internal/top
 
-# SQLite is C, translated to Go: the race detector finds nothing there, and the tests of the store take four times the CPU.
-race := -race -gcflags='modernc.org/...=-race=false'
-
 # Without cgo, as in a release: see internal/lab/parts. Each test binary would build it for itself.
 .PHONY: $(cache)/bin/netwatchd-lab
 $(cache)/bin/netwatchd-lab:
@@ -92,7 +89,7 @@ test test-newest: export NETWATCHD_BINARY = $(cache)/bin/netwatchd-lab
 # One after the other: beside tests that compute, the laboratory loses races.
 test: parts $(cache)/bin/netwatchd-lab ## run every test, then list what was skipped and why
 	@packages=$$(go list -buildvcs=false ./... | grep -v -e /internal/lab/ -e /internal/diagnose -e /internal/redact); \
-	go run ./hack/testsummary $(race) -count=1 $(TESTFLAGS) $(raced) -- -count=1 $(TESTFLAGS) $(unraced)
+	go run ./hack/testsummary -race -count=1 $(TESTFLAGS) $(raced) -- -count=1 $(TESTFLAGS) $(unraced)
 
 test-newest: setup codex-newest $(cache)/bin/netwatchd-lab ## try the newest codex beside each form of its sign-in, and its lookups, as root
 	@CI=true go run ./hack/testsummary -count=1 $(TESTFLAGS) -run 'Healthy|Faults|Resolvers' \
