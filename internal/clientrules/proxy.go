@@ -436,7 +436,7 @@ func (c Client) ProxyRemarks(env Environment, u *url.URL, choice ProxyChoice) []
 	}
 	if choice.Proxy != nil && isLoopback(u.Hostname()) {
 		add(LoopbackProxied, "%s sends requests to %s on this host through the proxy %s, because NO_PROXY does not exempt it",
-			c.Name, u.Host, withoutCredentials(choice.Proxy))
+			c.Name, u.Host, shownProxy(choice.Proxy))
 	}
 	return all
 }
@@ -445,7 +445,7 @@ func throughOrDirectly(proxy *url.URL) string {
 	if proxy == nil {
 		return "without a proxy"
 	}
-	return "through " + withoutCredentials(proxy)
+	return "through " + shownProxy(proxy)
 }
 
 // differing returns the spelling that decides and the one that does not, if both are set and differ.
@@ -488,13 +488,14 @@ func shownValue(env Environment, name string) string {
 		return "empty"
 	}
 	if u, ok := parseProxy(withOrWithoutScheme(value)); ok {
-		return redact.Quote(withoutCredentials(u), shownLimit)
+		return shownProxy(u)
 	}
 	return "not a URL"
 }
 
-func withoutCredentials(proxy *url.URL) string {
-	return (&url.URL{Scheme: proxy.Scheme, Host: proxy.Host}).String()
+// shownProxy quotes a proxy's URL without credentials.
+func shownProxy(u *url.URL) string {
+	return redact.Quote((&url.URL{Scheme: u.Scheme, Host: u.Host}).String(), shownLimit)
 }
 
 func isLoopback(host string) bool {
