@@ -13,25 +13,12 @@ import (
 	"netwatchd/internal/probe/probetest"
 )
 
-// installed is the real program, which `make claude` installs.
-func installed(t *testing.T) string {
-	t.Helper()
-	path, err := filepath.Abs("../../../.cache/claude/2.1.332/node_modules/.bin/claude")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(path); err != nil {
-		t.Skip("needs claude 2.1.332: make claude")
-	}
-	return path
-}
-
 // liveTimeout is for a machine that is ten times slower: a run takes half a second.
 const liveTimeout = 80 * time.Second
 
 // TestLive runs the real program against the mock of its service, which misbehaves in one way at a time.
 func TestLive(t *testing.T) {
-	path := installed(t)
+	path := probetest.Installed(t, "claude", "2.1.332")
 	t.Setenv("HOME", t.TempDir())
 	t.Setenv(configDir, "")
 	t.Setenv("ANTHROPIC_API_KEY", "sk-ant-live-key")
@@ -81,7 +68,7 @@ func TestLive(t *testing.T) {
 
 // TestLiveIsGoneAtItsDeadline: claude waits for a service that accepts its request and says nothing.
 func TestLiveIsGoneAtItsDeadline(t *testing.T) {
-	path := installed(t)
+	path := probetest.Installed(t, "claude", "2.1.332")
 	t.Setenv("HOME", t.TempDir())
 	t.Setenv("ANTHROPIC_API_KEY", "sk-ant-live-key")
 	s := responses.Start()
@@ -95,7 +82,7 @@ func TestLiveIsGoneAtItsDeadline(t *testing.T) {
 
 // TestLiveStatus asks the real program who is signed in.
 func TestLiveStatus(t *testing.T) {
-	path := installed(t)
+	path := probetest.Installed(t, "claude", "2.1.332")
 	t.Setenv("HOME", t.TempDir())
 	t.Setenv(configDir, "")
 	t.Setenv("ANTHROPIC_API_KEY", "")

@@ -1,7 +1,6 @@
 package gemini
 
 import (
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -14,13 +13,7 @@ import (
 
 // TestLive runs the real program against the mock of its service, which misbehaves in one way at a time.
 func TestLive(t *testing.T) {
-	path, err := filepath.Abs("../../../.cache/gemini/0.61.0/node_modules/.bin/gemini")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(path); err != nil {
-		t.Skip("needs gemini 0.61.0: make gemini")
-	}
+	path := probetest.Installed(t, "gemini", "0.61.0")
 	t.Setenv("HOME", t.TempDir())
 	t.Setenv(homeVariable, "")
 	t.Setenv("GEMINI_API_KEY", "live-key")

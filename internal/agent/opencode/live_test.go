@@ -1,7 +1,6 @@
 package opencode
 
 import (
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -13,26 +12,13 @@ import (
 	"netwatchd/internal/probe/probetest"
 )
 
-// installed is the real program, which `make opencode` installs.
-func installed(t *testing.T) string {
-	t.Helper()
-	path, err := filepath.Abs("../../../.cache/opencode/1.18.33/node_modules/.bin/opencode")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(path); err != nil {
-		t.Skip("needs opencode 1.18.33: make opencode")
-	}
-	return path
-}
-
 // liveTimeout is for a machine that is busy besides: a run takes six seconds of CPU.
 const liveTimeout = 5 * time.Minute
 
 // TestLive runs the real program against the mock of its provider. A run takes six seconds of CPU: these three are the
 // run that succeeds, one that opencode ends, and one that it would repeat without bound.
 func TestLive(t *testing.T) {
-	path := installed(t)
+	path := probetest.Installed(t, "opencode", "1.18.33")
 	t.Setenv("HOME", t.TempDir())
 	t.Setenv("ANTHROPIC_API_KEY", "sk-ant-live-key")
 	for behaviour, want := range map[responses.Behaviour]probe.Class{

@@ -9,18 +9,7 @@ import (
 	"testing"
 
 	"netwatchd/internal/lab/parts"
-	"netwatchd/internal/lab/responses"
 )
-
-// A claudeForm is one way in which Claude Code is signed in and told where its service is.
-type claudeForm struct {
-	name  string
-	files map[string]string // below the home directory
-	env   []string
-	key   string // that only the service may see
-
-	turns, probed string // the URLs of the agent's requests, and of our probe
-}
 
 const (
 	claudeKey   = "sk-ant-lab-key"
@@ -31,7 +20,7 @@ const (
 		`"scopes":["user:inference"],"subscriptionType":"pro"}}`
 )
 
-var claudeForms = []claudeForm{
+var claudeForms = []agentForm{
 	{name: "API key", env: []string{"ANTHROPIC_API_KEY=" + claudeKey}, key: claudeKey, turns: claudeTurns, probed: claudeHello},
 	{name: "sign-in", files: map[string]string{".claude/.credentials.json": claudeLogin}, key: claudeToken,
 		turns: claudeTurns, probed: claudeHello},
@@ -42,15 +31,6 @@ var claudeForms = []claudeForm{
 		turns: claudeTurns, probed: claudeHello},
 }
 
-// claudeUser is a user with Claude Code alone.
-func (n *internet) claudeUser(f claudeForm) *user {
-	n.t.Helper()
-	for path, text := range f.files {
-		n.write(filepath.Join(userHome, path), text)
-	}
-	return &user{n, filepath.Dir(parts.Claude(n.t)), f.env}
-}
-
 // TestClaudeHealthy: without a configuration netwatchd watches where claude sends its requests, and sends its key nowhere
 // else.
 func TestClaudeHealthy(t *testing.T) {
@@ -59,7 +39,7 @@ func TestClaudeHealthy(t *testing.T) {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
 			n := newInternet(t)
-			u := n.claudeUser(f)
+			u := n.agentUser(parts.Claude(t), f)
 			e := u.run("claude", "-p", "Say OK", "--output-format", "json")
 			theirs := u.requests()
 			if e.code != 0 || !strings.Contains(e.stdout, `"is_error":false`) {
@@ -98,64 +78,15 @@ func TestClaudeHealthy(t *testing.T) {
 	}
 }
 
-// claudeFaults are faults, and what netwatchd must say of each with an API key.
-var claudeFaults = []struct {
-	name         string
-	inject       func(n *internet)
-	env          []string
-	runs         bool // only a run of the agent shows it
-	cause, class string
-}{
-	{name: "the resolver answers NXDOMAIN", inject: func(n *internet) { n.missing.Store(anthropic, true) },
-		cause: "resolver", class: "dns.name_not_resolved"},
-	{name: "the service refuses connections", inject: func(n *internet) {
-		n.filter("ip daddr "+addresses[anthropic][0]+" tcp dport 443 reject with tcp reset",
-			"ip6 daddr "+addresses[anthropic][1]+" tcp dport 443 reject with tcp reset")
-	}, cause: "upstream", class: "tcp.refused"},
-	{name: "the service answers 503", inject: func(n *internet) {
-		n.answerFor(func(*http.Request) bool { return true }, http.StatusServiceUnavailable, "text/plain", "Service Unavailable")
-	}, cause: "upstream", class: "http.server_error"},
-	{name: "the service's TLS is inspected", inject: func(n *internet) { n.signedBy.Store(anthropic, n.stranger) },
-		cause: "interception", class: "tls.cert.authority_invalid"},
-	{name: "the CDN answers with a challenge", inject: func(n *internet) {
-		n.answerFor(func(*http.Request) bool { return true }, http.StatusForbidden, "text/html",
-			"<!DOCTYPE html><html><head><title>Just a moment...</title></head></html>", "Cf-Mitigated", "challenge", "Server", "cloudflare")
-	}, cause: "edge_blocked", class: "http.edge_blocked"},
-	{name: "a base URL where nothing listens", inject: func(*internet) {}, env: []string{"ANTHROPIC_BASE_URL=http://127.0.0.1:4000"},
-		cause: "proxy", class: "proxy.refused"},
-	{name: "the service rejects the key", runs: true, inject: func(n *internet) { n.mock.Behave(responses.Unauthorized) },
-		cause: "account", class: "exec.unauthorized"},
-	{name: "the credit is used up", runs: true, inject: func(n *internet) { n.mock.Behave(responses.UsageLimit) },
-		cause: "account", class: "exec.usage_limit"},
-	{name: "turns are overloaded", runs: true, inject: func(n *internet) { n.mock.Behave(responses.Unavailable) },
-		cause: "upstream", class: "exec.overloaded"},
-	{name: "turns are cut", runs: true, inject: func(n *internet) { n.mock.Behave(responses.Cut) },
-		cause: "stream", class: "exec.stream_cut"},
-	{name: "no such model", runs: true, inject: func(n *internet) { n.mock.Behave(responses.ModelRefused) },
-		cause: "agent", class: "exec.model_rejected"},
-}
-
 func TestClaudeFaults(t *testing.T) {
 	t.Parallel()
-	for _, fault := range claudeFaults {
+	stale := agentFault{name: "a base URL where nothing listens", inject: func(*internet) {},
+		env: []string{"ANTHROPIC_BASE_URL=http://127.0.0.1:4000"}, cause: "proxy", class: "proxy.refused"}
+	for _, fault := range append(slices.Clone(anthropicFaults), stale) {
 		t.Run(fault.name, func(t *testing.T) {
 			t.Parallel()
 			n := newInternet(t)
-			u := n.claudeUser(claudeForms[0])
-			u.env = append(slices.Clone(u.env), fault.env...)
-			fault.inject(n)
-			command := []string{"check"}
-			if fault.runs {
-				command = runOnce
-			}
-			v, e := u.verdict(command...)
-			t.Logf("%s by %s, %s, in %v: %s", v.Cause, v.decisive(), v.Severity, e.took, v.Title)
-			if v.Cause != fault.cause || v.decisive() != fault.class {
-				t.Errorf("%s by %s (%s), want %s by %s: %+v", v.Cause, v.decisive(), v.Title, fault.cause, fault.class, v.Evidence)
-			}
-			if strings.Contains(e.stdout+e.stderr, claudeKey) {
-				t.Errorf("the key is shown:\n%s%s", e.stdout, e.stderr)
-			}
+			fault.play(n.agentUser(parts.Claude(t), claudeForms[0]), claudeKey)
 		})
 	}
 }

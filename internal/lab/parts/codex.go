@@ -2,6 +2,7 @@ package parts
 
 import (
 	"netwatchd/internal/agent/codex"
+	"netwatchd/internal/probe/probetest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -55,7 +56,7 @@ const RuntimeVersion = "0.0.83"
 // missing.
 func Runtime(t testing.TB) string {
 	t.Helper()
-	path := fetched(t, "srt", RuntimeVersion, "srt")
+	path := probetest.Installed(t, "srt", RuntimeVersion)
 	for _, program := range []string{"node", "bwrap", "socat", "rg"} {
 		if _, err := exec.LookPath(program); err != nil {
 			t.Skipf("sandbox-runtime needs %s: make setup", program)
@@ -67,18 +68,11 @@ func Runtime(t testing.TB) string {
 // Claude is npm's launcher of Claude Code, which `make claude` installs. It skips the test if it is missing.
 func Claude(t testing.TB) string {
 	t.Helper()
-	return fetched(t, "claude", ClaudeVersion, "claude")
+	return probetest.Installed(t, "claude", ClaudeVersion)
 }
 
-// fetched is a program of npm that `make NAME` installs. It skips the test if it is missing.
-func fetched(t testing.TB, name, version, program string) string {
+// Opencode is npm's launcher of opencode, which `make opencode` installs. It skips the test if it is missing.
+func Opencode(t testing.TB) string {
 	t.Helper()
-	path, err := filepath.Abs(filepath.Join("../../../.cache", name, version, "node_modules/.bin", program))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(path); err != nil {
-		t.Skipf("needs %s %s: make %s", name, version, name)
-	}
-	return path
+	return probetest.Installed(t, "opencode", OpencodeVersion)
 }
