@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -60,6 +61,40 @@ func (p Program) Temporary(stateDir string) (string, error) {
 		return "", probe.Fail(probe.Internal, err)
 	}
 	return dir, nil
+}
+
+// A Report is what a run of an agent has printed.
+type Report interface {
+	// Fill adds the tokens, the HTTP status and the answer, as far as the report has them.
+	Fill(*probe.Facts)
+	// Verdict returns how the run ended: nil if its answer contains want.
+	Verdict(ctx context.Context, e execprobe.ExitState, want string) error
+}
+
+// Make makes a run of p within the deadline of ctx, removes the directory temporary, and judges the run by its report.
+func Make[R Report](ctx context.Context, s Settings, p execprobe.Process, temporary string,
+	read func(execprobe.ExitState) R) (probe.Facts, error) {
+	defer os.RemoveAll(temporary)
+	e, facts, err := execprobe.Execute(ctx, p)
+	if err != nil {
+		return facts, err
+	}
+	report := read(e)
+	report.Fill(&facts)
+	return facts, report.Verdict(ctx, e, execprobe.FirstNonBlank(s.Expect, Expect))
+}
+
+// ClassOfStatus is how a run failed whose request was answered with an HTTP error that says nothing more.
+func ClassOfStatus(status int) probe.Class {
+	switch {
+	case status == 407:
+		return probe.ProxyAuthRequired
+	case status == 429:
+		return probe.ExecRateLimited
+	case status >= 500:
+		return probe.ExecOverloaded
+	}
+	return probe.HTTPUnexpectedStatus
 }
 
 // JudgeAnswer returns what is wrong with the answer of a completed turn, or nil if want is in it.

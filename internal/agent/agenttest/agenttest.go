@@ -14,11 +14,26 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"netwatchd/internal/agent"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/probe/execprobe"
 )
 
 var update = flag.Bool("update", false, "write testdata/golden.tsv")
+
+// Write writes files below dir, by their path there.
+func Write(t testing.TB, dir string, files map[string]string) {
+	t.Helper()
+	for name, text := range files {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
 
 // Recorded returns how the run in a directory ended. A negative exit is a signal; 128 and more are signals that the
 // agent handled.
@@ -44,7 +59,7 @@ func Recorded(t *testing.T, dir string) execprobe.ExitState {
 
 // Replay judges the recorded runs in the directories of testdata/VERSION and compares their classes, HTTP statuses and
 // tokens with testdata/golden.tsv.
-func Replay(t *testing.T, agent, version string, judge func(execprobe.ExitState) (probe.Facts, error)) {
+func Replay[R agent.Report](t *testing.T, name, version string, read func(execprobe.ExitState) R) {
 	t.Helper()
 	recordings := filepath.Join("testdata", version)
 	dirs, err := os.ReadDir(recordings)
@@ -52,12 +67,16 @@ func Replay(t *testing.T, agent, version string, judge func(execprobe.ExitState)
 		t.Fatal(err)
 	}
 	var got strings.Builder
-	fmt.Fprintf(&got, "# The class of each recorded run of %s %s, its HTTP status and its tokens.\n", agent, version)
+	fmt.Fprintf(&got, "# The class of each recorded run of %s %s, its HTTP status and its tokens.\n", name, version)
 	for _, dir := range dirs {
 		if strings.HasPrefix(dir.Name(), "auth-status-") { // not a run
 			continue
 		}
-		facts, err := judge(Recorded(t, filepath.Join(recordings, dir.Name())))
+		e := Recorded(t, filepath.Join(recordings, dir.Name()))
+		var facts probe.Facts
+		report := read(e)
+		report.Fill(&facts)
+		err := report.Verdict(t.Context(), e, agent.Expect)
 		class := probe.OK
 		if err != nil {
 			class = probe.Classify(probe.Executing, err)

@@ -4,7 +4,6 @@ package claude
 import (
 	"context"
 	"errors"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -55,19 +54,11 @@ type run struct{ agent.Settings }
 // Probe makes one run, within the deadline of ctx. Set one: claude waits for a service that accepts its request and
 // sends nothing.
 func (r run) Probe(ctx context.Context) (probe.Facts, error) {
-	facts := probe.Facts{Phase: probe.Executing}
 	p, temporary, err := r.command()
 	if err != nil {
-		return facts, err
+		return probe.Facts{Phase: probe.Executing}, err
 	}
-	defer os.RemoveAll(temporary)
-	e, facts, err := execprobe.Execute(ctx, p)
-	if err != nil {
-		return facts, err
-	}
-	report := readReport(e.Stdout)
-	report.fill(&facts)
-	return facts, report.verdict(ctx, e, execprobe.FirstNonBlank(r.Expect, agent.Expect))
+	return agent.Make(ctx, r.Settings, p, temporary, readReport)
 }
 
 // cheap keeps a run from retrying and from requests that are not its own. By default claude retries ten times in three

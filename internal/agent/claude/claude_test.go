@@ -15,16 +15,11 @@ import (
 	"netwatchd/internal/agent"
 	"netwatchd/internal/agent/agenttest"
 	"netwatchd/internal/probe"
-	"netwatchd/internal/probe/execprobe"
 )
 
 // TestRecordings replays every recorded run through the failure table.
 func TestRecordings(t *testing.T) {
-	agenttest.Replay(t, "claude", "2.1.332", func(e execprobe.ExitState) (facts probe.Facts, err error) {
-		r := readReport(e.Stdout)
-		r.fill(&facts)
-		return facts, r.verdict(t.Context(), e, agent.Expect)
-	})
+	agenttest.Replay(t, "claude", "2.1.332", readReport)
 }
 
 // withFiles writes files below the home directory and below the administrator's directory (etc/), and returns what claude
@@ -32,15 +27,7 @@ func TestRecordings(t *testing.T) {
 func withFiles(t *testing.T, files map[string]string, env ...string) setup {
 	t.Helper()
 	home := t.TempDir()
-	for name, text := range files {
-		path := filepath.Join(home, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+	agenttest.Write(t, home, files)
 	return setup{dir: filepath.Join(home, ".claude"), account: filepath.Join(home, ".claude.json"),
 		managed: filepath.Join(home, "etc/managed-settings.json"), env: env}
 }

@@ -35,8 +35,8 @@ type report struct {
 }
 
 // readReport reads the last line that is a report: claude prints one, or a line for each event.
-func readReport(stdout string) (r report) {
-	for _, line := range slices.Backward(strings.Split(stdout, "\n")) {
+func readReport(e execprobe.ExitState) (r report) {
+	for _, line := range slices.Backward(strings.Split(e.Stdout, "\n")) {
 		var found report
 		if json.Unmarshal([]byte(line), &found) == nil && found.Type == "result" && found.IsError != nil {
 			found.understood = true
@@ -46,7 +46,7 @@ func readReport(stdout string) (r report) {
 	return r
 }
 
-func (r report) fill(facts *probe.Facts) {
+func (r report) Fill(facts *probe.Facts) {
 	if !r.understood {
 		return
 	}
@@ -59,9 +59,9 @@ func (r report) fill(facts *probe.Facts) {
 	}
 }
 
-// verdict returns how the run ended: nil if its answer contains want. Exit code 0 alone proves nothing: claude exits 0
+// Verdict returns how the run ended: nil if its answer contains want. Exit code 0 alone proves nothing: claude exits 0
 // after SIGINT.
-func (r report) verdict(ctx context.Context, e execprobe.ExitState, want string) error {
+func (r report) Verdict(ctx context.Context, e execprobe.ExitState, want string) error {
 	switch {
 	case e.Stopped || e.Signal != 0:
 		return e.Interrupted(ctx)
@@ -164,14 +164,8 @@ func (r report) classOfStatus() probe.Class {
 		return probe.HTTPEdgeBlocked
 	case r.Status == 403:
 		return probe.ExecUnauthorized
-	case r.Status == 407:
-		return probe.ProxyAuthRequired
-	case r.Status == 429:
-		return probe.ExecRateLimited
-	case r.Status >= 500:
-		return probe.ExecOverloaded
 	}
-	return probe.HTTPUnexpectedStatus
+	return agent.ClassOfStatus(r.Status)
 }
 
 // isUsageLimit tells a plan that is used up from too many requests at once.

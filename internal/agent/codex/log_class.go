@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"netwatchd/internal/agent"
 	"netwatchd/internal/codexconf"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/probe/execprobe"
@@ -279,18 +280,12 @@ func classOfStatus(status int, message string) probe.Class {
 		return probe.HTTPEdgeBlocked
 	case status == 403:
 		return probe.ExecUnauthorized
-	case status == 407:
-		return probe.ProxyAuthRequired
-	case status == 429:
-		return probe.ExecRateLimited
-	case status >= 500:
-		return probe.ExecOverloaded
 	case status == 400, status == 404:
 		if class, known := match(serviceWords, message); known && !isBlocked.MatchString(message) {
 			return class
 		}
 	}
-	return probe.HTTPUnexpectedStatus
+	return agent.ClassOfStatus(status)
 }
 
 // saysNoSignIn matches a 401 that says that the request carried no sign-in at all, as services write it: ChatGPT's

@@ -62,7 +62,7 @@ func readReport(e execprobe.ExitState) (r report) {
 	return r
 }
 
-func (r report) fill(facts *probe.Facts) {
+func (r report) Fill(facts *probe.Facts) {
 	if status := r.status(); status != 0 {
 		facts.Status = status
 	}
@@ -93,9 +93,9 @@ const (
 	exitSettings = 52
 )
 
-// verdict returns how the run ended: nil if its answer contains want. The exit code is the HTTP status modulo 256 for
+// Verdict returns how the run ended: nil if its answer contains want. The exit code is the HTTP status modulo 256 for
 // an error of the service, and 0 after a signal.
-func (r report) verdict(ctx context.Context, e execprobe.ExitState, want string) error {
+func (r report) Verdict(ctx context.Context, e execprobe.ExitState, want string) error {
 	switch {
 	case e.Stopped || e.Signal != 0:
 		return e.Interrupted(ctx)
@@ -133,14 +133,8 @@ func (r report) class(exit int) probe.Class {
 	case status == 404 || strings.HasPrefix(message, "model: ") || strings.Contains(message, "not_found_error"),
 		strings.Contains(message, "is not found for API version"):
 		return probe.ExecModelRejected
-	case status == 407:
-		return probe.ProxyAuthRequired
-	case status == 429:
-		return probe.ExecRateLimited
-	case status >= 500:
-		return probe.ExecOverloaded
 	case status != 0:
-		return probe.HTTPUnexpectedStatus
+		return agent.ClassOfStatus(status)
 	case strings.Contains(message, "fetch failed"):
 		return probe.ExecNetwork
 	case strings.Contains(message, "empty response"):

@@ -64,14 +64,7 @@ func (r run) Probe(ctx context.Context) (probe.Facts, error) {
 	if err != nil {
 		return probe.Facts{Phase: probe.Executing}, err
 	}
-	defer os.RemoveAll(temporary)
-	e, facts, err := execprobe.Execute(ctx, p)
-	if err != nil {
-		return facts, err
-	}
-	report := readReport(e)
-	report.fill(&facts)
-	return facts, report.verdict(ctx, e, execprobe.FirstNonBlank(r.Expect, agent.Expect))
+	return agent.Make(ctx, r.Settings, p, temporary, readReport)
 }
 
 // command returns the run and the directory with all that it writes, which is new each time and is to be removed.

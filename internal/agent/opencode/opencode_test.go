@@ -3,7 +3,6 @@ package opencode
 import (
 	"encoding/json"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -14,16 +13,11 @@ import (
 	"netwatchd/internal/agent"
 	"netwatchd/internal/agent/agenttest"
 	"netwatchd/internal/probe"
-	"netwatchd/internal/probe/execprobe"
 )
 
 // TestRecordings replays every recorded run through the failure table.
 func TestRecordings(t *testing.T) {
-	agenttest.Replay(t, "opencode", "1.18.33", func(e execprobe.ExitState) (facts probe.Facts, err error) {
-		r := readReport(e)
-		r.fill(&facts)
-		return facts, r.verdict(t.Context(), e, agent.Expect)
-	})
+	agenttest.Replay(t, "opencode", "1.18.33", readReport)
 }
 
 // withFiles writes files below the home directory, the administrator's below etc/, and returns what opencode sees with
@@ -31,15 +25,7 @@ func TestRecordings(t *testing.T) {
 func withFiles(t *testing.T, files map[string]string, env ...string) setup {
 	t.Helper()
 	home := t.TempDir()
-	for name, text := range files {
-		path := filepath.Join(home, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+	agenttest.Write(t, home, files)
 	s := setupOf(agent.Settings{Home: home})
 	s.managed, s.env = filepath.Join(home, "etc"), env
 	return s

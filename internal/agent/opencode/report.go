@@ -126,7 +126,7 @@ func endAt(line string) (after time.Duration, end bool) {
 	return 0, ok && (e.Type == "error" || e.Type == "step_finish" && e.Part.Reason != finished)
 }
 
-func (r report) fill(facts *probe.Facts) {
+func (r report) Fill(facts *probe.Facts) {
 	facts.Tokens = r.tokens
 	if r.failure != nil && !r.failure.isUnreadable() {
 		facts.Status = r.failure.Data.Status
@@ -136,9 +136,9 @@ func (r report) fill(facts *probe.Facts) {
 	}
 }
 
-// verdict returns how the run ended: nil if its answer contains want. Exit code 0 alone proves nothing: it is 0 without
+// Verdict returns how the run ended: nil if its answer contains want. Exit code 0 alone proves nothing: it is 0 without
 // an answer too.
-func (r report) verdict(ctx context.Context, e execprobe.ExitState, want string) error {
+func (r report) Verdict(ctx context.Context, e execprobe.ExitState, want string) error {
 	switch {
 	case e.Stopped:
 		return e.Interrupted(ctx)
@@ -198,14 +198,8 @@ func (f *failure) class(started bool) probe.Class {
 		return probe.ExecUnauthorized
 	case (status == 404 || status == 400) && isAboutModel.MatchString(words):
 		return probe.ExecModelRejected
-	case status == 407:
-		return probe.ProxyAuthRequired
-	case status == 429:
-		return probe.ExecRateLimited
-	case status >= 500:
-		return probe.ExecOverloaded
 	}
-	return probe.HTTPUnexpectedStatus
+	return agent.ClassOfStatus(f.Data.Status)
 }
 
 var (
