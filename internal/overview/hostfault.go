@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"netwatchd/internal/causes"
+	"netwatchd/internal/outcome"
 	"netwatchd/internal/probe"
 )
 
@@ -89,11 +90,7 @@ func (s Service) results() []probe.Result {
 	return s.Evidence
 }
 
-func isReachedControl(r probe.Result) bool { return isControl(r) && r.OK() }
-
-func isControl(r probe.Result) bool {
-	return r.Role == probe.ControlByName || r.Role == probe.ControlByAddress
-}
+func isReachedControl(r probe.Result) bool { return outcome.IsControl(&r) && r.OK() }
 
 // failedParts names the nameservers, controls and checks of this host that failed.
 func failedParts(evidence []probe.Result) []string {
@@ -101,7 +98,7 @@ func failedParts(evidence []probe.Result) []string {
 	for _, r := range evidence {
 		switch {
 		case r.OK(), r.Vantage != probe.FromHost:
-		case isControl(r):
+		case outcome.IsControl(&r):
 			all = append(all, "controls")
 		case r.Role == probe.OfHost:
 			all = append(all, "check "+r.Name)

@@ -94,31 +94,15 @@ func Read(path string) (*watch.Status, time.Duration, error) {
 		return nil, 0, fmt.Errorf("status file: %s holds no status: the time is missing", path)
 	}
 	age := time.Since(s.At)
-	if age < -futureLimit {
+	if age < -content.FutureLimit {
 		return nil, 0, fmt.Errorf("status file: %s is of %s, which is in the future: if this host's clock was set back, "+
 			"a running daemon replaces the file within %v", path, s.At.Format(time.RFC3339), maxInterval)
 	}
 	return &s, max(age, 0), nil
 }
 
-// futureLimit is how far in the future a status may be: time synchronization steps the clock by less. After a larger
-// step, a running daemon soon writes a new one.
-const futureLimit = time.Minute
-
 // Latest returns the newest status among the files at paths: a system daemon and a user's daemon use different paths.
 // If no file can be read, it prefers an error other than "no such file".
 func Latest(paths ...string) (latest *watch.Status, age time.Duration, err error) {
-	for _, path := range paths {
-		s, fileAge, readErr := Read(path)
-		switch {
-		case readErr == nil && (latest == nil || fileAge < age):
-			latest, age = s, fileAge
-		case readErr != nil && (err == nil || errors.Is(err, fs.ErrNotExist) && !errors.Is(readErr, fs.ErrNotExist)):
-			err = readErr
-		}
-	}
-	if latest != nil {
-		return latest, age, nil
-	}
-	return nil, 0, err
+	return content.Latest(paths, Read)
 }

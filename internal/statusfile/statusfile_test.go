@@ -264,7 +264,7 @@ func TestReadErrors(t *testing.T) {
 func TestFileFromTheFuture(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "status.json")
 	s := statusOf(1)
-	s.At = time.Now().Add(futureLimit / 2) // a small step of the clock
+	s.At = time.Now().Add(content.FutureLimit / 2) // a small step of the clock
 	if err := Write(path, s); err != nil {
 		t.Fatal(err)
 	}

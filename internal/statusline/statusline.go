@@ -56,7 +56,7 @@ const (
 // Print writes one line for the newest status among the files at paths, and returns the exit code of `netwatchd status`
 // for it. The line is also written if there is no status; then it begins with a question mark.
 func Print(w io.Writer, paths []string, o Options) int {
-	s, err := latest(paths)
+	s, age, err := content.Latest(paths, reader(o.Now))
 	line, code := "", noVerdict
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -65,8 +65,8 @@ func Print(w io.Writer, paths []string, o Options) int {
 		line = "? netwatchd: no permission to read its status"
 	case err != nil:
 		line = "? netwatchd: its status cannot be read"
-	case o.Now.Sub(s.At) > StaleAfter:
-		line, code = "? netwatchd stopped "+brief(o.Now.Sub(s.At))+" ago", s.code()
+	case age > StaleAfter:
+		line, code = "? netwatchd stopped "+brief(age)+" ago", s.code()
 	case len(s.Services) == 0:
 		line, code = "? netwatchd: no service", s.code()
 	default:
@@ -76,37 +76,23 @@ func Print(w io.Writer, paths []string, o Options) int {
 	return code
 }
 
-// latest returns the newest status, or the error that says the most.
-func latest(paths []string) (newest *status, err error) {
-	err = fs.ErrNotExist
-	for _, path := range paths {
-		s, readErr := read(path)
-		switch {
-		case readErr == nil && (newest == nil || s.At.After(newest.At)):
-			newest = s
-		case errors.Is(err, fs.ErrNotExist):
-			err = readErr
+// reader returns a function that reads a status file, as of now.
+func reader(now time.Time) func(path string) (*status, time.Duration, error) {
+	return func(path string) (*status, time.Duration, error) {
+		text, err := content.Read(path)
+		if err != nil {
+			return nil, 0, err
 		}
+		var s status
+		if err := json.Unmarshal(text, &s); err != nil {
+			return nil, 0, err
+		}
+		age := now.Sub(s.At)
+		if s.At.IsZero() || age < -content.FutureLimit {
+			return nil, 0, errors.New("it holds no status of a time that can be")
+		}
+		return &s, age, nil
 	}
-	if newest != nil {
-		return newest, nil
-	}
-	return nil, err
-}
-
-func read(path string) (*status, error) {
-	text, err := content.Read(path)
-	if err != nil {
-		return nil, err
-	}
-	var s status
-	if err := json.Unmarshal(text, &s); err != nil {
-		return nil, err
-	}
-	if s.At.IsZero() {
-		return nil, errors.New("it holds no status")
-	}
-	return &s, nil
 }
 
 func (s *status) code() int {

@@ -73,6 +73,10 @@ func TestWithoutAStatus(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	future, err := json.Marshal(watch.Status{At: noon.Add(time.Hour), Services: []watch.ServiceStatus{of("codex", causes.Healthy)}})
+	if err != nil {
+		t.Fatal(err)
+	}
 	fresh, err := json.Marshal(watch.Status{At: noon, Services: []watch.ServiceStatus{of("codex", causes.Healthy)}})
 	if err != nil {
 		t.Fatal(err)
@@ -91,6 +95,8 @@ func TestWithoutAStatus(t *testing.T) {
 		{[]string{file("empty", "{}")}, "? netwatchd: its status cannot be read", 2},
 		{[]string{file("newer", `{"at":"2026-11-28T12:00:00Z","services":[{"cause":"moon_phase"}]}`)}, "? netwatchd: its status cannot be read", 2},
 		{[]string{file("old", string(old))}, "? netwatchd stopped 5 min ago", 1},
+		{[]string{file("future", string(future))}, "? netwatchd: its status cannot be read", 2},
+		{[]string{file("future", string(future)), file("fresh", string(fresh))}, "✓ codex", 0},
 		{[]string{none, file("old", string(old)), file("fresh", string(fresh))}, "✓ codex", 0},
 	} {
 		var b strings.Builder

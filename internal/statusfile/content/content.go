@@ -1,12 +1,15 @@
-// Package content reads the text of a status file, if it is the daemon's.
+// Package content reads the text of a status file, if it is the daemon's, and finds the newest of several.
 package content
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 )
 
 // SizeLimit limits what Read reads. Ten thousand services take about 4 MB; a larger file is not a status file.
@@ -31,6 +34,34 @@ func Read(path string) ([]byte, error) {
 		return nil, fmt.Errorf("%s is larger than %d MB: it is not a netwatchd status file", path, SizeLimit>>20)
 	}
 	return text, nil
+}
+
+// FutureLimit is how far in the future a status may be: time synchronization steps the clock by less. After a larger
+// step, a running daemon soon writes a new one.
+const FutureLimit = time.Minute
+
+// Latest returns the newest status among the files at paths, which read returns with its age: a system daemon and a
+// user's daemon use different paths. If no file can be read, it prefers an error other than [fs.ErrNotExist].
+func Latest[S any](
+	paths []string, read func(path string) (s S, age time.Duration, err error),
+) (latest S, age time.Duration, err error) {
+	found := false
+	for _, path := range paths {
+		s, fileAge, readErr := read(path)
+		switch {
+		case readErr == nil && (!found || fileAge < age):
+			latest, age, found = s, fileAge, true
+		case readErr != nil && (err == nil || errors.Is(err, fs.ErrNotExist) && !errors.Is(readErr, fs.ErrNotExist)):
+			err = readErr
+		}
+	}
+	switch {
+	case found:
+		return latest, age, nil
+	case err == nil:
+		return latest, 0, fs.ErrNotExist
+	}
+	return latest, 0, err
 }
 
 // checkOwner refuses what is not a file, and a file that another user may have planted: it must belong to root, to this
