@@ -9,12 +9,11 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"slices"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"netwatchd/internal/clientrules"
 	"netwatchd/internal/config"
 	"netwatchd/internal/host"
 	"netwatchd/internal/plan"
@@ -168,12 +167,8 @@ type examination struct {
 func (e *examination) getenv(name string) string { return lookup(e.Environ, name) }
 
 func lookup(environ []string, name string) string {
-	for _, entry := range slices.Backward(environ) {
-		if value, ok := strings.CutPrefix(entry, name+"="); ok {
-			return value
-		}
-	}
-	return ""
+	value, _ := clientrules.EnvironmentOf(environ)(name)
+	return value
 }
 
 func (e *examination) exists(name string) bool {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"netwatchd/internal/agent"
+	"netwatchd/internal/clientrules"
 	"netwatchd/internal/userfile"
 )
 
@@ -122,14 +123,8 @@ func (e *endpoint) read(path string, v any) {
 
 // variable returns what claude sees.
 func (s setup) variable(e *endpoint, name string) string {
-	for _, list := range [][]string{e.settings, s.env} {
-		for _, entry := range slices.Backward(list) {
-			if value, ok := strings.CutPrefix(entry, name+"="); ok {
-				return strings.TrimSpace(value)
-			}
-		}
-	}
-	return ""
+	value, _ := clientrules.EnvironmentOf(e.settings, s.env)(name)
+	return strings.TrimSpace(value)
 }
 
 // The files with a sign-in, as far as they are read.

@@ -10,12 +10,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"netwatchd/internal/agent"
+	"netwatchd/internal/clientrules"
 	"netwatchd/internal/codexconf"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/probe/execprobe"
@@ -287,12 +287,8 @@ func signedIn(ctx context.Context, path string, env []string) error {
 
 // lastValue returns the value that a command sees if a name appears twice in its environment.
 func lastValue(env []string, name string) string {
-	for _, entry := range slices.Backward(env) {
-		if value, ok := strings.CutPrefix(entry, name+"="); ok {
-			return value
-		}
-	}
-	return ""
+	value, _ := clientrules.EnvironmentOf(env)(name)
+	return value
 }
 
 // readSignIn reads the output of `codex login status`. An answer that is not understood does not prevent a run.

@@ -6,10 +6,10 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 
 	"netwatchd/internal/agent"
+	"netwatchd/internal/clientrules"
 	"netwatchd/internal/userfile"
 )
 
@@ -50,12 +50,8 @@ func setupOf(s agent.Settings) setup {
 
 // variable returns a variable of the environment, without spaces around it.
 func (s setup) variable(name string) string {
-	for _, entry := range slices.Backward(s.env) {
-		if value, ok := strings.CutPrefix(entry, name+"="); ok {
-			return strings.TrimSpace(value)
-		}
-	}
-	return ""
+	value, _ := clientrules.EnvironmentOf(s.env)(name)
+	return strings.TrimSpace(value)
 }
 
 func (s setup) auth() string { return filepath.Join(s.data, "auth.json") }

@@ -163,18 +163,21 @@ func (e endpoint) ownSettings(s setup) map[string]any {
 	all, _ := e.settings.all["provider"].(map[string]any)
 	one, _ := all[e.provider.id].(map[string]any)
 	if s.BaseURL != "" {
-		one = maps.Clone(one)
 		options, _ := one["options"].(map[string]any)
-		merged := map[string]any{"options": map[string]any{}}
-		merge(merged, map[string]any{"options": options})
-		merge(merged, map[string]any{"options": map[string]any{"baseURL": s.BaseURL}})
-		if one == nil {
-			one = make(map[string]any)
-		}
-		one["options"] = merged["options"]
+		one = with(one, "options", with(options, "baseURL", s.BaseURL))
 	}
 	if one != nil {
 		own["provider"] = map[string]any{e.provider.id: one}
 	}
 	return own
+}
+
+// with returns a copy of m that has one more value.
+func with(m map[string]any, key string, value any) map[string]any {
+	added := maps.Clone(m)
+	if added == nil {
+		added = make(map[string]any)
+	}
+	added[key] = value
+	return added
 }
