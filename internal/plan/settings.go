@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"bytes"
 	"fmt"
 	"hash/fnv"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"netwatchd/internal/config"
 	"netwatchd/internal/host"
 	"netwatchd/internal/probe"
+	"netwatchd/internal/userfile"
 )
 
 // withSettings returns the policy's command, with its settings in a file.
@@ -38,7 +40,13 @@ func (w wrapper) writeSettings(text []byte) (file string, err error) {
 		dirs = append(dirs, filepath.Join(cache, "netwatchd"))
 	}
 	for _, dir := range dirs {
-		if file, err = replaceFile(filepath.Join(dir, w.agent.Name+"-sandbox"), w.settingsName(), text); err == nil {
+		if file, err = filepath.Abs(filepath.Join(dir, w.agent.Name+"-sandbox", w.settingsName())); err != nil {
+			continue
+		}
+		if old, readErr := userfile.Read(file); readErr == nil && bytes.Equal(old, text) {
+			return file, nil
+		}
+		if err = userfile.Replace(file, text); err == nil {
 			return file, nil
 		}
 	}
@@ -62,29 +70,4 @@ func (w wrapper) settingsName() string {
 	sum := fnv.New32a()
 	sum.Write([]byte(w.service))
 	return fmt.Sprintf("%08x.json", sum.Sum32())
-}
-
-// replaceFile writes a file in a directory of this user's alone. A process that reads it sees the old text or the new
-// one, never a part.
-func replaceFile(dir, name string, text []byte) (path string, err error) {
-	if dir, err = filepath.Abs(dir); err != nil {
-		return "", err
-	}
-	if err = os.MkdirAll(dir, 0o700); err != nil {
-		return "", err
-	}
-	f, err := os.CreateTemp(dir, name+".*")
-	if err != nil {
-		return "", err
-	}
-	defer os.Remove(f.Name()) // fails once it is renamed
-	_, err = f.Write(text)
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
-	path = filepath.Join(dir, name)
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	return path, err
 }

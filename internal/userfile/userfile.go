@@ -1,4 +1,5 @@
-// Package userfile reads files that belong to a user. It never blocks or panics, and its errors quote no content.
+// Package userfile reads and replaces files that belong to a user. It never blocks or panics, and its errors quote no
+// content.
 package userfile
 
 import (

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
@@ -52,20 +51,7 @@ func Make(file string) error {
 			return nil
 		}
 	}
-	dir := filepath.Dir(file)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	fresh, err := os.CreateTemp(dir, Name+".*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(fresh.Name()) // fails once it is renamed
-	_, err = fresh.WriteString(rand.Text() + "\n")
-	if err = errors.Join(err, fresh.Sync(), fresh.Close()); err != nil {
-		return err
-	}
-	return os.Rename(fresh.Name(), file)
+	return userfile.Replace(file, []byte(rand.Text()+"\n"))
 }
 
 // isPrivate reports whether a file is this user's and no other user can read it. One that another user planted, or a

@@ -8,21 +8,17 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"netwatchd/internal/agent"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/probe/execprobe"
+	"netwatchd/internal/userfile"
 )
 
 // furnish writes the settings of a run into dir, and links the user's sign-in there. Google's renewal leaves the stored
 // token valid, so that it does not matter who renews it.
 func (s setup) furnish(e endpoint, dir string) error {
-	next := filepath.Join(dir, fmt.Sprintf("settings.json.%d", time.Now().UnixNano()))
-	if err := os.WriteFile(next, fmt.Appendf(nil, ownSettings, e.kind), 0o600); err != nil {
-		return err
-	}
-	if err := os.Rename(next, filepath.Join(dir, "settings.json")); err != nil {
+	if err := userfile.Replace(filepath.Join(dir, "settings.json"), fmt.Appendf(nil, ownSettings, e.kind)); err != nil {
 		return err
 	}
 	link := filepath.Join(dir, "oauth_creds.json")
