@@ -1,12 +1,11 @@
 // Package claudeconf reads the files from which Claude Code takes its settings, merges them, and says what they allow
 // the commands that claude runs.
 //
-// Measured with 2.1.332: a mock of the model asked the real claude for a command that requested several hosts.
+// Measured with 2.1.332: a mock of the model asked the real claude for a command that requested several hosts, and was
+// itself at the address of one settings file or another.
 package claudeconf
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -44,33 +43,12 @@ type Rule struct {
 
 func (r Rule) String() string { return fmt.Sprintf("%s in %s", r.Key, r.File) }
 
-// A file is what is read of a settings file. Claude ignores a whole file in which one of these has another type.
-type file struct {
-	Sandbox struct {
-		Enabled *bool `json:"enabled"`
-		Weaker  *bool `json:"enableWeakerNestedSandbox"`
-		Network struct {
-			Allowed     []string `json:"allowedDomains"`
-			Denied      []string `json:"deniedDomains"`
-			ManagedOnly *bool    `json:"allowManagedDomainsOnly"`
-			AllUnix     *bool    `json:"allowAllUnixSockets"`
-			HTTPProxy   *int     `json:"httpProxyPort"`
-		} `json:"network"`
-	} `json:"sandbox"`
-	Permissions struct {
-		Allow []string `json:"allow"`
-		Deny  []string `json:"deny"`
-	} `json:"permissions"`
-
-	path    string
-	managed bool
-}
-
 // Policy reads the files. A scalar of the administrator's wins over the user's; lists are merged. The settings of a
 // project are not read, because nobody knows where the agent will work.
 func (s Setup) Policy() Policy {
 	p := Policy{Write: filepath.Join(s.Dir, "settings.json")}
-	files := s.read(&p)
+	files, notes := s.Files()
+	p.Notes = notes
 	managedOnly := false
 	for _, f := range files {
 		if f.managed && f.Sandbox.Network.ManagedOnly != nil {
@@ -87,53 +65,8 @@ func (s Setup) Policy() Policy {
 	return p
 }
 
-const managedFile = "managed-settings.json"
-
-// noteLimit is enough for a sentence and the longest path that people have, in bytes.
-const noteLimit = 400
-
-// read returns the files that can be read, the one that wins last.
-func (s Setup) read(p *Policy) (files []file) {
-	var paths []string
-	if s.Dir != "" {
-		paths = append(paths, filepath.Join(s.Dir, "settings.json"))
-	}
-	paths = append(paths, filepath.Join(s.System, managedFile))
-	more, _ := filepath.Glob(filepath.Join(s.System, "managed-settings.d", "*.json")) // sorted
-	for i, path := range append(paths, more...) {
-		f := file{path: redact.Line(userfile.Short(path), noteLimit), managed: i > 0 || s.Dir == ""}
-		text, err := userfile.Read(path)
-		if err == nil {
-			err = decode(text, &f)
-		}
-		p.Notes = append(p.Notes, userfile.Notes(path, err)...)
-		if err == nil {
-			files = append(files, f)
-		}
-	}
-	return files
-}
-
-// decode names the problem without any content of the file, which may hold keys.
-func decode(text []byte, f *file) error {
-	err := json.Unmarshal(text, f)
-	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		return fmt.Errorf("is ignored by claude: %s is a %s where it must be a %s", wrong.Field, wrong.Value, wrong.Type)
-	}
-	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
-		line := 1
-		for _, c := range text[:min(int(syntax.Offset), len(text))] {
-			if c == '\n' {
-				line++
-			}
-		}
-		return fmt.Errorf("is not valid JSON at line %d, so claude ignores it", line)
-	}
-	return err
-}
-
 // add merges a file. Without its allowed hosts, if only the administrator's count.
-func (p *Policy) add(f file, notAllowed bool) {
+func (p *Policy) add(f File, notAllowed bool) {
 	set := func(to *bool, from *bool) bool {
 		if from == nil {
 			return false
@@ -142,18 +75,18 @@ func (p *Policy) add(f file, notAllowed bool) {
 		return true
 	}
 	if set(&p.Enabled, f.Sandbox.Enabled) {
-		p.File = f.path
+		p.File = f.Path
 	}
 	set(&p.Weaker, f.Sandbox.Weaker)
 	network := f.Sandbox.Network
 	set(&p.Unix, network.AllUnix)
 	p.OwnProxy = p.OwnProxy || network.HTTPProxy != nil
 	if !notAllowed {
-		p.Allowed = slices.Concat(p.Allowed, rules(network.Allowed, "sandbox.network.allowedDomains", f.path),
-			rules(fetched(f.Permissions.Allow), "permissions.allow", f.path))
+		p.Allowed = slices.Concat(p.Allowed, rules(network.Allowed, "sandbox.network.allowedDomains", f.Path),
+			rules(fetched(f.Permissions.Allow), "permissions.allow", f.Path))
 	}
-	p.Denied = slices.Concat(p.Denied, rules(network.Denied, "sandbox.network.deniedDomains", f.path),
-		rules(fetched(f.Permissions.Deny), "permissions.deny", f.path))
+	p.Denied = slices.Concat(p.Denied, rules(network.Denied, "sandbox.network.deniedDomains", f.Path),
+		rules(fetched(f.Permissions.Deny), "permissions.deny", f.Path))
 }
 
 func rules(patterns []string, key, file string) (all []Rule) {

@@ -10,7 +10,9 @@ import (
 )
 
 // settled writes the files, and returns their policy.
-func settled(t *testing.T, files map[string]string) Policy {
+func settled(t *testing.T, files map[string]string) Policy { return setup(t, files).Policy() }
+
+func setup(t *testing.T, files map[string]string) Setup {
 	t.Helper()
 	root := t.TempDir()
 	for name, text := range files {
@@ -22,7 +24,7 @@ func settled(t *testing.T, files map[string]string) Policy {
 			t.Fatal(err)
 		}
 	}
-	return Setup{Dir: filepath.Join(root, "user"), System: filepath.Join(root, "system")}.Policy()
+	return Setup{Dir: filepath.Join(root, "user"), System: filepath.Join(root, "system")}
 }
 
 const (
@@ -56,6 +58,42 @@ func TestPolicy(t *testing.T) {
 		if p.Enabled != tt.enabled || !strings.HasSuffix(p.File, tt.by) || !slices.Equal(allowed, tt.allowed) || len(p.Notes) > 0 {
 			t.Errorf("%s: got %+v", name, p)
 		}
+	}
+}
+
+// TestFiles: which files count, and which of them wins, was tried with the real claude.
+func TestFiles(t *testing.T) {
+	const later = "system/managed-settings.d/B.json"
+	for name, tt := range map[string]struct {
+		files map[string]string
+		env   []string
+		note  string
+	}{
+		"in the order of bytes": {files: map[string]string{user: `{"env": {"A": "1"}}`, "system/managed-settings.d/a.json": `{"env": {"A": 4}}`,
+			later: `{"env": {"A": true}}`, dropIn: `{"env": {"A": null}}`, managed: `{"env": {"A": 1234567}}`},
+			env: []string{"A=1", "A=1234567", "A=null", "A=true", "A=4"}},
+		"hidden":           {files: map[string]string{"system/managed-settings.d/.10.json": `{"env": {"A": "1"}}`}},
+		"an empty drop-in": {files: map[string]string{dropIn: "\n", later: `{"env": {"A": "1"}}`}, env: []string{"A=1"}},
+		"not JSON":         {files: map[string]string{dropIn: "{", later: `{"env": {"A": "1"}}`}, env: []string{"A=1"}, note: "claude does not start"},
+		"a drop-in that is a directory": {files: map[string]string{dropIn + "/x": "", later: `{"env": {"A": "1"}}`},
+			env: []string{"A=1"}, note: "is a directory"},
+	} {
+		var env []string
+		files, notes := setup(t, tt.files).Files()
+		for _, f := range files {
+			env = append(env, f.Env...)
+		}
+		if !slices.Equal(env, tt.env) || (len(notes) > 0) != (tt.note != "") || !strings.Contains(strings.Join(notes, ""), tt.note) {
+			t.Errorf("%s: got %q, %q", name, env, notes)
+		}
+	}
+}
+
+// TestValueOfTheAdministrator: claude ignores one value of another type, and takes sandbox.enabled for true then.
+func TestValueOfTheAdministrator(t *testing.T) {
+	p := settled(t, map[string]string{dropIn: `{"sandbox": {"network": {"allowedDomains": 7, "deniedDomains": ["b.example"]}, "enabled": "no"}}`})
+	if !p.Enabled || len(p.Denied) != 1 || len(p.Notes) != 1 || !strings.Contains(p.Notes[0], "a value that is ignored") {
+		t.Errorf("got %+v", p)
 	}
 }
 

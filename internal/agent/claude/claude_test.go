@@ -29,7 +29,7 @@ func withFiles(t *testing.T, files map[string]string, env ...string) setup {
 	home := t.TempDir()
 	agenttest.Write(t, home, files)
 	return setup{dir: filepath.Join(home, ".claude"), account: filepath.Join(home, ".claude.json"),
-		managed: filepath.Join(home, "etc/managed-settings.json"), env: env}
+		system: filepath.Join(home, "etc"), env: env}
 }
 
 const (
@@ -76,8 +76,20 @@ func TestEndpoint(t *testing.T) {
 			note: "is not an http or https URL"},
 		"settings that are no JSON": {files: map[string]string{settingsJSON: "{,"}, base: defaultBaseURL, from: "the default",
 			mode: agent.SignedOut, known: true, note: "is not valid JSON"},
+		"a drop-in before the administrator's file": {files: map[string]string{
+			"etc/managed-settings.json":         `{"env":{"ANTHROPIC_BASE_URL":"https://office.test"}}`,
+			"etc/managed-settings.d/10.json":    `{"env":{"ANTHROPIC_BASE_URL":"https://drop.test","ANTHROPIC_API_KEY":7}}`,
+			"etc/managed-settings.d/.hide.json": `{"env":{"ANTHROPIC_BASE_URL":"https://hidden.test"}}`},
+			base: "https://drop.test", from: "/etc/managed-settings.d/10.json, env.ANTHROPIC_BASE_URL", mode: agent.APIKey},
+		"an administrator's settings of another shape": {files: map[string]string{
+			"etc/managed-settings.json": `{"env":{"ANTHROPIC_BASE_URL":"https://office.test","X":["secret"]},"apiKeyHelper":7}`},
+			base: "https://office.test", from: "/etc/managed-settings.json, env.ANTHROPIC_BASE_URL", mode: agent.SignedOut,
+			note: "has a value that is ignored by claude: apiKeyHelper is a number"},
+		"settings with one value of another type": {files: map[string]string{
+			settingsJSON: `{"env":{"ANTHROPIC_BASE_URL":"https://mine.test","X":{"secret":1}}}`},
+			base: defaultBaseURL, from: "the default", mode: agent.SignedOut, known: true, note: "is ignored by claude: env.X"},
 		"settings of another shape": {files: map[string]string{settingsJSON: `{"env":["a"],"apiKeyHelper":7}`},
-			base: defaultBaseURL, from: "the default", mode: agent.SignedOut, known: true, note: "is not valid JSON"},
+			base: defaultBaseURL, from: "the default", mode: agent.SignedOut, known: true, note: "is ignored by claude"},
 	} {
 		e := withFiles(t, test.files, test.env...).endpoint()
 		base := ""

@@ -3,9 +3,7 @@ package claude
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +11,7 @@ import (
 	"time"
 
 	"netwatchd/internal/agent"
+	"netwatchd/internal/claudeconf"
 	"netwatchd/internal/clientrules"
 	"netwatchd/internal/userfile"
 )
@@ -42,12 +41,12 @@ type setup struct {
 
 	dir     string // with settings.json and .credentials.json; empty: there is none
 	account string // .claude.json
-	managed string
+	system  string // the administrator's directory
 	env     []string
 }
 
 func setupOf(s agent.Settings) setup {
-	made := setup{Settings: s, managed: filepath.Join(system, "managed-settings.json"), env: os.Environ()}
+	made := setup{Settings: s, system: system, env: os.Environ()}
 	made.dir = s.Home
 	if made.dir == "" {
 		made.dir = os.Getenv(configDir)
@@ -72,31 +71,20 @@ type endpoint struct {
 	settings []string // name=value that claude takes from its settings files
 }
 
-// A settingsFile is what is read of a settings file.
-type settingsFile struct {
-	Env    map[string]any `json:"env"`
-	Helper string         `json:"apiKeyHelper"`
-}
-
 // endpoint follows claude. A variable in the administrator's settings wins over the user's settings, and that over the
 // environment (measured with 2.1.332).
 func (s setup) endpoint() endpoint {
 	e := endpoint{}
 	from := make(map[string]string) // by name of a variable: the file that sets it
-	files := []string{s.managed}
-	if s.dir != "" {
-		files = []string{filepath.Join(s.dir, "settings.json"), s.managed}
-	}
-	for _, path := range files {
-		var file settingsFile
-		e.read(path, &file)
-		var env []string
-		for _, name := range slices.Sorted(maps.Keys(file.Env)) {
-			env = append(env, fmt.Sprintf("%s=%v", name, file.Env[name]))
-			from[name] = userfile.Short(path)
+	files, notes := claudeconf.Setup{Dir: s.dir, System: s.system}.Files()
+	e.Notes = notes
+	for _, file := range files {
+		for _, entry := range file.Env {
+			name, _, _ := strings.Cut(entry, "=")
+			from[name] = file.Path
 		}
-		e.settings = append(e.settings, env...)
-		e.SetReach(slices.DeleteFunc(env, isReadAtStart), userfile.Short(path))
+		e.settings = append(e.settings, file.Env...)
+		e.SetReach(slices.DeleteFunc(slices.Clone(file.Env), isReadAtStart), file.Path)
 		if file.Helper != "" {
 			e.helper = file.Helper
 		}
