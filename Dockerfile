@@ -2,7 +2,7 @@
 #
 # On the host's own network, since a container's is another: its resolver, its routes and its firewall are not those that the agent
 # has. There is no agent in here; deploy/compose has netwatchd with Prometheus, Alertmanager and Grafana around it.
-ARG GO_IMAGE=docker.io/library/golang:1.26-bookworm
+ARG GO_IMAGE=docker.io/library/golang:1.26.8-bookworm@sha256:a688600ca24f8a4d3ca77f95b0dd40704a9fc787c826660eb7ba0b641b8b175d
 FROM ${GO_IMAGE} AS build
 WORKDIR /src
 COPY go.mod go.sum ./

@@ -33,12 +33,18 @@ type Inbox struct {
 	repeats []string            // messages without news
 	bad     []error             // invalid messages
 	stands  map[string]string   // of an alert, by receiver, alert, instance and service
+	ends    map[string][]string // the resolved alerts of a group's last message, by receiver and group
 	from    map[string]int      // how many messages, by the address of the Alertmanager that sent them
 }
 
 // NewInbox returns an empty inbox.
 func NewInbox() *Inbox {
-	return &Inbox{notices: make(map[string][]Notice), stands: make(map[string]string), from: make(map[string]int)}
+	return &Inbox{
+		notices: make(map[string][]Notice),
+		stands:  make(map[string]string),
+		ends:    make(map[string][]string),
+		from:    make(map[string]int),
+	}
 }
 
 // ServeHTTP receives a message.
@@ -53,18 +59,34 @@ func (i *Inbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	i.from[strings.TrimPrefix(m.ExternalURL, "http://")]++
 	news := false
+	var ends []string
 	for _, a := range m.Alerts {
 		name, instance := a.Labels["alertname"], a.Labels["instance"]
 		key := m.Receiver + " " + name + " " + instance + " " + a.Labels["service"]
+		if a.Status == resolved {
+			ends = append(ends, key)
+		}
 		if i.stands[key] == a.Status {
 			continue // a message lists its whole group
 		}
 		i.stands[key], news = a.Status, true
 		i.notices[instance] = append(i.notices[instance], Notice{m.Receiver, name, a.Status, at, a.Annotations["description"]})
 	}
-	if !news {
+	if again := i.listsEndsAgain(m.Receiver+" "+m.GroupKey, ends); !news && !again {
 		i.repeats = append(i.repeats, fmt.Sprintf("%s %+v", m.Receiver, m.Alerts))
 	}
+}
+
+// listsEndsAgain reports whether a message lists an end that its group's last message did not, and keeps the ends.
+//
+// Prometheus sends the end of an alert again for a quarter of an hour. Alertmanager 0.32 and later forget a group as
+// soon as none of its alerts fires. If another fires within that time, the first message of the new group lists only
+// the ends that came during group_wait, and the flush after it notifies of the others. Two Alertmanagers that both
+// send a message list the same ends.
+func (i *Inbox) listsEndsAgain(group string, ends []string) bool {
+	before := i.ends[group]
+	i.ends[group] = ends
+	return slices.ContainsFunc(ends, func(end string) bool { return !slices.Contains(before, end) })
 }
 
 // From returns how many messages the Alertmanager at this address has sent.

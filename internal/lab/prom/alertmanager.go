@@ -131,6 +131,7 @@ func (a *Alertmanager) Post(path string, what any) error {
 type Message struct {
 	Receiver    string
 	ExternalURL string // of the Alertmanager that speaks
+	GroupKey    string
 	Alerts      []struct {
 		Status      string
 		Labels      map[string]string
