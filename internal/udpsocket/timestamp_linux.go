@@ -1,4 +1,5 @@
-// Package udpsocket reads what the kernel knows of datagrams: when each arrived, and the ICMP errors of those sent.
+// Package udpsocket reads datagrams in batches, and what the kernel knows of them: when each arrived, and the ICMP
+// errors of those sent.
 package udpsocket
 
 import (
