@@ -45,7 +45,8 @@ var layers = [][]string{
 		"internal/probe/httpprobe", "internal/vendorpage"},
 	{"internal/linkage", "internal/probe/connect", "internal/probe/execprobe"},
 	{"internal/probe/dnsprobe", "internal/probe/probetest"},
-	{"internal/clientrules", "internal/netvalue", "internal/probe", "internal/usage", "internal/webtoken"},
+	{"internal/clientrules", "internal/netvalue", "internal/probe", "internal/probe/dnsprobe/dnswire",
+		"internal/usage", "internal/webtoken"},
 	{"internal/arrows", "internal/enum", "internal/hostpaths", "internal/humanize", "internal/panics", "internal/redact", "internal/resolvconf",
 		"internal/demo/internet", "internal/seccomp", "internal/shortage", "internal/statusfile/content", "internal/strictyaml", "internal/terminal", "internal/udpsocket", "internal/userfile"},
 }

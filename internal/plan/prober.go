@@ -21,10 +21,10 @@ import (
 func Prober(c *config.Config, p config.Probe, hold time.Duration) probe.Prober {
 	switch p.Kind {
 	case probe.KindDNS:
-		return &dnsprobe.Lookup{
+		return dnsprobe.Lookup{
 			Name: p.Target, Types: p.Types, Nameservers: nameservers(c, p),
 			Expect: dnsprobe.Expect{Answers: p.Expect.Answers},
-		}
+		}.Prepared()
 	case probe.KindStream:
 		return &httpprobe.Stream{
 			URL: p.URL, Status: p.Expect.Status, AnyStatus: p.Expect.Any,

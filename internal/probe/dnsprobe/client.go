@@ -19,6 +19,7 @@ import (
 
 	"netwatchd/internal/clientrules"
 	"netwatchd/internal/probe"
+	"netwatchd/internal/probe/dnsprobe/dnswire"
 	"netwatchd/internal/resolvconf"
 	"netwatchd/internal/userfile"
 )
@@ -198,7 +199,7 @@ func (a clientAnswer) fill(f *probe.Facts) {
 	f.Question = question{strings.TrimSuffix(q.name, "."), q.qtype}.String()
 	f.Server = q.last.server
 	if q.last.answered {
-		f.RCode = rcodeName(q.last.rcode)
+		f.RCode = dnswire.RCodeName(q.last.rcode)
 	}
 	if q.about != (question{}) {
 		f.AnswersTo = q.about.String()
@@ -325,12 +326,12 @@ func newClientExchange(l *ClientLookup, conf resolvconf.Conf, name string) (*cli
 	x := &clientExchange{lookup: l, conf: conf, name: name, missing: make(map[sharedKey]bool)}
 	id := uint16(rand.Uint32())
 	for i, qtype := range clientTypes {
-		var buf [queryLimit]byte
-		query, err := packQuery(buf[:], question{name, qtype})
+		var buf [dnswire.QueryLimit]byte
+		query, err := dnswire.PackQuery(buf[:], name, qtype)
 		if err != nil {
 			return nil, probe.Fail(probe.DNSFailed, err)
 		}
-		query = slices.Concat(query[:2], withoutEDNS(query[2:]))
+		query = slices.Concat(query[:2], dnswire.WithoutEDNS(query[2:]))
 		binary.BigEndian.PutUint16(query, uint16(len(query)-2))
 		binary.BigEndian.PutUint16(query[2:], id+uint16(i))
 		x.questions[i] = clientQuestion{question: question{name, qtype}, query: query, rejected: make(map[string]int)}
@@ -448,9 +449,9 @@ func (x *clientExchange) receive(ctx context.Context, until, deadline time.Time)
 	if ctx.Err() != nil {
 		return
 	}
-	var buf [datagram]byte
+	var buf [dnswire.Datagram]byte
 	n, from, err := x.socket.ReadFromUDPAddrPort(buf[:])
-	if err != nil || n < header {
+	if err != nil || n < dnswire.Header {
 		return
 	}
 	from = netip.AddrPortFrom(from.Addr().Unmap().WithZone(""), from.Port())
@@ -472,13 +473,13 @@ func (x *clientExchange) receive(ctx context.Context, until, deadline time.Time)
 func (x *clientExchange) response(
 	ctx context.Context, q *clientQuestion, server netip.AddrPort, msg []byte, deadline time.Time,
 ) {
-	r, err := safeReadReply(msg, q.qtype)
+	r, err := safeReadReply(msg, q.qtype, nil)
 	if err != nil {
 		r = reply{answered: true, rcode: int(msg[3] & 0xf)}
 	}
 	r.server = server.String()
 	var about question
-	if !isResponse(q.query[2:], msg) {
+	if !dnswire.IsResponse(q.query[2:], msg) {
 		about = answeredQuestion(q.query[2:], msg)
 	}
 	key := sharedKey{server, q.qtype}
@@ -545,7 +546,7 @@ func (q *clientQuestion) failure(ctx context.Context, x *clientExchange) error {
 		return q.failed
 	case q.accepted && q.about != (question{}):
 		return probe.Failf(probe.DNSFailed, "%s answers %s for %v, about another name: %v", q.last.server,
-			rcodeName(q.last.rcode), q.question, q.about)
+			dnswire.RCodeName(q.last.rcode), q.question, q.about)
 	case q.accepted && q.last.rcode == dns.RcodeNameError:
 		return probe.Failf(probe.DNSNameNotResolved, "%s answers NXDOMAIN for %v", q.last.server, q.question)
 	case q.accepted:

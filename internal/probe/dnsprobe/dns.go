@@ -17,6 +17,7 @@ import (
 	"github.com/miekg/dns"
 
 	"netwatchd/internal/probe"
+	"netwatchd/internal/probe/dnsprobe/dnswire"
 )
 
 // A Lookup looks up a name. It keeps no state between attempts and is safe for concurrent use.
@@ -26,6 +27,8 @@ type Lookup struct {
 	Nameservers []netip.AddrPort // queried in turn until one answers; none: as a client of this host would resolve
 	Expect      Expect
 	Client      *Client // its lookup of the same round is shared, if it is of the same name; may be nil
+
+	common *common // see Prepared
 }
 
 // Expect is the one answer that counts as success; its zero value accepts any record of each type.
@@ -45,14 +48,14 @@ func (d Lookup) Probe(ctx context.Context) (probe.Facts, error) {
 	if a == nil {
 		a = queryTypes(ctx, d.Nameservers, d.Name, types)
 	}
-	return d.conclude(time.Since(start), a)
+	return d.conclude(time.Since(start), a, a.texts())
 }
 
-// conclude returns the facts and the error of a lookup that began at start.
-func (d Lookup) conclude(took time.Duration, a outcomes) (probe.Facts, error) {
+// conclude returns the facts and the error of a lookup that took that long. Texts are its answers.
+func (d Lookup) conclude(took time.Duration, a outcomes, texts []string) (probe.Facts, error) {
 	facts := probe.Facts{Phase: probe.Resolve}
 	facts.Phases[probe.Resolve] = probe.InSeconds(took)
-	facts.Answers = a.texts()
+	facts.Answers = texts
 	decisive, verdict := d.judge(a)
 	facts.Server, facts.RCode, facts.FullName = decisive.server, decisive.rcodeText(), decisive.fullName
 	facts.Warnings = a.warnings(verdict == nil)
@@ -115,7 +118,7 @@ func (o outcome) rcodeText() string {
 	if !o.answered {
 		return ""
 	}
-	return rcodeName(o.rcode)
+	return dnswire.RCodeName(o.rcode)
 }
 
 // outcomes are the ends of the queries of one lookup, in the order of the types.
@@ -167,12 +170,20 @@ func (a outcomes) addrs() []netip.Addr {
 	return addrs
 }
 
-// texts returns every answer once, the addresses sorted, so that equal answers read the same.
+// sortedAddrs appends every address once to room, sorted, so that equal answers read the same.
+func (a outcomes) sortedAddrs(room []netip.Addr) []netip.Addr {
+	for _, o := range a {
+		room = append(room, o.addrs...)
+	}
+	slices.SortFunc(room, netip.Addr.Compare)
+	return slices.Compact(room)
+}
+
+// texts returns every answer once, the addresses sorted.
 func (a outcomes) texts() []string {
-	addrs := a.addrs()
-	slices.SortFunc(addrs, netip.Addr.Compare)
+	addrs := a.sortedAddrs(nil)
 	texts := make([]string, 0, len(addrs))
-	for _, addr := range slices.Compact(addrs) {
+	for _, addr := range addrs {
 		texts = append(texts, addr.String())
 	}
 	for _, o := range a {
@@ -243,13 +254,8 @@ func (d Lookup) judgeExact(a outcomes) (outcome, error) {
 			return o, o.err
 		}
 	}
-	return a[0], probe.Failf(
-		probe.DNSWrongAnswer,
-		"%s: got %s, want %s",
-		d.Name,
-		strings.Join(got, ", "),
-		strings.Join(want, ", "),
-	)
+	return a[0], probe.Failf(probe.DNSWrongAnswer, "%s: got %s, want %s", d.Name, strings.Join(got, ", "),
+		strings.Join(want, ", "))
 }
 
 // canonical returns the answers sorted, addresses in their canonical form.
@@ -288,13 +294,8 @@ func blockListed(name string, a outcomes) (outcome, error) {
 	for _, o := range a {
 		for _, addr := range o.addrs {
 			if addr.IsUnspecified() || addr.Unmap().IsLoopback() && !isPrivateName(name) {
-				return o, probe.Failf(
-					probe.DNSWrongAnswer,
-					"%s resolves to %v, as a block list or a hosts file answers%s",
-					name,
-					addr,
-					o.reason(),
-				)
+				return o, probe.Failf(probe.DNSWrongAnswer,
+					"%s resolves to %v, as a block list or a hosts file answers%s", name, addr, o.reason())
 			}
 		}
 	}

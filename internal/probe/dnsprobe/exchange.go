@@ -17,6 +17,7 @@ import (
 	"github.com/miekg/dns"
 
 	"netwatchd/internal/probe"
+	"netwatchd/internal/probe/dnsprobe/dnswire"
 )
 
 // defaultTimeout bounds the wait for a nameserver if the attempt has no deadline: resolv.conf(5)'s default.
@@ -82,7 +83,7 @@ func (r reply) rcodeError(q question) error {
 	case dns.RcodeRefused:
 		class = probe.DNSRefused
 	}
-	return probe.Failf(class, "%s answers %s for %v%s", r.server, rcodeName(r.rcode), q, r.reason())
+	return probe.Failf(class, "%s answers %s for %v%s", r.server, dnswire.RCodeName(r.rcode), q, r.reason())
 }
 
 // emptyError is the error of a reply without a record of the queried type.
@@ -91,14 +92,8 @@ func (r reply) emptyError(q question) error {
 	case r.rcode == dns.RcodeNameError:
 		return probe.Failf(probe.DNSNameNotResolved, "%s does not exist: %s answers NXDOMAIN%s", q.name, r.server, r.reason())
 	case r.empty():
-		return probe.Failf(
-			probe.DNSNoData,
-			"%s has no %v record: %s returns an empty answer%s",
-			q.name,
-			dns.Type(q.qtype),
-			r.server,
-			r.reason(),
-		)
+		return probe.Failf(probe.DNSNoData, "%s has no %v record: %s returns an empty answer%s",
+			q.name, dns.Type(q.qtype), r.server, r.reason())
 	}
 	return nil
 }
@@ -112,8 +107,8 @@ func (r reply) reason() string {
 
 // A scratch holds the buffers of one exchange and is reused: thousands of probes must not produce garbage.
 type scratch struct {
-	query  [queryLimit]byte
-	answer [datagram]byte
+	query  [dnswire.QueryLimit]byte
+	answer [dnswire.Datagram]byte
 }
 
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
@@ -122,7 +117,7 @@ var scratches = sync.Pool{New: func() any { return new(scratch) }}
 func exchange(ctx context.Context, server netip.AddrPort, deadline time.Time, q question) (reply, error) {
 	s := scratches.Get().(*scratch)
 	defer scratches.Put(s)
-	query, err := packQuery(s.query[:], q)
+	query, err := dnswire.PackQuery(s.query[:], q.name, q.qtype)
 	if err != nil {
 		return reply{}, probe.Fail(probe.DNSFailed, err)
 	}
@@ -137,13 +132,9 @@ func exchange(ctx context.Context, server netip.AddrPort, deadline time.Time, q 
 	return r, nil
 }
 
-func overUDP(
-	ctx context.Context,
-	server netip.AddrPort,
-	deadline time.Time,
-	query, buf []byte,
-	qtype uint16,
-) (reply, error) {
+func overUDP(ctx context.Context, server netip.AddrPort, deadline time.Time, query, buf []byte, qtype uint16) (
+	reply, error,
+) {
 	socket, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(server)) // each query has its own port
 	if err != nil {
 		return reply{}, dialError(err)
@@ -156,7 +147,7 @@ func overUDP(
 	if err != nil {
 		return reply{}, err
 	}
-	return readReply(buf[:n], qtype)
+	return readReply(buf[:n], qtype, nil)
 }
 
 // roundTrip sends query and waits for its answer; it discards datagrams that do not match.
@@ -170,7 +161,7 @@ func roundTrip(ctx context.Context, conn net.Conn, query, buf []byte) (int, erro
 		if err != nil {
 			return 0, readError(ctx, err, strangers)
 		}
-		if isResponse(query, buf[:n]) {
+		if dnswire.IsResponse(query, buf[:n]) {
 			return n, nil
 		}
 		strangers.note(query, buf[:n])
@@ -205,7 +196,7 @@ func (c *ednsFallbackConn) Write(query []byte) (int, error) {
 func (c *ednsFallbackConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	silent := errors.Is(err, os.ErrDeadlineExceeded)
-	puzzled := err == nil && isResponse(c.query, b[:n]) && rejectsEDNS(b[:n])
+	puzzled := err == nil && dnswire.IsResponse(c.query, b[:n]) && dnswire.RejectsEDNS(b[:n])
 	if c.retried || !silent && !puzzled || c.ctx.Err() != nil {
 		return n, err
 	}
@@ -214,19 +205,15 @@ func (c *ednsFallbackConn) Read(b []byte) (int, error) {
 	if c.ctx.Err() != nil { // SetDeadline above has undone a cancellation
 		return 0, os.ErrDeadlineExceeded
 	}
-	if _, err := c.Conn.Write(withoutEDNS(c.query)); err != nil {
+	if _, err := c.Conn.Write(dnswire.WithoutEDNS(c.query)); err != nil {
 		return 0, err
 	}
 	return c.Conn.Read(b)
 }
 
-func overTCP(
-	ctx context.Context,
-	server netip.AddrPort,
-	deadline time.Time,
-	query []byte,
-	qtype uint16,
-) (reply, error) {
+func overTCP(ctx context.Context, server netip.AddrPort, deadline time.Time, query []byte, qtype uint16) (
+	reply, error,
+) {
 	dialer := net.Dialer{Deadline: deadline}
 	conn, err := dialer.DialContext(ctx, "tcp", server.String())
 	if err != nil {
@@ -246,16 +233,12 @@ func overTCP(
 	if _, err := io.ReadFull(conn, msg); err != nil {
 		return reply{}, readError(ctx, err, mismatches{})
 	}
-	if !isResponse(query[2:], msg) {
+	if !dnswire.IsResponse(query[2:], msg) {
 		return reply{}, probe.Failf(probe.DNSFailed, "the answer over TCP is for another query")
 	}
-	clearTruncated(msg)
-	return readReply(msg, qtype)
+	dnswire.ClearTruncated(msg)
+	return readReply(msg, qtype, nil)
 }
-
-// clearTruncated marks a message received over TCP as complete: there is no way to get a longer one
-// (go.dev/issue/64896).
-func clearTruncated(msg []byte) { msg[2] &^= 0x02 }
 
 // cancelReads makes conn's reads fail when ctx ends. The caller must call the returned function.
 func cancelReads(ctx context.Context, conn net.Conn) (stop func() bool) {
@@ -269,11 +252,8 @@ func dialError(err error) error {
 	case errors.Is(err, syscall.EHOSTUNREACH): // an "unreachable" route
 		return probe.Fail(probe.LocalNoRoute, err)
 	case errors.Is(err, syscall.EINVAL):
-		return probe.Failf(
-			probe.LocalNoRoute,
-			"%w: a \"blackhole\" route, or a link-local nameserver without its zone, as in fe80::1%%eth0",
-			err,
-		)
+		return probe.Failf(probe.LocalNoRoute,
+			"%w: a \"blackhole\" route, or a link-local nameserver without its zone, as in fe80::1%%eth0", err)
 	}
 	return err
 }

@@ -1,13 +1,9 @@
 package dnsprobe
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
-	"fmt"
-	"math/rand/v2"
 	"net/netip"
-	"strconv"
 	"strings"
 	"time"
 
@@ -15,20 +11,8 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 
 	"netwatchd/internal/probe"
+	"netwatchd/internal/probe/dnsprobe/dnswire"
 	"netwatchd/internal/redact"
-)
-
-const (
-
-	// datagram is the largest answer requested by EDNS0: it passes every path unfragmented (dnsflagday.net/2020).
-	datagram = 1232
-
-	header = 12 // octets before the question (RFC 1035, 4.1.1)
-
-	optLength = 11 // octets of an OPT record without options (RFC 6891, 6.1.2)
-
-	// queryLimit has room for a TCP length, header, longest name, type and class, and an OPT record.
-	queryLimit = 2 + header + 255 + 4 + optLength
 )
 
 // A question is what a query asks for.
@@ -54,60 +38,11 @@ type reply struct {
 
 func (r reply) empty() bool { return len(r.addrs) == 0 && len(r.records) == 0 }
 
-// packQuery writes a recursive query with a random id into buf, after the two length octets that TCP needs.
-func packQuery(buf []byte, q question) ([]byte, error) {
-	name := dns.Fqdn(q.name)
-	end, err := dns.PackDomainName(name, buf, 2+header, nil, false)
-	if err != nil || name == "." {
-		return nil, fmt.Errorf("%q is not a domain name: labels have 1 to 63 octets, a name up to 255", q.name)
-	}
-	copy(buf[2:], []byte{0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1}) // recursion desired; one question, one additional record
-	binary.BigEndian.PutUint16(buf[2:], uint16(rand.Uint32()))
-	buf = binary.BigEndian.AppendUint16(buf[:end], q.qtype)
-	buf = binary.BigEndian.AppendUint16(buf, dns.ClassINET)
-	buf = append(buf, 0, 0, byte(dns.TypeOPT), datagram>>8, datagram&0xff, 0, 0, 0, 0, 0, 0)
-	binary.BigEndian.PutUint16(buf, uint16(len(buf)-2))
-	return buf, nil
-}
-
-// withoutEDNS returns query without its OPT record, if that is its last record and has no options, as in queries of
-// packQuery and of Go's resolver.
-func withoutEDNS(query []byte) []byte {
-	opt := len(query) - optLength
-	if opt < header || query[header-1] != 1 || query[opt] != 0 || binary.BigEndian.Uint16(query[opt+1:]) != dns.TypeOPT {
-		return query
-	}
-	plain := bytes.Clone(query[:opt])
-	plain[header-1] = 0 // additional records
-	return plain
-}
-
-// rejectsEDNS reports whether a response is from a server without EDNS0 (RFC 6891, 7).
-func rejectsEDNS(msg []byte) bool {
-	rcode := int(msg[3] & 0xf)
-	return rcode == dns.RcodeFormatError || rcode == dns.RcodeNotImplemented
-}
-
-// isResponse reports whether msg is a response to query: same id, same question. An error response may lack the
-// question, because the server could not read it.
-func isResponse(query, msg []byte) bool {
-	if len(msg) < header || len(query) < header || msg[0] != query[0] || msg[1] != query[1] || msg[2]&0x80 == 0 {
-		return false
-	}
-	if binary.BigEndian.Uint16(msg[4:]) == 0 {
-		return msg[3]&0xf != 0
-	}
-	asked, ok := questionOctets(query)
-	if !ok || len(msg) < header+len(asked) {
-		return false
-	}
-	return foldASCII(asked, msg[header:header+len(asked)])
-}
-
 // answeredQuestion returns the question of msg if it is a response with the id of query, but to another question. WSL's
 // DNS tunnel, for one, may append a search domain to what it answers (microsoft/WSL issue 13415).
 func answeredQuestion(query, msg []byte) question {
-	if len(msg) < header || len(query) < header || msg[0] != query[0] || msg[1] != query[1] || msg[2]&0x80 == 0 ||
+	if len(msg) < dnswire.Header || len(query) < dnswire.Header ||
+		msg[0] != query[0] || msg[1] != query[1] || msg[2]&0x80 == 0 ||
 		binary.BigEndian.Uint16(msg[4:]) == 0 {
 		return question{}
 	}
@@ -119,30 +54,10 @@ func answeredQuestion(query, msg []byte) question {
 // maxShownName is the longest name that DNS allows (RFC 1035, 2.3.4).
 const maxShownName = 255
 
-// questionOctets is the one question of a query: a name that is not compressed, a type, a class.
-func questionOctets(query []byte) ([]byte, bool) {
-	for at := header; at < len(query); at += 1 + int(query[at]) {
-		if query[at] == 0 && at+5 <= len(query) {
-			return query[header : at+5], true
-		}
-	}
-	return nil, false
-}
-
-// foldASCII compares names case-insensitively. Length octets are below 'A' and need no special case.
-func foldASCII(a, b []byte) bool {
-	for i := range a {
-		if a[i] != b[i] && (a[i]|0x20 != b[i]|0x20 || a[i]|0x20 < 'a' || a[i]|0x20 > 'z') {
-			return false
-		}
-	}
-	return true
-}
-
 var errMalformed = probe.Fail(probe.DNSFailed, errors.New("malformed answer"))
 
-// readReply reads a response that answers a question of type qtype.
-func readReply(msg []byte, qtype uint16) (reply, error) {
+// readReply reads a response that answers a question of type qtype. Its addresses are appended to room.
+func readReply(msg []byte, qtype uint16, room []netip.Addr) (reply, error) {
 	var p dnsmessage.Parser
 	head, err := p.Start(msg)
 	if err != nil {
@@ -153,7 +68,7 @@ func readReply(msg []byte, qtype uint16) (reply, error) {
 	if err != nil {
 		return reply{}, errMalformed
 	}
-	if n := recordCount(msg); n > probe.DNSRecordLimit {
+	if n := dnswire.RecordCount(msg); n > probe.DNSRecordLimit {
 		return reply{}, probe.Failf(probe.DNSFailed, "the answer has %d records, more than %d", n, probe.DNSRecordLimit)
 	}
 	if r.truncated { // what is missing comes over TCP
@@ -162,7 +77,7 @@ func readReply(msg []byte, qtype uint16) (reply, error) {
 	if qtype != dns.TypeA && qtype != dns.TypeAAAA {
 		r.records, err = readRecords(msg, qtype)
 	} else {
-		r.addrs, err = readAddresses(&p, name, dnsmessage.Type(qtype))
+		r.addrs, err = readAddresses(&p, name, dnsmessage.Type(qtype), room)
 	}
 	if err != nil {
 		return reply{}, errMalformed
@@ -171,16 +86,6 @@ func readReply(msg []byte, qtype uint16) (reply, error) {
 		r.readOPT(&p)
 	}
 	return r, nil
-}
-
-// recordCount returns how many records a message claims to have, in all sections (RFC 1035, 4.1.1). Parsing stops
-// with an error where the message ends, so that a false count costs nothing.
-func recordCount(msg []byte) int {
-	n := 0
-	for section := 6; section < header; section += 2 {
-		n += int(binary.BigEndian.Uint16(msg[section:]))
-	}
-	return n
 }
 
 // questionName returns the name that a message's question is about; it is empty if there is none.
@@ -200,11 +105,13 @@ const cnameLimit = 16
 // readAddresses returns the addresses of name, and of the names that its CNAME records lead to. Records of other
 // names do not belong to the question: a forged or broken answer may have them (RFC 2181, 5.4.1). p is left after the
 // answers.
-func readAddresses(p *dnsmessage.Parser, name dnsmessage.Name, qtype dnsmessage.Type) ([]netip.Addr, error) {
+func readAddresses(p *dnsmessage.Parser, name dnsmessage.Name, qtype dnsmessage.Type, room []netip.Addr) (
+	[]netip.Addr, error,
+) {
 	answers := *p
 	for range cnameLimit {
 		*p = answers
-		addrs, alias, err := addressesOf(p, name, qtype)
+		addrs, alias, err := addressesOf(p, name, qtype, room)
 		if err != nil || len(addrs) > 0 || alias.Length == 0 {
 			return addrs, err
 		}
@@ -214,9 +121,10 @@ func readAddresses(p *dnsmessage.Parser, name dnsmessage.Name, qtype dnsmessage.
 }
 
 // addressesOf reads the answers once. It returns the addresses of name, or the alias that it ended at without any.
-func addressesOf(p *dnsmessage.Parser, name dnsmessage.Name, qtype dnsmessage.Type) (
+func addressesOf(p *dnsmessage.Parser, name dnsmessage.Name, qtype dnsmessage.Type, room []netip.Addr) (
 	addrs []netip.Addr, alias dnsmessage.Name, err error,
 ) {
+	addrs = room
 	for {
 		head, err := p.AnswerHeader()
 		if errors.Is(err, dnsmessage.ErrSectionDone) {
@@ -248,7 +156,7 @@ func addressesOf(p *dnsmessage.Parser, name dnsmessage.Name, qtype dnsmessage.Ty
 
 // isSameName compares names as DNS does: letters of ASCII in either case (RFC 4343).
 func isSameName(a, b dnsmessage.Name) bool {
-	return a.Length == b.Length && foldASCII(a.Data[:a.Length], b.Data[:b.Length])
+	return a.Length == b.Length && dnswire.EqualFold(a.Data[:a.Length], b.Data[:b.Length])
 }
 
 // readRecords returns records of other types in zone-file format, without owner and TTL: those of the name that the
@@ -307,30 +215,9 @@ func (r *reply) readOPT(p *dnsmessage.Parser) {
 		}
 		for _, option := range opt.Options {
 			if option.Code == extendedError && len(option.Data) >= 2 {
-				r.detail = extendedErrorText(binary.BigEndian.Uint16(option.Data), string(option.Data[2:]))
+				r.detail = dnswire.ExtendedErrorText(binary.BigEndian.Uint16(option.Data), string(option.Data[2:]))
 			}
 		}
 		return
 	}
-}
-
-func extendedErrorText(code uint16, text string) string {
-	known, ok := dns.ExtendedErrorCodeToString[code]
-	if !ok {
-		known = "extended error " + strconv.Itoa(int(code))
-	}
-	if text == "" {
-		return known
-	}
-	return known + ": " + redact.Line(text, 80) // fits the notice of a block list
-}
-
-func rcodeName(rcode int) string {
-	if rcode == dns.RcodeBadVers { // has the same number as TSIG's BADSIG, which our queries cannot cause
-		return "BADVERS"
-	}
-	if name, ok := dns.RcodeToString[rcode]; ok {
-		return name
-	}
-	return "RCODE" + strconv.Itoa(rcode)
 }

@@ -5,14 +5,16 @@ import (
 	"strings"
 	"testing"
 
+	"netwatchd/internal/probe/dnsprobe/dnswire"
+
 	"github.com/miekg/dns"
 )
 
 func TestPackQuery(t *testing.T) {
-	var buf [queryLimit]byte
+	var buf [dnswire.QueryLimit]byte
 	longest := strings.Repeat("a.", 126) + "b."
 	for _, name := range []string{"chatgpt.com", "chatgpt.com.", "_dns.Example.COM", longest} {
-		packed, err := packQuery(buf[:], question{name, dns.TypeAAAA})
+		packed, err := dnswire.PackQuery(buf[:], name, dns.TypeAAAA)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -21,7 +23,7 @@ func TestPackQuery(t *testing.T) {
 			t.Fatalf("%s: %v", name, err)
 		}
 		want := dns.Question{Name: dns.Fqdn(name), Qtype: dns.TypeAAAA, Qclass: dns.ClassINET}
-		if m.Question[0] != want || !m.RecursionDesired || m.IsEdns0() == nil || m.IsEdns0().UDPSize() != datagram {
+		if m.Question[0] != want || !m.RecursionDesired || m.IsEdns0() == nil || m.IsEdns0().UDPSize() != dnswire.Datagram {
 			t.Errorf("%s: packed as\n%v", name, &m)
 		}
 		if q := parseQuestion(packed[2:]); q != (question{dns.Fqdn(name), dns.TypeAAAA}) {
@@ -30,25 +32,9 @@ func TestPackQuery(t *testing.T) {
 	}
 }
 
-// An id that repeats is an id that can be guessed.
-func TestPackQueryIDs(t *testing.T) {
-	var buf [queryLimit]byte
-	ids := make(map[[2]byte]bool)
-	for range 100 {
-		packed, err := packQuery(buf[:], question{"ok.com", dns.TypeA})
-		if err != nil {
-			t.Fatal(err)
-		}
-		ids[[2]byte(packed[2:])] = true
-	}
-	if len(ids) < 90 { // of 65,536: ten chance repeats among a hundred are one in 10^20
-		t.Errorf("%d different ids in 100 queries", len(ids))
-	}
-}
-
 func FuzzReply(f *testing.F) {
-	var buf [queryLimit]byte
-	packed, err := packQuery(buf[:], question{"ok.com", dns.TypeA})
+	var buf [dnswire.QueryLimit]byte
+	packed, err := dnswire.PackQuery(buf[:], "ok.com", dns.TypeA)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -60,12 +46,12 @@ func FuzzReply(f *testing.F) {
 		f.Add(w.msg)
 	}
 	f.Fuzz(func(t *testing.T, msg []byte) {
-		if isResponse(query, msg) && [2]byte(msg) != [2]byte(query) {
+		if dnswire.IsResponse(query, msg) && [2]byte(msg) != [2]byte(query) {
 			t.Errorf("an answer with id %x was taken for %x", msg[:2], query[:2])
 		}
 		parseQuestion(msg)
 		for _, qtype := range []uint16{dns.TypeA, dns.TypeAAAA, dns.TypeTXT} {
-			r, err := readReply(msg, qtype)
+			r, err := readReply(msg, qtype, nil)
 			if r.answered == (err != nil) {
 				t.Errorf("answered %v with err %v", r.answered, err)
 			}

@@ -1,7 +1,6 @@
 package dnsprobe
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -10,15 +9,15 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 
-	"golang.org/x/net/ipv4"
-
 	"netwatchd/internal/panics"
 	"netwatchd/internal/probe"
+	"netwatchd/internal/probe/dnsprobe/dnswire"
 	"netwatchd/internal/udpsocket"
 )
 
@@ -30,6 +29,7 @@ type Pool struct {
 	working sync.WaitGroup
 	mu      sync.Mutex
 	sockets map[string]*sharedSocket // by network: udp4, udp6
+	spare   []*pendingLookup         // that have ended, for the next ones
 }
 
 // NewPool returns a pool that closes when ctx ends.
@@ -48,39 +48,39 @@ func (ls *Pool) Start(p *probe.Probe, done func(probe.Result)) bool {
 	if !ok || len(d.Nameservers) != 1 || d.Client != nil {
 		return false
 	}
-	types, err := recordTypes(d.Types)
-	if err != nil {
+	common := d.common
+	if common == nil {
+		common = newCommon(d)
+	}
+	if common.err != nil {
 		return false
 	}
-	l := &pendingLookup{probe: p, dns: d, start: time.Now(), outcomes: make(outcomes, len(types)), done: done}
-	l.open.Store(int32(len(types)))
+	l := ls.newLookup(common)
+	l.probe, l.dns, l.done, l.start = p, d, done, time.Now()
 	deadline := l.start.Add(defaultTimeout)
 	if p.Timeout > 0 {
 		deadline = l.start.Add(p.Timeout)
 	}
-	for i, qtype := range types {
-		ls.send(
-			&pendingQuery{
-				lookup:   l,
-				server:   d.Nameservers[0],
-				index:    i,
-				question: question{d.Name, qtype},
-				deadline: deadline,
-				retryAt:  halfTime(l.start, deadline),
-			},
-		)
+	for i := range l.queries {
+		q := &l.queries[i]
+		q.deadline, q.retryAt = deadline, halfTime(l.start, deadline)
+		ls.send(q)
 	}
+	ls.release(l)
 	return true
 }
 
 // A pendingLookup is an attempt with unanswered queries.
 type pendingLookup struct {
+	*common
 	probe    *probe.Probe
 	dns      *Lookup
 	start    time.Time
 	sent     time.Time // when its first query was handed to the kernel; zero: none was
+	queries  []pendingQuery
 	outcomes outcomes
 	open     atomic.Int32
+	users    atomic.Int32 // who still refers to it: the one that sends its queries, and the one that ends it
 	done     func(probe.Result)
 }
 
@@ -90,11 +90,58 @@ type pendingQuery struct {
 	server    netip.AddrPort
 	index     int
 	question  question
-	query     []byte // after two length octets, which only TCP needs
+	query     []byte       // after two length octets, which only TCP needs
+	addrs     []netip.Addr // room for those of the answer
 	deadline  time.Time
 	retryAt   time.Time // when to repeat it without EDNS0; zero: done
 	strangers int       // datagrams of the nameserver that answer no query, when it was sent
 	about     question  // of a response with its id that answers another question; zero: none
+}
+
+// maxSpare is how many lookups the pool keeps for the next ones: at ten thousand a second, those of two slots of 10 ms.
+const maxSpare = 256
+
+// newLookup returns a lookup with its queries, one that has ended if there is one: thousands of lookups a second must
+// not produce garbage.
+func (ls *Pool) newLookup(c *common) *pendingLookup {
+	l := ls.takeSpare()
+	l.common, l.sent = c, time.Time{}
+	l.queries = slices.Grow(l.queries[:0], len(c.questions))[:len(c.questions)]
+	l.outcomes = slices.Grow(l.outcomes[:0], len(c.questions))[:len(c.questions)]
+	l.open.Store(int32(len(c.questions)))
+	l.users.Store(2)
+	for i, asked := range c.questions {
+		q := &l.queries[i]
+		*q = pendingQuery{lookup: l, server: c.nameserver, index: i, question: asked.question,
+			query: append(q.query[:0], asked.query...), addrs: q.addrs}
+	}
+	return l
+}
+
+func (ls *Pool) takeSpare() *pendingLookup {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	last := len(ls.spare) - 1
+	if last < 0 {
+		return new(pendingLookup)
+	}
+	l := ls.spare[last]
+	ls.spare = ls.spare[:last]
+	return l
+}
+
+// release is called by each user of l once it is done with it. The last one gives it back, for the next lookup.
+func (ls *Pool) release(l *pendingLookup) {
+	if l.users.Add(-1) > 0 {
+		return
+	}
+	l.probe, l.dns, l.common, l.done = nil, nil, nil, nil
+	clear(l.outcomes)
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	if len(ls.spare) < maxSpare {
+		ls.spare = append(ls.spare, l)
+	}
 }
 
 // nextEvent is when to repeat the query or to end it.
@@ -108,14 +155,6 @@ func (q *pendingQuery) nextEvent() time.Time {
 // send sends a query. An immediate error is also reported from another goroutine, because the caller may be the one
 // that handles results.
 func (ls *Pool) send(q *pendingQuery) {
-	s := scratches.Get().(*scratch)
-	query, err := packQuery(s.query[:], q.question)
-	q.query = bytes.Clone(query)
-	scratches.Put(s)
-	if err != nil {
-		ls.working.Go(func() { ls.end(q, outcome{qtype: q.question.qtype, err: probe.Fail(probe.DNSFailed, err)}) })
-		return
-	}
 	l, err := ls.assign(q)
 	if q.lookup.sent.IsZero() {
 		q.lookup.sent = time.Now()
@@ -169,7 +208,7 @@ func (ls *Pool) remove(l *sharedSocket) {
 
 // settle ends q with a reply or an error.
 func (ls *Pool) settle(q *pendingQuery, r reply, err error) {
-	r.server = q.server.String()
+	r.server = q.lookup.serverText
 	if err != nil {
 		err = fmt.Errorf("asking %s for %v: %w", r.server, q.question, err)
 	} else if err = r.rcodeError(q.question); err == nil {
@@ -185,8 +224,19 @@ func (ls *Pool) end(q *pendingQuery, o outcome) {
 		return
 	}
 	took := l.took()
-	facts, err := probe.Guard(func() (probe.Facts, error) { return l.dns.conclude(took, l.outcomes) })
+	facts, err := probe.Guard(func() (probe.Facts, error) {
+		return l.dns.conclude(took, l.outcomes, l.texts(l.outcomes))
+	})
 	l.done(l.probe.Conclude(l.start, took, facts, err))
+	if l.allAnswered() {
+		ls.release(l)
+	}
+}
+
+// allAnswered reports whether each query ended with an answer. Others may still refer to a query that ended otherwise,
+// so that its lookup is left to the garbage collector.
+func (l *pendingLookup) allAnswered() bool {
+	return !slices.ContainsFunc(l.outcomes, func(o outcome) bool { return o.err != nil })
 }
 
 // took returns the time from the first query to the last answer, without the time that either waited for this program.
@@ -261,7 +311,7 @@ func (l *sharedSocket) add(q *pendingQuery) bool {
 	if l.closed || time.Since(l.made) >= socketLifetime || l.uses >= maxIDs {
 		return false
 	}
-	id := binary.BigEndian.Uint16(q.query[2:])
+	id := uint16(rand.Uint32())
 	for l.wasUsed(id) {
 		id = uint16(rand.Uint32())
 	}
@@ -347,7 +397,7 @@ func routeError(server netip.AddrPort) error {
 
 // resend repeats q without EDNS0.
 func (l *sharedSocket) resend(ls *Pool, q *pendingQuery) {
-	if err := l.send(ls, q, withoutEDNS(q.query[2:])); err != nil {
+	if err := l.send(ls, q, dnswire.WithoutEDNS(q.query[2:])); err != nil {
 		ls.settle(q, reply{}, err)
 	}
 }
@@ -381,17 +431,20 @@ func (l *sharedSocket) read(ls *Pool) {
 	defer l.conn.Close()
 	defer ls.remove(l)
 	defer context.AfterFunc(ls.ctx, func() { l.conn.SetReadDeadline(time.Unix(1, 0)) })()
-	in := ipv4.NewPacketConn(l.conn) // also reads IPv6 datagrams
-	batch := newBatch(minBatch)
+	batch, err := udpsocket.NewBatch(l.conn, minBatch, dnswire.Datagram)
+	if err != nil {
+		return // the socket is closed
+	}
 	for {
-		n, err := in.ReadBatch(batch, 0)
+		n, err := batch.Read()
 		if ls.ctx.Err() != nil {
 			return
 		}
 		now := time.Now()
-		for _, m := range batch[:max(n, 0)] {
+		for i := range n {
 			_ = panics.Run(panics.Probe, func() error { // counted; the query times out
-				l.receive(ls, m.Buffers[0][:m.N], m.Addr, udpsocket.Arrival(m.OOB[:m.NN], now))
+				msg, from, control := batch.Datagram(i)
+				l.receive(ls, msg, from, udpsocket.Arrival(control, now))
 				return nil
 			})
 		}
@@ -402,28 +455,17 @@ func (l *sharedSocket) read(ls *Pool) {
 			}
 		case err != nil:
 			l.failFromQueue(ls)
-		case n == len(batch) && n < maxBatch:
-			batch = newBatch(2 * n)
+		case n == batch.Len() && n < maxBatch:
+			if larger, err := udpsocket.NewBatch(l.conn, 2*n, dnswire.Datagram); err == nil {
+				batch = larger
+			}
 		}
 	}
 }
 
-func newBatch(size int) []ipv4.Message {
-	batch := make([]ipv4.Message, size)
-	for i := range batch {
-		batch[i].Buffers = [][]byte{make([]byte, datagram)}
-		batch[i].OOB = make([]byte, udpsocket.TimestampSize)
-	}
-	return batch
-}
-
 // receive ends the query that msg answers. A truncated answer is requested again over TCP.
-func (l *sharedSocket) receive(ls *Pool, msg []byte, from net.Addr, arrived time.Time) {
-	sender, ok := from.(*net.UDPAddr)
-	if !ok {
-		return
-	}
-	q, again := l.match(msg, peerKey(sender.AddrPort()))
+func (l *sharedSocket) receive(ls *Pool, msg []byte, from netip.AddrPort, arrived time.Time) {
+	q, again := l.match(msg, from)
 	if again {
 		l.resend(ls, q)
 		return
@@ -431,8 +473,11 @@ func (l *sharedSocket) receive(ls *Pool, msg []byte, from net.Addr, arrived time
 	if q == nil {
 		return
 	}
-	r, err := safeReadReply(msg, q.question.qtype)
+	r, err := safeReadReply(msg, q.question.qtype, q.addrs[:0])
 	r.arrived = arrived
+	if len(r.addrs) > 0 {
+		q.addrs = r.addrs // for the next lookup
+	}
 	if err != nil || !r.truncated {
 		ls.settle(q, r, err)
 		return
@@ -448,9 +493,9 @@ func (l *sharedSocket) receive(ls *Pool, msg []byte, from net.Addr, arrived time
 }
 
 // safeReadReply reads a response; a panic in the parser must not end the monitoring of everything else.
-func safeReadReply(msg []byte, qtype uint16) (r reply, err error) {
+func safeReadReply(msg []byte, qtype uint16, room []netip.Addr) (r reply, err error) {
 	_, err = probe.Guard(func() (probe.Facts, error) {
-		r, err = readReply(msg, qtype)
+		r, err = readReply(msg, qtype, room)
 		return probe.Facts{}, err
 	})
 	return r, err
@@ -464,7 +509,7 @@ func (l *sharedSocket) match(msg []byte, from netip.AddrPort) (q *pendingQuery, 
 	if !known {
 		return nil, false
 	}
-	if len(msg) < header {
+	if len(msg) < dnswire.Header {
 		its.strangers++
 		l.peers[from] = its
 		return nil, false
@@ -473,8 +518,8 @@ func (l *sharedSocket) match(msg []byte, from netip.AddrPort) (q *pendingQuery, 
 	if q = l.open[id]; q != nil && peerKey(q.server) != from {
 		q = nil
 	}
-	if q != nil && isResponse(q.query[2:], msg) {
-		if again = !q.retryAt.IsZero() && rejectsEDNS(msg); again {
+	if q != nil && dnswire.IsResponse(q.query[2:], msg) {
+		if again = !q.retryAt.IsZero() && dnswire.RejectsEDNS(msg); again {
 			q.retryAt = time.Time{}
 		} else {
 			l.close(id, q)

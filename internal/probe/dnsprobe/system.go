@@ -15,6 +15,7 @@ import (
 	"github.com/miekg/dns"
 
 	"netwatchd/internal/probe"
+	"netwatchd/internal/probe/dnsprobe/dnswire"
 	"netwatchd/internal/resolvconf"
 )
 
@@ -240,7 +241,7 @@ func (l *resolverTap) failed(x *observed, err error) {
 }
 
 func (l *resolverTap) answered(x *observed, msg []byte) {
-	r, err := readReply(msg, x.qtype)
+	r, err := readReply(msg, x.qtype, nil)
 	r.server = x.server
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -310,7 +311,7 @@ func (t *tappedConn) Read(b []byte) (int, error) {
 		t.failed(t.exchange, readError(t.ctx, err, t.exchange.strangers))
 	case t.stream:
 		t.receiveStream(b[:n])
-	case isResponse(t.query, b[:n]):
+	case dnswire.IsResponse(t.query, b[:n]):
 		t.answered(t.exchange, b[:n])
 	default:
 		t.mu.Lock()
@@ -329,11 +330,11 @@ func (t *tappedConn) receiveStream(b []byte) {
 	if len(msg) < int(binary.BigEndian.Uint16(t.received)) {
 		return
 	}
-	if !isResponse(t.query, msg) {
+	if !dnswire.IsResponse(t.query, msg) {
 		t.failed(t.exchange, probe.Failf(probe.DNSFailed, "its answer over TCP is to another question"))
 		return
 	}
-	clearTruncated(msg)
+	dnswire.ClearTruncated(msg)
 	t.answered(t.exchange, msg)
 }
 
@@ -346,7 +347,7 @@ func (t *tappedConn) prefix() int {
 
 // parseQuestion reads the question of a query; the zero question if it is malformed.
 func parseQuestion(query []byte) question {
-	octets, ok := questionOctets(query)
+	octets, ok := dnswire.QuestionOctets(query)
 	if !ok {
 		return question{}
 	}
