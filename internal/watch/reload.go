@@ -6,6 +6,7 @@ import (
 
 	"netwatchd/internal/causes"
 	"netwatchd/internal/diagnose"
+	"netwatchd/internal/probe"
 	"netwatchd/internal/tally"
 )
 
@@ -82,18 +83,22 @@ func (s *service) unschedule() {
 // scheduleService adds the service's entries to the schedule.
 func (w *Watcher) scheduleService(s *service, now time.Time) {
 	if s.Every > 0 {
-		w.addEntry(s, &entry{key: s.Name, interval: s.Every, start: func(*entry) { w.startRound(s, false) }}, now)
+		w.addEntry(s, &entry{key: s.Name, interval: s.Every, start: func() { w.startRound(s, false) }}, now)
 	}
 	if s.Every == 0 && s.SandboxProbes != nil {
-		start := func(*entry) { w.startRound(s, false) }
+		start := func() { w.startRound(s, false) }
 		w.addEntry(s, &entry{key: s.Name + "/sandbox", interval: s.SandboxProbes.Interval, start: start}, now)
 	}
-	for _, t := range s.Tasks {
-		if s.inRoundsOnly(t) {
+	for i := range s.Tasks {
+		t := &s.Tasks[i]
+		if s.inRoundsOnly(*t) {
 			continue
 		}
-		start := func(e *entry) { w.startTask(s, t, e) }
-		w.addEntry(s, &entry{key: s.Name + "/" + t.Name, interval: t.Interval, start: start}, now)
+		e := &entry{key: s.Name + "/" + t.Name, interval: t.Interval}
+		// Made once, because a closure for each attempt is garbage.
+		e.start = func() { w.startTask(s, t, e) }
+		e.ended = func(r probe.Result, valid bool) { w.attemptEnded(s, t, e, r, valid) }
+		w.addEntry(s, e, now)
 	}
 }
 

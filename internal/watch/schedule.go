@@ -4,6 +4,8 @@ import (
 	"container/heap"
 	"hash/fnv"
 	"time"
+
+	"netwatchd/internal/probe"
 )
 
 // grid is what planned starts are rounded to. Starts at the same instant share one wake-up of the timer, which costs
@@ -18,7 +20,11 @@ type entry struct {
 	interval time.Duration
 	running  bool
 	gone     bool // no longer planned: dropped when it is due
-	start    func(*entry)
+	start    func()
+
+	// Of a task:
+	form  *Task // of the attempt that runs: see service.form
+	ended func(r probe.Result, valid bool)
 }
 
 // offset spreads entries over their interval by a hash of their names. It is the same after every restart, so that a

@@ -339,7 +339,7 @@ func (w *Watcher) verdictChanged(s *service, was causes.Cause) {
 
 // confirmRecovery runs the agent itself, and asks it about itself, to confirm that the service works again.
 func (w *Watcher) confirmRecovery(s *service) {
-	w.startNow(s, func(t Task) bool { return t.Costly || t.Status })
+	w.startNow(s, func(t *Task) bool { return t.Costly || t.Status })
 }
 
 // suspend discards everything that is running: the host was suspended meanwhile.

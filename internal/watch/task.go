@@ -12,7 +12,7 @@ import (
 
 // startTask makes an attempt at t outside rounds. What is kept of the result of a long probe, for the rounds to use,
 // is decided by [retained].
-func (w *Watcher) startTask(s *service, t Task, e *entry) {
+func (w *Watcher) startTask(s *service, t *Task, e *entry) {
 	if t.Status && w.costly { // it would wait for the run, and that time would be taken for its own
 		w.afterRun = append(w.afterRun, func() {
 			if !e.gone && !e.running {
@@ -22,42 +22,47 @@ func (w *Watcher) startTask(s *service, t Task, e *entry) {
 		return
 	}
 	form := s.form(t)
-	if t.Costly && !w.reserveRun(s, form) {
+	if t.Costly && !w.reserveRun(s, *form) {
 		return
 	}
-	e.running = true
-	w.attempt(form.Probe, func(r probe.Result, valid bool) {
-		e.running = false
-		if t.Costly {
-			w.runEnded(s, r)
-			defer w.startWaiting()
-		}
-		if !valid || e.gone {
-			return
-		}
-		w.report(r, form.Interval)
-		s.count(r)
-		if form.Stub != nil && outcome.NeedsStub(r) && !s.status.ExplainsRuns() {
-			w.startStub(s, t, e, r)
-			return
-		}
-		w.taskEnded(s, t, form, e, r, nil)
-	})
+	e.running, e.form = true, form
+	w.attempt(form.Probe, e.ended)
+}
+
+// attemptEnded is called with the result of the attempt that startTask began.
+func (w *Watcher) attemptEnded(s *service, t *Task, e *entry, r probe.Result, valid bool) {
+	e.running = false
+	if t.Costly {
+		w.runEnded(s, r)
+		defer w.startWaiting()
+	}
+	if !valid || e.gone {
+		return
+	}
+	w.report(r, e.form.Interval)
+	s.count(r)
+	if e.form.Stub != nil && outcome.NeedsStub(r) && !s.status.ExplainsRuns() {
+		w.startStub(s, t, e, r)
+		return
+	}
+	w.taskEnded(s, t, e.form, e, r, nil)
 }
 
 // form returns t, or the run that takes its place now: the one with the agent's own provider.
-func (s *service) form(t Task) Task {
+func (s *service) form(t *Task) *Task {
 	if !s.isBuiltinDue(t) {
 		return t
 	}
-	return Task{Probe: t.Builtin, Interval: t.BuiltinEvery, Costly: t.Costly, Daily: t.Daily, isBuiltin: true}
+	return &Task{Probe: t.Builtin, Interval: t.BuiltinEvery, Costly: t.Costly, Daily: t.Daily, isBuiltin: true}
 }
 
 // isBuiltinDue reports whether the next run of t is one with the agent's own provider. It needs a usual run that
 // succeeded: only the difference between the two shows anything.
-func (s *service) isBuiltinDue(t Task) bool {
-	usual := s.retained.long[t.Name]
-	if t.Builtin == nil || !usual.OK() {
+func (s *service) isBuiltinDue(t *Task) bool {
+	if t.Builtin == nil {
+		return false
+	}
+	if usual := s.retained.long[t.Name]; !usual.OK() {
 		return false
 	}
 	last, known := s.retained.long[t.Builtin.Name]
@@ -91,7 +96,7 @@ func isOfRouting(v diagnose.Verdict) bool {
 
 // startStub makes the attempt that helps to explain r, the result of t. Nothing is concluded from r before it has
 // ended: without it, r would lead to another verdict.
-func (w *Watcher) startStub(s *service, t Task, e *entry, r probe.Result) {
+func (w *Watcher) startStub(s *service, t *Task, e *entry, r probe.Result) {
 	e.running, w.costly = true, true // no two commands of an agent at a time
 	w.attempt(t.Stub, func(stub probe.Result, valid bool) {
 		e.running, w.costly = false, false
@@ -105,10 +110,10 @@ func (w *Watcher) startStub(s *service, t Task, e *entry, r probe.Result) {
 }
 
 // taskEnded draws the conclusions from the result of t in that form. Stub is that of t.Stub, or nil.
-func (w *Watcher) taskEnded(s *service, t, form Task, e *entry, r probe.Result, stub *probe.Result) {
-	do, dropped := s.retained.observe(form, r, explanation(s.status.Verdict))
+func (w *Watcher) taskEnded(s *service, t, form *Task, e *entry, r probe.Result, stub *probe.Result) {
+	do, dropped := s.retained.observe(*form, r, explanation(s.status.Verdict))
 	if stub != nil {
-		s.retained.observeStub(form, *stub)
+		s.retained.observeStub(*form, *stub)
 	}
 	switch do {
 	case repeat:
@@ -133,7 +138,7 @@ func (w *Watcher) taskEnded(s *service, t, form Task, e *entry, r probe.Result, 
 const firstRecheck = 2 * time.Minute
 
 // planRecheck plans another run after r, if the service may have failed it.
-func (w *Watcher) planRecheck(s *service, t Task, e *entry, r probe.Result, stub *probe.Result) {
+func (w *Watcher) planRecheck(s *service, t *Task, e *entry, r probe.Result, stub *probe.Result) {
 	if !mayBeService(r) || stub != nil && !stub.OK() {
 		s.recheck = 0
 		return
@@ -152,7 +157,7 @@ func (w *Watcher) planRecheck(s *service, t Task, e *entry, r probe.Result, stub
 
 // startAgain makes the attempts of these names again.
 func (w *Watcher) startAgain(s *service, names []string) {
-	w.startNow(s, func(t Task) bool {
+	w.startNow(s, func(t *Task) bool {
 		if t.Builtin != nil && slices.Contains(names, t.Builtin.Name) {
 			s.builtinAt = time.Time{} // it is due again
 			return true
@@ -162,8 +167,9 @@ func (w *Watcher) startAgain(s *service, names []string) {
 }
 
 // startNow starts the tasks that match at once, except those that are running.
-func (w *Watcher) startNow(s *service, match func(Task) bool) {
-	for _, t := range s.Tasks {
+func (w *Watcher) startNow(s *service, match func(*Task) bool) {
+	for i := range s.Tasks {
+		t := &s.Tasks[i]
 		if !match(t) {
 			continue
 		}

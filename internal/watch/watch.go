@@ -71,9 +71,10 @@ type Watcher struct {
 	costly           bool                        // a costly attempt is running
 	afterRun         []func()                    // what starts when it has ended
 	sandboxed        Sandboxed
-	running          int       // attempts that have not ended; one start of a sandbox counts as one
-	resumed          time.Time // attempts that began before this are discarded
-	firstRounds      int       // services with full rounds whose first round has not ended
+	spare            []*pendingAttempt // that have ended, for the next ones
+	running          int               // attempts that have not ended; one start of a sandbox counts as one
+	resumed          time.Time         // attempts that began before this are discarded
+	firstRounds      int               // services with full rounds whose first round has not ended
 	ready            chan struct{}
 }
 
@@ -114,7 +115,7 @@ func (w *Watcher) Run(ctx context.Context) {
 	defer w.keepAll()
 	for _, s := range w.ladders() {
 		w.startRound(s, false)
-		w.startNow(s, func(t Task) bool { return t.Status }) // its first slot may be minutes away
+		w.startNow(s, func(t *Task) bool { return t.Status }) // its first slot may be minutes away
 	}
 	w.readyIfDone()
 	timer := time.NewTimer(0)
@@ -231,13 +232,11 @@ func (w *Watcher) call(ctx context.Context, f func()) error {
 // attempt runs p once and calls then with the result, on the owning goroutine. Valid is false if the host was
 // suspended meanwhile: then the times mean nothing.
 func (w *Watcher) attempt(p *probe.Probe, then func(r probe.Result, valid bool)) {
-	begun := time.Now()
+	a := w.newPending()
+	a.begun, a.then = time.Now(), then
 	w.running++
-	ended := func(r probe.Result) {
-		w.ended(begun, func(valid bool) { then(r, valid) })
-	}
 	for _, s := range w.starters {
-		if s.Start(p, ended) {
+		if s.Start(p, a.end) {
 			return
 		}
 	}
@@ -289,7 +288,7 @@ func (w *Watcher) startDue(now time.Time) {
 		case e.running, now.Sub(planned) > e.interval/overdueShare:
 			missed++ // also while the last attempt still runs: attempts of one task never overlap
 		default:
-			e.start(e)
+			e.start()
 		}
 		for _, o := range w.Observers {
 			o.Started(now.Sub(planned), missed)
