@@ -2,17 +2,20 @@ package main
 
 import (
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 
+	"netwatchd/internal/hostpaths"
 	"netwatchd/internal/humanize"
 	"netwatchd/internal/plan"
+	"netwatchd/internal/reloading"
 )
 
 func (a *app) configCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "config",
-		Short: "Validate or print the configuration",
+		Short: "Validate, print or reload the configuration",
 	}
 	cmd.AddCommand(
 		&cobra.Command{
@@ -48,6 +51,24 @@ func (a *app) configCommand() *cobra.Command {
 				}
 				derived, _ := plan.Derive(c)
 				return derived.Show(a.out)
+			},
+		},
+		&cobra.Command{
+			Use:   "reload",
+			Short: "Make the daemon of this systemd unit reload, and fail if it refuses (for ExecReload=)",
+			Long: `Make the daemon of this systemd unit reload its configuration, and wait for the
+outcome. If the daemon refuses the new configuration, print why and exit with 1:
+then "systemctl reload netwatchd" fails too, and the daemon keeps its previous
+configuration.
+
+This is for ExecReload= of a unit, where systemd sets MAINPID and
+RUNTIME_DIRECTORY. By hand, run "systemctl reload netwatchd".`,
+			RunE: func(*cobra.Command, []string) error {
+				err := reloading.Request(os.Getenv("MAINPID"), hostpaths.Paths{}.InUnit(os.Getenv).Run)
+				if err != nil {
+					return failed(err)
+				}
+				return nil
 			},
 		},
 	)

@@ -29,6 +29,7 @@ import (
 	"netwatchd/internal/hearsay"
 	"netwatchd/internal/history"
 	"netwatchd/internal/host"
+	"netwatchd/internal/hostpaths"
 	"netwatchd/internal/ledger"
 	"netwatchd/internal/metrics"
 	"netwatchd/internal/panics"
@@ -36,6 +37,7 @@ import (
 	"netwatchd/internal/probe"
 	"netwatchd/internal/probe/dnsprobe"
 	"netwatchd/internal/push"
+	"netwatchd/internal/reloading"
 	"netwatchd/internal/reports"
 	"netwatchd/internal/shortage"
 	"netwatchd/internal/snapshot"
@@ -266,6 +268,7 @@ func (s *service) reload(ctx context.Context) error {
 		}
 	}
 	s.counters.Reloaded(err)
+	s.publishReload(err)
 	if err != nil {
 		s.log.Error("the configuration was not reloaded; the previous one stays in force", "error", err)
 		return err
@@ -273,6 +276,17 @@ func (s *service) reload(ctx context.Context) error {
 	s.log.Info("reloaded", "configuration", c.Origin(), "services", len(c.Services))
 	s.logNotes()
 	return nil
+}
+
+// publishReload answers the unit's ExecReload=.
+func (s *service) publishReload(refused error) {
+	reason := ""
+	if refused != nil {
+		reason = messageOf(refused)
+	}
+	if err := reloading.Publish(hostpaths.Paths{}.InUnit(os.Getenv).Run, reason); err != nil {
+		s.log.Warn("systemctl reload will not learn how the reload ended", "error", err)
+	}
 }
 
 // replanEvery is how soon a changed file of the agent is noticed. Reading them takes a millisecond.

@@ -46,7 +46,7 @@ var layers = [][]string{
 	{"internal/linkage", "internal/probe/connect", "internal/probe/execprobe"},
 	{"internal/probe/dnsprobe", "internal/probe/probetest"},
 	{"internal/clientrules", "internal/netvalue", "internal/probe", "internal/probe/dnsprobe/dnswire",
-		"internal/usage", "internal/webtoken"},
+		"internal/reloading", "internal/usage", "internal/webtoken"},
 	{"internal/arrows", "internal/enum", "internal/hostpaths", "internal/humanize", "internal/panics", "internal/redact", "internal/resolvconf",
 		"internal/demo/internet", "internal/seccomp", "internal/shortage", "internal/statusfile/content", "internal/strictyaml", "internal/terminal", "internal/udpsocket", "internal/userfile"},
 }

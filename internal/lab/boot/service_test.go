@@ -86,6 +86,9 @@ func TestPackage(t *testing.T) {
 	if left != "" {
 		t.Errorf("purged, and still there: %s", left)
 	}
+	if _, err := os.Stat(m.path("/etc/netwatchd/ca.pem")); err != nil {
+		t.Errorf("the purge took a file that is not the package's: %v", err)
+	}
 }
 
 // moment is one of the service's timestamps, since boot.
@@ -156,10 +159,19 @@ func TestWatchdog(t *testing.T) {
 func TestReload(t *testing.T) {
 	m := installed(t)
 	pid := m.show(unit, "MainPID")
-	m.configure("unknown: key")
-	m.must("systemctl", "reload", unit)
-	m.await(func() error { return m.logged("the configuration was not reloaded") })
-	m.stands("healthy")
+	for refused, reason := range map[string]string{
+		"unknown: key": "unknown key", `web: {listen: ["127.0.0.1:19407"]}`: "restart"} {
+		m.configure(refused)
+		if _, _, code := m.run("systemctl", "reload", unit); code == 0 {
+			t.Errorf("%s: the daemon refuses this configuration, and systemctl reload exits with 0", refused)
+		}
+		status, _, _ := m.run("systemctl", "status", "--no-pager", "--full", unit)
+		if !strings.Contains(status, "the daemon keeps its previous configuration") || !strings.Contains(status, reason) {
+			t.Errorf("%s: systemctl status does not say why\n%s", refused, status)
+		}
+		m.await(func() error { return m.logged("the configuration was not reloaded") })
+		m.stands("healthy")
+	}
 
 	m.configure("    late: 1ms") // the service's: what answers at all is late
 	m.must("systemctl", "reload", unit)
