@@ -27,14 +27,14 @@ func (c *Config) PermissionWarnings() []PermissionWarning {
 	holdsSecrets := slices.ContainsFunc(c.plainSecrets(), func(s plainSecret) bool { return s.advice != "" })
 	all := permissionWarning(c.Path, holdsSecrets)
 	all = append(all, permissionWarning(c.Web.ConfigFile, false)...) // passwords are hashed there
-	for _, file := range c.secretFiles() {
+	for _, file := range c.SecretFiles() {
 		all = append(all, permissionWarning(file, true)...)
 	}
 	return all
 }
 
-// secretFiles lists the files that secrets are read from.
-func (c *Config) secretFiles() []string {
+// SecretFiles lists the files that secrets are read from, sorted.
+func (c *Config) SecretFiles() []string {
 	files := []string{c.Web.TokenFile}
 	for _, s := range c.Services {
 		for _, p := range s.Probes {
@@ -47,6 +47,7 @@ func (c *Config) secretFiles() []string {
 			files = append(files, h.File)
 		}
 	}
+	files = slices.DeleteFunc(files, func(file string) bool { return file == "" })
 	slices.Sort(files)
 	return slices.Compact(files)
 }

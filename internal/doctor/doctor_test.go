@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -239,7 +240,7 @@ func TestUnit(t *testing.T) {
 		{"the user's own", booted, shown252("netwatchd.service", "loaded", "inactive", "enabled", "success", "no"), none + "\n" + noInstance,
 			[]string{"unit: fault | > systemctl --user enable --now netwatchd.service"}},
 	} {
-		const show = "systemctl %sshow --property=Id,LoadState,UnitFileState,ActiveState,Result,DynamicUser netwatchd.service"
+		const show = "systemctl %sshow --property=Id,LoadState,UnitFileState,ActiveState,Result,DynamicUser,User netwatchd.service"
 		p := programs{}
 		if tt.all != "" {
 			p[fmt.Sprintf(show, "")+" netwatchd@root.service netwatchd@*.service"] = tt.all
@@ -517,6 +518,59 @@ func TestConfigurationThatTheDaemonMayNotRead(t *testing.T) {
 	want := []string{"configuration: fault | > chmod a+r /etc/netwatchd/config.yaml"}
 	if diff := cmp.Diff(want, brief(e.configuration(t.Context()))); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// A file with a password that root can read, and the daemon's user cannot.
+func TestSecretThatTheDaemonMayNotRead(t *testing.T) {
+	const secret = "/etc/netwatchd/push.password"
+	pass := func(unit string) string {
+		return "/etc/netwatchd/config.yaml> /run/credentials/" + unit + "/push.password # in place of " + secret +
+			" | /etc/systemd/system/" + unit + ".d/push.password.conf> [Service]; LoadCredential=push.password:" + secret +
+			" | > systemctl daemon-reload; systemctl restart " + unit
+	}
+	owned := func(mode fs.FileMode, uid, gid uint32) *fstest.MapFile {
+		return &fstest.MapFile{Mode: mode, Sys: &syscall.Stat_t{Uid: uid, Gid: gid}}
+	}
+	dynamic := unit{name: "netwatchd.service", load: "loaded", dynamic: true, account: "netwatchd"}
+	instance := unit{name: "netwatchd@daemon.service", load: "loaded", account: "daemon"}
+	status := file("Name:\tnetwatchd\nUid:\t998\t998\t998\t998\nGid:\t998\t998\t998\t998\nGroups:\t44 990 \n")
+	for name, tt := range map[string]struct {
+		own    unit
+		daemon *process
+		file   *fstest.MapFile
+		dir    *fstest.MapFile
+		want   []string
+	}{
+		"the dynamic user, not running":   {own: dynamic, file: owned(0o600, 0, 0), want: []string{"secrets: fault | " + pass(dynamic.name)}},
+		"the dynamic user, running":       {own: dynamic, daemon: &process{7, 998}, file: owned(0o600, 0, 0), want: []string{"secrets: fault | " + pass(dynamic.name)}},
+		"an instance":                     {own: instance, daemon: &process{7, 998}, file: owned(0o600, 0, 0), want: []string{"secrets: fault | " + pass(instance.name)}},
+		"its own file":                    {own: instance, daemon: &process{7, 998}, file: owned(0o400, 998, 0)},
+		"its own, without permission":     {own: instance, daemon: &process{7, 998}, file: owned(0o044, 998, 0), want: []string{"secrets: fault | " + pass(instance.name)}},
+		"a file of one of its groups":     {own: dynamic, daemon: &process{7, 998}, file: owned(0o640, 0, 990)},
+		"a file of another group":         {own: dynamic, daemon: &process{7, 998}, file: owned(0o640, 0, 5), want: []string{"secrets: fault | " + pass(dynamic.name)}},
+		"its groups are not known":        {own: dynamic, file: owned(0o640, 0, 990)},
+		"a directory that nobody enters":  {own: dynamic, file: owned(0o644, 0, 0), dir: owned(fs.ModeDir|0o700, 0, 0), want: []string{"secrets: fault | " + pass(dynamic.name)}},
+		"root":                            {own: instance, daemon: &process{8, 0}, file: owned(0o600, 0, 0)},
+		"started by hand, by another one": {own: unit{unmanaged: true}, daemon: &process{7, 998}, file: owned(0o600, 0, 0), want: []string{"secrets: fault | > chown " + account(998) + " " + secret}},
+		"no unit and no daemon":           {own: unit{name: "netwatchd.service"}, file: owned(0o600, 0, 0)},
+	} {
+		root := fstest.MapFS{"etc/netwatchd/push.password": tt.file, "proc/7/status": status}
+		if tt.dir != nil {
+			root["etc/netwatchd"] = tt.dir
+		}
+		e := on(t, root, nil)
+		e.own, e.daemon, e.Config.Path = tt.own, tt.daemon, "/etc/netwatchd/config.yaml"
+		e.Config.Push.RemoteWrite = []config.Receiver{{Credentials: config.Credentials{File: secret}}}
+		if diff := cmp.Diff(tt.want, brief(e.secrets(t.Context()))); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+	e := on(t, fstest.MapFS{"run/credentials/netwatchd.service/p": owned(0o400, 0, 0)}, nil)
+	e.own = dynamic
+	e.Config.Push.RemoteWrite = []config.Receiver{{Credentials: config.Credentials{File: "/run/credentials/netwatchd.service/p"}}}
+	if got := e.secrets(t.Context()); got != nil {
+		t.Errorf("a credential: %v", got)
 	}
 }
 

@@ -14,11 +14,12 @@ type unit struct {
 	name                    string
 	user                    bool // belongs to the user's own manager (systemctl --user)
 	load, file, active, why string
-	dynamic                 bool // DynamicUser: the user has no home directory, so no codex
-	unmanaged               bool // systemd does not run here
+	dynamic                 bool   // DynamicUser: the user has no home directory, so no codex
+	account                 string // User=
+	unmanaged               bool   // systemd does not run here
 }
 
-var unitProperties = []string{"Id", "LoadState", "UnitFileState", "ActiveState", "Result", "DynamicUser"}
+var unitProperties = []string{"Id", "LoadState", "UnitFileState", "ActiveState", "Result", "DynamicUser", "User"}
 
 // units returns the units that may run netwatchd for this user.
 func (e *examination) units(ctx context.Context) ([]unit, error) {
@@ -48,7 +49,8 @@ func readUnits(text string, user bool) []unit {
 			value[name] = v
 		}
 		all = append(all, unit{name: value["Id"], user: user, load: value["LoadState"], file: value["UnitFileState"],
-			active: value["ActiveState"], why: value["Result"], dynamic: value["DynamicUser"] == "yes"})
+			active: value["ActiveState"], why: value["Result"], dynamic: value["DynamicUser"] == "yes",
+			account: value["User"]})
 	}
 	return all
 }
