@@ -128,6 +128,8 @@ func unknownCommand(cmd *cobra.Command, word string) error {
 	}
 	if near := strictyaml.Nearest(word, names); near != "" {
 		text += fmt.Sprintf(": did you mean %q?", paths[near])
+	} else if cmd.HasParent() { // few enough for a line
+		text += ": write one of " + strings.Join(names, ", ")
 	}
 	return fmt.Errorf("%s\n'%s --help' lists the commands", text, cmd.CommandPath())
 }
