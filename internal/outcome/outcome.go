@@ -3,6 +3,7 @@ package outcome
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"netwatchd/internal/probe"
@@ -15,6 +16,11 @@ func Of(r *probe.Result) string {
 		return WithStatus("fails with a server error", "fails with status", r.Status)
 	case probe.HTTPUnexpectedStatus:
 		return WithStatus("answers with an unexpected status", "answers", r.Status)
+	case probe.TLSProtocolError:
+		// crypto/tls of an answer that is no TLS at all: most often a port for plain HTTP.
+		if strings.Contains(r.Why, "first record does not look like a TLS handshake") {
+			return "answers without TLS"
+		}
 	case probe.TLSDateInvalid:
 		switch {
 		case r.TLS == nil || r.TLS.NotAfter.IsZero():
@@ -65,7 +71,7 @@ var verbs = map[probe.Class]string{
 	probe.TLSTimedOut:           "accepts connections but does not answer the TLS handshake",
 	probe.TLSClosed:             "closes connections during the TLS handshake",
 	probe.TLSClientCertificate:  "requires a client certificate",
-	probe.TLSProtocolError:      "breaks the TLS protocol",
+	probe.TLSProtocolError:      "fails the TLS handshake",
 	probe.HTTPTimedOut:          "accepts requests but does not answer them",
 	probe.HTTPClosed:            "closes connections without an answer",
 	probe.HTTPProtocolError:     "breaks the HTTP protocol",

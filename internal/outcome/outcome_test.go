@@ -42,6 +42,8 @@ func TestOf(t *testing.T) {
 		},
 		"presents a certificate that is not valid yet": {Class: probe.TLSDateInvalid, Start: now, Facts: until(now.Add(time.Hour))},
 		"fails: exec.killed":                           {Class: probe.ExecKilled},
+		"answers without TLS":                          {Class: probe.TLSProtocolError, Why: "tls: first record does not look like a TLS handshake"},
+		"fails the TLS handshake":                      {Class: probe.TLSProtocolError, Why: "remote error: tls: handshake failure"},
 	}
 	for want, r := range tests {
 		if got := Of(&r); got != want {

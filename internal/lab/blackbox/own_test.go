@@ -35,7 +35,7 @@ func TestOwnService(t *testing.T) {
 		"refused on this host, no control": {noControls, here, "", "inconclusive", "tcp.refused",
 			"refuses connections", "Nothing listens at 127.0.0.1:8080."},
 		"a port of plain HTTP is asked for TLS": {onlyGateway, tls, "", "upstream", "tls.protocol.error",
-			"the service breaks the TLS protocol", "write http:// in the target"},
+			"the service answers without TLS", "write http:// in the target"},
 		"no internet, a common control": {onlyGateway, there, "", "upstream", "tcp.refused",
 			"refuses connections", "Nothing listens at " + stack.ServiceAddress + ":8080."},
 		"no internet, a control of the service": {fromInternet, there,
