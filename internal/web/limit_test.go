@@ -89,6 +89,18 @@ func resident(t *testing.T, pid int) int {
 	return 0
 }
 
+// lowest returns a process's resident memory once it is within budget, or else the least that it had. Right after a
+// burst it also holds what the connections that were replaced have left: garbage until the collector ran, then pages
+// until the runtime gave them back. That takes seconds, and more on a busy machine.
+func lowest(t *testing.T, pid, budget int) int {
+	t.Helper()
+	least := resident(t, pid)
+	for until := time.Now().Add(slowReader / 2); least > budget && time.Now().Before(until); time.Sleep(50 * time.Millisecond) {
+		least = min(least, resident(t, pid))
+	}
+	return least
+}
+
 // Five thousand connections that do nothing, or everything slowly, cost at most 20 MB, and the page is still served.
 func TestFiveThousandConnections(t *testing.T) {
 	const many = 5000
@@ -118,8 +130,7 @@ func TestFiveThousandConnections(t *testing.T) {
 				defer conn.Close()
 				io.WriteString(conn, send) // it may be closed already
 			}
-			time.Sleep(200 * time.Millisecond)
-			cost := resident(t, pid) - before
+			cost := lowest(t, pid, before+budget) - before
 			t.Logf("%d connections cost %.1f MB", many, float64(cost)/1e6)
 			if cost > budget {
 				t.Errorf("%.1f MB, want at most %.1f MB", float64(cost)/1e6, float64(budget)/1e6)

@@ -1,6 +1,9 @@
 package blackbox
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
@@ -41,6 +44,12 @@ func TestTop(t *testing.T) {
 	x.Awaits("(upstream)", "do:", "q: quit")
 	x.Resize(120, 40)
 	x.Awaits("(upstream)", "last 60 min", "-codex-1")
+	d.Await(patience, func() error { // the file is written after the page: killed in between, it would say healthy
+		if text, err := os.ReadFile(filepath.Join(s.Dir, "status.json")); err != nil || !strings.Contains(string(text), `"upstream"`) {
+			return fmt.Errorf("the status file does not have the verdict: %v\n%s", err, text)
+		}
+		return nil
+	})
 	d.Kill()
 	x.Awaits("No daemon responds at http://127.0.0.1:19405", "connection refused", "Shown is the status file", "(upstream)")
 	d = s.Daemon(config)
