@@ -146,8 +146,8 @@ func Examine(ctx context.Context, in Installation) Report {
 		e.daemon, e.other = nil, e.daemon
 	}
 	for _, check := range []func(context.Context) []Finding{
-		e.configuration, e.permissions, e.exposure, e.agents, e.sandbox, e.unit, e.secrets, e.running, e.statusFile, e.storage,
-		e.prometheus, e.clock, e.proxies, e.reach, e.windows,
+		e.configuration, e.permissions, e.exposure, e.agents, e.sandbox, e.unit, e.secrets, e.running, e.statusFile,
+		e.storage, e.prometheus, e.clock, e.proxies, e.reach, e.windows,
 	} {
 		r.Findings = append(r.Findings, check(ctx)...)
 	}

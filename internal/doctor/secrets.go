@@ -20,8 +20,8 @@ type reader struct {
 	groups []int // nil: not known
 }
 
-// secrets reports files with passwords that the daemon's user cannot read: it does not start with these. As root, neither
-// doctor nor config check would notice that otherwise.
+// secrets reports files with passwords that the daemon's user cannot read: it does not start with these. As root,
+// neither doctor nor config check would notice that otherwise.
 func (e *examination) secrets(context.Context) (all []Finding) {
 	who, known := e.reader()
 	if !known || who.uid == 0 {
