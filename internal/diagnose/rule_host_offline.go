@@ -48,8 +48,9 @@ func unreachableNetwork(g *groupedRound, broken *probe.Result) *finding {
 }
 
 // nothingOutside finds that nobody outside answers: no control, no public resolver, not the service. How they fail
-// does not matter, except that a proxy or a policy in between would be the nearer cause. If controls were tried by
-// name only, a public resolver must be silent too: otherwise being offline looks the same as having no resolver.
+// does not matter, except that a proxy or a policy in between would be the nearer cause, unless the proxy is as silent
+// as everything else. If controls were tried by name only, a public resolver must be silent too: otherwise being
+// offline looks the same as having no resolver.
 func nothingOutside(g *groupedRound, broken *probe.Result) *finding {
 	silent := first(g.controls, not(isOK))
 	direct := g.nameserver(probe.Direct, probe.ResolverAsksControl, not(isOK))
@@ -61,7 +62,7 @@ func nothingOutside(g *groupedRound, broken *probe.Result) *finding {
 	})
 	switch {
 	case silent == nil, slices.ContainsFunc(g.controls, isPeerReached), slices.ContainsFunc(g.direct, isAnswered),
-		!byAddress && direct == nil, g.failure(isProxyFailure) != nil,
+		!byAddress && direct == nil, g.failure(isProxyFailure) != nil && !g.isProxySilentToo(),
 		g.nameserver(probe.Direct, probe.ResolverAsksControl, isNameserverAnswer) != nil,
 		g.nameserver(probe.Direct, probe.ResolverAsksService, isNameserverAnswer) != nil:
 		return nil
@@ -71,6 +72,18 @@ func nothingOutside(g *groupedRound, broken *probe.Result) *finding {
 	}
 	return &finding{title: words.TitleNothingOutside,
 		evidence: []*probe.Result{silent, broken, direct, g.hostCheck(probe.CheckRoute)}}
+}
+
+// isProxySilentToo reports whether neither the proxy nor any configured nameserver answers: what is dead is nearer than
+// the proxy. A nameserver that answers shows that the network of the proxy works, as in an office where the proxy is
+// the only way out.
+func (g *groupedRound) isProxySilentToo() bool {
+	isHeard := func(r *probe.Result) bool { return isProxyFailure(r) && r.Class != probe.ProxyUnreachable }
+	configured := func(match func(*probe.Result) bool) *probe.Result {
+		return first(g.nameservers, func(r *probe.Result) bool { return r.Vantage == probe.FromHost && match(r) })
+	}
+	isTimeout := func(r *probe.Result) bool { return r.Class == probe.DNSTimeout }
+	return g.failure(isHeard) == nil && configured(isTimeout) != nil && configured(not(isTimeout)) == nil
 }
 
 // allConnectionsBlocked finds that DNS works but every outbound connection is blocked: all controls, unrelated to

@@ -169,6 +169,12 @@ var scenes = []Scene{
 	{Name: "proxy is the only way out, and dead", Cause: causes.Proxy, Decisive: "proxy.unreachable",
 		world: Working + ` ns1.ctl:dns.name_not_resolved ns1.svc:dns.name_not_resolved pub.*:dns.timeout
 			c*:proxy.unreachable a*:tcp.timed_out dns:dns.name_not_resolved head:proxy.unreachable`},
+	{Name: "gateway drops everything, behind a proxy", Cause: causes.HostOffline, Decisive: "tcp.timed_out",
+		world: Working + Offline + ` head:proxy.unreachable(proxy=http://10.0.0.1:3128)
+			stream:proxy.unreachable(proxy=http://10.0.0.1:3128)`},
+	{Name: "proxy refuses while nothing outside answers", Cause: causes.Proxy, Decisive: "proxy.refused",
+		world: Working + Offline + ` head:proxy.refused(proxy=http://10.0.0.1:3128)
+			stream:proxy.refused(proxy=http://10.0.0.1:3128)`},
 	{Name: "proxy resolves, the office's resolver does not",
 		Cause: causes.ResolverDegraded, Decisive: "dns.name_not_resolved",
 		world: Working + ` ns1.ctl:dns.name_not_resolved ns1.svc:dns.name_not_resolved dns:dns.name_not_resolved`},
