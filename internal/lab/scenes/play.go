@@ -25,6 +25,7 @@ type verdict struct {
 	Cause    string
 	Severity string
 	Title    string
+	Advice   string
 	Since    time.Time
 	Delay    float64 `json:"delay_seconds"`
 	Also     []struct{ Cause string }
@@ -225,6 +226,22 @@ func (o Outcome) judge(t testing.TB) {
 	}
 	if s.Inside != "" && len(o.ByHand.Results) > 0 && o.ByHand.of("head", "sandbox") != s.Inside {
 		t.Errorf("%s: inside the sandbox %q, want %q", by, o.ByHand.of("head", "sandbox"), s.Inside)
+	}
+}
+
+// says checks that every verdict has the words of the scene.
+func (o Outcome) says(t testing.TB) {
+	t.Helper()
+	for by, v := range map[string]verdict{"the daemon": o.Daemon, o.Scene.byHand().Command[0]: o.ByHand} {
+		text := []string{v.Title, v.Advice}
+		for _, e := range v.Evidence {
+			text = append(text, e.Why)
+		}
+		for _, words := range o.Scene.Says {
+			if v.Cause == o.Scene.Cause && !strings.Contains(strings.Join(text, "\n"), words) {
+				t.Errorf("%s does not say %q: %q", by, words, text)
+			}
+		}
 	}
 }
 

@@ -21,6 +21,7 @@ type Scene struct {
 	Inject func(*world.World) // injects the fault; nil: no fault
 	Cause  string             // of the daemon's verdict
 	Class  string             // of the decisive evidence; empty: not checked
+	Says   []string           // parts of the title, the advice or the evidence: who is at fault, and what to do
 	Inside string             // class of the head probe inside the sandbox; empty: not checked
 	ByHand ByHand             // a command that is run at the same time
 	Or     []string           // causes that are correct too, where chance decides
@@ -106,10 +107,11 @@ type Part struct {
 }
 
 // Parts are all parts, in the order of docs/truth-table.md.
-var Parts = []Part{{"The network", network}, {"Streams", streams}, {"The agent", agents}}
+var Parts = []Part{{"The network", network}, {"Proxies and the path to the service", ways},
+	{"Streams", streams}, {"The agent", agents}}
 
 // All are the scenes of every part.
-var All = slices.Concat(network, streams, agents)
+var All = slices.Concat(network, ways, streams, agents)
 
 // The network, from the host outwards.
 var network = []Scene{
@@ -140,7 +142,7 @@ var network = []Scene{
 
 	{Name: "the proxy is down", Before: func(w *world.World) { w.UseProxy() }, Inject: func(w *world.World) { w.Proxy.Stop() },
 		Cause: "proxy", Class: "proxy.refused"},
-	{Name: "the proxy requires credentials", Before: func(w *world.World) { w.UseProxy() }, Inject: func(w *world.World) { w.Proxy.RequireLogin() },
+	{Name: "the proxy requires credentials", Before: func(w *world.World) { w.UseProxy() }, Inject: func(w *world.World) { w.Proxy.RequireLogin(`Basic realm="office"`) },
 		Cause: "proxy", Class: "proxy.auth_required"},
 	{Name: "the service's port is closed, behind a proxy", Before: func(w *world.World) { w.UseProxy() },
 		Inject: func(w *world.World) { w.CloseService() }, Cause: "upstream", Class: "tcp.refused"},
@@ -291,33 +293,19 @@ var network = []Scene{
 		w.Divert("ip6 daddr "+world.ServiceIPv6+" tcp dport 443", world.AcceptOnly)
 	}, Cause: "ipv6", Class: "tls.timed_out"},
 	{Name: "a TUN proxy takes the service's connections and ends them", Inject: func(w *world.World) {
-		w.ScriptResolver(serviceAt(world.DirectResolvers[0]))
+		w.ScriptResolver(world.ServiceAt(world.DirectResolvers[0]))
 		w.Misbehaving(world.DirectResolvers[0]+":443", world.Reset)
 	}, Cause: "proxy", Class: "tls.closed"},
 	{Name: "a TUN proxy takes the service's connections and carries nothing", Inject: func(w *world.World) {
-		w.ScriptResolver(serviceAt(world.DirectResolvers[0]))
+		w.ScriptResolver(world.ServiceAt(world.DirectResolvers[0]))
 		w.Misbehaving(world.DirectResolvers[0]+":443", world.AcceptOnly)
 	}, Cause: "proxy", Class: "tls.timed_out"},
 	{Name: "a TUN proxy takes the service's connections and refuses them",
-		Inject: func(w *world.World) { w.ScriptResolver(serviceAt(world.DirectResolvers[0])) }, Cause: "proxy", Class: "tcp.refused"},
+		Inject: func(w *world.World) { w.ScriptResolver(world.ServiceAt(world.DirectResolvers[0])) }, Cause: "proxy", Class: "tcp.refused"},
 	{Name: "the network drops packets to port 443", Inject: func(w *world.World) { w.Drop("tcp dport 443") }, Cause: "inconclusive", Class: "tcp.timed_out"},
 
 	{Name: "one control of three is down", Inject: func(w *world.World) { w.CloseControls(1) }, Cause: "healthy"},
 	{Name: "all controls are down, the service is fine", Inject: func(w *world.World) { w.CloseControls(3) }, Cause: "healthy"},
-}
-
-// serviceAt answers the service's name with this IPv4 address alone.
-func serviceAt(address string) world.Rewrite {
-	return func(question dns.Question, answer *dns.Msg) {
-		if question.Name != world.ServiceName+"." {
-			return
-		}
-		answer.Answer, answer.Rcode = nil, dns.RcodeSuccess
-		if question.Qtype == dns.TypeA {
-			rr, _ := dns.NewRR(question.Name + " 1 IN A " + address)
-			answer.Answer = []dns.RR{rr}
-		}
-	}
 }
 
 func bothNameservers(w *world.World) { w.Nameservers(world.Resolver, world.SecondResolver) }

@@ -92,6 +92,7 @@ func TestScenes(t *testing.T) {
 				o := play(t, p.borrow(t), s)
 				o.judge(t)
 				o.holds(t)
+				o.says(t)
 				if *table {
 					o.punctual(t)
 				}

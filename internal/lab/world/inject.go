@@ -98,6 +98,36 @@ func (w *World) Drop(matches ...string) {
 	w.filter(w.Beyond, "type filter hook input priority 0", "iif "+gatewayEnd+" ", matches, " drop")
 }
 
+// DropReplies makes the gateway drop matching packets to the host silently: "ip saddr 203.0.113.10 tcp sport 443".
+func (w *World) DropReplies(matches ...string) {
+	w.t.Helper()
+	w.filter(w.Beyond, "type filter hook output priority 0", "oif "+gatewayEnd+" ", matches, " drop")
+}
+
+// A tunnel's interface on the host, see Tunnel.
+const tunnelEnd = "tun0"
+
+// Tunnel adds a tunnel to the host that takes packets to these networks and carries nothing, as a VPN leaves one
+// behind: "203.0.113.0/24". Nothing reads at its other end.
+func (w *World) Tunnel(networks ...string) {
+	w.t.Helper()
+	w.t.Cleanup(func() { w.must(w.Host.Batch([]string{"link del " + tunnelEnd}, "ip")) })
+	lines := []string{"link add " + tunnelEnd + " type veth peer name tun1", "link set " + tunnelEnd + " arp off up",
+		"link set tun1 arp off up", "addr add 10.8.0.2/24 dev " + tunnelEnd,
+		"addr add 2001:db8:8::2/64 dev " + tunnelEnd + " nodad"}
+	for _, network := range networks {
+		lines = append(lines, "route add "+network+" dev "+tunnelEnd)
+	}
+	w.must(w.Host.Batch(lines, "ip"))
+}
+
+// Blackhole makes the gateway discard the packets silently that it forwards to an IPv6 network: "64:ff9b::/96".
+func (w *World) Blackhole(network string) {
+	w.t.Helper()
+	w.must(w.Beyond.Batch([]string{"-6 route add blackhole " + network}, "ip"))
+	w.t.Cleanup(func() { w.must(w.Beyond.Batch([]string{"-6 route del blackhole " + network}, "ip")) })
+}
+
 // Reject makes the gateway reject by these rules: "tcp dport 443 reject with tcp reset".
 func (w *World) Reject(rules ...string) {
 	w.t.Helper()

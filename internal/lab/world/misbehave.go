@@ -1,11 +1,14 @@
 package world
 
 import (
+	"bufio"
 	"context"
+	"crypto/tls"
 	"io"
 	"maps"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -42,6 +45,34 @@ func (w *World) misbehaving(address string, handle func(net.Conn)) string {
 	return listener.Addr().String()
 }
 
+// ServiceOverTLS replaces the service by a server with the same certificate and this change to what it demands of a
+// TLS client. It answers as the service does.
+func (w *World) ServiceOverTLS(change func(*tls.Config)) {
+	w.t.Helper()
+	w.MisbehavingService(w.OverTLS(change, "405 Method Not Allowed", "Allow: POST"))
+}
+
+// OverTLS answers every request over TLS, with the service's certificate, by this status and headers. Change may change
+// what it demands of a client; it may be nil.
+func (w *World) OverTLS(change func(*tls.Config), status string, headers ...string) func(net.Conn) {
+	w.t.Helper()
+	certificate, err := tls.LoadX509KeyPair(w.file("service.pem"), w.file("service.key"))
+	w.must(err)
+	config := &tls.Config{Certificates: []tls.Certificate{certificate}, NextProtos: []string{"http/1.1"}}
+	if change != nil {
+		change(config)
+	}
+	answer := "HTTP/1.1 " + strings.Join(append([]string{status}, headers...), "\r\n") +
+		"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+	return func(conn net.Conn) {
+		secure := tls.Server(conn, config)
+		defer secure.Close()
+		if _, err := http.ReadRequest(bufio.NewReader(secure)); err == nil {
+			io.WriteString(secure, answer)
+		}
+	}
+}
+
 // AcceptOnly reads and never answers.
 func AcceptOnly(conn net.Conn) {
 	io.Copy(io.Discard, conn)
@@ -66,8 +97,9 @@ func HalfHandshake(conn net.Conn) {
 type Proxy struct {
 	w          *World
 	listener   net.Listener
-	open       func() // its port
-	needsLogin atomic.Bool
+	open       func()                   // its port
+	needsLogin atomic.Pointer[[]string] // the schemes of Proxy-Authenticate; nil: it needs none
+	tunnels    atomic.Int32             // see TunnelAs
 	answersAll atomic.Bool
 	idle       atomic.Int64 // see DropIdle
 	mu         sync.Mutex
@@ -95,10 +127,26 @@ func (p *Proxy) Stop() {
 	p.listener.Close()
 }
 
-// RequireLogin makes the proxy require credentials.
-func (p *Proxy) RequireLogin() {
-	p.w.t.Cleanup(func() { p.needsLogin.Store(false) })
-	p.needsLogin.Store(true)
+// RequireLogin makes the proxy reject all requests, and offer these authentication schemes.
+func (p *Proxy) RequireLogin(schemes ...string) {
+	p.w.t.Cleanup(func() { p.needsLogin.Store(nil) })
+	p.needsLogin.Store(&schemes)
+}
+
+// Tunneling is what the proxy does when it is asked for a tunnel to the service.
+type Tunneling int32
+
+const (
+	Tunnels  Tunneling = iota // forwards it
+	Swallows                  // reports that the connection is established, reads, and never answers
+	Resets                    // reports that the connection is established, and resets at the first byte
+	Forbids                   // answers 403
+)
+
+// TunnelAs changes what the proxy does with tunnels to the service. Those to controls are forwarded.
+func (p *Proxy) TunnelAs(how Tunneling) {
+	p.w.t.Cleanup(func() { p.tunnels.Store(int32(Tunnels)) })
+	p.tunnels.Store(int32(how))
 }
 
 // AnswerAll makes the proxy answer every request itself.
@@ -118,8 +166,8 @@ func (p *Proxy) hangUp() {
 
 func (p *Proxy) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	switch {
-	case p.needsLogin.Load():
-		rw.Header().Set("Proxy-Authenticate", `Basic realm="office"`)
+	case p.needsLogin.Load() != nil:
+		rw.Header()["Proxy-Authenticate"] = *p.needsLogin.Load()
 		http.Error(rw, "who are you?", http.StatusProxyAuthRequired)
 	case p.answersAll.Load():
 		io.WriteString(rw, "<html>The office wishes you a good day.</html>")
@@ -143,14 +191,27 @@ func (p *Proxy) dial(_ context.Context, network, address string) (conn net.Conn,
 		return err
 	})
 	if err == nil {
-		p.mu.Lock()
-		p.conns = append(p.conns, conn)
-		p.mu.Unlock()
+		p.track(conn)
 	}
 	return conn, err
 }
 
+// track has hangUp close the connection.
+func (p *Proxy) track(conn net.Conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.conns = append(p.conns, conn)
+}
+
 func (p *Proxy) tunnel(rw http.ResponseWriter, r *http.Request) {
+	how := Tunnels
+	if r.URL.Hostname() == ServiceName {
+		how = Tunneling(p.tunnels.Load())
+	}
+	if how == Forbids {
+		http.Error(rw, "this site is not allowed", http.StatusForbidden)
+		return
+	}
 	there, err := p.dial(r.Context(), "tcp", r.Host)
 	if err != nil {
 		http.Error(rw, err.Error(), http.StatusBadGateway)
@@ -162,6 +223,12 @@ func (p *Proxy) tunnel(rw http.ResponseWriter, r *http.Request) {
 		return
 	}
 	io.WriteString(here, "HTTP/1.1 200 Connection established\r\n\r\n")
+	if how != Tunnels {
+		there.Close()
+		p.track(here)
+		map[Tunneling]func(net.Conn){Swallows: AcceptOnly, Resets: Reset}[how](here)
+		return
+	}
 	go func() { io.Copy(there, here); there.Close() }()
 	io.Copy(here, idleLimited{there, &p.idle})
 	here.Close()

@@ -2,6 +2,7 @@ package world
 
 import (
 	"net"
+	"net/netip"
 	"strings"
 
 	"github.com/miekg/dns"
@@ -156,16 +157,34 @@ func RedirectDomain(domain string) Rewrite {
 	return toPortal(func(question dns.Question, _ *dns.Msg) bool { return strings.HasSuffix(question.Name, domain) })
 }
 
-// ServiceAt gives the service's name one IPv4 address and no other.
-func ServiceAt(address string) Rewrite {
+// ServiceAt gives the service's name these addresses and no other.
+func ServiceAt(addresses ...string) Rewrite { return NameAt(ServiceName, addresses...) }
+
+// NameAt gives the name these addresses and no other.
+func NameAt(name string, addresses ...string) Rewrite {
 	return func(question dns.Question, answer *dns.Msg) {
-		if question.Name != ServiceName+"." {
+		if question.Name != name+"." {
 			return
 		}
 		answer.Answer, answer.Rcode = nil, dns.RcodeSuccess
-		if question.Qtype == dns.TypeA {
-			rr, _ := dns.NewRR(question.Name + " A " + address)
-			answer.Answer = []dns.RR{rr}
+		for _, address := range addresses {
+			kind := "A"
+			if netip.MustParseAddr(address).Is6() {
+				kind = "AAAA"
+			}
+			if kind == dns.TypeToString[question.Qtype] {
+				rr, _ := dns.NewRR(question.Name + " " + kind + " " + address)
+				answer.Answer = append(answer.Answer, rr)
+			}
+		}
+	}
+}
+
+// Together applies each rewrite.
+func Together(all ...Rewrite) Rewrite {
+	return func(question dns.Question, answer *dns.Msg) {
+		for _, rewrite := range all {
+			rewrite(question, answer)
 		}
 	}
 }
