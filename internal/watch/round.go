@@ -115,13 +115,23 @@ func (w *Watcher) report(r probe.Result, interval time.Duration) {
 		return
 	}
 	if r.OK() {
-		w.typical[seriesKeyOf(r.Spec)] = r.Elapsed.Duration()
+		w.noteSlow(r)
 	}
 	if r.Role == probe.OfHost && r.Name == probe.CheckSandbox && r.Vantage == probe.FromHost {
 		w.sandboxed = sandboxed([]probe.Result{r})
 	}
 	for _, o := range w.Observers {
 		o.Attempted(r, interval)
+	}
+}
+
+// noteSlow records how long r took, which has succeeded, if a confirming round must give the next one more time for it.
+// Few attempts are that slow, so that ten thousand probes need no memory for it.
+func (w *Watcher) noteSlow(r probe.Result) {
+	if took := r.Elapsed.Duration(); slowFactor*took > confirmTimeout {
+		w.slow[seriesKeyOf(r.Spec)] = took
+	} else if len(w.slow) > 0 {
+		delete(w.slow, seriesKeyOf(r.Spec))
 	}
 }
 
@@ -138,7 +148,7 @@ func (w *Watcher) forRound(p *probe.Probe, confirming bool) *probe.Probe {
 	if !confirming {
 		return p
 	}
-	return withTimeout(max(confirmTimeout, slowFactor*w.typical[seriesKeyOf(p.Spec)]), p)
+	return withTimeout(max(confirmTimeout, slowFactor*w.slow[seriesKeyOf(p.Spec)]), p)
 }
 
 // withTimeout returns p with a timeout of at most limit. A stream keeps its own: it takes more round trips than any

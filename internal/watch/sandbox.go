@@ -60,7 +60,7 @@ func (w *Watcher) sandboxLimit(rd *round) time.Duration {
 	}
 	limit := confirmTimeout
 	for _, r := range rd.service.retained.sandbox {
-		limit = max(limit, slowFactor*w.typical[seriesKeyOf(r.Spec)])
+		limit = max(limit, slowFactor*w.slow[seriesKeyOf(r.Spec)])
 	}
 	return limit
 }

@@ -67,7 +67,7 @@ type Watcher struct {
 	notes            []string
 	envRun           *envRun
 	environmentEvery time.Duration               // how often the environment is probed
-	typical          map[seriesKey]time.Duration // how long the last successful attempt took
+	slow             map[seriesKey]time.Duration // see noteSlow
 	costly           bool                        // a costly attempt is running
 	afterRun         []func()                    // what starts when it has ended
 	sandboxed        Sandboxed
@@ -88,7 +88,7 @@ func New(plan Plan, o Options) *Watcher {
 		// Ten thousand attempts a second are about a hundred for each slot of the grid: all of them fit.
 		inbox:   make(chan func(), 128),
 		stopped: make(chan struct{}),
-		typical: make(map[seriesKey]time.Duration),
+		slow:    make(map[seriesKey]time.Duration),
 		ready:   make(chan struct{}),
 	}
 	w.goroutines.idle = make(chan func())
