@@ -30,10 +30,27 @@ func (k Key) Compare(other Key) int {
 	)
 }
 
-// A Record is the latest result and the counts of one probe since the start.
+// A Record is what is known of one probe since the start, as [Ledger.Snapshot] copies it.
 type Record struct {
 	Key
-	Latest      probe.Result
+	Counts
+	Latest Attempt
+}
+
+// An Attempt is what a Record has of an attempt: a third of a [probe.Result].
+type Attempt struct {
+	Start   time.Time
+	Elapsed probe.Seconds
+	Phases  probe.Phases
+	Class   probe.Class
+	TLS     *probe.TLS
+}
+
+// OK reports whether the attempt saw exactly what it expected.
+func (a Attempt) OK() bool { return a.Class == probe.OK }
+
+// Counts are those of one probe since the start.
+type Counts struct {
 	Interval    time.Duration // between planned attempts; zero: in confirming rounds only
 	LastSuccess time.Time
 	Succeeded   uint64
@@ -48,11 +65,19 @@ type ClassCount struct {
 	Count uint64
 }
 
-// A Ledger keeps a Record for each probe. It is safe for concurrent use.
+// A record is the latest result and the counts of one probe. Its key is that of the result.
+type record struct {
+	Counts
+	latest probe.Result
+}
+
+func (rec *record) key() Key { return KeyOf(rec.latest.Spec) }
+
+// A Ledger keeps a record for each probe. It is safe for concurrent use.
 type Ledger struct {
 	mu       sync.Mutex
-	records  map[Key]*Record
-	ordered  []*Record // the same records; sorted by key unless unsorted is set
+	records  map[Key]*record
+	ordered  []*record // the same records; sorted by key unless unsorted is set
 	unsorted bool
 	runs     map[string]*Runs
 }
@@ -65,7 +90,7 @@ type Runs struct {
 
 // New returns an empty ledger.
 func New() *Ledger {
-	return &Ledger{records: make(map[Key]*Record), runs: make(map[string]*Runs)}
+	return &Ledger{records: make(map[Key]*record), runs: make(map[string]*Runs)}
 }
 
 // Add counts a result. Interval is how often such attempts are planned; zero if they are made in confirming rounds
@@ -73,7 +98,7 @@ func New() *Ledger {
 func (l *Ledger) Add(r probe.Result, interval time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.record(KeyOf(r.Spec)).add(r, interval)
+	l.record(r.Spec).add(r, interval)
 	if len(r.Warnings) == 0 && r.Tokens == nil {
 		return
 	}
@@ -99,10 +124,12 @@ func (l *Ledger) runsOf(r probe.Result) *Runs {
 	return l.runs[command]
 }
 
-func (l *Ledger) record(k Key) *Record {
+func (l *Ledger) record(spec probe.Spec) *record {
+	k := KeyOf(spec)
 	rec := l.records[k]
 	if rec == nil {
-		rec = &Record{Key: k}
+		rec = new(record)
+		rec.latest.Spec = spec
 		l.records[k] = rec
 		l.ordered, l.unsorted = append(l.ordered, rec), true
 	}
@@ -112,13 +139,13 @@ func (l *Ledger) record(k Key) *Record {
 // sort sorts the records by key. It is called by readers, not by Add: a start adds up to ten thousand records.
 func (l *Ledger) sort() {
 	if l.unsorted {
-		slices.SortFunc(l.ordered, func(a, b *Record) int { return a.Compare(b.Key) })
+		slices.SortFunc(l.ordered, func(a, b *record) int { return a.key().Compare(b.key()) })
 		l.unsorted = false
 	}
 }
 
-func (rec *Record) add(r probe.Result, interval time.Duration) {
-	rec.Latest, rec.Interval = r, interval
+func (rec *record) add(r probe.Result, interval time.Duration) {
+	rec.latest, rec.Interval = r, interval
 	rec.Durations.Observe(float64(r.Elapsed))
 	if r.OK() {
 		rec.LastSuccess = r.Start.Add(r.Elapsed.Duration())
@@ -138,8 +165,8 @@ func (rec *Record) add(r probe.Result, interval time.Duration) {
 func (l *Ledger) Keep(wanted func(Key) bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.ordered = slices.DeleteFunc(l.ordered, func(rec *Record) bool { return !wanted(rec.Key) })
-	maps.DeleteFunc(l.records, func(k Key, _ *Record) bool { return !wanted(k) })
+	l.ordered = slices.DeleteFunc(l.ordered, func(rec *record) bool { return !wanted(rec.key()) })
+	maps.DeleteFunc(l.records, func(k Key, _ *record) bool { return !wanted(k) })
 }
 
 // A Snapshot is a copy of everything in a Ledger. The caller owns it.
@@ -165,11 +192,17 @@ func (l *Ledger) Snapshot() Snapshot {
 	}
 	classes, buckets := make([]ClassCount, 0, ofClasses), make([]Bucket, 0, ofBuckets)
 	for i, rec := range l.ordered {
-		s.Records[i] = *rec
+		s.Records[i] = rec.snapshot()
 		s.Records[i].Classes, classes = copied(classes, rec.Classes)
 		s.Records[i].Durations.Native, buckets = copied(buckets, rec.Durations.Native)
 	}
 	return s
+}
+
+func (rec *record) snapshot() Record {
+	r := &rec.latest
+	latest := Attempt{Start: r.Start, Elapsed: r.Elapsed, Phases: r.Phases, Class: r.Class, TLS: r.TLS}
+	return Record{rec.key(), rec.Counts, latest}
 }
 
 // copied appends more to all. It returns the copy of more, and all.
@@ -185,7 +218,7 @@ func (l *Ledger) Latest() []probe.Result {
 	l.sort()
 	latest := make([]probe.Result, len(l.ordered))
 	for i, rec := range l.ordered {
-		latest[i] = rec.Latest
+		latest[i] = rec.latest
 	}
 	return latest
 }

@@ -26,10 +26,12 @@ func TestRecordCounts(t *testing.T) {
 	got := l.Snapshot().Records[0]
 	want := Record{
 		Key:    Key{Service: "codex", Probe: "dns", Kind: probe.KindDNS},
-		Latest: result("codex", "dns", probe.DNSServfail), Interval: time.Minute,
-		LastSuccess: noon.Add(250 * time.Millisecond), Succeeded: 2, Failed: 2,
-		Classes:   []ClassCount{{probe.OK, 2}, {probe.DNSTimeout, 1}, {probe.DNSServfail, 1}},
-		Durations: Histogram{Count: 4, Sum: 1, Classic: [len(Bounds)]uint32{7: 4}, Native: []Bucket{{Index: -16, Count: 4}}},
+		Latest: Attempt{Start: noon, Elapsed: 0.25, Class: probe.DNSServfail},
+		Counts: Counts{
+			Interval: time.Minute, LastSuccess: noon.Add(250 * time.Millisecond), Succeeded: 2, Failed: 2,
+			Classes:   []ClassCount{{probe.OK, 2}, {probe.DNSTimeout, 1}, {probe.DNSServfail, 1}},
+			Durations: Histogram{Count: 4, Sum: 1, Classic: [len(Bounds)]uint32{7: 4}, Native: []Bucket{{Index: -16, Count: 4}}},
+		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
