@@ -173,15 +173,18 @@ type series struct {
 	classic bool // export classic buckets
 	info    func(ledger.Key) (Info, bool)
 
-	labels []*dto.LabelPair             // see pairs
-	text   [len(probeLabelNames)][]byte // see asText
+	labels []*dto.LabelPair // see pairs
 }
 
-// A probeOutput takes the samples of a family. The names and values are of labels besides those of the probe.
+// A probeOutput takes the samples of a family.
 type probeOutput interface {
-	add(p *series, value float64, namesAndValues ...string)
+	add(p *series, value float64, more labels)
 	addHistogram(p *series)
 }
+
+// Labels are pairs of a name and a value besides those of the probe, sorted by name; the unused ones are empty. It is no
+// slice, because a scrape of ten thousand probes would allocate fifty thousand.
+type labels [3][2]string
 
 // pairs returns the probe's labels.
 func (p *series) pairs() []*dto.LabelPair {

@@ -39,13 +39,13 @@ var families = []family{
 	{name: "netwatchd_probe_success", kind: gauge, help: "1 if the latest attempt saw exactly what it expected, 0 if not.",
 		perProbe: func(p *series, out probeOutput) {
 			if p.fresh {
-				out.add(p, boolToFloat(p.Latest.OK()))
+				out.add(p, boolToFloat(p.Latest.OK()), labels{})
 			}
 		}},
 	{name: "netwatchd_probe_duration_seconds", kind: gauge, help: "How long the latest attempt took.",
 		perProbe: func(p *series, out probeOutput) {
 			if p.fresh {
-				out.add(p, float64(p.Latest.Elapsed))
+				out.add(p, float64(p.Latest.Elapsed), labels{})
 			}
 		}},
 	{name: "netwatchd_probe_phase_duration_seconds", kind: gauge, labels: []string{"phase"},
@@ -56,27 +56,27 @@ var families = []family{
 		help: "When the chain of certificates that the latest attempt got ends.",
 		perProbe: func(p *series, out probeOutput) {
 			if end := p.Latest.TLS.End(); p.fresh && !end.IsZero() {
-				out.add(p, unix(end))
+				out.add(p, unix(end), labels{})
 			}
 		}},
 	{name: "netwatchd_probe_last_run_timestamp_seconds", kind: gauge, help: "When the latest attempt started.",
-		perProbe: func(p *series, out probeOutput) { out.add(p, unix(p.Latest.Start)) }},
+		perProbe: func(p *series, out probeOutput) { out.add(p, unix(p.Latest.Start), labels{}) }},
 	{name: "netwatchd_probe_last_success_timestamp_seconds", kind: gauge, help: "When an attempt last succeeded.",
 		perProbe: func(p *series, out probeOutput) {
 			if !p.LastSuccess.IsZero() {
-				out.add(p, unix(p.LastSuccess))
+				out.add(p, unix(p.LastSuccess), labels{})
 			}
 		}},
 	{name: "netwatchd_probe_runs_total", kind: counter, labels: []string{"result"}, help: "Attempts made, by result.",
 		perProbe: func(p *series, out probeOutput) {
-			out.add(p, float64(p.Succeeded), "result", "success")
-			out.add(p, float64(p.Failed), "result", "failure")
+			out.add(p, float64(p.Succeeded), labels{{"result", "success"}})
+			out.add(p, float64(p.Failed), labels{{"result", "failure"}})
 		}},
 	{name: "netwatchd_probe_failures_total", kind: counter, labels: []string{"class"}, help: "Failed attempts, by class.",
 		perProbe: func(p *series, out probeOutput) {
 			for _, seen := range p.Classes {
 				if seen.Class != probe.OK {
-					out.add(p, float64(seen.Count), "class", seen.Class.String())
+					out.add(p, float64(seen.Count), labels{{"class", seen.Class.String()}})
 				}
 			}
 		}},
@@ -86,7 +86,7 @@ var families = []family{
 		help: "Target, interval and expectation of the probe; always 1.",
 		perProbe: func(p *series, out probeOutput) {
 			if about, known := p.info(p.Key); known {
-				out.add(p, 1, "expectation", about.Expectation, "interval", about.Interval, "target", about.Target)
+				out.add(p, 1, labels{{"expectation", about.Expectation}, {"interval", about.Interval}, {"target", about.Target}})
 			}
 		}},
 
@@ -254,7 +254,7 @@ func phases(p *series, out probeOutput) {
 	}
 	for _, phase := range probe.AllPhases() {
 		if took := p.Latest.Phases[phase]; took > 0 {
-			out.add(p, float64(took), "phase", phase.String())
+			out.add(p, float64(took), labels{{"phase", phase.String()}})
 		}
 	}
 }
@@ -264,7 +264,7 @@ func errorClasses(p *series, out probeOutput) {
 		return
 	}
 	for _, seen := range p.Classes {
-		out.add(p, boolToFloat(seen.Class == p.Latest.Class), "class", seen.Class.String())
+		out.add(p, boolToFloat(seen.Class == p.Latest.Class), labels{{"class", seen.Class.String()}})
 	}
 }
 

@@ -41,22 +41,24 @@ type probeSamples struct {
 	shared map[[2]string]*dto.LabelPair
 }
 
-func (s probeSamples) add(p *series, value float64, namesAndValues ...string) {
-	s.samples.add(s.with(p.pairs(), namesAndValues), value)
+func (s probeSamples) add(p *series, value float64, more labels) {
+	s.samples.add(s.with(p.pairs(), more), value)
 }
 
 // with returns the probe's labels and more.
-func (s probeSamples) with(labels []*dto.LabelPair, namesAndValues []string) []*dto.LabelPair {
-	if len(namesAndValues) == 0 {
-		return labels
+func (s probeSamples) with(own []*dto.LabelPair, more labels) []*dto.LabelPair {
+	if more == (labels{}) {
+		return own
 	}
-	all := append(make([]*dto.LabelPair, 0, len(labels)+len(namesAndValues)/2), labels...)
-	for pair := range slices.Chunk(namesAndValues, 2) {
-		key := [2]string(pair)
-		if s.shared[key] == nil {
-			s.shared[key] = labelPairs(pair...)[0]
+	all := append(make([]*dto.LabelPair, 0, len(own)+len(more)), own...)
+	for _, pair := range more {
+		if pair[0] == "" {
+			break
 		}
-		all = append(all, s.shared[key])
+		if s.shared[pair] == nil {
+			s.shared[pair] = labelPairs(pair[0], pair[1])[0]
+		}
+		all = append(all, s.shared[pair])
 	}
 	slices.SortFunc(all, byName)
 	return all

@@ -4,9 +4,9 @@ import (
 	"bufio"
 	"math"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"netwatchd/internal/ledger"
 )
@@ -43,8 +43,8 @@ func (f *family) writeText(w *bufio.Writer, openMetrics bool, sc *scrape) {
 	}
 }
 
-func (t *textOutput) add(p *series, value float64, namesAndValues ...string) {
-	t.begin(p, "", namesAndValues...)
+func (t *textOutput) add(p *series, value float64, more labels) {
+	t.begin(p, "", more)
 	t.line = append(t.line, "} "...)
 	t.endFloat(value)
 }
@@ -60,37 +60,39 @@ func (t *textOutput) addHistogram(p *series) {
 		}
 	}
 	t.bucket(p, math.Inf(1), h.Count)
-	t.begin(p, "_sum")
+	t.begin(p, "_sum", labels{})
 	t.line = append(t.line, "} "...)
 	t.endFloat(h.Sum)
-	t.begin(p, "_count")
+	t.begin(p, "_count", labels{})
 	t.line = append(t.line, "} "...)
 	t.endCount(h.Count)
 }
 
 // bucket adds one cumulative bucket. Its bound is the last label, as expfmt has it.
 func (t *textOutput) bucket(p *series, bound float64, count uint64) {
-	t.begin(p, "_bucket")
+	t.begin(p, "_bucket", labels{})
 	t.line = append(t.line, `,le="`...)
 	t.line = append(appendFloat(t.line, bound, t.openMetrics), `"} `...)
 	t.endCount(count)
 }
 
-// begin writes the name and the labels, sorted by name: people and scripts look for whole lines. The other names are
-// sorted already.
-func (t *textOutput) begin(p *series, suffix string, namesAndValues ...string) {
+// begin writes the name and the labels, sorted by name: people and scripts look for whole lines.
+func (t *textOutput) begin(p *series, suffix string, more labels) {
 	t.line = append(append(t.line, t.name...), suffix...)
 	separator := byte('{')
-	for i, label := range p.asText() {
-		for len(namesAndValues) > 0 && namesAndValues[0] < probeLabelNames[i] {
-			t.line = appendLabel(append(t.line, separator), namesAndValues[0], namesAndValues[1])
-			namesAndValues, separator = namesAndValues[2:], ','
-		}
-		t.line = append(append(t.line, separator), label...)
+	label := func(name, value string) {
+		t.line = appendLabel(append(t.line, separator), name, value)
 		separator = ','
 	}
-	for pair := range slices.Chunk(namesAndValues, 2) {
-		t.line = appendLabel(append(t.line, ','), pair[0], pair[1])
+	next := 0 // of more
+	for i, value := range [...]string{p.Kind.String(), p.Probe, p.Service, p.Vantage.String()} {
+		for ; next < len(more) && more[next][0] != "" && more[next][0] < probeLabelNames[i]; next++ {
+			label(more[next][0], more[next][1])
+		}
+		label(probeLabelNames[i], value)
+	}
+	for ; next < len(more) && more[next][0] != ""; next++ {
+		label(more[next][0], more[next][1])
 	}
 }
 
@@ -121,20 +123,22 @@ func appendFloat(line []byte, value float64, openMetrics bool) []byte {
 // probeLabelNames are the labels of a probe, sorted.
 var probeLabelNames = [...]string{"kind", "probe", "service", "vantage"}
 
-// asText returns the labels of a probe in the order of probeLabelNames.
-func (p *series) asText() *[len(probeLabelNames)][]byte {
-	if p.text[0] == nil {
-		for i, value := range [...]string{p.Kind.String(), p.Probe, p.Service, p.Vantage.String()} {
-			p.text[i] = appendLabel(nil, probeLabelNames[i], value)
-		}
-	}
-	return &p.text
-}
-
 func appendLabel(line []byte, name, value string) []byte {
-	value = labelEscapes.Replace(strings.ToValidUTF8(value, "\uFFFD"))
+	if !isPlain(value) {
+		value = labelEscapes.Replace(strings.ToValidUTF8(value, "\uFFFD"))
+	}
 	line = append(append(line, name...), `="`...)
 	return append(append(line, value...), '"')
+}
+
+// isPlain reports whether value is the same in the format: ASCII without what must be escaped.
+func isPlain(value string) bool {
+	for i := range len(value) {
+		if c := value[i]; c >= utf8.RuneSelf || c == '\\' || c == '"' || c == '\n' {
+			return false
+		}
+	}
+	return true
 }
 
 // labelEscapes are those of both text formats.
