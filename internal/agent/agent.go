@@ -34,6 +34,9 @@ type Agent struct {
 	// Stub returns the prober that makes the same run against a stub of the service on this host: it needs neither the
 	// network nor an account and costs no tokens, so it fails only with the installation. Nil: there is none.
 	Stub func(Settings) probe.Prober
+	// StubTimeout is what that run may take at most: enough on a busy host, because a run that takes longer means that
+	// the installation is broken.
+	StubTimeout time.Duration
 	// Status returns the prober that asks the agent about itself: whether anyone is signed in, and whether it reaches its
 	// service. It costs no tokens, and takes at most the timeout once no run of ours is in its way. Nil: the agent has no
 	// command for it.

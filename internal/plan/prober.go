@@ -82,10 +82,6 @@ func execProber(c *config.Config, p config.Probe) probe.Prober {
 	return &execprobe.Run{Command: p.Command, Expect: p.Expect.Output}
 }
 
-// stubTimeout is what a run against a stub may take, unless the run itself has less. It takes half a second on an idle
-// machine, and 12 s with versions of codex before 0.104, which first ask in vain for a list of models.
-const stubTimeout = 30 * time.Second
-
 // stubProbe returns the probe that makes the run p against a stub of its service; nil: there is none.
 func stubProbe(c *config.Config, s config.Service, p config.Probe) *probe.Probe {
 	a := presets.Named(p.Preset)
@@ -95,7 +91,7 @@ func stubProbe(c *config.Config, s config.Service, p config.Probe) *probe.Probe 
 	return &probe.Probe{
 		Spec: probe.Spec{
 			Service: s.Name, Name: probe.StubName(p.Name), Kind: probe.KindExec, Target: stubTarget, Role: probe.AgentStub,
-			Timeout: min(stubTimeout, p.Timeout),
+			Timeout: min(a.StubTimeout, p.Timeout),
 		},
 		Prober: a.Stub(settings(c, p)),
 	}

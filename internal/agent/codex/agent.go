@@ -24,6 +24,9 @@ func Agent() agent.Agent {
 			return &c
 		},
 		Stub: func(s agent.Settings) probe.Prober { return codexStubRun{codexWith(s)} },
+		// A run takes half a second on an idle machine, and 12 s with versions before 0.104, which first ask in vain for a
+		// list of models.
+		StubTimeout: 30 * time.Second,
 		Status: func(s agent.Settings, timeout time.Duration) probe.Prober {
 			return codexStatus{codexWith(s), timeout}
 		},

@@ -1,17 +1,17 @@
 package codex
 
 import (
-	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
+	"netwatchd/internal/agent/stub"
+	"netwatchd/internal/agent/stub/stubtest"
 	"netwatchd/internal/lab/responses"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/probe/execprobe"
@@ -36,6 +36,9 @@ func TestCodexStubLive(t *testing.T) {
 	})
 }
 
+// isTurn matches the request for a turn, below a stub's path.
+var isTurn = regexp.MustCompile(`^POST /[A-Z2-7]+/responses`)
+
 // A stub run sends neither the user's key nor the token of the sign-in, and asks nobody else for anything.
 func TestCodexStubLiveSendsNoCredentials(t *testing.T) {
 	eachCodex(t, func(t *testing.T, path string) {
@@ -44,22 +47,12 @@ func TestCodexStubLiveSendsNoCredentials(t *testing.T) {
 		// Not on the loopback address, which is exempt from the proxy.
 		signedIn.Env = []string{"CODEX_REFRESH_TOKEN_URL_OVERRIDE=http://auth.test/oauth/token"}
 		for name, c := range map[string]Codex{"with a key": key, "signed in": signedIn} {
-			stub := &codexStub{path: "/of-this-run", key: "of-this-run", answer: "OK"}
-			var mu sync.Mutex // also of stub.address, which is known only once the server listens
-			var seen []string
-			front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				var all strings.Builder
-				_ = r.Header.Write(&all)
-				mu.Lock()
-				seen = append(seen, r.Method+" "+r.URL.String()+"\n"+all.String())
-				mu.Unlock()
-				stub.ServeHTTP(w, r)
-			}))
-			t.Cleanup(front.Close)
-			mu.Lock()
-			stub.address = front.Listener.Addr().String()
-			mu.Unlock()
-			argv, env, dir, err := codexStubRun{c}.command(t.Context(), stub)
+			server, err := stub.Start(stub.Responses(), "OK")
+			if err != nil {
+				t.Fatal(err)
+			}
+			seen := stubtest.Tap(server)
+			argv, env, dir, err := codexStubRun{c}.command(t.Context(), server)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -67,17 +60,18 @@ func TestCodexStubLiveSendsNoCredentials(t *testing.T) {
 			if !r.OK() {
 				t.Errorf("%s: got %v %q", name, r.Class, r.Why)
 			}
+			server.Close()
 			turns := 0
-			for _, request := range seen {
+			for _, request := range seen() {
 				if strings.Contains(request, "sk-test") || strings.Contains(request, "eyJ") || strings.Contains(strings.ToLower(request), "chatgpt-account-id") {
 					t.Errorf("%s: sent credentials: %s", name, request)
 				}
-				if strings.HasPrefix(request, "POST /of-this-run/responses") {
+				if isTurn.MatchString(request) {
 					turns++
 				}
 			}
-			if turns != 1 || stub.turns.Load() != 1 {
-				t.Errorf("%s: %d turns, want one, of %d requests", name, turns, len(seen))
+			if turns != 1 {
+				t.Errorf("%s: %d turns, want one, of %d requests", name, turns, len(seen()))
 			}
 		}
 		if got := refreshToken(t, signedIn); got != "rt_first" {
@@ -113,71 +107,6 @@ func TestCodexStubOfAProgramThatFails(t *testing.T) {
 	r := probetest.DoRun(t, codexStubRun{Codex{Path: codex, Home: state, StateDir: state}}, 30*time.Second)
 	if r.Class != probe.ExecUnexpectedExit || !strings.Contains(r.Why, "Error: lost") || !strings.Contains(r.Why, "got no request") {
 		t.Errorf("got %v %q, want %v", r.Class, r.Why, probe.ExecUnexpectedExit)
-	}
-}
-
-func TestCodexStubServesOneRunOnly(t *testing.T) {
-	t.Parallel()
-	s, err := startCodexStub(`"OK" in quotes`)
-	if err != nil {
-		t.Fatal(err)
-	}
-	send := func(method, url, key string) (status int) {
-		r, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader("{}"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Header.Set("Authorization", "Bearer "+key)
-		answer, err := http.DefaultClient.Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		answer.Body.Close()
-		return answer.StatusCode
-	}
-	base := "http://" + s.address + s.path
-	for _, test := range []struct {
-		name, method, url, key string
-		status                 int
-	}{
-		{"a turn", "POST", base + "/responses", s.key, 200},
-		{"the models", "GET", base + "/models?client_version=0.169.0", s.key, 200},
-		{"no turn", "GET", base + "/responses", s.key, 404},
-		{"another key", "POST", base + "/responses", "guessed", 404},
-		{"another path", "POST", "http://" + s.address + "/responses", s.key, 404},
-		{"the root", "GET", "http://" + s.address + "/", "", 404},
-	} {
-		if got := send(test.method, test.url, test.key); got != test.status {
-			t.Errorf("%s: got status %d, want %d", test.name, got, test.status)
-		}
-	}
-	proxied, err := net.Dial("tcp", s.address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer proxied.Close()
-	answer := make([]byte, 12)
-	if _, err := proxied.Write([]byte("CONNECT chatgpt.com:443 HTTP/1.1\r\nHost: chatgpt.com:443\r\n\r\n")); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := proxied.Read(answer); err != nil || string(answer) != "HTTP/1.1 403" {
-		t.Errorf("as a proxy: got %q (%v), want 403", answer, err)
-	}
-	if s.turns.Load() != 1 {
-		t.Errorf("%d turns were counted, want one", s.turns.Load())
-	}
-	s.Close()
-	// Another test may listen there by now: only the stub answers its own path.
-	r, err := http.NewRequestWithContext(t.Context(), "GET", base+"/models", http.NoBody)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Header.Set("Authorization", "Bearer "+s.key)
-	if answer, err := http.DefaultClient.Do(r); err == nil {
-		answer.Body.Close()
-		if answer.StatusCode == 200 {
-			t.Error("the stub still answers after Close")
-		}
 	}
 }
 
