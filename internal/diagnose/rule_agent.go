@@ -21,7 +21,7 @@ func brokenAgent(g *groupedRound) *finding {
 	if r == nil && g.bestSuccess() != nil {
 		if r = g.failure(g.isInstallationAtFault); r != nil {
 			stub := g.stubOf(r)
-			return &finding{title: words.StubTitle(stub), advice: words.StubAdvice(stub),
+			return &finding{title: words.StubTitle(stub), advice: words.StubAdvice(r, stub),
 				evidence: []*probe.Result{r, stub, g.bestSuccess(), g.reachedControl()}}
 		}
 	}

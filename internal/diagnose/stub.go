@@ -59,10 +59,11 @@ func (g *groupedRound) isServiceAnswerToAgent(r *probe.Result) bool {
 }
 
 // isInstallationAtFault reports whether the run r of the agent fails against a stub, too. It is false if either of the
-// two got an answer: then the installation works, and this version of the agent wants something else from the stub.
+// two got an answer: then the installation works, and this version of the agent wants something else from the stub. It
+// is also false if the stub run could not be made.
 func (g *groupedRound) isInstallationAtFault(r *probe.Result) bool {
 	stub := g.stubOf(r)
 	return r.Kind == probe.KindExec && outcome.NeedsStub(*r) && !isAnswerToAgent(r) &&
-		stub != nil && !stub.OK() && !isAnswerToAgent(stub) &&
+		stub != nil && !stub.OK() && !outcome.IsUntried(stub) && !isAnswerToAgent(stub) &&
 		stub.Class != probe.ExecStreamCut && stub.Class != probe.ExecUnexpectedOutput
 }

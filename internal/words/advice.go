@@ -150,11 +150,13 @@ func ServiceForAgentAdvice(r *probe.Result) string {
 }
 
 // StubAdvice is for an installation whose run against a stub fails, too.
-func StubAdvice(stub *probe.Result) string {
+func StubAdvice(run, stub *probe.Result) string {
 	if outcome.IsInstallationFault(stub.Class) {
-		return AgentAdvice(stub)
+		ofAgent := *stub
+		ofAgent.Target = run.Target // that of stub is for people
+		return AgentAdvice(&ofAgent)
 	}
-	return agentOf(stub).advice()
+	return agentOf(run).advice()
 }
 
 func AgentAdvice(r *probe.Result) string {

@@ -26,7 +26,7 @@ var agents = []agent{
 		"opencode.json or the probe's opencode.model"},
 }
 
-// agentOf returns the agent of a run or of its status. A run against a stub, and any other attempt, is codex's.
+// agentOf returns the agent of a run or of its status. Any other attempt is codex's.
 func agentOf(r *probe.Result) agent {
 	for _, a := range agents {
 		if a.name == r.Target {

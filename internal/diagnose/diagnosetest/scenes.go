@@ -731,6 +731,8 @@ var scenes = []Scene{
 		world:    Working + ` exec:exec.unexpected_exit stub:ok`},
 	{Name: "the agent's run ends without a reason, with a stub too", Cause: causes.Agent, Decisive: "exec.unexpected_exit",
 		world: Working + ` exec:exec.unexpected_exit stub:exec.unexpected_exit`},
+	{Name: "the agent's run ends without a reason, and the run against a stub is not made", Cause: causes.Agent,
+		Decisive: "exec.unexpected_exit", world: Working + ` exec:exec.unexpected_exit stub:internal`},
 	{Name: "the agent's run fails, and with a stub it names its configuration", Cause: causes.Agent,
 		Decisive: "exec.unexpected_exit",
 		world:    Working + ` exec:exec.unexpected_exit stub:exec.config_invalid`},
