@@ -28,8 +28,11 @@ func Agent() agent.Agent {
 		Client:   func(agent.Version) clientrules.Client { return clientrules.Claude() },
 		Endpoint: func(s agent.Settings, _ agent.Version) agent.Endpoint { return setupOf(s).endpoint().Endpoint },
 		Run:      func(s agent.Settings, _ []string) probe.Prober { return run{s} },
-		Status:   func(s agent.Settings, timeout time.Duration) probe.Prober { return status{s, timeout} },
-		Policy:   policy,
+		Stub:     func(s agent.Settings) probe.Prober { return stubRun{s} },
+		// A run takes half a second on an idle machine.
+		StubTimeout: 30 * time.Second,
+		Status:      func(s agent.Settings, timeout time.Duration) probe.Prober { return status{s, timeout} },
+		Policy:      policy,
 
 		HomeVariable: configDir,
 		Service:      "api.anthropic.com/v1",
@@ -92,24 +95,34 @@ func (r run) command() (p execprobe.Process, temporary string, err error) {
 			return p, "", err
 		}
 	}
-	made, err := program.Directories(r.StateDir, "claude-home", "claude-empty")
+	home, dir, temporary, err := r.directories()
 	if err != nil {
-		return p, "", err
-	}
-	home, dir := made[0], made[1]
-	if temporary, err = program.Temporary(r.StateDir); err != nil {
 		return p, "", err
 	}
 	env := slices.Concat(s.passed(e), cheap, []string{"TMPDIR=" + temporary})
 	if !e.inFile {
 		env = append(env, configDir+"="+home)
 	}
-	argv := slices.Concat([]string{path, "-p", execprobe.FirstNonBlank(r.Prompt, agent.Prompt)}, arguments)
-	argv = append(argv, "--model", execprobe.FirstNonBlank(r.Model, "haiku")) // the cheapest; an alias, so that it lasts
+	argv := r.arguments(path)
 	if e.helper != "" {
 		argv = append(argv, "--settings", helperSettings(e.helper))
 	}
 	return execprobe.Process{Argv: argv, Env: execprobe.Environment(env), Dir: dir}, temporary, nil
+}
+
+// directories creates those of a run. The one for temporary files is new each time, and is to be removed.
+func (r run) directories() (home, dir, temporary string, err error) {
+	made, err := program.Directories(r.StateDir, "claude-home", "claude-empty")
+	if err != nil {
+		return "", "", "", err
+	}
+	temporary, err = program.Temporary(r.StateDir)
+	return made[0], made[1], temporary, err
+}
+
+func (r run) arguments(path string) []string {
+	argv := slices.Concat([]string{path, "-p", execprobe.FirstNonBlank(r.Prompt, agent.Prompt)}, arguments)
+	return append(argv, "--model", execprobe.FirstNonBlank(r.Model, "haiku")) // the cheapest; an alias, so that it lasts
 }
 
 // passed returns what a run gets beside the variables that every command gets: credentials, addresses and the cloud
