@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"netwatchd/internal/agent"
 	"netwatchd/internal/clientrules"
@@ -33,6 +34,9 @@ func Agent() agent.Agent {
 		},
 		Endpoint: func(s agent.Settings, _ agent.Version) agent.Endpoint { return setupOf(s).endpoint().Endpoint },
 		Run:      func(s agent.Settings, _ []string) probe.Prober { return run{s} },
+		Stub:     func(s agent.Settings) probe.Prober { return stubRun{s} },
+		// A run takes two seconds on an idle machine.
+		StubTimeout: 30 * time.Second,
 
 		HomeVariable: homeVariable,
 		Service:      "generativelanguage.googleapis.com/v1beta",
@@ -224,9 +228,12 @@ func (r run) command() (p execprobe.Process, temporary string, err error) {
 	if r.BaseURL != "" {
 		env = append(env, baseURL+"="+r.BaseURL)
 	}
-	argv := []string{path, "-p", execprobe.FirstNonBlank(r.Prompt, agent.Prompt), "--output-format", "json", "--skip-trust",
+	return execprobe.Process{Argv: r.arguments(path), Env: execprobe.Environment(env), Dir: dir}, temporary, nil
+}
+
+func (r run) arguments(path string) []string {
+	return []string{path, "-p", execprobe.FirstNonBlank(r.Prompt, agent.Prompt), "--output-format", "json", "--skip-trust",
 		"-m", execprobe.FirstNonBlank(r.Model, model)}
-	return execprobe.Process{Argv: argv, Env: execprobe.Environment(env), Dir: dir}, temporary, nil
 }
 
 // directories creates those of a run. The one for temporary files is new each time, and is to be removed.

@@ -11,6 +11,9 @@ import (
 	"netwatchd/internal/probe/probetest"
 )
 
+// liveTimeout is for a machine that is ten times slower: a run takes two seconds.
+const liveTimeout = 80 * time.Second
+
 // TestLive runs the real program against the mock of its service, which misbehaves in one way at a time.
 func TestLive(t *testing.T) {
 	path := probetest.Installed(t, "gemini", "0.61.0")
@@ -28,8 +31,7 @@ func TestLive(t *testing.T) {
 			defer s.Close()
 			s.Behave(behaviour)
 			state := t.TempDir()
-			// For a machine that is ten times slower: a run takes two seconds.
-			r := probetest.DoRun(t, run{agent.Settings{Path: path, StateDir: state, BaseURL: s.URL()}}, 80*time.Second)
+			r := probetest.DoRun(t, run{agent.Settings{Path: path, StateDir: state, BaseURL: s.URL()}}, liveTimeout)
 			if r.Class != want {
 				t.Errorf("got %v %q, want %v", r.Class, r.Why, want)
 			}
