@@ -45,7 +45,7 @@ func TestBacktestOfServiceThatFailsTheAgentOnly(t *testing.T) {
 				t.Parallel()
 				atOnce <- struct{}{}
 				defer func() { <-atOnce }()
-				got := backtested(t, codex, behaviour)
+				got := backtested(t, "codex", codex, behaviour)
 				if got.Verdict.Cause != test.cause || got.Runs[0].Class != test.class {
 					t.Errorf("got %v after %v %q, want %v after %v", got.Verdict.Cause, got.Runs[0].Class, got.Runs[0].Why, test.cause, test.class)
 				}
@@ -71,7 +71,7 @@ func TestBacktestOfBrokenInstallation(t *testing.T) {
 	if err := os.WriteFile(codex, []byte(script), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	got := backtested(t, codex, responses.OK)
+	got := backtested(t, "codex", codex, responses.OK)
 	if got.Verdict.Cause != causes.Agent || !strings.Contains(got.Verdict.Advice, "codex doctor") {
 		t.Errorf("got %v, advice %q", got.Verdict.Cause, got.Verdict.Advice)
 	}
@@ -80,8 +80,55 @@ func TestBacktestOfBrokenInstallation(t *testing.T) {
 	}
 }
 
-// backtested runs `netwatchd backtest` with that codex, on a service that treats its turns in that way.
-func backtested(t *testing.T, codex string, behaviour responses.Behaviour) backtestReport {
+// The run against a stub tells the service from the installation for the other agents, too.
+func TestBacktestOfOtherAgents(t *testing.T) {
+	for preset, version := range map[string]string{"claude": "2.1.332", "gemini": "0.61.0"} {
+		t.Run(preset+", the service answers a page", func(t *testing.T) {
+			t.Parallel()
+			path, err := filepath.Abs(filepath.Join("..", "..", ".cache", preset, version, "node_modules", ".bin", preset))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := os.Stat(path); err != nil {
+				t.Skipf("needs %s %s: make %s", preset, version, preset)
+			}
+			got := backtested(t, preset, path, responses.Challenge)
+			if got.Verdict.Cause != causes.EdgeBlocked || got.Stub == nil || !got.Stub.OK() {
+				t.Errorf("got %v, the run against a stub: %+v", got.Verdict.Cause, got.Stub)
+			}
+		})
+	}
+	for preset, doctor := range map[string]string{"claude": "claude doctor", "gemini": "gemini -p hello",
+		"opencode": "opencode run hello"} {
+		t.Run(preset+", the installation is broken", func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), preset)
+			if err := os.WriteFile(path, []byte("#!/bin/sh\necho lost a library >&2\nexit 3\n"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			got := backtested(t, preset, path, responses.OK)
+			if got.Verdict.Cause != causes.Agent || !strings.Contains(got.Verdict.Advice, doctor) {
+				t.Errorf("got %v, advice %q", got.Verdict.Cause, got.Verdict.Advice)
+			}
+			if got.Stub == nil || got.Stub.OK() || !strings.Contains(got.Stub.Why, "lost a library") ||
+				len(got.Verdict.Evidence) < 2 || got.Verdict.Evidence[1].Role != probe.AgentStub {
+				t.Errorf("the run against a stub: %+v, evidence %+v", got.Stub, got.Verdict.Evidence)
+			}
+		})
+	}
+}
+
+// signIns are files with a key, below the home of each agent.
+var signIns = map[string][2]string{
+	"codex":  {"auth.json", `{"OPENAI_API_KEY":"sk-test"}`},
+	"claude": {"settings.json", `{"env":{"ANTHROPIC_API_KEY":"sk-test"}}`},
+	"gemini": {".gemini/.env", "GEMINI_API_KEY=sk-test\n"},
+	"opencode": {".config/opencode/opencode.json", `{"model":"anthropic/claude-haiku-4-5",` +
+		`"provider":{"anthropic":{"options":{"apiKey":"sk-test"}}}}`},
+}
+
+// backtested runs `netwatchd backtest` with the agent at path, on a service that treats its turns in that way.
+func backtested(t *testing.T, preset, path string, behaviour responses.Behaviour) backtestReport {
 	t.Helper()
 	service := responses.Start()
 	t.Cleanup(service.Close)
@@ -97,9 +144,13 @@ func backtested(t *testing.T, codex string, behaviour responses.Behaviour) backt
 	if behaviour == responses.StallHeaders {
 		timeout = "5s"
 	}
+	base := service.URL()
+	if preset == "codex" {
+		base = service.BaseURL()
+	}
 	config := filepath.Join(dir, "config.yaml")
 	for file, text := range map[string]string{
-		filepath.Join(dir, "home", "auth.json"): `{"OPENAI_API_KEY":"sk-test"}`,
+		filepath.Join(dir, "home", signIns[preset][0]): signIns[preset][1],
 		config: fmt.Sprintf(`
 web: {listen: ["127.0.0.1:1"]}
 storage: {path: %q}
@@ -111,8 +162,9 @@ services:
     probes:
       - {name: head, kind: http, target: "%s/responses", method: HEAD, proxy: none,
          expect: {status: [405], headers: {Allow: POST}}}
-      - {name: exec, kind: exec, preset: codex, timeout: %s, codex: {path: %q, home: %q, base_url: %q}}
-`, filepath.Join(dir, "state"), control.URL, service.BaseURL(), timeout, codex, filepath.Join(dir, "home"), service.BaseURL()),
+      - {name: exec, kind: exec, preset: %[5]s, timeout: %[6]s,
+         %[5]s: {path: %[7]q, home: %[8]q, base_url: %[4]q}}
+`, filepath.Join(dir, "state"), control.URL, service.BaseURL(), base, preset, timeout, path, filepath.Join(dir, "home")),
 	} {
 		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 			t.Fatal(err)

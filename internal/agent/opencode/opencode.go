@@ -33,6 +33,9 @@ func Agent() agent.Agent {
 		Client:   func(agent.Version) clientrules.Client { return clientrules.OpenCode() },
 		Endpoint: func(s agent.Settings, _ agent.Version) agent.Endpoint { return setupOf(s).endpoint().Endpoint },
 		Run:      func(s agent.Settings, _ []string) probe.Prober { return run{s} },
+		Stub:     func(s agent.Settings) probe.Prober { return stubRun{s} },
+		// A run takes six seconds of CPU.
+		StubTimeout: 90 * time.Second,
 
 		HomeVariable: "HOME",
 		Service:      "opencode.ai/zen",
@@ -83,6 +86,18 @@ func (r run) command() (p execprobe.Process, temporary string, err error) {
 			return p, "", err
 		}
 	}
+	p, temporary, err = r.process(path, e.model, e.ownSettings(s), s.passed(e))
+	if err == nil {
+		err = s.linkSignIns(temporary)
+	}
+	return p, temporary, err
+}
+
+// process returns a run with these settings and variables, and the directory with all that it writes. Without a model
+// opencode chooses one.
+func (r run) process(path, model string, settings map[string]any, env []string) (
+	p execprobe.Process, temporary string, err error,
+) {
 	made, err := program.Directories(r.StateDir, "opencode-cache")
 	if err != nil {
 		return p, "", err
@@ -90,16 +105,16 @@ func (r run) command() (p execprobe.Process, temporary string, err error) {
 	if temporary, err = program.Temporary(r.StateDir); err != nil {
 		return p, "", err
 	}
-	if err := s.furnish(e, temporary); err != nil {
+	if err := furnish(temporary, settings); err != nil {
 		os.RemoveAll(temporary)
 		return p, "", probe.Fail(probe.Internal, err)
 	}
-	env := slices.Concat(s.passed(e), quiet, []string{"HOME=" + temporary, "TMPDIR=" + filepath.Join(temporary, "tmp"),
+	env = slices.Concat(env, quiet, []string{"HOME=" + temporary, "TMPDIR=" + filepath.Join(temporary, "tmp"),
 		"XDG_CONFIG_HOME=" + filepath.Join(temporary, "config"), "XDG_DATA_HOME=" + filepath.Join(temporary, "data"),
 		"XDG_STATE_HOME=" + filepath.Join(temporary, "state"), "XDG_CACHE_HOME=" + made[0]})
 	argv := slices.Concat([]string{path}, arguments)
-	if e.model != "" {
-		argv = append(argv, "--model", e.model)
+	if model != "" {
+		argv = append(argv, "--model", model)
 	}
 	argv = append(argv, "--", execprobe.FirstNonBlank(r.Prompt, agent.Prompt))
 	return execprobe.Process{Argv: argv, Env: execprobe.Environment(env), Dir: filepath.Join(temporary, "work"),
@@ -127,9 +142,12 @@ func (s setup) passed(e endpoint) []string {
 	})
 }
 
-// furnish creates the directories of a run below dir, with its settings and a link to the user's sign-ins.
-func (s setup) furnish(e endpoint, dir string) error {
-	config, data := filepath.Join(dir, "config/opencode"), filepath.Join(dir, "data/opencode")
+// dataDir is below the directory of a run.
+const dataDir = "data/opencode"
+
+// furnish creates the directories of a run below dir, with its settings.
+func furnish(dir string, settings map[string]any) error {
+	config, data := filepath.Join(dir, "config/opencode"), filepath.Join(dir, dataDir)
 	// With node_modules and a list that has its plugin library, opencode does not install that from npm's registry.
 	for _, path := range []string{filepath.Join(config, "node_modules"), data, filepath.Join(dir, "state"),
 		filepath.Join(dir, "work"), filepath.Join(dir, "tmp")} {
@@ -137,7 +155,7 @@ func (s setup) furnish(e endpoint, dir string) error {
 			return err
 		}
 	}
-	text, err := json.Marshal(e.ownSettings(s))
+	text, err := json.Marshal(settings)
 	if err != nil {
 		return err
 	}
@@ -147,19 +165,33 @@ func (s setup) furnish(e endpoint, dir string) error {
 			return err
 		}
 	}
+	return nil
+}
+
+// linkSignIns links the user's sign-ins into the directories of a run, and removes those if it cannot.
+func (s setup) linkSignIns(dir string) error {
 	if _, err := os.Stat(s.auth()); s.data == "" || errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	return os.Symlink(s.auth(), filepath.Join(data, "auth.json"))
+	if err := os.Symlink(s.auth(), filepath.Join(dir, dataDir, "auth.json")); err != nil {
+		os.RemoveAll(dir)
+		return probe.Fail(probe.Internal, err)
+	}
+	return nil
 }
 
-// ownSettings are those of a run: the provider's, as they are, and an agent without tools that answers once.
-func (e endpoint) ownSettings(s setup) map[string]any {
-	own := map[string]any{
-		"autoupdate": false, "share": "disabled", "snapshot": false, "enabled_providers": []string{e.provider.id},
+// settingsOf returns the settings that every run has: an agent without tools that answers once, and one provider.
+func settingsOf(provider string) map[string]any {
+	return map[string]any{
+		"autoupdate": false, "share": "disabled", "snapshot": false, "enabled_providers": []string{provider},
 		"agent": map[string]any{"probe": map[string]any{"mode": "primary", "steps": 1, "prompt": "Be brief.",
 			"tools": map[string]bool{"*": false}}},
 	}
+}
+
+// ownSettings are those of a run: the provider's, as they are.
+func (e endpoint) ownSettings(s setup) map[string]any {
+	own := settingsOf(e.provider.id)
 	all, _ := e.settings.all["provider"].(map[string]any)
 	one, _ := all[e.provider.id].(map[string]any)
 	if s.BaseURL != "" {
