@@ -197,6 +197,9 @@ func (b *backtest) daemonOf(ctx context.Context, c *config.Config, o *client.Opt
 
 func (b *backtest) choose(p *plan.Plan) (plan.Agent, error) {
 	agents := p.Agents()
+	if why := p.NoRun(b.service); why != "" {
+		return plan.Agent{}, failed(errors.New(why))
+	}
 	if b.service != "" {
 		agents = slices.DeleteFunc(agents, func(a plan.Agent) bool { return a.Service.Name != b.service })
 	}

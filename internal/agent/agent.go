@@ -29,8 +29,10 @@ type Agent struct {
 	// Endpoint returns where a run with these settings sends its requests.
 	Endpoint func(Settings, Version) Endpoint
 
-	// Run returns the prober that makes one run; a wrapper is a command that runs the rest of its arguments.
-	Run func(s Settings, wrapper []string) probe.Prober
+	// Run returns the prober that makes one run; a wrapper is a command that runs the rest of its arguments. Nil: the
+	// agent is not run, and NoRun says why, for people.
+	Run   func(s Settings, wrapper []string) probe.Prober
+	NoRun string
 	// Stub returns the prober that makes the same run against a stub of the service on this host: it needs neither the
 	// network nor an account and costs no tokens, so it fails only with the installation. Nil: there is none.
 	Stub func(Settings) probe.Prober
@@ -52,6 +54,8 @@ type Agent struct {
 	HomeVariable string
 
 	Service string // the host and path of its own service, which nothing else uses
+	// RoutingPath is the path of Endpoint.Routing, which nothing else uses; empty: there is none.
+	RoutingPath string
 
 	Install, SignIn string // commands for advice
 }

@@ -20,6 +20,7 @@ const (
 	ChatGPT             Mode = "ChatGPT sign-in"
 	ClaudeSignIn        Mode = "Claude sign-in"
 	GoogleSignIn        Mode = "Google sign-in"
+	GitHubSignIn        Mode = "GitHub sign-in"
 	APIKey              Mode = "API key"
 	ProviderCredentials Mode = "credentials of the provider"
 )

@@ -49,9 +49,9 @@ const managedFile = "managed-settings.json"
 // noteLimit is enough for a sentence and the longest path that people have, in bytes.
 const noteLimit = 400
 
-// Files returns the settings files that can be read, the one that wins last: the user's, then the administrator's, with
-// those of managed-settings.d in the order of the bytes of their names. Claude ignores hidden files there. The notes say
-// what is wrong with a file, without any content of it, which may be a key.
+// Files returns the settings files that can be read, the one that wins last: the user's, then the administrator's,
+// with those of managed-settings.d in the order of the bytes of their names. Claude ignores hidden files there. The
+// notes say what is wrong with a file, without any content of it, which may be a key.
 func (s Setup) Files() (files []File, notes []string) {
 	var paths []string
 	if s.Dir != "" {
@@ -80,8 +80,8 @@ func (s Setup) Files() (files []File, notes []string) {
 func isHidden(path string) bool { return strings.HasPrefix(filepath.Base(path), ".") }
 
 // decode reads text, and reports whether claude uses the file. It ignores the whole file of a user in which one value
-// has another type; of the administrator's it ignores that value alone, and takes sandbox.enabled for true then. It does
-// not start if the administrator's file is not JSON, unless that is empty.
+// has another type; of the administrator's it ignores that value alone, and takes sandbox.enabled for true then. It
+// does not start if the administrator's file is not JSON, unless that is empty.
 func (f *File) decode(text []byte) (counts bool, err error) {
 	if f.managed && len(bytes.TrimSpace(text)) == 0 {
 		return false, nil

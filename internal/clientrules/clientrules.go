@@ -40,6 +40,11 @@ func OpenCode() Client {
 	return Client{Name: "opencode", Resolver: Glibc, Proxying: BunProxying, Trusting: BunTrusting}
 }
 
+// Copilot is the client of GitHub Copilot CLI: a whole node linked with glibc, whose requests a library in Rust makes.
+func Copilot() Client {
+	return Client{Name: "copilot", Resolver: Glibc, Proxying: CopilotProxying, Trusting: CopilotTrusting}
+}
+
 // Curl is the client that a service has if nothing else is known of its programs.
 func Curl() Client { return Client{Name: "curl", Resolver: Glibc, Proxying: CurlProxying} }
 

@@ -27,12 +27,14 @@ const (
 	ClaudeProxying // claude 2.1.332
 	BunProxying    // opencode 1.18.33: the fetch of Bun 1.3.14
 	GeminiProxying // gemini 0.61.0: undici, with one proxy for every URL
+	// CopilotProxying is that of copilot 1.0.102, of https URLs: it was not tried with others.
+	CopilotProxying
 )
 
 var proxyingNames = []string{
 	GoProxying: "go", CurlProxying: "curl", ReqwestProxying: "reqwest", OldReqwestProxying: "reqwest-0.11",
 	UndiciProxying: "undici", ClaudeProxying: "claude",
-	BunProxying: "bun", GeminiProxying: "gemini",
+	BunProxying: "bun", GeminiProxying: "gemini", CopilotProxying: "copilot",
 }
 
 func (p Proxying) String() string                { return enum.String(proxyingNames, p, "proxying") }
@@ -80,6 +82,12 @@ var rulesOf = map[Proxying]proxyRules{
 	GeminiProxying: {
 		plain: geminiVariables, secure: geminiVariables, exempt: []string{"NO_PROXY", "no_proxy"}, emptyExempts: true,
 		parse: strict(strings.TrimSpace, "http", "https"), isExempt: exemptForUndici,
+	},
+	CopilotProxying: {
+		plain:  [][]string{{"http_proxy", "HTTP_PROXY"}},
+		secure: [][]string{{"https_proxy", "HTTPS_PROXY"}, {"http_proxy", "HTTP_PROXY"}},
+		exempt: []string{"no_proxy", "NO_PROXY"},
+		parse:  strict(withOrWithoutScheme, "http", "https"), isExempt: exemptForCopilot,
 	},
 }
 
@@ -369,6 +377,14 @@ func exemptForClaude(list, host, port string) bool {
 			name := strings.TrimSuffix(strings.TrimPrefix(strings.TrimPrefix(entry, "*"), "."), ".")
 			return entry == "*" || isNameOrBelow(name, host, strings.EqualFold)
 		})
+}
+
+// exemptForCopilot is like exemptForClaude, but entries are separated by commas alone.
+func exemptForCopilot(list, host, port string) bool {
+	return slices.ContainsFunc(strings.Split(list, ","), func(entry string) bool {
+		entry = strings.TrimSpace(entry)
+		return !strings.Contains(entry, " ") && exemptForClaude(entry, host, port)
+	})
 }
 
 // exemptForBun: entries are separated by commas alone, and one with a port stands for that port. * is a wildcard only

@@ -53,8 +53,17 @@ var spelled = strings.NewReplacer("HOST:PORT", "127.0.0.1:3901", "=P", "="+p, "=
 
 // The rules choose what the real programs were seen to choose.
 func TestChoose(t *testing.T) {
-	header, rows := table(t, "testdata/proxy.tsv")
-	checked := 0
+	if checked := compareChoices(t, "testdata/proxy.tsv"); checked < 300 {
+		t.Errorf("only %d choices were compared", checked)
+	}
+	if checked := compareChoices(t, "testdata/copilot.tsv"); checked < 10 {
+		t.Errorf("only %d choices of copilot were compared", checked)
+	}
+}
+
+func compareChoices(t *testing.T, path string) (checked int) {
+	t.Helper()
+	header, rows := table(t, path)
 	for _, row := range rows {
 		u, err := url.Parse(row[0])
 		if err != nil {
@@ -76,9 +85,7 @@ func TestChoose(t *testing.T) {
 			}
 		}
 	}
-	if checked < 300 {
-		t.Errorf("only %d choices were compared", checked)
-	}
+	return checked
 }
 
 // seen says where a request goes by this choice, in the words of testdata.

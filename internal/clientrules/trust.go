@@ -19,10 +19,13 @@ const (
 	ClaudeTrusting // claude 2.1.332
 	BunTrusting    // opencode 1.18.33: the fetch of Bun 1.3.14
 	NodeTrusting   // node 20, on which gemini 0.61.0 runs: this host's authorities do not count
+	// CopilotTrusting is that of copilot 1.0.102: OpenSSL's, and NODE_EXTRA_CA_CERTS. NODE_TLS_REJECT_UNAUTHORIZED is
+	// not read.
+	CopilotTrusting
 )
 
 var trustingNames = []string{GoTrusting: "go", CodexTrusting: "codex", OldCodexTrusting: "codex-0.104",
-	ClaudeTrusting: "claude", BunTrusting: "bun", NodeTrusting: "node"}
+	ClaudeTrusting: "claude", BunTrusting: "bun", NodeTrusting: "node", CopilotTrusting: "copilot"}
 
 func (t Trusting) String() string                { return enum.String(trustingNames, t, "trusting") }
 func (t Trusting) MarshalText() ([]byte, error)  { return []byte(t.String()), nil }
@@ -35,7 +38,7 @@ func (t Trusting) CAVariable() string {
 		return addedToCodex
 	case OldCodexTrusting:
 		return certFile
-	case ClaudeTrusting, BunTrusting, NodeTrusting:
+	case ClaudeTrusting, BunTrusting, NodeTrusting, CopilotTrusting:
 		return addedToNode
 	}
 	return ""
@@ -130,6 +133,8 @@ func (t Trusting) Roots(env Environment, read func(Bundle) *UnusableError) Roots
 		r.BuiltIn, r.Unverified = true, acceptsAll(env)
 		r.addReadable(&r.Leading, Bundle{addedToNode, value(env, addedToNode)}, read)
 		return r
+	case CopilotTrusting:
+		r.addReadable(&r.Leading, Bundle{addedToNode, value(env, addedToNode)}, read)
 	case CodexTrusting:
 		custom := Bundle{addedToCodex, value(env, addedToCodex)}
 		if custom.Path == "" {

@@ -122,9 +122,26 @@ func TestCAVariable(t *testing.T) {
 		clientrules.CodexTrusting: "CODEX_CA_CERTIFICATE", clientrules.OldCodexTrusting: "SSL_CERT_FILE",
 		clientrules.ClaudeTrusting: "NODE_EXTRA_CA_CERTS", clientrules.GoTrusting: "",
 		clientrules.BunTrusting: "NODE_EXTRA_CA_CERTS", clientrules.NodeTrusting: "NODE_EXTRA_CA_CERTS",
+		clientrules.CopilotTrusting: "NODE_EXTRA_CA_CERTS",
 	} {
 		if got := trusting.CAVariable(); got != want {
 			t.Errorf("%v: got %q, want %q", trusting, got, want)
+		}
+	}
+}
+
+// TestCopilotTrusts: copilot 1.0.102 was seen to trust a CA in each of these.
+func TestCopilotTrusts(t *testing.T) {
+	read := func(clientrules.Bundle) *clientrules.UnusableError { return nil }
+	for env, want := range map[string]string{"NODE_EXTRA_CA_CERTS=/x.pem": "/x.pem", "SSL_CERT_FILE=/x.pem": "/x.pem",
+		"SSL_CERT_DIR=/certs": "/certs", "NODE_TLS_REJECT_UNAUTHORIZED=0": ""} {
+		roots := clientrules.CopilotTrusting.Roots(environment(env), read)
+		got := ""
+		for _, source := range roots.Sources() {
+			got += source.Path
+		}
+		if got != want || roots.Unverified != "" || roots.BuiltIn {
+			t.Errorf("%s: %+v", env, roots)
 		}
 	}
 }

@@ -54,6 +54,9 @@ func defaultProbe(name string, kind probe.Kind, d Defaults) Probe {
 
 // agentDefaults sets the defaults of an agent's run: it costs money, so it is rare, patient and within a budget.
 func (b *Probe) agentDefaults() {
+	if !IsRun(b.Preset) {
+		return
+	}
 	b.Interval, b.Timeout, b.Budget.RunsPerDay = time.Hour, 90*time.Second, 24
 	b.Prompt, b.Expect.Output = "Reply with the two letters OK and nothing else", "OK"
 	if b.Preset == codexPreset {
@@ -111,6 +114,7 @@ func builtinControls() []Control {
 var statusPages = map[string]string{
 	codexPreset: "https://status.openai.com",
 	"claude":    "https://status.claude.com",
+	"copilot":   "https://www.githubstatus.com",
 }
 
 func builtinCodex() Service {

@@ -8,7 +8,7 @@ import (
 )
 
 // Presets are the agents that an exec probe can run. Each is also the name of the key with its settings.
-var Presets = []string{codexPreset, "claude", "gemini", "opencode"}
+var Presets = []string{codexPreset, "claude", "gemini", "opencode", "copilot"}
 
 const codexPreset = "codex"
 
@@ -23,7 +23,19 @@ var agentEndpoints = map[string]struct {
 	"gemini": {"GET", "https://generativelanguage.googleapis.com/v1beta/models", 403},
 	// opencode's own gateway. The settings of opencode nearly always name another service.
 	"opencode": {"GET", "https://opencode.ai/zen/v1/models", 200},
+	// By public reports. Before a sign-in, and for some plans, the address is another one.
+	"copilot": {"GET", "https://api.githubcopilot.com/_ping", 200},
 }
+
+// notRun are the presets of agents that are watched by their requests alone.
+var notRun = []string{"copilot"}
+
+// IsRun reports whether netwatchd runs the agent of a preset.
+func IsRun(preset string) bool { return !slices.Contains(notRun, preset) }
+
+// copilotRouting stands for what copilot requests of GitHub when it starts. It needs no sign-in and does not count
+// against the 60 requests that GitHub allows an address in an hour, by its documentation.
+const copilotRouting = "https://api.github.com/rate_limit"
 
 // AgentService returns the built-in service of an agent other than codex.
 func AgentService(preset string) Service {
@@ -36,6 +48,11 @@ func AgentService(preset string) Service {
 	exec.Preset = preset
 	exec.agentDefaults()
 	s := agentService(preset, dns, head, exec)
+	if preset == "copilot" {
+		routing := defaultProbe("routing", probe.KindHTTP, builtinDefaults)
+		routing.URL, routing.Expect.Status = mustURL(copilotRouting), []int{200}
+		s.Probes = []Probe{dns, head, routing, exec}
+	}
 	if preset == "claude" {
 		s.Sandbox = new(defaultSandbox())
 	}

@@ -213,6 +213,11 @@ func (d *decoder) exec(n *strictyaml.Node, f strictyaml.Fields, b *Probe) {
 		checkPlainCommand(n, f, b)
 		return
 	}
+	for _, key := range []string{"command", "expect", "budget", "prompt", "status"} {
+		if at, ok := f.Has(key); ok && !IsRun(b.Preset) {
+			at.Errorf("has no effect: netwatchd does not run %s, it watches its requests: remove the key", b.Preset)
+		}
+	}
 	f.Text("prompt", &b.Prompt, checkNotEmpty)
 	if at, ok := f.Has("status"); ok {
 		decodeStatus(at, &b.Status)
@@ -259,6 +264,9 @@ func decodeStatus(n *strictyaml.Node, s *Status) {
 
 func (d *decoder) agent(n *strictyaml.Node, b *Probe) {
 	c, keys := &b.Codex, []string{"path", "home", "model", "base_url"}
+	if !IsRun(b.Preset) {
+		keys = []string{"path", "home"}
+	}
 	if b.Preset == codexPreset {
 		keys = append(keys, "provider", "builtin_interval")
 	}

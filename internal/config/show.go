@@ -250,6 +250,9 @@ func (p Probe) shownTransport() shown {
 }
 
 func (p Probe) shownExec() shown {
+	if !IsRun(p.Preset) {
+		return shown{{"preset", p.Preset}, {p.Preset, shown{{"path", p.Codex.Path}, {"home", p.Codex.Home}}}}
+	}
 	isCodex, isAgent := p.Preset == codexPreset, p.Preset != ""
 	settings := shown{{"path", p.Codex.Path}, {"home", p.Codex.Home}, {"model", p.Codex.Model}}.
 		addIf(isCodex, "provider", p.Codex.Provider).

@@ -62,6 +62,9 @@ func (e *examination) otherAgent(ctx context.Context, a *agent.Agent, settings c
 	all := one(a.Name, OK, fmt.Sprintf("%s, %s", version, found))
 	endpoint := a.Endpoint(agent.Settings{Home: settings.Home, StateDir: e.Config.Storage.Path}, version)
 	all = append(all, e.endpoint(ctx, endpoint, settings)...)
+	if a.Run == nil {
+		all = append(all, newFinding("run", Note, a.NoRun))
+	}
 	if err := a.SignedIn(ctx, found, settings.Home); err != nil {
 		return append(all, newFinding("sign-in", Fault, err.Error(), run(a.SignIn)))
 	}

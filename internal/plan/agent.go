@@ -30,6 +30,9 @@ func (p *Plan) Agents() []Agent {
 			continue
 		}
 		run := s.Probes[first]
+		if isNotRun(run) {
+			continue
+		}
 		a := Agent{Service: p.Services[i], Host: newProbe(p.config, s, run, 0),
 			Stub: stubProbe(p.config, s, run)}
 		if known := presets.Named(run.Preset); s.Sandbox != nil && (known == nil || known.Wraps) {
@@ -41,6 +44,31 @@ func (p *Plan) Agents() []Agent {
 		all = append(all, a)
 	}
 	return all
+}
+
+// isNotRun reports whether an exec probe has an agent that netwatchd knows and does not run: the probe names it, and
+// its installation.
+func isNotRun(p config.Probe) bool {
+	a := presets.Named(p.Preset)
+	return a != nil && a.Run == nil
+}
+
+// noRun returns why the agent of a service is not run, or "" if it is, or if the service names none.
+func noRun(s config.Service) string {
+	if run, ok := agentProbe(s); ok && isNotRun(run) {
+		return presets.Named(run.Preset).NoRun
+	}
+	return ""
+}
+
+// NoRun returns why the agent of the named service is not run, or "" if it is.
+func (p *Plan) NoRun(service string) string {
+	for _, s := range p.config.Services {
+		if s.Name == service {
+			return noRun(s)
+		}
+	}
+	return ""
 }
 
 // statusTask returns the task that asks the service's agent about itself. It reports false if there is none.

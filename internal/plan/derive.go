@@ -14,9 +14,9 @@ import (
 	"syscall"
 
 	"netwatchd/internal/agent"
-	"netwatchd/internal/agent/codex"
 	"netwatchd/internal/config"
 	"netwatchd/internal/diagnose"
+	"netwatchd/internal/presets"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/redact"
 )
@@ -36,6 +36,9 @@ func Derive(c *config.Config) (*config.Config, []string) {
 		ofEndpoint := followEndpoint(c, c.Services[i], s)
 		notes = append(notes, followPolicy(c, s)...) // it depends on where the requests go
 		notes = append(notes, ofEndpoint...)
+		if why := noRun(*s); why != "" {
+			notes = append(notes, s.Name+": "+why)
+		}
 	}
 	return derived, distinctNotes(notes)
 }
@@ -197,7 +200,7 @@ func pointProbeAt(p *config.Probe, e agent.Endpoint) bool {
 		return needsDNS(name)
 	}
 	target := e.BaseURL.JoinPath(e.ProbePath)
-	if codex.IsRouting(p.URL) {
+	if presets.IsRouting(p.URL) {
 		if target = e.Routing; target == nil {
 			return false
 		}

@@ -29,6 +29,9 @@ func ownOf(c *config.Config, s config.Service) *config.Config {
 func profile(s config.Service) diagnose.Profile {
 	p := diagnose.Profile{Owner: s.Owner.String(), Runbook: s.Runbook, StatusPage: s.StatusPage}
 	for _, c := range s.Probes {
+		if isNotRun(c) {
+			continue
+		}
 		if !slices.Contains(p.Kinds, c.Kind) {
 			p.Kinds = append(p.Kinds, c.Kind)
 		}

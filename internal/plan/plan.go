@@ -8,7 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"netwatchd/internal/agent/codex"
 	"netwatchd/internal/config"
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/host"
@@ -129,6 +128,9 @@ func (p *Plan) describe(s config.Service) {
 		p.info[ledger.KeyOf(spec)] = metrics.Info{Target: spec.Target, Interval: interval.String(), Expectation: expectation}
 	}
 	for _, c := range s.Probes {
+		if isNotRun(c) {
+			continue
+		}
 		describe(probe.Spec{Service: s.Name, Name: c.Name, Kind: c.Kind, Target: target(c)}, c.Interval, c.Expect.String())
 		if builtin := builtinProbe(p.config, s, c); builtin != nil {
 			describe(builtin.Spec, c.Codex.BuiltinInterval, c.Expect.String())
@@ -145,7 +147,7 @@ func (p *Plan) describe(s config.Service) {
 func service(c *config.Config, s config.Service, controls []config.Control) watch.Service {
 	planned := watch.Service{
 		Name:  s.Name,
-		Tasks: make([]watch.Task, len(s.Probes)),
+		Tasks: make([]watch.Task, 0, len(s.Probes)),
 		Expect: diagnose.Expect{Owner: s.Owner, CertificateLeft: s.CertificateLeft, Late: s.Late, Severity: s.Severity,
 			Client: s.Reach.Client, Advice: s.Advice, Profile: profile(s)},
 		Leaves:       leaves(c, s, controls),
@@ -154,8 +156,10 @@ func service(c *config.Config, s config.Service, controls []config.Control) watc
 	}
 	c = ownOf(c, s)
 	lookups := clientLookups(c, planned.Expect.Client)
-	for i, p := range s.Probes {
-		planned.Tasks[i] = task(c, s, p, lookups)
+	for _, p := range s.Probes {
+		if !isNotRun(p) {
+			planned.Tasks = append(planned.Tasks, task(c, s, p, lookups))
+		}
 	}
 	if t, ok := statusTask(c, s); ok {
 		planned.Tasks = append(planned.Tasks, t)
@@ -210,7 +214,7 @@ func task(c *config.Config, s config.Service, p config.Probe, lookups *dnsprobe.
 		if p.Refused != "" {
 			return onLocalServer(made, p.URL, p.Refused)
 		}
-		if codex.IsRouting(p.URL) {
+		if presets.IsRouting(p.URL) {
 			return &probe.Probe{Spec: made.Spec, Prober: routing{made.Prober}}
 		}
 		return made

@@ -3,16 +3,18 @@ package presets
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 
 	"netwatchd/internal/agent"
 	"netwatchd/internal/agent/claude"
 	"netwatchd/internal/agent/codex"
+	"netwatchd/internal/agent/copilot"
 	"netwatchd/internal/agent/gemini"
 	"netwatchd/internal/agent/opencode"
 )
 
-var agents = []agent.Agent{codex.Agent(), claude.Agent(), gemini.Agent(), opencode.Agent()}
+var agents = []agent.Agent{codex.Agent(), claude.Agent(), gemini.Agent(), opencode.Agent(), copilot.Agent()}
 
 // AtEndpoint returns the agent whose service has that URL, or nil.
 func AtEndpoint(u *url.URL) *agent.Agent {
@@ -23,6 +25,14 @@ func AtEndpoint(u *url.URL) *agent.Agent {
 		}
 	}
 	return nil
+}
+
+// IsRouting reports whether an agent requests u, or another URL of its host, before every turn: its turns fail if that
+// fails.
+func IsRouting(u *url.URL) bool {
+	return u != nil && slices.ContainsFunc(agents, func(a agent.Agent) bool {
+		return a.RoutingPath != "" && u.Path == a.RoutingPath
+	})
 }
 
 // Named returns the agent of a preset, or nil.

@@ -24,6 +24,7 @@ var agents = []agent{
 	{"gemini", "gemini", "gemini", "gemini -p hello", "~/.gemini or GEMINI_CLI_HOME", "the probe's gemini.model"},
 	{"opencode", "opencode auth login", "opencode auth list", "opencode run hello", "~/.local/share/opencode",
 		"opencode.json or the probe's opencode.model"},
+	{"copilot", "copilot login", "copilot", "copilot", "~/.copilot or COPILOT_HOME", "COPILOT_MODEL"},
 }
 
 // agentOf returns the agent of a run or of its status. Any other attempt is codex's.

@@ -44,9 +44,6 @@ const (
 	routingPath = "/backend-api/wham/accounts/check"
 )
 
-// IsRouting reports whether an agent requests u before every turn: its turns fail if that fails.
-func IsRouting(u *url.URL) bool { return u != nil && u.Path == routingPath }
-
 // What codex reads has changed between versions (each measured by its requests).
 var (
 	readsBaseURLSetting    = agent.Version{Minor: 116} // openai_base_url in config.toml; 0.113.0 does not

@@ -54,6 +54,10 @@ var addresses = map[string][2]string{
 
 	anthropic: {"203.0.113.16", "2001:db8:cd::16"},
 
+	gitHubAPI:         {"203.0.113.17", "2001:db8:cd::17"},
+	copilotAPI:        {"203.0.113.18", "2001:db8:cd::18"},
+	copilotIndividual: {"203.0.113.19", "2001:db8:cd::19"},
+
 	"connectivitycheck.gstatic.com": {"198.51.100.1", "2001:db8:a::1"},
 	"www.msftconnecttest.com":       {"198.51.100.2", "2001:db8:a::2"},
 	"one.one.one.one":               {"1.1.1.1", "2606:4700:4700::1111"},
@@ -65,7 +69,7 @@ var addresses = map[string][2]string{
 var publicResolvers = []string{"1.1.1.1", "9.9.9.9"}
 
 // services are the names behind which the mock of the agents' services answers.
-var services = []string{chatGPT, api, signIn, custom, azure, gateway, anthropic}
+var services = []string{chatGPT, api, signIn, custom, azure, gateway, anthropic, gitHubAPI, copilotAPI, copilotIndividual}
 
 // An internet is a host and the network beyond it: a resolver, a proxy, public resolvers, the default controls and the
 // services. The servers are goroutines of the test on sockets of the other namespace. It lasts until the test ends.
