@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"netwatchd/internal/netpath"
+	"netwatchd/internal/outcome"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/words"
 )
@@ -224,7 +226,9 @@ func strayAddress(g *groupedRound) *finding {
 	here := addresses(r)
 	stray := func(other *probe.Result) bool {
 		there := addresses(other)
-		return other.OK() && len(there) > 0 && !overlaps(here, there)
+		// A service may have several hosts.
+		ofSameName := other.Target == "" || strings.EqualFold(outcome.HostOf(r), outcome.HostOf(other))
+		return ofSameName && other.OK() && len(there) > 0 && !overlaps(here, there)
 	}
 	direct, lookup := first(g.direct, stray), g.nameserver(probe.Direct, probe.ResolverAsksService, stray)
 	if lookup == nil && fromHostsFile(r) {

@@ -411,6 +411,11 @@ var scenes = []Scene{
 		Cause: causes.Resolver, Decisive: "tcp.timed_out",
 		world: Working + ` ns1.svc:ok(answers=198.51.100.9) dns:ok(answers=198.51.100.9)
 			head:tcp.timed_out(answers=198.51.100.9) d.head:ok(status=405,answers=104.18.32.47)`},
+	{Name: "one host of the service is down, another one answers at its own address", Cause: causes.Upstream,
+		Decisive: "http.server_error",
+		world: Working + ` head:http.server_error(status=503,answers=104.18.32.47)
+			d.head:http.server_error(status=503,answers=104.18.32.47)
+			d.routing:ok(status=200,answers=140.82.121.6,target=https://api.example/rate_limit)`},
 	{Name: "the resolver and a public one return different addresses, both dead", Cause: causes.Upstream,
 		Decisive: "tcp.timed_out",
 		world: Working + ` ns1.svc:ok(answers=198.51.100.9) dns:ok(answers=198.51.100.9)
