@@ -182,8 +182,8 @@ type probeOutput interface {
 	addHistogram(p *series)
 }
 
-// Labels are pairs of a name and a value besides those of the probe, sorted by name; the unused ones are empty. It is no
-// slice, because a scrape of ten thousand probes would allocate fifty thousand.
+// Labels are pairs of a name and a value besides those of the probe, sorted by name; the unused ones are empty. They
+// are no slice, because a scrape of ten thousand probes would allocate fifty thousand.
 type labels [3][2]string
 
 // pairs returns the probe's labels.
