@@ -304,5 +304,5 @@ func (b *backtest) report(
 	if i != nil {
 		report.Incident = i.ID
 	}
-	return printJSON(b.out, report)
+	return printJSON(b.out, "backtest", report)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -85,7 +86,7 @@ func checkPlan(p *plan.Plan) watch.Plan {
 func (a *app) show(status *watch.Status, statusFiles []string, asJSON bool, o screen.Options) error {
 	if !status.Sandboxed.Denied {
 		if asJSON {
-			return printJSON(a.out, status)
+			return printJSON(a.out, "status", status)
 		}
 		return screen.Check(a.out, status, o)
 	}
@@ -99,7 +100,7 @@ func (a *app) show(status *watch.Status, statusFiles []string, asJSON bool, o sc
 	} else {
 		status.Outside.Services = outside.Services
 	}
-	return printJSON(a.out, status)
+	return printJSON(a.out, "status", status)
 }
 
 // verboseOutside prints the host's status in full, if that was asked for and there is one.
@@ -130,12 +131,20 @@ func screenOptions(w io.Writer, verbose bool) screen.Options {
 	return o
 }
 
-func printJSON(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
+// printJSON prints an object that the schema of that name in docs/schemas describes.
+func printJSON(w io.Writer, schema string, v any) error {
+	var text bytes.Buffer
+	enc := json.NewEncoder(&text)
 	enc.SetIndent("", "  ")
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(v); err != nil {
 		return fmt.Errorf("writing JSON: %w", err)
 	}
-	return nil
+	return printObject(w, schema, text.Bytes())
+}
+
+// printObject prints the JSON text of an object, with its schema and the version of that as first field.
+func printObject(w io.Writer, schema string, text []byte) error {
+	_, err := fmt.Fprintf(w, "{\n  \"schema\": \"urn:netwatchd:schema:v1:%s\",%s", schema, text[1:])
+	return err
 }

@@ -33,7 +33,7 @@ configuration error.`,
 				return failed(err)
 			}
 			if asJSON {
-				err = printJSON(a.out, report)
+				err = printJSON(a.out, "doctor", report)
 			} else {
 				err = screen.Doctor(a.out, report, screenOptions(a.out, false))
 			}

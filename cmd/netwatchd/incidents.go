@@ -47,7 +47,7 @@ Exit code: 0 listed, 1 neither can be read, 3 usage or configuration error.`,
 				if more := total - len(found); more > 0 {
 					fmt.Fprintf(a.errs, "netwatchd: %d more not listed; use --limit=0 to list all\n", more)
 				}
-				return printJSON(a.out, listOf(found))
+				return printJSON(a.out, "incidents", listOf(found))
 			})
 		},
 	}
@@ -165,8 +165,7 @@ Markdown or JSON; --bundle writes both to one file for a bug report.
 				case bundle != "":
 					return a.bundle(bundle, record.Bundle{ID: id, Markdown: markdown, JSON: text})
 				case asJSON:
-					_, err = a.out.Write(text)
-					return err
+					return printObject(a.out, "record", text)
 				}
 				if daemonlog.IsTerminal(a.out) {
 					markdown = record.Fold(markdown)

@@ -63,7 +63,7 @@ Exit code: 0 the result is as expected, 1 it is not, 3 usage error.`,
 				return failed(cmd.Context().Err())
 			}
 			if asJSON {
-				err = printJSON(a.out, r)
+				err = printJSON(a.out, "result", r)
 			} else {
 				err = screen.Result(a.out, r, screenOptions(a.out, true))
 			}

@@ -56,7 +56,7 @@ configuration error.`,
 				return &exitError{exitInconclusive, err}
 			}
 			if asJSON {
-				err = printJSON(a.out, status)
+				err = printJSON(a.out, "status", status)
 			} else {
 				o := screenOptions(a.out, verbose)
 				o.Now = time.Now()

@@ -50,7 +50,7 @@ configuration error.`,
 					return err
 				}
 				if asJSON {
-					if err := printJSON(a.out, h); err != nil {
+					if err := printJSON(a.out, "store-check", h); err != nil {
 						return err
 					}
 				} else {

@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -92,16 +93,29 @@ func document(all map[string]any, file, schema, commands string) (string, error)
 	if err := gather(schema); err != nil {
 		return "", err
 	}
+	id := "urn:netwatchd:schema:v1:" + file
+	defs[schema] = named(defs[schema].(map[string]any), id)
 	var b strings.Builder
 	encoder := json.NewEncoder(&b)
 	encoder.SetIndent("", " ")
 	encoder.SetEscapeHTML(false)
 	err := encoder.Encode(map[string]any{
 		"$schema": "https://json-schema.org/draft/2020-12/schema",
-		"$id":     "urn:netwatchd:schema:v1:" + file,
+		"$id":     id,
 		"title":   commands,
 		"$ref":    fromComponents + schema,
 		"$defs":   defs,
 	})
 	return strings.ReplaceAll(b.String(), fromComponents, "#/$defs/"), err
+}
+
+// named returns schema with the field that names it in a document.
+func named(schema map[string]any, id string) map[string]any {
+	properties, _ := schema["properties"].(map[string]any)
+	properties = maps.Clone(properties)
+	properties["schema"] = map[string]any{"const": id,
+		"description": "The schema of the whole document, with its version. Absent from older versions."}
+	schema = maps.Clone(schema)
+	schema["properties"] = properties
+	return schema
 }

@@ -48,7 +48,10 @@ func (e episode) causes() string {
 func incidents(t *testing.T, s *stack.Stack) []episode {
 	t.Helper()
 	exit := s.Run("incidents", "--json", "--limit=0", "--config.file="+s.Config())
-	var got struct{ Incidents []episode }
+	var got struct {
+		Schema    string
+		Incidents []episode
+	}
 	exactly := json.NewDecoder(strings.NewReader(exit.Stdout))
 	exactly.DisallowUnknownFields()
 	if err := exactly.Decode(&got); err != nil || exit.Code != 0 {

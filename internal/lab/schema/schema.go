@@ -21,6 +21,9 @@ func Check(t testing.TB, name, text string) {
 	if err := compiled(t, name).Validate(value); err != nil {
 		t.Errorf("%s: %v\n%s", name, err, text)
 	}
+	if document, _ := value.(map[string]any); document["schema"] == nil {
+		t.Errorf("%s: the document does not name its schema\n%s", name, text)
+	}
 }
 
 // compiled returns the schema, made strict: a client must accept fields that are added later, the test must not.
