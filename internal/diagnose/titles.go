@@ -104,6 +104,9 @@ func degradedResolverTitle(g *groupedRound, r *probe.Result) string {
 }
 
 func unneededResolverTitle(g *groupedRound, r *probe.Result) string {
+	if isHalfResolved(r) { // it returns AAAA records only, which every client takes
+		return resolverName(g, r) + " has no IPv4 address for the name; the service is reached over IPv6"
+	}
 	if first(g.asClient, isOK) != nil {
 		return resolverTitle(g, r) + "; " + g.Expect.Client.Name + " is not affected, programs linked with glibc are"
 	}

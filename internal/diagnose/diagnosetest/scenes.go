@@ -320,6 +320,8 @@ var scenes = []Scene{
 	{Name: "A only, no IPv4 here", Cause: causes.Resolver, Decisive: "local.no_route",
 		world: Working + ` dns:ok(answers=104.18.32.47) ns1.svc:ok(answers=104.18.32.47) head:local.no_route
 			stream:local.no_route`},
+	{Name: "AAAA only, reached over IPv6", Cause: causes.ResolverDegraded, Decisive: "dns.no_data",
+		world: Working + ` dns:dns.no_data(answers=2001:db8::1) musl:ok(answers=2001:db8::1)`},
 	{Name: "AAAA filtered, the service is down", Cause: causes.Upstream, Decisive: "tcp.refused",
 		world: Working + ` dns:ok(answers=104.18.32.47) ns1.svc:ok(answers=104.18.32.47) head:tcp.refused
 			stream:tcp.refused`},
