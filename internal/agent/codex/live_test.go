@@ -129,6 +129,7 @@ func TestCodexLive(t *testing.T) {
 		responses.UpgradeRequired: {probe.HTTPUnexpectedStatus, plenty, "426"},
 		responses.Legal:           {probe.HTTPEdgeBlocked, plenty, "451"},
 		responses.BadRequest:      {probe.HTTPUnexpectedStatus, plenty, "the value is not allowed"},
+		responses.SignInMissing:   {probe.ExecSignInMissing, plenty, "did not make it to this service"},
 	}
 	if len(tests) != int(responses.BehaviourCount) {
 		t.Errorf("%d of %d behaviours are tried", len(tests), responses.BehaviourCount)

@@ -20,6 +20,7 @@ const (
 	Valid Certificate = iota
 	Expired
 	NotYetValid
+	SoonOver
 	OfAnotherName
 	ByAnotherAuthority // Issue of another one: it is told apart by who signs it
 	BySelf
@@ -75,6 +76,8 @@ func (a *Authority) Issue(stem string, kind Certificate, names ...string) {
 	switch kind {
 	case Expired:
 		leaf.NotAfter = now.AddDate(0, 0, -1)
+	case SoonOver:
+		leaf.NotAfter = now.AddDate(0, 0, 2)
 	case NotYetValid:
 		leaf.NotBefore = now.AddDate(0, 0, 1)
 	case OfAnotherName:

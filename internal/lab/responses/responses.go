@@ -45,12 +45,13 @@ const (
 	UpgradeRequired                  // 426
 	Legal                            // 451
 	BadRequest                       // 400 that names no model
+	SignInMissing                    // 401 that says that no sign-in came with the request
 	BehaviourCount                   // how many there are
 )
 
 var names = [BehaviourCount]string{"OK", "Other", "Empty", "Unauthorized", "Challenge", "UsageLimit", "RateLimit",
 	"ServerError", "BadGateway", "Unavailable", "Cut", "Abort", "Stall", "StallHeaders", "Garbage", "Page",
-	"ModelRefused", "NotFound", "Geo", "TooLarge", "UpgradeRequired", "Legal", "BadRequest"}
+	"ModelRefused", "NotFound", "Geo", "TooLarge", "UpgradeRequired", "Legal", "BadRequest", "SignInMissing"}
 
 func (b Behaviour) String() string { return names[b] }
 
@@ -215,6 +216,7 @@ var refusals = map[Behaviour]refusal{
 		`"message":"Country, region, or territory not supported","type":"request_forbidden"}}`},
 	TooLarge:        {413, "<html>\r\n<head><title>413 Request Entity Too Large</title></head>\r\n</html>"},
 	UpgradeRequired: {426, `{"detail":"Upgrade Required"}`},
+	SignInMissing:   {401, `{"detail":"We got your request, but your ChatGPT login did not make it to this service."}`},
 	Legal:           {451, `{"detail":"Unavailable For Legal Reasons"}`},
 	BadRequest: {400, `{"error":{"message":"Invalid 'input[0].content': the value is not allowed.",` +
 		`"type":"invalid_request_error","param":"input[0].content","code":null}}`},

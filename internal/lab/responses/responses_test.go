@@ -82,6 +82,7 @@ func TestServerBehaviours(t *testing.T) {
 		ModelRefused: {400, "gpt-nope", "", false}, NotFound: {404, "Not Found", "", false},
 		Geo: {403, "territory", "<", false}, TooLarge: {413, "<html>", "", false}, UpgradeRequired: {426, "Upgrade", "", false},
 		Legal: {451, "Legal", "", false}, BadRequest: {400, "not allowed", "model", false},
+		SignInMissing: {401, "did not make it", "invalid", false},
 	}
 	for behaviour, test := range tests {
 		s.Behave(behaviour)

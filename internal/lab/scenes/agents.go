@@ -22,7 +22,7 @@ const (
 var backtest = []string{"backtest", "-n", "1"}
 
 // The network is healthy except for the agent: the real codex, in its real sandbox, signed in to the service.
-var agents = slices.Concat(ofCodex("0.104.0"), ofCodex("0.169.0"), ofOtherSandboxes)
+var agents = slices.Concat(ofCodex("0.104.0"), ofCodex("0.169.0"), unsaid("0.169.0"), ofOtherSandboxes)
 
 // ofCodex are the scenes of one version of codex.
 func ofCodex(version string) []Scene {
@@ -75,6 +75,9 @@ func ofCodex(version string) []Scene {
 			Cause: "account", Class: "exec.not_logged_in", ByHand: ByHand{Command: backtest}},
 		{Name: "the service rejects the sign-in", Config: closed, Inject: (*world.World).RefuseSignIn,
 			Cause: "account", Class: "exec.unauthorized", ByHand: ByHand{Command: backtest}},
+		{Name: "the service says that no sign-in came", Config: closed, Inject: turns(responses.SignInMissing),
+			Cause: "interception", Class: "exec.sign_in_missing", ByHand: ByHand{Command: backtest},
+			Says: []string{"Signing in again does not help"}},
 		{Name: "the usage limit is reached", Config: closed, Inject: turns(responses.UsageLimit),
 			Cause: "account", Class: "exec.usage_limit", ByHand: ByHand{Command: backtest}},
 		{Name: "the service rejects the model", Config: slow, Inject: turns(responses.ModelRefused),
@@ -94,6 +97,16 @@ func ofCodex(version string) []Scene {
 		all[i].Name = "codex " + version + ": " + all[i].Name
 	}
 	return all
+}
+
+// unsaid are scenes without want: what the user's config.toml allows is what is expected.
+func unsaid(version string) []Scene {
+	config := world.Config{Agent: version, Sandbox: world.Unsaid}
+	return []Scene{
+		{Name: "codex " + version + ": the sandbox is closed, and no want is given", Config: config, Cause: "healthy", Inside: "local.denied"},
+		{Name: "codex " + version + ": the sandbox is open, and no want is given", Config: config, Before: configures(openMode),
+			Cause: "healthy", Inside: "ok"},
+	}
 }
 
 // ofOtherSandboxes are scenes with another sandbox command.

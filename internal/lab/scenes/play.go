@@ -291,9 +291,10 @@ func timedOut(class string) bool {
 	return false
 }
 
-// inPieces reports whether the fault is one that single failures show, each of which may be chance.
+// inPieces reports whether the fault is one that single failures show, each of which may be chance: a check, which
+// makes one round, finds the service healthy.
 func (o Outcome) inPieces() bool {
-	return o.Scene.Cause == "degraded" && o.Scene.Class != "" && o.Scene.Class != "ok"
+	return o.Scene.Cause == "degraded" && o.Scene.ByHand.Cause == "healthy"
 }
 
 // slow reports whether no failure can be timed: answers were only slow, chance decides, or several failures.

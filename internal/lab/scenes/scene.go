@@ -108,10 +108,10 @@ type Part struct {
 
 // Parts are all parts, in the order of docs/truth-table.md.
 var Parts = []Part{{"The network", network}, {"Proxies and the path to the service", ways},
-	{"Streams", streams}, {"The agent", agents}}
+	{"What the service answers and demands", demands}, {"Streams", streams}, {"The agent", agents}}
 
 // All are the scenes of every part.
-var All = slices.Concat(network, ways, streams, agents)
+var All = slices.Concat(network, ways, demands, streams, agents)
 
 // The network, from the host outwards.
 var network = []Scene{

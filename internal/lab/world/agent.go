@@ -74,8 +74,11 @@ func (a *Agent) config() string {
 		if a.w.config.Wrapper != "" {
 			command = fmt.Sprintf(", command: [%q]", a.wrapper())
 		}
-		text += fmt.Sprintf("    sandbox: {want: %s, interval: %v, timeout: %v%s}\n",
-			a.w.config.Sandbox, SandboxTimeout+pause, SandboxTimeout, command)
+		want := "want: " + a.w.config.Sandbox + ", "
+		if a.w.config.Sandbox == Unsaid {
+			want = ""
+		}
+		text += fmt.Sprintf("    sandbox: {%sinterval: %v, timeout: %v%s}\n", want, SandboxTimeout+pause, SandboxTimeout, command)
 	}
 	return text
 }

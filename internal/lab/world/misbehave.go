@@ -23,6 +23,16 @@ func (w *World) MisbehavingService(handle func(net.Conn)) {
 	}
 }
 
+// SecondServer adds a second address to the service's name, before the one that works, and passes every connection
+// there to handle. Without it the port is closed.
+func (w *World) SecondServer(handle func(net.Conn)) {
+	w.t.Helper()
+	w.ScriptResolver(ServiceAt(SecondIPv4, ServiceIPv4))
+	if handle != nil {
+		w.Misbehaving(net.JoinHostPort(SecondIPv4, "443"), handle)
+	}
+}
+
 // Misbehaving opens a port beyond the gateway and passes every connection to handle.
 func (w *World) Misbehaving(address string, handle func(net.Conn)) {
 	w.t.Helper()
@@ -49,14 +59,14 @@ func (w *World) misbehaving(address string, handle func(net.Conn)) string {
 // TLS client. It answers as the service does.
 func (w *World) ServiceOverTLS(change func(*tls.Config)) {
 	w.t.Helper()
-	w.MisbehavingService(w.OverTLS(change, "405 Method Not Allowed", "Allow: POST"))
+	w.MisbehavingService(w.OverTLS("service", change, "405 Method Not Allowed", "Allow: POST"))
 }
 
-// OverTLS answers every request over TLS, with the service's certificate, by this status and headers. Change may change
-// what it demands of a client; it may be nil.
-func (w *World) OverTLS(change func(*tls.Config), status string, headers ...string) func(net.Conn) {
+// OverTLS answers every request over TLS, with the certificate of the "service" or the "portal", by this status and
+// headers. Change may change what it demands of a client; it may be nil.
+func (w *World) OverTLS(whose string, change func(*tls.Config), status string, headers ...string) func(net.Conn) {
 	w.t.Helper()
-	certificate, err := tls.LoadX509KeyPair(w.file("service.pem"), w.file("service.key"))
+	certificate, err := tls.LoadX509KeyPair(w.file(whose+".pem"), w.file(whose+".key"))
 	w.must(err)
 	config := &tls.Config{Certificates: []tls.Certificate{certificate}, NextProtos: []string{"http/1.1"}}
 	if change != nil {

@@ -3,6 +3,7 @@ package world
 import (
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/miekg/dns"
@@ -54,6 +55,18 @@ func (w *World) AllResolversAnswer(zone parts.Zone) {
 	for _, n := range []*parts.Nameserver{w.second, w.public} {
 		w.t.Cleanup(func() { w.serveZone(n, parts.Correct) })
 		w.serveZone(n, zone)
+	}
+}
+
+// JoinVPN makes the service an inner one: the gateway's resolver gives its name a private address, where it is reached,
+// and the other resolvers do not know it.
+func (w *World) JoinVPN() {
+	w.t.Helper()
+	w.ScriptResolver(ServiceAt(PrivateIPv4))
+	w.nat("ip daddr " + PrivateIPv4 + " tcp dport 443 dnat ip to " + ServiceIPv4)
+	for _, n := range []*parts.Nameserver{w.second, w.public} {
+		w.t.Cleanup(func() { w.serveZone(n, parts.Correct) })
+		w.serveZone(n, parts.Missing)
 	}
 }
 
@@ -133,6 +146,25 @@ func SuffixAAAA(domain string) Rewrite {
 		if question.Qtype == dns.TypeAAAA && question.Name == ServiceName+"." {
 			answer.Answer, answer.Rcode = nil, dns.RcodeNameError
 			answer.Question = []dns.Question{{Name: question.Name + domain, Qtype: question.Qtype, Qclass: question.Qclass}}
+		}
+	}
+}
+
+// TextForA answers A queries of the service's name with a TXT record.
+func TextForA(question dns.Question, answer *dns.Msg) {
+	if question.Qtype == dns.TypeA && question.Name == ServiceName+"." {
+		rr, _ := dns.NewRR(question.Name + " TXT \"v=spf1 -all\"")
+		answer.Answer, answer.Rcode = []dns.RR{rr}, dns.RcodeSuccess
+	}
+}
+
+// OfAnotherName answers queries of the service's name with the record of another name.
+func OfAnotherName(question dns.Question, answer *dns.Msg) {
+	if question.Name == ServiceName+"." {
+		for i, rr := range answer.Answer {
+			other := dns.Copy(rr)
+			other.Header().Name = "another.example."
+			answer.Answer = append(slices.Clone(answer.Answer[:i]), other)
 		}
 	}
 }

@@ -20,6 +20,7 @@ type site struct {
 	Open    bool // the service's port
 	Answer  string
 	Headers []string
+	Type    string          // of the answer's body; empty: text/html
 	Upgrade string          // nginx's own answer to a WebSocket request; empty: it is passed on
 	Idle    time.Duration   // after which nginx closes a stream
 	Down    map[string]bool // controls, by name
@@ -87,6 +88,9 @@ var serviceConf = template.Must(template.New("").Parse("pid {{.Dir}}/service.pid
 {{- end}}
 {{- if .Site.Upgrade}}
       if ($http_upgrade) { return {{.Site.Upgrade}}; }
+{{- end}}
+{{- if .Site.Type}}
+      default_type {{.Site.Type}};
 {{- end}}
 {{- if .Site.Answer}}
       return {{.Site.Answer}};
@@ -202,6 +206,14 @@ func (w *World) ServiceAnswers(status int, headers ...string) {
 			name, value, _ := strings.Cut(header, ": ")
 			s.Headers = append(s.Headers[:len(s.Headers):len(s.Headers)], fmt.Sprintf("%s %q", name, value))
 		}
+	})
+}
+
+// ServiceAnswersJSON changes the service's answer to any request: a status and a body.
+func (w *World) ServiceAnswersJSON(status int, body string) {
+	w.t.Helper()
+	w.change(w.serveService, func(s *site) {
+		s.Answer, s.Type = fmt.Sprintf("%d '%s'", status, body), "application/json"
 	})
 }
 

@@ -27,6 +27,8 @@ const (
 	HostIPv4, HostIPv6       = "192.0.2.2", "2001:db8:1::2"
 	GatewayIPv4, GatewayIPv6 = "192.0.2.1", "2001:db8:1::1"
 	ServiceIPv4, ServiceIPv6 = "203.0.113.10", "2001:db8:cd::10"
+	SecondIPv4               = "203.0.113.11" // where the service may have a second server
+	PrivateIPv4              = "10.1.2.3"     // the service's, where only an inner nameserver knows its name
 
 	Resolver       = GatewayIPv4
 	SecondResolver = "192.0.2.53"
@@ -133,7 +135,7 @@ func beyond() []string {
 		"addr add " + GatewayIPv4 + "/24 dev " + gatewayEnd, "addr add " + GatewayIPv6 + "/64 dev " + gatewayEnd + " nodad",
 		"addr add " + SecondResolver + "/24 dev " + gatewayEnd, "addr add 192.0.2.8/24 dev " + gatewayEnd,
 		"addr add " + PortalAddress + "/24 dev " + gatewayEnd, "link set " + gatewayEnd + " up",
-		"addr add " + ServiceIPv4 + "/32 dev lo", "addr add " + ServiceIPv6 + "/128 dev lo nodad",
+		"addr add " + ServiceIPv4 + "/32 dev lo", "addr add " + SecondIPv4 + "/32 dev lo", "addr add " + ServiceIPv6 + "/128 dev lo nodad",
 	}
 	for _, site := range Controls {
 		lines = append(lines, "addr add "+site.IPv4+"/32 dev lo", "addr add "+site.IPv6+"/128 dev lo nodad")
@@ -186,11 +188,15 @@ type Config struct {
 
 	Intermittent string // keys of the service's `intermittent`; empty: the defaults
 
+	Owner   string // the service's `owner`; empty: not given
 	Agent   string // the version of codex that is installed and run; empty: none
-	Sandbox string // the sandbox's `want`; empty: no sandbox probe
+	Sandbox string // the sandbox's `want`; Unsaid: none is given; empty: no sandbox probe
 	Routing bool   // what codex requests before every turn is probed, too
 	Wrapper string // a shell line that runs "$@" in the sandbox; empty: codex's own sandbox. See Agent.Wrap
 }
+
+// Unsaid is a sandbox without `want`: the agent's own configuration counts.
+const Unsaid = "unsaid"
 
 // usualConfig has short intervals and timeouts, so that a scene takes seconds. Healthy answers take milliseconds here.
 var usualConfig = Config{Interval: 2 * time.Second, Timeout: time.Second}
@@ -206,7 +212,7 @@ func (w *World) Begin(t testing.TB, c Config) {
 		w.config.Timeout = c.Timeout
 	}
 	w.config.Late, w.config.Agent, w.config.Sandbox, w.config.Wrapper = c.Late, c.Agent, c.Sandbox, c.Wrapper
-	w.config.Routing, w.config.Intermittent = c.Routing, c.Intermittent
+	w.config.Routing, w.config.Intermittent, w.config.Owner = c.Routing, c.Intermittent, c.Owner
 	w.install()
 }
 
@@ -262,6 +268,9 @@ func (w *World) WriteConfig() string {
 			ServiceName)
 	}
 	text.WriteString(w.Agent.config())
+	if w.config.Owner != "" {
+		fmt.Fprintf(&text, "    owner: %s\n", w.config.Owner)
+	}
 	path := filepath.Join(w.Dir, "config.yaml")
 	w.must(os.WriteFile(path, []byte(text.String()), 0o644))
 	return path
