@@ -12,10 +12,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"netwatchd/internal/causes"
 	"netwatchd/internal/client"
 	"netwatchd/internal/config"
 	"netwatchd/internal/diagnose"
+	"netwatchd/internal/exposure"
 	"netwatchd/internal/history"
 	"netwatchd/internal/host"
 	"netwatchd/internal/incident"
@@ -47,14 +47,18 @@ Each run that reaches the model costs a few thousand tokens. These runs do not
 count against the daemon's daily budget. A run inside a closed sandbox never
 reaches the model and costs nothing.
 
+While someone else answers in place of the service, nothing is run: the prompt
+and the credentials would go there. --allow-interception runs it all the same.
+
 Exit code: 0 if every run on the host gave the expected output, regardless of
-the sandbox; 1 if one did not; 3 for a usage or configuration error.`,
+the sandbox; 1 if one did not, or if nothing was run; 3 for a usage or configuration error.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return b.run(cmd.Context()) },
 	}
 	f := cmd.Flags()
 	f.IntVarP(&b.n, "runs", "n", 3, "`number` of runs on the host, and again in the sandbox")
 	f.BoolVar(&b.sandbox, "sandbox", true, "also run in the sandbox, if one is configured")
 	f.StringVar(&b.service, "service", "", "`name` of the service whose agent to run, if several services have one")
+	f.BoolVar(&b.exposed, "allow-interception", false, "run the agent even if someone else answers in place of its service")
 	f.BoolVar(&b.asJSON, "json", false, "print the runs and the verdict as JSON")
 	return cmd
 }
@@ -65,6 +69,7 @@ type backtest struct {
 	n       int
 	sandbox bool
 	service string
+	exposed bool
 	asJSON  bool
 }
 
@@ -77,8 +82,9 @@ type backtestReport struct {
 	Runs    []probe.Result   `json:"runs"`
 	Host    tally            `json:"host"`
 	Sandbox *tally           `json:"sandbox,omitempty"`
-	Want    string           `json:"want,omitempty"` // the configured state of the sandbox
-	Stub    *probe.Result    `json:"stub,omitempty"` // the run against a stub of the service, if there was one
+	Want    string           `json:"want,omitempty"`    // the configured state of the sandbox
+	Stub    *probe.Result    `json:"stub,omitempty"`    // the run against a stub of the service, if there was one
+	NotRun  string           `json:"not_run,omitempty"` // why there are no runs
 	Verdict diagnose.Verdict `json:"verdict"`
 
 	Incident string `json:"incident,omitempty"` // the ID of the incident or observation whose report has the runs
@@ -106,6 +112,11 @@ func (b *backtest) run(ctx context.Context) error {
 	if sandbox := host.DetectSandbox(); sandbox.Denied {
 		return failed(fmt.Errorf("%s: run backtest outside the sandbox; netwatchd check shows the details", sandbox.Why))
 	}
+	if e := exposure.Of(ctx, p.Plan, agent, build().Version); e != nil && !b.exposed {
+		return b.refuse(e)
+	} else if e != nil {
+		fmt.Fprintf(b.errs, "netwatchd: %v\n", e)
+	}
 	o := screenOptions(b.out, false)
 	if !b.asJSON {
 		if err := screen.BacktestHeading(b.out, o); err != nil {
@@ -129,7 +140,7 @@ func (b *backtest) run(ctx context.Context) error {
 	if err != nil {
 		fmt.Fprintf(b.errs, "netwatchd: the runs are not recorded: %v\n", err)
 	}
-	if err := b.report(agent, runs, stub, skipped, conclusion(agent, round), recorded, o); err != nil {
+	if err := b.report(agent, runs, stub, skipped, agent.Conclusion(round), recorded, o); err != nil {
 		return failed(err)
 	}
 	if onHost := count(runs, probe.FromHost); onHost.OK < onHost.Of {
@@ -138,17 +149,16 @@ func (b *backtest) run(ctx context.Context) error {
 	return nil
 }
 
-// conclusion returns the verdict to print. Runs that fail in a sandbox that is closed as configured confirm the
-// configuration: they are recorded as an observation, and the verdict is the one without them.
-func conclusion(agent plan.Agent, round watch.ServiceStatus) diagnose.Verdict {
-	blamed := func(f diagnose.Finding) bool { return f.Cause == causes.Sandbox }
-	if agent.Want != diagnose.WantClosed || round.Cause != causes.Sandbox && !slices.ContainsFunc(round.Also, blamed) {
-		return round.Verdict
+// refuse says why there are no runs.
+func (b *backtest) refuse(e *exposure.Exposure) error {
+	why := "the agent was not run: " + e.String()
+	if b.asJSON {
+		if err := printJSON(b.out, "backtest", backtestReport{Service: e.Verdict.Service, Runs: []probe.Result{}, NotRun: why,
+			Verdict: e.Verdict}); err != nil {
+			return failed(err)
+		}
 	}
-	others := slices.DeleteFunc(slices.Clone(round.Results), func(r probe.Result) bool {
-		return r.Kind == probe.KindExec && r.Vantage == probe.FromSandbox
-	})
-	return diagnose.Of(diagnose.Round{Service: agent.Service.Name, Results: others, Expect: agent.Service.Expect})
+	return failed(errors.New(why + " Fix that first, or add --allow-interception."))
 }
 
 // record has the running daemon record the runs or, if none responds, writes them to the store. It returns the incident

@@ -27,7 +27,7 @@ var layers = [][]string{
 	{"internal/demo", "internal/gen"},
 	{"internal/gen/dashboard", "internal/top"},
 	{"internal/history", "internal/rules", "internal/screen", "internal/starter", "internal/web"},
-	{"internal/doctor"},
+	{"internal/doctor", "internal/exposure"},
 	{"internal/plan", "internal/push", "internal/record", "internal/store"},
 	{"internal/client", "internal/daemonlog", "internal/ladder", "internal/hearsay", "internal/metrics", "internal/reports", "internal/rollup",
 		"internal/snapshot", "internal/statusfile"},

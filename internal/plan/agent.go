@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 
+	"netwatchd/internal/agent"
+	"netwatchd/internal/causes"
 	"netwatchd/internal/config"
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/presets"
@@ -19,6 +21,7 @@ type Agent struct {
 	Stub    *probe.Probe // the same run against a stub of the service; nil: the agent has none
 	Inside  *probe.Probe // the same run inside the agent's sandbox; nil if the service has no sandbox
 	Want    diagnose.Want
+	Sends   agent.Mode // which credentials a run sends; empty: not known
 }
 
 // Agents returns the agent of every service that has an exec probe.
@@ -35,7 +38,12 @@ func (p *Plan) Agents() []Agent {
 		}
 		a := Agent{Service: p.Services[i], Host: newProbe(p.config, s, run, 0),
 			Stub: stubProbe(p.config, s, run)}
-		if known := presets.Named(run.Preset); s.Sandbox != nil && (known == nil || known.Wraps) {
+		known := presets.Named(run.Preset)
+		if known != nil {
+			_, endpoint := inspect(p.config, known, run)
+			a.Sends = endpoint.Mode
+		}
+		if s.Sandbox != nil && (known == nil || known.Wraps) {
 			spec := a.Host.Spec
 			spec.Vantage = probe.FromSandbox
 			a.Want = s.Sandbox.Want
@@ -69,6 +77,19 @@ func (p *Plan) NoRun(service string) string {
 		}
 	}
 	return ""
+}
+
+// Conclusion returns the verdict on a round with runs of a, for people. Runs that fail in a sandbox that is closed as
+// configured confirm the configuration: they are recorded as an observation, and the verdict is the one without them.
+func (a Agent) Conclusion(round watch.ServiceStatus) diagnose.Verdict {
+	blamed := func(f diagnose.Finding) bool { return f.Cause == causes.Sandbox }
+	if a.Want != diagnose.WantClosed || round.Cause != causes.Sandbox && !slices.ContainsFunc(round.Also, blamed) {
+		return round.Verdict
+	}
+	others := slices.DeleteFunc(slices.Clone(round.Results), func(r probe.Result) bool {
+		return r.Kind == probe.KindExec && r.Vantage == probe.FromSandbox
+	})
+	return diagnose.Of(diagnose.Round{Service: a.Service.Name, Results: others, Expect: a.Service.Expect})
 }
 
 // statusTask returns the task that asks the service's agent about itself. It reports false if there is none.
