@@ -262,3 +262,22 @@ func packages(t *testing.T) string {
 	}
 	return dir
 }
+
+// page returns the commands that a section of a page of docs shows, as root runs them with a package built elsewhere.
+func (m *machine) page(name, section string) (commands []string) {
+	m.t.Helper()
+	_, text, found := strings.Cut(read(m.t, "../../../docs/"+name), "\n## "+section+"\n")
+	if !found {
+		m.t.Fatalf("docs/%s has no section %q", name, section)
+	}
+	text, _, _ = strings.Cut(text, "\n## ")
+	as := strings.NewReplacer("make dist && ", "", "./dist/netwatchd_*", "/packages/netwatchd_"+newer+"-1_*", "sudo ", "",
+		"apt install", "apt-get install --yes", "apt remove", "apt-get remove --yes", "apt purge", "apt-get purge --yes")
+	for line := range strings.Lines(text) {
+		if command, shown := strings.CutPrefix(line, "    "); shown {
+			command, _, _ = strings.Cut(command, " # ")
+			commands = append(commands, as.Replace(strings.TrimSpace(command)))
+		}
+	}
+	return commands
+}

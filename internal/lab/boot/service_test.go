@@ -51,7 +51,11 @@ func TestPackage(t *testing.T) {
 	edited := "# edited\n" + read(t, m.path("/etc/netwatchd/config.yaml"))
 	m.write("/etc/netwatchd/config.yaml", edited)
 	before := m.show(unit, "MainPID")
-	m.install(newer)
+	for _, command := range m.page("upgrade.md", "Upgrade") {
+		if out, errs, code := m.run("sh", "-ec", command); code != 0 && command != "netwatchd doctor" { // it has advice
+			t.Fatalf("docs/upgrade.md: %s: exit code %d\n%s\n%s", command, code, out, errs)
+		}
+	}
 	m.await(func() error {
 		if s, err := m.ask(); err != nil || s.Version != newer {
 			return fmt.Errorf("version %q, want %q: %v", s.Version, newer, err)
@@ -73,14 +77,15 @@ func TestPackage(t *testing.T) {
 	}
 	m.must("systemctl", "enable", "--now", unit)
 
-	m.must("dpkg", "--remove", "netwatchd")
+	uninstall := m.page("upgrade.md", "Uninstall")
+	m.must("sh", "-ec", uninstall[0])
 	if _, _, err := m.get("/-/healthy", nil); err == nil {
 		t.Error("the package is removed and the daemon still answers")
 	}
 	if got := read(t, m.path("/etc/netwatchd/config.yaml")); got != edited {
 		t.Errorf("the removal took the configuration:\n%s", got)
 	}
-	m.must("dpkg", "--purge", "netwatchd")
+	m.must("sh", "-ec", uninstall[1])
 	left := m.must("sh", "-c", "ls -d /etc/netwatchd/config.yaml* /var/lib/netwatchd* /var/lib/private/netwatchd* /run/netwatchd* "+
 		"/etc/systemd/system/*/netwatchd* /usr/bin/netwatchd 2>/dev/null || true")
 	if left != "" {
@@ -88,6 +93,10 @@ func TestPackage(t *testing.T) {
 	}
 	if _, err := os.Stat(m.path("/etc/netwatchd/ca.pem")); err != nil {
 		t.Errorf("the purge took a file that is not the package's: %v", err)
+	}
+	m.must("sh", "-ec", uninstall[2])
+	if _, err := os.Stat(m.path("/etc/netwatchd")); err == nil {
+		t.Error("followed to the end, docs/upgrade.md leaves /etc/netwatchd")
 	}
 }
 
