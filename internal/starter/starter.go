@@ -68,7 +68,7 @@ const heading = `# The configuration of netwatchd on this host, written by netwa
 const reference = `
 # ---- Every key, its default, and why
 #
-# Remove the # before a key, and before what is indented below it, to set it. A key must not stand twice.
+# Remove the # before a key, and before what is indented below it, to set it. Each key may appear only once.
 
 `
 
