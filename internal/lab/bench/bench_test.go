@@ -4,6 +4,7 @@ import (
 	"math"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -80,6 +81,27 @@ func TestErrors(t *testing.T) {
 	latest := map[string]attempted{"p0": {start: a.begun.Add(1099 * ms), took: 60 * ms}, "other": {}}
 	if got, want := a.errors(latest), []time.Duration{ms}; !slices.Equal(got, want) { // 61 ms in truth
 		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+// The tables are those of docs/performance.md: a value with a limit has it in parentheses.
+func TestTable(t *testing.T) {
+	l := load{name: "dns-each", kind: "dns", targets: 10, interval: time.Second}.withDefaults()
+	ours := measured{load: l, span: 10 * time.Second, made: 99, each: 40 * time.Microsecond, resident: 50 * mb, failed: 1}
+	lean := measured{load: l, made: 100, each: 20 * time.Microsecond}
+	var all table
+	all.add(ours, lean)
+	all.note("a scrape", "100 ms", "150 ms")
+	var text strings.Builder
+	all.print(&text)
+	for _, want := range []string{
+		"| `dns-each`: 10 dns probes every 1s at 10 addresses | 40 µs (38 µs) | 20 µs | 2.00 (1.5) | 50 MB (60) | 0.00 ms |" +
+			" 0.00 ms (3.00 ms) | 99.00 %, 1 failed |\n",
+		"| a scrape | 100 ms | 150 ms |\n",
+	} {
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("got\n%s\nwithout\n%s", &text, want)
+		}
 	}
 }
 

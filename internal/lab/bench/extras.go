@@ -4,22 +4,26 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// A lineCounter counts the lines that it passes on, and notes when the last one came.
+// A lineCounter counts the lines and the bytes that it passes on, and notes when the last one came.
 type lineCounter struct {
 	r     io.Reader
 	lines int
+	bytes int
 	until time.Time
 }
 
 func (c *lineCounter) Read(p []byte) (int, error) {
 	n, err := c.r.Read(p)
 	c.lines += bytes.Count(p[:n], []byte("\n"))
+	c.bytes += n
 	c.until = time.Now()
 	return n, err
 }
@@ -35,33 +39,43 @@ func (o options) scrapes() error {
 	defer r.end()
 	ready := time.Since(r.begun)
 	time.Sleep(settle)
+	calm, _, err := memory(r.pid())
+	if err != nil {
+		return err
+	}
 	before, err := cpu(r.pid())
 	if err != nil {
 		return err
 	}
 	var took []time.Duration
-	var lines int
+	var lines, size int
 	const times = 5
 	for range times {
 		s, err := scrape("http://" + r.web)
 		if err != nil {
 			return err
 		}
-		took, lines = append(took, s.took), s.lines
+		took, lines, size = append(took, s.took), s.lines, s.bytes
 	}
 	after, err := cpu(r.pid())
 	if err != nil {
 		return err
 	}
 	slices.Sort(took)
+	time.Sleep(settle)
 	resident, peak, err := memory(r.pid())
 	if err != nil {
 		return err
 	}
 	fmt.Printf("%s\n  ready after %v, first request after %v\n", l, ready.Round(time.Millisecond),
 		(r.targets.first - r.begun.Sub(r.targets.begun)).Round(time.Millisecond))
-	fmt.Printf("  a scrape of %d lines: %v, %v CPU with the probes meanwhile; %.1f MiB afterwards, peak %.1f MiB\n", lines,
-		took[len(took)/2].Round(time.Millisecond), ((after - before) / times).Round(time.Millisecond), mib(resident), mib(peak))
+	fmt.Printf("  a scrape of %d lines: %v, %v CPU with the probes meanwhile; %.1f MiB before, %.1f MiB %v afterwards, peak %.1f MiB\n",
+		lines, took[len(took)/2].Round(time.Millisecond), ((after - before) / times).Round(time.Millisecond), mib(calm),
+		mib(resident), settle, mib(peak))
+	o.table.note("a scrape of 10,000 probes", fmt.Sprintf("%v, %.1f MB of text, %d lines", took[len(took)/2].Round(time.Millisecond),
+		float64(size)/1e6, lines), "150 ms, 6 MB")
+	o.table.note("memory of 10,000 DNS probes", fmt.Sprintf("%.0f MB", mib(calm)), "60 MB")
+	o.table.note("memory after its scrapes", fmt.Sprintf("%.0f MB, peak %.0f MB", mib(resident), mib(peak)), "10 % more than before")
 	return nil
 }
 
@@ -88,6 +102,7 @@ func (o options) latency() error {
 	slices.Sort(errors)
 	fmt.Printf("%s, answered after %v\n  error of the reported time: p50 %s p99 %s max %s, of %d attempts\n", l, l.delay,
 		milli(at(errors, .5)), milli(at(errors, .99)), milli(at(errors, 1)), len(errors))
+	o.table.note("error of the reported time", "p50 "+milli(at(errors, .5))+", p99 "+milli(at(errors, .99)), "")
 	return nil
 }
 
@@ -129,6 +144,44 @@ func (o options) growth() error {
 			return err
 		}
 		fmt.Printf("%s\n%s", l, m.line("netwatchd"))
+		o.table.note(l.short(), fmt.Sprintf("%s a probe, %.0f MB", micro(m.each), mib(m.resident)), "")
 	}
+	return nil
+}
+
+// defaults prints what the daemon takes without a configuration file, in the network that the benchmark runs in.
+func (o options) defaults() error {
+	dir, err := os.MkdirTemp("", "netwatchd-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	web, err := freePort()
+	if err != nil {
+		return err
+	}
+	config := filepath.Join(dir, "config.yaml")
+	text := fmt.Sprintf("storage: {path: %s/storage}\nstatus_file: %s/status.json\n", dir, dir)
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		return err
+	}
+	cmd, err := start(cores()-1, o.netwatchd, "run", "--config.file="+config, "--web.listen-address="+web, "--log.level=error")
+	if err != nil {
+		return err
+	}
+	defer func() { _, _ = cmd.Process.Kill(), cmd.Wait() }()
+	const span = 25 * time.Second // the first round, and no other
+	time.Sleep(span)
+	resident, _, err := memory(cmd.Process.Pid)
+	if err != nil {
+		return err
+	}
+	spent, err := cpu(cmd.Process.Pid)
+	if err != nil {
+		return err
+	}
+	share := 100 * spent.Seconds() / span.Seconds()
+	fmt.Printf("default: no probes configured, the first %v\n  %.1f MiB, %.2f %% of a core\n", span, mib(resident), share)
+	o.table.note("default configuration, with its start", fmt.Sprintf("%.0f MB, %.2f %% of a core", mib(resident), share), "25 MB")
 	return nil
 }

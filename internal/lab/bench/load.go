@@ -31,12 +31,15 @@ func (l load) withDefaults() load {
 }
 
 func (l load) String() string {
+	return fmt.Sprintf("%s: %s, %d services, one core", l.name, l.short(), l.services)
+}
+
+func (l load) short() string {
 	at := fmt.Sprintf("at %d addresses", min(l.servers, l.targets))
 	if l.servers == 1 {
 		at = "at one address"
 	}
-	return fmt.Sprintf("%s: %d %s probes every %v %s, %d services, one core", l.name, l.targets, l.kind, l.interval, at,
-		l.services)
+	return fmt.Sprintf("%d %s probes every %v %s", l.targets, l.kind, l.interval, at)
 }
 
 // address is where target i is: the whole of 127.0.0.0/8 is this host's.

@@ -1,6 +1,7 @@
 // Bench measures netwatchd where it works hardest: thousands of probes every second on one core, each a real request to
 // a real socket on the loopback interface. It prints one line for each load and program: the share of planned probes
-// that ran, the CPU time of one, memory, and how far starts deviate from the plan, as the targets see them.
+// that ran, the CPU time of one, memory, and how far starts deviate from the plan, as the targets see them. At the end
+// it prints the tables of docs/performance.md.
 //
 //	go run ./internal/lab/bench -netwatchd bin/netwatchd
 //	go run ./internal/lab/bench -netwatchd bin/netwatchd -only http,https -peer cloudprober=/usr/bin/cloudprober
@@ -26,6 +27,7 @@ type options struct {
 	asks      load // what the single load "custom" is
 	span      time.Duration
 	profile   string
+	table     *table
 }
 
 func main() {
@@ -36,7 +38,7 @@ func main() {
 	flag.StringVar(&o.netwatchd, "netwatchd", "bin/netwatchd", "the binary to measure")
 	flag.Var(&o.peers, "peer", "another program, cloudprober=PATH or blackbox_exporter=PATH; may be repeated")
 	flag.StringVar(&o.only, "only", "", "the loads to run, separated by commas: "+strings.Join(loadNames(), ", ")+
-		", scrape, latency, growth; default: all")
+		", scrape, latency, default, growth; all if it is empty")
 	flag.StringVar(&o.asks.kind, "kind", "dns", "of a load of your own: dns, http or https")
 	flag.IntVar(&o.asks.targets, "targets", 10_000, "of a load of your own, which replaces the table: how many probes")
 	flag.IntVar(&o.asks.services, "services", 100, "of a load of your own: spread over how many services")
@@ -45,7 +47,10 @@ func main() {
 	flag.DurationVar(&o.span, "for", 15*time.Second, "how long to measure each")
 	flag.StringVar(&o.profile, "perf", "", "write a profile of netwatchd by perf(1) to FILE during the first load")
 	flag.Parse()
-	exit(bench(o))
+	o.table = new(table)
+	err := bench(o)
+	o.table.print(os.Stdout)
+	exit(err)
 }
 
 func exit(err error) {
@@ -60,6 +65,7 @@ func exit(err error) {
 var loads = []load{
 	{name: "dns", kind: "dns", targets: 10_000, servers: 1},
 	{name: "dns-each", kind: "dns", targets: 10_000, servers: 10_000},
+	{name: "dns-1000", kind: "dns", targets: 1_000},
 	{name: "http", kind: "http", targets: 3_000},
 	{name: "https", kind: "https", targets: 1_000},
 }
@@ -97,7 +103,7 @@ func bench(o options) error {
 	extras := []struct {
 		name string
 		run  func() error
-	}{{"scrape", o.scrapes}, {"latency", o.latency}, {"growth", o.growth}}
+	}{{"scrape", o.scrapes}, {"latency", o.latency}, {"default", o.defaults}, {"growth", o.growth}}
 	for _, extra := range extras {
 		if wants(extra.name) {
 			if err := extra.run(); err != nil {
@@ -124,7 +130,7 @@ func flagIsSet(names ...string) (set bool) {
 func (o options) row(l load) error {
 	l = l.withDefaults()
 	fmt.Printf("%s\n", l)
-	var ours measured
+	var ours, leanest measured
 	for i, p := range o.programs() {
 		m, err := measure(p, l, o.span, btoi(i == 0)*len(o.profile) > 0, o.profile)
 		if err != nil {
@@ -135,9 +141,13 @@ func (o options) row(l load) error {
 			ours = m
 			continue
 		}
+		if p.name() == leanArgument {
+			leanest = m
+		}
 		fmt.Printf("  = netwatchd / %s: cpu %.2f, memory %.2f\n", p.name(),
 			float64(ours.each)/float64(max(m.each, 1)), float64(ours.resident)/float64(max(m.resident, 1)))
 	}
+	o.table.add(ours, leanest)
 	return nil
 }
 

@@ -91,9 +91,8 @@ func measure(p program, l load, span time.Duration, withProfile bool, profile st
 // line is the row of the table.
 func (m measured) line(program string) string {
 	var b strings.Builder
-	planned := float64(m.targets) * m.span.Seconds() / m.interval.Seconds()
 	fmt.Fprintf(&b, "  %-18s %6.1f µs a probe  %5.1f MiB  %6.2f %% made  deviation p50 %s p99 %s", program,
-		float64(m.each.Nanoseconds())/1e3, mib(m.resident), 100*float64(m.made)/planned,
+		float64(m.each.Nanoseconds())/1e3, mib(m.resident), m.share(),
 		milli(at(m.deviations, .5)), milli(at(m.deviations, .99)))
 	if m.lag != nil {
 		fmt.Fprintf(&b, "  late p50 %s p99 %s, %.0f missed, %.0f failed%s", milli(quantile(m.lag, .5)),
@@ -110,7 +109,7 @@ func mib(bytes int64) float64 { return float64(bytes) / (1 << 20) }
 type scraped struct {
 	at             time.Time
 	took           time.Duration
-	lines          int
+	lines, bytes   int
 	failed, missed float64
 	lag            []bucket
 	classes        map[string]float64   // of the failed attempts
@@ -143,7 +142,7 @@ func scrape(url string) (scraped, error) {
 		return scraped{}, err
 	}
 	s := scraped{
-		at: begun, took: counted.until.Sub(begun), lines: counted.lines,
+		at: begun, took: counted.until.Sub(begun), lines: counted.lines, bytes: counted.bytes,
 		failed:  sum(families["netwatchd_probe_failures_total"]),
 		classes: classesOf(families["netwatchd_probe_failures_total"]),
 		missed:  sum(families["netwatchd_scheduler_missed_runs_total"]),
