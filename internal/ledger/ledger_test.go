@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"netwatchd/internal/probe"
 )
@@ -23,7 +24,7 @@ func TestRecordCounts(t *testing.T) {
 	for _, class := range []probe.Class{probe.OK, probe.DNSTimeout, probe.OK, probe.DNSServfail} {
 		l.Add(result("codex", "dns", class), time.Minute)
 	}
-	got := l.Snapshot().Records[0]
+	got := l.Snapshot(Snapshot{}).Records[0]
 	want := Record{
 		Key:    Key{Service: "codex", Probe: "dns", Kind: probe.KindDNS},
 		Latest: Attempt{Start: noon, Elapsed: 0.25, Class: probe.DNSServfail},
@@ -49,7 +50,7 @@ func TestWarningsAndTokensAddUp(t *testing.T) {
 	other := result("claude", "exec", probe.OK)
 	other.Kind, other.Target, other.Tokens = probe.KindExec, "claude", &probe.TokensSpent{Input: 1}
 	l.Add(other, 0)
-	all := l.Snapshot().Runs
+	all := l.Snapshot(Snapshot{}).Runs
 	got := all["codex"]
 	if all["claude"].Tokens.Input != 1 || len(all) != 2 {
 		t.Errorf("another agent: got %+v", all)
@@ -74,7 +75,7 @@ func TestRecordsAreSortedAndRemoved(t *testing.T) {
 	for _, r := range l.Latest() {
 		latest = append(latest, r.Service+"/"+r.Name)
 	}
-	for _, r := range l.Snapshot().Records {
+	for _, r := range l.Snapshot(Snapshot{}).Records {
 		records = append(records, r.Service+"/"+r.Probe)
 	}
 	want := []string{"one/z", "two/a", "two/b", "two/d"}
@@ -93,15 +94,20 @@ func TestSnapshotDoesNotChange(t *testing.T) {
 		}
 	}
 	add(probe.OK, 0.1)
-	before := l.Snapshot()
-	same := l.Snapshot()
+	before := l.Snapshot(Snapshot{})
+	same := l.Snapshot(Snapshot{})
 	add(probe.OK, 0.1)
 	add(probe.DNSTimeout, 5)
-	if diff := cmp.Diff(same, before); diff != "" {
+	exported := cmpopts.IgnoreUnexported(Snapshot{})
+	if diff := cmp.Diff(same, before, exported); diff != "" {
 		t.Errorf("a snapshot changed (-before +after):\n%s", diff)
 	}
-	if cmp.Equal(l.Snapshot(), before) {
+	now := l.Snapshot(Snapshot{})
+	if cmp.Equal(now, before, exported) {
 		t.Error("adding results changed nothing")
+	}
+	if diff := cmp.Diff(now, l.Snapshot(same), exported); diff != "" {
+		t.Errorf("in the memory of an earlier one it is another (-new +reused):\n%s", diff)
 	}
 }
 
@@ -112,13 +118,13 @@ func TestConcurrentUse(t *testing.T) {
 		all.Go(func() {
 			for range 500 {
 				l.Add(result("codex", name, probe.OK), time.Minute)
-				l.Snapshot()
+				l.Snapshot(Snapshot{})
 				l.Latest()
 			}
 		})
 	}
 	all.Wait()
-	for _, rec := range l.Snapshot().Records {
+	for _, rec := range l.Snapshot(Snapshot{}).Records {
 		if rec.Succeeded != 500 {
 			t.Errorf("%s: %d of 500 attempts", rec.Probe, rec.Succeeded)
 		}

@@ -27,7 +27,7 @@ func (e *Exporter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	format := expfmt.NegotiateAccept(r.Header, expfmt.DefaultOpenMetricsAcceptedFormats()...)
 	w.Header().Set("Content-Type", string(format))
-	if err := e.write(compressed(w, r), r, format); err != nil {
+	if err := e.write(e.compressed(w, r), r, format); err != nil {
 		e.Log.Warn("scrape aborted", "error", err)
 		panic(http.ErrAbortHandler) // so that the client does not take a part for the whole
 	}
@@ -54,7 +54,12 @@ func isCollector(agent string) bool {
 
 // write writes every family. An error in gathering is logged and concerns only its own metrics.
 func (e *Exporter) write(out io.WriteCloser, r *http.Request, format expfmt.Format) error {
-	sc := e.begin(r.Context())
+	earlier := e.spare.Swap(nil)
+	if earlier == nil {
+		earlier = new(scrape)
+	}
+	sc := e.begin(r.Context(), earlier)
+	defer e.keep(sc)
 	encoder := expfmt.NewEncoder(yieldingWriter{out}, format)
 	for family, err := range e.gathered() {
 		if err != nil {
@@ -102,7 +107,7 @@ func (p yieldingWriter) Write(b []byte) (int, error) {
 const bufferSize = 64 << 10
 
 // compressed returns a writer to w that compresses if the client accepts gzip.
-func compressed(w http.ResponseWriter, r *http.Request) io.WriteCloser {
+func (e *Exporter) compressed(w http.ResponseWriter, r *http.Request) io.WriteCloser {
 	w.Header().Add("Vary", "Accept-Encoding")
 	buffered := bufio.NewWriterSize(w, bufferSize)
 	if !acceptsGzip(r) {
@@ -110,8 +115,13 @@ func compressed(w http.ResponseWriter, r *http.Request) io.WriteCloser {
 	}
 	w.Header().Set("Content-Encoding", "gzip")
 	// The fastest level shrinks the text to a twentieth; the default one takes three times as long for little more.
-	zipped, _ := gzip.NewWriterLevel(buffered, gzip.BestSpeed) // fails only on an unknown level
-	return &closer{Writer: zipped, ends: []func() error{zipped.Close, buffered.Flush}}
+	zipped := e.spareZipper.Swap(nil)
+	if zipped == nil {
+		zipped, _ = gzip.NewWriterLevel(nil, gzip.BestSpeed) // fails only on an unknown level
+	}
+	zipped.Reset(buffered)
+	keep := func() error { zipped.Reset(nil); e.spareZipper.Store(zipped); return nil }
+	return &closer{Writer: zipped, ends: []func() error{zipped.Close, buffered.Flush, keep}}
 }
 
 func acceptsGzip(r *http.Request) bool {

@@ -224,7 +224,7 @@ func (d described) Describe(out chan<- *prometheus.Desc) {
 }
 
 func (d described) Collect(out chan<- prometheus.Metric) {
-	sc := d.Exporter.begin(context.Background())
+	sc := d.Exporter.begin(context.Background(), new(scrape))
 	for i, desc := range families {
 		for _, sample := range families[i].collect(sc).Metric {
 			out <- ready{d.descs()[desc.name], sample}

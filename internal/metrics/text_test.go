@@ -6,9 +6,11 @@ import (
 	"io"
 	"math"
 	"net/http/httptest"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/common/expfmt"
@@ -26,7 +28,7 @@ func TestTextAsExpfmt(t *testing.T) {
 	}
 	for _, classic := range []ClassicHistograms{classicAlways, classicNever} {
 		fixture.Classic = classic
-		sc := fixture.begin(t.Context())
+		sc := fixture.begin(t.Context(), new(scrape))
 		for _, format := range expfmtTexts {
 			for i := range families {
 				f := &families[i]
@@ -58,7 +60,7 @@ func TestEmptyFamilyHasNoHeader(t *testing.T) {
 	w := bufio.NewWriter(&got)
 	for i := range families {
 		if families[i].perProbe != nil {
-			families[i].writeText(w, false, fixture.begin(t.Context()))
+			families[i].writeText(w, false, fixture.begin(t.Context(), new(scrape)))
 		}
 	}
 	if w.Flush(); got.Len() > 0 {
@@ -83,6 +85,38 @@ func TestClassicHistograms(t *testing.T) {
 		has := test.mode.services(test.records)
 		if has("codex") != test.ladder || has("") != test.other {
 			t.Errorf("%s, %d probes: got %v and %v", test.mode, len(test.records), has("codex"), has(""))
+		}
+	}
+}
+
+// TestScrapesShareMemory: what a scrape has allocated serves the next one. Otherwise it stays resident until a
+// collection, and a daemon that makes no other garbage has few.
+func TestScrapesShareMemory(t *testing.T) {
+	const probes, scrapes = 5_000, 3
+	fixture := newFixture()
+	for i := range probes {
+		fixture.record("many", fmt.Sprint(i), probe.KindDNS, probe.FromHost, probe.OK, nil)
+	}
+	for _, encoding := range []string{"identity", "gzip"} {
+		request := httptest.NewRequest("GET", "/metrics", nil)
+		request.Header.Set("Accept", asText)
+		request.Header.Set("Accept-Encoding", encoding)
+		size := 0
+		scrape := func() {
+			response := httptest.NewRecorder()
+			response.Body = nil
+			fixture.ServeHTTP(counting{response, &size}, request)
+		}
+		scrape()
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for range scrapes {
+			scrape()
+		}
+		runtime.ReadMemStats(&after)
+		each := (after.TotalAlloc - before.TotalAlloc) / scrapes
+		if most := uint64(probes * unsafe.Sizeof(ledger.Record{})); each > most || size == 0 {
+			t.Errorf("%s: a scrape of %d probes allocates %d bytes, want at most %d", encoding, probes, each, most)
 		}
 	}
 }
