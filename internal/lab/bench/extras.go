@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,22 +9,6 @@ import (
 	"strings"
 	"time"
 )
-
-// A lineCounter counts the lines and the bytes that it passes on, and notes when the last one came.
-type lineCounter struct {
-	r     io.Reader
-	lines int
-	bytes int
-	until time.Time
-}
-
-func (c *lineCounter) Read(p []byte) (int, error) {
-	n, err := c.r.Read(p)
-	c.lines += bytes.Count(p[:n], []byte("\n"))
-	c.bytes += n
-	c.until = time.Now()
-	return n, err
-}
 
 // scrapes prints what a scrape of ten thousand probes takes, and the time from the start of the process to its first
 // request.

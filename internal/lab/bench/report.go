@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"math"
 	"net/http"
 	"os/exec"
@@ -135,14 +137,18 @@ func scrape(url string) (scraped, error) {
 		return scraped{}, err
 	}
 	defer response.Body.Close()
-	counted := &lineCounter{r: response.Body}
+	text, err := io.ReadAll(response.Body) // before it is parsed, which takes longer than to format it
+	if err != nil {
+		return scraped{}, err
+	}
+	took := time.Since(begun)
 	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(counted)
+	families, err := parser.TextToMetricFamilies(bytes.NewReader(text))
 	if err != nil {
 		return scraped{}, err
 	}
 	s := scraped{
-		at: begun, took: counted.until.Sub(begun), lines: counted.lines, bytes: counted.bytes,
+		at: begun, took: took, lines: bytes.Count(text, []byte("\n")), bytes: len(text),
 		failed:  sum(families["netwatchd_probe_failures_total"]),
 		classes: classesOf(families["netwatchd_probe_failures_total"]),
 		missed:  sum(families["netwatchd_scheduler_missed_runs_total"]),
