@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -104,7 +105,7 @@ func degradedResolverTitle(g *groupedRound, r *probe.Result) string {
 }
 
 func unneededResolverTitle(g *groupedRound, r *probe.Result) string {
-	if isHalfResolved(r) { // it returns AAAA records only, which every client takes
+	if isHalfResolved(r) && !slices.ContainsFunc(addresses(r), netip.Addr.Is4) { // every client takes AAAA records
 		return resolverName(g, r) + " has no IPv4 address for the name; the service is reached over IPv6"
 	}
 	if first(g.asClient, isOK) != nil {
