@@ -28,6 +28,7 @@ type outcome struct {
 	Programs map[string]end
 	Client   probe.Result // netwatchd's lookup by musl's rules
 	Own      string       // the error of netwatchd's own lookup; empty: it found the address
+	Verdicts map[string]string
 }
 
 // In a process with these variables the row of that number is played, in namespaces of its own.
@@ -59,7 +60,8 @@ func TestMain(m *testing.M) {
 	json.NewEncoder(os.Stdout).Encode(o)
 }
 
-// TestResolvers compares, in every row, the real programs with the table, and netwatchd's lookups with the programs.
+// TestResolvers compares, in every row, the real programs with the table, and netwatchd's lookups and verdicts with the
+// programs: a service is "resolver" where its client does not find the name, and usable where it does.
 func TestResolvers(t *testing.T) {
 	t.Parallel()
 	all := needPrograms(t)
@@ -84,6 +86,14 @@ func TestResolvers(t *testing.T) {
 			}
 			if found := o.Own == ""; found != (r.glibc || r.byGo) {
 				t.Errorf("netwatchd's own lookup: found the address: %v (%s), the table says %v", found, o.Own, r.glibc)
+			}
+			for name, found := range map[string]bool{"musl": r.musl, "glibc": r.glibc || r.byGo} {
+				v := o.Verdicts[name]
+				if cause, title, _ := strings.Cut(v, ": "); (cause == "resolver") == found || cause == "inconclusive" ||
+					strings.Contains(title, "no IPv4 address") { // each row has an A record
+					t.Errorf("the verdict on a service whose client has %s's resolver: %q, the table says that it finds the name: %v",
+						name, v, found)
+				}
 			}
 		})
 	}
@@ -185,8 +195,10 @@ func play(r row) (o outcome, err error) {
 			o.Own = err.Error()
 		}
 	})
+	var failed error
+	running.Go(func() { o.Verdicts, failed = verdicts() })
 	running.Wait()
-	return o, nil
+	return o, failed
 }
 
 // serve brings the network up and starts the nameservers.
