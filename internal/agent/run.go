@@ -65,7 +65,7 @@ func (p Program) Temporary(stateDir string) (string, error) {
 
 // A Report is what a run of an agent has printed.
 type Report interface {
-	// Fill adds the tokens, the HTTP status and the answer, as far as the report has them.
+	// Fill adds the tokens, the cost, the requests, the HTTP status and the answer, as far as the report has them.
 	Fill(*probe.Facts)
 	// Verdict returns how the run ended: nil if its answer contains want.
 	Verdict(ctx context.Context, e execprobe.ExitState, want string) error
@@ -81,6 +81,7 @@ func Make[R Report](ctx context.Context, s Settings, p execprobe.Process, tempor
 	}
 	report := read(e)
 	report.Fill(&facts)
+	facts.Requests = max(facts.Requests, 1)
 	return facts, report.Verdict(ctx, e, execprobe.FirstNonBlank(s.Expect, Expect))
 }
 

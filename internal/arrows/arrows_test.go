@@ -38,7 +38,7 @@ var layers = [][]string{
 	{"internal/netpath", "internal/sessions", "internal/words"},
 	{"internal/statusline/early"},
 	{"internal/statusline"},
-	{"internal/causes", "internal/host", "internal/outcome", "internal/presets", "internal/sandbox", "internal/tally"},
+	{"internal/causes", "internal/host", "internal/outcome", "internal/presets", "internal/sandbox", "internal/spending", "internal/tally"},
 	{"internal/agent/claude", "internal/agent/codex", "internal/agent/copilot",
 		"internal/agent/gemini", "internal/agent/opencode"},
 	{"internal/agent/agenttest", "internal/agent/stub/stubtest"},

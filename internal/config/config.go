@@ -236,7 +236,10 @@ type Status struct {
 }
 
 // Budget limits runs that cost money.
-type Budget struct{ RunsPerDay int } // zero: no limit
+type Budget struct {
+	RunsPerDay   int // zero: no limit
+	TokensPerDay int // zero: no limit
+}
 
 // Sandbox is how to run a command inside the agent's sandbox, and whether the service should be reachable there.
 type Sandbox struct {

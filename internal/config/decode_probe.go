@@ -207,7 +207,11 @@ func (d *decoder) exec(n *strictyaml.Node, f strictyaml.Fields, b *Probe) {
 		at.Object("output").Text("output", &b.Expect.Output, nil)
 	}
 	if at, ok := f.Has("budget"); ok {
-		at.Object("runs_per_day").Integer("runs_per_day", &b.Budget.RunsPerDay, 1, maxRuns)
+		budget := at.Object("runs_per_day", "tokens_per_day")
+		budget.Integer("runs_per_day", &b.Budget.RunsPerDay, 1, maxRuns)
+		if budget.Integer("tokens_per_day", &b.Budget.TokensPerDay, 0, maxTokens) && b.Preset == "" {
+			at.Errorf("tokens_per_day applies only to a preset: a plain command reports no tokens: remove the key")
+		}
 	}
 	if b.Preset == "" {
 		checkPlainCommand(n, f, b)
@@ -235,6 +239,9 @@ func (d *decoder) exec(n *strictyaml.Node, f strictyaml.Fields, b *Probe) {
 
 // maxRuns is one run per minute: a higher budget limits nothing.
 const maxRuns = 24 * 60
+
+// maxTokens is more than a run each minute uses: 50,000 tokens each.
+const maxTokens = 100_000_000
 
 func checkPlainCommand(n *strictyaml.Node, f strictyaml.Fields, b *Probe) {
 	if len(b.Command) == 0 {

@@ -264,7 +264,9 @@ func (p Probe) shownExec() shown {
 		addIf(isAgent, p.Preset, settings).
 		addIf(isAgent, "status", append(shown{{"enabled", p.Status.Enabled}},
 			showTimes(p.Status.Interval, p.Status.Timeout)...)).
-		addIf(p.Budget.RunsPerDay > 0, "budget", shown{{"runs_per_day", p.Budget.RunsPerDay}})
+		addIf(p.Budget != Budget{}, "budget", shown{}.
+			addIf(p.Budget.RunsPerDay > 0, "runs_per_day", p.Budget.RunsPerDay).
+			addIf(p.Budget.TokensPerDay > 0, "tokens_per_day", p.Budget.TokensPerDay))
 }
 
 func (r Receiver) shown(remoteWrite bool) shown {

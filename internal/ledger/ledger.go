@@ -82,10 +82,12 @@ type Ledger struct {
 	runs     map[string]*Runs
 }
 
-// Runs are the warnings and the tokens of all attempts with one command.
+// Runs are the warnings, the requests, the tokens and the cost of all attempts with one command.
 type Runs struct {
 	Warnings map[string]uint64
 	Tokens   probe.TokensSpent
+	Requests uint64
+	CostUSD  *float64 // nil: none was reported
 }
 
 // New returns an empty ledger.
@@ -99,7 +101,7 @@ func (l *Ledger) Add(r probe.Result, interval time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.record(r.Spec).add(r, interval)
-	if len(r.Warnings) == 0 && r.Tokens == nil {
+	if len(r.Warnings) == 0 && r.Tokens == nil && r.Requests == 0 && r.CostUSD == nil {
 		return
 	}
 	runs := l.runsOf(r)
@@ -107,9 +109,14 @@ func (l *Ledger) Add(r probe.Result, interval time.Duration) {
 		runs.Warnings[w]++
 	}
 	if t := r.Tokens; t != nil {
-		runs.Tokens.Input += t.Input
-		runs.Tokens.CachedInput += t.CachedInput
-		runs.Tokens.Output += t.Output
+		runs.Tokens.Add(*t)
+	}
+	runs.Requests += uint64(max(r.Requests, 0))
+	if cost := r.CostUSD; cost != nil && *cost >= 0 { // a counter never falls
+		if runs.CostUSD == nil {
+			runs.CostUSD = new(float64)
+		}
+		*runs.CostUSD += *cost
 	}
 }
 
@@ -188,7 +195,12 @@ func (l *Ledger) Snapshot(earlier Snapshot) Snapshot {
 	l.sort()
 	s := Snapshot{Records: resized(earlier.Records, len(l.ordered)), Runs: make(map[string]Runs, len(l.runs))}
 	for command, runs := range l.runs {
-		s.Runs[command] = Runs{maps.Clone(runs.Warnings), runs.Tokens}
+		clone := *runs
+		clone.Warnings = maps.Clone(runs.Warnings)
+		if runs.CostUSD != nil {
+			clone.CostUSD = new(*runs.CostUSD)
+		}
+		s.Runs[command] = clone
 	}
 	var ofClasses, ofBuckets int
 	for _, rec := range l.ordered {

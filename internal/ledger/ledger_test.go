@@ -44,6 +44,7 @@ func TestWarningsAndTokensAddUp(t *testing.T) {
 	r := result("codex", "exec", probe.OK)
 	r.Kind, r.Target = probe.KindExec, "codex"
 	r.Warnings, r.Tokens = []string{"a", "b"}, &probe.TokensSpent{Input: 10, CachedInput: 5, Output: 1}
+	r.Requests, r.CostUSD = 2, new(0.25)
 	l.Add(r, 0)
 	r.Warnings = []string{"a"}
 	l.Add(r, 0)
@@ -52,7 +53,10 @@ func TestWarningsAndTokensAddUp(t *testing.T) {
 	l.Add(other, 0)
 	all := l.Snapshot(Snapshot{}).Runs
 	got := all["codex"]
-	if all["claude"].Tokens.Input != 1 || len(all) != 2 {
+	if got.Requests != 4 || got.CostUSD == nil || *got.CostUSD != 0.5 || *r.CostUSD != 0.25 {
+		t.Errorf("requests and cost: got %+v", got)
+	}
+	if all["claude"].Tokens.Input != 1 || all["claude"].CostUSD != nil || len(all) != 2 {
 		t.Errorf("another agent: got %+v", all)
 	}
 	if diff := cmp.Diff(map[string]uint64{"a": 2, "b": 1}, got.Warnings); diff != "" {

@@ -140,6 +140,20 @@ var families = []family{
 		help: "1 for each sandbox signal found by netwatchd in its own process, 0 for the others.", global: signals},
 	{name: "netwatchd_agent_tokens_total", kind: counter, labels: []string{"agent", "type"},
 		help: "Tokens spent by runs of the agent.", global: tokens},
+	{name: "netwatchd_agent_requests_total", kind: counter, labels: []string{"agent"},
+		help: "Requests by runs of the agent to its service: as the agent reports them, or else one for each run.",
+		global: func(sc *scrape, out *samples) {
+			sc.eachAgent(func(name string, runs ledger.Runs) { out.add(labelPairs("agent", name), float64(runs.Requests)) })
+		}},
+	{name: "netwatchd_agent_cost_usd_total", kind: counter, labels: []string{"agent"},
+		help: "Cost of runs of the agent in US dollars, as the agent reports it; absent if it reports none.",
+		global: func(sc *scrape, out *samples) {
+			sc.eachAgent(func(name string, runs ledger.Runs) {
+				if runs.CostUSD != nil {
+					out.add(labelPairs("agent", name), *runs.CostUSD)
+				}
+			})
+		}},
 	{name: "netwatchd_codex_tokens_total", kind: counter, labels: []string{"type"},
 		help: "Tokens spent by runs of codex: netwatchd_agent_tokens_total without its agent label.", global: codexTokens},
 	{name: "netwatchd_agent_warnings_total", kind: counter, labels: []string{"agent", "warning"},
@@ -149,6 +163,15 @@ var families = []family{
 		global: codexWarnings},
 	{name: "netwatchd_agent_budget_remaining_runs", kind: gauge, labels: []string{"service"},
 		help: "Runs of the agent left in today's budget.", global: budgets},
+	{name: "netwatchd_agent_budget_remaining_tokens", kind: gauge, labels: []string{"service"},
+		help: "Tokens of the agent's runs left in today's budget.",
+		global: func(sc *scrape, out *samples) {
+			sc.eachService(func(s *watch.ServiceStatus) {
+				if s.BudgetTokens != nil {
+					out.add(labelPairs("service", s.Service), float64(*s.BudgetTokens))
+				}
+			})
+		}},
 	{name: "netwatchd_codex_budget_remaining_runs", kind: gauge, labels: []string{"service"},
 		help: "The older name of netwatchd_agent_budget_remaining_runs.", global: budgets},
 	{name: "netwatchd_last_scrape_timestamp_seconds", kind: gauge, help: "When the previous scrape by a collector ended.",
@@ -173,7 +196,7 @@ func (sc *scrape) eachAgent(do func(name string, runs ledger.Runs)) {
 			codex.Warnings[warning] += n
 		}
 		if command == codexName {
-			codex.Tokens = runs.Tokens
+			codex.Tokens, codex.Requests, codex.CostUSD = runs.Tokens, runs.Requests, runs.CostUSD
 		}
 	}
 	do(codexName, codex)

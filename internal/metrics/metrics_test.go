@@ -113,6 +113,7 @@ func fullFixture() *fixture {
 	run := probe.Result{Spec: probe.Spec{Service: "codex", Name: "exec", Kind: probe.KindExec, Target: "codex"}, Start: noon, Elapsed: 7.5, Class: probe.OK}
 	run.Phases[probe.Executing] = 7.5
 	run.Tokens = &probe.TokensSpent{Input: 9000, CachedInput: 8000, Output: 5}
+	run.Requests, run.CostUSD = 1, new(0.5)
 	run.Warnings = []string{"codex_arg0_cleanup", "codex_path_update"}
 	t.ledger.Add(run, time.Hour)
 	secured := probe.Result{Spec: probe.Spec{Service: "codex", Name: "head", Kind: probe.KindHTTP, Vantage: probe.Direct}, Start: noon,
@@ -129,7 +130,7 @@ func fullFixture() *fixture {
 				// at another address: the same labels must not fail the scrape
 				{Spec: probe.Spec{Service: "controls", Name: "gstatic", Kind: probe.KindHTTP}, Class: probe.OK},
 			}},
-		Since: noon, Delay: 1.2, Budget: new(23),
+		Since: noon, Delay: 1.2, Budget: new(23), BudgetTokens: new(int64(4200)),
 	}
 	t.source.status = &watch.Status{Services: []watch.ServiceStatus{current}, Sandboxed: watch.Sandboxed{Signals: []string{host.SeccompFilter}}}
 	t.counters.Judged(current, causes.Healthy)
@@ -340,6 +341,9 @@ func TestValues(t *testing.T) {
 			{1, "sandboxed", []string{"signal", host.SeccompFilter}},
 			{0, "sandboxed", []string{"signal", host.OnlyLoopback}},
 			{8000, "codex_tokens_total", []string{"type", "cached_input"}},
+			{1, "agent_requests_total", []string{"agent", "codex"}},
+			{0.5, "agent_cost_usd_total", []string{"agent", "codex"}},
+			{4200, "agent_budget_remaining_tokens", []string{"service", "codex"}},
 			{1, "codex_warnings_total", []string{"warning", "codex_path_update"}},
 			{23, "codex_budget_remaining_runs", []string{"service", "codex"}},
 			{2, "scheduler_missed_runs_total", nil},

@@ -224,6 +224,7 @@ func task(c *config.Config, s config.Service, p config.Probe, lookups *dnsprobe.
 	switch {
 	case p.Kind == probe.KindExec:
 		t.RoundProbe, t.Costly, t.Daily = nil, p.Preset != "", p.Budget.RunsPerDay
+		t.DailyTokens = int64(p.Budget.TokensPerDay)
 		t.Stub = stubProbe(c, s, p)
 		t.Builtin, t.BuiltinEvery = builtinProbe(c, s, p), p.Codex.BuiltinInterval
 	case p.Kind == probe.KindStream && p.Hold > 0:

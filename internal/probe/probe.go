@@ -66,6 +66,8 @@ type Facts struct {
 	// LeftProcesses names the processes that outlived a command and were killed: "sleep (pid 4711)".
 	LeftProcesses []string     `json:"left_processes,omitempty"`
 	Tokens        *TokensSpent `json:"tokens,omitempty"`   // what an agent's run cost
+	Requests      int          `json:"requests,omitempty"` // of an agent's run: as it reports, or else one
+	CostUSD       *float64     `json:"cost_usd,omitempty"` // what an agent's run cost, in US dollars, as it reports
 	Warnings      []string     `json:"warnings,omitempty"` // what was odd but did not fail the attempt, from a closed list of names
 	// Notes say what is odd about the settings that led there, in sentences without a full stop.
 	Notes []string `json:"notes,omitempty"`
@@ -116,6 +118,13 @@ type TokensSpent struct {
 	Input       int64 `json:"input"`
 	CachedInput int64 `json:"cached_input"`
 	Output      int64 `json:"output"`
+}
+
+// Add adds what another run has spent.
+func (t *TokensSpent) Add(u TokensSpent) {
+	t.Input += u.Input
+	t.CachedInput += u.CachedInput
+	t.Output += u.Output
 }
 
 // A Result is an attempt and its end. It is plain data, stored and shown as it is.

@@ -87,6 +87,7 @@ func (p *printer) facts(r probe.Result) {
 		{"exit", exit(r.Exit)},
 		{"output", r.Output},
 		{"tokens", tokens(r.Tokens)},
+		{"cost", cost(r.CostUSD)},
 		{"warnings", join(r.Warnings...)},
 		{"notes", strings.Join(r.Notes, "; ")},
 	} {
@@ -136,6 +137,13 @@ func exit(code *int) string {
 		return "killed by a signal"
 	}
 	return fmt.Sprint(*code)
+}
+
+func cost(usd *float64) string {
+	if usd == nil {
+		return ""
+	}
+	return fmt.Sprintf("$%.4f", *usd)
 }
 
 func tokens(t *probe.TokensSpent) string {

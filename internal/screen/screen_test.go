@@ -22,6 +22,7 @@ import (
 	"netwatchd/internal/doctor"
 	"netwatchd/internal/incident"
 	"netwatchd/internal/probe"
+	"netwatchd/internal/spending"
 	"netwatchd/internal/watch"
 )
 
@@ -384,6 +385,30 @@ func TestTheAnswerShown(t *testing.T) {
 	for _, results := range [][]probe.Result{{routing, dns, head}, {head, routing, dns}, {dns, routing, head}} {
 		if got := answer(watch.ServiceStatus{Results: results}); !strings.HasPrefix(got, "405 in") {
 			t.Errorf("got %q, want that of head", got)
+		}
+	}
+}
+
+// TestUsage: the requests, tokens and cost of a day are shown with -v, each only if a run reported it.
+func TestUsage(t *testing.T) {
+	s := healthyClosed()
+	for want, usage := range map[string]*spending.Sum{
+		"":                           {},
+		"used 1 request in 24 hours": {Runs: 1, Requests: 1},
+		"used 2 requests, 1000 tokens, $0.2500 in 24 hours": {Runs: 2, Requests: 2,
+			Tokens: &probe.TokensSpent{Input: 900, CachedInput: 500, Output: 100}, CostUSD: new(0.25)},
+	} {
+		s.Usage, s.BudgetTokens = usage, new(int64(4000))
+		for _, verbose := range []bool{false, true} {
+			var b bytes.Buffer
+			if err := Status(&b, status(s), Options{Verbose: verbose}); err != nil {
+				t.Fatal(err)
+			}
+			text := strings.Join(strings.Fields(b.String()), " ")
+			if got := strings.Contains(text, " in 24 hours"); got != (verbose && want != "") || verbose && !strings.Contains(text, want) ||
+				strings.Contains(text, "4000 tokens left today") != verbose {
+				t.Errorf("verbose %t, want %q:\n%s", verbose, want, b.String())
+			}
 		}
 	}
 }

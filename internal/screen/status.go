@@ -49,6 +49,12 @@ func (p *printer) since(status *watch.Status, s watch.ServiceStatus) {
 	if s.Budget != nil && p.Verbose {
 		words += "; " + humanize.Count(*s.Budget, "agent run") + " left today"
 	}
+	if s.BudgetTokens != nil && p.Verbose {
+		words += fmt.Sprintf("; %d tokens left today", *s.BudgetTokens)
+	}
+	if s.Usage != nil && s.Usage.Runs > 0 && p.Verbose {
+		words += "; the agent's runs used " + s.Usage.String()
+	}
 	for _, line := range wrap(words, p.width()-2) {
 		p.line(segment{faint, "  " + line})
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"netwatchd/internal/probe"
+	"netwatchd/internal/spending"
 )
 
 // After the account refused a run, the next one waits half an hour, then ever longer, up to six hours: a usage limit
@@ -17,10 +18,11 @@ const (
 // Costs are what a service's costly attempts have used of their budget, and whether they wait because the account
 // refused one.
 type Costs struct {
-	Spent        []time.Time   `json:"spent"`            // starts within the last day
-	Backoff      time.Duration `json:"wait,omitzero"`    // how long the next attempt waits
-	BackoffSince time.Time     `json:"waited,omitzero"`  // since when it waits
-	Builtin      time.Time     `json:"builtin,omitzero"` // start of the last one with the agent's own provider
+	Spent        []time.Time    `json:"spent"`            // starts within the last day
+	Uses         []spending.Run `json:"uses,omitempty"`   // of the runs that ended within the last day
+	Backoff      time.Duration  `json:"wait,omitzero"`    // how long the next attempt waits
+	BackoffSince time.Time      `json:"waited,omitzero"`  // since when it waits
+	Builtin      time.Time      `json:"builtin,omitzero"` // start of the last one with the agent's own provider
 }
 
 // loadCosts restores what the service has spent before.
@@ -28,6 +30,7 @@ func (s *service) loadCosts(c Costs, now time.Time) {
 	for _, at := range c.Spent {
 		s.spent = append(s.spent, earlier(at, now))
 	}
+	s.uses = spending.Restored(c.Uses, now)
 	s.backoff, s.backoffSince = c.Backoff, earlier(c.BackoffSince, now)
 	s.builtinAt = earlier(c.Builtin, now)
 }
@@ -43,13 +46,13 @@ func earlier(a, b time.Time) time.Time {
 
 // costs returns what the service has spent.
 func (s *service) costs() Costs {
-	return Costs{slices.Clone(s.spent), s.backoff, s.backoffSince, s.builtinAt}
+	return Costs{slices.Clone(s.spent), slices.Clone(s.uses), s.backoff, s.backoffSince, s.builtinAt}
 }
 
 // reserveRun reports whether a costly attempt may start now. If so, it is counted.
 func (w *Watcher) reserveRun(s *service, t Task) bool {
 	now := time.Now()
-	s.spent = slices.DeleteFunc(s.spent, func(at time.Time) bool { return now.Sub(at) >= 24*time.Hour })
+	s.spent = slices.DeleteFunc(s.spent, func(at time.Time) bool { return !spending.IsOfDay(at, now) })
 	switch {
 	case w.costly:
 		return false // one at a time, over all services
@@ -57,6 +60,8 @@ func (w *Watcher) reserveRun(s *service, t Task) bool {
 		return false // it would show nothing that the cheap probes do not show
 	case t.Daily > 0 && len(s.spent) >= t.Daily:
 		return false
+	case t.DailyTokens > 0 && spending.Of(nil, s.uses, now).Total() >= t.DailyTokens:
+		return false // the last run may have gone beyond it: what a run uses is known at its end
 	case s.backoff > 0 && now.Sub(s.backoffSince) < s.backoff:
 		return false
 	}
@@ -72,6 +77,7 @@ func (w *Watcher) reserveRun(s *service, t Task) bool {
 // runEnded records the end of a costly attempt.
 func (w *Watcher) runEnded(s *service, r probe.Result) {
 	w.costly = false
+	s.uses = spending.Add(s.uses, r, time.Now())
 	switch r.Class {
 	case probe.ExecUsageLimit, probe.ExecRateLimited, probe.ExecUnauthorized, probe.ExecNotLoggedIn,
 		probe.ExecSignInMissing:
@@ -109,7 +115,7 @@ func (s *service) budget(now time.Time) *int {
 		if t.Costly && t.Daily > 0 {
 			spent := 0
 			for _, at := range s.spent {
-				if now.Sub(at) < 24*time.Hour {
+				if spending.IsOfDay(at, now) {
 					spent++
 				}
 			}
@@ -117,4 +123,22 @@ func (s *service) budget(now time.Time) *int {
 		}
 	}
 	return nil
+}
+
+// tokensLeft returns how many tokens are left for the day, or nil if there is no limit.
+func (s *service) tokensLeft(now time.Time) *int64 {
+	for _, t := range s.Tasks {
+		if t.Costly && t.DailyTokens > 0 {
+			return new(max(t.DailyTokens-spending.Of(nil, s.uses, now).Total(), 0))
+		}
+	}
+	return nil
+}
+
+// usage returns what costly attempts have used within a day, or nil if there are none.
+func (s *service) usage(now time.Time) *spending.Sum {
+	if !slices.ContainsFunc(s.Tasks, func(t Task) bool { return t.Costly }) {
+		return nil
+	}
+	return spending.Of(s.spent, s.uses, now)
 }

@@ -92,6 +92,9 @@ type Task struct {
 	// reached, and run at ever longer intervals while the account refuses them.
 	Costly bool
 	Daily  int
+	// DailyTokens holds costly attempts back once those of a day have used that many tokens, input and output; 0: no
+	// limit.
+	DailyTokens int64
 	// Status attempts ask an agent about itself, without cost. Rounds run them while there is a doubt about the agent.
 	// They do not start while a costly attempt runs.
 	Status bool

@@ -7,6 +7,7 @@ import (
 	"netwatchd/internal/causes"
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/probe"
+	"netwatchd/internal/spending"
 )
 
 // service is the state of one service.
@@ -31,8 +32,9 @@ type service struct {
 	sandbox          sandboxSchedule
 	nextSample       int // where the next sample of a large service begins
 
-	spent        []time.Time   // starts of costly attempts within the last day
-	backoff      time.Duration // how long the next costly attempt waits because the account refused one
+	spent        []time.Time    // starts of costly attempts within the last day
+	uses         []spending.Run // by those that ended within it
+	backoff      time.Duration  // how long the next costly attempt waits because the account refused one
 	backoffSince time.Time
 	builtinAt    time.Time     // start of the last run with the agent's own provider
 	recheck      time.Duration // how long the last recheck of a failed run waited; zero: the last run needs none

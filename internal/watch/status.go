@@ -6,6 +6,7 @@ import (
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/overview"
 	"netwatchd/internal/probe"
+	"netwatchd/internal/spending"
 	"netwatchd/internal/vendorpage"
 )
 
@@ -63,6 +64,10 @@ type ServiceStatus struct {
 	Results []probe.Result `json:"results,omitempty"`
 	// Budget is how many costly runs are left for the day.
 	Budget *int `json:"budget_remaining_runs,omitempty"`
+	// BudgetTokens is how many tokens are left for the day.
+	BudgetTokens *int64 `json:"budget_remaining_tokens,omitempty"`
+	// Usage is what costly runs have used within the last day; nil: the service has none.
+	Usage *spending.Sum `json:"usage_last_day,omitempty"`
 	// StatusPageReport is what the vendor's status page says while the verdict stands: hearsay, never its cause.
 	StatusPageReport *vendorpage.Report `json:"status_page_report,omitempty"`
 }

@@ -53,7 +53,8 @@ func (s *service) form(t *Task) *Task {
 	if !s.isBuiltinDue(t) {
 		return t
 	}
-	return &Task{Probe: t.Builtin, Interval: t.BuiltinEvery, Costly: t.Costly, Daily: t.Daily, isBuiltin: true}
+	return &Task{Probe: t.Builtin, Interval: t.BuiltinEvery, Costly: t.Costly, Daily: t.Daily,
+		DailyTokens: t.DailyTokens, isBuiltin: true}
 }
 
 // isBuiltinDue reports whether the next run of t is one with the agent's own provider. It needs a usual run that

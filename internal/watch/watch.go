@@ -191,7 +191,8 @@ func (w *Watcher) Status(ctx context.Context) (*Status, error) {
 		status.Services = make([]ServiceStatus, len(w.services))
 		for i, s := range w.services {
 			status.Services[i] = s.status
-			status.Services[i].Budget = s.budget(status.At)
+			status.Services[i].Budget, status.Services[i].BudgetTokens = s.budget(status.At), s.tokensLeft(status.At)
+			status.Services[i].Usage = s.usage(status.At)
 		}
 	})
 	status.HostFaults = Overview(status.Services).HostFaults

@@ -31,6 +31,7 @@ type world struct {
 	pieces map[string]func() end // see inPieces
 
 	warnings map[string][]string // of the probes' attempts; set before the watcher starts
+	used     probe.Facts         // by each run: its requests, tokens and cost; set before the watcher starts
 }
 
 type end struct {
@@ -117,6 +118,9 @@ func (a actor) Probe(ctx context.Context) (probe.Facts, error) {
 	e := a.world.begin(a.name)
 	defer a.world.finish(a.name)
 	facts := probe.Facts{Phase: cmp.Or(e.phase, a.phase), Answers: a.answers, Warnings: a.world.warnings[a.name]}
+	if a.name == "exec" {
+		facts.Requests, facts.Tokens, facts.CostUSD = a.world.used.Requests, a.world.used.Tokens, a.world.used.CostUSD
+	}
 	select {
 	case <-time.After(e.after):
 	case <-ctx.Done():

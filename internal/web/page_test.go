@@ -12,6 +12,7 @@ import (
 	"netwatchd/internal/causes"
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/probe"
+	"netwatchd/internal/spending"
 	"netwatchd/internal/watch"
 )
 
@@ -239,5 +240,22 @@ func TestHostFaultOfSeveralServices(t *testing.T) {
 	status.Services = status.Services[:1]
 	if page := get(t, http.DefaultClient, base+"/").body; strings.Contains(page, `class="summary"`) {
 		t.Error("a single service is summed up")
+	}
+}
+
+// TestUsageOnThePage: what an agent's runs have used is on the page of its service, and nothing before the first run.
+func TestUsageOnThePage(t *testing.T) {
+	s := newTestServer(t)
+	base := at(t, s)
+	standing := &s.Source.(*source).status.Services[1]
+	page := func() string { return get(t, http.DefaultClient, base+"/services/codex").body }
+	standing.Usage = &spending.Sum{}
+	if strings.Contains(page(), `id="usage"`) {
+		t.Error("usage is shown before the first run")
+	}
+	standing.Usage = &spending.Sum{Runs: 2, Requests: 3, Tokens: &probe.TokensSpent{Input: 900, Output: 100}, CostUSD: new(0.0042)}
+	standing.BudgetTokens = new(int64(0))
+	if got := page(); !strings.Contains(got, "runs used 3 requests, 1000 tokens, $0.0042 in 24 hours · 0 tokens left today") {
+		t.Errorf("got\n%s", got)
 	}
 }

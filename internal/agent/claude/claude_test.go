@@ -15,6 +15,7 @@ import (
 	"netwatchd/internal/agent"
 	"netwatchd/internal/agent/agenttest"
 	"netwatchd/internal/probe"
+	"netwatchd/internal/probe/execprobe"
 )
 
 // TestRecordings replays every recorded run through the failure table.
@@ -245,6 +246,17 @@ func TestSandboxStatus(t *testing.T) {
 		}
 		if _, err := os.Stat(asked); (err == nil) == (name == "older") {
 			t.Errorf("%s: asked: %v", name, err)
+		}
+	}
+}
+
+// TestCost: claude reports what a run costs. An older version that reports none leaves it out.
+func TestCost(t *testing.T) {
+	for text, want := range map[string]*float64{`"total_cost_usd":0.0042,`: new(0.0042), `"total_cost_usd":0,`: new(0.0), "": nil} {
+		var facts probe.Facts
+		readReport(execprobe.ExitState{Stdout: `{"type":"result","is_error":false,` + text + `"result":"OK"}`}).Fill(&facts)
+		if !cmp.Equal(facts.CostUSD, want) {
+			t.Errorf("%q: got %v", text, facts.CostUSD)
 		}
 	}
 }

@@ -24,6 +24,8 @@ type report struct {
 	Status int    `json:"api_error_status"` // HTTP; zero: there was no answer
 	Kind   string `json:"api_error_type"`   // the service's own reason: "rate_limit_error"
 
+	Cost *float64 `json:"total_cost_usd"` // by claude's own list of prices
+
 	Usage struct {
 		Input      int64 `json:"input_tokens"` // without the two of the cache
 		CacheRead  int64 `json:"cache_read_input_tokens"`
@@ -50,7 +52,7 @@ func (r report) Fill(facts *probe.Facts) {
 	if !r.understood {
 		return
 	}
-	facts.Status = r.Status
+	facts.Status, facts.CostUSD = r.Status, r.Cost
 	u := r.Usage
 	facts.Tokens = &probe.TokensSpent{
 		Input: u.Input + u.CacheRead + u.CacheWrite, CachedInput: u.CacheRead, Output: u.Output}

@@ -147,7 +147,7 @@ func (l *codexLog) fill(facts *probe.Facts) {
 		facts.Refusal = refusalOf(l.failure)
 	}
 	facts.Output = execprobe.Quote(l.answer)
-	facts.Tokens = l.tokens
+	facts.Tokens, facts.Requests = l.tokens, 1
 	facts.Warnings = append(facts.Warnings, l.warnings...)
 	facts.Signals = l.signals()
 }

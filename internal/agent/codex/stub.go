@@ -44,7 +44,7 @@ func (c codexStubRun) Probe(ctx context.Context) (probe.Facts, error) {
 	output := readCodexLog(e.Stdout, e.Stderr)
 	output.configFiles = codexconf.Setup{Home: lastValue(env, "CODEX_HOME"), System: codexSystem}.Paths()
 	output.fill(&facts)
-	facts.Tokens = nil // the stub reports none
+	facts.Tokens, facts.Requests = nil, 0 // the service got none, and the stub reports no tokens
 	return facts, server.Explain(output.verdict(ctx, e, want))
 }
 

@@ -10,6 +10,8 @@ import (
 
 	"netwatchd/internal/agent"
 	"netwatchd/internal/agent/agenttest"
+	"netwatchd/internal/probe"
+	"netwatchd/internal/probe/execprobe"
 )
 
 // TestRecordings replays every recorded run through the failure table.
@@ -68,5 +70,14 @@ func TestReachOfDotenv(t *testing.T) {
 	want := []string{"HTTPS_PROXY=http://p.test:1", "NODE_TLS_REJECT_UNAUTHORIZED=0"}
 	if e := s.endpoint(); !slices.Equal(e.Reach, want) {
 		t.Errorf("got %q, want %q", e.Reach, want)
+	}
+}
+
+// TestRequests: gemini reports its requests, of every model.
+func TestRequests(t *testing.T) {
+	var facts probe.Facts
+	readReport(execprobe.ExitState{Stdout: `{"response":"OK","stats":{"models":{"a":{"api":{"totalRequests":2}},"b":{"api":{"totalRequests":1}}}}}`}).Fill(&facts)
+	if facts.Requests != 3 || facts.CostUSD != nil {
+		t.Errorf("got %d requests, cost %v", facts.Requests, facts.CostUSD)
 	}
 }

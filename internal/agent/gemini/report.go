@@ -34,6 +34,9 @@ type report struct {
 	Response *string `json:"response"`
 	Stats    struct {
 		Models map[string]struct {
+			API struct {
+				Requests int `json:"totalRequests"`
+			} `json:"api"`
 			Tokens struct {
 				Prompt     int64 `json:"prompt"` // with those of the cache
 				Cached     int64 `json:"cached"`
@@ -66,6 +69,7 @@ func (r report) Fill(facts *probe.Facts) {
 		if facts.Tokens == nil {
 			facts.Tokens = &probe.TokensSpent{}
 		}
+		facts.Requests += m.API.Requests
 		facts.Tokens.Input += m.Tokens.Prompt
 		facts.Tokens.CachedInput += m.Tokens.Cached
 		facts.Tokens.Output += m.Tokens.Candidates

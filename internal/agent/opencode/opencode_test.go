@@ -13,6 +13,9 @@ import (
 	"netwatchd/internal/agent"
 	"netwatchd/internal/agent/agenttest"
 	"netwatchd/internal/probe"
+	"netwatchd/internal/probe/execprobe"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // TestRecordings replays every recorded run through the failure table.
@@ -189,6 +192,18 @@ func TestEndAt(t *testing.T) {
 		}
 		if got != want {
 			t.Errorf("%s: got %q, want %q", line, got, want)
+		}
+	}
+}
+
+// TestCost: the costs of the steps are added. An opencode that reports none leaves it out.
+func TestCost(t *testing.T) {
+	for text, want := range map[string]*float64{`,"cost":0.25`: new(0.5), "": nil} {
+		step := `{"type":"step_finish","part":{"reason":"stop"` + text + "}}\n"
+		var facts probe.Facts
+		readReport(execprobe.ExitState{Stdout: step + step}).Fill(&facts)
+		if !cmp.Equal(facts.CostUSD, want) {
+			t.Errorf("%q: got %v", text, facts.CostUSD)
 		}
 	}
 }

@@ -17,8 +17,9 @@ import (
 type event struct {
 	Type string `json:"type"` // "step_start", "text", "step_finish", "error"
 	Part struct {
-		Text   string `json:"text"`
-		Reason string `json:"reason"` // why a step finished: "stop"; "unknown" if its stream had no end
+		Text   string   `json:"text"`
+		Reason string   `json:"reason"` // why a step finished: "stop"; "unknown" if its stream had no end
+		Cost   *float64 `json:"cost"`   // in US dollars, by the prices of models.dev that opencode knows
 		Tokens struct {
 			Input     int64 `json:"input"` // without the two of the cache
 			Output    int64 `json:"output"`
@@ -51,6 +52,7 @@ type report struct {
 	reason  string // why the first step finished; empty: none did
 	text    string
 	tokens  *probe.TokensSpent
+	cost    *float64
 	failure *failure
 	logged  string // the first error in the log, of a request that opencode would repeat
 }
@@ -85,6 +87,12 @@ func readReport(e execprobe.ExitState) (r report) {
 func (r *report) add(e event) {
 	if r.tokens == nil {
 		r.tokens = new(probe.TokensSpent)
+	}
+	if cost := e.Part.Cost; cost != nil {
+		if r.cost == nil {
+			r.cost = new(float64)
+		}
+		*r.cost += *cost
 	}
 	t := e.Part.Tokens
 	r.tokens.Input += t.Input + t.Cache.Read + t.Cache.Write
@@ -127,7 +135,7 @@ func endAt(line string) (after time.Duration, end bool) {
 }
 
 func (r report) Fill(facts *probe.Facts) {
-	facts.Tokens = r.tokens
+	facts.Tokens, facts.CostUSD = r.tokens, r.cost
 	if r.failure != nil && !r.failure.isUnreadable() {
 		facts.Status = r.failure.Data.Status
 	}

@@ -137,6 +137,6 @@ func Run[R agent.Report](ctx context.Context, s agent.Settings, p Protocol,
 		return probe.Facts{Phase: probe.Executing}, err
 	}
 	facts, err := agent.Make(ctx, s, run, temporary, read)
-	facts.Tokens = nil // the stub's are not real
+	facts.Tokens, facts.CostUSD, facts.Requests = nil, nil, 0 // the stub's are not real
 	return facts, server.Explain(err)
 }
