@@ -3,6 +3,7 @@ package sessions
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"regexp"
 
 	"netwatchd/internal/probe"
@@ -48,8 +49,9 @@ func (transcript) parse(line []byte) (Event, bool) {
 		return Event{}, false
 	}
 	var l transcriptLine
-	if json.Unmarshal(line, &l) != nil {
-		return Event{}, false
+	err := json.Unmarshal(line, &l)
+	if _, isOfTomorrow := errors.AsType[*json.UnmarshalTypeError](err); err != nil && !isOfTomorrow {
+		return Event{}, false // a value of another type is left out, and the rest counts
 	}
 	e := Event{At: parseTime(l.Timestamp)}
 	switch {

@@ -3,7 +3,9 @@ package sessions
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -217,6 +219,37 @@ func TestHostileFiles(t *testing.T) {
 	f.expect()
 	f.sweep(time.Now())
 	f.expect()
+}
+
+// TestDirectoriesThatAreLinks: a directory of an agent that is a link to / leads nowhere, at every level.
+func TestDirectoriesThatAreLinks(t *testing.T) {
+	t.Parallel()
+	for agent, level := range map[string]string{"claude": "projects", "codex": "sessions", "opencode": "log"} {
+		for _, link := range []string{level, level + "/2026"} {
+			f := newFollow(t, agent)
+			path := filepath.Join(f.dir, link)
+			if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Symlink("/", path); err != nil {
+				t.Fatal(err)
+			}
+			f.sweep(time.Now())
+			f.expect()
+			if len(f.files) > 0 {
+				t.Errorf("%s: %s is a link to /, and %d files are followed", agent, link, len(f.files))
+			}
+			for dir := range f.hot {
+				real, err := filepath.EvalSymlinks(dir)
+				if errors.Is(err, fs.ErrNotExist) { // it is waited for
+					continue
+				}
+				if err != nil || !strings.HasPrefix(real, f.dir) {
+					t.Errorf("%s: %s is followed to %s, %v", agent, dir, real, err)
+				}
+			}
+		}
+	}
 }
 
 // TestALargeFile has a hundred megabytes of history in a file with a hole, and its policy in its first line.

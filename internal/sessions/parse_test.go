@@ -196,6 +196,31 @@ func TestRollouts(t *testing.T) {
 	}
 }
 
+// TestTranscriptsOfTomorrow: what fails in a form that is not known is counted as unknown, or by what is known of it.
+func TestTranscriptsOfTomorrow(t *testing.T) {
+	t.Parallel()
+	const retry, answer = `{"type":"system","subtype":"api_error",`, `{"type":"assistant","isApiErrorMessage":true,`
+	for text, want := range map[string]string{
+		retry + `"retryAttempt":"3","error":{"status":529}}`:         "[retry exec.overloaded]",
+		retry + `"error":["new"]}`:                                   "[retry unknown]",
+		retry + `"error":{"status":{"code":529}}}`:                   "[retry unknown]",
+		answer + `"apiErrorStatus":"429","error":{"new":1}}`:         "[turn unknown]",
+		answer + `"error":"reason_of_tomorrow"}`:                     "[turn unknown]",
+		answer + `"error":"rate_limit","message":"text"}`:            "[turn exec.rate_limited]",
+		`{"type":"of_tomorrow","subtype":"api_error","error":{}}`:    "[]",
+		`{"type":"system","subtype":"api_error","error":{"status":5`: "[]", // half a line
+		"\x00\xff\"api_error\"":                                      "[]",
+	} {
+		var got []string
+		for _, e := range parseAll(transcript{}, []byte(text+"\n")) {
+			got = append(got, describe(e))
+		}
+		if fmt.Sprint(got) != want {
+			t.Errorf("%s: got %v, want %s", text, got, want)
+		}
+	}
+}
+
 func TestLimits(t *testing.T) {
 	t.Parallel()
 	const used = `{"type":"token_count","info":null,"rate_limits":{"limit_id":"codex",` +
