@@ -147,9 +147,12 @@ func (s setup) passed(e endpoint) []string {
 
 func isPassed(name string) bool {
 	return strings.HasPrefix(name, "ANTHROPIC_") || strings.HasPrefix(name, "CLAUDE_CODE_USE_") ||
-		slices.Contains([]string{configDir, oauthToken, "CLAUDE_CODE_CERT_STORE", "CLAUDE_CODE_CLIENT_CERT",
-			"CLAUDE_CODE_CLIENT_KEY", "CLAUDE_CODE_CLIENT_KEY_PASSPHRASE"}, name)
+		name == configDir || name == oauthToken || slices.Contains(certificates, name)
 }
+
+// certificates are claude's variables for those that it trusts, and for its own.
+var certificates = []string{"CLAUDE_CODE_CERT_STORE", "CLAUDE_CODE_CLIENT_CERT", "CLAUDE_CODE_CLIENT_KEY",
+	"CLAUDE_CODE_CLIENT_KEY_PASSPHRASE"}
 
 // isOfCloud reports whether Bedrock, Vertex or Foundry takes its credentials from the variable.
 func isOfCloud(name string) bool {

@@ -90,9 +90,13 @@ func TestLiveStatus(t *testing.T) {
 		t.Errorf("nobody: got %v %q %q", r.Class, r.Why, r.Output)
 	}
 	t.Setenv("ANTHROPIC_API_KEY", "sk-ant-live-key")
+	s := responses.Start()
+	defer s.Close()
+	t.Setenv(baseURL, s.URL()) // elsewhere doctor is not asked
 	if r := probetest.DoRun(t, status{agent.Settings{Path: path}, liveTimeout}, liveTimeout); !r.OK() || r.Output != "signed in: api_key, sandbox off" {
 		t.Errorf("a key: got %v %q %q", r.Class, r.Why, r.Output)
 	}
+	t.Setenv(baseURL, "")
 	home := t.TempDir()
 	if err := os.WriteFile(filepath.Join(home, "settings.json"), []byte(`{"sandbox": {"enabled": true}}`), 0o644); err != nil {
 		t.Fatal(err)

@@ -12,10 +12,10 @@ import (
 	"netwatchd/internal/probe/execprobe"
 )
 
-// A status is a prober that asks claude whether anyone is signed in, `claude auth status`, and whether its sandbox
-// starts, `claude sandbox status`: one after the other, without tokens, a second each. Both answer without a network.
-// With a key the first also asks the service for the organization's settings. `claude doctor` is not asked: it always
-// exits 0, and with a key it takes up to 23 s where there is no network.
+// A status is a prober that asks claude whether anyone is signed in, `claude auth status`, whether its sandbox starts,
+// `claude sandbox status`, and whether it reaches its service, `claude doctor`: one after the other, without tokens, a
+// second each. The first two answer without a network. With a key the first also asks the service for the
+// organization's settings. The last waits 10 s for a service that does not answer.
 type status struct {
 	agent.Settings
 	timeout time.Duration
@@ -58,13 +58,29 @@ func (s status) Probe(ctx context.Context) (probe.Facts, error) {
 		return facts, errSignedOut
 	default:
 		facts.Output = execprobe.Quote("signed in: " + answer.Method)
-		return facts, askSandbox(ctx, path, env, &facts)
+		return facts, s.askMore(ctx, path, env, &facts)
 	}
 	return facts, nil
 }
 
+// askMore asks what the version can tell. The answer about the sign-in stands, whatever it is.
+func (s status) askMore(ctx context.Context, path string, env []string, facts *probe.Facts) error {
+	version, err := program.Version(ctx, path)
+	if err != nil {
+		return nil
+	}
+	if version.Compare(hasSandboxStatus) < 0 {
+		facts.Output += fmt.Sprintf(", %v has no sandbox status", version)
+		return nil
+	}
+	if err := askSandbox(ctx, path, env, facts); err != nil {
+		return err
+	}
+	return s.askDoctor(ctx, path, facts)
+}
+
 // hasSandboxStatus is the oldest version that was tried. An older one may take the words for a prompt, which costs
-// tokens.
+// tokens, and its doctor may wait for a terminal.
 var hasSandboxStatus = agent.Version{Major: 2, Minor: 1, Patch: 332}
 
 // sandboxStatus is what is read of the answer of `claude sandbox status`.
@@ -76,14 +92,6 @@ type sandboxStatus struct {
 // askSandbox asks whether the sandbox of claude's commands starts, and adds to facts what it reported. It fails if the
 // settings have a sandbox that does not start: commands then run without one. An answer that is missing is no fault.
 func askSandbox(ctx context.Context, path string, env []string, facts *probe.Facts) error {
-	version, err := program.Version(ctx, path)
-	if err != nil {
-		return nil // the answer about the sign-in stands
-	}
-	if version.Compare(hasSandboxStatus) < 0 {
-		facts.Output += fmt.Sprintf(", %v has no sandbox status", version)
-		return nil
-	}
 	e, ran, err := execprobe.Execute(ctx, execprobe.Process{
 		Argv: []string{path, "sandbox", "status"}, Env: execprobe.Environment(env), Dir: os.TempDir()})
 	facts.LeftProcesses = append(facts.LeftProcesses, ran.LeftProcesses...)
