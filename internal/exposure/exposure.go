@@ -28,6 +28,7 @@ type Exposure struct {
 func Of(ctx context.Context, p watch.Plan, a plan.Agent, version string) *Exposure {
 	service := a.Service
 	service.SandboxProbes = nil
+	service.Tasks = slices.DeleteFunc(slices.Clone(service.Tasks), func(t watch.Task) bool { return t.Status })
 	p.Services = []watch.Service{service}
 	status := watch.Once(ctx, p, version).Services[0]
 	if ctx.Err() != nil || status.Cause != causes.Interception {
