@@ -112,6 +112,7 @@ type sight struct {
 	at        string // "direct", "P", "Q"
 	host      string
 	path      string
+	login     string // Proxy-Authorization
 	upgrade   bool
 	distrusts bool
 }
@@ -176,7 +177,7 @@ func (n *network) http(c net.Conn, at string) {
 			return
 		}
 		if r.Method == http.MethodConnect {
-			n.record(sight{at: at, host: r.Host, path: "CONNECT"})
+			n.record(sight{at: at, host: r.Host, path: "CONNECT", login: r.Header.Get("Proxy-Authorization")})
 			io.WriteString(c, "HTTP/1.1 200 OK\r\n\r\n")
 			if strings.HasSuffix(r.Host, ":80") || strings.HasSuffix(r.Host, ":28080") {
 				n.http(c, at)
@@ -190,7 +191,8 @@ func (n *network) http(c net.Conn, at string) {
 }
 
 func (n *network) answer(c net.Conn, r *http.Request, at string) {
-	n.record(sight{at: at, host: r.Host, path: r.URL.Path, upgrade: r.Header.Get("Upgrade") != ""})
+	n.record(sight{at: at, host: r.Host, path: r.URL.Path, login: r.Header.Get("Proxy-Authorization"),
+		upgrade: r.Header.Get("Upgrade") != ""})
 	w := &recorder{header: http.Header{}}
 	n.mock.ServeHTTP(w, r)
 	response := &http.Response{StatusCode: max(w.status, 200), ProtoMajor: 1, ProtoMinor: 1, Header: w.header,

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"netwatchd/internal/lab/parts"
 	"netwatchd/internal/lab/responses"
 )
 
@@ -95,6 +96,47 @@ func (n *network) route(t *testing.T, p program, url, env, bundle string) string
 		return seen[i].at
 	}
 	return "fails"
+}
+
+// Credentials of the proxy's URL are sent with plain requests and with CONNECT, and behind a dead proxy no program
+// connects directly. netwatchd does the same, and reports the dead proxy.
+func TestCredentialsAndDeadProxies(t *testing.T) {
+	parts.Need(t)
+	store := newTrustStore(t)
+	n := startNetwork(t, store.certs["X"])
+	serveNames(t)
+	netwatchd := program{name: "netwatchd", command: func(t *testing.T, url string) (argv, env []string) {
+		return []string{filepath.Join(parts.Dir(), "netwatchd"), "probe", "http", url + "/v1/responses"},
+			[]string{"HOME=" + t.TempDir()}
+	}}
+	const closed = "http://127.0.0.1:3909"
+	for _, client := range []program{codex(t, "0.104.0"), codex(t, "0.169.0"), curl(t), netwatchd} {
+		for _, url := range []string{"http://svc.test:28080", "https://svc.test:28443"} {
+			proxied := func(proxy string) (seen []sight) {
+				env := []string{"http_proxy=" + proxy, "HTTP_PROXY=" + proxy, "HTTPS_PROXY=" + proxy, "SSL_CERT_FILE=" + store.path("X")}
+				if client.name == "curl" {
+					env = append(env, "CURL_CA_BUNDLE="+store.path("X"))
+				}
+				seen, _ = client.run(t, n, url, env, func(s sight) bool { return s.login != "" })
+				return seen
+			}
+			// me:pw, as RFC 7617 encodes it
+			isSignedIn := func(s sight) bool { return s.at == "P" && s.login == "Basic bWU6cHc=" }
+			if seen := proxied("http://me:pw@127.0.0.1:3901"); !slices.ContainsFunc(seen, isSignedIn) {
+				t.Errorf("%s, %s: no request with the proxy's credentials: %+v", client.name, url, seen)
+			}
+			if seen := proxied(closed); len(seen) > 0 {
+				t.Errorf("%s, %s: requests although the proxy is dead: %+v", client.name, url, seen)
+			}
+		}
+	}
+	config := store.path("config.yaml")
+	write(t, config, strings.ReplaceAll(trustConfig, "SERVICE", "codex"))
+	command := parts.Netwatchd{Dir: store.dir, Env: []string{"HTTPS_PROXY=" + closed}}
+	exit := command.Run(t, "check", "--json", "--config.file="+config)
+	if !strings.Contains(exit.Stdout, `"proxy.refused"`) || !strings.Contains(exit.Stdout, closed+" (HTTPS_PROXY) refuses connections") {
+		t.Errorf("check behind a dead proxy exits %d: %s%s", exit.Code, exit.Stdout, exit.Stderr)
+	}
 }
 
 // The WebSocket of codex's own provider has rules of its own.
