@@ -125,7 +125,7 @@ func (rec *Recorder) waitToRetry(ctx context.Context) {
 
 // endMinute adds the roll-ups since the last call to minutes, under the minute of that call.
 func (rec *Recorder) endMinute(now time.Time) {
-	fresh := make(map[ledger.Key]*rollup.Rollup)
+	fresh := rec.emptied
 	rec.mu.Lock()
 	filled := rec.current
 	rec.current = fresh
@@ -135,6 +135,8 @@ func (rec *Recorder) endMinute(now time.Time) {
 	for key, u := range filled {
 		m.Parts = append(m.Parts, rollup.Part{Key: key, Rollup: *u})
 	}
+	clear(filled)
+	rec.emptied = filled
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
 	if len(m.Parts) > 0 {
