@@ -96,6 +96,7 @@ func signedIn(t *testing.T) *agent {
 func (a *agent) wanting(sandbox string) string {
 	return fmt.Sprintf(`      - {name: stream, kind: stream, target: "wss://chatgpt.com/backend-api/codex/responses", hold: 6s, interval: 20s, tls: {ca_file: ca.pem}}
       - {name: exec, kind: exec, preset: codex, interval: 40s, timeout: 30s, codex: {path: %q, home: %q, base_url: %q}}
+    ask_status_page: false
     sandbox: {want: %s, interval: 10s, timeout: 5s}`, a.codex, a.home, a.service.BaseURL(), sandbox)
 }
 
