@@ -136,11 +136,11 @@ func TestCopilotTrusts(t *testing.T) {
 	for env, want := range map[string]string{"NODE_EXTRA_CA_CERTS=/x.pem": "/x.pem", "SSL_CERT_FILE=/x.pem": "/x.pem",
 		"SSL_CERT_DIR=/certs": "/certs", "NODE_TLS_REJECT_UNAUTHORIZED=0": ""} {
 		roots := clientrules.CopilotTrusting.Roots(environment(env), read)
-		got := ""
+		var got strings.Builder
 		for _, source := range roots.Sources() {
-			got += source.Path
+			got.WriteString(source.Path)
 		}
-		if got != want || roots.Unverified != "" || roots.BuiltIn {
+		if got.String() != want || roots.Unverified != "" || roots.BuiltIn {
 			t.Errorf("%s: %+v", env, roots)
 		}
 	}

@@ -115,15 +115,16 @@ func TestCopilotHealthy(t *testing.T) {
 				t.Errorf("backtest: exit code %d\n%s%s", b.code, b.stdout, b.stderr)
 			}
 			d := u.netwatchd("doctor")
-			shown := e.stdout + e.stderr + b.stdout + b.stderr + d.stdout + d.stderr
+			var shown strings.Builder
+			shown.WriteString(e.stdout + e.stderr + b.stdout + b.stderr + d.stdout + d.stderr)
 			if !strings.Contains(strings.Join(strings.Fields(d.stdout), " "), "netwatchd does not run copilot") {
 				t.Errorf("doctor: no note that there is no run:\n%s", d.stdout)
 			}
 			for _, r := range append(made, u.requests()...) {
-				shown += r.text
+				shown.WriteString(r.text)
 			}
-			if strings.Contains(shown, f.key) {
-				t.Errorf("the key is shown or sent:\n%s", shown)
+			if strings.Contains(shown.String(), f.key) {
+				t.Errorf("the key is shown or sent:\n%s", shown.String())
 			}
 			if text, err := os.ReadFile(filepath.Join(n.dir, "started")); err == nil {
 				t.Errorf("copilot was started: %s", text)
