@@ -21,11 +21,13 @@ type attemptEnd struct {
 	start     time.Time
 	class     probe.Class
 	troubled  bool         // an address or a family did not connect, and another one was used
+	proxied   bool         // by a proxy
 	addresses []netip.Addr // of the name, if the attempt connected to one of them itself
 }
 
 func endOf(r probe.Result) attemptEnd {
-	return attemptEnd{start: r.Start, class: r.Class, troubled: r.OK() && hasAddressTrouble(r), addresses: addressesOf(r)}
+	return attemptEnd{start: r.Start, class: r.Class, troubled: r.OK() && hasAddressTrouble(r), proxied: r.Proxy != "",
+		addresses: addressesOf(r)}
 }
 
 // hasAddressTrouble reports whether r connected only after another address had failed or had not answered in time.

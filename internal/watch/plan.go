@@ -39,8 +39,9 @@ type Service struct {
 	// its own. Nil: every result counts.
 	Leaves func(probe.Result) bool
 
-	// DirectProbes are the service's requests, made without the system's nameservers and proxy. Only confirming
-	// rounds run them: if one succeeds, the service is up and this host is sent to the wrong place.
+	// DirectProbes are the service's requests, made without the system's nameservers and proxy. Confirming rounds
+	// run them, and all rounds while a request fails behind a proxy: if one succeeds, the service is up and this host
+	// is sent to the wrong place.
 	DirectProbes []*probe.Probe
 
 	// PrefixProbe looks up this network's NAT64 prefixes, when an IPv6 address of the service is probed by itself. It may

@@ -32,6 +32,15 @@ type round struct {
 	void       bool // the host was suspended, or the service is no longer watched
 }
 
+// failsBehindProxy reports whether a request of the service failed last, and a proxy made its connection. Only the same
+// request without the proxy tells the two apart, so every round needs it until the fault is over.
+func (s *service) failsBehindProxy() bool {
+	return slices.ContainsFunc(s.Tasks, func(t Task) bool {
+		latest, known := s.latest[probeKey{t.Name, t.Vantage}]
+		return known && latest.proxied && latest.class != probe.OK
+	})
+}
+
 // startRound starts a round for s. A confirming round follows a suspicion: it has more probes and less time.
 func (w *Watcher) startRound(s *service, confirming bool) {
 	if s.roundRunning(confirming) {
@@ -44,7 +53,7 @@ func (w *Watcher) startRound(s *service, confirming bool) {
 		rd.asking = s.doubtedStatus()
 		probes = append(probes, rd.asking...)
 	}
-	if confirming {
+	if confirming || s.failsBehindProxy() {
 		probes = append(probes, s.DirectProbes...)
 	}
 	e := w.environmentFor(rd)
