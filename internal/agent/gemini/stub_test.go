@@ -1,8 +1,6 @@
 package gemini
 
 import (
-	"context"
-	"strings"
 	"testing"
 
 	"netwatchd/internal/agent"
@@ -10,8 +8,6 @@ import (
 	"netwatchd/internal/agent/stub"
 	"netwatchd/internal/agent/stub/stubtest"
 	"netwatchd/internal/lab/responses"
-	"netwatchd/internal/probe"
-	"netwatchd/internal/probe/execprobe"
 	"netwatchd/internal/probe/probetest"
 )
 
@@ -34,30 +30,13 @@ func TestStubLive(t *testing.T) {
 	t.Setenv("HTTPS_PROXY", "http://user:hunter2-key@127.0.0.1:1")
 	t.Setenv("https_proxy", "http://user:hunter2-key@127.0.0.1:1")
 	r := stubRun{agent.Settings{Path: path, StateDir: t.TempDir(), BaseURL: s.URL()}}
-	var seen func() []string
-	tapped := stubtest.ProberFunc(func(ctx context.Context) (probe.Facts, error) {
-		return stub.Run(ctx, r.Settings, stub.Gemini(), func(s *stub.Server) (execprobe.Process, string, error) {
-			seen = stubtest.Tap(s)
-			return r.command(s)
-		}, readReport)
-	})
-	if got := probetest.DoRun(t, tapped, liveTimeout); !got.OK() || got.Output != "OK" || got.Tokens != nil {
-		t.Errorf("got %v %q, output %q, tokens %v", got.Class, got.Why, got.Output, got.Tokens)
-	}
+	stubtest.Live(t, liveTimeout, r.Settings, stub.Gemini(), ":streamGenerateContent", r.command, readReport)
 	if got := s.Requests(); len(got) != 0 {
 		t.Errorf("the service got %d requests, want none: %+v", len(got), got)
 	}
-	if got := seen(); len(got) != 1 || !strings.Contains(got[0], ":streamGenerateContent") || strings.Contains(got[0], "hunter2") {
-		t.Errorf("the stub got %q, want one turn without the user's credentials", got)
-	}
 }
 
-// TestStubOfAProgramThatFails: the stub run fails with the installation, and says that it got no request.
 func TestStubOfAProgramThatFails(t *testing.T) {
 	t.Parallel()
-	program := probetest.Script(t, 0o755, "#!/bin/sh\necho Error: lost >&2\nexit 3\n")
-	r := probetest.DoRun(t, stubRun{agent.Settings{Path: program[0], StateDir: t.TempDir()}}, liveTimeout)
-	if r.Class != probe.ExecUnexpectedExit || !strings.Contains(r.Why, "Error: lost") || !strings.Contains(r.Why, "got no request") {
-		t.Errorf("got %v %q, want %v", r.Class, r.Why, probe.ExecUnexpectedExit)
-	}
+	stubtest.OfAProgramThatFails(t, liveTimeout, Agent().Stub)
 }

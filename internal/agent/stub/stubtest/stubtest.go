@@ -14,10 +14,48 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	"netwatchd/internal/agent"
 	"netwatchd/internal/agent/stub"
 	"netwatchd/internal/probe"
+	"netwatchd/internal/probe/execprobe"
+	"netwatchd/internal/probe/probetest"
 )
+
+// secret is in every credential of the user and of the administrator: no request to a stub may have it.
+const secret = "hunter2"
+
+// Live makes a run of a real program against a stub, as [stub.Run] does. The run must succeed with one turn, at a URL
+// with these words, and without a credential.
+func Live[R agent.Report](t *testing.T, within time.Duration, s agent.Settings, p stub.Protocol, turn string,
+	command func(*stub.Server) (execprobe.Process, string, error), read func(execprobe.ExitState) R,
+) {
+	t.Helper()
+	var seen func() []string
+	run := proberFunc(func(ctx context.Context) (probe.Facts, error) {
+		return stub.Run(ctx, s, p, func(server *stub.Server) (execprobe.Process, string, error) {
+			seen = Tap(server)
+			return command(server)
+		}, read)
+	})
+	if got := probetest.DoRun(t, run, within); !got.OK() || got.Output != "OK" || got.Tokens != nil {
+		t.Errorf("got %v %q, output %q, tokens %v", got.Class, got.Why, got.Output, got.Tokens)
+	}
+	if got := seen(); len(got) != 1 || !strings.Contains(got[0], turn) || strings.Contains(got[0], secret) {
+		t.Errorf("the stub got %q, want one turn without the user's credentials", got)
+	}
+}
+
+// OfAProgramThatFails: the stub run fails with the installation, and says that it got no request.
+func OfAProgramThatFails(t *testing.T, within time.Duration, stubRun func(agent.Settings) probe.Prober) {
+	t.Helper()
+	program := probetest.Script(t, 0o755, "#!/bin/sh\necho Error: lost >&2\nexit 3\n")
+	r := probetest.DoRun(t, stubRun(agent.Settings{Path: program[0], StateDir: t.TempDir()}), within)
+	if r.Class != probe.ExecUnexpectedExit || !strings.Contains(r.Why, "Error: lost") || !strings.Contains(r.Why, "got no request") {
+		t.Errorf("got %v %q, want %v", r.Class, r.Why, probe.ExecUnexpectedExit)
+	}
+}
 
 // Tap returns a function that returns the requests that s got: method, URL, headers and body of each.
 func Tap(s *stub.Server) func() []string {
@@ -39,11 +77,10 @@ func Tap(s *stub.Server) func() []string {
 	}
 }
 
-// A ProberFunc is a prober that calls itself.
-type ProberFunc func(context.Context) (probe.Facts, error)
+// A proberFunc is a prober that calls itself.
+type proberFunc func(context.Context) (probe.Facts, error)
 
-// Probe calls f.
-func (f ProberFunc) Probe(ctx context.Context) (probe.Facts, error) { return f(ctx) }
+func (f proberFunc) Probe(ctx context.Context) (probe.Facts, error) { return f(ctx) }
 
 // WithEtc returns a command that runs program with another /etc, which has these files of an administrator, by their
 // path below it.
