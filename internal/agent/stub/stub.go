@@ -24,9 +24,6 @@ import (
 // A Server answers the turns of one run as the agent's service would. It serves on a free port of 127.0.0.1, below a
 // path and for a key that only that run knows.
 type Server struct {
-	// Tap is called with each request. Set it before the run starts; nil: nothing is called.
-	Tap func(*http.Request)
-
 	protocol           Protocol
 	address, path, key string
 	answer             string // of every turn
@@ -34,6 +31,7 @@ type Server struct {
 	server  http.Server
 	running sync.WaitGroup // the server and its connections
 	turns   atomic.Int32
+	tap     atomic.Pointer[func(*http.Request)]
 }
 
 // headerTimeout is generous: a client on the same host sends its headers at once.
@@ -75,6 +73,9 @@ func (s *Server) BaseURL() string {
 	return base.String()
 }
 
+// Tap has f called with each request.
+func (s *Server) Tap(f func(*http.Request)) { s.tap.Store(&f) }
+
 // Key returns the made-up key of the run. Requests without it are not answered.
 func (s *Server) Key() string { return s.key }
 
@@ -100,8 +101,8 @@ func (s *Server) Explain(err error) error {
 }
 
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if s.Tap != nil {
-		s.Tap(r)
+	if tap := s.tap.Load(); tap != nil {
+		(*tap)(r)
 	}
 	_, _ = io.Copy(io.Discard, io.LimitReader(r.Body, bodyLimit))
 	own := r.Host == s.address && s.protocol.key(r.Header) == s.key

@@ -61,7 +61,7 @@ func OfAProgramThatFails(t *testing.T, within time.Duration, stubRun func(agent.
 func Tap(s *stub.Server) func() []string {
 	var mu sync.Mutex
 	var seen []string
-	s.Tap = func(r *http.Request) {
+	s.Tap(func(r *http.Request) {
 		var all strings.Builder
 		_ = r.Header.Write(&all)
 		body, _ := io.ReadAll(r.Body)
@@ -69,7 +69,7 @@ func Tap(s *stub.Server) func() []string {
 		mu.Lock()
 		defer mu.Unlock()
 		seen = append(seen, r.Method+" "+r.URL.String()+"\n"+all.String()+"\n"+string(body))
-	}
+	})
 	return func() []string {
 		mu.Lock()
 		defer mu.Unlock()
