@@ -166,9 +166,9 @@ var catalog = [...]About{
 		Hides:    []Cause{UnexpectedAnswer, Stream, Degraded},
 	},
 	Upstream: {
-		Means: "Controls are reached in the same round and the service's name resolves (or every resolver, a public one " +
-			"among them, reports that it does not exist), but the service cannot be reached or fails. Also named when only " +
-			"the agent's requests get no answer, and the same run succeeds against a stub of the service on this host.",
+		Means: "The service does not answer, or fails, while controls answer in the same round. Its name resolves, or every " +
+			"resolver, a public one among them, reports that it does not exist. Also: only the agent's requests get no " +
+			"answer, and its run against a stub on this host succeeds.",
 		Owner:    OwnerService,
 		Severity: Page,
 		// a deployment or a CDN moving its traffic shows as one or two minutes of refused connections and 5xx; a person
