@@ -271,6 +271,8 @@ func (o Outcome) effort() (words string, takes time.Duration) {
 		return "2 × hold + ", 2 * world.Hold
 	case decisive == "exec.timed_out":
 		return "timeout + ", world.SandboxTimeout
+	case timedOut(decisive) && timeout > time.Second: // the attempt that confirms it takes as long
+		return "2 × timeout + ", 2 * timeout
 	case timedOut(decisive):
 		return "timeout + ", timeout
 	case decisive == "local.denied" && o.Daemon.Evidence[0].Elapsed >= 1: // a dropped SYN is sent again after 1 s (RFC 6298)
