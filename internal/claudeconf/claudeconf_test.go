@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"netwatchd/internal/probe/probetest"
 )
 
 // settled writes the files, and returns their policy.
@@ -15,15 +17,7 @@ func settled(t *testing.T, files map[string]string) Policy { return setup(t, fil
 func setup(t *testing.T, files map[string]string) Setup {
 	t.Helper()
 	root := t.TempDir()
-	for name, text := range files {
-		path := filepath.Join(root, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
+	probetest.WriteFiles(t, root, files)
 	return Setup{Dir: filepath.Join(root, "user"), System: filepath.Join(root, "system")}
 }
 

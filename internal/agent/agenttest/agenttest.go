@@ -21,20 +21,6 @@ import (
 
 var update = flag.Bool("update", false, "write testdata/golden.tsv")
 
-// Write writes files below dir, by their path there.
-func Write(t testing.TB, dir string, files map[string]string) {
-	t.Helper()
-	for name, text := range files {
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
 // Recorded returns how the run in a directory ended. A negative exit is a signal; 128 and more are signals that the
 // agent handled.
 func Recorded(t *testing.T, dir string) execprobe.ExitState {

@@ -16,6 +16,7 @@ import (
 	"netwatchd/internal/agent/agenttest"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/probe/execprobe"
+	"netwatchd/internal/probe/probetest"
 )
 
 // TestRecordings replays every recorded run through the failure table.
@@ -28,7 +29,7 @@ func TestRecordings(t *testing.T) {
 func withFiles(t *testing.T, files map[string]string, env ...string) setup {
 	t.Helper()
 	home := t.TempDir()
-	agenttest.Write(t, home, files)
+	probetest.WriteFiles(t, home, files)
 	return setup{dir: filepath.Join(home, ".claude"), account: filepath.Join(home, ".claude.json"),
 		system: filepath.Join(home, "etc"), env: env}
 }

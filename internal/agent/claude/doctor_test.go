@@ -11,7 +11,6 @@ import (
 	"testing"
 
 	"netwatchd/internal/agent"
-	"netwatchd/internal/agent/agenttest"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/probe/probetest"
 )
@@ -75,7 +74,7 @@ func TestLiveDoctor(t *testing.T) {
 	t.Setenv("https_proxy", proxy.URL)
 	t.Setenv("NO_PROXY", "")
 	t.Setenv("no_proxy", "")
-	agenttest.Write(t, home, map[string]string{".claude/.credentials.json": `{"claudeAiOauth":{"accessToken":"hunter2-token"}}`})
+	probetest.WriteFiles(t, home, map[string]string{".claude/.credentials.json": `{"claudeAiOauth":{"accessToken":"hunter2-token"}}`})
 	var facts probe.Facts
 	err := status{agent.Settings{Path: path}, liveTimeout}.askDoctor(t.Context(), path, &facts)
 	if err == nil || probe.Classify(probe.Executing, err) != probe.ExecNetwork ||

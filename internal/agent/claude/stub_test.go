@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	"netwatchd/internal/agent"
-	"netwatchd/internal/agent/agenttest"
 	"netwatchd/internal/agent/stub"
 	"netwatchd/internal/agent/stub/stubtest"
 	"netwatchd/internal/lab/responses"
@@ -24,7 +23,7 @@ func TestStubLive(t *testing.T) {
 	home := t.TempDir()
 	t.Setenv("HOME", home)
 	t.Setenv(configDir, "")
-	agenttest.Write(t, home, map[string]string{
+	probetest.WriteFiles(t, home, map[string]string{
 		".claude/.credentials.json": `{"claudeAiOauth":{"accessToken":"hunter2-token","refreshToken":"hunter2-refresh"}}`,
 		".claude/settings.json":     `{"env":{"ANTHROPIC_AUTH_TOKEN":"hunter2-token"}}`})
 	t.Setenv("ANTHROPIC_API_KEY", "hunter2-key")

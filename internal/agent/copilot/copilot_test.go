@@ -9,10 +9,10 @@ import (
 	"testing"
 
 	"netwatchd/internal/agent"
-	"netwatchd/internal/agent/agenttest"
 	"netwatchd/internal/clientrules"
 	"netwatchd/internal/linkage"
 	"netwatchd/internal/probe"
+	"netwatchd/internal/probe/probetest"
 )
 
 // realProgram is not in CI: the program is 190 MB.
@@ -22,7 +22,7 @@ var realProgram = flag.String("copilot", "", "a `program` of GitHub Copilot CLI"
 func withFiles(t *testing.T, files map[string]string, env ...string) setup {
 	t.Helper()
 	home := t.TempDir()
-	agenttest.Write(t, home, files)
+	probetest.WriteFiles(t, home, files)
 	return setup{dir: filepath.Join(home, ".copilot"), cache: filepath.Join(home, "cache.json"), env: env}
 }
 
@@ -131,7 +131,7 @@ func TestOfAnotherName(t *testing.T) {
 // TestVersion: the version of a package is read, and the program is not started. A program alone is.
 func TestVersion(t *testing.T) {
 	dir := t.TempDir()
-	agenttest.Write(t, dir, map[string]string{"pkg/package.json": `{"name":"@github/copilot","version":"1.0.102"}`,
+	probetest.WriteFiles(t, dir, map[string]string{"pkg/package.json": `{"name":"@github/copilot","version":"1.0.102"}`,
 		"pkg/npm-loader.js": "#!/bin/sh\nexit 1\n", "other/package.json": `{"name":"mine","version":"9.9.9"}`,
 		"other/copilot": "#!/bin/sh\necho 'GitHub Copilot CLI 1.0.101.'\n"})
 	for name, want := range map[string]string{"pkg/npm-loader.js": "1.0.102", "other/copilot": "1.0.101"} {

@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	"netwatchd/internal/agent"
-	"netwatchd/internal/agent/agenttest"
 	"netwatchd/internal/agent/stub"
 	"netwatchd/internal/agent/stub/stubtest"
 	"netwatchd/internal/lab/responses"
@@ -23,7 +22,7 @@ func TestStubLive(t *testing.T) {
 	home := t.TempDir()
 	t.Setenv("HOME", home)
 	t.Setenv(homeVariable, "")
-	agenttest.Write(t, home, map[string]string{".gemini/.env": "GEMINI_API_KEY=hunter2-of-the-file\n",
+	probetest.WriteFiles(t, home, map[string]string{".gemini/.env": "GEMINI_API_KEY=hunter2-of-the-file\n",
 		".gemini/settings.json": `{"security":{"auth":{"selectedType":"oauth-personal"}}}`})
 	t.Setenv("GEMINI_API_KEY", "hunter2-key")
 	t.Setenv("GOOGLE_GEMINI_BASE_URL", s.URL())

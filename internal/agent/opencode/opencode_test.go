@@ -14,6 +14,7 @@ import (
 	"netwatchd/internal/agent/agenttest"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/probe/execprobe"
+	"netwatchd/internal/probe/probetest"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -28,7 +29,7 @@ func TestRecordings(t *testing.T) {
 func withFiles(t *testing.T, files map[string]string, env ...string) setup {
 	t.Helper()
 	home := t.TempDir()
-	agenttest.Write(t, home, files)
+	probetest.WriteFiles(t, home, files)
 	s := setupOf(agent.Settings{Home: home})
 	s.managed, s.env = filepath.Join(home, "etc"), env
 	return s

@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	"netwatchd/internal/agent"
-	"netwatchd/internal/agent/agenttest"
 	"netwatchd/internal/agent/stub"
 	"netwatchd/internal/agent/stub/stubtest"
 	"netwatchd/internal/lab/responses"
@@ -22,7 +21,7 @@ func TestStubLive(t *testing.T) {
 		`"provider":{"anthropic":{"options":{"apiKey":"hunter2","baseURL":"` + s.URL() + `"}}}}`})
 	home := t.TempDir()
 	t.Setenv("HOME", home)
-	agenttest.Write(t, home, map[string]string{
+	probetest.WriteFiles(t, home, map[string]string{
 		".local/share/opencode/auth.json": `{"anthropic":{"type":"api","key":"hunter2-of-the-file"}}`,
 		".config/opencode/opencode.json":  `{"provider":{"anthropic":{"options":{"apiKey":"hunter2-of-the-settings"}}}}`})
 	t.Setenv("ANTHROPIC_API_KEY", "hunter2-key")

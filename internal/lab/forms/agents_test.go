@@ -47,10 +47,8 @@ type agentFault struct {
 var anthropicFaults = []agentFault{
 	{name: "the resolver answers NXDOMAIN", inject: func(n *internet) { n.missing.Store(anthropic, true) },
 		cause: "resolver", class: "dns.name_not_resolved"},
-	{name: "the service refuses connections", inject: func(n *internet) {
-		n.filter("ip daddr "+addresses[anthropic][0]+" tcp dport 443 reject with tcp reset",
-			"ip6 daddr "+addresses[anthropic][1]+" tcp dport 443 reject with tcp reset")
-	}, cause: "upstream", class: "tcp.refused"},
+	{name: "the service refuses connections", inject: func(n *internet) { n.filterHost(anthropic, reset) },
+		cause: "upstream", class: "tcp.refused"},
 	{name: "the service answers 503", inject: func(n *internet) {
 		n.answerFor(func(*http.Request) bool { return true }, http.StatusServiceUnavailable, "text/plain", "Service Unavailable")
 	}, cause: "upstream", class: "http.server_error"},

@@ -166,10 +166,8 @@ var copilotFaults = []agentFault{
 		cause: "resolver", class: "dns.name_not_resolved"},
 	{name: "GitHub's name is missing", inject: func(n *internet) { n.missing.Store(gitHubAPI, true) },
 		cause: "resolver", class: "dns.name_not_resolved"},
-	{name: "the service refuses connections", inject: func(n *internet) {
-		n.filter("ip daddr "+addresses[copilotIndividual][0]+" tcp dport 443 reject with tcp reset",
-			"ip6 daddr "+addresses[copilotIndividual][1]+" tcp dport 443 reject with tcp reset")
-	}, cause: "upstream", class: "tcp.refused"},
+	{name: "the service refuses connections", inject: func(n *internet) { n.filterHost(copilotIndividual, reset) },
+		cause: "upstream", class: "tcp.refused"},
 	{name: "the service answers 503", inject: func(n *internet) {
 		n.copilotAnswers(copilotIndividual, http.StatusServiceUnavailable, "text/plain", "Service Unavailable")
 	}, cause: "upstream", class: "http.server_error"},

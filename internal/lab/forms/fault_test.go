@@ -72,7 +72,7 @@ var faults = []fault{
 	{name: "the resolver is down", inject: func(n *internet, _ form, _ string) { n.stop("dns " + resolver) },
 		cause: "resolver", class: "dns.unreachable",
 		except: map[string]other{ollama: noName, byProxy: thereBy}, everyRun: []string{"ChatGPT"}},
-	{name: "the service refuses connections", inject: filtered("reject with tcp reset"),
+	{name: "the service refuses connections", inject: filtered(reset),
 		cause: "upstream", class: "tcp.refused",
 		except: map[string]other{ollama: {why: "the local server is down: see below"},
 			byProxy: {cause: "upstream", why: "a request without the proxy shows it"}},
@@ -118,10 +118,16 @@ var faults = []fault{
 
 // filtered drops or rejects connections to the service.
 func filtered(verdict string) func(*internet, form, string) {
-	return func(n *internet, f form, version string) {
-		address := addresses[f.host(version)]
-		n.filter("ip daddr "+address[0]+" tcp dport 443 "+verdict, "ip6 daddr "+address[1]+" tcp dport 443 "+verdict)
-	}
+	return func(n *internet, f form, version string) { n.filterHost(f.host(version), verdict) }
+}
+
+// reset is the verdict of a filter that refuses connections.
+const reset = "reject with tcp reset"
+
+// filterHost drops or rejects connections to a host.
+func (n *internet) filterHost(host, verdict string) {
+	address := addresses[host]
+	n.filter("ip daddr "+address[0]+" tcp dport 443 "+verdict, "ip6 daddr "+address[1]+" tcp dport 443 "+verdict)
 }
 
 // answers makes the services answer every request with this.

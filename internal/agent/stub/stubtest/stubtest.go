@@ -101,15 +101,7 @@ func WithEtc(t *testing.T, program string, files map[string]string) string {
 			all[name] = string(text)
 		}
 	}
-	for name, text := range all {
-		path := filepath.Join(etc, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+	probetest.WriteFiles(t, etc, all)
 	script := "#!/bin/sh\nexec " + unshare + ` -rm /bin/sh -c 'mount --bind "$0" /etc && exec "$@"' ` +
 		etc + " " + program + ` "$@"` + "\n"
 	if err := os.WriteFile(command, []byte(script), 0o700); err != nil { //nolint:gosec // it is to be run
