@@ -46,7 +46,7 @@ var layers = [][]string{
 	{"internal/agent", "internal/agent/codexdoctor", "internal/claudeconf", "internal/codexconf",
 		"internal/probe/httpprobe", "internal/vendorpage"},
 	{"internal/linkage", "internal/probe/connect", "internal/probe/execprobe"},
-	{"internal/probe/dnsprobe", "internal/probe/probetest"},
+	{"internal/probe/authorities", "internal/probe/dnsprobe", "internal/probe/probetest"},
 	{"internal/clientrules", "internal/netvalue", "internal/probe", "internal/probe/dnsprobe/dnswire",
 		"internal/reloading", "internal/usage", "internal/webtoken"},
 	{"internal/arrows", "internal/enum", "internal/hostpaths", "internal/humanize", "internal/panics", "internal/redact", "internal/resolvconf",

@@ -12,13 +12,13 @@ import (
 
 	"netwatchd/internal/clientrules"
 	"netwatchd/internal/probe"
+	"netwatchd/internal/probe/authorities"
 	"netwatchd/internal/redact"
 )
 
 // A verifier decides which certificates are trusted.
 type verifier struct {
-	roots      *x509.CertPool // nil: the system's
-	keptRoots  bool           // the next attempt has the same
+	roots      authorities.Pool
 	issuer     string
 	smallHello bool
 	now        func() time.Time
@@ -34,7 +34,7 @@ func (r *Options) verifier() (*verifier, error) {
 		s.now = time.Now
 	}
 	var err error
-	if s.roots, s.keptRoots, err = r.keptPool(); err != nil {
+	if s.roots, err = r.ownRoots(); err != nil {
 		return nil, err
 	}
 	if r.CertFile != "" {
@@ -48,50 +48,20 @@ func (r *Options) verifier() (*verifier, error) {
 	if r.CAFile != "" { // someone has decided what is trusted
 		return s, nil
 	}
-	if s.client, err = r.clientRoots(); err == nil && s.client != nil && s.roots == nil {
-		s.roots, err = systemRoots()
-		s.keptRoots = false
+	if s.client, err = r.clientRoots(); err == nil && s.client != nil && s.roots.CertPool == nil {
+		s.roots, err = hostRoots()
 	}
 	if err != nil {
 		return nil, probe.Failf(probe.Internal, "reading the system's CA certificates: %w", err)
 	}
-	if s.client != nil && r.ExtraCA != "" {
-		text, _ := readBundle(r.ExtraCA) // it was read a moment ago
-		s.client.pool.AppendCertsFromPEM(text)
-	}
 	return s, nil
-}
-
-// readPool reads the authorities of CAFile and ExtraCA, one of which is set.
-func (r *Options) readPool() (*x509.CertPool, error) {
-	pool := x509.NewCertPool()
-	if r.CAFile == "" {
-		var err error
-		if pool, err = x509.SystemCertPool(); err != nil {
-			return nil, probe.Failf(probe.Internal, "reading the system's CA certificates: %w", err)
-		}
-	}
-	for _, file := range []string{r.CAFile, r.ExtraCA} {
-		if file == "" {
-			continue
-		}
-		pem, err := readBundle(file)
-		if err != nil {
-			return nil, probe.Failf(probe.Internal, "reading the CA file: %s %w: correct tls.ca_file or make it readable",
-				file, err)
-		}
-		if !pool.AppendCertsFromPEM(pem) {
-			return nil, probe.Failf(probe.Internal, "%s holds no certificate: a CA file must be PEM", file)
-		}
-	}
-	return pool, nil
 }
 
 func readKeyPair(certFile, keyFile string) (tls.Certificate, error) {
 	var texts [2][]byte
 	for i, file := range []string{certFile, keyFile} {
 		var err error
-		if texts[i], err = readBundle(file); errors.Is(err, errNamedPipe) {
+		if texts[i], err = authorities.ReadFile(file); errors.Is(err, authorities.ErrNamedPipe) {
 			return tls.Certificate{}, fmt.Errorf("%s is not a regular file: it %w", file, err)
 		} else if err != nil {
 			return tls.Certificate{}, fmt.Errorf("%s %w", file, err)
@@ -103,7 +73,7 @@ func readKeyPair(certFile, keyFile string) (tls.Certificate, error) {
 // anyIssuer returns a verifier for a proxy's certificate: the expected issuer and the client certificate are for the
 // server.
 func (s *verifier) anyIssuer() *verifier {
-	return &verifier{roots: s.roots, keptRoots: s.keptRoots, now: s.now, client: s.client, learn: s.learn}
+	return &verifier{roots: s.roots, now: s.now, client: s.client, learn: s.learn}
 }
 
 // handshake makes the TLS handshake and passes the certificate to seen, verified or not: an expired or forged
@@ -198,7 +168,7 @@ func (s *verifier) expiredLink(shown []*x509.Certificate) string {
 		if !s.now().After(c.NotAfter) {
 			continue
 		}
-		options := x509.VerifyOptions{Roots: s.roots, CurrentTime: s.now(), Intermediates: x509.NewCertPool(),
+		options := x509.VerifyOptions{Roots: s.roots.CertPool, CurrentTime: s.now(), Intermediates: x509.NewCertPool(),
 			KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}
 		for _, other := range shown[1:] {
 			options.Intermediates.AddCert(other)

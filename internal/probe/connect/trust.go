@@ -2,13 +2,13 @@ package connect
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"slices"
 	"strings"
 
 	"netwatchd/internal/clientrules"
 	"netwatchd/internal/probe"
+	"netwatchd/internal/probe/authorities"
 	"netwatchd/internal/redact"
 )
 
@@ -30,7 +30,7 @@ func (s *verifier) verify(state tls.ConnectionState, name string, facts *probe.T
 	case s.client.Unverified != "" && isUnknownAuthority(err):
 		return nil
 	case err == nil && blocked != nil:
-		return s.distrustedByClient(errNamedPipe, s.client.unusable(blocked))
+		return s.distrustedByClient(authorities.ErrNamedPipe, s.client.unusable(blocked))
 	case theirs == nil && isUnknownAuthority(err):
 		*facts = theirFacts
 		s.remark(clientrules.TrustedByAgentOnly, fmt.Sprintf(
@@ -48,9 +48,8 @@ func (s *verifier) verify(state tls.ConnectionState, name string, facts *probe.T
 // decisive names the variable by which the client trusts a certificate.
 func (s *verifier) decisive(state tls.ConnectionState, name string) string {
 	for _, b := range s.client.Sources() {
-		pool := x509.NewCertPool()
-		addAll(pool, s.client.each[b])
-		if s.verifyBy(pool, state, name, new(probe.TLS)) == nil {
+		pool, err := authorities.Set{Others: s.client.each[b]}.Pool()
+		if err == nil && s.verifyBy(pool, state, name, new(probe.TLS)) == nil {
 			return shownBundle(b)
 		}
 	}
@@ -110,7 +109,7 @@ func (c *clientRoots) sources() string {
 		all = append(all, shownBundle(b))
 	}
 	if c.SystemDir && !c.System {
-		all = append(all, systemDirectory)
+		all = append(all, authorities.SystemDirectory)
 	}
 	if c.BuiltIn {
 		all = append(all, "its own built-in list")
@@ -126,9 +125,9 @@ const pathLimit = 200
 func shownPath(path string) string { return redact.Quote(path, pathLimit) }
 
 // verifyBy judges a certificate by these authorities; nil: the system's.
-func (s *verifier) verifyBy(roots *x509.CertPool, state tls.ConnectionState, name string, facts *probe.TLS) error {
+func (s *verifier) verifyBy(roots authorities.Pool, state tls.ConnectionState, name string, facts *probe.TLS) error {
 	leaf := state.PeerCertificates[0]
-	chains, err := s.chainsOf(roots, state, name)
+	chains, err := roots.Chains(state.PeerCertificates, name, s.now())
 	if err != nil {
 		facts.ExpiredLink = s.expiredLink(state.PeerCertificates)
 		return s.certificateError(state.PeerCertificates, name, err)

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"netwatchd/internal/clientrules"
 	"netwatchd/internal/probe"
 )
 
@@ -87,19 +88,20 @@ func TestKeptChains(t *testing.T) {
 		check("a.test", now.Add(-11*time.Second), probe.TLSDateInvalid)
 		check("a.test", now, probe.OK)
 	}
+	pool := func() *x509.CertPool {
+		t.Helper()
+		p, err := o.ownRoots()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p.CertPool
+	}
 	steps() // the file is too young to be known by its version
-	awaitSettled(t, file)
+	awaitKept(t, pool)
 	steps()
-	first, kept, err := o.keptPool()
-	if err != nil || !kept {
-		t.Fatalf("kept %v, %v; want a pool that is kept", kept, err)
-	}
-	if again, _, _ := o.keptPool(); again != first {
-		t.Error("the file was read again")
-	}
 	write(other)
 	check("a.test", now, probe.TLSAuthorityInvalid)
-	awaitSettled(t, file)
+	awaitKept(t, pool)
 	check("a.test", now, probe.TLSAuthorityInvalid)
 	if err := os.Remove(file); err != nil {
 		t.Fatal(err)
@@ -109,28 +111,87 @@ func TestKeptChains(t *testing.T) {
 	}
 }
 
-// awaitSettled waits until a file can be known by its version: its time of change cannot be set.
-func awaitSettled(t *testing.T, file string) {
+// The files that a client's variables name are parsed once, and again when one of them has changed.
+func TestKeptClientRoots(t *testing.T) {
+	now := time.Now()
+	var roots [3]*x509.Certificate
+	for i := range roots {
+		name := string(rune('a' + i))
+		roots[i], _ = issue(t, authorityTemplate(name, now.Add(-time.Hour), now.Add(time.Hour)), nil, nil)
+	}
+	dir := t.TempDir()
+	inFile, inDir := filepath.Join(dir, "ca.pem"), filepath.Join(dir, "certs", "0a1b2c3d.0")
+	if err := os.Mkdir(filepath.Dir(inDir), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	write := func(file string, c *x509.Certificate) {
+		t.Helper()
+		text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})
+		if err := os.WriteFile(file, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("SSL_CERT_FILE", inFile)
+	t.Setenv("SSL_CERT_DIR", filepath.Dir(inDir))
+	o := &Options{Rules: clientrules.Client{Trusting: clientrules.OldCodexTrusting}}
+	get := func() *x509.CertPool {
+		t.Helper()
+		c, err := o.clientRoots()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c.pool.CertPool
+	}
+	trusts := func(want ...bool) {
+		t.Helper()
+		for i, c := range roots {
+			_, err := c.Verify(x509.VerifyOptions{Roots: get()})
+			if got := err == nil; got != want[i] {
+				t.Errorf("authority %d: trusted %v, want %v", i, got, want[i])
+			}
+		}
+	}
+	write(inFile, roots[0])
+	write(inDir, roots[1])
+	trusts(true, true, false)
+	awaitKept(t, get)
+	write(inDir, roots[2])
+	trusts(true, false, true)
+	awaitKept(t, get)
+	trusts(true, false, true)
+	if err := os.Remove(inFile); err != nil {
+		t.Fatal(err)
+	}
+	trusts(false, false, true)
+}
+
+// awaitKept waits until a file is old enough to be known by its version, so that get returns the same pool again: the
+// time of a change cannot be set.
+func awaitKept(t *testing.T, get func() *x509.CertPool) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
-		if _, known := versionOf(file); known {
+		if first := get(); get() == first {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatal("the version is not known after a minute")
+			t.Fatal("the files are still read again after a minute")
 		}
 	}
 }
 
-func TestKeptIsBounded(t *testing.T) {
-	var k kept[int, int]
-	for i := range 3 * keptLimit {
-		k.put(i, i)
-		if len(k.all) > keptLimit {
-			t.Fatalf("%d entries, want at most %d", len(k.all), keptLimit)
-		}
-	}
-	if v, ok := k.get(3*keptLimit - 1); !ok || v != 3*keptLimit-1 {
-		t.Errorf("the latest is %v, %v", v, ok)
+// BenchmarkRoots is what an attempt does, before it connects, to know which authorities its client trusts.
+func BenchmarkRoots(b *testing.B) {
+	b.Setenv("SSL_CERT_FILE", "/etc/ssl/certs/ca-certificates.crt")
+	for _, trusting := range []clientrules.Trusting{clientrules.CodexTrusting, clientrules.OldCodexTrusting,
+		clientrules.ClaudeTrusting, clientrules.BunTrusting, clientrules.NodeTrusting} {
+		b.Run(trusting.String(), func(b *testing.B) {
+			o := &Options{Rules: clientrules.Client{Trusting: trusting}}
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := o.verifier(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
