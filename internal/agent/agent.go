@@ -5,6 +5,8 @@ package agent
 import (
 	"context"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 
 	"netwatchd/internal/clientrules"
@@ -57,7 +59,29 @@ type Agent struct {
 	// RoutingPath is the path of Endpoint.Routing, which nothing else uses; empty: there is none.
 	RoutingPath string
 
+	// Variables are those of this process's environment that processes of the agent may get beside the ones that every
+	// command gets. No process of another agent gets them: they may hold a key.
+	Variables Variables
+
 	Install, SignIn string // commands for advice
+}
+
+// Variables are names of environment variables. One that ends in "*" stands for all names that begin so.
+type Variables []string
+
+// Of returns the entries of env, name=value, with these names.
+func (v Variables) Of(env []string) []string {
+	return slices.DeleteFunc(slices.Clone(env), func(entry string) bool {
+		name, _, _ := strings.Cut(entry, "=")
+		return !v.has(name)
+	})
+}
+
+func (v Variables) has(name string) bool {
+	return slices.ContainsFunc(v, func(own string) bool {
+		begin, isPrefix := strings.CutSuffix(own, "*")
+		return name == own || isPrefix && strings.HasPrefix(name, begin)
+	})
 }
 
 // Settings are how an agent is run. Empty values are the agent's own.

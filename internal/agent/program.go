@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -19,6 +20,14 @@ import (
 type Program struct {
 	Name    string // of the executable, and of the key in the configuration that has its settings
 	Package string // of npm
+
+	Variables Variables // see Agent.Variables
+}
+
+// Environment returns the environment of a process of the program: what every command gets, the program's own
+// variables, and added.
+func (p Program) Environment(added []string) []string {
+	return execprobe.Environment(slices.Concat(p.Variables.Of(os.Environ()), added))
 }
 
 // Find returns the executable at path. If path is empty, it looks on the PATH and then where the package managers of
@@ -94,7 +103,7 @@ func (p Program) Version(ctx context.Context, path string) (Version, error) {
 func (p Program) askVersion(ctx context.Context, path string) (Version, error) {
 	ctx, cancel := context.WithTimeout(ctx, versionTimeout)
 	defer cancel()
-	e, err := execprobe.Process{Argv: []string{path, "--version"}, Env: execprobe.Environment(nil)}.Run(ctx)
+	e, err := execprobe.Process{Argv: []string{path, "--version"}, Env: p.Environment(nil)}.Run(ctx)
 	if err == nil {
 		err = e.Interrupted(ctx)
 	}

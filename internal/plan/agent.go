@@ -10,7 +10,6 @@ import (
 	"netwatchd/internal/diagnose"
 	"netwatchd/internal/presets"
 	"netwatchd/internal/probe"
-	"netwatchd/internal/probe/execprobe"
 	"netwatchd/internal/watch"
 )
 
@@ -130,6 +129,5 @@ func (w wrappedRun) Probe(ctx context.Context) (probe.Facts, error) {
 	if a := presets.Named(w.run.Preset); a != nil {
 		return a.Run(settings(w.config, w.run), wrap).Probe(ctx)
 	}
-	inside := execprobe.Run{Command: slices.Concat(wrap, w.run.Command), Expect: w.run.Expect.Output}
-	return inside.Probe(ctx)
+	return commandRun(slices.Concat(wrap, w.run.Command), w.run.Expect.Output).Probe(ctx)
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/netip"
 	"net/url"
+	"os"
 	"time"
 
 	"netwatchd/internal/agent"
@@ -79,7 +80,13 @@ func execProber(c *config.Config, p config.Probe) probe.Prober {
 	if a := presets.Named(p.Preset); a != nil {
 		return a.Run(settings(c, p), nil)
 	}
-	return &execprobe.Run{Command: p.Command, Expect: p.Expect.Output}
+	return commandRun(p.Command, p.Expect.Output)
+}
+
+// commandRun returns the prober of a command from the configuration. It gets the variables of codex, so that a script
+// that runs codex finds its files and its key.
+func commandRun(command []string, expect string) probe.Prober {
+	return &execprobe.Run{Command: command, Expect: expect, Env: presets.Named("codex").Variables.Of(os.Environ())}
 }
 
 // stubProbe returns the probe that makes the run p against a stub of its service; nil: there is none.

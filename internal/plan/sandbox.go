@@ -88,9 +88,12 @@ func wrapperOf(c *config.Config, s config.Service) wrapper {
 }
 
 // env makes the agent set up the sandbox as the user has configured it: with the user's files, not with the separate
-// ones with which netwatchd runs the agent.
+// ones with which netwatchd runs the agent. Only a sandbox that the agent itself starts gets the agent's variables.
 func (w wrapper) env() []string {
 	env := slices.Clone(w.reach)
+	if w.agent.Wraps {
+		env = slices.Concat(w.agent.Variables.Of(os.Environ()), env)
+	}
 	if w.home != "" {
 		env = append(env, w.agent.HomeVariable+"="+w.home)
 	}

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"netwatchd/internal/ledger"
 	"netwatchd/internal/presets"
 	"netwatchd/internal/probe"
+	"netwatchd/internal/watch"
 )
 
 // fakeCodex makes a codex of that version the only program on the PATH and returns its path. Without a version, the
@@ -124,6 +126,47 @@ func TestSandboxProbes(t *testing.T) {
 	without := load(t, "services: [{name: codex, probes: [{name: exec, kind: exec, preset: codex}], sandbox: {want: open}}]")
 	if s := Of(without).Services[0]; s.SandboxProbes != nil || s.Expect.Sandbox != diagnose.WantAny {
 		t.Errorf("no probe can run inside, but there are sandbox probes: %+v", s)
+	}
+}
+
+// TestSandboxEnvironment: the command that starts a sandbox gets the variables of codex only if codex has the sandbox.
+// A command of the user's own gets them too.
+func TestSandboxEnvironment(t *testing.T) {
+	fakeCodex(t, "0.169.0")
+	t.Setenv("PATH", "/usr/bin:/bin")
+	t.Setenv("CODEX_API_KEY", "of-codex")
+	t.Setenv("ANTHROPIC_API_KEY", "of-claude")
+	dir := t.TempDir()
+	script := filepath.Join(dir, "script")
+	if err := os.WriteFile(script, []byte("#!/bin/sh\ncat /proc/self/environ >"+dir+"/env\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		probe string
+		want  bool
+	}{
+		"codex":         {"{name: exec, kind: exec, preset: codex}", true},
+		"claude":        {"{name: exec, kind: exec, preset: claude}", false},
+		"no agent":      {"{name: other, kind: dns, target: example.com}", true},
+		"one's command": {"{name: command, kind: exec, command: [" + script + "]}", true},
+	} {
+		s := Of(load(t, "services: [{name: s, probes: [{name: dns, kind: dns, target: example.com}, "+test.probe+
+			"], sandbox: {command: ["+script+"], want: closed}}]")).Services[0]
+		if i := slices.IndexFunc(s.Tasks, func(t watch.Task) bool { return t.Name == "command" }); i >= 0 {
+			_, _ = s.Tasks[i].Prober.Probe(t.Context())
+		} else {
+			_, _ = s.SandboxProbes.Run(t.Context(), 0) // the script answers nothing
+		}
+		text, err := os.ReadFile(dir + "/env")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(string(text), "of-codex"); got != test.want || strings.Contains(string(text), "of-claude") {
+			t.Errorf("%s: has codex's key: %t, want %t, in %q", name, got, test.want, text)
+		}
+		if err := os.Remove(dir + "/env"); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

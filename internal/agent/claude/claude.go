@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	"netwatchd/internal/agent"
@@ -15,7 +14,10 @@ import (
 )
 
 // program is how claude is installed. npm's launcher is the native program itself.
-var program = agent.Program{Name: "claude", Package: "@anthropic-ai/claude-code"}
+//
+// Its own sign-in is in files. CLAUDE_CODE_OAUTH_TOKEN and ANTHROPIC_* are for those who have a token or a key.
+var program = agent.Program{Name: "claude", Package: "@anthropic-ai/claude-code",
+	Variables: slices.Concat(agent.Variables{"ANTHROPIC_*", "CLAUDE_CODE_USE_*", configDir, oauthToken}, certificates)}
 
 // Agent describes Claude Code. All of it was measured with 2.1.332 against a mock; what the real service answers is
 // known from its documentation only.
@@ -35,6 +37,7 @@ func Agent() agent.Agent {
 		Policy:      policy,
 
 		HomeVariable: configDir,
+		Variables:    program.Variables,
 		Service:      "api.anthropic.com/v1",
 		Install:      "npm install -g @anthropic-ai/claude-code",
 		SignIn:       "claude auth login",
@@ -128,12 +131,9 @@ func (r run) arguments(path string) []string {
 // passed returns what a run gets beside the variables that every command gets: credentials, addresses and the cloud
 // provider's settings, of this process and of claude's settings files.
 func (s setup) passed(e endpoint) []string {
-	var env []string
-	for _, entry := range s.env {
-		name, _, _ := strings.Cut(entry, "=")
-		if isPassed(name) || e.cloud && isOfCloud(name) {
-			env = append(env, entry)
-		}
+	env := program.Variables.Of(s.env)
+	if e.cloud {
+		env = append(env, ofClouds.Of(s.env)...)
 	}
 	env = append(env, e.settings...)
 	if s.Home != "" {
@@ -145,17 +145,9 @@ func (s setup) passed(e endpoint) []string {
 	return env
 }
 
-func isPassed(name string) bool {
-	return strings.HasPrefix(name, "ANTHROPIC_") || strings.HasPrefix(name, "CLAUDE_CODE_USE_") ||
-		name == configDir || name == oauthToken || slices.Contains(certificates, name)
-}
-
 // certificates are claude's variables for those that it trusts, and for its own.
-var certificates = []string{"CLAUDE_CODE_CERT_STORE", "CLAUDE_CODE_CLIENT_CERT", "CLAUDE_CODE_CLIENT_KEY",
+var certificates = agent.Variables{"CLAUDE_CODE_CERT_STORE", "CLAUDE_CODE_CLIENT_CERT", "CLAUDE_CODE_CLIENT_KEY",
 	"CLAUDE_CODE_CLIENT_KEY_PASSPHRASE"}
 
-// isOfCloud reports whether Bedrock, Vertex or Foundry takes its credentials from the variable.
-func isOfCloud(name string) bool {
-	return slices.ContainsFunc([]string{"AWS_", "GOOGLE_", "GCLOUD_", "CLOUD_ML_", "VERTEX_", "AZURE_"},
-		func(prefix string) bool { return strings.HasPrefix(name, prefix) })
-}
+// ofClouds are the variables from which Bedrock, Vertex and Foundry take their credentials.
+var ofClouds = agent.Variables{"AWS_*", "GOOGLE_*", "GCLOUD_*", "CLOUD_ML_*", "VERTEX_*", "AZURE_*"}

@@ -57,11 +57,7 @@ func (s status) askDoctor(ctx context.Context, path string, facts *probe.Facts) 
 // certificates of claude's settings files.
 func (s setup) ofDoctor(e endpoint, home string) []string {
 	env := slices.Clone(e.Reach)
-	for _, entry := range slices.Concat(s.env, e.settings) {
-		if name, _, _ := strings.Cut(entry, "="); slices.Contains(certificates, name) {
-			env = append(env, entry)
-		}
-	}
+	env = append(env, certificates.Of(slices.Concat(s.env, e.settings))...)
 	return append(env, "HOME="+home, "TMPDIR="+home, configDir+"="+filepath.Join(home, ".claude"), "DISABLE_TELEMETRY=1",
 		"DISABLE_AUTOUPDATER=1",
 		"CLAUDE_CODE_PROVIDER_MANAGED_BY_HOST=1") // no key and helper of the administrator's: see stubRun

@@ -35,6 +35,7 @@ func Agent() agent.Agent {
 		},
 		Wraps:        true,
 		HomeVariable: "CODEX_HOME",
+		Variables:    program.Variables,
 		RoutingPath:  routingPath,
 		Service:      "chatgpt.com/backend-api/codex",
 		Install:      "npm install -g @openai/codex",

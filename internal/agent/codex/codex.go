@@ -41,7 +41,7 @@ type Codex struct {
 	BaseURL  string // of the API; empty: the one that the user's codex would use
 	Prompt   string
 	Expect   string
-	Env      []string // name=value, added to the part of our own environment that is passed to commands
+	Env      []string // name=value, added to what [agent.Program.Environment] returns
 
 	// Wrapper is a command that runs the rest of its arguments, as [agentSandbox] does. The run is then made inside,
 	// and the wrapper itself has the user's CODEX_HOME, as the agent would. Make such a run only after one outside: a
@@ -109,7 +109,7 @@ func (c Codex) Command(ctx context.Context) (argv, env []string, dir string, err
 		return nil, nil, "", err
 	}
 	ours := "CODEX_HOME=" + p.home
-	env = execprobe.Environment(append(slices.Clone(c.Env), ours))
+	env = program.Environment(append(slices.Clone(c.Env), ours))
 	if c.BaseURL != "" || p.endpoint.Mode != agent.ProviderCredentials {
 		if err := signedIn(ctx, p.path, env); err != nil {
 			return nil, nil, "", err
@@ -157,7 +157,7 @@ func (c Codex) wrapped(ours string) (env, argv []string) {
 	if c.Home != "" {
 		added = append(added, "CODEX_HOME="+c.Home)
 	}
-	return execprobe.Environment(added), slices.Concat(c.Wrapper, []string{"env", ours})
+	return program.Environment(added), slices.Concat(c.Wrapper, []string{"env", ours})
 }
 
 // directories creates the run's CODEX_HOME and working directory, and links the user's sign-in into the CODEX_HOME.
@@ -266,7 +266,7 @@ func signedInCodex(ctx context.Context, path, home string) error {
 	if home != "" {
 		added = append(added, "CODEX_HOME="+home)
 	}
-	return signedIn(ctx, path, execprobe.Environment(added))
+	return signedIn(ctx, path, program.Environment(added))
 }
 
 func signedIn(ctx context.Context, path string, env []string) error {

@@ -10,7 +10,11 @@ import (
 )
 
 // program is how codex is installed.
-var program = agent.Program{Name: "codex", Package: "@openai/codex"}
+//
+// OPENAI_API_KEY is not among its variables: `codex exec` ignores it (measured with 0.104.0 and 0.169.0) and reads
+// CODEX_API_KEY. codex 0.104 sends its requests to OPENAI_BASE_URL, signed in or not.
+var program = agent.Program{Name: "codex", Package: "@openai/codex",
+	Variables: agent.Variables{"CODEX_*", "OPENAI_BASE_URL"}}
 
 // Version asks the executable at path, as Find returns it, for its version: see [agent.Program.Version].
 func Version(ctx context.Context, path string) (agent.Version, error) {

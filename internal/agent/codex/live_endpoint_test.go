@@ -21,7 +21,6 @@ import (
 
 	"netwatchd/internal/agent"
 	"netwatchd/internal/lab/responses"
-	"netwatchd/internal/probe/execprobe"
 	"netwatchd/internal/probe/probetest"
 )
 
@@ -186,7 +185,7 @@ func codexAsItIs(t *testing.T, e *everywhere, path string, env []string) []reque
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, path, "exec", "--json", "--skip-git-repo-check", "-s", "read-only", "Say OK")
-	cmd.Env, cmd.Dir, cmd.WaitDelay = execprobe.Environment(env), t.TempDir(), time.Second
+	cmd.Env, cmd.Dir, cmd.WaitDelay = program.Environment(env), t.TempDir(), time.Second
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

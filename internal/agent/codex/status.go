@@ -54,7 +54,7 @@ func (c codexStatus) Probe(ctx context.Context) (facts probe.Facts, err error) {
 	defer func() { facts.Phases[probe.Executing] = probe.InSeconds(time.Since(begun)) }()
 
 	version, _ := Version(ctx, path) // unknown: the commands themselves show what is wrong
-	env := execprobe.Environment(c.statusEnvironment())
+	env := program.Environment(c.statusEnvironment())
 	var notes []string
 	note := func(text string) { notes = append(notes, text) }
 	defer func() { facts.Output = execprobe.Quote(strings.Join(notes, ", ")) }()

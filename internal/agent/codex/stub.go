@@ -54,7 +54,7 @@ func (c codexStubRun) command(ctx context.Context, s *stub.Server) (argv, env []
 	if err != nil {
 		return nil, nil, "", err
 	}
-	env = execprobe.Environment(append(slices.Clone(c.Env), "CODEX_HOME="+p.home))
+	env = program.Environment(append(slices.Clone(c.Env), "CODEX_HOME="+p.home))
 	env = slices.DeleteFunc(append(env, p.endpoint.environment()...), func(entry string) bool {
 		return strings.HasPrefix(entry, "CODEX_API_KEY=")
 	})

@@ -19,7 +19,8 @@ import (
 )
 
 // program is how gemini is installed: a script that needs node on the PATH.
-var program = agent.Program{Name: "gemini", Package: "@google/gemini-cli"}
+var program = agent.Program{Name: "gemini", Package: "@google/gemini-cli",
+	Variables: agent.Variables{"GEMINI_*", "GOOGLE_*"}}
 
 // Agent describes Gemini CLI. All of it was measured with 0.61.0 against a mock; what the real service answers is known
 // from its documentation only.
@@ -39,6 +40,7 @@ func Agent() agent.Agent {
 		StubTimeout: 30 * time.Second,
 
 		HomeVariable: homeVariable,
+		Variables:    program.Variables,
 		Service:      "generativelanguage.googleapis.com/v1beta",
 		Install:      "npm install -g @google/gemini-cli",
 		SignIn:       "gemini",
@@ -221,10 +223,7 @@ func (r run) command() (p execprobe.Process, temporary string, err error) {
 	if err != nil {
 		return p, "", err
 	}
-	env := slices.DeleteFunc(slices.Clone(s.env), func(entry string) bool {
-		return !strings.HasPrefix(entry, "GEMINI_") && !strings.HasPrefix(entry, "GOOGLE_")
-	})
-	env = slices.Concat(e.dotenv, env, []string{homeVariable + "=" + home, "TMPDIR=" + temporary})
+	env := slices.Concat(e.dotenv, program.Variables.Of(s.env), []string{homeVariable + "=" + home, "TMPDIR=" + temporary})
 	if r.BaseURL != "" {
 		env = append(env, baseURL+"="+r.BaseURL)
 	}

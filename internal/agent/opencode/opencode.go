@@ -20,7 +20,9 @@ import (
 )
 
 // program is how opencode is installed. npm's launcher is the native program itself.
-var program = agent.Program{Name: "opencode", Package: "opencode-ai"}
+// A run also gets the variables of its provider: see passed.
+var program = agent.Program{Name: "opencode", Package: "opencode-ai",
+	Variables: agent.Variables{"OPENCODE_AUTH_CONTENT"}}
 
 // Agent describes opencode. All of it was measured with 1.18.33 against a mock; what real services answer is known from
 // their documentation only.
@@ -38,6 +40,7 @@ func Agent() agent.Agent {
 		StubTimeout: 90 * time.Second,
 
 		HomeVariable: "HOME",
+		Variables:    program.Variables,
 		Service:      "opencode.ai/zen",
 		Install:      "npm install -g opencode-ai",
 		SignIn:       "opencode auth login",
@@ -133,8 +136,8 @@ var quiet = []string{"OPENCODE_DISABLE_MODELS_FETCH=1", "OPENCODE_DISABLE_AUTOUP
 // passed returns what a run gets beside the variables that every command gets: the key, the address, and the
 // sign-ins, if a variable has them.
 func (s setup) passed(e endpoint) []string {
-	names := slices.Concat(e.provider.keys, e.settings.Providers[e.provider.id].Env,
-		[]string{e.provider.baseEnv, "OPENCODE_AUTH_CONTENT"})
+	names := slices.Concat(program.Variables, e.provider.keys, e.settings.Providers[e.provider.id].Env,
+		agent.Variables{e.provider.baseEnv})
 	return slices.DeleteFunc(slices.Clone(s.env), func(entry string) bool {
 		name, _, _ := strings.Cut(entry, "=")
 		isOfProvider := e.provider.passed != "" && strings.HasPrefix(name, e.provider.passed)

@@ -195,14 +195,15 @@ func TestKept(t *testing.T) {
 func TestEnvironmentKeepsOurSecrets(t *testing.T) {
 	for name, value := range map[string]string{"NETWATCHD_STORAGE_PASSWORD": "secret", "OPENAI_API_KEY": "secret",
 		"NOTIFY_SOCKET": "secret", "CREDENTIALS_DIRECTORY": "secret", "AWS_SECRET_ACCESS_KEY": "secret",
-		"https_proxy": "http://proxy.test:3128", "CODEX_API_KEY": "for codex", "LC_ALL": "C.UTF-8"} {
+		"CODEX_API_KEY": "secret", "OPENAI_BASE_URL": "secret",
+		"https_proxy": "http://proxy.test:3128", "LC_ALL": "C.UTF-8"} {
 		t.Setenv(name, value)
 	}
 	got := Environment([]string{"ADDED=1"})
 	if text := strings.Join(got, "\n"); strings.Contains(text, "secret") {
 		t.Errorf("a secret is passed on:\n%s", text)
 	}
-	for _, want := range []string{"https_proxy=http://proxy.test:3128", "CODEX_API_KEY=for codex", "LC_ALL=C.UTF-8",
+	for _, want := range []string{"https_proxy=http://proxy.test:3128", "LC_ALL=C.UTF-8",
 		"PATH=" + os.Getenv("PATH"), "ADDED=1"} {
 		if !slices.Contains(got, want) {
 			t.Errorf("%s is not passed on", want)

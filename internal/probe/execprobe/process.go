@@ -173,11 +173,9 @@ func (k *boundedBuffer) String() string {
 	return fmt.Sprintf("%s\n[%d bytes omitted]\n%s", k.head, dropped, tail)
 }
 
-// Environment returns the part of our own environment that is passed to commands, followed by added: paths, language,
-// proxies, certificates and the variables of codex, which decide whether an agent finds its files and its service. The
-// daemon's secrets, and the sockets and credentials from systemd, are not passed on.
-//
-// OPENAI_API_KEY is not passed on: `codex exec` ignores it (measured with 0.104.0 and 0.169.0) and reads CODEX_API_KEY.
+// Environment returns the part of our own environment that is passed to every command, followed by added: paths,
+// language, proxies and certificates. The daemon's secrets, the sockets and credentials from systemd, and the variables
+// of agents are not passed on: an agent gets its own alone, by its description.
 func Environment(added []string) []string {
 	passed := slices.DeleteFunc(os.Environ(), func(entry string) bool {
 		name, _, _ := strings.Cut(entry, "=")
@@ -189,9 +187,8 @@ func Environment(added []string) []string {
 var (
 	passedNames = []string{"PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "TZ", "LANG", "LANGUAGE",
 		"SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS", "RES_OPTIONS", "LOCALDOMAIN",
-		"OPENAI_BASE_URL", // codex 0.104 sends its requests there, signed in or not
 		"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"}
-	passedPrefixes = []string{"LC_", "XDG_", "CODEX_", "WSL"}
+	passedPrefixes = []string{"LC_", "XDG_", "WSL"}
 )
 
 func isPassed(name string) bool {
