@@ -109,6 +109,11 @@ type Verdict struct {
 // IsIncident reports whether v belongs into an incident: something is broken, or fails again and again.
 func (v Verdict) IsIncident() bool { return v.Cause.Fault() || len(v.Intermittent) > 0 }
 
+// Names reports whether c is the cause of v or another of its findings.
+func (v Verdict) Names(c causes.Cause) bool {
+	return v.Cause == c || slices.ContainsFunc(v.Also, func(f Finding) bool { return f.Cause == c })
+}
+
 // ExplainsRuns reports whether v is about what lies between this host and the service, so that a run of the agent would
 // show nothing more. It does not if a run itself shows the cause: the edge may refuse only the agent's requests.
 func (v Verdict) ExplainsRuns() bool {

@@ -17,24 +17,28 @@ import (
 
 // An Exposure is what a run would send, and to whom.
 type Exposure struct {
-	Verdict diagnose.Verdict // interception
+	Verdict diagnose.Verdict // names interception
 
 	sends agent.Mode
 	to    *probe.Result // the request of the service that someone else answers; nil: none was answered
 }
 
 // Of makes one round of probes, without the agent and its sandbox, and returns nil if nobody answers in place of a's
-// service.
+// service or of other sites. Whoever answers for other sites may answer for the service next, or may have answered for
+// it unnoticed if it has no TLS.
 func Of(ctx context.Context, p watch.Plan, a plan.Agent, version string) *Exposure {
 	service := a.Service
 	service.SandboxProbes = nil
 	service.Tasks = slices.DeleteFunc(slices.Clone(service.Tasks), func(t watch.Task) bool { return t.Status })
 	p.Services = []watch.Service{service}
 	status := watch.Once(ctx, p, version).Services[0]
-	if ctx.Err() != nil || status.Cause != causes.Interception {
+	if ctx.Err() != nil || !status.Names(causes.Interception) {
 		return nil
 	}
 	e := &Exposure{Verdict: status.Verdict, sends: a.Sends}
+	if status.Cause != causes.Interception { // none of the service's requests shows it
+		return e
+	}
 	for _, results := range [][]probe.Result{status.Evidence, status.Results} {
 		i := slices.IndexFunc(results, func(r probe.Result) bool {
 			return r.Service == service.Name && r.Vantage == probe.FromHost && !r.OK() && (r.Peer != "" || r.Proxy != "")
@@ -49,8 +53,16 @@ func Of(ctx context.Context, p watch.Plan, a plan.Agent, version string) *Exposu
 
 // String says it in two sentences. The first begins in lower case.
 func (e *Exposure) String() string {
-	return fmt.Sprintf("someone else answers in place of the service (%s). %s would go %s.",
-		strings.TrimSuffix(e.Verdict.Title, "."), e.what(), e.where())
+	return fmt.Sprintf("someone else answers %s. %s would go %s.", e.who(), e.what(), e.where())
+}
+
+func (e *Exposure) who() string {
+	for _, f := range e.Verdict.Also {
+		if f.Cause == causes.Interception {
+			return fmt.Sprintf("in place of other sites (%s), perhaps also in place of the service", strings.TrimSuffix(f.Title, "."))
+		}
+	}
+	return fmt.Sprintf("in place of the service (%s)", strings.TrimSuffix(e.Verdict.Title, "."))
 }
 
 func (e *Exposure) what() string {

@@ -41,7 +41,7 @@ func decideSandbox(s watch.ServiceStatus, sandbox, host []Step) {
 		} else if !hasFailed {
 			sandbox[rung] = failed(sandbox[rung], rung, e)
 		}
-	case !sandboxIsFault(s):
+	case !s.Names(causes.Sandbox):
 		for i := range sandbox {
 			alike := host[i].Mark == Failed || !shownByClosed(sandbox[i].class)
 			if sandbox[i].Mark == Failed && alike {

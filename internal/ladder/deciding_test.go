@@ -35,7 +35,7 @@ func TestTheFailedRungIsTheDecidingOne(t *testing.T) {
 		case !slices.Equal(onHost, []string{rungNames[rung]}):
 			t.Errorf("%s: %v: failed are %q, but %v at %q decides", scene.Name, s.Cause, onHost, e.Class, rungNames[rung])
 		}
-		if e.Vantage != probe.FromSandbox && len(inside) > 0 && !sandboxIsFault(s) && s.Cause != causes.SandboxOpen {
+		if e.Vantage != probe.FromSandbox && len(inside) > 0 && !s.Names(causes.Sandbox) && s.Cause != causes.SandboxOpen {
 			t.Errorf("%s: %v: failed in the sandbox are %q, and the verdict does not blame it", scene.Name, s.Cause, inside)
 		}
 	}

@@ -87,7 +87,7 @@ func Of(s watch.ServiceStatus) []Rung {
 	block(host, firstSkipped(s, results))
 	block(sandbox, firstDenied(sandbox))
 	decideSandbox(s, sandbox, host)
-	if !sandboxIsFault(s) {
+	if !s.Names(causes.Sandbox) {
 		closeSandbox(sandbox, host)
 	}
 	ladder := make([]Rung, 0, rungs)
@@ -130,7 +130,7 @@ func HasSandbox(ladder []Rung) bool {
 // IsClosed reports whether r failed because the sandbox has no network, and the verdict does not count that as a
 // fault.
 func IsClosed(s watch.ServiceStatus, r probe.Result) bool {
-	if r.Vantage != probe.FromSandbox || !shownByClosed(r.Class) || sandboxIsFault(s) {
+	if r.Vantage != probe.FromSandbox || !shownByClosed(r.Class) || s.Names(causes.Sandbox) {
 		return false
 	}
 	// A network namespace without routes does not deny anything: only the host can tell it from an outage.
@@ -142,11 +142,6 @@ func IsClosed(s watch.ServiceStatus, r probe.Result) bool {
 // shownByClosed reports whether a closed sandbox can end an attempt in c: it cannot if the attempt itself broke.
 func shownByClosed(c probe.Class) bool {
 	return c != probe.OK && c != probe.Unknown && c != probe.Internal && c.Layer() != "exec"
-}
-
-func sandboxIsFault(s watch.ServiceStatus) bool {
-	return s.Cause == causes.Sandbox ||
-		slices.ContainsFunc(s.Also, func(f diagnose.Finding) bool { return f.Cause == causes.Sandbox })
 }
 
 // closeSandbox turns a failure seen only in the sandbox into a sandbox that is closed.

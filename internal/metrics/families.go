@@ -8,7 +8,6 @@ import (
 
 	"netwatchd/internal/causes"
 	"netwatchd/internal/config"
-	"netwatchd/internal/diagnose"
 	"netwatchd/internal/host"
 	"netwatchd/internal/ledger"
 	"netwatchd/internal/probe"
@@ -101,7 +100,7 @@ var families = []family{
 		help: "1 for every cause found for the service, including those beside the main one.",
 		global: func(sc *scrape, out *samples) {
 			sc.eachCause(func(s *watch.ServiceStatus, c causes.Cause, labels []*dto.LabelPair) {
-				out.add(labels, boolToFloat(hasFinding(s, c)))
+				out.add(labels, boolToFloat(s.Names(c)))
 			})
 		}},
 	{name: "netwatchd_verdict_evidence", kind: gauge, labels: []string{"service", "probe", "vantage", "class"},
@@ -324,7 +323,7 @@ const allCausesLimit = 100
 func (sc *scrape) eachCause(do func(*watch.ServiceStatus, causes.Cause, []*dto.LabelPair)) {
 	sc.eachService(func(s *watch.ServiceStatus) {
 		for cause := range causes.All() {
-			if len(sc.status.Services) <= allCausesLimit || hasFinding(s, cause) || sc.changes[change{s.Service, cause}] > 0 {
+			if len(sc.status.Services) <= allCausesLimit || s.Names(cause) || sc.changes[change{s.Service, cause}] > 0 {
 				do(s, cause, causeLabels(s, cause))
 			}
 		}
@@ -342,10 +341,6 @@ func (sc *scrape) eachService(do func(*watch.ServiceStatus)) {
 
 func causeLabels(s *watch.ServiceStatus, c causes.Cause) []*dto.LabelPair {
 	return labelPairs("service", s.Service, "cause", c.String())
-}
-
-func hasFinding(s *watch.ServiceStatus, c causes.Cause) bool {
-	return s.Cause == c || slices.ContainsFunc(s.Also, func(f diagnose.Finding) bool { return f.Cause == c })
 }
 
 func boolToFloat(b bool) float64 {
