@@ -43,12 +43,32 @@ func decideSandbox(s watch.ServiceStatus, sandbox, host []Step) {
 		}
 	case !s.Names(causes.Sandbox):
 		for i := range sandbox {
-			alike := host[i].Mark == Failed || !shownByClosed(sandbox[i].class)
+			// The host's step may have failed and be blocked: a portal shows on the internet's rung, and on the edge's.
+			alike := host[i].Mark == Failed || host[i].class != probe.Unknown || !shownByClosed(sandbox[i].class)
 			if sandbox[i].Mark == Failed && alike {
 				sandbox[i].Mark = Blocked
 			}
 		}
+		if failsAlike(s, e) && sandbox[rung].Mark == NotTested {
+			sandbox[rung] = Step{Mark: Blocked, Words: "fails as on this host"}
+		}
 	}
+}
+
+// failsAlike reports whether the probe of e, which failed on the host, failed in the sandbox too. A round retains what
+// the sandbox's last probes showed, except the failures that the host shared (see retained in internal/watch). So if it
+// has the sandbox's host check and nothing of this probe, the probe failed there too.
+func failsAlike(s watch.ServiceStatus, e probe.Result) bool {
+	if e.Role != probe.OfService || e.Kind != probe.KindDNS && e.Kind != probe.KindHTTP { // others do not run there
+		return false
+	}
+	inside := func(match func(probe.Result) bool) bool {
+		return slices.ContainsFunc(s.Results, func(r probe.Result) bool {
+			return r.Vantage == probe.FromSandbox && match(r)
+		})
+	}
+	return inside(func(r probe.Result) bool { return r.Role == probe.OfHost && r.OK() }) &&
+		!inside(func(r probe.Result) bool { return r.Role == e.Role && r.Name == e.Name })
 }
 
 // deciding returns the first evidence of a fault and its rung; a negative rung if there is none.

@@ -63,3 +63,54 @@ func failedRungs(ladder []Rung, side func(Rung) Step) []string {
 	}
 	return names
 }
+
+// The sandbox was tested, and failed as the host did: it is neither closed nor untested.
+func TestSandboxFailsAlike(t *testing.T) {
+	open := attempt(probe.KindHost, probe.OfHost, probe.FromSandbox, probe.NoPhase, probe.OK)
+	resolves := attempt(probe.KindDNS, probe.OfService, probe.FromSandbox, probe.Resolve, probe.OK)
+	denied := attempt(probe.KindHost, probe.OfHost, probe.FromSandbox, probe.NoPhase, probe.LocalDenied)
+	request := func(v probe.Vantage, phase probe.Phase, class probe.Class) probe.Result {
+		return attempt(probe.KindHTTP, probe.OfService, v, phase, class)
+	}
+	stranger := request(probe.FromHost, probe.Handshake, probe.TLSNameInvalid)
+	portal := attempt(probe.KindHTTP, probe.ControlByName, probe.FromHost, probe.Response, probe.HTTPRedirected)
+	down := request(probe.FromHost, probe.Response, probe.HTTPServerError)
+	cut := attempt(probe.KindStream, probe.OfService, probe.FromHost, probe.Streaming, probe.StreamIdleCut)
+	for _, test := range []struct {
+		name     string
+		cause    causes.Cause
+		evidence probe.Result
+		results  []probe.Result
+		rung     int
+		mark     Mark
+		words    string
+	}{
+		{"a portal, in the same round", causes.Interception, portal, []probe.Result{portal, stranger, open, resolves,
+			request(probe.FromSandbox, probe.Handshake, probe.TLSNameInvalid)}, Edge, Blocked, "certificate for another name"},
+		{"in a later round", causes.Upstream, down, []probe.Result{down, open, resolves},
+			Application, Blocked, "fails as on this host"},
+		{"before", causes.Upstream, down, []probe.Result{down, open, resolves,
+			request(probe.FromSandbox, probe.Response, probe.OK)}, Application, OK, "answer, as expected"},
+		{"a stream, which the sandbox has none of", causes.Stream, cut, []probe.Result{cut, open, resolves},
+			Stream, NotTested, "not tested"},
+		{"a sandbox without probes", causes.Upstream, down, []probe.Result{down}, Application, NotTested, "not tested"},
+		{"a closed sandbox", causes.Upstream, down, []probe.Result{down, denied}, Host, Closed, "no network"},
+	} {
+		s := watch.ServiceStatus{Results: test.results}
+		s.Cause, s.Evidence = test.cause, []probe.Result{test.evidence}
+		if got := rungOf(s, test.rung).Sandbox; got.Mark != test.mark || got.Words != test.words {
+			t.Errorf("%s: got %v %q in the sandbox, want %v %q", test.name, got.Mark, got.Words, test.mark, test.words)
+		}
+	}
+}
+
+// An upgrade that is refused without a sign-in is as expected. It opened no stream.
+func TestRefusedUpgradeIsNotOpened(t *testing.T) {
+	for status, want := range map[int]string{101: "opened", 0: "opened", 403: "403, as expected"} {
+		r := attempt(probe.KindStream, probe.OfService, probe.FromHost, probe.Streaming, probe.OK)
+		r.Status = status
+		if got := rungOf(watch.ServiceStatus{Results: []probe.Result{r}}, Stream).Host.Words; got != want {
+			t.Errorf("status %d: got %q, want %q", status, got, want)
+		}
+	}
+}

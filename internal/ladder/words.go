@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -187,6 +188,9 @@ func streamed(ok []probe.Result) string {
 	longest := slices.MaxFunc(ok, byElapsed)
 	if held := longest.Elapsed.Duration(); held >= heldFrom {
 		return "held for " + humanize.Latency(held)
+	}
+	if longest.Status > 0 && longest.Status != http.StatusSwitchingProtocols {
+		return answered(longest) + ", as expected" // without a sign-in, an upgrade may be refused
 	}
 	return "opened"
 }
