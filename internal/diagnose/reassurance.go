@@ -26,7 +26,10 @@ func (v Verdict) Reassurance() string {
 			return "The service is reachable."
 		}
 	case owner == causes.OwnerService:
-		if v.hasSuccess(probe.ControlByName) || v.hasSuccess(probe.ControlByAddress) {
+		switch reached := v.hasSuccess(probe.ControlByName) || v.hasSuccess(probe.ControlByAddress); {
+		case reached && (v.Cause == causes.Stream || v.Cause == causes.EdgeBlocked):
+			return "Other sites answer." // the advice is to try another network, or another IP address
+		case reached:
 			return "Your network is fine."
 		}
 	case owner == causes.OwnerHost:
