@@ -210,7 +210,7 @@ func (ls *Pool) remove(l *sharedSocket) {
 func (ls *Pool) settle(q *pendingQuery, r reply, err error) {
 	r.server = q.lookup.serverText
 	if err != nil {
-		err = fmt.Errorf("asking %s for %v: %w", r.server, q.question, err)
+		err = fmt.Errorf("query to %s for %v: %w", r.server, q.question, err)
 	} else if err = r.rcodeError(q.question); err == nil {
 		err = r.emptyError(q.question)
 	}
