@@ -55,8 +55,10 @@ var functions = template.FuncMap{
 	"latency":   func(s probe.Seconds) template.HTML { return units(humanize.Latency(s.Duration())) },
 	"span":      func(d time.Duration) template.HTML { return units(humanize.Span(d)) },
 	"count":     humanize.Count,
+	"counted":   counted,
 	"shortTime": shortTime,
 	"fullTime":  func(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05 MST") },
+	"localTime": localTime,
 	"isoTime":   func(t time.Time) string { return t.Format(time.RFC3339) },
 	"layer":     func(c probe.Class) string { return cmp.Or(c.Layer(), c.String()) },
 }
@@ -75,6 +77,21 @@ func units(text string) template.HTML {
 	}
 	b.WriteString(template.HTMLEscapeString(text[from:]))
 	return template.HTML(b.String()) //nolint:gosec // every part of it is escaped
+}
+
+// counted is [humanize.Count] as HTML in which no line breaks.
+func counted(n int, noun string) template.HTML {
+	return template.HTML(`<span class="quantity">` + //nolint:gosec // every part of it is escaped
+		template.HTMLEscapeString(humanize.Count(n, noun)) + `</span>`)
+}
+
+// localTime formats a local time as fullTime does: the offset from UTC stands for the name of the zone.
+func localTime(text string) string {
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return sanitize(text)
+	}
+	return t.Format("2006-01-02 15:04:05 -07:00")
 }
 
 // textLimit bounds one text from outside on a page, in bytes; the API has all of it.
@@ -304,6 +321,19 @@ type track struct {
 // ID identifies the track across reloads.
 func (t track) ID() string { return fmt.Sprintf("track-%s-%v-%v", t.Name, t.Kind, t.Vantage) }
 
+// judged returns the result by which the verdict judges the probe of r, its latest. That differs for a stream that was
+// dropped while it was held: that a later round could open it says nothing about holding it.
+func judged(service watch.ServiceStatus, r probe.Result) probe.Result {
+	i := slices.IndexFunc(service.Results, func(other probe.Result) bool {
+		return r.Kind == probe.KindStream && r.OK() && !other.OK() && other.Kind == r.Kind &&
+			other.Name == r.Name && other.Role == r.Role && other.Vantage == r.Vantage
+	})
+	if i < 0 {
+		return r
+	}
+	return service.Results[i]
+}
+
 // maxTracks bounds the charts of a page; for more there is the search.
 const maxTracks = defaultSeries
 
@@ -312,6 +342,7 @@ const maxTracks = defaultSeries
 func (s *Server) tracks(service watch.ServiceStatus, search string) (shown []track, total int) {
 	for _, r := range s.Results() {
 		if r.Service == service.Service && r.Role == probe.OfService && containsFold(r.Name, search) {
+			r = judged(service, r)
 			shown = append(shown, track{r, ladder.IsClosed(service, r)})
 		}
 	}

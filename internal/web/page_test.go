@@ -259,3 +259,31 @@ func TestUsageOnThePage(t *testing.T) {
 		t.Errorf("got\n%s", got)
 	}
 }
+
+func TestLocalTime(t *testing.T) {
+	for text, want := range map[string]string{
+		"2026-11-23T21:00:00+09:00": "2026-11-23 21:00:00 +09:00", "2026-11-23T12:00:00Z": "2026-11-23 12:00:00 +00:00",
+		"noon": "noon",
+	} {
+		if got := localTime(text); got != want {
+			t.Errorf("%s: got %q, want %q", text, got, want)
+		}
+	}
+}
+
+// A stream that a round could open, and that is dropped when it is held, is not shown as OK beside a verdict that says
+// so.
+func TestLatestOfAStreamIsWhatTheVerdictCounts(t *testing.T) {
+	stream := func(class probe.Class) probe.Result {
+		return attempt("codex", "stream", probe.KindStream, probe.FromHost, probe.Streaming, class, "")
+	}
+	s := newTestServer(t)
+	opened := append(results()[:1], stream(probe.OK))
+	s.Results = func() []probe.Result { return opened }
+	for counted, want := range map[probe.Class]probe.Class{probe.StreamIdleCut: probe.StreamIdleCut, probe.OK: probe.OK} {
+		shown, _ := s.tracks(diagnosed("codex", []probe.Result{opened[0], stream(counted)}), "")
+		if len(shown) != 2 || shown[0].Class != probe.OK || shown[1].Class != want {
+			t.Errorf("a stream of class %v: shown are %v", counted, shown)
+		}
+	}
+}

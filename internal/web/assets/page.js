@@ -250,12 +250,16 @@
   const tickLabel = (s) => s === 0 ? "0" : s < 0.0095 ? (s * 1000).toFixed(1) + " ms" : s < 120 ? latency(s) : +(s / 60).toFixed(1) + " min";
 
   const axisWidth = 52; // the same as that of the strip above
+  // increments are the distances between ticks in seconds: none below a minute, where two would have the same label, and
+  // two minutes, which uPlot's own list lacks: a chart of six minutes on a phone would have no label.
+  const increments = [[60, 1, 2, 5, 10, 15, 30], [3600, 1, 2, 3, 4, 6, 8, 12], [86_400, 1, 2, 3, 5, 7, 10, 15, 30]]
+    .flatMap(([unit, ...many]) => many.map((n) => n * unit));
   const tickRoom = 24; // half a label: nearer to an edge it would be cut, or overlap the other axis
 
   function drawTrack(track, s, chart) {
     const box = track.querySelector(".plot");
     const from = epoch(chart.begin), to = epoch(chart.to), step = chart.step_seconds;
-    const [x, least, most, middle, points] = columns(s, step);
+    const [x, least, most, middle, points] = columns(s, step, to);
     const gaps = s.gaps.map((g) => ({ from: epoch(g.from), to: epoch(g.to), why: g.why })).filter((g) => g.to > from);
 
     const sum = track.querySelector(".sum");
@@ -289,7 +293,7 @@
       cursor: { y: false, drag: { x: false, y: false }, points: { show: false }, sync: { key: "netwatchd" } },
       scales: { x: { time: true, range: [from, to] }, y: { range: (_, low, high) => [0, Math.max((high || 0) * 1.12, 0.001)] } },
       axes: [
-        { ...axis, size: 20, space: 70, grid: { show: false }, values: (u, at) => at.map((t) => tickAt(u, t)) },
+        { ...axis, size: 20, space: 70, incrs: increments, grid: { show: false }, values: (u, at) => at.map((t) => tickAt(u, t)) },
         { ...axis, size: axisWidth, space: 34, grid: { stroke: line, width: 1 }, values: (_, at) => at.map((v) => s.p50_seconds === null ? "" : tickLabel(v)) },
       ],
       series: [
@@ -311,7 +315,8 @@
   }
 
   // columns turns points into the columns of the chart, with an empty one between two points that have a gap between them.
-  function columns(s, step) {
+  // The latest step is not over: its point is in the middle of what has passed of it.
+  function columns(s, step, to) {
     const x = [], least = [], most = [], middle = [], points = [];
     const put = (at, p) => {
       x.push(at);
@@ -325,7 +330,7 @@
       const at = epoch(p.at);
       const gap = gaps.find((g) => g >= before && g <= at + step);
       if (gap !== undefined && x.length) put((x.at(-1) + at + step / 2) / 2, null);
-      before = at + step / 2;
+      before = (at + Math.min(at + step, to)) / 2;
       put(before, p);
       points.push({ ...p, from: at });
     }
