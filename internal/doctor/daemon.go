@@ -28,9 +28,9 @@ import (
 // A process is a running `netwatchd run`.
 type process struct{ pid, uid int }
 
-// findDaemons searches the processes in this process's network namespace. It ignores daemons in containers.
+// findDaemons searches the processes in this process's network namespace. It ignores daemons in containers: they do not
+// listen at an address of this host.
 func (e *examination) findDaemons() (found []process) {
-	here, _ := fs.ReadLink(e.Root, "proc/self/ns/net")
 	names, _ := fs.Glob(e.Root, "proc/[0-9]*/cmdline")
 	for _, name := range names {
 		text, err := fs.ReadFile(e.Root, name)
@@ -38,13 +38,39 @@ func (e *examination) findDaemons() (found []process) {
 		if err != nil || filepath.Base(argv[0]) != "netwatchd" || !slices.Contains(argv, "run") {
 			continue
 		}
-		if there, err := fs.ReadLink(e.Root, path.Dir(name)+"/ns/net"); err == nil && there != here {
-			continue // reading it takes the same user or root; a namespace that cannot be read counts as this one
-		}
 		pid, _ := strconv.Atoi(path.Base(path.Dir(name)))
-		found = append(found, process{pid, e.owner(pid)})
+		answers := e.answer.status != nil && e.answer.status.PID == pid
+		if here, known := e.sharesNetwork(path.Dir(name)); here || !known && answers {
+			found = append(found, process{pid, e.owner(pid)})
+		}
 	}
 	return found
+}
+
+// sharesNetwork reports whether a process, by its directory in /proc, is in the network namespace of this one, and
+// whether that is known. Only root and the process's own user can read ns/net. Everyone can stat the files of net/,
+// unless /proc is mounted with hidepid: each namespace has its own, with their own inodes (proc_get_inode in Linux).
+func (e *examination) sharesNetwork(process string) (shares, known bool) {
+	here, err := fs.ReadLink(e.Root, "proc/self/ns/net")
+	there, otherErr := fs.ReadLink(e.Root, process+"/ns/net")
+	if err == nil && otherErr == nil {
+		return here == there, true
+	}
+	ours, theirs := e.inode("proc/self/net/dev"), e.inode(process+"/net/dev")
+	known = ours != 0 && theirs != 0
+	return known && ours == theirs, known
+}
+
+// inode returns the number of a file's inode, or 0 if it is not known.
+func (e *examination) inode(name string) uint64 {
+	info, err := fs.Stat(e.Root, name)
+	if err != nil {
+		return 0
+	}
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+		return stat.Ino
+	}
+	return 0
 }
 
 // theDaemon returns the one of found that answered; if the answer does not tell, the first.
