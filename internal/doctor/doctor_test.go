@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -512,12 +513,91 @@ func TestFindDaemons(t *testing.T) {
 	}
 }
 
+// An ordinary user cannot read the link ns/net of another user's process.
+type withoutLinks struct{ fs.FS }
+
+func (withoutLinks) ReadLink(name string) (string, error) {
+	return "", &fs.PathError{Op: "readlink", Path: name, Err: fs.ErrPermission}
+}
+
+func (w withoutLinks) Lstat(name string) (fs.FileInfo, error) { return fs.Lstat(w.FS, name) }
+
+// A daemon in another network namespace is not one of this host, whoever looks.
+func TestDaemonInAnotherNamespace(t *testing.T) {
+	start := func(flags uintptr) int {
+		cmd := exec.Command("/bin/cat")
+		cmd.Args = []string{"netwatchd", "-", "run"}
+		input, err := cmd.StdinPipe() // cat waits for it
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: flags}
+		if err := cmd.Start(); err != nil {
+			t.Skipf("needs network namespaces: %v", err)
+		}
+		t.Cleanup(func() { input.Close(); _ = cmd.Wait() })
+		return cmd.Process.Pid
+	}
+	flags := uintptr(syscall.CLONE_NEWNET)
+	if os.Getuid() != 0 {
+		flags |= syscall.CLONE_NEWUSER
+	}
+	here, there := start(0), start(flags)
+	for name, root := range map[string]fs.FS{"its user": os.DirFS("/"), "another user": withoutLinks{os.DirFS("/")}} {
+		e := on(t, root, nil)
+		has := func(pid int) bool {
+			return slices.ContainsFunc(e.findDaemons(), func(p process) bool { return p.pid == pid })
+		}
+		if !has(here) {
+			t.Errorf("%s does not find the daemon in this namespace", name)
+		}
+		if has(there) {
+			t.Errorf("%s finds the daemon in another namespace", name)
+		}
+	}
+}
+
+// If the namespace of a process cannot be known, only the daemon that answers counts.
+func TestDaemonInAnUnknownNamespace(t *testing.T) {
+	e := on(t, fstest.MapFS{"proc/self/ns/net": link("net:[1]"), "proc/14/cmdline": file("netwatchd\x00run\x00")}, nil)
+	if found := e.findDaemons(); len(found) > 0 {
+		t.Errorf("found %v", found)
+	}
+	e.answer.status = &watch.Status{PID: 14}
+	if found := e.findDaemons(); len(found) != 1 {
+		t.Errorf("found %v, want the one that answered", found)
+	}
+}
+
 func TestConfigurationThatTheDaemonMayNotRead(t *testing.T) {
-	e := on(t, fstest.MapFS{"etc/netwatchd/config.yaml": {Mode: 0o600}}, nil)
-	e.Config.Path, e.daemon = "/etc/netwatchd/config.yaml", &process{7, 998}
-	want := []string{"configuration: fault | > chmod a+r /etc/netwatchd/config.yaml"}
-	if diff := cmp.Diff(want, brief(e.configuration(t.Context()))); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
+	const well = "configuration: well"
+	const chmod = "configuration: fault | > chmod a+r /etc/netwatchd/config.yaml"
+	status := file("Uid:\t998\t998\t998\t998\nGid:\t998\t998\t998\t998\nGroups:\t44 990 \n")
+	for name, tt := range map[string]struct {
+		mode, dir fs.FileMode
+		uid, gid  uint32 // the file's
+		daemon    int    // its uid
+		want      string
+	}{
+		"of root":                  {0o600, 0o755, 0, 0, 998, chmod},
+		"of one of its groups":     {0o640, 0o755, 0, 990, 998, well},
+		"of another group":         {0o640, 0o755, 0, 5, 998, chmod},
+		"its own":                  {0o400, 0o755, 998, 0, 998, well},
+		"its own, no permission":   {0o044, 0o755, 998, 0, 998, chmod},
+		"a daemon of root":         {0o600, 0o700, 5, 5, 0, well},
+		"a user that is not known": {0o600, 0o755, 0, 0, -1, well},
+		"in a directory of another": {0o644, 0o700, 0, 0, 998,
+			"configuration: fault | > namei -l /etc/netwatchd/config.yaml # " + account(998) + " cannot enter a directory above it"},
+	} {
+		e := on(t, fstest.MapFS{
+			"etc/netwatchd":             {Mode: fs.ModeDir | tt.dir, Sys: &syscall.Stat_t{}},
+			"etc/netwatchd/config.yaml": {Mode: tt.mode, Sys: &syscall.Stat_t{Uid: tt.uid, Gid: tt.gid}},
+			"proc/7/status":             status,
+		}, nil)
+		e.Config.Path, e.daemon = "/etc/netwatchd/config.yaml", &process{7, tt.daemon}
+		if diff := cmp.Diff([]string{tt.want}, brief(e.configuration(t.Context()))); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
 	}
 }
 

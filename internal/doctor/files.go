@@ -31,20 +31,18 @@ func (e *examination) configuration(context.Context) []Finding {
 		return one(check, OK, "built-in defaults; no file is needed")
 	}
 	info, err := fs.Stat(e.Root, strings.TrimPrefix(e.Config.Path, "/"))
-	if err == nil && e.daemon != nil && !readableBy(info, e.daemon.uid) {
+	if err != nil || e.daemon == nil || e.daemon.uid < 0 {
+		return one(check, OK, e.Config.Path+" is valid")
+	}
+	if who := e.daemonReader(); !e.readable(e.Config.Path, info, who) {
+		fix := "chmod a+r " + e.Config.Path
+		if who.has(info, 0o4) {
+			fix = "namei -l " + e.Config.Path + " # " + who.name + " cannot enter a directory above it"
+		}
 		return one(check, Fault, fmt.Sprintf("%s is valid, but the daemon's user (%s) cannot read it (mode %v)",
-			e.Config.Path, account(e.daemon.uid), info.Mode().Perm()),
-			run("chmod a+r "+e.Config.Path))
+			e.Config.Path, who.name, info.Mode().Perm()), run(fix))
 	}
 	return one(check, OK, e.Config.Path+" is valid")
-}
-
-// readableBy checks the permissions of the owner and of others. Files under /etc rarely use more.
-func readableBy(info fs.FileInfo, uid int) bool {
-	if stat, ok := info.Sys().(*syscall.Stat_t); ok && int(stat.Uid) == uid && info.Mode()&0o400 != 0 {
-		return true
-	}
-	return uid == 0 || info.Mode()&0o004 != 0
 }
 
 // permissions reports files of the configuration that other users can change, or whose secrets they can read.

@@ -23,7 +23,7 @@ type reader struct {
 // neither doctor nor config check would notice that otherwise.
 func (e *examination) secrets(context.Context) (all []Finding) {
 	who, known := e.reader()
-	if !known || who.uid == 0 {
+	if !known {
 		return nil
 	}
 	for _, file := range e.Config.SecretFiles() {
@@ -46,7 +46,7 @@ func (e *examination) secrets(context.Context) (all []Finding) {
 func (e *examination) reader() (reader, bool) {
 	switch {
 	case e.daemon != nil && e.daemon.uid >= 0:
-		return reader{account(e.daemon.uid), e.daemon.uid, e.groups(e.daemon.pid)}, true
+		return e.daemonReader(), true
 	case e.own.unmanaged || e.own.load == "":
 		return reader{}, false
 	case e.own.user:
@@ -60,6 +60,11 @@ func (e *examination) reader() (reader, bool) {
 	}
 	uid, err := strconv.Atoi(u.Uid)
 	return reader{u.Username, uid, nil}, err == nil
+}
+
+// daemonReader returns the user of the daemon that runs.
+func (e *examination) daemonReader() reader {
+	return reader{account(e.daemon.uid), e.daemon.uid, e.groups(e.daemon.pid)}
 }
 
 // groups returns the groups of a process, or nil if they cannot be read.
@@ -82,6 +87,9 @@ func (e *examination) groups(pid int) (all []int) {
 // readable reports whether who can read file, as far as modes and owners tell. If that depends on groups that are not
 // known, it reports true: doctor reports no fault that it has not seen.
 func (e *examination) readable(file string, info fs.FileInfo, who reader) bool {
+	if who.uid == 0 {
+		return true
+	}
 	for dir := path.Dir(strings.TrimPrefix(file, "/")); dir != "."; dir = path.Dir(dir) {
 		if above, err := fs.Stat(e.Root, dir); err == nil && !who.has(above, 0o1) {
 			return false
