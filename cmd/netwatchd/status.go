@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -50,7 +51,7 @@ configuration error.`,
 			}
 			status, _, err := statusfile.Latest(c.StatusFiles()...)
 			if errors.Is(err, fs.ErrNotExist) {
-				status, err = a.statusOfDaemon(cmd.Context(), c, err)
+				status, err = a.statusOfDaemon(cmd.Context(), c)
 			}
 			if err != nil {
 				return &exitError{exitInconclusive, err}
@@ -84,16 +85,16 @@ func (a *app) lineOptions() statusline.Options {
 	return statusline.Options{Now: time.Now()}
 }
 
-// statusOfDaemon asks the daemon, because its status file cannot be read for the reason noFile.
-func (a *app) statusOfDaemon(ctx context.Context, c *config.Config, noFile error) (*watch.Status, error) {
+// statusOfDaemon asks the daemon, because there is no status file.
+func (a *app) statusOfDaemon(ctx context.Context, c *config.Config) (*watch.Status, error) {
 	daemon, err := newClient(c, client.Options{URL: os.Getenv("NETWATCHD_URL")})
 	if err != nil {
 		return nil, err
 	}
 	status, err := daemon.Status(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("%w\n%w\nstart it with 'netwatchd run', or check once with 'netwatchd check'",
-			noFile, daemon.Unavailable(err))
+		return nil, fmt.Errorf("%w\nstart it with 'netwatchd run', or check once with 'netwatchd check'\n"+
+			"there is no status file either: %s", daemon.Unavailable(err), strings.Join(c.StatusFiles(), ", "))
 	}
 	return status, nil
 }
