@@ -99,6 +99,13 @@ func TestPackages(t *testing.T) {
 			t.Errorf("(-deb +rpm):\n%s", diff)
 		}
 	})
+	t.Run("have no dead links in their pages", func(t *testing.T) {
+		root := t.TempDir()
+		output(t, "dpkg-deb", "dpkg-deb", "--extract", find(t, dir, "*.deb"), filepath.Join(root, "deb"))
+		checkLinks(t, filepath.Join(root, "deb/usr/share/doc/netwatchd"))
+		output(t, "tar", "tar", "-xzf", find(t, dir, "*.tar.gz"), "-C", root)
+		checkLinks(t, filepath.Join(root, "netwatchd-1.2.3"))
+	})
 	t.Run("have a completion that zsh loads", func(t *testing.T) {
 		contents := output(t, "dpkg-deb", "dpkg-deb", "--contents", find(t, dir, "*.deb"))
 		if want := " ./usr/share/zsh/vendor-completions/_netwatchd\n"; !strings.Contains(contents, want) {
