@@ -158,12 +158,13 @@ type nameserverProbes struct {
 	service string
 	names   []string         // at most one
 	servers []netip.AddrPort // configured for the service's probes; empty: those of resolv.conf
+	probes  []config.Probe
 	lookups *dnsprobe.Client // of the service's client; nil: as the service's own probes
 	canary  *canary          // of a service with resolvers of its own; nil: it has none
 }
 
 func newNameserverProbes(c *config.Config, s config.Service, lookups *dnsprobe.Client) nameserverProbes {
-	n := nameserverProbes{config: c, service: s.Name, lookups: lookups}
+	n := nameserverProbes{config: c, service: s.Name, probes: s.Probes, lookups: lookups}
 	if s.Resolvers != nil {
 		n.canary = newCanary()
 	}
@@ -171,27 +172,47 @@ func newNameserverProbes(c *config.Config, s config.Service, lookups *dnsprobe.C
 		if name := hostOf(p); name != "" && p.Kind != probe.KindExec && !slices.Contains(n.names, name) {
 			n.names = append(n.names, name)
 		}
-		for _, server := range p.Nameservers {
-			if !slices.Contains(n.servers, server) {
-				n.servers = append(n.servers, server)
-			}
-		}
+		n.servers = append(n.servers, p.Nameservers...)
 	}
+	n.servers = distinct(n.servers)
 	n.names = n.names[:min(len(n.names), 1)] // the first name stands for the service
 	return n
 }
 
-// probes returns the probes that query the service's own nameservers, or those of resolv.conf if it has none.
-func (n nameserverProbes) probes(resolvConf []netip.AddrPort) []*probe.Probe {
+// fewNameservers is how many nameservers a service may have so that each round queries all of them: as many probes as a
+// round has.
+const fewNameservers = 16
+
+// serversOf returns the service's own nameservers. If it has many, those of the probes in the round: the answers of the
+// others explain none of its failures, and querying ten thousand in each round is more than all the probes do.
+func (n nameserverProbes) serversOf(round []*probe.Probe) []netip.AddrPort {
+	if len(n.servers) <= fewNameservers {
+		return n.servers
+	}
+	inRound := make(map[string]bool, len(round))
+	for _, p := range round {
+		inRound[p.Name] = true
+	}
+	var servers []netip.AddrPort
+	for i := range n.probes {
+		if p := &n.probes[i]; inRound[p.Name] {
+			servers = append(servers, p.Nameservers...)
+		}
+	}
+	return distinct(servers)
+}
+
+// inRound returns the probes that query the service's own nameservers, or those of resolv.conf if it has none.
+func (n nameserverProbes) inRound(resolvConf []netip.AddrPort, round []*probe.Probe) []*probe.Probe {
 	var all []*probe.Probe
-	servers := n.servers
+	servers := n.serversOf(round)
 	switch {
 	case n.canary != nil:
-		if len(servers) == 0 {
+		if len(n.servers) == 0 {
 			servers = configuredNameservers(n.config)
 		}
 		all = ownNameservers(n.config, n.service, servers, n.canary.name())
-	case len(servers) == 0:
+	case len(n.servers) == 0:
 		servers = resolvConf
 	default:
 		all = queryEach(n.config, servers, controlName(n.config), probe.ResolverAsksControl, probe.FromHost)

@@ -34,7 +34,7 @@ services:
 	for i, want := range [][]string{{"intranet", "intranet@192.0.2.9", "web"}, {"news", "web"}} {
 		s := p.Services[i]
 		var controls, queried []string
-		for _, probe := range slices.Concat(e.Probes, s.NameserverProbes(e.Nameservers)) {
+		for _, probe := range slices.Concat(e.Probes, s.NameserverProbes(e.Nameservers, nil)) {
 			if s.Leaves != nil && slices.Contains(e.Probes, probe) && s.Leaves(resultOf(probe)) {
 				continue
 			}

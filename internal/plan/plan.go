@@ -168,7 +168,7 @@ func service(c *config.Config, s config.Service, controls []config.Control) watc
 		planned.Every = roundInterval(c, s)
 	}
 	if n := newNameserverProbes(c, s, lookups); len(n.names) > 0 {
-		planned.NameserverProbes = n.probes
+		planned.NameserverProbes = n.inRound
 	}
 	planned.DirectProbes = directProbes(c, s)
 	planned.PrefixProbe = prefixProbe(c, s)

@@ -100,9 +100,32 @@ func TestResolvConfIsReadOncePerRound(t *testing.T) {
 	first := p.Environment()
 	write("192.0.2.2") // while the first round runs
 	for want, e := range map[string]watch.Environment{"192.0.2.1": first, "192.0.2.2": p.Environment()} {
-		probes := slices.Concat(e.Probes, p.Services[0].NameserverProbes(e.Nameservers))
+		probes := slices.Concat(e.Probes, p.Services[0].NameserverProbes(e.Nameservers, nil))
 		if got := nameserversOf(t, probes); !slices.Equal(got, []string{want}) {
 			t.Errorf("nameservers of the round: got %q, want %s alone", got, want)
+		}
+	}
+}
+
+// With many nameservers, a round queries those of its own probes alone: a confirming round of 16 probes must not query ten
+// thousand servers.
+func TestManyNameservers(t *testing.T) {
+	for _, test := range []struct{ probes, want int }{{16, 16}, {40, 2}} {
+		var text strings.Builder
+		text.WriteString("resolvers: {system: false, files: [], direct: []}\nservices:\n  - name: s\n    probes:\n")
+		for i := range test.probes {
+			fmt.Fprintf(&text, "      - {name: p%d, kind: dns, target: host.example, nameservers: [192.0.2.%d]}\n", i, i+1)
+		}
+		s := planned(t, text.String()).Services[0]
+		round := []*probe.Probe{s.Tasks[0].Probe, s.Tasks[9].Probe}
+		queried := make(map[string]bool)
+		for _, p := range s.NameserverProbes(nil, round) {
+			server, _, _ := strings.Cut(p.Name, "/")
+			queried[server] = true
+		}
+		if len(queried) != test.want || !queried["192.0.2.1"] || !queried["192.0.2.10"] {
+			t.Errorf("of %d nameservers a round of two probes queries %d, want %d, theirs among them: %v",
+				test.probes, len(queried), test.want, queried)
 		}
 	}
 }

@@ -92,7 +92,7 @@ func (s *Service) onceProbes(nameservers []netip.AddrPort) []*probe.Probe {
 		}
 	}
 	if s.NameserverProbes != nil {
-		probes = append(probes, s.NameserverProbes(nameservers)...)
+		probes = append(probes, s.NameserverProbes(nameservers, probes)...)
 	}
 	return append(probes, s.DirectProbes...)
 }

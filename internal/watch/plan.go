@@ -32,8 +32,9 @@ type Service struct {
 	Tasks []Task
 
 	// NameserverProbes returns the probes that query each nameserver for the service's name. Only rounds run them, with
-	// the nameservers of their environment. It may be nil.
-	NameserverProbes func(nameservers []netip.AddrPort) []*probe.Probe
+	// the nameservers of their environment and the service's own probes in the round, which may have nameservers of
+	// their own. It may be nil.
+	NameserverProbes func(nameservers []netip.AddrPort, round []*probe.Probe) []*probe.Probe
 
 	// Leaves reports whether a result of the environment says nothing about the service: it has controls or nameservers of
 	// its own. Nil: every result counts.

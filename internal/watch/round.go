@@ -48,17 +48,17 @@ func (w *Watcher) startRound(s *service, confirming bool) {
 	}
 	rd := &round{service: s, confirming: confirming, begun: time.Now()}
 	s.rounds, s.lastRound = append(s.rounds, rd), rd.begun
+	e := w.environmentFor(rd)
 	probes := s.roundProbes(confirming)
+	if s.NameserverProbes != nil {
+		probes = append(probes, s.NameserverProbes(e.nameservers, probes)...)
+	}
 	if confirming && !w.costly { // see Task.Status
 		rd.asking = s.doubtedStatus()
 		probes = append(probes, rd.asking...)
 	}
 	if confirming || s.failsBehindProxy() {
 		probes = append(probes, s.DirectProbes...)
-	}
-	e := w.environmentFor(rd)
-	if s.NameserverProbes != nil {
-		probes = append(probes, s.NameserverProbes(e.nameservers)...)
 	}
 	atAddresses := s.addressProbes(confirming)
 	probes = append(probes, atAddresses...)
