@@ -1,7 +1,9 @@
 package httpprobe
 
 import (
+	"fmt"
 	"net"
+	"net/http"
 	"net/netip"
 	"strings"
 	"testing"
@@ -73,6 +75,26 @@ func TestFamilyWithoutARoute(t *testing.T) {
 	probetest.WantWarnings(t, r)
 	p.Family = "ipv6"
 	probetest.WantEnd(t, probetest.Attempt(t, p, 5*time.Second), probe.LocalNoRoute, probe.Connect, "this host has no route to it")
+}
+
+// TestFewLocalPorts has four local ports for connections to twelve addresses. They may share ports, as those of other
+// programs do.
+func TestFewLocalPorts(t *testing.T) {
+	if !probetest.InOwnNetwork(t) {
+		return
+	}
+	probetest.InShell(t, "ip link set lo up; echo 50000 50003 > /proc/sys/net/ipv4/ip_local_port_range")
+	listener, err := net.Listen("tcp4", "0.0.0.0:8080")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})}
+	t.Cleanup(func() { server.Close() })
+	go server.Serve(listener)
+	for i := range 12 {
+		p := &Request{URL: probetest.MustURL(t, fmt.Sprintf("http://127.0.0.%d:8080/", i+1))}
+		probetest.WantEnd(t, probetest.Attempt(t, p, 5*time.Second), probe.OK, probe.Response)
+	}
 }
 
 // TestRouterGone connects while the router is being asked for already, which fails sooner than it would alone.
