@@ -9,7 +9,6 @@ import (
 	"context"
 	"iter"
 	"log/slog"
-	"runtime"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -163,6 +162,7 @@ func (panicCounts) Collect(out chan<- prometheus.Metric) {
 
 // A scrape is the consistent state that one response exports.
 type scrape struct {
+	turn
 	ledger.Snapshot
 	series  []series
 	status  *watch.Status // nil if the watcher did not answer
@@ -229,9 +229,7 @@ func (e *Exporter) begin(ctx context.Context, earlier *scrape) *scrape {
 	classic := e.Classic.services(sc.Records)
 	sc.series = slices.Grow(earlier.series[:0], len(sc.Records))[:len(sc.Records)]
 	for i := range sc.Records {
-		if i%yieldEvery == 0 {
-			runtime.Gosched()
-		}
+		sc.yieldAt(i)
 		rec := &sc.Records[i]
 		sc.series[i] = series{Record: rec, fresh: fresh(rec, now), classic: classic(rec.Service), info: e.Info}
 	}
@@ -271,10 +269,6 @@ func (e *Exporter) gathered() iter.Seq2[*dto.MetricFamily, error] {
 	}
 }
 
-// yieldEvery is the number of probes after which a scrape yields the processor, so that due attempts do not wait for
-// it.
-const yieldEvery = 100
-
 func (f *family) collect(sc *scrape) *dto.MetricFamily {
 	out := &samples{kind: f.kind}
 	if f.global != nil {
@@ -283,9 +277,7 @@ func (f *family) collect(sc *scrape) *dto.MetricFamily {
 		out.all = make([]*dto.Metric, 0, len(sc.series))
 		probes := probeSamples{out, make(map[[2]string]*dto.LabelPair)}
 		for i := range sc.series {
-			if i%yieldEvery == 0 {
-				runtime.Gosched()
-			}
+			sc.yieldAt(i)
 			f.perProbe(&sc.series[i], probes)
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"compress/gzip"
 	"io"
 	"net/http"
-	"runtime"
 	"slices"
 	"strings"
 
@@ -60,7 +59,7 @@ func (e *Exporter) write(out io.WriteCloser, r *http.Request, format expfmt.Form
 	}
 	sc := e.begin(r.Context(), earlier)
 	defer e.keep(sc)
-	encoder := expfmt.NewEncoder(yieldingWriter{out}, format)
+	encoder := expfmt.NewEncoder(yieldingWriter{out, &sc.turn}, format)
 	for family, err := range e.gathered() {
 		if err != nil {
 			e.Log.Error("cannot gather some metrics", "error", err)
@@ -70,7 +69,7 @@ func (e *Exporter) write(out io.WriteCloser, r *http.Request, format expfmt.Form
 			return err
 		}
 	}
-	text := bufio.NewWriter(yieldingWriter{out})
+	text := bufio.NewWriter(yieldingWriter{out, &sc.turn})
 	for i := range families {
 		f, kind := &families[i], format.FormatType()
 		if isText := kind == expfmt.TypeTextPlain || kind == expfmt.TypeOpenMetrics; isText && f.perProbe != nil {
@@ -92,15 +91,6 @@ func (e *Exporter) write(out io.WriteCloser, r *http.Request, format expfmt.Form
 		}
 	}
 	return out.Close()
-}
-
-// yieldingWriter yields the processor before each write of a few kilobytes. On one processor the runtime would
-// otherwise format for ten milliseconds at a time while attempts are due.
-type yieldingWriter struct{ io.Writer }
-
-func (p yieldingWriter) Write(b []byte) (int, error) {
-	runtime.Gosched()
-	return p.Writer.Write(b)
 }
 
 // bufferSize bounds what a scrape, which may be tens of megabytes, holds in memory.

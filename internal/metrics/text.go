@@ -3,7 +3,6 @@ package metrics
 import (
 	"bufio"
 	"math"
-	"runtime"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -30,9 +29,7 @@ func (f *family) writeText(w *bufio.Writer, openMetrics bool, sc *scrape) {
 	out := &textOutput{w: w, openMetrics: openMetrics, name: f.name}
 	header := "# HELP " + name + " " + f.help + "\n# TYPE " + name + " " + strings.ToLower(f.kind.String()) + "\n"
 	for i := range sc.series {
-		if i%yieldEvery == 0 {
-			runtime.Gosched()
-		}
+		sc.yieldAt(i)
 		f.perProbe(&sc.series[i], out)
 		if header != "" && len(out.line) > 0 { // a family without a sample has no header either
 			w.WriteString(header)
