@@ -202,6 +202,9 @@ func TestCAFile(t *testing.T) {
 
 // TestMisbehaviour meets servers that speak no HTTP.
 func TestMisbehaviour(t *testing.T) {
+	if !probetest.InOwnProcess(t) {
+		return
+	}
 	for _, tt := range []struct {
 		name, scheme string
 		script       func(net.Conn)
@@ -236,6 +239,9 @@ func TestMisbehaviour(t *testing.T) {
 }
 
 func TestHTTP2Misbehaviour(t *testing.T) {
+	if !probetest.InOwnProcess(t) {
+		return
+	}
 	ca := probetest.NewAuthority(t, "Test Root")
 	cert := ca.Issue(t, nil)
 	late := make(chan struct{})
@@ -398,6 +404,9 @@ func TestProxy(t *testing.T) {
 }
 
 func TestDeadProxy(t *testing.T) {
+	if !probetest.InOwnProcess(t) {
+		return
+	}
 	hole := probetest.BlackHole(t, "127.0.0.1").String()
 	for _, tt := range []struct {
 		name, proxy string

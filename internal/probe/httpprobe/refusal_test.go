@@ -110,6 +110,9 @@ func TestRefusedHeadIsExplainedOnce(t *testing.T) {
 
 // The GET that explains a refusal may fail in its own way: the HEAD's answer stands.
 func TestRefusalThatCannotBeExplained(t *testing.T) {
+	if !probetest.InOwnProcess(t) {
+		return
+	}
 	for name, get := range map[string]http.HandlerFunc{
 		"another status": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) },
 		"no answer":      func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },

@@ -31,6 +31,9 @@ func granting(script func(r *http.Request, c *websocket.Conn)) http.HandlerFunc 
 func readsOn(r *http.Request, c *websocket.Conn) { discard(r.Context(), c) }
 
 func TestStreamGranted(t *testing.T) {
+	if !probetest.InOwnProcess(t) {
+		return
+	}
 	ca := probetest.NewAuthority(t, "Test Root")
 	cert := ca.Issue(t, nil)
 	over := make(chan struct{})
@@ -105,6 +108,9 @@ func TestStreamTornAtThePing(t *testing.T) {
 
 // TestStreamRefused meets servers that answer the upgrade with something else.
 func TestStreamRefused(t *testing.T) {
+	if !probetest.InOwnProcess(t) {
+		return
+	}
 	cloudflare := []string{"Server", "cloudflare", "Cf-Ray", "8c1-FRA", "Content-Type", "text/html"}
 	for _, tt := range []struct {
 		name     string
@@ -148,6 +154,9 @@ func TestStreamRefused(t *testing.T) {
 
 // TestStreamHeldWithoutUpgrade holds the connection on which a refusal came and asks once more on it.
 func TestStreamHeldWithoutUpgrade(t *testing.T) {
+	if !probetest.InOwnProcess(t) {
+		return
+	}
 	const refusal = "HTTP/1.1 426 Upgrade Required\r\nContent-Length: 0\r\n\r\n"
 	then := func(next func(net.Conn)) func(net.Conn) {
 		return func(c net.Conn) {

@@ -33,6 +33,9 @@ func resetsAfter(text string) func(net.Conn) {
 
 // Whatever ends the transport of a body has a class of layer http: an unknown error pages nobody.
 func TestBrokenBody(t *testing.T) {
+	if !probetest.InOwnProcess(t) {
+		return
+	}
 	for _, tt := range []struct {
 		name   string
 		script func(net.Conn)

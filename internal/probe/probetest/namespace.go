@@ -9,11 +9,18 @@ import (
 	"testing"
 )
 
-// elsewhere marks a test binary that runs in a network namespace of its own.
+// elsewhere marks a process that runs one test again.
 const elsewhere = "NETWATCHD_TEST_ELSEWHERE"
 
-// InOwnNetwork runs the test once more, in a process whose network is empty, and reports whether this is that process.
-// What it does to its network ends with it.
+// InOwnProcess runs the test once more, in a process of its own, and reports whether this is that process. [Attempt]
+// looks for goroutines that an attempt has left, so no two tests that make attempts run at the same time in one
+// process. Tests that mostly wait for a timeout run beside each other in their own processes.
+func InOwnProcess(t *testing.T) bool {
+	t.Helper()
+	return runAgain(t, 0)
+}
+
+// InOwnNetwork is InOwnProcess with an empty network. What the test does to its network ends with it.
 func InOwnNetwork(t *testing.T) bool {
 	t.Helper()
 	if os.Getenv(elsewhere) != "" {
@@ -27,16 +34,27 @@ func InOwnNetwork(t *testing.T) bool {
 			t.Skipf("needs %s: apt-get install iproute2 nftables", tool)
 		}
 	}
+	return runAgain(t, syscall.CLONE_NEWNET)
+}
+
+// runAgain runs the test in a process with the namespaces of flags, beside other tests, and reports whether this is
+// that process.
+func runAgain(t *testing.T, flags uintptr) bool {
+	t.Helper()
+	if os.Getenv(elsewhere) != "" {
+		return true
+	}
+	t.Parallel()
 	child := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v")
 	child.Env = append(os.Environ(), elsewhere+"=1")
-	child.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
+	child.SysProcAttr = &syscall.SysProcAttr{Cloneflags: flags, Pdeathsig: syscall.SIGKILL}
 	said, err := child.CombinedOutput()
 	if _, why, skipped := strings.Cut(string(said), "--- SKIP"); skipped {
 		_, why, _ = strings.Cut(why, "needs ")
 		t.Skip("needs " + strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(why), "PASS")))
 	}
 	if err != nil || !strings.Contains(string(said), "--- PASS: "+t.Name()) {
-		t.Errorf("in a network of its own: %v\n%s", err, said)
+		t.Errorf("in a process of its own: %v\n%s", err, said)
 	}
 	return false
 }
