@@ -46,6 +46,7 @@ func (w *world) whole(name string) {
 // A fault in pieces is one finding with one begin, and no outage: whichever requests fail, those of rounds or those
 // that confirm a failure.
 func TestFaultInPieces(t *testing.T) {
+	t.Parallel()
 	every := func(n int) func(int) bool { return func(i int) bool { return i%n == 0 } }
 	for _, test := range []struct {
 		name  string
@@ -89,6 +90,7 @@ func TestFaultInPieces(t *testing.T) {
 // Failures with an unknown error are a fault in pieces, too. Before enough of them are counted, one beside a success
 // makes a round inconclusive; later none does.
 func TestUnknownFaultInPieces(t *testing.T) {
+	t.Parallel()
 	world, seen := newWorld(), new(moves)
 	watching(t, world.plan(world.ladder()), Options{Observers: []Observer{seen}}, func(t *testing.T, w *Watcher) {
 		world.inPieces("head", probe.Unknown, byChance(3))
@@ -105,6 +107,7 @@ func TestUnknownFaultInPieces(t *testing.T) {
 
 // If each request fails now and then, whatever it is for, no single one makes the service count as down.
 func TestAllRequestsInPieces(t *testing.T) {
+	t.Parallel()
 	world, seen := newWorld(), new(moves)
 	watching(t, world.plan(world.withStream()), Options{Observers: []Observer{seen}}, func(t *testing.T, w *Watcher) {
 		world.inPieces("head", probe.HTTPServerError, byChance(10))
@@ -120,6 +123,7 @@ func TestAllRequestsInPieces(t *testing.T) {
 
 // Requests that fail now and then, at whichever address, are not the fault of an address.
 func TestPiecesAtAllAddresses(t *testing.T) {
+	t.Parallel()
 	world, seen := newWorld(), new(moves)
 	watching(t, world.plan(world.withAddresses(first, second)), Options{Observers: []Observer{seen}}, func(t *testing.T, w *Watcher) {
 		for i, name := range []string{"head", "head@" + first, "head@" + second} {
@@ -140,6 +144,7 @@ func TestPiecesAtAllAddresses(t *testing.T) {
 
 // A stream that is dropped now and then, and holds when it is held again, is a fault in pieces.
 func TestStreamInPieces(t *testing.T) {
+	t.Parallel()
 	world, seen := newWorld(), new(moves)
 	watching(t, world.plan(world.withStream()), Options{Observers: []Observer{seen}}, func(t *testing.T, w *Watcher) {
 		world.inPieces("stream", probe.StreamCut, func(n int) bool { return n%5 == 0 })

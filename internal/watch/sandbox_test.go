@@ -55,6 +55,7 @@ func moved(t *testing.T, got *moves, want ...string) {
 
 // Most rounds have no sandbox probes. The verdict must not depend on which have.
 func TestSandboxVerdictDoesNotFlap(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		inside probe.Class
 		want   diagnose.Want

@@ -19,6 +19,7 @@ const worlds = 8
 // In a world that does not change the verdict does not change either, once every probe has run: whichever probes fail
 // together, and however rarely some of them run.
 func TestSteadyWorldHasASteadyVerdict(t *testing.T) {
+	t.Parallel()
 	random := rand.New(rand.NewPCG(1, 2026))
 	for range worlds {
 		world, seen := newWorld(), new(moves)
@@ -40,6 +41,7 @@ func TestSteadyWorldHasASteadyVerdict(t *testing.T) {
 // Once everything works again the verdict becomes healthy, whatever was wrong and for however long, and nobody is
 // paged meanwhile.
 func TestWorldThatRecoversBecomesHealthy(t *testing.T) {
+	t.Parallel()
 	random := rand.New(rand.NewPCG(2, 2026))
 	for range worlds {
 		world, seen := newWorld(), new(moves)
@@ -65,6 +67,7 @@ func TestWorldThatRecoversBecomesHealthy(t *testing.T) {
 // The past does not count: after a change the verdict becomes that of a daemon which has seen nothing else, and
 // nobody is paged meanwhile unless that verdict pages.
 func TestVerdictDoesNotDependOnThePast(t *testing.T) {
+	t.Parallel()
 	random := rand.New(rand.NewPCG(3, 2026))
 	const long = 8 * time.Hour
 	for range worlds / 2 {

@@ -3,6 +3,7 @@ package watch
 import (
 	"bufio"
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -23,6 +24,8 @@ func TestMain(m *testing.M) {
 	if os.Getenv(watches) != "" {
 		watchForReal()
 	}
+	// Two that compute days beside TestStopped, which sleeps.
+	flag.Set("test.parallel", "3")
 	os.Exit(m.Run())
 }
 

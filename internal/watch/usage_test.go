@@ -19,6 +19,7 @@ func withTokens(world *world, daily int64) Plan {
 
 // TestTokensOfADay: a run that starts below the budget may go beyond it, and a day later runs start again.
 func TestTokensOfADay(t *testing.T) {
+	t.Parallel()
 	world := newWorld()
 	watching(t, withTokens(world, 2500), Options{}, func(t *testing.T, w *Watcher) {
 		time.Sleep(23 * time.Hour)

@@ -399,6 +399,7 @@ func (r *resumes) Resumed(_ time.Duration, discarded int) {
 }
 
 func TestCostlyRunsStayWithinTheDailyBudget(t *testing.T) {
+	t.Parallel()
 	world := newWorld()
 	watching(t, world.plan(world.withExec(24, 10*time.Minute)), Options{}, func(t *testing.T, w *Watcher) {
 		time.Sleep(24 * time.Hour)
@@ -472,6 +473,7 @@ func TestCostlyRunsWaitWhileTheServiceCannotBeReached(t *testing.T) {
 // No agent is run while someone else answers in place of the service, from the first round on: its requests, with the
 // user's key, would go there.
 func TestNoRunUnderInterception(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"head", "routing"} {
 		world := newWorld()
 		world.warnings = map[string][]string{"routing": {probe.WarnRouting}}
@@ -506,6 +508,7 @@ func TestNoRunUnderInterception(t *testing.T) {
 // The edge may refuse only the agent's requests. That is a cause of the network, but no reason to forget the run that
 // showed it, or to make no other.
 func TestCauseThatOnlyARunShowsLastsUntilTheNextRun(t *testing.T) {
+	t.Parallel()
 	for class, cause := range map[probe.Class]causes.Cause{
 		probe.HTTPEdgeBlocked: causes.EdgeBlocked, probe.ExecSignInMissing: causes.Interception,
 		probe.ExecOverloaded: causes.Upstream,
@@ -660,6 +663,7 @@ func (w *world) withBuiltin() Service {
 // A run with the agent's own provider takes the place of a usual one once a day, after a usual one that succeeded. A
 // restart does not repeat it, and it counts.
 func TestBuiltinRunOnceADay(t *testing.T) {
+	t.Parallel()
 	kept := make(memory)
 	world := newWorld()
 	plan := world.plan(world.withBuiltin())
@@ -691,6 +695,7 @@ func TestBuiltinRunOnceADay(t *testing.T) {
 
 // It is also made when something else is wrong, once for each verdict, and until it succeeds if it fails.
 func TestBuiltinRunOnSuspicion(t *testing.T) {
+	t.Parallel()
 	world := newWorld()
 	plan := world.plan(world.withBuiltin())
 	watching(t, plan, Options{}, func(t *testing.T, w *Watcher) {
@@ -732,6 +737,7 @@ func TestBuiltinRunOnSuspicion(t *testing.T) {
 // If routing discovery fails, one run with the agent's own provider shows what that means, although the verdict
 // explains it. Once the request works again, the run is no reason to doubt that.
 func TestBuiltinRunIfRoutingFails(t *testing.T) {
+	t.Parallel()
 	world := newWorld()
 	world.warnings = map[string][]string{"routing": {probe.WarnRouting}}
 	s := world.withBuiltin()
@@ -770,6 +776,7 @@ func TestBuiltinRunIfRoutingFails(t *testing.T) {
 }
 
 func TestRefusedRunsBackOff(t *testing.T) {
+	t.Parallel()
 	world := newWorld()
 	watching(t, world.plan(world.withExec(0, 10*time.Minute)), Options{}, func(t *testing.T, w *Watcher) {
 		world.set("exec", probe.ExecUsageLimit, usually)
@@ -906,6 +913,7 @@ type misses struct {
 func (m *misses) Started(_ time.Duration, missed int) { m.count += missed }
 
 func TestStartsNeitherDriftNorBunch(t *testing.T) {
+	t.Parallel()
 	const probes, every = 1000, 10 * time.Second
 	world := newWorld()
 	service := Service{Name: "many", Confirmation: Confirmation{Votes: 2, Of: 3}}
