@@ -21,6 +21,7 @@ import (
 // A fault of the service that only the agent's POST meets is never one of the installation. Each is met by the real codex,
 // beside a HEAD that is answered as expected.
 func TestBacktestOfServiceThatFailsTheAgentOnly(t *testing.T) {
+	t.Parallel()
 	tests := map[responses.Behaviour]struct {
 		cause causes.Cause
 		class probe.Class
@@ -82,6 +83,7 @@ func TestBacktestOfBrokenInstallation(t *testing.T) {
 
 // The run against a stub tells the service from the installation for the other agents, too.
 func TestBacktestOfOtherAgents(t *testing.T) {
+	t.Parallel()
 	for preset, version := range map[string]string{"claude": "2.1.332", "gemini": "0.61.0"} {
 		t.Run(preset+", the service answers a page", func(t *testing.T) {
 			t.Parallel()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"flag"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -14,13 +15,18 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
+// atOnce is how many tests run at the same time: most of them wait for a timeout or for a program.
+const atOnce = 4
+
 func TestMain(m *testing.M) {
+	flag.Set("test.parallel", strconv.Itoa(atOnce))
 	testscript.Main(m, map[string]func(){"netwatchd": main})
 }
 
 // The scripts show what a person sees in a terminal. In addition to the usual commands they have exits, refused,
 // listen, file and empty.
 func TestScript(t *testing.T) {
+	t.Parallel()
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
