@@ -88,7 +88,7 @@ test test-newest: export NETWATCHD_BINARY = $(cache)/bin/netwatchd-lab
 
 # One after the other: beside tests that compute, the laboratory loses races.
 test: parts $(cache)/bin/netwatchd-lab ## run every test, then list what was skipped and why
-	@packages=$$(go list -buildvcs=false ./... | grep -v -e /internal/lab/ -e /internal/diagnose -e /internal/redact); \
+	@packages=$$(go list -buildvcs=false ./... | grep -v -e /internal/lab/ -e /internal/diagnose -e /internal/redact -e /internal/top); \
 	go run ./hack/testsummary -race -count=1 $(TESTFLAGS) $(raced) -- -count=1 $(TESTFLAGS) $(unraced)
 
 test-newest: setup codex-newest $(cache)/bin/netwatchd-lab ## try the newest codex beside each form of its sign-in, and its lookups, as root
