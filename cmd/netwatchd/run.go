@@ -131,7 +131,8 @@ func (a *app) run(ctx context.Context, c *config.Config) error {
 	s.exporter, s.counters = metrics.NewExporter(&metrics.Exporter{
 		Ledger: s.ledger, Source: s, Info: s.info, Platform: host.WSL().Platform(),
 		StoreErrors: s.history.Errors, DamagedRows: s.history.DamagedRows,
-		Connections: limiter.Connections, Classic: metrics.ClassicHistograms(c.Metrics.ClassicHistograms),
+		Connections: limiter.Connections,
+		Classic:     metrics.Detail(c.Metrics.ClassicHistograms), Redundant: metrics.Detail(c.Metrics.RedundantSeries),
 		Extra: []prometheus.Collector{s.pusher, s.reporter}, Log: s.log,
 	}, build(), s.agents)
 	s.counters.Reloaded(nil)

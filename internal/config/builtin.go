@@ -78,7 +78,7 @@ func builtin(at hostpaths.Paths) *Config {
 		Storage:    Storage{Path: at.State, Keep: 90 * strictyaml.Day},
 		StatusFile: at.Status(),
 		Log:        Log{Level: "info", Format: "auto"},
-		Metrics:    Metrics{ClassicHistograms: "auto"},
+		Metrics:    Metrics{ClassicHistograms: "auto", RedundantSeries: "auto"},
 		Defaults:   builtinDefaults,
 		Resolvers: Resolvers{System: true, Files: []string{"/etc/resolv.conf"},
 			Direct: []netip.AddrPort{netip.MustParseAddrPort("1.1.1.1:53"), netip.MustParseAddrPort("9.9.9.9:53")}},

@@ -65,6 +65,7 @@ type Log struct {
 // Metrics is what is exported.
 type Metrics struct {
 	ClassicHistograms string // auto, always, never
+	RedundantSeries   string // the same
 }
 
 // Defaults apply to probes that set no interval or timeout.

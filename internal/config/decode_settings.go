@@ -30,8 +30,9 @@ func (d *decoder) settings(c *Config, f strictyaml.Fields) {
 		l.Text("format", &c.Log.Format, checkFormat)
 	}
 	if n, ok := f.Has("metrics"); ok {
-		m := n.Object("classic_histograms")
+		m := n.Object("classic_histograms", "redundant_series")
 		m.Text("classic_histograms", &c.Metrics.ClassicHistograms, strictyaml.OneOf("auto", "always", "never"))
+		m.Text("redundant_series", &c.Metrics.RedundantSeries, strictyaml.OneOf("auto", "always", "never"))
 	}
 	c.Storage.Path, c.StatusFile = resolved(c.Storage.Path, d.file), resolved(c.StatusFile, d.file)
 }

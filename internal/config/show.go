@@ -101,7 +101,7 @@ func (c *Config) shown() shown {
 		{"storage", shown{{"path", c.Storage.Path}, {"keep", strictyaml.FormatDuration(c.Storage.Keep)}}},
 		{"status_file", c.StatusFile},
 		{"log", shown{{"level", c.Log.Level}, {"format", c.Log.Format}}},
-		{"metrics", shown{{"classic_histograms", c.Metrics.ClassicHistograms}}},
+		{"metrics", shown{{"classic_histograms", c.Metrics.ClassicHistograms}, {"redundant_series", c.Metrics.RedundantSeries}}},
 		{"defaults", showTimes(c.Defaults.Interval, c.Defaults.Timeout)},
 		{"resolvers", c.Resolvers.shown()},
 		{"controls", showAll(c.Controls, Control.shown)},

@@ -41,8 +41,10 @@ type Exporter struct {
 	DamagedRows func() float64
 	// Connections counts those to the page, the API and the metrics; nil: there are none.
 	Connections func() Connections
-	// Classic is which services export histograms in classic buckets too.
-	Classic ClassicHistograms
+	// Classic is which services export durations in classic buckets. Every service exports native ones.
+	Classic Detail
+	// Redundant is which services export series whose value their others tell.
+	Redundant Detail
 	// Extra are exported too.
 	Extra []prometheus.Collector
 	// Now is the clock by which gauges become stale; nil means time.Now.
@@ -174,9 +176,10 @@ type scrape struct {
 // A series is one probe's part of a scrape.
 type series struct {
 	*ledger.Record
-	fresh   bool
-	classic bool // export classic buckets
-	info    func(ledger.Key) (Info, bool)
+	fresh     bool
+	classic   bool // export classic buckets
+	redundant bool // export series whose value others tell
+	info      func(ledger.Key) (Info, bool)
 
 	labels []*dto.LabelPair // see pairs
 }
@@ -226,12 +229,14 @@ func (e *Exporter) begin(ctx context.Context, earlier *scrape) *scrape {
 	if status, err := e.Source.Status(ctx); err == nil {
 		sc.status = status
 	}
-	classic := e.Classic.services(sc.Records)
+	auto := autoDetail(sc.Records)
 	sc.series = slices.Grow(earlier.series[:0], len(sc.Records))[:len(sc.Records)]
 	for i := range sc.Records {
 		sc.yieldAt(i)
 		rec := &sc.Records[i]
-		sc.series[i] = series{Record: rec, fresh: fresh(rec, now), classic: classic(rec.Service), info: e.Info}
+		detailed := auto(rec.Service)
+		sc.series[i] = series{Record: rec, fresh: fresh(rec, now), classic: e.Classic.includes(detailed),
+			redundant: e.Redundant.includes(detailed), info: e.Info}
 	}
 	return sc
 }

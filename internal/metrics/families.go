@@ -59,10 +59,14 @@ var families = []family{
 			}
 		}},
 	{name: "netwatchd_probe_last_run_timestamp_seconds", kind: gauge, help: "When the latest attempt started.",
-		perProbe: func(p *series, out probeOutput) { out.add(p, unix(p.Latest.Start), labels{}) }},
+		perProbe: func(p *series, out probeOutput) {
+			if p.redundant || !p.fresh { // else it ran within the last three intervals
+				out.add(p, unix(p.Latest.Start), labels{})
+			}
+		}},
 	{name: "netwatchd_probe_last_success_timestamp_seconds", kind: gauge, help: "When an attempt last succeeded.",
 		perProbe: func(p *series, out probeOutput) {
-			if !p.LastSuccess.IsZero() {
+			if isNow := p.fresh && p.Latest.OK(); !p.LastSuccess.IsZero() && (p.redundant || !isNow) {
 				out.add(p, unix(p.LastSuccess), labels{})
 			}
 		}},
@@ -275,7 +279,8 @@ func phases(p *series, out probeOutput) {
 		return
 	}
 	for _, phase := range probe.AllPhases() {
-		if took := p.Latest.Phases[phase]; took > 0 {
+		implied := p.Latest.Phases[phase] == p.Latest.Elapsed // it is the only one
+		if took := p.Latest.Phases[phase]; took > 0 && (p.redundant || !implied) {
 			out.add(p, float64(took), labels{{"phase", phase.String()}})
 		}
 	}
@@ -286,6 +291,9 @@ func errorClasses(p *series, out probeOutput) {
 		return
 	}
 	for _, seen := range p.Classes {
+		if seen.Class == probe.OK && !p.redundant {
+			continue // netwatchd_probe_success has the same value
+		}
 		out.add(p, boolToFloat(seen.Class == p.Latest.Class), labels{{"class", seen.Class.String()}})
 	}
 }

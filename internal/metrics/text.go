@@ -48,6 +48,9 @@ func (t *textOutput) add(p *series, value float64, more labels) {
 
 // addHistogram adds the classic buckets: text has no native ones.
 func (t *textOutput) addHistogram(p *series) {
+	if !p.classic && !p.redundant {
+		return // without buckets it is the number of runs and the sum of their durations
+	}
 	h := &p.Durations
 	var below uint64
 	if p.classic {

@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"io"
 	"math"
@@ -26,7 +27,7 @@ func TestTextAsExpfmt(t *testing.T) {
 	for i, took := range []float64{0, 1, 0.5, 1e-9, 1e21, 123456789, 1e300, math.Inf(1), math.Inf(-1), math.NaN()} {
 		fixture.ledger.Add(probe.Result{Spec: probe.Spec{Service: "numbers", Name: fmt.Sprint(i)}, Elapsed: probe.Seconds(took), Start: noon}, every)
 	}
-	for _, classic := range []ClassicHistograms{classicAlways, classicNever} {
+	for _, classic := range []Detail{detailAlways, detailNever} {
 		fixture.Classic = classic
 		sc := fixture.begin(t.Context(), new(scrape))
 		for _, format := range expfmtTexts {
@@ -68,23 +69,69 @@ func TestEmptyFamilyHasNoHeader(t *testing.T) {
 	}
 }
 
-func TestClassicHistograms(t *testing.T) {
+func TestDetail(t *testing.T) {
 	ladder := []ledger.Record{{Key: ledger.Key{Service: "codex", Kind: probe.KindDNS}}, {Key: ledger.Key{Service: "codex", Kind: probe.KindHTTP}}}
 	many := slices.Concat(make([]ledger.Record, fewProbes), ladder)
 	for _, test := range []struct {
-		mode          ClassicHistograms
+		mode          Detail
 		records       []ledger.Record
 		ladder, other bool
 	}{
-		{classicAuto, ladder, true, true},
-		{classicAuto, many, true, false},
-		{classicAlways, many, true, true},
-		{classicNever, many, false, false},
-		{classicNever, ladder, false, false},
+		{detailAuto, ladder, true, true},
+		{detailAuto, many, true, false},
+		{detailAlways, many, true, true},
+		{detailNever, many, false, false},
+		{detailNever, ladder, false, false},
 	} {
-		has := test.mode.services(test.records)
-		if has("codex") != test.ladder || has("") != test.other {
-			t.Errorf("%s, %d probes: got %v and %v", test.mode, len(test.records), has("codex"), has(""))
+		auto := autoDetail(test.records)
+		ladder, other := test.mode.includes(auto("codex")), test.mode.includes(auto(""))
+		if ladder != test.ladder || other != test.other {
+			t.Errorf("%s, %d probes: got %v and %v", test.mode, len(test.records), ladder, other)
+		}
+	}
+}
+
+// TestRedundantSeries: what is left out of a large scrape is told by what remains.
+func TestRedundantSeries(t *testing.T) {
+	names := func(redundant Detail, latest probe.Class) (all []string) {
+		fixture := newFixture()
+		fixture.Classic, fixture.Redundant = detailNever, redundant
+		alone := map[probe.Phase]probe.Seconds{probe.Resolve: 0.084} // all of the attempt
+		for _, class := range []probe.Class{probe.DNSServfail, probe.OK, latest} {
+			fixture.record("codex", "dns", probe.KindDNS, probe.FromHost, class, alone)
+		}
+		var text bytes.Buffer
+		w := bufio.NewWriter(&text)
+		for i := range families {
+			if families[i].perProbe != nil {
+				families[i].writeText(w, false, fixture.begin(t.Context(), new(scrape)))
+			}
+		}
+		w.Flush()
+		for line := range strings.Lines(text.String()) {
+			if name, _, isSample := strings.Cut(line, "{"); isSample {
+				all = append(all, strings.TrimPrefix(name, "netwatchd_probe_"))
+			}
+		}
+		return all
+	}
+	always := []string{"success", "duration_seconds", "phase_duration_seconds", "error_class", "error_class",
+		"last_run_timestamp_seconds", "last_success_timestamp_seconds", "runs_total", "runs_total", "failures_total",
+		"run_duration_seconds_bucket", "run_duration_seconds_sum", "run_duration_seconds_count", "info"}
+	for _, test := range []struct {
+		redundant Detail
+		latest    probe.Class
+		want      []string
+	}{
+		{detailAlways, probe.OK, always},
+		{detailAlways, probe.DNSServfail, always},
+		{detailNever, probe.OK, []string{"success", "duration_seconds", "error_class", "runs_total", "runs_total",
+			"failures_total", "info"}},
+		{detailNever, probe.DNSServfail, []string{"success", "duration_seconds", "error_class",
+			"last_success_timestamp_seconds", "runs_total", "runs_total", "failures_total", "info"}},
+	} {
+		if diff := cmp.Diff(test.want, names(test.redundant, test.latest)); diff != "" {
+			t.Errorf("redundant series %s, the latest attempt %s (-want +got):\n%s", test.redundant, test.latest, diff)
 		}
 	}
 }
@@ -136,12 +183,12 @@ func BenchmarkScrape(b *testing.B) {
 			fixture.ledger.Add(r, every)
 		}
 	}
-	for _, classic := range []ClassicHistograms{classicNever, classicAlways} {
+	for _, classic := range []Detail{detailNever, detailAlways} {
 		for _, accept := range []string{asText, asProtobuf} {
 			for _, encoding := range []string{"identity", "gzip"} {
 				kind, _, _ := strings.Cut(accept, ";")
 				b.Run(fmt.Sprintf("classic=%s/%s/%s", classic, kind, encoding), func(b *testing.B) {
-					fixture.Classic = classic
+					fixture.Classic, fixture.Redundant = classic, classic
 					request := httptest.NewRequest("GET", "/metrics", nil)
 					request.Header.Set("Accept", accept)
 					request.Header.Set("Accept-Encoding", encoding)
