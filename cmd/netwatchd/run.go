@@ -3,18 +3,14 @@ package main
 import (
 	"context"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
-	"reflect"
 	"runtime/debug"
-	"slices"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -26,6 +22,7 @@ import (
 	"netwatchd/internal/client"
 	"netwatchd/internal/config"
 	"netwatchd/internal/daemonlog"
+	"netwatchd/internal/follow"
 	"netwatchd/internal/hearsay"
 	"netwatchd/internal/history"
 	"netwatchd/internal/host"
@@ -85,10 +82,9 @@ type service struct {
 
 	exposure func() string // warns if others can reach the page without authentication
 
-	plan atomic.Pointer[plan.Plan]
+	follower *follow.Follower
 
 	reloading sync.Mutex // one reload at a time
-	conf      *config.Config
 }
 
 // gcPercent is half of Go's default. With ten thousand probes most of the heap is live; letting garbage double it
@@ -108,12 +104,12 @@ func (a *app) run(ctx context.Context, c *config.Config) error {
 	}
 	// If they were read first when no descriptor is left, every certificate would be untrusted until a restart.
 	_, _ = x509.SystemCertPool()
-	s := &service{log: daemonlog.New(c.Log, a.errs), load: a.load, ledger: ledger.New(), conf: c}
+	s := &service{log: daemonlog.New(c.Log, a.errs), load: a.load, ledger: ledger.New()}
 	if s.storage, err = filepath.Abs(c.Storage.Path); err != nil {
 		return err
 	}
 	s.exposure = func() string { return c.Web.ExposureWarning(addresses(listeners)) }
-	s.plan.Store(plan.Of(c))
+	s.follower = follow.New(c, follow.Options{Adopt: s.adopt, Log: s.log})
 	s.statusFile = statusfile.NewWriter(c.StatusFile, s, s.log)
 	s.history = history.New(history.Options{
 		Dir: c.Storage.Path, Keep: s.keep, Version: build().Version, Log: s.log, Snapshot: s.takeSnapshot,
@@ -123,11 +119,11 @@ func (a *app) run(ctx context.Context, c *config.Config) error {
 		Dir: filepath.Join(c.Storage.Path, "push"), Version: build().Version, Started: time.Now(), Log: s.log,
 	})
 	s.reporter = reports.New(reports.Options{
-		Sources: func() []reports.Source { return s.plan.Load().Sessions() },
+		Sources: func() []reports.Source { return s.follower.Plan().Sessions() },
 		Suspect: func(ctx context.Context, service string) error { return s.watcher.Suspect(ctx, service) },
 		Record:  s.history.AgentReported,
 	})
-	s.witness = hearsay.New(func() map[string]*vendorpage.Page { return s.plan.Load().StatusPages() }, s.history.Heard)
+	s.witness = hearsay.New(func() map[string]*vendorpage.Page { return s.follower.Plan().StatusPages() }, s.history.Heard)
 	s.exporter, s.counters = metrics.NewExporter(&metrics.Exporter{
 		Ledger: s.ledger, Source: s, Info: s.info, Platform: host.WSL().Platform(),
 		StoreErrors: s.history.Errors, DamagedRows: s.history.DamagedRows,
@@ -137,7 +133,7 @@ func (a *app) run(ctx context.Context, c *config.Config) error {
 	}, build(), s.agents)
 	s.counters.Reloaded(nil)
 	events := web.NewEvents()
-	s.watcher = watch.New(s.plan.Load().Plan, watch.Options{
+	s.watcher = watch.New(s.follower.Watched(), watch.Options{
 		Version: build().Version,
 		Observers: []watch.Observer{
 			ledgerObserver{Ledger: s.ledger}, s.counters, daemonlog.NewChanges(s.log), s.statusFile, s.history, events,
@@ -163,17 +159,10 @@ func (a *app) run(ctx context.Context, c *config.Config) error {
 			s.log.Warn("requests from other hosts that change something are refused: there is no token", "error", err)
 		}
 	}
-	s.logNotes()
+	s.follower.LogNotes()
 	return s.serve(ctx, func(ctx context.Context) error {
 		return web.Serve(ctx, listeners, page, server.Handler(), s.log)
 	})
-}
-
-// logNotes logs what the plan leaves out although a user may expect it.
-func (s *service) logNotes() {
-	for _, note := range s.plan.Load().Notes {
-		s.log.Info(note)
-	}
 }
 
 // announcePage returns the URL of the status page. It prints it first if a person started the daemon, whatever the
@@ -210,7 +199,7 @@ func (s *service) serve(ctx context.Context, page func(context.Context) error) e
 
 	ctx, stop := context.WithCancel(ctx)
 	rest.Go(func() { s.reloadOnHangup(ctx) })
-	rest.Go(func() { s.followAgent(ctx) })
+	rest.Go(func() { s.follower.Run(ctx) })
 	rest.Go(func() { s.reporter.Run(ctx) })
 	rest.Go(func() { s.witness.Run(ctx) })
 	rest.Go(func() { s.notifySystemd(ctx) })
@@ -249,24 +238,9 @@ func (s *service) reload(ctx context.Context) error {
 	defer s.reloading.Unlock()
 	notifyReloading()
 	defer func() { _, _ = daemon.SdNotify(false, daemon.SdNotifyReady) }()
-	var c *config.Config
-	var next *plan.Plan
-	err := panics.Run(panics.Reload, func() (err error) { // it also reads the agent's files
-		if c, err = s.load(); err == nil {
-			next = plan.Of(c)
-		}
-		return err
-	})
+	c, err := s.follower.Reload(ctx, s.load)
 	if err == nil {
-		err = needsRestart(s.conf, c)
-	}
-	if err == nil {
-		if err = s.watcher.Reload(ctx, next.Plan); err == nil {
-			s.plan.Store(next)
-			s.conf = c
-			s.ledger.Keep(next.Watches)
-			s.history.CloseUnwatched(names(c))
-		}
+		s.history.CloseUnwatched(names(c))
 	}
 	s.counters.Reloaded(err)
 	s.publishReload(err)
@@ -275,7 +249,7 @@ func (s *service) reload(ctx context.Context) error {
 		return err
 	}
 	s.log.Info("reloaded", "configuration", c.Origin(), "services", len(c.Services))
-	s.logNotes()
+	s.follower.LogNotes()
 	debug.FreeOSMemory() // as in notifySystemd
 	return nil
 }
@@ -291,50 +265,23 @@ func (s *service) publishReload(refused error) {
 	}
 }
 
-// replanEvery is how soon a changed file of the agent is noticed. Reading them takes a millisecond.
-const replanEvery = 30 * time.Second
-
-// followAgent plans again when codex is installed, or when one of its files sends its requests elsewhere.
-func (s *service) followAgent(ctx context.Context) {
-	tick := time.NewTicker(replanEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-			s.replan(ctx)
-		case <-ctx.Done():
-			return
-		}
+// adopt puts a plan into force. What it no longer watches is forgotten.
+func (s *service) adopt(ctx context.Context, next *plan.Plan, watched watch.Plan) error {
+	if err := s.watcher.Reload(ctx, watched); err != nil {
+		return err
 	}
-}
-
-func (s *service) replan(ctx context.Context) {
-	s.reloading.Lock()
-	defer s.reloading.Unlock()
-	next := plan.Of(s.conf)
-	if next.Same(s.plan.Load()) {
-		return
-	}
-	if err := s.watcher.Reload(ctx, next.Plan); err != nil {
-		if ctx.Err() == nil {
-			s.log.Error("the agent's changed files were not applied", "error", err)
-		}
-		return
-	}
-	s.plan.Store(next)
 	s.ledger.Keep(next.Watches)
-	s.log.Info("the agent or its files changed", "endpoints", next.Endpoints())
-	s.logNotes()
+	return nil
 }
 
 // keep returns how long history is kept.
-func (s *service) keep() time.Duration { return s.plan.Load().Keep() }
+func (s *service) keep() time.Duration { return s.follower.Plan().Keep() }
 
 // takeSnapshot takes a snapshot for an incident record.
 func (s *service) takeSnapshot(ctx context.Context) any {
 	var taken any
 	if err := panics.Run(panics.Snapshot, func() error {
-		taken = snapshot.Take(ctx, s.plan.Load().Agent())
+		taken = snapshot.Take(ctx, s.follower.Plan().Agent())
 		return nil
 	}); err != nil {
 		s.log.Error("cannot take a snapshot for an incident: please report this", "error", err)
@@ -348,27 +295,6 @@ func names(c *config.Config) []string {
 		all[i] = s.Name
 	}
 	return all
-}
-
-// needsRestart returns an error if a setting changed that only a restart can apply.
-func needsRestart(was, is *config.Config) error {
-	for _, fixed := range []struct {
-		key     string
-		changed bool
-	}{
-		{"web", was.Web.ConfigFile != is.Web.ConfigFile || !slices.Equal(was.Web.Listen, is.Web.Listen) ||
-			!slices.Equal(was.Web.Hosts, is.Web.Hosts) || was.Web.TokenFile != is.Web.TokenFile},
-		{"status_file", was.StatusFile != is.StatusFile},
-		{"storage.path", was.Storage.Path != is.Storage.Path},
-		{"log", was.Log != is.Log},
-		{"metrics", was.Metrics != is.Metrics},
-		{"push", !reflect.DeepEqual(was.Push, is.Push)},
-	} {
-		if fixed.changed {
-			return errors.New(fixed.key + " changed: restart netwatchd to apply it")
-		}
-	}
-	return nil
 }
 
 // warnings returns what is wrong with netwatchd or its host, apart from the history, and what to do.
@@ -402,7 +328,7 @@ func (s *service) Status(ctx context.Context) (*watch.Status, error) {
 	return status, nil
 }
 
-func (s *service) info(k ledger.Key) (metrics.Info, bool) { return s.plan.Load().Info(k) }
+func (s *service) info(k ledger.Key) (metrics.Info, bool) { return s.follower.Plan().Info(k) }
 
 // A ledgerObserver adds every attempt to the ledger.
 type ledgerObserver struct {
@@ -464,5 +390,5 @@ func notifyReloading() {
 
 // agents describes the installed agents that the configuration runs.
 func (s *service) agents() []metrics.Agent {
-	return s.plan.Load().Installed(context.Background())
+	return s.follower.Plan().Installed(context.Background())
 }

@@ -24,7 +24,7 @@ const module = "netwatchd/"
 // docs/architecture.md has the picture.
 var layers = [][]string{
 	{"cmd/netwatchd", "internal/gen/cmd"},
-	{"internal/demo", "internal/gen"},
+	{"internal/demo", "internal/follow", "internal/gen"},
 	{"internal/gen/dashboard", "internal/top"},
 	{"internal/history", "internal/rules", "internal/screen", "internal/starter", "internal/web"},
 	{"internal/doctor", "internal/exposure"},
