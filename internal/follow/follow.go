@@ -15,12 +15,13 @@ import (
 	"netwatchd/internal/config"
 	"netwatchd/internal/panics"
 	"netwatchd/internal/plan"
+	"netwatchd/internal/probe"
 	"netwatchd/internal/watch"
 )
 
 // Options are what a Follower needs.
 type Options struct {
-	// Adopt puts a plan into force. The watcher's part is in watched.
+	// Adopt puts a plan into force. The watcher's part is in watched. It may be called by a sandbox probe.
 	Adopt func(ctx context.Context, next *plan.Plan, watched watch.Plan) error
 	Log   *slog.Logger
 }
@@ -47,8 +48,27 @@ func (f *Follower) Plan() *plan.Plan { return f.plan.Load() }
 // Watched returns the watcher's part of the plan in force.
 func (f *Follower) Watched() watch.Plan { return f.watched(f.Plan()) }
 
-// watched returns the watcher's part of p.
-func (f *Follower) watched(p *plan.Plan) watch.Plan { return p.Plan }
+// watched returns the watcher's part of p. Its sandbox probes first look whether the agent's files have changed: the
+// agent reads them when it starts its sandbox, so what they show is to be compared with what the files allow by then.
+// Without that, a sandbox that its user has just opened was `sandbox_open` until the next look.
+func (f *Follower) watched(p *plan.Plan) watch.Plan {
+	watched := p.Plan
+	watched.Services = slices.Clone(watched.Services)
+	for i := range watched.Services {
+		s := &watched.Services[i]
+		if s.SandboxProbes == nil {
+			continue
+		}
+		probes := *s.SandboxProbes
+		run := probes.Run
+		probes.Run = func(ctx context.Context, limit time.Duration) ([]probe.Result, bool) {
+			f.look(ctx)
+			return run(ctx, limit)
+		}
+		s.SandboxProbes = &probes
+	}
+	return watched
+}
 
 // lookEvery is how soon a changed file of the agent is noticed. Reading them takes a millisecond.
 const lookEvery = 30 * time.Second

@@ -84,6 +84,35 @@ func (u *user) follower() *Follower {
 	return New(u.load(), Options{Adopt: adopt, Log: slog.New(slog.DiscardHandler)})
 }
 
+// A sandbox probe is compared with what the agent's files allow when the sandbox is started.
+func TestSandboxProbeLooksFirst(t *testing.T) {
+	u := newUser(t)
+	f := u.follower()
+	run := func() {
+		t.Helper()
+		os.Remove(u.started)
+		f.Watched().Services[0].SandboxProbes.Run(t.Context(), 0)
+		if _, err := os.Stat(u.started); err != nil {
+			t.Fatalf("the sandbox was not started: %v", err)
+		}
+	}
+	run()
+	if len(u.adopted) > 0 {
+		t.Errorf("nothing changed, and %v were adopted", u.adopted)
+	}
+	u.configure(opened)
+	run()
+	run()
+	if len(u.adopted) != 1 || u.adopted[0] != diagnose.WantOpen {
+		t.Errorf("opened: adopted %v, want one plan with an open sandbox", u.adopted)
+	}
+	u.configure("")
+	run()
+	if len(u.adopted) != 2 || u.adopted[1] != diagnose.WantClosed {
+		t.Errorf("closed: adopted %v, want a second plan with a closed sandbox", u.adopted)
+	}
+}
+
 // A plan that was not adopted is not in force, and is tried again.
 func TestPlanThatIsNotAdopted(t *testing.T) {
 	u := newUser(t)

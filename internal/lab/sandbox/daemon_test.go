@@ -37,6 +37,29 @@ func TestDaemon(t *testing.T) {
 	}
 }
 
+// What is expected of the sandbox follows the user's config.toml at once: a sandbox that its user opens or closes is
+// never a fault.
+func TestDaemonFollowsTheUser(t *testing.T) {
+	s := play(t, parts.CodexVersions[len(parts.CodexVersions)-1])
+	s.configure("")
+	d := s.Daemon(s.watching("sandbox: {interval: 6s, timeout: 5s}"), "--storage.path="+s.dir+"/storage")
+	d.AwaitReady()
+	runs := func(result string) string {
+		return `netwatchd_probe_runs_total{kind="http",probe="head",result="` + result + `",service="codex",vantage="sandbox"}`
+	}
+	for _, step := range []struct{ toml, result string }{{opened, "success"}, {"", "failure"}} {
+		before := metric(t, runs(step.result))
+		s.configure(step.toml)
+		// A surprising result starts a confirming round, whose second one makes a verdict.
+		d.Await(patience, func() error { return atLeast(t, runs(step.result), before+2) })
+	}
+	for _, cause := range []string{"sandbox", "sandbox_open"} {
+		if n := metric(t, fmt.Sprintf(`netwatchd_verdict_changes_total{cause=%q,service="codex"}`, cause)); n != 0 {
+			t.Errorf("moved to %s %v times, want never\n%s", cause, n, d.Said())
+		}
+	}
+}
+
 func atLeast(t *testing.T, series string, want float64) error {
 	if got := metric(t, series); got < want {
 		return fmt.Errorf("%s is %v, want at least %v", series, got, want)
