@@ -2,6 +2,7 @@ package blackbox
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -30,14 +31,15 @@ const sessionLimit = 3 * time.Minute
 // TestSessionsArePrivate.
 const private = "pl4nt3d"
 
-// sessionUser has a real codex and a real claude, each with files of its own, and a mock of their services.
+// sessionUser has a real codex, a real claude and a real opencode, each with files of its own, and a mock of their
+// services.
 type sessionUser struct {
 	t       *testing.T
 	mock    responses.Server
 	refuses atomic.Bool // the service answers with an error that repeats what it was asked
 	url     string
 
-	dir, codexHome, claudeDir, work string
+	dir, codexHome, claudeDir, dataDir, work string
 }
 
 func newSessionUser(t *testing.T) *sessionUser {
@@ -49,8 +51,8 @@ func newSessionUser(t *testing.T) *sessionUser {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	u := &sessionUser{t: t, dir: dir, codexHome: filepath.Join(dir, "codex"), claudeDir: filepath.Join(dir, "claude"),
-		work: filepath.Join(dir, private+"-project")}
-	for _, d := range []string{u.codexHome, u.claudeDir, u.work} {
+		dataDir: filepath.Join(dir, "data"), work: filepath.Join(dir, private+"-project")}
+	for _, d := range []string{u.codexHome, u.claudeDir, u.dataDir, u.work} {
 		if err := os.Mkdir(d, 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -83,14 +85,20 @@ trust_level = "trusted"
 	return u
 }
 
-// env is what the daemon and both agents have.
+// env is what the daemon and all agents have.
 func (u *sessionUser) env() []string {
-	return []string{"CODEX_HOME=" + u.codexHome, "CLAUDE_CONFIG_DIR=" + u.claudeDir}
+	return []string{"CODEX_HOME=" + u.codexHome, "CLAUDE_CONFIG_DIR=" + u.claudeDir, "XDG_DATA_HOME=" + u.dataDir}
 }
 
 func (u *sessionUser) run(env []string, argv ...string) {
 	u.t.Helper()
-	cmd := exec.CommandContext(u.t.Context(), argv[0], argv[1:]...)
+	u.runUntil(u.t.Context(), env, argv...)
+}
+
+func (u *sessionUser) runUntil(ctx context.Context, env []string, argv ...string) {
+	u.t.Helper()
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.WaitDelay = time.Second
 	cmd.Dir = u.work
 	cmd.Env = append(append(u.env(), "HOME="+u.work, "PATH="+os.Getenv("PATH"), "TERM=dumb"), env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -110,7 +118,28 @@ func (u *sessionUser) claude() {
 		"--output-format", "json")
 }
 
-var uuid = regexp.MustCompile(`[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}`)
+// opencode starts a turn, which opencode repeats for two minutes if the service fails. The function that it returns ends
+// it.
+func (u *sessionUser) opencode() (end func()) {
+	u.t.Helper()
+	settings := fmt.Sprintf(`{"model":"anthropic/claude-haiku-4-5","provider":{"anthropic":{"options":{"baseURL":%q,"apiKey":"sk-ant-%s-token"}}}}`,
+		u.url+"/v1", private)
+	if err := os.WriteFile(filepath.Join(u.work, "opencode.json"), []byte(settings), 0o600); err != nil {
+		u.t.Fatal(err)
+	}
+	path := parts.Opencode(u.t)
+	ctx, cancel := context.WithCancel(u.t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		u.runUntil(ctx, []string{"OPENCODE_DISABLE_MODELS_FETCH=1", "OPENCODE_DISABLE_AUTOUPDATE=1"},
+			path, "run", "--title", private+"-title", "--", private+"-prompt")
+	}()
+	return func() { cancel(); <-ended }
+}
+
+// ids are those of sessions of codex and claude, and of opencode.
+var ids = regexp.MustCompile(`[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|ses_[0-9A-Za-z]{20,}`)
 
 // secrets are the planted word and every id in the session files. The files must hold both, or nothing was tried.
 func (u *sessionUser) secrets() []string {
@@ -121,11 +150,17 @@ func (u *sessionUser) secrets() []string {
 			if strings.Contains(text, private+"-prompt") {
 				planted++
 			}
-			for _, id := range uuid.FindAllString(path+text, -1) {
-				found[id] = true
+			for _, id := range ids.FindAllString(path+text, -1) {
+				found[strings.ToLower(id)] = true
 			}
 		}
 	}
+	log, err := os.ReadFile(filepath.Join(u.dataDir, "opencode/log/opencode.log"))
+	logged := ids.FindString(string(log))
+	if err != nil || !strings.Contains(string(log), private) || logged == "" {
+		u.t.Fatalf("the log of opencode, %v: has the id %q\n%s", err, logged, log)
+	}
+	found[strings.ToLower(logged)] = true
 	if planted < 3 || len(found) < 3 {
 		u.t.Fatalf("%d session files have the prompt, and %d ids were found", planted, len(found))
 	}
@@ -175,6 +210,8 @@ func TestSessionsArePrivate(t *testing.T) {
 		u.codex()
 	}
 	u.claude()
+	endOpencode := u.opencode()
+	defer endOpencode()
 	d.Await(sessionLimit, func() error {
 		m := scrape(t)
 		for series, want := range map[string]float64{`agent="codex",class="ok"`: 1, `agent="codex",class="local.denied"`: 1,
@@ -183,8 +220,12 @@ func TestSessionsArePrivate(t *testing.T) {
 				return fmt.Errorf("%s: %v events, want %v", series, got, want)
 			}
 		}
+		if got, _ := m.value(`netwatchd_agent_retries_total{agent="opencode"}`); got < 1 {
+			return errors.New("no retry of opencode")
+		}
 		return nil
 	})
+	endOpencode()
 
 	s.CloseService() // the report of this incident has what the agents reported before it
 	d.Await(sessionLimit, func() error {
