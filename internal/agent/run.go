@@ -71,7 +71,8 @@ type Report interface {
 	Verdict(ctx context.Context, e execprobe.ExitState, want string) error
 }
 
-// Make makes a run of p within the deadline of ctx, removes the directory temporary, and judges the run by its report.
+// Make makes a run of p within the deadline of ctx, removes the directory temporary (empty: none), and judges
+// the run by its report.
 func Make[R Report](ctx context.Context, s Settings, p execprobe.Process, temporary string,
 	read func(execprobe.ExitState) R) (probe.Facts, error) {
 	defer os.RemoveAll(temporary)

@@ -16,7 +16,6 @@ import (
 
 	"netwatchd/internal/agent"
 	"netwatchd/internal/clientrules"
-	"netwatchd/internal/codexconf"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/probe/execprobe"
 	"netwatchd/internal/userfile"
@@ -90,14 +89,8 @@ func (c Codex) attempt(ctx context.Context) (probe.Facts, error) {
 	if err != nil {
 		return probe.Facts{Phase: probe.Executing}, err
 	}
-	e, facts, err := execprobe.Execute(ctx, execprobe.Process{Argv: argv, Env: env, Dir: dir})
-	if err != nil {
-		return facts, err
-	}
-	log := readCodexLog(e.Stdout, e.Stderr)
-	log.configFiles = codexconf.Setup{Home: lastValue(env, "CODEX_HOME"), System: codexSystem}.Paths()
-	log.fill(&facts)
-	return facts, log.verdict(ctx, e, execprobe.FirstNonBlank(c.Expect, agent.Expect))
+	p := execprobe.Process{Argv: argv, Env: env, Dir: dir}
+	return agent.Make(ctx, agent.Settings{Expect: c.Expect}, p, "", readRun(env))
 }
 
 // Command prepares a run and returns it, so that it can also be made elsewhere. It creates the directories, links the

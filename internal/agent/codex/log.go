@@ -10,12 +10,14 @@ import (
 	"strings"
 
 	"netwatchd/internal/agent"
+	"netwatchd/internal/codexconf"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/probe/execprobe"
 )
 
-// A codexLog is the output of one run of `codex exec --json`. Only the end of the turn counts: successful runs, too,
-// have events and items of type "error" and ERROR lines on standard error (measured with codex 0.104.0 and 0.169.0).
+// A codexLog is an [agent.Report]: the output of one run of `codex exec --json`. Only the end of the turn counts:
+// successful runs, too, have events and items of type "error" and ERROR lines on standard error (measured with codex
+// 0.104.0 and 0.169.0).
 type codexLog struct {
 	started     bool // at least one event was read
 	completed   bool
@@ -51,6 +53,15 @@ type codexEvent struct {
 
 // typographic replaces the apostrophe of newer versions by the ASCII one of 0.104.
 var typographic = strings.NewReplacer("\u2019", "'")
+
+// readRun returns the function that reads a run with the environment env.
+func readRun(env []string) func(execprobe.ExitState) *codexLog {
+	return func(e execprobe.ExitState) *codexLog {
+		log := readCodexLog(e.Stdout, e.Stderr)
+		log.configFiles = codexconf.Setup{Home: lastValue(env, "CODEX_HOME"), System: codexSystem}.Paths()
+		return log
+	}
+}
 
 func readCodexLog(stdout, stderr string) *codexLog {
 	stderr = typographic.Replace(execprobe.Escapes.ReplaceAllString(stderr, ""))
@@ -140,8 +151,8 @@ func (l *codexLog) warn(text, otherwise string) {
 	}
 }
 
-// fill adds the log to the facts of its run.
-func (l *codexLog) fill(facts *probe.Facts) {
+// Fill adds the log to the facts of its run.
+func (l *codexLog) Fill(facts *probe.Facts) {
 	if l.failed {
 		facts.Status = httpStatus(l.failure)
 		facts.Refusal = refusalOf(l.failure)
@@ -203,9 +214,9 @@ func (l *codexLog) signals() []string {
 	return signals
 }
 
-// verdict returns how the run ended: nil if it completed its turn and the agent's answer contains want. Exit code 0
+// Verdict returns how the run ended: nil if it completed its turn and the agent's answer contains want. Exit code 0
 // alone proves nothing: 0.104 exits 0 after SIGINT, and after an empty answer.
-func (l *codexLog) verdict(ctx context.Context, e execprobe.ExitState, want string) error {
+func (l *codexLog) Verdict(ctx context.Context, e execprobe.ExitState, want string) error {
 	switch {
 	case e.Stopped && errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return l.timedOut()

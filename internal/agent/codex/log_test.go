@@ -99,8 +99,8 @@ func (r recording) replay() (probe.Facts, error) {
 	}
 	var facts probe.Facts
 	l := readCodexLog(e.Stdout, e.Stderr)
-	l.fill(&facts)
-	return facts, l.verdict(ctx, e, "OK")
+	l.Fill(&facts)
+	return facts, l.Verdict(ctx, e, "OK")
 }
 
 // overdue is a context whose deadline has passed.
@@ -356,7 +356,7 @@ approval_policy = "untrusted"
 	for stderr, want := range tests {
 		l := readCodexLog("", stderr)
 		l.configFiles = codexconf.Setup{Home: home, System: codexSystem}.Paths()
-		err := l.verdict(t.Context(), execprobe.ExitState{Code: 1}, "OK")
+		err := l.Verdict(t.Context(), execprobe.ExitState{Code: 1}, "OK")
 		if got := probe.Classify(probe.Executing, err); got != probe.ExecConfigInvalid || err.Error() != want {
 			t.Errorf("got %v %q, want %q", got, err, want)
 		}
@@ -378,11 +378,11 @@ func TestTimeoutQuotesNothingUnrelated(t *testing.T) {
 `
 	const stderr = "2026-11-27T17:17:01.9Z ERROR rmcp::transport::worker: worker quit\n"
 	l := readCodexLog(stdout, stderr)
-	err := l.verdict(overdue{t.Context()}, execprobe.ExitState{Stopped: true}, "OK")
+	err := l.Verdict(overdue{t.Context()}, execprobe.ExitState{Stopped: true}, "OK")
 	if want := "no answer before the deadline; codex reported no error and was terminated"; err.Error() != want {
 		t.Errorf("got %q, want %q", err, want)
 	}
-	if err := l.verdict(t.Context(), execprobe.ExitState{Code: 1}, "OK"); strings.Contains(err.Error(), "rmcp") {
+	if err := l.Verdict(t.Context(), execprobe.ExitState{Code: 1}, "OK"); strings.Contains(err.Error(), "rmcp") {
 		t.Errorf("got %q", err)
 	}
 }

@@ -8,7 +8,6 @@ import (
 
 	"netwatchd/internal/agent"
 	"netwatchd/internal/agent/stub"
-	"netwatchd/internal/codexconf"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/probe/execprobe"
 )
@@ -27,25 +26,14 @@ func (c codexStubRun) Probe(ctx context.Context) (probe.Facts, error) {
 		return probe.Facts{Phase: probe.Executing}, err
 	}
 	defer release()
-	want := execprobe.FirstNonBlank(c.Expect, agent.Expect)
-	server, err := stub.Start(stub.Responses(), want)
-	if err != nil {
-		return probe.Facts{Phase: probe.Executing}, err
+	var env []string
+	command := func(s *stub.Server) (p execprobe.Process, temporary string, err error) {
+		p.Argv, p.Env, p.Dir, err = c.command(ctx, s)
+		env = p.Env
+		return p, "", err
 	}
-	defer server.Close()
-	argv, env, dir, err := c.command(ctx, server)
-	if err != nil {
-		return probe.Facts{Phase: probe.Executing}, err
-	}
-	e, facts, err := execprobe.Execute(ctx, execprobe.Process{Argv: argv, Env: env, Dir: dir})
-	if err != nil {
-		return facts, err
-	}
-	output := readCodexLog(e.Stdout, e.Stderr)
-	output.configFiles = codexconf.Setup{Home: lastValue(env, "CODEX_HOME"), System: codexSystem}.Paths()
-	output.fill(&facts)
-	facts.Tokens, facts.Requests = nil, 0 // the service got none, and the stub reports no tokens
-	return facts, server.Explain(output.verdict(ctx, e, want))
+	read := func(e execprobe.ExitState) *codexLog { return readRun(env)(e) }
+	return stub.Run(ctx, agent.Settings{Expect: c.Expect}, stub.Responses(), command, read)
 }
 
 // command prepares the run. It is that of [Codex.Command] with another provider and without credentials.
