@@ -14,6 +14,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"netwatchd/internal/humanize"
 	"netwatchd/internal/panics"
 	"netwatchd/internal/probe"
 	"netwatchd/internal/probe/connect"
@@ -249,7 +250,7 @@ func (s *Stream) idleClosed(attempt *connect.Attempt, err error) error {
 func (s *Stream) idleDropped(err error, idle time.Duration) error {
 	return probe.Fail(
 		probe.StreamIdleCut,
-		probe.During(fmt.Sprintf("the connection was dropped after %s idle", idle.Round(time.Millisecond)), err),
+		probe.During(fmt.Sprintf("the connection was dropped after %s idle", humanize.Latency(idle)), err),
 	)
 }
 
@@ -258,7 +259,7 @@ func (s *Stream) checkAlive(message string, err error) error {
 	if err == nil {
 		return nil
 	}
-	wrapped := probe.During(fmt.Sprintf("%s after %s idle", message, s.Hold), err)
+	wrapped := probe.During(fmt.Sprintf("%s after %s idle", message, humanize.Latency(s.Hold)), err)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		return probe.Fail(probe.StreamStalled, wrapped)

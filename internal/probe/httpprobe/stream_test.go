@@ -55,7 +55,7 @@ func TestStreamGranted(t *testing.T) {
 		{"closes politely", time.Minute, func(_ *http.Request, c *websocket.Conn) { c.Close(websocket.StatusGoingAway, "idle") },
 			probe.StreamIdleCut, "idle"},
 		{"cut", time.Minute, func(_ *http.Request, c *websocket.Conn) {}, probe.StreamIdleCut, "idle: closed by the other side"},
-		{"leaves the ping unanswered", hold, func(*http.Request, *websocket.Conn) { <-over }, probe.StreamStalled, "a ping after 100ms idle: no answer in time"},
+		{"leaves the ping unanswered", hold, func(*http.Request, *websocket.Conn) { <-over }, probe.StreamStalled, "a ping after 100 ms idle: no answer in time"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := &Stream{Hold: tt.hold, Timeout: quick}
@@ -181,8 +181,8 @@ func TestStreamHeldWithoutUpgrade(t *testing.T) {
 		}), probe.OK, []string{"stream_not_upgraded", "stream_closed_idle"}, ""},
 		{"resets while idle", time.Minute, then(func(c net.Conn) { c.(*net.TCPConn).SetLinger(0) }), probe.StreamIdleCut,
 			[]string{"stream_not_upgraded"}, "connection reset by peer"},
-		{"resets when spoken to", hold, then(probetest.Resets), probe.StreamIdleCut, []string{"stream_not_upgraded"}, "a request after 100ms idle: connection reset"},
-		{"closes when spoken to", hold, then(probetest.Closes), probe.StreamCut, []string{"stream_not_upgraded"}, "a request after 100ms idle: closed"},
+		{"resets when spoken to", hold, then(probetest.Resets), probe.StreamIdleCut, []string{"stream_not_upgraded"}, "a request after 100 ms idle: connection reset"},
+		{"closes when spoken to", hold, then(probetest.Closes), probe.StreamCut, []string{"stream_not_upgraded"}, "a request after 100 ms idle: closed"},
 		{"says nothing more", hold, then(probetest.Silent), probe.StreamStalled, []string{"stream_not_upgraded"}, "no answer in time"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
