@@ -217,6 +217,10 @@ func TestClientShares(t *testing.T) {
 				t.Errorf("%s: %v %s", name, r.Class, r.Why)
 			}
 		}
+		// Nobody needs the second nameserver's answer for AAAA: on a busy machine it counts the query late.
+		for deadline := time.Now().Add(time.Minute); queries.Load() < 4 && time.Now().Before(deadline); {
+			time.Sleep(time.Millisecond)
+		}
 		// Both nameservers refuse AAAA twice; then the lookup of both types asks again.
 		if got := queries.Load(); got != want && !(name == "halfrefused.com" && got > 4 && got <= want) {
 			t.Errorf("%s: %d queries, want %d", name, got, want)
