@@ -230,7 +230,9 @@ func selfPanels() []Panel {
 			Description: "Time since the latest attempt, of the host where it is longest. If this grows, the rest of this page is out of " +
 				"date.",
 			Queries: []Query{
-				{"max(time() - max by (instance) (netwatchd_probe_last_run_timestamp_seconds{" + chosenHost + "}))", "ago"},
+				// A large scrape has no time of a probe that runs as planned: then that of the scrape is near enough.
+				{"max(time() - max by (instance) (netwatchd_probe_last_run_timestamp_seconds{" + chosenHost + "}" +
+					" or timestamp(netwatchd_probe_success{" + chosenHost + "})))", "ago"},
 			},
 			Scale: []Step{{0, "green"}, {120, "orange"}, {600, "red"}},
 		},
