@@ -61,6 +61,9 @@ func (netwatchd) config(dir, ca string, l load, port int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "storage: {path: %s/storage}\nstatus_file: %s/status.json\n", dir, dir)
 	fmt.Fprintf(&b, "defaults: {interval: %v, timeout: %v}\n", l.interval, l.interval/2)
+	if l.delay > 0 {
+		b.WriteString("metrics: {redundant_series: always}\n") // the time of each attempt
+	}
 	b.WriteString("resolvers: {system: false, files: [], direct: []}\ncontrols: []\nservices:\n")
 	for service := range l.services {
 		fmt.Fprintf(&b, "  - name: s%d\n    probes:\n", service)
