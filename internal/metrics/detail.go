@@ -15,8 +15,8 @@ const (
 // includes reports whether a service exports the detail; auto is what detailAuto says of it.
 func (d Detail) includes(auto bool) bool { return d == detailAlways || d != detailNever && auto }
 
-// fewProbes export 1.5 MB of text with all details. Ten thousand would export 29 MB instead of 5.5, and Prometheus would
-// keep 220,000 more series.
+// fewProbes export 1.5 MB of text with all details. Ten thousand would export 29 MB instead of 5.5, and Prometheus
+// would keep 220,000 more series.
 const fewProbes = 500
 
 // autoDetail returns which services detailAuto is.
